@@ -1,0 +1,107 @@
+# Compiler settings and the two functions every folder uses: tenon_library and tenon_binary.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+
+option(TENON_UNITY "Compile several sources as one, for a fast full build" ON)
+option(TENON_OPENMP "parallel_for runs on OpenMP; off, it runs on the calling thread" ON)
+set(TENON_SANITIZE "" CACHE STRING "address,undefined or thread")
+
+find_program(CCACHE ccache)
+if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER
+      ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1
+      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${CCACHE})
+endif()
+
+# -O2 alone does not vectorise a loop of unknown length in g++ 12 (docs/architecture.md, "Build").
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -fvect-cost-model=dynamic -DNDEBUG")
+if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
+  set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
+endif()
+set(CMAKE_CXX_FLAGS_DEBUG "-O0 -g1")
+
+add_library(tenon_flags INTERFACE)
+target_include_directories(tenon_flags INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/generated)
+target_compile_options(tenon_flags INTERFACE -Wall -Wextra -Werror -fvisibility=hidden
+  -ffile-prefix-map=${CMAKE_SOURCE_DIR}=. -ffile-prefix-map=${CMAKE_BINARY_DIR}=build
+  -fno-semantic-interposition)
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+  # False positive on "a" + std::string in g++ 12.
+  target_compile_options(tenon_flags INTERFACE -Wno-restrict)
+endif()
+if(CMAKE_SYSTEM_PROCESSOR STREQUAL x86_64)
+  target_compile_options(tenon_flags INTERFACE -march=x86-64-v2)
+endif()
+if(TENON_SANITIZE)
+  target_compile_options(tenon_flags INTERFACE -fsanitize=${TENON_SANITIZE} -fno-omit-frame-pointer
+    -fno-sanitize-recover=all)
+  target_link_options(tenon_flags INTERFACE -fsanitize=${TENON_SANITIZE})
+endif()
+target_link_options(tenon_flags INTERFACE -Wl,--build-id=none -Wl,--as-needed)
+
+find_package(Threads REQUIRED)
+find_package(absl REQUIRED)
+find_package(GTest REQUIRED)
+if(TENON_OPENMP)
+  find_package(OpenMP REQUIRED)
+endif()
+
+# One precompiled header for the engine, one that also holds gtest; every target reuses one of them.
+function(tenon_pch_target name)
+  file(WRITE ${CMAKE_BINARY_DIR}/${name}.cc "")
+  add_library(${name} STATIC ${CMAKE_BINARY_DIR}/${name}.cc)
+  target_link_libraries(${name} PUBLIC tenon_flags absl::status absl::statusor)
+  target_precompile_headers(${name} PRIVATE ${ARGN})
+endfunction()
+set(TENON_PCH <algorithm> <array> <atomic> <cmath> <cstdint> <cstring> <functional> <map> <memory>
+  <mutex> <optional> <span> <string> <string_view> <utility> <variant> <vector>
+  <absl/status/status.h> <absl/status/statusor.h>)
+tenon_pch_target(tenon_pch ${TENON_PCH})
+tenon_pch_target(tenon_test_pch ${TENON_PCH} <gtest/gtest.h>)
+target_link_libraries(tenon_test_pch PUBLIC GTest::gtest)
+
+# tenon_library(<folder> DEPS <targets> [PUBLIC_DEPS <libraries>] [NO_UNITY])
+# Builds every .cc of tenon/<folder> (below it too) as tenon_<folder>, and its *_test.cc as
+# test_<folder>. Files named *_simd.cc (Highway's foreach_target) never join a unity chunk.
+function(tenon_library folder)
+  cmake_parse_arguments(ARG "NO_UNITY" "" "DEPS;TEST_DEPS" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR}
+       ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+  list(SORT sources)
+  set(tests ${sources})
+  list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
+  list(TRANSFORM sources PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
+  add_library(tenon_${folder} STATIC ${sources})
+  target_link_libraries(tenon_${folder} PUBLIC tenon_flags absl::status absl::statusor ${ARG_DEPS})
+  target_precompile_headers(tenon_${folder} REUSE_FROM tenon_pch)
+  if(TENON_UNITY AND NOT ARG_NO_UNITY)
+    set_target_properties(tenon_${folder} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+    foreach(source ${sources})
+      if(source MATCHES "_simd\\.cc$|_pb\\.cc$")
+        set_source_files_properties(${source} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+      endif()
+    endforeach()
+  endif()
+  if(tests)
+    add_executable(test_${folder} ${tests})
+    target_link_libraries(test_${folder} PRIVATE tenon_${folder} ${ARG_TEST_DEPS} GTest::gtest
+                          GTest::gtest_main Threads::Threads)
+    target_precompile_headers(test_${folder} REUSE_FROM tenon_test_pch)
+    if(TENON_UNITY)
+      set_target_properties(test_${folder} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+    endif()
+    target_compile_definitions(test_${folder} PRIVATE
+      TENON_SOURCE_DIR="${CMAKE_SOURCE_DIR}" TENON_BINARY_DIR="${CMAKE_BINARY_DIR}")
+    add_test(NAME ${folder} COMMAND test_${folder})
+    set_tests_properties(${folder} PROPERTIES LABELS unit
+      ENVIRONMENT "ASAN_OPTIONS=detect_leaks=1;TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tools/tsan.supp")
+  endif()
+endfunction()

@@ -1,0 +1,88 @@
+#include "tenon/core/shape.h"
+
+#include <algorithm>
+
+namespace tenon {
+
+StatusOr<Shape> Shape::make(std::span<const int64_t> dims, size_t element_size) {
+  if (dims.size() > kMaxRank) {
+    return invalid_argument("a shape has rank ", dims.size(), ", at most ", kMaxRank,
+                            " is possible");
+  }
+  int64_t bytes = static_cast<int64_t>(std::max<size_t>(element_size, 1));
+  const bool empty = std::find(dims.begin(), dims.end(), 0) != dims.end();
+  for (int64_t dim : dims) {
+    if (dim < 0) return invalid_argument("a shape has the negative dimension ", dim);
+    if (!empty && __builtin_mul_overflow(bytes, dim, &bytes)) {
+      return invalid_argument("shape [", join(dims, ","), "] has too many elements");
+    }
+  }
+  return Shape(dims);
+}
+
+int64_t Shape::num_elements() const { return product(0, rank()); }
+
+int64_t Shape::product(int begin, int end) const {
+  int64_t count = 1;
+  for (int axis = begin; axis < end; ++axis) count *= (*this)[axis];
+  return count;
+}
+
+std::string to_string(const Shape& shape) { return cat("[", join(shape.dims(), ","), "]"); }
+
+PartialShape PartialShape::unknown_of_rank(int rank) {
+  PartialShape shape;
+  shape.known_rank_ = true;
+  shape.dims_.assign(static_cast<size_t>(rank), -1);
+  return shape;
+}
+
+bool PartialShape::is_fully_known() const {
+  return known_rank_ && std::all_of(dims_.begin(), dims_.end(), [](int64_t d) { return d >= 0; });
+}
+
+Shape PartialShape::to_shape() const { return Shape(std::span<const int64_t>(dims_)); }
+
+int64_t PartialShape::num_elements() const {
+  return is_fully_known() ? to_shape().num_elements() : -1;
+}
+
+bool PartialShape::matches(const Shape& shape) const {
+  if (!known_rank_) return true;
+  if (shape.rank() != rank()) return false;
+  for (int axis = 0; axis < rank(); ++axis) {
+    if ((*this)[axis] >= 0 && (*this)[axis] != shape[axis]) return false;
+  }
+  return true;
+}
+
+StatusOr<PartialShape> PartialShape::merge(const PartialShape& a, const PartialShape& b) {
+  if (!a.has_rank()) return b;
+  if (!b.has_rank()) return a;
+  if (a.rank() != b.rank()) {
+    return invalid_argument("shapes ", to_string(a), " and ", to_string(b),
+                            " have different ranks");
+  }
+  PartialShape merged = a;
+  for (int axis = 0; axis < a.rank(); ++axis) {
+    if (a[axis] < 0) {
+      merged.set(axis, b[axis]);
+    } else if (b[axis] >= 0 && a[axis] != b[axis]) {
+      return invalid_argument("shapes ", to_string(a), " and ", to_string(b),
+                              " differ in dimension ", axis);
+    }
+  }
+  return merged;
+}
+
+std::string to_string(const PartialShape& shape) {
+  if (!shape.has_rank()) return "<unknown>";
+  std::string text = "[";
+  for (int axis = 0; axis < shape.rank(); ++axis) {
+    if (axis > 0) text += ',';
+    text += shape[axis] < 0 ? "?" : cat(shape[axis]);
+  }
+  return text + "]";
+}
+
+}  // namespace tenon
