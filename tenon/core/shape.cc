@@ -33,7 +33,7 @@ std::string to_string(const Shape& shape) { return cat("[", join(shape.dims(), "
 PartialShape PartialShape::unknown_of_rank(int rank) {
   PartialShape shape;
   shape.known_rank_ = true;
-  shape.dims_.assign(static_cast<size_t>(rank), -1);
+  for (int axis = 0; axis < rank; ++axis) shape.dims_.insert(0, -1);
   return shape;
 }
 
@@ -41,7 +41,7 @@ bool PartialShape::is_fully_known() const {
   return known_rank_ && std::all_of(dims_.begin(), dims_.end(), [](int64_t d) { return d >= 0; });
 }
 
-Shape PartialShape::to_shape() const { return Shape(std::span<const int64_t>(dims_)); }
+Shape PartialShape::to_shape() const { return Shape(dims_.span()); }
 
 int64_t PartialShape::num_elements() const {
   return is_fully_known() ? to_shape().num_elements() : -1;

@@ -2,15 +2,10 @@
 // yet.
 #pragma once
 
-#include <absl/container/inlined_vector.h>
-
-#include <span>
-
 #include "tenon/base/status.h"
+#include "tenon/core/dims.h"
 
 namespace tenon {
-
-using Dims = absl::InlinedVector<int64_t, 6>;
 
 // TensorFlow's limit on the rank of a tensor.
 inline constexpr int kMaxRank = 254;
@@ -19,8 +14,8 @@ inline constexpr int kMaxRank = 254;
 class Shape {
  public:
   Shape() = default;
-  Shape(std::initializer_list<int64_t> dims) : dims_(dims) {}
-  explicit Shape(std::span<const int64_t> dims) : dims_(dims.begin(), dims.end()) {}
+  Shape(std::initializer_list<int64_t> dims) : dims_({dims.begin(), dims.size()}) {}
+  explicit Shape(std::span<const int64_t> dims) : dims_(dims) {}
 
   // Checks untrusted dimensions: none negative, rank at most kMaxRank, the element count and
   // `element_size` times it within int64.
@@ -28,16 +23,16 @@ class Shape {
 
   int rank() const { return static_cast<int>(dims_.size()); }
   int64_t operator[](int axis) const { return dims_[static_cast<size_t>(axis)]; }
-  std::span<const int64_t> dims() const { return dims_; }
+  std::span<const int64_t> dims() const { return dims_.span(); }
   int64_t num_elements() const;
 
   // Product of the dimensions [begin, end).
   int64_t product(int begin, int end) const;
 
   void set(int axis, int64_t size) { dims_[static_cast<size_t>(axis)] = size; }
-  void append(int64_t size) { dims_.push_back(size); }
-  void insert(int axis, int64_t size) { dims_.insert(dims_.begin() + axis, size); }
-  void remove(int axis) { dims_.erase(dims_.begin() + axis); }
+  void append(int64_t size) { dims_.insert(dims_.size(), size); }
+  void insert(int axis, int64_t size) { dims_.insert(static_cast<size_t>(axis), size); }
+  void remove(int axis) { dims_.erase(static_cast<size_t>(axis)); }
 
   friend bool operator==(const Shape& a, const Shape& b) { return a.dims_ == b.dims_; }
 
@@ -53,16 +48,16 @@ class PartialShape {
  public:
   PartialShape() = default;         // unknown rank
   PartialShape(const Shape& shape)  // NOLINT: a Shape is a fully known PartialShape
-      : known_rank_(true), dims_(shape.dims().begin(), shape.dims().end()) {}
-  PartialShape(std::initializer_list<int64_t> dims) : known_rank_(true), dims_(dims) {}
-  explicit PartialShape(std::span<const int64_t> dims)
-      : known_rank_(true), dims_(dims.begin(), dims.end()) {}
+      : known_rank_(true), dims_(shape.dims()) {}
+  PartialShape(std::initializer_list<int64_t> dims)
+      : known_rank_(true), dims_({dims.begin(), dims.size()}) {}
+  explicit PartialShape(std::span<const int64_t> dims) : known_rank_(true), dims_(dims) {}
   static PartialShape unknown_of_rank(int rank);
 
   bool has_rank() const { return known_rank_; }
   int rank() const { return static_cast<int>(dims_.size()); }  // has_rank() only
   int64_t operator[](int axis) const { return dims_[static_cast<size_t>(axis)]; }
-  std::span<const int64_t> dims() const { return dims_; }
+  std::span<const int64_t> dims() const { return dims_.span(); }
   void set(int axis, int64_t size) { dims_[static_cast<size_t>(axis)] = size; }
 
   bool is_fully_known() const;
