@@ -115,10 +115,15 @@ Status AtomicFile::append(std::string_view bytes) {
   return write_all(fd_, bytes, path_);
 }
 
-Status AtomicFile::commit() {
+Status AtomicFile::sync() {
   TENON_RETURN_IF_ERROR(write_all(fd_, pending_, path_));
   pending_.clear();
   if (::fsync(fd_) != 0) return errno_status(errno, "syncing", path_);
+  return absl::OkStatus();
+}
+
+Status AtomicFile::commit() {
+  TENON_RETURN_IF_ERROR(sync());
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
     return errno_status(errno, "renaming to", path_);
   }

@@ -46,6 +46,9 @@ class AtomicFile {
   AtomicFile& operator=(const AtomicFile&) = delete;
 
   Status append(std::string_view bytes);
+  // Brings what was appended to disk, still under the temporary name. Of several files that belong
+  // together all are synced before the first is committed: a full disk then spoils none.
+  Status sync();
   Status commit();
 
  private:
