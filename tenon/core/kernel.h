@@ -7,6 +7,7 @@
 
 #include "tenon/base/function_ref.h"
 #include "tenon/core/attributes.h"
+#include "tenon/core/precision.h"
 
 namespace tenon {
 
@@ -24,9 +25,6 @@ using Kernel = std::function<Status(KernelRun&)>;
 // UNIMPLEMENTED from a factory means "not mine": the next one is tried, and its message becomes
 // part of the error when none is left. Any other error is final.
 using KernelFactory = StatusOr<Kernel> (*)(Prepare&);
-
-// Multiplication precision of convolutions and matmuls (DESIGN: --precision).
-enum class Precision { kFloat32, kBfloat16 };
 
 // What lives as long as one run: given to every kernel of that run.
 struct RunContext {

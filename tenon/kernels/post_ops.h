@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "tenon/core/precision.h"
+
 namespace tenon::kernels {
 
 enum class Activation : uint8_t {
@@ -21,10 +23,6 @@ enum class Activation : uint8_t {
 };
 
 enum class Residual : uint8_t { kNone, kBeforeActivation, kAfterActivation };
-
-// kBfloat16 multiplies in bfloat16 and adds in float32; inputs and outputs stay float32. Where the
-// processor has no such instructions it means kFloat32.
-enum class Precision : uint8_t { kFloat32, kBfloat16 };
 
 struct PostOps {
   bool bias = false;  // float32, one value per output column or channel

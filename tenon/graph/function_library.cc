@@ -1,0 +1,56 @@
+#include "tenon/graph/function_library.h"
+
+namespace tenon {
+
+void FunctionLibrary::add(std::string_view name, Graph graph) {
+  std::lock_guard lock(mutex_);
+  entries_[std::string(name)] = {nullptr, std::make_shared<const Graph>(std::move(graph))};
+}
+
+void FunctionLibrary::add_lazy(std::string_view name, Import import) {
+  std::lock_guard lock(mutex_);
+  entries_[std::string(name)] = {std::move(import), nullptr};
+}
+
+std::string FunctionLibrary::unique_name(std::string_view prefix) {
+  std::lock_guard lock(mutex_);
+  std::string name(prefix);
+  for (int suffix = 1; entries_.contains(name); ++suffix) name = cat(prefix, "_", suffix);
+  entries_[name];  // taken from now on
+  return name;
+}
+
+bool FunctionLibrary::contains(std::string_view name) const {
+  std::lock_guard lock(mutex_);
+  return entries_.contains(name);
+}
+
+std::vector<std::string> FunctionLibrary::names() const {
+  std::lock_guard lock(mutex_);
+  std::vector<std::string> names;
+  for (const auto& [name, entry] : entries_) names.push_back(name);
+  return names;
+}
+
+StatusOr<std::shared_ptr<const Graph>> FunctionLibrary::find(std::string_view name) {
+  Import import;
+  {
+    std::lock_guard lock(mutex_);
+    const auto it = entries_.find(name);
+    if (it == entries_.end()) {
+      return not_found("function '", name, "' is referred to, but the model has none of that name");
+    }
+    if (it->second.graph) return it->second.graph;
+    import = it->second.import;
+  }
+  if (!import) return internal("function '", name, "' was named but never given a body");
+  // Outside the lock: importing a body may look other functions up.
+  StatusOr<Graph> graph = import(shared_from_this());
+  if (!graph.ok()) return with_context(graph.status(), cat("function '", name, "'"));
+  std::lock_guard lock(mutex_);
+  Entry& entry = entries_.find(name)->second;
+  if (!entry.graph) entry.graph = std::make_shared<const Graph>(*std::move(graph));
+  return entry.graph;
+}
+
+}  // namespace tenon

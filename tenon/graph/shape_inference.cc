@@ -1,0 +1,31 @@
+#include "tenon/graph/shape_inference.h"
+
+#include "tenon/graph/function_library.h"
+
+namespace tenon {
+
+NodeShapes::NodeShapes(const OpDef& op, const AttrMap& attrs, FunctionLibrary* library)
+    : op_(op), attrs_(attrs), library_(library) {
+  const size_t count = op.output_dtypes(attrs).size();
+  outputs.resize(count);
+  handles.resize(count);
+}
+
+Status NodeShapes::infer() {
+  return with_context(op_.decl().shape.function(*this), cat("op ", op_.name()));
+}
+
+std::vector<PartialShape> NodeShapes::function_results(std::string_view name, int) {
+  // The body's own inference, made for its arguments' declared shapes: a hint that always holds.
+  std::vector<PartialShape> shapes(outputs.size());
+  const FunctionAttr* function = attrs_.get_if<FunctionAttr>(name);
+  if (!function || !library_) return shapes;
+  const auto graph = library_->find(function->name);
+  if (!graph.ok()) return shapes;
+  for (size_t i = 0; i < shapes.size() && i < (*graph)->results.size(); ++i) {
+    shapes[i] = (*graph)->value((*graph)->results[i]).shape;
+  }
+  return shapes;
+}
+
+}  // namespace tenon
