@@ -152,7 +152,10 @@ struct OpDecl {
   HostInputs host_outputs = {};
   // Output 0 is input `view_of` under another shape: no memory, no kernel run.
   int8_t view_of = -1;
-  // Outputs depend on the inputs' shapes alone (Shape, ShapeN, Rank, Size, ZerosLike's shape use).
+  // The kernel sets its outputs itself (KernelRun::set_output), so none are allocated for it: a
+  // variable's value, the results of a function, objects.
+  bool supplies_outputs = false;
+  // Outputs depend on the inputs' shapes alone (Shape, ShapeN, Rank, Size).
   bool needs_only_shapes = false;
   ShapeFn shape;
   Rows rows = Rows::kMixed;

@@ -1,0 +1,46 @@
+// ModelState: the variables, tables and other resources of one loaded model version.
+//
+// Shared by all Executables of the version and freed after the last of them and the last run are
+// gone. Thread-safe.
+#pragma once
+
+#include <set>
+#include <shared_mutex>
+
+#include "tenon/core/interfaces.h"
+#include "tenon/core/variable.h"
+
+namespace tenon {
+
+class ModelState final : public ResourceStore {
+ public:
+  Ref<Object> find(std::string_view container, std::string_view name) const override;
+  StatusOr<Ref<Object>> find_or_create(std::string_view container, std::string_view name,
+                                       FunctionRef<StatusOr<Ref<Object>>()> create) override;
+  Status remove(std::string_view container, std::string_view name) override;
+
+  // The variable of that name; null when there is none or it is something else.
+  Ref<Variable> variable(std::string_view name) const;
+
+  // Adds (or replaces) a variable and gives it a value.
+  Status set_variable(std::string_view name, Tensor value);
+
+  // All variables, by name.
+  std::vector<std::pair<std::string, Ref<Variable>>> variables() const;
+
+  // Names that no signature of the model writes: their values may be folded and packed.
+  void freeze(std::string_view name);
+  bool is_frozen(std::string_view name) const;
+
+  // Runs that write state hold this, one at a time; readers run beside them.
+  std::mutex& writers() { return writers_; }
+
+ private:
+  using Key = std::pair<std::string, std::string>;
+  mutable std::shared_mutex mutex_;
+  std::map<Key, Ref<Object>> resources_;
+  std::set<std::string, std::less<>> frozen_;
+  std::mutex writers_;
+};
+
+}  // namespace tenon
