@@ -5,24 +5,15 @@ import tempfile
 from common import DIGITS, Checks, train_digits
 
 from tensorboard.backend.event_processing import event_accumulator
+from tensorboard.util import tensor_util
 
 
 def scalars(folder):
-    """tag -> [(step, value)]"""
+    """tag of an epoch's value -> [(step, value)]"""
     events = event_accumulator.EventAccumulator(folder, size_guidance={event_accumulator.TENSORS: 0})
     events.Reload()
-    found = {}
-    for tag in events.Tags()["tensors"]:
-        found[tag] = [(event.step, float(event.tensor_proto.float_val[0]) if event.tensor_proto.float_val else
-                       scalar_of(event.tensor_proto)) for event in events.Tensors(tag)]
-    for tag in events.Tags()["scalars"]:
-        found[tag] = [(event.step, event.value) for event in events.Scalars(tag)]
-    return found
-
-
-def scalar_of(proto):
-    from tensorboard.util import tensor_util
-    return float(tensor_util.make_ndarray(proto))
+    return {tag: [(event.step, float(tensor_util.make_ndarray(event.tensor_proto))) for event in events.Tensors(tag)]
+            for tag in events.Tags()["tensors"] if tag.startswith("epoch_")}
 
 
 def main():
