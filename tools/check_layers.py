@@ -211,6 +211,7 @@ def header_shape(tree):
             yield path, 1, "a header opens with a comment that says what it promises"
 
 
+ONEDNN_INSIDE = only_in(r"(dnnl|oneapi/dnnl|tenon/kernels/onednn_)", ONEDNN, "oneDNN is for kernels/*.cc")
 PROTOBUF_FILES = r"(_pb(_test)?|(^|[/_])(rpc|grpc)(_\w+)?)\.cc$"
 LATER = "|".join(["TO" + "DO", "FIX" + "ME", r"\bXX" + r"X\b", r"\bHA" + r"CK\b", "[Ff]or " + "now", "not implemented " + "yet"])
 SKIPPED = "|".join(["GTEST_" + "SKIP", r"\bDIS" + "ABLED_"])
@@ -227,16 +228,14 @@ RULES = [
     ("links", linked_layers, {"/tenon/core/CMakeLists.txt": "tenon_library(core DEPS tenon_runtime)\n"}),
     ("include-path", include_paths, {"/tenon/core/a.cc": '#include "shape.h"\n', "/tenon/core/shape.h": "// x\n#pragma once\n"}),
     ("plugin-border", plugin_border, {"/plugins/x/a.cc": '#include "tenon/core/a.h"\n', "/tenon/core/a.h": "// x\n#pragma once\n"}),
-    ("onednn", only_in(r"(dnnl|oneapi/dnnl|tenon/kernels/onednn_)", ONEDNN, "oneDNN is for kernels/*.cc"),
-     {"/tenon/ops/a.cc": "#include <dnnl.hpp>\n"}),
-    ("onednn", only_in(r"tenon/kernels/onednn_", ONEDNN, "oneDNN is for kernels/*.cc"),
-     {"/tenon/kernels/a.h": '#include "tenon/kernels/onednn_common.h"\n'}),
+    ("onednn", ONEDNN_INSIDE, {"/tenon/ops/a.cc": "#include <dnnl.hpp>\n"}),
+    ("onednn", ONEDNN_INSIDE, {"/tenon/kernels/a.h": '#include "tenon/kernels/onednn_common.h"\n'}),
     ("highway", only_in(r"hwy/", r"^/tenon/kernels/.*(\.cc|[-_]inl\.h)$", "Highway is for kernels/*.cc"),
      {"/tenon/ops/a.cc": "#include <hwy/highway.h>\n"}),
     ("protobuf", only_in(r"(google/protobuf/|.*\.pb\.h$)", PROTOBUF_FILES, "protobuf is for *_pb.cc and RPC files"),
      {"/tenon/graph/a.cc": '#include "tenon/proto/graph.pb.h"\n'}),
     ("grpc", only_in(r"grpc", PROTOBUF_FILES, "gRPC is for RPC files"), {"/tenon/serving/a.cc": "#include <grpcpp/grpcpp.h>\n"}),
-    ("openmp", words(r"#\s*pragma omp|<omp\.h>", "OpenMP stands in base/parallel.cc alone", except_in=r"^/tenon/base/parallel\.cc$"),
+    ("openmp", words(r"#\s*pragma\s+omp\b", "OpenMP stands in base/parallel.cc alone", except_in=r"^/tenon/base/parallel\.cc$"),
      {"/tenon/kernels/a.cc": "#pragma omp parallel\n"}),
     ("light-headers", light_headers, {"/tenon/base/a.h": "// x\n#pragma once\n#include <regex>\n"}),
     ("light-headers", light_headers, {"/tenon/base/a.h": "// x\n#pragma once\n#include <gtest/gtest.h>\n"}),
