@@ -38,6 +38,12 @@ Status Variable::assign(Tensor value) {
   return absl::OkStatus();
 }
 
+void Variable::clear() {
+  std::lock_guard lock(mutex_);
+  value_ = Tensor();
+  ++version_;
+}
+
 Status Variable::update(FunctionRef<Status(Tensor&)> change) {
   std::lock_guard lock(mutex_);
   if (!value_.has_value()) {

@@ -31,6 +31,9 @@ class Variable final : public Object {
   // Shares `value`. INVALID_ARGUMENT when dtype or shape do not fit.
   Status assign(Tensor value);
 
+  // Takes the value away: initialized() is false again.
+  void clear();
+
   // Calls `change` with a tensor that only this variable holds; nobody reads meanwhile.
   Status update(FunctionRef<Status(Tensor&)> change);
 
