@@ -80,11 +80,16 @@ elseif(TENON_SANITIZE STREQUAL thread)
        TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tools/tsan.supp:second_deadlock_stack=1)
 endif()
 
-# tenon_unit_test(<name> <target>): runs a gtest binary as the test <name>.
+# tenon_unit_test(<name> <target>): runs a gtest binary as the test <name>, labelled `unit`, in a
+# sanitizer preset as the test <preset>.<name>, labelled by the preset.
 function(tenon_unit_test name target)
   set(test ${TENON_TEST_PREFIX}${name})
+  set(label unit)
+  if(TENON_TEST_PREFIX)
+    string(REPLACE "." "" label ${TENON_TEST_PREFIX})
+  endif()
   add_test(NAME ${test} COMMAND ${target})
-  set_tests_properties(${test} PROPERTIES LABELS unit TIMEOUT 900
+  set_tests_properties(${test} PROPERTIES LABELS ${label} TIMEOUT 900
                        ENVIRONMENT "${TENON_TEST_ENVIRONMENT}")
 endfunction()
 
