@@ -12,6 +12,8 @@ endif()
 option(TENON_UNITY "Compile several sources as one, for a fast full build" ON)
 option(TENON_OPENMP "parallel_for runs on OpenMP; off, it runs on the calling thread" ON)
 set(TENON_SANITIZE "" CACHE STRING "address,undefined or thread")
+option(TENON_FUZZ "Build the libFuzzer targets of tests/fuzz only (clang)" OFF)
+set(TENON_TEST_PREFIX "" CACHE STRING "Stands before the names of this build's tests")
 
 find_program(CCACHE ccache)
 if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
@@ -26,6 +28,7 @@ if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
   set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
 endif()
 set(CMAKE_CXX_FLAGS_DEBUG "-O0 -g1")
+set(CMAKE_CXX_FLAGS_SANITIZE "-O1 -g1")
 
 add_library(tenon_flags INTERFACE)
 target_include_directories(tenon_flags INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/generated)
@@ -67,6 +70,24 @@ tenon_pch_target(tenon_pch ${TENON_PCH})
 tenon_pch_target(tenon_test_pch ${TENON_PCH} <gtest/gtest.h>)
 target_link_libraries(tenon_test_pch PUBLIC GTest::gtest)
 
+set(TENON_TEST_ENVIRONMENT)
+if(TENON_SANITIZE MATCHES address)
+  list(APPEND TENON_TEST_ENVIRONMENT ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1
+       UBSAN_OPTIONS=print_stacktrace=1)
+elseif(TENON_SANITIZE STREQUAL thread)
+  # oneDNN runs on libgomp, which ThreadSanitizer cannot see into: its teams have one thread here.
+  list(APPEND TENON_TEST_ENVIRONMENT OMP_NUM_THREADS=1
+       TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tools/tsan.supp:second_deadlock_stack=1)
+endif()
+
+# tenon_unit_test(<name> <target>): runs a gtest binary as the test <name>.
+function(tenon_unit_test name target)
+  set(test ${TENON_TEST_PREFIX}${name})
+  add_test(NAME ${test} COMMAND ${target})
+  set_tests_properties(${test} PROPERTIES LABELS unit TIMEOUT 900
+                       ENVIRONMENT "${TENON_TEST_ENVIRONMENT}")
+endfunction()
+
 # tenon_library(<folder> DEPS <targets> [PUBLIC_DEPS <libraries>] [NO_UNITY])
 # Builds every .cc of tenon/<folder> (below it too) as tenon_<folder>, and its *_test.cc as
 # test_<folder>. Files named *_simd.cc (Highway's foreach_target) never join a unity chunk.
@@ -100,8 +121,6 @@ function(tenon_library folder)
     endif()
     target_compile_definitions(test_${folder} PRIVATE
       TENON_SOURCE_DIR="${CMAKE_SOURCE_DIR}" TENON_BINARY_DIR="${CMAKE_BINARY_DIR}")
-    add_test(NAME ${folder} COMMAND test_${folder})
-    set_tests_properties(${folder} PROPERTIES LABELS unit
-      ENVIRONMENT "ASAN_OPTIONS=detect_leaks=1;TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tools/tsan.supp")
+    tenon_unit_test(${folder} test_${folder})
   endif()
 endfunction()

@@ -134,10 +134,13 @@ Status check_spec(const ConvSpec& spec) {
   return absl::OkStatus();
 }
 
-std::unique_ptr<PreparedPrimitive> make_reorder(const Desc& from, const Desc& to) {
+// Raises `scratch_bytes` to what the reorder needs for itself.
+std::unique_ptr<PreparedPrimitive> make_reorder(const Desc& from, const Desc& to,
+                                                size_t& scratch_bytes) {
   dnnl::primitive_attr user;
   user.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   const dnnl::reorder::primitive_desc desc(cpu_engine(), from, cpu_engine(), to, user);
+  scratch_bytes = std::max(scratch_bytes, align_up(desc.scratchpad_desc().get_size()));
   return std::make_unique<PreparedPrimitive>(
       dnnl::reorder(desc),
       std::vector<PreparedPrimitive::Argument>{
@@ -160,7 +163,7 @@ struct PreparedConvolution {
 
   void reorder_filter(const Desc& from, const Desc& to) {
     if (from == to) return;
-    filter_reorder = make_reorder(from, to);
+    filter_reorder = make_reorder(from, to, own_bytes);
     filter_bytes = align_up(std::max(to.get_size(), from.get_size()));
   }
 };
@@ -231,8 +234,8 @@ void Convolution::Impl::build() {
       std::make_unique<PreparedPrimitive>(dnnl::convolution_forward(chosen), std::move(arguments));
   if (!packed) reorder_filter(plain_filter_desc(spec), d.filter);
   if (bfloat16) {
-    input_reorder =
-        make_reorder(activation_desc(spec, spec.in_channels, spec.input, ConvType::f32), d.input);
+    input_reorder = make_reorder(activation_desc(spec, spec.in_channels, spec.input, ConvType::f32),
+                                 d.input, own_bytes);
     input_bytes = align_up(d.input.get_size());
   }
 }

@@ -1,0 +1,43 @@
+# Tests that are scripts: tenon_script_test, and the sanitizer presets' tests as part of one run.
+
+find_package(Python3 COMPONENTS Interpreter)
+set(TENON_VENV_PYTHON $ENV{TENON_VENV})
+if(NOT TENON_VENV_PYTHON)
+  set(TENON_VENV_PYTHON ${CMAKE_SOURCE_DIR}/.venv)
+endif()
+string(APPEND TENON_VENV_PYTHON /bin/python)
+set(TENON_SHARED_DIR ${CMAKE_SOURCE_DIR}/../shared CACHE PATH
+    "Reference cases made with TensorFlow; tests that read them are left out where it is absent")
+
+# tenon_script_test(<name> LABEL <label> [TIMEOUT <s>] [PROCESSORS <n>] [ALONE] COMMAND ...)
+# The command runs in the repository's root. ALONE: beside no other test.
+function(tenon_script_test name)
+  cmake_parse_arguments(ARG "ALONE" "TIMEOUT;PROCESSORS" "LABEL;COMMAND" ${ARGN})
+  add_test(NAME ${name} COMMAND ${ARG_COMMAND} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABEL}")
+  if(ARG_TIMEOUT)
+    set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT})
+  endif()
+  if(ARG_PROCESSORS)
+    set_tests_properties(${name} PROPERTIES PROCESSORS ${ARG_PROCESSORS})
+  endif()
+  if(ARG_ALONE)
+    set_tests_properties(${name} PROPERTIES RUN_SERIAL ON)
+  endif()
+endfunction()
+
+# `./dev test` names presets in TENON_TEST_PRESETS; ctest then runs their tests too, each under its
+# preset's prefix, so that one summary covers all.
+file(WRITE ${CMAKE_BINARY_DIR}/preset_tests.cmake "
+foreach(preset asan tsan fuzz)
+  if(\" \$ENV{TENON_TEST_PRESETS} \" MATCHES \" \${preset} \")
+    if(EXISTS \"${CMAKE_SOURCE_DIR}/build-\${preset}/CTestTestfile.cmake\")
+      subdirs(\"${CMAKE_SOURCE_DIR}/build-\${preset}\")
+    endif()
+  endif()
+endforeach()
+")
+if(NOT TENON_SANITIZE)
+  set_property(DIRECTORY ${CMAKE_SOURCE_DIR} APPEND PROPERTY
+               TEST_INCLUDE_FILES ${CMAKE_BINARY_DIR}/preset_tests.cmake)
+endif()

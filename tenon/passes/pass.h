@@ -1,0 +1,57 @@
+// Passes: rewrites of a Graph that keep what it computes. One optimisation a file.
+#pragma once
+
+#include "tenon/graph/graph.h"
+
+namespace tenon {
+
+struct PassContext {
+  // Receives one line for each rewrite (`--explain`); may be empty.
+  std::function<void(std::string_view)> explain;
+  ResourceStore* resources = nullptr;
+  // The value of a frozen variable by name; an empty Tensor for every other one.
+  std::function<Tensor(std::string_view)> frozen_variable;
+
+  template <class... Parts>
+  void note(const Parts&... parts) const {
+    if (explain) explain(cat(parts...));
+  }
+};
+
+// PartitionedCall and StatefulPartitionedCall are replaced by their bodies, again and again, until
+// none is left; at most 100 calls deep. NOT_FOUND or UNIMPLEMENTED name what a body lacks.
+Status inline_functions(Graph& graph, const PassContext& context);
+
+// Reads of frozen variables become constants.
+Status freeze_variables(Graph& graph, const PassContext& context);
+
+// Reads and writes of one resource, and everything with an effect outside, keep program order.
+Status order_effects(Graph& graph, const PassContext& context);
+
+// Nodes whose inputs are all constant are computed now, where the result is not much larger than
+// its inputs.
+Status fold_constants(Graph& graph, const PassContext& context);
+
+// Nodes with equal op, attributes and inputs, without effects, become one.
+Status eliminate_common_subexpressions(Graph& graph, const PassContext& context);
+
+// Nodes that no result needs and that have no effect are removed.
+Status remove_dead_nodes(Graph& graph, const PassContext& context);
+
+// x*1, x+0, transposes that cancel, casts to the same dtype, reshapes of reshapes, identities.
+Status simplify_arithmetic(Graph& graph, const PassContext& context);
+
+// Inference batch normalisation and constant scales become part of the convolution or matmul
+// before.
+Status fold_batch_norm(Graph& graph, const PassContext& context);
+
+// Conv2D or MatMul + bias + residual + activation become _FusedConv2D or _FusedMatMul.
+Status fuse_bias_activation(Graph& graph, const PassContext& context);
+
+// Chains and trees of float32 element-wise ops become one _FusedElementwise.
+Status fuse_elementwise(Graph& graph, const PassContext& context);
+
+// All of the above in the order that works. `optimize` false: only what is needed to run at all.
+Status run_passes(Graph& graph, const PassContext& context, bool optimize);
+
+}  // namespace tenon

@@ -1,0 +1,384 @@
+#include "tenon/runtime/binding.h"
+
+#include <limits>
+
+#include "tenon/core/node_prepare.h"
+#include "tenon/graph/function_library.h"
+#include "tenon/graph/shape_inference.h"
+#include "tenon/runtime/memory_plan.h"
+
+namespace tenon {
+namespace {
+
+// Values up to this size are computed while binding when all their inputs are known.
+constexpr int64_t kFoldedElements = 1024;
+constexpr int kForever = std::numeric_limits<int>::max();
+
+class Binder {
+ public:
+  Binder(Binding& binding, const Plan& plan)
+      : b_(binding), plan_(plan), graph_(plan.graph()), device_(plan.device()) {}
+
+  Status run(std::span<const Shape> args);
+
+ private:
+  int add_slot(Slot slot);
+  int slot_of(Endpoint e) const { return first_slot_[static_cast<size_t>(e.node)] + e.index; }
+  Slot& slot(int index) { return b_.slots[static_cast<size_t>(index)]; }
+  bool separate_memory() const { return !device_->host_accessible(); }
+
+  void bind_argument(const Node& node, std::span<const Shape> args);
+  Status bind_node(NodeId id, const Node& node);
+  StatusOr<bool> try_fold(const Node& node, int first, const NodeShapes& shapes);
+  bool try_view(const Node& node, int first, const NodeShapes& shapes);
+  Status add_kernel_step(const Node& node, int first, const NodeShapes& shapes, bool is_static);
+  bool runs_on_host(const Node& node) const;
+  StatusOr<int> in_space(int index, bool on_host);
+  Status bind_results();
+  void find_lifetimes();
+  void share_memory();
+  void place_arena();
+
+  Binding& b_;
+  const Plan& plan_;
+  const Graph& graph_;
+  Device* device_;
+  std::vector<int> first_slot_;                 // by NodeId
+  std::map<std::pair<int, bool>, int> copies_;  // (slot, on_host) -> its copy there
+  std::vector<int> first_step_, last_step_;     // by root slot
+};
+
+int Binder::add_slot(Slot added) {
+  const int index = static_cast<int>(b_.slots.size());
+  if (added.root < 0) added.root = index;
+  b_.slots.push_back(std::move(added));
+  return index;
+}
+
+Status Binder::run(std::span<const Shape> args) {
+  first_slot_.assign(static_cast<size_t>(graph_.size()), -1);
+  b_.arg_shapes.assign(args.begin(), args.end());
+  b_.arg_slots.assign(args.size(), -1);
+  for (NodeId id : plan_.order()) {
+    const Node& node = graph_.node(id);
+    first_slot_[static_cast<size_t>(id)] = static_cast<int>(b_.slots.size());
+    for (size_t i = 0; i < node.outputs.size(); ++i) {
+      Slot fresh;
+      fresh.dtype = node.outputs[i].dtype;
+      fresh.endpoint = {id, static_cast<int32_t>(i)};
+      add_slot(std::move(fresh));
+    }
+    if (node.is("_Arg")) {
+      bind_argument(node, args);
+    } else {
+      TENON_RETURN_IF_ERROR(bind_node(id, node));
+    }
+  }
+  TENON_RETURN_IF_ERROR(bind_results());
+  find_lifetimes();
+  share_memory();
+  place_arena();
+  return absl::OkStatus();
+}
+
+void Binder::bind_argument(const Node& node, std::span<const Shape> args) {
+  const auto index = static_cast<size_t>(node.attrs.get<int64_t>("index"));
+  Slot& arg = b_.slots.back();
+  arg.storage = Storage::kArgument;
+  arg.shape = args[index];
+  arg.source = static_cast<int>(index);
+  b_.arg_slots[index] = static_cast<int>(b_.slots.size()) - 1;
+}
+
+Status Binder::bind_node(NodeId id, const Node& node) {
+  const int first = first_slot_[static_cast<size_t>(id)];
+  if (node.is("Const")) {
+    Slot& constant = slot(first);
+    constant.storage = Storage::kConstant;
+    constant.constant = node.attrs.get<Tensor>("value");
+    constant.shape = constant.constant.shape();
+    constant.frozen = true;
+    return absl::OkStatus();
+  }
+  NodeShapes shapes(*node.op, node.attrs, graph_.library().get());
+  bool is_static = true;
+  for (size_t i = 0; i < node.inputs.size(); ++i) {
+    const Slot& input = slot(slot_of(node.inputs[i]));
+    const Tensor* constant = input.storage == Storage::kConstant ? &input.constant : nullptr;
+    shapes.inputs.push_back(
+        {input.dtype, input.shape, constant, input.handle ? &*input.handle : nullptr});
+    is_static &= input.shape.is_fully_known();
+    if (node.op->decl().host_inputs.contains(static_cast<int>(i))) is_static &= constant != nullptr;
+  }
+  if (Status status = shapes.infer(); !status.ok()) {
+    return with_context(status, cat("node '", node.name, "'"));
+  }
+  for (size_t i = 0; i < node.outputs.size(); ++i) {
+    slot(first + static_cast<int>(i)).shape = shapes.outputs[i];
+    slot(first + static_cast<int>(i)).handle = shapes.handles[i];
+  }
+  TENON_ASSIGN_OR_RETURN(const bool folded, try_fold(node, first, shapes));
+  if (folded || try_view(node, first, shapes)) return absl::OkStatus();
+  return add_kernel_step(node, first, shapes, is_static);
+}
+
+// Shapes, axes and handles: small values that follow from what is known at binding.
+StatusOr<bool> Binder::try_fold(const Node& node, int first, const NodeShapes& shapes) {
+  const OpDecl& decl = node.op->decl();
+  if (decl.effect != Effect::kNone || node.outputs.empty()) return false;
+  std::vector<Tensor> inputs;
+  bool frozen = true;
+  for (const NodeShapes::Input& input : shapes.inputs) {
+    if (input.constant) {
+      inputs.push_back(*input.constant);
+    } else if (decl.needs_only_shapes && input.shape.is_fully_known()) {
+      inputs.emplace_back(input.dtype, input.shape.to_shape(), Ref<Buffer>(), nullptr);
+      frozen = false;
+    } else {
+      return false;
+    }
+  }
+  for (size_t i = 0; i < node.outputs.size(); ++i) {
+    const int64_t count = shapes.outputs[i].num_elements();
+    if (count < 0 || count > kFoldedElements || node.outputs[i].dtype == DType::kVariant) {
+      return false;
+    }
+  }
+  for (const auto& [name, value] : node.attrs) {
+    if (std::holds_alternative<FunctionAttr>(value)) return false;
+  }
+  for (Endpoint input : node.inputs) frozen &= slot(slot_of(input)).frozen;
+  TENON_ASSIGN_OR_RETURN(
+      std::vector<Tensor> outputs,
+      evaluate(*node.op, node.attrs, node.name, inputs, shapes.outputs, plan_.state().get()));
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    Slot& output = slot(first + static_cast<int>(i));
+    output.storage = Storage::kConstant;
+    output.shape = outputs[i].shape();
+    output.constant = std::move(outputs[i]);
+    output.frozen = frozen;
+  }
+  return true;
+}
+
+// A view of memory that has a place of its own costs nothing at run time.
+bool Binder::try_view(const Node& node, int first, const NodeShapes& shapes) {
+  const int viewed = node.op->decl().view_of;
+  if (viewed < 0 || node.outputs.size() != 1 || !shapes.outputs[0].is_fully_known()) return false;
+  const int input = slot_of(node.inputs[static_cast<size_t>(viewed)]);
+  const Slot source = slot(input);
+  Slot& view = slot(first);
+  switch (source.storage) {
+    case Storage::kConstant:
+      view.constant = source.constant.reshaped(view.shape.to_shape());
+      break;
+    case Storage::kArgument:
+    case Storage::kArena:
+      break;
+    default:
+      return false;
+  }
+  view.storage = source.storage;
+  view.frozen = source.frozen;
+  view.on_host = source.on_host;
+  view.source = source.source;
+  if (source.storage != Storage::kConstant) view.root = source.root;
+  return true;
+}
+
+// Ops that only hand out what a handle refers to touch no memory: they run on the host, their
+// results are where the variable is.
+bool hands_out_handle(const Node& node, const Graph& graph) {
+  if (!node.op->decl().supplies_outputs || node.inputs.empty()) return false;
+  for (Endpoint input : node.inputs) {
+    if (graph.value(input).dtype != DType::kResource) return false;
+  }
+  return true;
+}
+
+bool Binder::runs_on_host(const Node& node) const {
+  return !separate_memory() || hands_out_handle(node, graph_) || device_->kernels(*node.op).empty();
+}
+
+// The slot of the same value in the wanted memory; a copy step is added when it is elsewhere.
+StatusOr<int> Binder::in_space(int index, bool on_host) {
+  if (!separate_memory() || slot(index).on_host == on_host || is_object(slot(index).dtype)) {
+    return index;
+  }
+  if (const auto it = copies_.find({index, on_host}); it != copies_.end()) return it->second;
+  Slot copy = slot(index);
+  copy.root = -1;
+  copy.on_host = on_host;
+  if (copy.storage == Storage::kConstant) {
+    TENON_ASSIGN_OR_RETURN(Ref<Buffer> memory, device_->allocate(copy.bytes(), false));
+    TENON_ASSIGN_OR_RETURN(const auto stream, device_->create_stream());
+    TENON_RETURN_IF_ERROR(
+        stream->copy_from_host(memory->data(), copy.constant.raw(), copy.bytes()));
+    TENON_RETURN_IF_ERROR(stream->synchronize());
+    void* data = memory->data();
+    copy.constant = Tensor(copy.dtype, copy.shape.to_shape(), std::move(memory), data);
+    return copies_[{index, on_host}] = add_slot(std::move(copy));
+  }
+  copy.storage = copy.shape.is_fully_known() ? Storage::kArena : Storage::kOwned;
+  copy.source = -1;
+  const int added = add_slot(std::move(copy));
+  Step step;
+  step.kind = on_host ? Step::Kind::kToHost : Step::Kind::kToDevice;
+  step.inputs = {index};
+  step.outputs = {added};
+  b_.steps.push_back(std::move(step));
+  return copies_[{index, on_host}] = added;
+}
+
+Status Binder::add_kernel_step(const Node& node, int first, const NodeShapes& shapes,
+                               bool is_static) {
+  const OpDecl& decl = node.op->decl();
+  Step step;
+  step.node = &node;
+  step.on_host = runs_on_host(node);
+  std::vector<const Tensor*> constants;
+  std::vector<bool> frozen;
+  std::vector<Shape> input_shapes;
+  for (size_t i = 0; i < node.inputs.size(); ++i) {
+    const int index = slot_of(node.inputs[i]);
+    const bool host = step.on_host || decl.host_inputs.contains(static_cast<int>(i));
+    TENON_ASSIGN_OR_RETURN(const int placed, in_space(index, host));
+    step.inputs.push_back(placed);
+    constants.push_back(shapes.inputs[i].constant);
+    frozen.push_back(slot(index).frozen);
+    if (is_static) input_shapes.push_back(shapes.inputs[i].shape.to_shape());
+  }
+  if (is_static) {
+    TENON_ASSIGN_OR_RETURN(PreparedKernel prepared,
+                           prepare_kernel(plan_, node, step.on_host, b_.team, constants, frozen,
+                                          input_shapes, shapes.outputs, &step.overwrites));
+    step.kernel = std::move(prepared.kernel);
+    step.scratch_bytes = prepared.scratch_bytes;
+    b_.scratch_bytes = std::max(b_.scratch_bytes, prepared.scratch_bytes);
+  } else {
+    step.kind = Step::Kind::kDynamic;
+    step.cache = std::make_unique<DynamicCache>();
+  }
+  for (size_t i = 0; i < node.outputs.size(); ++i) {
+    const int index = first + static_cast<int>(i);
+    Slot& output = slot(index);
+    step.outputs.push_back(index);
+    output.on_host = is_object(output.dtype) || decl.host_outputs.contains(static_cast<int>(i)) ||
+                     (step.on_host && !(separate_memory() && hands_out_handle(node, graph_)));
+    const bool known = is_static && output.shape.is_fully_known() && !decl.supplies_outputs;
+    output.storage = known && !is_object(output.dtype) ? Storage::kArena : Storage::kOwned;
+    if (known && is_object(output.dtype)) step.fresh.push_back(index);
+  }
+  b_.steps.push_back(std::move(step));
+  return absl::OkStatus();
+}
+
+Status Binder::bind_results() {
+  for (size_t i = 0; i < graph_.results.size(); ++i) {
+    TENON_ASSIGN_OR_RETURN(const int index, in_space(slot_of(graph_.results[i]), true));
+    b_.result_slots.push_back(index);
+  }
+  return absl::OkStatus();
+}
+
+void Binder::find_lifetimes() {
+  first_step_.assign(b_.slots.size(), kForever);
+  last_step_.assign(b_.slots.size(), -1);
+  const auto touch = [&](int index, int step) {
+    const auto root = static_cast<size_t>(slot(index).root);
+    first_step_[root] = std::min(first_step_[root], step);
+    last_step_[root] = std::max(last_step_[root], step);
+  };
+  for (size_t i = 0; i < b_.steps.size(); ++i) {
+    for (int index : b_.steps[i].inputs) touch(index, static_cast<int>(i));
+    for (int index : b_.steps[i].outputs) touch(index, static_cast<int>(i));
+  }
+  for (int index : b_.result_slots) {
+    last_step_[static_cast<size_t>(slot(index).root)] = kForever;
+  }
+  for (size_t index = 0; index < b_.slots.size(); ++index) {
+    const int last = last_step_[index];
+    if (b_.slots[index].storage == Storage::kOwned && last >= 0 && last != kForever) {
+      b_.steps[static_cast<size_t>(last)].release.push_back(static_cast<int>(index));
+    }
+  }
+}
+
+// Lets outputs be written over inputs that die in the same step, where the kernel allows it; then
+// gives the memory of results to the caller.
+void Binder::share_memory() {
+  std::vector<int> new_root(b_.slots.size());
+  for (size_t i = 0; i < new_root.size(); ++i) new_root[i] = b_.slots[i].root;
+  const auto root_of = [&](int index) {
+    int root = index;
+    while (new_root[static_cast<size_t>(root)] != root) root = new_root[static_cast<size_t>(root)];
+    return root;
+  };
+  for (size_t i = 0; i < b_.steps.size(); ++i) {
+    const Step& step = b_.steps[i];
+    for (const auto& [in, out] : step.overwrites) {
+      const int input = step.inputs[static_cast<size_t>(in)];
+      const int output = step.outputs[static_cast<size_t>(out)];
+      const int from = root_of(input);
+      const int to = root_of(output);
+      if (from == to || to != output || slot(from).storage != Storage::kArena ||
+          slot(to).storage != Storage::kArena || slot(from).on_host != slot(to).on_host ||
+          slot(from).bytes() != slot(to).bytes() ||
+          last_step_[static_cast<size_t>(from)] != static_cast<int>(i)) {
+        continue;
+      }
+      bool read_otherwise = false;
+      for (int other : step.inputs) read_otherwise |= other != input && root_of(other) == from;
+      if (read_otherwise) continue;
+      new_root[static_cast<size_t>(to)] = from;
+      last_step_[static_cast<size_t>(from)] = last_step_[static_cast<size_t>(to)];
+    }
+  }
+  for (size_t i = 0; i < b_.slots.size(); ++i) {
+    b_.slots[i].root = root_of(static_cast<int>(i));
+  }
+  for (size_t i = 0; i < b_.result_slots.size(); ++i) {
+    Slot& root = slot(slot(b_.result_slots[i]).root);
+    if (root.storage != Storage::kArena) continue;
+    root.storage = Storage::kResult;
+    root.source = static_cast<int>(i);
+  }
+  for (Slot& each : b_.slots) {
+    const Slot& root = slot(each.root);
+    if (each.storage == Storage::kArena && root.storage == Storage::kResult) {
+      each.storage = Storage::kResult;
+      each.source = root.source;
+    }
+  }
+}
+
+void Binder::place_arena() {
+  std::vector<ArenaBlock> host, device;
+  std::vector<int> host_slots, device_slots;
+  for (size_t i = 0; i < b_.slots.size(); ++i) {
+    const Slot& root = b_.slots[i];
+    if (root.storage != Storage::kArena || root.root != static_cast<int>(i)) continue;
+    if (first_step_[i] == kForever) continue;
+    const bool on_host = root.on_host || !separate_memory();
+    (on_host ? host : device).push_back({root.bytes(), first_step_[i], last_step_[i], 0});
+    (on_host ? host_slots : device_slots).push_back(static_cast<int>(i));
+  }
+  b_.arena_bytes = plan_memory(host);
+  b_.device_arena_bytes = plan_memory(device);
+  for (size_t i = 0; i < host.size(); ++i) slot(host_slots[i]).offset = host[i].offset;
+  for (size_t i = 0; i < device.size(); ++i) slot(device_slots[i]).offset = device[i].offset;
+  for (Slot& each : b_.slots) {
+    if (each.storage == Storage::kArena) each.offset = slot(each.root).offset;
+  }
+}
+
+}  // namespace
+
+StatusOr<std::shared_ptr<const Binding>> Binding::create(std::shared_ptr<const Plan> plan,
+                                                         std::span<const Shape> args, int team) {
+  auto binding = std::make_shared<Binding>(plan, team);
+  TENON_RETURN_IF_ERROR(Binder(*binding, *plan).run(args));
+  return std::shared_ptr<const Binding>(std::move(binding));
+}
+
+}  // namespace tenon

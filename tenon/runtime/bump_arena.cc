@@ -1,0 +1,29 @@
+#include "tenon/runtime/bump_arena.h"
+
+namespace tenon {
+
+StatusOr<Tensor> BumpArena::allocate(DType dtype, const Shape& shape) {
+  if (is_object(dtype)) return Tensor::allocate(dtype, shape);
+  const size_t bytes = static_cast<size_t>(shape.num_elements()) * size_of(dtype);
+  const size_t aligned = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  while (current_ < chunks_.size() && chunks_[current_]->size() - used_ < aligned) {
+    ++current_;
+    used_ = 0;
+  }
+  if (current_ == chunks_.size()) {
+    TENON_ASSIGN_OR_RETURN(Ref<Buffer> chunk, device_->allocate(std::max(kChunk, aligned), false));
+    chunks_.push_back(std::move(chunk));
+    used_ = 0;
+  }
+  void* data = static_cast<char*>(chunks_[current_]->data()) + used_;
+  used_ += aligned;
+  return Tensor(dtype, shape, chunks_[current_], data);
+}
+
+void BumpArena::reset() {
+  std::erase_if(chunks_, [](const Ref<Buffer>& chunk) { return !chunk->unique(); });
+  current_ = 0;
+  used_ = 0;
+}
+
+}  // namespace tenon

@@ -1,0 +1,28 @@
+// BumpArena: the memory of a run's dynamic region.
+//
+// allocate() moves a pointer through large chunks; reset() starts over. A tensor that somebody
+// still holds then keeps its chunk, which the arena forgets, so nothing dangles.
+#pragma once
+
+#include "tenon/core/device.h"
+
+namespace tenon {
+
+// Not thread-safe: one run at a time.
+class BumpArena {
+ public:
+  explicit BumpArena(Device* device) : device_(device) {}
+
+  // Uninitialised memory on the arena's device; strings and objects are always on the host.
+  StatusOr<Tensor> allocate(DType dtype, const Shape& shape);
+  void reset();
+
+ private:
+  static constexpr size_t kChunk = size_t{1} << 20;
+  Device* device_;
+  std::vector<Ref<Buffer>> chunks_;
+  size_t current_ = 0;  // index of the chunk that is being filled
+  size_t used_ = 0;     // bytes of it
+};
+
+}  // namespace tenon

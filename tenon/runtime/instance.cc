@@ -1,0 +1,292 @@
+#include "tenon/runtime/instance.h"
+
+#include "tenon/graph/function_library.h"
+#include "tenon/graph/shape_inference.h"
+
+namespace tenon {
+
+class Instance::StepRun final : public KernelRun {
+ public:
+  StepRun(Tensor* const* inputs, int num_inputs, Tensor* const* outputs, int num_outputs,
+          void* scratch, RunContext& context, BumpArena& memory)
+      : KernelRun(inputs, num_inputs, outputs, num_outputs, scratch, context), memory_(memory) {}
+
+  StatusOr<Tensor> allocate(DType dtype, const Shape& shape) override {
+    return memory_.allocate(dtype, shape);
+  }
+
+ private:
+  BumpArena& memory_;
+};
+
+Instance::Instance(std::shared_ptr<const Binding> binding)
+    : binding_(std::move(binding)),
+      slots_(binding_->slots.size()),
+      host_memory_(cpu_device()),
+      device_memory_(binding_->plan->device()) {}
+
+StatusOr<std::unique_ptr<Instance>> Instance::create(std::shared_ptr<const Binding> binding) {
+  std::unique_ptr<Instance> instance(new Instance(std::move(binding)));
+  const Binding& b = *instance->binding_;
+  Device* device = b.plan->device();
+  TENON_ASSIGN_OR_RETURN(instance->arena_, cpu_device()->allocate(b.arena_bytes, true));
+  TENON_ASSIGN_OR_RETURN(instance->scratch_, device->allocate(b.scratch_bytes, true));
+  TENON_ASSIGN_OR_RETURN(instance->stream_, device->create_stream());
+  if (b.device_arena_bytes > 0) {
+    TENON_ASSIGN_OR_RETURN(instance->device_arena_, device->allocate(b.device_arena_bytes, true));
+  }
+  TENON_RETURN_IF_ERROR(instance->fill_constants_and_arena());
+  size_t count = 0;
+  for (const Step& step : b.steps) count += step.inputs.size() + step.outputs.size();
+  instance->pointers_.reserve(count);
+  instance->runs_.reserve(b.steps.size());
+  for (const Step& step : b.steps) {
+    Tensor** first = instance->pointers_.data() + instance->pointers_.size();
+    for (int i : step.inputs) {
+      instance->pointers_.push_back(&instance->slots_[static_cast<size_t>(i)]);
+    }
+    for (int i : step.outputs) {
+      instance->pointers_.push_back(&instance->slots_[static_cast<size_t>(i)]);
+    }
+    instance->runs_.emplace_back(first, static_cast<int>(step.inputs.size()),
+                                 first + step.inputs.size(), static_cast<int>(step.outputs.size()),
+                                 instance->scratch_->data(), instance->context_,
+                                 step.on_host ? instance->host_memory_ : instance->device_memory_);
+  }
+  return instance;
+}
+
+Status Instance::fill_constants_and_arena() {
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    const Slot& slot = binding_->slots[i];
+    if (slot.storage == Storage::kConstant) {
+      slots_[i] = slot.constant;
+    } else if (slot.storage == Storage::kArena) {
+      const bool host = slot.on_host || !device_arena_;
+      const Ref<Buffer>& arena = host ? arena_ : device_arena_;
+      slots_[i] = Tensor(slot.dtype, slot.shape.to_shape(), arena,
+                         static_cast<char*>(arena->data()) + slot.offset);
+    }
+  }
+  return absl::OkStatus();
+}
+
+Status Instance::run(const RunContext& context, std::span<const Tensor> args,
+                     std::vector<Tensor>& results) {
+  context_ = context;
+  context_.stream = stream_.get();
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    const Slot& slot = binding_->slots[i];
+    if (slot.storage != Storage::kArgument) continue;
+    const Tensor& arg = args[static_cast<size_t>(slot.source)];
+    slots_[i] = slot.root == static_cast<int>(i) ? arg : arg.reshaped(slot.shape.to_shape());
+  }
+  Status status = place_results(results);
+  if (status.ok()) status = run_steps();
+  if (status.ok()) {
+    status = stream_->synchronize();
+  } else {
+    // Memory must not be given back while the device may still write it.
+    stream_->synchronize().IgnoreError();
+  }
+  if (status.ok()) take_results(results);
+  forget();
+  return status;
+}
+
+// Results that the run itself writes get the caller's memory, or new memory.
+Status Instance::place_results(std::vector<Tensor>& results) {
+  const Binding& b = *binding_;
+  results.resize(b.result_slots.size());
+  for (size_t i = 0; i < results.size(); ++i) {
+    const Slot& slot = b.slots[static_cast<size_t>(b.result_slots[i])];
+    const Slot& root = b.slots[static_cast<size_t>(slot.root)];
+    if (slot.storage != Storage::kResult || root.source != static_cast<int>(i)) {
+      results[i] = Tensor();
+      continue;
+    }
+    Tensor& result = results[i];
+    const bool reusable = result.has_value() && result.dtype() == slot.dtype && result.buffer() &&
+                          result.buffer()->unique() && !result.buffer()->device() &&
+                          result.num_bytes() == slot.bytes();
+    if (!reusable) {
+      TENON_ASSIGN_OR_RETURN(result, Tensor::allocate(slot.dtype, slot.shape.to_shape()));
+    } else if (!slot.shape.matches(result.shape())) {
+      result = result.reshaped(slot.shape.to_shape());
+    }
+  }
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    const Slot& slot = b.slots[i];
+    if (slot.storage != Storage::kResult) continue;
+    Tensor& memory = results[static_cast<size_t>(slot.source)];
+    slots_[i] = Tensor(slot.dtype, slot.shape.to_shape(), memory.buffer(), memory.mutable_raw());
+  }
+  return absl::OkStatus();
+}
+
+Status Instance::run_steps() {
+  for (size_t i = 0; i < binding_->steps.size(); ++i) {
+    const Step& step = binding_->steps[i];
+    Status status;
+    switch (step.kind) {
+      case Step::Kind::kKernel:
+        status = run_kernel(i);
+        break;
+      case Step::Kind::kDynamic:
+        status = run_dynamic(step);
+        break;
+      default:
+        status = run_copy(step);
+    }
+    if (!status.ok()) return step.node ? with_context(status, describe(*step.node)) : status;
+    for (int index : step.release) slots_[static_cast<size_t>(index)] = Tensor();
+  }
+  return absl::OkStatus();
+}
+
+Status Instance::run_kernel(size_t index) {
+  const Step& step = binding_->steps[index];
+  for (int fresh : step.fresh) {
+    const Slot& slot = binding_->slots[static_cast<size_t>(fresh)];
+    TENON_ASSIGN_OR_RETURN(slots_[static_cast<size_t>(fresh)],
+                           Tensor::allocate(slot.dtype, slot.shape.to_shape()));
+  }
+  for (int output : step.outputs) {
+    const Slot& slot = binding_->slots[static_cast<size_t>(output)];
+    // The kernel allocates it and asks for its dtype.
+    if (slot.storage == Storage::kOwned && !slots_[static_cast<size_t>(output)].has_value()) {
+      slots_[static_cast<size_t>(output)] = Tensor(slot.dtype, Shape(), Ref<Buffer>(), nullptr);
+    }
+  }
+  TENON_RETURN_IF_ERROR(step.kernel(runs_[index]));
+  for (int output : step.outputs) {
+    const Slot& slot = binding_->slots[static_cast<size_t>(output)];
+    const Tensor& value = slots_[static_cast<size_t>(output)];
+    if (slot.storage == Storage::kOwned && !slot.shape.matches(value.shape())) {
+      return internal("output ", slot.endpoint.index, " has shape ", value.shape(), ", ",
+                      slot.shape, " was inferred");
+    }
+  }
+  return absl::OkStatus();
+}
+
+namespace {
+
+// What a prepared kernel depends on: the shapes of all inputs and the values of the host inputs.
+std::string dynamic_key(const Step& step, const std::vector<Tensor>& slots) {
+  std::string key;
+  const auto add = [&](const void* bytes, size_t size) {
+    key.append(static_cast<const char*>(bytes), size);
+  };
+  for (size_t i = 0; i < step.inputs.size(); ++i) {
+    const Tensor& input = slots[static_cast<size_t>(step.inputs[i])];
+    const int64_t rank = input.rank();
+    add(&rank, sizeof(rank));
+    add(input.shape().dims().data(), sizeof(int64_t) * static_cast<size_t>(rank));
+    if (!step.node->op->decl().host_inputs.contains(static_cast<int>(i))) continue;
+    if (input.dtype() == DType::kString) {
+      for (std::string_view text : input.span<std::string_view>()) key += cat(text.size(), text);
+    } else {
+      add(input.raw(), input.num_bytes());
+    }
+  }
+  return key;
+}
+
+}  // namespace
+
+StatusOr<std::shared_ptr<const PreparedKernel>> Instance::prepare_dynamic(const Step& step) {
+  const std::string key = dynamic_key(step, slots_);
+  if (auto found = step.cache->find(key)) return found;
+  const Plan& plan = *binding_->plan;
+  const OpDef& op = *step.node->op;
+  NodeShapes shapes(op, step.node->attrs, plan.graph().library().get());
+  std::vector<const Tensor*> constants;
+  std::vector<bool> frozen;
+  std::vector<Shape> input_shapes;
+  for (size_t i = 0; i < step.inputs.size(); ++i) {
+    const Slot& slot = binding_->slots[static_cast<size_t>(step.inputs[i])];
+    const Tensor& input = slots_[static_cast<size_t>(step.inputs[i])];
+    const bool known = op.decl().host_inputs.contains(static_cast<int>(i)) ||
+                       (slot.storage == Storage::kConstant && slot.on_host);
+    constants.push_back(known ? &input : nullptr);
+    frozen.push_back(slot.frozen);
+    input_shapes.push_back(input.shape());
+    shapes.inputs.push_back(
+        {input.dtype(), input.shape(), constants.back(), slot.handle ? &*slot.handle : nullptr});
+  }
+  TENON_RETURN_IF_ERROR(shapes.infer());
+  TENON_ASSIGN_OR_RETURN(PreparedKernel prepared,
+                         prepare_kernel(plan, *step.node, step.on_host, binding_->team, constants,
+                                        frozen, input_shapes, std::move(shapes.outputs), nullptr));
+  auto shared = std::make_shared<const PreparedKernel>(std::move(prepared));
+  step.cache->insert(key, shared);
+  return std::shared_ptr<const PreparedKernel>(shared);
+}
+
+Status Instance::run_dynamic(const Step& step) {
+  // Shapes and host inputs are read here, so what makes them must be done.
+  TENON_RETURN_IF_ERROR(stream_->synchronize());
+  TENON_ASSIGN_OR_RETURN(const auto prepared, prepare_dynamic(step));
+  BumpArena& memory = step.on_host ? host_memory_ : device_memory_;
+  std::vector<Tensor*> pointers;
+  for (int i : step.inputs) pointers.push_back(&slots_[static_cast<size_t>(i)]);
+  for (size_t i = 0; i < step.outputs.size(); ++i) {
+    const Slot& slot = binding_->slots[static_cast<size_t>(step.outputs[i])];
+    Tensor& output = slots_[static_cast<size_t>(step.outputs[i])];
+    if (prepared->outputs[i].is_fully_known() && !step.node->op->decl().supplies_outputs) {
+      BumpArena& place = slot.on_host ? host_memory_ : memory;
+      TENON_ASSIGN_OR_RETURN(output, place.allocate(slot.dtype, prepared->outputs[i].to_shape()));
+    } else {
+      output = Tensor(slot.dtype, Shape(), Ref<Buffer>(), nullptr);
+    }
+    pointers.push_back(&output);
+  }
+  TENON_ASSIGN_OR_RETURN(
+      Tensor scratch,
+      memory.allocate(DType::kUint8, Shape{static_cast<int64_t>(prepared->scratch_bytes)}));
+  StepRun run(pointers.data(), static_cast<int>(step.inputs.size()),
+              pointers.data() + step.inputs.size(), static_cast<int>(step.outputs.size()),
+              scratch.mutable_raw(), context_, memory);
+  TENON_RETURN_IF_ERROR(prepared->kernel(run));
+  // `pointers` and `scratch` end here; work that is under way must not need them.
+  return step.on_host ? absl::OkStatus() : stream_->synchronize();
+}
+
+Status Instance::run_copy(const Step& step) {
+  const Tensor& from = slots_[static_cast<size_t>(step.inputs[0])];
+  const Slot& slot = binding_->slots[static_cast<size_t>(step.outputs[0])];
+  Tensor& to = slots_[static_cast<size_t>(step.outputs[0])];
+  if (slot.storage == Storage::kOwned) {
+    TENON_RETURN_IF_ERROR(stream_->synchronize());
+    BumpArena& memory = slot.on_host ? host_memory_ : device_memory_;
+    TENON_ASSIGN_OR_RETURN(to, memory.allocate(slot.dtype, from.shape()));
+  }
+  if (step.kind == Step::Kind::kToDevice) {
+    return stream_->copy_from_host(to.mutable_raw(), from.raw(), from.num_bytes());
+  }
+  TENON_RETURN_IF_ERROR(stream_->copy_to_host(to.mutable_raw(), from.raw(), from.num_bytes()));
+  return stream_->synchronize();
+}
+
+void Instance::take_results(std::vector<Tensor>& results) {
+  for (size_t i = 0; i < results.size(); ++i) {
+    const Tensor& value = slots_[static_cast<size_t>(binding_->result_slots[i])];
+    if (!results[i].has_value()) results[i] = value.keep();
+  }
+}
+
+// Drops everything that belongs to the caller or outlives the run.
+void Instance::forget() {
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    const Storage storage = binding_->slots[i].storage;
+    if (storage == Storage::kArgument || storage == Storage::kResult ||
+        storage == Storage::kOwned) {
+      slots_[i] = Tensor();
+    }
+  }
+  host_memory_.reset();
+  device_memory_.reset();
+}
+
+}  // namespace tenon

@@ -1,0 +1,46 @@
+// Instance: the memory of one run in flight of a Binding.
+#pragma once
+
+#include "tenon/runtime/binding.h"
+#include "tenon/runtime/bump_arena.h"
+
+namespace tenon {
+
+// Used by one run at a time.
+class Instance {
+ public:
+  static StatusOr<std::unique_ptr<Instance>> create(std::shared_ptr<const Binding> binding);
+
+  // Arguments have the Binding's shapes. See Executable::run() for `results`.
+  Status run(const RunContext& context, std::span<const Tensor> args, std::vector<Tensor>& results);
+
+  const Binding& binding() const { return *binding_; }
+
+ private:
+  class StepRun;
+
+  explicit Instance(std::shared_ptr<const Binding> binding);
+  Status fill_constants_and_arena();
+  Status place_results(std::vector<Tensor>& results);
+  Status run_steps();
+  Status run_kernel(size_t index);
+  Status run_dynamic(const Step& step);
+  Status run_copy(const Step& step);
+  StatusOr<std::shared_ptr<const PreparedKernel>> prepare_dynamic(const Step& step);
+  void take_results(std::vector<Tensor>& results);
+  void forget();
+
+  std::shared_ptr<const Binding> binding_;
+  std::vector<Tensor> slots_;
+  std::vector<Tensor*> pointers_;  // inputs, then outputs of each step
+  std::vector<StepRun> runs_;      // by step
+  Ref<Buffer> arena_;
+  Ref<Buffer> device_arena_;
+  Ref<Buffer> scratch_;
+  BumpArena host_memory_;
+  BumpArena device_memory_;
+  std::unique_ptr<Stream> stream_;
+  RunContext context_;
+};
+
+}  // namespace tenon

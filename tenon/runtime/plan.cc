@@ -1,0 +1,101 @@
+#include "tenon/runtime/plan.h"
+
+#include <queue>
+
+#include "tenon/graph/function_library.h"
+#include "tenon/graph/verifier.h"
+#include "tenon/passes/pass.h"
+
+namespace tenon {
+
+StatusOr<std::shared_ptr<Plan>> Plan::create(Graph function, std::shared_ptr<ModelState> state,
+                                             ExecutableOptions options) {
+  std::shared_ptr<Plan> plan(new Plan);
+  if (!options.device) options.device = cpu_device();
+  TENON_RETURN_IF_ERROR(verify(function));
+  PassContext context;
+  context.explain = options.explain;
+  context.resources = state.get();
+  context.frozen_variable = [&](std::string_view name) {
+    if (!state->is_frozen(name)) return Tensor();
+    const Ref<Variable> variable = state->variable(name);
+    if (!variable) return Tensor();
+    StatusOr<Tensor> value = variable->read();
+    return value.ok() ? *std::move(value) : Tensor();
+  };
+  TENON_RETURN_IF_ERROR(run_passes(function, context, options.optimize));
+  plan->graph_ = std::move(function);
+  plan->options_ = std::move(options);
+  plan->state_ = std::move(state);
+  TENON_RETURN_IF_ERROR(plan->order_nodes());
+  for (NodeId id : plan->order_) {
+    const Node& node = plan->graph_.node(id);
+    const Effect effect = node.op->decl().effect;
+    bool resource = false;
+    for (Endpoint input : node.inputs) {
+      resource |= plan->graph_.value(input).dtype == DType::kResource;
+    }
+    plan->writes_state_ |= effect == Effect::kWrite && resource;
+    plan->has_effects_ |= effect == Effect::kWrite || effect == Effect::kOutside;
+  }
+  return plan;
+}
+
+// Inputs before users; among nodes that are ready, writers of variables last, so that the value
+// they replace has been read by everybody and is changed in place.
+Status Plan::order_nodes() {
+  TENON_RETURN_IF_ERROR(graph_.topological_order().status());  // names a node of a cycle
+  const auto count = static_cast<size_t>(graph_.size());
+  std::vector<int> waiting(count, 0);
+  std::vector<std::vector<NodeId>> next(count);
+  for (NodeId id = 0; id < graph_.size(); ++id) {
+    const auto wait = [&](NodeId input) {
+      ++waiting[static_cast<size_t>(id)];
+      next[static_cast<size_t>(input)].push_back(id);
+    };
+    for (Endpoint input : graph_.node(id).inputs) wait(input.node);
+    for (NodeId control : graph_.node(id).control_inputs) wait(control);
+  }
+  using Entry = std::pair<bool, NodeId>;  // (writes, id): smallest first
+  std::priority_queue<Entry, std::vector<Entry>, std::greater<>> ready;
+  const auto push = [&](NodeId id) {
+    ready.emplace(graph_.node(id).op->decl().effect == Effect::kWrite, id);
+  };
+  for (NodeId id = 0; id < graph_.size(); ++id) {
+    if (graph_.alive(id) && waiting[static_cast<size_t>(id)] == 0) push(id);
+  }
+  while (!ready.empty()) {
+    const NodeId id = ready.top().second;
+    ready.pop();
+    order_.push_back(id);
+    for (NodeId user : next[static_cast<size_t>(id)]) {
+      if (--waiting[static_cast<size_t>(user)] == 0) push(user);
+    }
+  }
+  return absl::OkStatus();
+}
+
+StatusOr<Ref<Buffer>> Plan::packed(Endpoint value, const Tensor& tensor, std::string_view layout,
+                                   FunctionRef<StatusOr<Ref<Buffer>>(const Tensor&)> pack) const {
+  std::lock_guard lock(mutex_);
+  Ref<Buffer>& place = packed_[{value, std::string(layout)}];
+  if (!place) {
+    TENON_ASSIGN_OR_RETURN(place, pack(tensor));
+  }
+  return place;
+}
+
+StatusOr<std::shared_ptr<Executable>> Plan::function(const std::string& name) const {
+  {
+    std::lock_guard lock(mutex_);
+    if (const auto it = functions_.find(name); it != functions_.end()) return it->second;
+  }
+  if (!graph_.library()) return not_found("function '", name, "' is called, there are none");
+  TENON_ASSIGN_OR_RETURN(const auto body, graph_.library()->find(name));
+  StatusOr<std::shared_ptr<Executable>> made = Executable::create(*body, state_, options_);
+  if (!made.ok()) return with_context(made.status(), cat("function '", name, "'"));
+  std::lock_guard lock(mutex_);
+  return functions_.try_emplace(name, *std::move(made)).first->second;
+}
+
+}  // namespace tenon

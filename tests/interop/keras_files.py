@@ -1,0 +1,78 @@
+"""`.keras` files in both directions: Keras' in Tenon, Tenon's in Keras, weights and optimizer state."""
+import os
+import tempfile
+
+from common import DIGITS, Checks, digits, predict, train
+
+import keras
+import numpy as np
+from keras import layers
+
+
+def every_layer():
+    """A functional model of the layers that Tenon has, each with options off their defaults."""
+    image = keras.Input((8, 8, 1), name="image")
+    x = layers.Rescaling(1 / 16, offset=-0.5)(image)
+    x = layers.ZeroPadding2D(((1, 0), (2, 1)))(x)
+    x = layers.Conv2D(6, 3, padding="same", strides=2, use_bias=False, name="conv")(x)
+    x = layers.BatchNormalization(epsilon=2e-3, momentum=0.9, name="norm")(x)
+    x = layers.Activation("relu")(x)
+    y = layers.DepthwiseConv2D(3, padding="same", depth_multiplier=1, activation="tanh", name="depthwise")(x)
+    x = layers.Add()([x, y])
+    x = layers.Concatenate()([layers.MaxPooling2D(2, padding="same")(x), layers.AveragePooling2D(2, padding="same")(x)])
+    a, b = layers.GlobalAveragePooling2D()(x), layers.GlobalMaxPooling2D()(x)
+    x = layers.Concatenate()([a, b, layers.Flatten()(layers.Reshape((-1, 4))(x))])
+    x = layers.LayerNormalization(name="layer_norm")(x)
+    x = layers.Dropout(0.3)(x)
+    x = layers.Dense(16, activation="gelu", name="hidden")(x)
+    return keras.Model(image, layers.Dense(10, activation="softmax", name="digit")(x))
+
+
+def give_state(model, rng):
+    """Random values in every variable, moving averages too, so that none is left at its initial value."""
+    for variable in model.variables:
+        if variable.dtype == "float32":
+            value = rng.normal(0, 0.3, variable.shape)
+            variable.assign(np.abs(value) + 0.5 if "variance" in variable.path else value)
+
+
+def keras_file_in_tenon(check, folder):
+    rng = np.random.default_rng(3)
+    model = every_layer()
+    give_state(model, rng)
+    path = os.path.join(folder, "every.keras")
+    model.save(path)
+    x = rng.uniform(0, 16, (7, 8, 8, 1)).astype(np.float32)
+    check.close(predict(path, x), model.predict(x, verbose=0), "Keras' file gives Keras' outputs in Tenon", 1e-5)
+
+
+def tenon_file_in_keras(check, folder):
+    path = os.path.join(folder, "tenon.keras")
+    train(os.path.join(DIGITS, "cnn.json"), os.path.join(DIGITS, "train.csv"), optimizer="adam", batch_size=32,
+          loss="sparse_categorical_crossentropy", metrics="accuracy", epochs=1, seed=1, save=path)
+    model = keras.saving.load_model(path)
+    x, labels = digits("test")
+    check.close(model.predict(x, verbose=0), predict(path, x), "Tenon's file gives Tenon's outputs in Keras", 1e-5)
+    steps = -(-1438 // 32)
+    check.that(int(model.optimizer.iterations) == steps, "the optimizer's step count", int(model.optimizer.iterations))
+    moments = [v for v in model.optimizer.variables if "velocity" in v.path or "momentum" in v.path]
+    check.that(len(moments) == 2 * len(model.trainable_variables) and all(np.any(v.numpy()) for v in moments),
+               "the optimizer's moments", [v.path for v in moments])
+    loss, _ = model.evaluate(x, labels, verbose=0)
+    model.fit(*digits("train"), batch_size=32, epochs=1, verbose=0)
+    check.that(model.evaluate(x, labels, verbose=0)[0] < loss, "Keras goes on training Tenon's file")
+    again = os.path.join(folder, "again.keras")
+    model.save(again)
+    check.close(predict(again, x), model.predict(x, verbose=0), "and Tenon reads what Keras then wrote", 1e-5)
+
+
+def main():
+    check = Checks()
+    with tempfile.TemporaryDirectory() as folder:
+        keras_file_in_tenon(check, folder)
+        tenon_file_in_keras(check, folder)
+    check.done()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""One training step from equal weights and batch: Tenon's loss, gradients and updates are Keras'.
+
+The step is `tenon train` on a compiled .keras file with as many rows as a batch. Gradients are read off a step of plain
+SGD whose learning rate is a power of two; each optimizer's update is then judged on the gradients that Tenon had.
+"""
+import os
+import tempfile
+
+from common import Checks, train
+
+import keras
+import numpy as np
+from keras import layers, optimizers
+
+RATE = 64.0
+OPTIMIZERS = {
+    "sgd": lambda: optimizers.SGD(0.05),
+    "sgd_momentum": lambda: optimizers.SGD(0.05, momentum=0.9),
+    "sgd_nesterov": lambda: optimizers.SGD(0.05, momentum=0.8, nesterov=True),
+    "adam": lambda: optimizers.Adam(0.01, beta_1=0.85, epsilon=1e-6),
+    "adam_amsgrad": lambda: optimizers.Adam(0.01, amsgrad=True),
+    "adamw": lambda: optimizers.AdamW(0.01, weight_decay=0.02),
+    "rmsprop": lambda: optimizers.RMSprop(0.01, rho=0.8),
+    "rmsprop_centered": lambda: optimizers.RMSprop(0.01, momentum=0.5, centered=True),
+}
+
+
+def dense():
+    return keras.Sequential([keras.Input((20,)), layers.Dense(16, activation="relu"), layers.Dense(10, activation="softmax")])
+
+
+def convolution():
+    return keras.Sequential([keras.Input((8, 8, 2)), layers.Conv2D(6, 3, padding="same"), layers.BatchNormalization(),
+                             layers.Activation("relu"), layers.MaxPooling2D(), layers.Flatten(), layers.Dense(10)])
+
+
+MODELS = {"dense": (dense, (20,), False), "conv_bn": (convolution, (8, 8, 2), True)}
+
+
+def variables(model):
+    return {v.path: v.numpy() for v in model.variables if "seed" not in v.path}
+
+
+def tenon_step(folder, model, optimizer, from_logits, data, rows):
+    """Compiles, saves, lets Tenon train one step; returns its loss and the model it saved."""
+    before, after = os.path.join(folder, "before.keras"), os.path.join(folder, "after.keras")
+    model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits))
+    model.save(before)
+    (epoch,) = train(before, data, epochs=1, batch_size=rows, shuffle="false", save=after)
+    return epoch["loss"], keras.saving.load_model(after)
+
+
+def copy_of(make, values):
+    model = make()
+    for variable, value in zip((v for v in model.variables if "seed" not in v.path), values.values()):
+        variable.assign(value)
+    return model
+
+
+def gradients(before, after):
+    """Of a step of SGD at RATE, by position; moving averages are not trained."""
+    return [(old - new.numpy()) / RATE for old, new in zip(before, after.trainable_variables)]
+
+
+def check_model(check, name, folder):
+    make, shape, from_logits = MODELS[name]
+    rng = np.random.default_rng(11)
+    x, y = rng.normal(size=(32, *shape)).astype(np.float32), rng.integers(0, 10, 32)
+    data = os.path.join(folder, "batch.npz")
+    np.savez(data, x=x, y=y)
+    keras.utils.set_random_seed(5)
+    start = make()
+    values = variables(start)
+
+    model = copy_of(make, values)
+    trained_before = [v.numpy() for v in model.trainable_variables]
+    loss, after = tenon_step(folder, model, optimizers.SGD(RATE), from_logits, data, 32)
+    found = gradients(trained_before, after)
+
+    reference = copy_of(make, values)
+    reference.compile(optimizers.SGD(RATE), keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits))
+    want_loss = reference.train_on_batch(x, y)
+    check.that(abs(loss - want_loss) <= 1e-6 * abs(want_loss), f"{name}: loss", f"{loss}, want {want_loss}")
+    for variable, got, want in zip(reference.trainable_variables, found, gradients(trained_before, reference)):
+        check.close(got, want, f"{name}: gradient of {variable.path}", 1e-5)
+    for variable, got in zip(reference.non_trainable_variables, after.non_trainable_variables):
+        check.close(got.numpy(), variable.numpy(), f"{name}: {variable.path}", 1e-6)
+
+    for kind, make_optimizer in OPTIMIZERS.items():
+        model = copy_of(make, values)
+        _, after = tenon_step(folder, model, make_optimizer(), from_logits, data, 32)
+        optimizer, wanted = make_optimizer(), [keras.Variable(value) for value in trained_before]
+        optimizer.apply([np.asarray(g, np.float32) for g in found], wanted)
+        for variable, old, want in zip(after.trainable_variables, trained_before, wanted):
+            check.close(variable.numpy() - old, want.numpy() - old, f"{name}: {kind}'s update of {variable.path}", 1e-6 + rounding(old, want))
+        check.that(int(after.optimizer.iterations) == 1, f"{name}: {kind}'s step count", after.optimizer.iterations)
+
+
+def rounding(old, want):
+    """An update is known to half a unit in the last place of the weight it was added to, in both programs."""
+    update = np.max(np.abs(want.numpy() - old), initial=1e-30)
+    return float(np.max(np.spacing(np.abs(old).astype(np.float32)), initial=0) / update)
+
+
+def main():
+    check = Checks()
+    for name in MODELS:
+        with tempfile.TemporaryDirectory() as folder:
+            check_model(check, name, folder)
+    check.done()
+
+
+if __name__ == "__main__":
+    main()

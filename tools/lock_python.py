@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+"""Resolves deps/python.in for CPython 3.11 on x86-64 Linux and writes deps/python.txt, every wheel pinned by hash.
+
+    tools/lock_python.py [--wheels FOLDER]    FOLDER keeps the downloaded wheels (a temporary one by default)
+
+`pip install --require-hashes --no-deps -r deps/python.txt` then gives the same files everywhere. Lines of python.in
+marked `# no-deps` are taken alone: tensorflow-serving-api asks for the package tensorflow, of which tensorflow-cpu is
+another build.
+"""
+import argparse
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+SOURCE, LOCK = "deps/python.in", "deps/python.txt"
+
+
+def requirements():
+    """(requirements to resolve, requirements to take alone)"""
+    resolve, alone = [], []
+    with open(os.path.join(ROOT, SOURCE), encoding="utf-8") as f:
+        for line in f:
+            name, _, comment = line.partition("#")
+            if name.strip():
+                (alone if "no-deps" in comment else resolve).append(name.strip())
+    return resolve, alone
+
+
+def download(folder, *arguments):
+    subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--only-binary", ":all:", "-d", folder, *arguments],
+                   check=True)
+
+
+def pinned(folder):
+    for wheel in sorted(os.listdir(folder), key=str.lower):
+        name, version = wheel.split("-")[:2]
+        with open(os.path.join(folder, wheel), "rb") as f:
+            digest = hashlib.file_digest(f, "sha256").hexdigest()
+        yield f"{name.replace('_', '-').lower()}=={version} --hash=sha256:{digest}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--wheels")
+    options = parser.parse_args()
+    if sys.version_info[:2] != (3, 11):
+        sys.exit("tools/lock_python.py wants Python 3.11, Debian 12's")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.wheels or temporary
+        resolve, alone = requirements()
+        download(folder, *resolve)
+        download(folder, "--no-deps", *alone)
+        lines = list(pinned(folder))
+    with open(os.path.join(ROOT, LOCK), "w", encoding="utf-8") as f:
+        f.write(f"# Written by tools/lock_python.py from {SOURCE}.\n")
+        f.write("\n".join(lines) + "\n")
+    print(f"{len(lines)} packages in {LOCK}")
+
+
+if __name__ == "__main__":
+    main()
