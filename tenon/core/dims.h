@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <span>
 
@@ -11,7 +12,10 @@ namespace tenon {
 class Dims {
  public:
   Dims() = default;
+  Dims(std::initializer_list<int64_t> values) { assign({values.begin(), values.size()}); }
   explicit Dims(std::span<const int64_t> values) { assign(values); }
+  Dims(size_t count, int64_t value) { resize(count, value); }
+  Dims(const int64_t* first, const int64_t* last) { assign({first, last}); }
   Dims(const Dims& other) { assign(other.span()); }
   Dims& operator=(const Dims& other) {
     if (this != &other) assign(other.span());
@@ -26,6 +30,8 @@ class Dims {
   const int64_t* end() const { return begin() + size_; }
   int64_t& operator[](size_t i) { return begin()[i]; }
   int64_t operator[](size_t i) const { return begin()[i]; }
+  int64_t& back() { return begin()[size_ - 1]; }
+  int64_t back() const { return begin()[size_ - 1]; }
   std::span<const int64_t> span() const { return {begin(), size_}; }
 
   void assign(std::span<const int64_t> values) {
@@ -33,14 +39,22 @@ class Dims {
     std::copy(values.begin(), values.end(), begin());
     size_ = values.size();
   }
-  void insert(size_t at, int64_t value) {
+  void resize(size_t count, int64_t value = 0) {
+    reserve(count);
+    if (count > size_) std::fill(begin() + size_, begin() + count, value);
+    size_ = count;
+  }
+  void clear() { size_ = 0; }
+  void push_back(int64_t value) { insert(end(), value); }
+  void insert(const int64_t* before, int64_t value) {
+    const auto at = before - begin();
     reserve(size_ + 1);
     std::copy_backward(begin() + at, end(), end() + 1);
     begin()[at] = value;
     ++size_;
   }
-  void erase(size_t at) {
-    std::copy(begin() + at + 1, end(), begin() + at);
+  void erase(const int64_t* at) {
+    std::copy(at + 1, static_cast<const int64_t*>(end()), begin() + (at - begin()));
     --size_;
   }
 

@@ -33,7 +33,7 @@ std::string to_string(const Shape& shape) { return cat("[", join(shape.dims(), "
 PartialShape PartialShape::unknown_of_rank(int rank) {
   PartialShape shape;
   shape.known_rank_ = true;
-  for (int axis = 0; axis < rank; ++axis) shape.dims_.insert(0, -1);
+  for (int axis = 0; axis < rank; ++axis) shape.dims_.push_back(-1);
   return shape;
 }
 

@@ -14,7 +14,7 @@ inline constexpr int kMaxRank = 254;
 class Shape {
  public:
   Shape() = default;
-  Shape(std::initializer_list<int64_t> dims) : dims_({dims.begin(), dims.size()}) {}
+  Shape(std::initializer_list<int64_t> dims) : dims_(dims) {}
   explicit Shape(std::span<const int64_t> dims) : dims_(dims) {}
 
   // Checks untrusted dimensions: none negative, rank at most kMaxRank, the element count and
@@ -30,9 +30,9 @@ class Shape {
   int64_t product(int begin, int end) const;
 
   void set(int axis, int64_t size) { dims_[static_cast<size_t>(axis)] = size; }
-  void append(int64_t size) { dims_.insert(dims_.size(), size); }
-  void insert(int axis, int64_t size) { dims_.insert(static_cast<size_t>(axis), size); }
-  void remove(int axis) { dims_.erase(static_cast<size_t>(axis)); }
+  void append(int64_t size) { dims_.push_back(size); }
+  void insert(int axis, int64_t size) { dims_.insert(dims_.begin() + axis, size); }
+  void remove(int axis) { dims_.erase(dims_.begin() + axis); }
 
   friend bool operator==(const Shape& a, const Shape& b) { return a.dims_ == b.dims_; }
 
@@ -49,8 +49,7 @@ class PartialShape {
   PartialShape() = default;         // unknown rank
   PartialShape(const Shape& shape)  // NOLINT: a Shape is a fully known PartialShape
       : known_rank_(true), dims_(shape.dims()) {}
-  PartialShape(std::initializer_list<int64_t> dims)
-      : known_rank_(true), dims_({dims.begin(), dims.size()}) {}
+  PartialShape(std::initializer_list<int64_t> dims) : known_rank_(true), dims_(dims) {}
   explicit PartialShape(std::span<const int64_t> dims) : known_rank_(true), dims_(dims) {}
   static PartialShape unknown_of_rank(int rank);
 
