@@ -1,5 +1,6 @@
 #include "tenon/serving/json_tensor.h"
 
+#include <absl/container/inlined_vector.h>
 #include <absl/strings/escaping.h>
 
 #include <limits>
@@ -130,7 +131,7 @@ Status JsonTensorReader::read_lists(const JsonNode& value, const Shape& shape, b
     count = 1;
     return read_leaves(&value, 1, shape, store);
   }
-  Dims left;  // elements still to come of each open list
+  absl::InlinedVector<uint32_t, 6> left;  // elements still to come of each open list
   const JsonNode* node = &value;
   for (;;) {
     const int level = static_cast<int>(left.size());
