@@ -9,6 +9,7 @@
 #include <new>
 
 #include "tenon/base/log.h"
+#include "tenon/io/gzip.h"
 #include "tenon/serving/json_predict.h"
 
 namespace tenon::serving {
@@ -201,6 +202,16 @@ void HttpConnection::answer() {
   deadline_.store(kNever, std::memory_order_relaxed);
   HttpResponse response;
   try {
+    if (request_.headers.get("content-encoding").find("gzip") != std::string_view::npos) {
+      StatusOr<std::string> plain =
+          inflate(body_, DeflateFormat::kGzip, limits_.inflated_bytes, "the request body");
+      if (!plain.ok()) {
+        const bool too_large = absl::IsResourceExhausted(plain.status());
+        return send(json_error_response(too_large ? 413 : 400, message_of(plain.status())),
+                    framing_.keep_alive, true);
+      }
+      body_ = *std::move(plain);
+    }
     request_.body = body_;
     response = handler_(request_);
   } catch (const std::bad_alloc&) {

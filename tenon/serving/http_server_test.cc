@@ -9,6 +9,8 @@
 
 #include <future>
 
+#include "tenon/io/gzip.h"
+
 namespace tenon::serving {
 namespace {
 
@@ -130,6 +132,31 @@ TEST(HttpServerTest, ReadsALargeBody) {
   EXPECT_NE(ask(*server, cat("POST /big HTTP/1.1\r\nHost: h\r\nContent-Length: ", body.size(),
                              "\r\n\r\n", body))
                 .find("8388608 bytes<end>"),
+            std::string::npos);
+}
+
+std::string gzip_post(std::string_view plain) {
+  const std::string body = deflate(plain, DeflateFormat::kGzip);
+  return cat("POST /z HTTP/1.1\r\nHost: h\r\nContent-Encoding: gzip\r\nContent-Length: ",
+             body.size(), "\r\n\r\n", body);
+}
+
+TEST(HttpServerTest, InflatesGzipBodiesUpToALimit) {
+  HttpServerOptions options;
+  options.limits.inflated_bytes = 10000;
+  const auto server = serve(echo, options);
+  EXPECT_NE(ask(*server, gzip_post("plain text")).find("POST /z plain text<end>"),
+            std::string::npos);
+  Client bomb(server->port());
+  bomb.send(gzip_post(std::string(5'000'000, '0')));
+  bomb.send("GET /after HTTP/1.1\r\nHost: h\r\n\r\n");
+  const std::string answers = bomb.receive();
+  EXPECT_TRUE(answers.starts_with("HTTP/1.1 413 ")) << answers;
+  EXPECT_NE(answers.find("GET /after"), std::string::npos);
+  EXPECT_NE(ask(*server,
+                "POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Encoding: "
+                "gzip\r\nContent-Length: 3\r\n\r\nabc")
+                .find("HTTP/1.1 400 "),
             std::string::npos);
 }
 
