@@ -133,7 +133,7 @@ class LayerRef {
 
 // Trace: where layers, losses, metrics and optimizers add their ops.
 //
-// Keeps reads and writes of one variable in program order by control edges.
+// Reads and writes of one variable happen in the order of these calls (passes/order_effects.cc).
 class Trace {
  public:
   Trace(Graph& graph, bool training) : build_(graph), training_(training) {}
@@ -145,7 +145,7 @@ class Trace {
   Endpoint handle(const Weight& weight);
   // Its value after all writes so far; one ReadVariableOp between two writes.
   Endpoint read(const Weight& weight);
-  // Adds an op that changes the weight: `op`(handle, inputs...). It runs after every read so far.
+  // Adds an op that changes the weight: `op`(handle, inputs...).
   void write(std::string_view op, const Weight& weight, std::vector<Endpoint> inputs,
              AttrMap attrs = {});
   // As write(), for an op that changes several; their handles must be given among `inputs`.
@@ -164,9 +164,7 @@ class Trace {
  private:
   struct State {
     Endpoint handle;
-    Endpoint value;               // of the read since the last write
-    std::vector<NodeId> last_read;  // reads since the last write
-    NodeId last_write = -1;
+    Endpoint value;  // of the read since the last write
   };
   State& state(const Weight& weight);
 

@@ -19,11 +19,6 @@ Endpoint Trace::read(const Weight& weight) {
   State& at = state(weight);
   if (!at.value) {
     at.value = build_.op("ReadVariableOp", {at.handle}, {{"dtype", weight.dtype}});
-    if (!at.value) return {};
-    if (at.last_write >= 0) {
-      build_.graph().node(at.value.node).control_inputs.push_back(at.last_write);
-    }
-    at.last_read.push_back(at.value.node);
   }
   return at.value;
 }
@@ -39,17 +34,8 @@ void Trace::write_all(std::string_view op, std::span<const Weight* const> weight
                       std::vector<Endpoint> inputs, AttrMap attrs) {
   const NodeId id = build_.node(op, std::move(inputs), std::move(attrs));
   if (id < 0) return;
-  Graph& graph = build_.graph();
-  for (const Weight* weight : weights) {
-    State& at = state(*weight);
-    auto& before = graph.node(id).control_inputs;
-    before.insert(before.end(), at.last_read.begin(), at.last_read.end());
-    if (at.last_read.empty() && at.last_write >= 0) before.push_back(at.last_write);
-    at.last_read.clear();
-    at.value = {};
-    at.last_write = id;
-  }
-  graph.control_results.push_back(id);
+  for (const Weight* weight : weights) state(*weight).value = {};
+  build_.graph().control_results.push_back(id);
 }
 
 }  // namespace tenon::keras
