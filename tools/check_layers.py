@@ -219,7 +219,8 @@ def library_suppressions(tree):
 
 
 ONEDNN_INSIDE = only_in(r"(dnnl|oneapi/dnnl|tenon/kernels/onednn_)", ONEDNN, "oneDNN is for kernels/*.cc")
-PROTOBUF_FILES = r"(_pb(_test)?|(^|[/_])(rpc|grpc)(_\w+)?)\.cc$"
+# Tests too: there protobuf is the other reader of what we write.
+PROTOBUF_FILES = r"(_pb|_test|(^|[/_])(rpc|grpc)(_\w+)?)\.cc$"
 LATER = "|".join(["TO" + "DO", "FIX" + "ME", r"\bXX" + r"X\b", r"\bHA" + r"CK\b", "[Ff]or " + "now", "not implemented " + "yet"])
 SKIPPED = "|".join(["GTEST_" + "SKIP", r"\bDIS" + "ABLED_"])
 HOSTS = r"(docker\.io|ghcr\.io|quay\.io|gcr\.io|pypi\.org|pythonhosted\.org|deb\.debian\.org|registry\.npmjs)"
@@ -239,7 +240,7 @@ RULES = [
     ("onednn", ONEDNN_INSIDE, {"/tenon/kernels/a.h": '#include "tenon/kernels/onednn_common.h"\n'}),
     ("highway", only_in(r"hwy/", r"^/tenon/kernels/.*(\.cc|[-_]inl\.h)$", "Highway is for kernels/*.cc"),
      {"/tenon/ops/a.cc": "#include <hwy/highway.h>\n"}),
-    ("protobuf", only_in(r"(google/protobuf/|.*\.pb\.h$)", PROTOBUF_FILES, "protobuf is for *_pb.cc and RPC files"),
+    ("protobuf", only_in(r"(google/protobuf/|.*\.pb\.h$)", PROTOBUF_FILES, "protobuf is for *_pb.cc, RPC files and tests"),
      {"/tenon/graph/a.cc": '#include "tenon/proto/graph.pb.h"\n'}),
     ("grpc", only_in(r"grpc", PROTOBUF_FILES, "gRPC is for RPC files"), {"/tenon/serving/a.cc": "#include <grpcpp/grpcpp.h>\n"}),
     ("openmp", words(r"#\s*pragma\s+omp\b", "OpenMP stands in base/parallel.cc alone", except_in=r"^/tenon/base/parallel\.cc$"),
