@@ -222,7 +222,7 @@ ONEDNN_INSIDE = only_in(r"(dnnl|oneapi/dnnl|tenon/kernels/onednn_)", ONEDNN, "on
 # Tests too: there protobuf is the other reader of what we write.
 PROTOBUF_FILES = r"(_pb|_test|(^|[/_])(rpc|grpc)(_\w+)?)\.cc$"
 LATER = "|".join(["TO" + "DO", "FIX" + "ME", r"\bXX" + r"X\b", r"\bHA" + r"CK\b", "[Ff]or " + "now", "not implemented " + "yet"])
-SKIPPED = "|".join(["GTEST_" + "SKIP", r"\bDIS" + "ABLED_"])
+SKIPPED = "|".join(["GTEST_" + r"SKIP\(\)\s*;", r"\bDIS" + "ABLED_"])
 HOSTS = r"(docker\.io|ghcr\.io|quay\.io|gcr\.io|pypi\.org|pythonhosted\.org|deb\.debian\.org|registry\.npmjs)"
 ALL_TEXT = CODE + SCRIPTS
 
@@ -257,7 +257,7 @@ RULES = [
     ("march", words(r"-march=native", "the baseline is x86-64-v2; above it, dispatch", kinds=ALL_TEXT, except_in=r"check_layers\.py$"),
      {"/cmake/a.cmake": "add_compile_options(-march=native)\n"}),
     ("later", words(LATER, "do it, or say in the issue that it is not done", kinds=ALL_TEXT), {"/tenon/base/a.cc": "// " + "TO" + "DO: more\n"}),
-    ("skipped", words(SKIPPED, "a test runs or is deleted", kinds=CODE), {"/tenon/base/a_test.cc": "GTEST_" + "SKIP();\n"}),
+    ("skipped", words(SKIPPED, "a test runs, is deleted, or says on which machine it cannot run", kinds=CODE), {"/tenon/base/a_test.cc": "GTEST_" + "SKIP();\n"}),
     ("hosts", words(HOSTS, "the machine's settings say where packages come from", kinds=ALL_TEXT + (".txt", ".in", ".json"),
                     except_in=r"^/(tenon/image|tests/image|docs)/|check_layers\.py$"),
      {"/deps/python.in": "--index-url https://pypi.org/simple\n"}),
