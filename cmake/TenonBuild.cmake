@@ -47,6 +47,9 @@ if(TENON_SANITIZE)
     -fno-sanitize-recover=all)
   target_link_options(tenon_flags INTERFACE -fsanitize=${TENON_SANITIZE})
 endif()
+if(TENON_FUZZ)
+  target_compile_options(tenon_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 target_link_options(tenon_flags INTERFACE -Wl,--build-id=none -Wl,--as-needed)
 
 find_package(Threads REQUIRED)
@@ -80,11 +83,16 @@ elseif(TENON_SANITIZE STREQUAL thread)
        TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tools/tsan.supp:second_deadlock_stack=1)
 endif()
 
-# tenon_unit_test(<name> <target>): runs a gtest binary as the test <name>.
+# tenon_unit_test(<name> <target>): runs a gtest binary as the test <name>, labelled `unit`, in a
+# sanitizer preset as the test <preset>.<name>, labelled by the preset.
 function(tenon_unit_test name target)
   set(test ${TENON_TEST_PREFIX}${name})
+  set(label unit)
+  if(TENON_TEST_PREFIX)
+    string(REPLACE "." "" label ${TENON_TEST_PREFIX})
+  endif()
   add_test(NAME ${test} COMMAND ${target})
-  set_tests_properties(${test} PROPERTIES LABELS unit TIMEOUT 900
+  set_tests_properties(${test} PROPERTIES LABELS ${label} TIMEOUT 900
                        ENVIRONMENT "${TENON_TEST_ENVIRONMENT}")
 endfunction()
 
@@ -111,7 +119,7 @@ function(tenon_library folder)
       endif()
     endforeach()
   endif()
-  if(tests)
+  if(tests AND NOT TENON_FUZZ)
     add_executable(test_${folder} ${tests})
     target_link_libraries(test_${folder} PRIVATE tenon_${folder} ${ARG_TEST_DEPS} GTest::gtest
                           GTest::gtest_main Threads::Threads)

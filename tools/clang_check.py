@@ -20,7 +20,7 @@ import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CLANG, TIDY = "clang++-14", "clang-tidy-14"
-GCC_ONLY = re.compile(r"-fvect-cost-model=.*|-Wno-restrict|-Winvalid-pch|-fno-semantic-interposition|-fopenmp|-O2|-DNDEBUG")
+GCC_ONLY = re.compile(r"-fvect-cost-model=.*|-Wno-restrict|-Wno-subobject-linkage|-Winvalid-pch|-fno-semantic-interposition|-fopenmp|-O2|-DNDEBUG")
 CHUNK = re.compile(r'^#include "(.+\.cc)"', re.M)
 
 
@@ -63,19 +63,20 @@ def entries(build, apart, headers):
     """(file, arguments) of all sources of ours; unity chunks as they are, or taken apart."""
     with open(os.path.join(build, "compile_commands.json"), encoding="utf-8") as f:
         commands = json.load(f)
+    generated = os.path.join(os.path.abspath(build), "")
     for entry in commands:
         path = entry["file"]
         if "cmake_pch" in path or os.path.basename(path) in ("tenon_pch.cc", "tenon_test_pch.cc"):
             continue
         arguments, header = clang_arguments(entry["command"])
         arguments = headers.options(header, arguments) + arguments
+        parts = [path]
         if "/Unity/" in path:
             with open(path, encoding="utf-8") as f:
                 parts = CHUNK.findall(f.read())
-            for part in parts if apart else [path]:
-                yield part, arguments
-        elif path.endswith(".cc") and not path.startswith(os.path.join(os.path.abspath(build), "")):
-            yield path, arguments
+        ours = [part for part in parts if part.endswith(".cc") and not part.startswith(generated)]
+        for part in (ours if apart or parts == [path] else [path] if ours else []):
+            yield part, arguments
 
 
 def syntax(item):

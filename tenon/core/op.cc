@@ -70,8 +70,8 @@ std::vector<ArgDef> parse_args(std::string_view op, std::string_view text,
       arg.is_ref = true;
       type = type.substr(4, type.size() - 5);
     }
-    const auto attr =
-        std::find_if(attrs.begin(), attrs.end(), [&](const AttrDef& a) { return a.name == type; });
+    const auto attr = std::find_if(attrs.begin(), attrs.end(),
+                                   [&, type = type](const AttrDef& a) { return a.name == type; });
     if (attr != attrs.end()) {
       (attr->is_list ? arg.type_list_attr : arg.type_attr) = std::string(type);
     } else if (const auto dtype = parse_dtype(type)) {

@@ -33,8 +33,8 @@ struct ConvSpec {
   std::array<int64_t, 3> pad_before{0, 0, 0};
   std::array<int64_t, 3> pad_after{0, 0, 0};
   Precision precision = Precision::kFloat32;
-  PostOps post;         // forward only
-  PackedLayout packed;  // forward only: layout of a packed constant filter
+  PostOps post = {};         // forward only
+  PackedLayout packed = {};  // forward only: layout of a packed constant filter
 };
 
 // TensorFlow's paddings for one spatial dimension.

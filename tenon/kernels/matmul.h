@@ -26,13 +26,13 @@ struct MatMulSpec {
   int64_t n = 0;
   bool transpose_a = false;
   bool transpose_b = false;
-  Dims batch_a;  // broadcast against each other
-  Dims batch_b;
+  Dims batch_a = {};  // broadcast against each other
+  Dims batch_b = {};
   Precision precision = Precision::kFloat32;
-  PostOps post;
+  PostOps post = {};
   // Layout of b when it is a packed constant, from matmul_packed_layout(); then batch_b is empty
   // and transpose_b is false (the transposition happened while packing).
-  PackedLayout packed;
+  PackedLayout packed = {};
 };
 
 struct MatMulPointers {

@@ -5,20 +5,6 @@
 
 namespace tenon {
 
-class Instance::StepRun final : public KernelRun {
- public:
-  StepRun(Tensor* const* inputs, int num_inputs, Tensor* const* outputs, int num_outputs,
-          void* scratch, RunContext& context, BumpArena& memory)
-      : KernelRun(inputs, num_inputs, outputs, num_outputs, scratch, context), memory_(memory) {}
-
-  StatusOr<Tensor> allocate(DType dtype, const Shape& shape) override {
-    return memory_.allocate(dtype, shape);
-  }
-
- private:
-  BumpArena& memory_;
-};
-
 Instance::Instance(std::shared_ptr<const Binding> binding)
     : binding_(std::move(binding)),
       slots_(binding_->slots.size()),

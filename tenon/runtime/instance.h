@@ -6,6 +6,21 @@
 
 namespace tenon {
 
+// One step of a run: temporaries come from the arena of the step's memory.
+class StepRun final : public KernelRun {
+ public:
+  StepRun(Tensor* const* inputs, int num_inputs, Tensor* const* outputs, int num_outputs,
+          void* scratch, RunContext& context, BumpArena& memory)
+      : KernelRun(inputs, num_inputs, outputs, num_outputs, scratch, context), memory_(memory) {}
+
+  StatusOr<Tensor> allocate(DType dtype, const Shape& shape) override {
+    return memory_.allocate(dtype, shape);
+  }
+
+ private:
+  BumpArena& memory_;
+};
+
 // Used by one run at a time.
 class Instance {
  public:
@@ -17,8 +32,6 @@ class Instance {
   const Binding& binding() const { return *binding_; }
 
  private:
-  class StepRun;
-
   explicit Instance(std::shared_ptr<const Binding> binding);
   Status fill_constants_and_arena();
   Status place_results(std::vector<Tensor>& results);

@@ -1,4 +1,4 @@
-"""What the interop tests share: Tenon's command line, the digits, and a tally of checks.
+"""What the tests that start the program share: Tenon's command line, the digits, and a tally of checks.
 
 The command line stands here alone, so that the tests read as facts about models. TENON names the program.
 """
@@ -25,11 +25,16 @@ TENON = os.environ.get("TENON", os.path.join(ROOT, "build", "tenon"))
 
 def tenon(*arguments):
     """Runs `tenon ARGUMENTS`; returns what it printed. A failure ends the test."""
-    command = [TENON, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    done = attempt(*arguments)
     if done.returncode:
-        sys.exit(f"FAIL {' '.join(command)}\nexit code {done.returncode}\n{done.stdout}{done.stderr}")
+        sys.exit(f"FAIL {' '.join(done.args)}\nexit code {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout
+
+
+def attempt(*arguments, **options):
+    """Runs `tenon ARGUMENTS`, which may fail; returns the finished process."""
+    return subprocess.run([TENON, *map(str, arguments)], capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                          timeout=120, check=False, **options)
 
 
 def train(model, data, **flags):

@@ -1,0 +1,64 @@
+#include "tenon/kernels/fused_program.h"
+
+#include <bit>
+
+namespace tenon::kernels {
+namespace {
+
+constexpr size_t kFusedWords = 6;  // of an instruction
+
+}  // namespace
+
+void write_fused_program(const FusedProgram& program, AttrMap& attrs) {
+  std::vector<int64_t> instructions;
+  for (const FusedInstruction& one : program.instructions) {
+    const bool unary = one.kind == FusedInstruction::Kind::kUnary;
+    const int64_t operation =
+        unary ? static_cast<int64_t>(one.unary) : static_cast<int64_t>(one.binary);
+    instructions.insert(instructions.end(), {static_cast<int64_t>(one.kind), operation, one.a,
+                                             one.b, one.c, std::bit_cast<int32_t>(one.alpha)});
+  }
+  std::vector<int64_t> outputs;
+  for (const FusedOutput& output : program.outputs) outputs.push_back(output.value);
+  attrs.set("constants", program.constants);
+  attrs.set("instructions", std::move(instructions));
+  attrs.set("outputs", std::move(outputs));
+}
+
+StatusOr<FusedProgram> read_fused_program(const AttrMap& attrs) {
+  FusedProgram program;
+  program.constants = attrs.get<std::vector<float>>("constants");
+  const auto& words = attrs.get<std::vector<int64_t>>("instructions");
+  if (words.size() % kFusedWords != 0) {
+    return invalid_argument("attribute 'instructions' has ", words.size(),
+                            " values, a multiple of ", kFusedWords, " is expected");
+  }
+  for (size_t at = 0; at < words.size(); at += kFusedWords) {
+    const auto in_range = [&](int64_t value, auto end) {
+      return value >= 0 && value < static_cast<int64_t>(end);
+    };
+    FusedInstruction one;
+    if (!in_range(words[at], static_cast<int>(FusedInstruction::Kind::kClip) + 1)) {
+      return invalid_argument("instruction kind ", words[at], " is not known");
+    }
+    one.kind = static_cast<FusedInstruction::Kind>(words[at]);
+    const bool unary = one.kind == FusedInstruction::Kind::kUnary;
+    if (!in_range(words[at + 1],
+                  unary ? static_cast<int>(UnaryOp::kCount) : static_cast<int>(BinaryOp::kCount))) {
+      return invalid_argument("operation ", words[at + 1], " is not known");
+    }
+    if (unary) one.unary = static_cast<UnaryOp>(words[at + 1]);
+    if (!unary) one.binary = static_cast<BinaryOp>(words[at + 1]);
+    one.a = static_cast<int>(words[at + 2]);
+    one.b = static_cast<int>(words[at + 3]);
+    one.c = static_cast<int>(words[at + 4]);
+    one.alpha = std::bit_cast<float>(static_cast<int32_t>(words[at + 5]));
+    program.instructions.push_back(one);
+  }
+  for (int64_t value : attrs.get<std::vector<int64_t>>("outputs")) {
+    program.outputs.push_back({static_cast<int>(value), DType::kFloat});
+  }
+  return program;
+}
+
+}  // namespace tenon::kernels

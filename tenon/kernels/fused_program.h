@@ -1,0 +1,23 @@
+// FusedProgram as attributes of a node, so that a pass can write it and the op _FusedElementwise
+// read it.
+//
+//   constants:    list(float)
+//   instructions: list(int), six for each: kind, operation, a, b, c, and the bits of alpha
+//   outputs:      list(int), the value that each output is
+//
+// Kinds of the inputs are not written: they follow from the shapes when the node is bound.
+#pragma once
+
+#include "tenon/core/attributes.h"
+#include "tenon/kernels/fused_elementwise.h"
+
+namespace tenon::kernels {
+
+// Sets the three attributes.
+void write_fused_program(const FusedProgram& program, AttrMap& attrs);
+
+// All but the inputs' kinds and the dtypes of inputs and outputs, which the caller fills in.
+// INVALID_ARGUMENT when the attributes do not decode. (FusedElementwise::compile checks the rest.)
+StatusOr<FusedProgram> read_fused_program(const AttrMap& attrs);
+
+}  // namespace tenon::kernels

@@ -1,0 +1,78 @@
+// Where values enter a graph: _Arg (an argument of a function, filled by the runtime), Placeholder
+// (TensorFlow 1's, which importers turn into _Arg when it is fed) and PlaceholderWithDefault.
+#include "tenon/core/op.h"
+#include "tenon/core/shape_context.h"
+#include "tenon/graph/gradient.h"
+
+namespace tenon {
+namespace {
+
+Status arg_shape(ShapeContext& c) {
+  c.set_output(0, c.attr<PartialShape>("shape"));
+  return absl::OkStatus();
+}
+
+StatusOr<Kernel> make_arg(Prepare&) {
+  return Kernel([](KernelRun&) { return absl::OkStatus(); });
+}
+
+StatusOr<Kernel> make_placeholder(Prepare& p) {
+  return Kernel(
+      [error = invalid_argument("You must feed a value for placeholder tensor '", p.node_name(),
+                                "' with dtype ", p.output_dtype(0))](KernelRun&) { return error; });
+}
+
+// Not fed, it is its default; a graph that feeds it has an _Arg in its place.
+Status placeholder_default_shape(ShapeContext& c) {
+  const PartialShape& declared = c.attr<PartialShape>("shape");
+  TENON_ASSIGN_OR_RETURN(PartialShape shape, PartialShape::merge(c.input(0), declared));
+  c.set_output(0, std::move(shape));
+  return absl::OkStatus();
+}
+
+StatusOr<Kernel> make_placeholder_default(Prepare&) {
+  return Kernel([](KernelRun& r) {
+    r.set_output(0, r.input(0));
+    return absl::OkStatus();
+  });
+}
+
+}  // namespace
+
+TENON_OP(_Arg) = {
+    .inputs = "",
+    .outputs = "output: T",
+    .attrs = "T: type; index: int >= 0; shape: shape = unknown",
+    .supplies_outputs = true,
+    .shape = arg_shape,
+    .rows = Rows::kIndependent,
+    .gradient = not_differentiable,
+    .kernels = {make_arg},
+};
+
+TENON_OP(Placeholder) = {
+    .inputs = "",
+    .outputs = "output: dtype",
+    .attrs = "dtype: type; shape: shape = unknown",
+    .shape = arg_shape,
+    .rows = Rows::kIndependent,
+    .gradient = not_differentiable,
+    .kernels = {make_placeholder},
+};
+
+TENON_OP(PlaceholderWithDefault) = {
+    .inputs = "input: dtype",
+    .outputs = "output: dtype",
+    .attrs = "dtype: type; shape: shape",
+    .view_of = 0,
+    .shape = placeholder_default_shape,
+    .rows = Rows::kIndependent,
+    .gradient =
+        [](Gradient& g) {
+          g.set_dx(0, g.dy());
+          return absl::OkStatus();
+        },
+    .kernels = {make_placeholder_default},
+};
+
+}  // namespace tenon

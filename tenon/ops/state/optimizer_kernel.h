@@ -1,0 +1,44 @@
+// What the kernels of the optimizers' ops share: their leading inputs are variables that are
+// updated together.
+#pragma once
+
+#include "tenon/core/kernel.h"
+#include "tenon/core/shape_context.h"
+#include "tenon/core/variable.h"
+
+namespace tenon {
+
+inline constexpr size_t kMostOptimizerVariables = 4;
+
+// Inputs [0, variables) are resources of one shape, input `gradient` has that shape, all others are
+// scalars.
+Status optimizer_shape(ShapeContext& c, int variables, int gradient);
+
+// The values of the variables at inputs [0, variables), which nobody else reads meanwhile, as
+// `body` changes them. INVALID_ARGUMENT when one has another dtype or shape than input `gradient`,
+// or when two are the same variable.
+Status update_variables(KernelRun& r, int variables, int gradient,
+                        FunctionRef<void(std::span<Tensor* const>)> body);
+
+// `body.operator()<T>(r, values, g, count)` for T float or double; UNIMPLEMENTED for other dtypes.
+template <class Body>
+StatusOr<Kernel> make_optimizer_kernel(Prepare& p, int variables, int gradient, Body body) {
+  Kernel kernel;
+  if (!visit<TypeList<float, double>>(p.input_dtype(gradient), [&]<class T>() {
+        kernel = [variables, gradient, body](KernelRun& r) {
+          return update_variables(r, variables, gradient, [&](std::span<Tensor* const> values) {
+            std::array<T*, kMostOptimizerVariables> pointers{};
+            for (size_t i = 0; i < values.size(); ++i) {
+              pointers[i] = values[i]->template mutable_data<T>();
+            }
+            body.template operator()<T>(r, pointers, r.in<T>(gradient),
+                                        r.input(gradient).num_elements());
+          });
+        };
+      })) {
+    return unimplemented("an optimizer for variables of dtype ", p.input_dtype(gradient));
+  }
+  return kernel;
+}
+
+}  // namespace tenon

@@ -1,0 +1,147 @@
+#include "tenon/passes/pass.h"
+#include "tenon/passes/uses.h"
+
+namespace tenon {
+namespace {
+
+struct Activation {
+  std::string_view op;
+  std::string_view fused;  // its name in fused_ops (TensorFlow's remapper)
+};
+constexpr Activation kActivations[] = {
+    {"Relu", "Relu"}, {"Relu6", "Relu6"},     {"Elu", "Elu"},
+    {"Tanh", "Tanh"}, {"Sigmoid", "Sigmoid"}, {"LeakyRelu", "LeakyRelu"},
+};
+
+const Activation* find_activation(const Node& node) {
+  for (const Activation& row : kActivations) {
+    if (node.is(row.op)) return &row;
+  }
+  return nullptr;
+}
+
+// What was found behind a MatMul or Conv2D, in the order of computation.
+struct Chain {
+  Endpoint end;                // the value that the fused op replaces
+  std::vector<Endpoint> args;  // bias, residual
+  std::vector<std::string> fused_ops;
+  float leaky_alpha = 0.2f;
+};
+
+class Fuser {
+ public:
+  Fuser(Graph& graph, const PassContext& context)
+      : graph_(graph), context_(context), uses_(graph) {}
+
+  Status fuse(NodeId id) {
+    const Node root = graph_.node(id);
+    if (root.outputs[0].dtype != DType::kFloat) return absl::OkStatus();
+    if (root.attrs.get_or<std::string>("data_format", "NHWC") != "NHWC") return absl::OkStatus();
+    Chain chain;
+    chain.end = {id, 0};
+    if (!take_bias(chain)) return absl::OkStatus();
+    take_residual(chain);
+    take_activation(chain);
+    return replace(root, chain);
+  }
+
+ private:
+  // The node after `value` when nothing else reads it.
+  Node* next(Endpoint value, NodeId& id) {
+    id = uses_.only_reader(value);
+    return id >= 0 && !uses_.is_waited_for(value.node) ? &graph_.node(id) : nullptr;
+  }
+
+  // A vector that matches the last dimension of `value`.
+  bool is_bias(Endpoint bias, Endpoint value) const {
+    const PartialShape& shape = graph_.value(bias).shape;
+    const PartialShape& wide = graph_.value(value).shape;
+    return shape.has_rank() && shape.rank() == 1 && wide.has_rank() && wide.rank() > 1 &&
+           shape[0] >= 0 && shape[0] == wide[wide.rank() - 1];
+  }
+
+  bool take_bias(Chain& chain) {
+    NodeId id;
+    Node* node = next(chain.end, id);
+    if (!node) return false;
+    const bool bias_add =
+        node->is("BiasAdd") && node->attrs.get<std::string>("data_format") == "NHWC";
+    if (!bias_add && !node->is("AddV2") && !node->is("Add")) return false;
+    const size_t other = node->inputs[0] == chain.end ? 1 : 0;
+    if (!is_bias(node->inputs[other], chain.end)) return false;
+    chain.args.push_back(node->inputs[other]);
+    chain.fused_ops.emplace_back("BiasAdd");
+    chain.end = {id, 0};
+    return true;
+  }
+
+  // The residual must exist before: it may not depend on what is fused.
+  void take_residual(Chain& chain) {
+    NodeId id;
+    Node* node = next(chain.end, id);
+    if (!node || (!node->is("AddV2") && !node->is("Add"))) return;
+    const size_t other = node->inputs[0] == chain.end ? 1 : 0;
+    const PartialShape& a = graph_.value(node->inputs[other]).shape;
+    const PartialShape& b = graph_.value(chain.end).shape;
+    // Unknown dimensions must come from the same place to be equal: the batch of one graph.
+    if (node->inputs[0] == node->inputs[1] || !a.has_rank() || !(a == b)) return;
+    for (int axis = 1; axis < a.rank(); ++axis) {
+      if (a[axis] < 0) return;
+    }
+    if (a.rank() > 0 && a[0] == 1) return;
+    chain.args.push_back(node->inputs[other]);
+    chain.fused_ops.emplace_back("Add");
+    chain.end = {id, 0};
+  }
+
+  void take_activation(Chain& chain) {
+    NodeId id;
+    Node* node = next(chain.end, id);
+    const Activation* activation = node ? find_activation(*node) : nullptr;
+    if (!activation) return;
+    chain.fused_ops.emplace_back(activation->fused);
+    chain.leaky_alpha = node->attrs.get_or<float>("alpha", 0.2f);
+    chain.end = {id, 0};
+  }
+
+  Status replace(const Node& root, const Chain& chain) {
+    const bool conv = root.is("Conv2D");
+    AttrMap attrs = root.attrs;
+    attrs.erase("grad_a");
+    attrs.erase("grad_b");
+    attrs.set("num_args", static_cast<int64_t>(chain.args.size()));
+    attrs.set("fused_ops", chain.fused_ops);
+    attrs.set("leakyrelu_alpha", chain.leaky_alpha);
+    if (conv) attrs.set("TArgs", std::vector<DType>(chain.args.size(), DType::kFloat));
+    std::vector<Endpoint> inputs = root.inputs;
+    inputs.insert(inputs.end(), chain.args.begin(), chain.args.end());
+    std::vector<NodeId> controls = root.control_inputs;
+    TENON_ASSIGN_OR_RETURN(
+        const NodeId fused,
+        graph_.add(conv ? "_FusedConv2D" : "_FusedMatMul", cat(root.name, "/fused"),
+                   std::move(inputs), std::move(attrs), std::move(controls)));
+    context_.note("fuse: ", root.name, " (", root.op->name(), ") with ",
+                  join(chain.fused_ops, ", "));
+    graph_.replace_uses(chain.end, {fused, 0});
+    return absl::OkStatus();
+  }
+
+  Graph& graph_;
+  const PassContext& context_;
+  const Uses uses_;
+};
+
+}  // namespace
+
+Status fuse_bias_activation(Graph& graph, const PassContext& context) {
+  Fuser fuser(graph, context);
+  const NodeId count = graph.size();
+  for (NodeId id = 0; id < count; ++id) {
+    if (!graph.alive(id)) continue;
+    const Node& node = graph.node(id);
+    if (node.is("MatMul") || node.is("Conv2D")) TENON_RETURN_IF_ERROR(fuser.fuse(id));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace tenon

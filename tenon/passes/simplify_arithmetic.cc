@@ -1,0 +1,114 @@
+// Local identities. Each rule looks at one node and says which value stands for its output; rules
+// that would change a bit of any result (x + 0 for x = -0, x - x for NaN) are left out.
+#include "tenon/graph/builder.h"
+#include "tenon/passes/pass.h"
+
+namespace tenon {
+namespace {
+
+// Every element of a numeric constant equals `value`.
+bool is_all(const Tensor* tensor, double value) {
+  if (!tensor || tensor->num_elements() == 0) return false;
+  bool all = false;
+  visit<RealTypes>(tensor->dtype(), [&]<class T>() {
+    const auto elements = tensor->span<T>();
+    all = std::all_of(elements.begin(), elements.end(),
+                      [&](T x) { return static_cast<double>(x) == value; });
+  });
+  return all;
+}
+
+// The other operand when one of them is a constant `value` that does not widen the shape.
+Endpoint other_operand(const Graph& graph, const Node& node, double value, bool both_sides) {
+  for (size_t side : {size_t{1}, size_t{0}}) {
+    if (side == 0 && !both_sides) continue;
+    const Endpoint other = node.inputs[1 - side];
+    if (!is_all(graph.constant(node.inputs[side]), value)) continue;
+    const PartialShape& shape = graph.value(other).shape;
+    if (shape.has_rank() && shape == node.outputs[0].shape) return other;
+  }
+  return {};
+}
+
+using Rule = Endpoint (*)(Graph&, GraphBuilder&, const Node&);
+
+// x * 1, x / 1.
+Endpoint multiplied_by_one(Graph& graph, GraphBuilder&, const Node& node) {
+  if (node.is("Mul")) return other_operand(graph, node, 1.0, true);
+  if (node.is("RealDiv") || node.is("Div")) return other_operand(graph, node, 1.0, false);
+  return {};
+}
+
+// x - 0 (x + 0 is not x for x = -0).
+Endpoint minus_zero(Graph& graph, GraphBuilder&, const Node& node) {
+  return node.is("Sub") ? other_operand(graph, node, 0.0, false) : Endpoint{};
+}
+
+Endpoint identity(Graph&, GraphBuilder&, const Node& node) {
+  const bool plain = node.is("Identity") || node.is("StopGradient") || node.is("PreventGradient") ||
+                     node.is("Snapshot");
+  return plain && node.control_inputs.empty() ? node.inputs[0] : Endpoint{};
+}
+
+Endpoint cast_to_same(Graph& graph, GraphBuilder&, const Node& node) {
+  if (!node.is("Cast")) return {};
+  return graph.value(node.inputs[0]).dtype == node.outputs[0].dtype ? node.inputs[0] : Endpoint{};
+}
+
+// Two transposes in a row are one; transposes that cancel are none.
+Endpoint transpose_of_transpose(Graph& graph, GraphBuilder& builder, const Node& node) {
+  if (!node.is("Transpose")) return {};
+  const Tensor* outer = graph.constant(node.inputs[1]);
+  const Node& before = graph.node(node.inputs[0].node);
+  if (!outer || !before.is("Transpose")) return {};
+  const Tensor* inner = graph.constant(before.inputs[1]);
+  if (!inner || inner->num_elements() != outer->num_elements()) return {};
+  std::vector<int64_t> joined;
+  bool cancels = true;
+  for (int64_t axis : integers_of(*outer)) {
+    if (axis < 0 || axis >= inner->num_elements()) return {};
+    joined.push_back(integer_at(*inner, axis));
+    cancels &= joined.back() == static_cast<int64_t>(joined.size()) - 1;
+  }
+  const Endpoint source = before.inputs[0];
+  return cancels ? source : builder.op("Transpose", {source, builder.integers(joined)});
+}
+
+// A reshape of a reshape reads the first one's input.
+Endpoint reshape_of_reshape(Graph& graph, GraphBuilder& builder, const Node& node) {
+  if (!node.is("Reshape")) return {};
+  const Node& before = graph.node(node.inputs[0].node);
+  if (!before.is("Reshape")) return {};
+  return builder.op("Reshape", {before.inputs[0], node.inputs[1]});
+}
+
+Endpoint reshape_to_same(Graph& graph, GraphBuilder&, const Node& node) {
+  if (!node.is("Reshape")) return {};
+  const PartialShape& from = graph.value(node.inputs[0]).shape;
+  return from.is_fully_known() && from == node.outputs[0].shape ? node.inputs[0] : Endpoint{};
+}
+
+constexpr Rule kRules[] = {multiplied_by_one,      minus_zero,         identity,       cast_to_same,
+                           transpose_of_transpose, reshape_of_reshape, reshape_to_same};
+
+}  // namespace
+
+Status simplify_arithmetic(Graph& graph, const PassContext& context) {
+  TENON_ASSIGN_OR_RETURN(const std::vector<NodeId> order, graph.topological_order());
+  GraphBuilder builder(graph);
+  for (NodeId id : order) {
+    for (Rule rule : kRules) {
+      const Node node = graph.node(id);
+      const Endpoint replacement = rule(graph, builder, node);
+      TENON_RETURN_IF_ERROR(builder.status());
+      if (!replacement) continue;
+      context.note("arithmetic: ", node.name, " (", node.op->name(), ") is ",
+                   graph.node(replacement.node).name);
+      graph.replace_uses({id, 0}, replacement);
+      break;
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace tenon
