@@ -101,19 +101,30 @@ enum class Rows : uint8_t {
 };
 
 // Bit i: input i is a small tensor in host memory (axes, a shape, paddings) that shape function and
-// kernel factory read.
+// kernel factory read. -1 is the last input (ConcatV2's axis).
 struct HostInputs {
   constexpr HostInputs() = default;
   constexpr HostInputs(std::initializer_list<int> indices) {
-    for (int index : indices) bits |= uint64_t{1} << index;
+    for (int index : indices) {
+      if (index < 0) {
+        last = true;
+      } else {
+        bits |= uint64_t{1} << index;
+      }
+    }
   }
-  constexpr bool contains(int index) const { return index < 64 && ((bits >> index) & 1) != 0; }
+  constexpr bool contains(int index, size_t count) const {
+    if (everything || (last && static_cast<size_t>(index) + 1 == count)) return true;
+    return index < 64 && ((bits >> index) & 1) != 0;
+  }
   static constexpr HostInputs all() {
     HostInputs inputs;
-    inputs.bits = ~uint64_t{0};
+    inputs.everything = true;
     return inputs;
   }
   uint64_t bits = 0;
+  bool last = false;
+  bool everything = false;
 };
 
 // A required member of a declaration: a function pointer that must be given.

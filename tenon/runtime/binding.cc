@@ -108,7 +108,8 @@ Status Binder::bind_node(NodeId id, const Node& node) {
     shapes.inputs.push_back(
         {input.dtype, input.shape, constant, input.handle ? &*input.handle : nullptr});
     is_static &= input.shape.is_fully_known();
-    if (node.op->decl().host_inputs.contains(static_cast<int>(i))) is_static &= constant != nullptr;
+    if (node.op->decl().host_inputs.contains(static_cast<int>(i), node.inputs.size()))
+      is_static &= constant != nullptr;
   }
   if (Status status = shapes.infer(); !status.ok()) {
     return with_context(status, cat("node '", node.name, "'"));
@@ -241,7 +242,8 @@ Status Binder::add_kernel_step(const Node& node, int first, const NodeShapes& sh
   std::vector<Shape> input_shapes;
   for (size_t i = 0; i < node.inputs.size(); ++i) {
     const int index = slot_of(node.inputs[i]);
-    const bool host = step.on_host || decl.host_inputs.contains(static_cast<int>(i));
+    const bool host =
+        step.on_host || decl.host_inputs.contains(static_cast<int>(i), node.inputs.size());
     TENON_ASSIGN_OR_RETURN(const int placed, in_space(index, host));
     step.inputs.push_back(placed);
     constants.push_back(shapes.inputs[i].constant);
@@ -263,7 +265,8 @@ Status Binder::add_kernel_step(const Node& node, int first, const NodeShapes& sh
     const int index = first + static_cast<int>(i);
     Slot& output = slot(index);
     step.outputs.push_back(index);
-    output.on_host = is_object(output.dtype) || decl.host_outputs.contains(static_cast<int>(i)) ||
+    output.on_host = is_object(output.dtype) ||
+                     decl.host_outputs.contains(static_cast<int>(i), node.outputs.size()) ||
                      (step.on_host && !(separate_memory() && hands_out_handle(node, graph_)));
     const bool known = is_static && output.shape.is_fully_known() && !decl.supplies_outputs;
     output.storage = known && !is_object(output.dtype) ? Storage::kArena : Storage::kOwned;

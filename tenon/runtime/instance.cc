@@ -169,7 +169,8 @@ std::string dynamic_key(const Step& step, const std::vector<Tensor>& slots) {
     const int64_t rank = input.rank();
     add(&rank, sizeof(rank));
     add(input.shape().dims().data(), sizeof(int64_t) * static_cast<size_t>(rank));
-    if (!step.node->op->decl().host_inputs.contains(static_cast<int>(i))) continue;
+    if (!step.node->op->decl().host_inputs.contains(static_cast<int>(i), step.inputs.size()))
+      continue;
     if (input.dtype() == DType::kString) {
       for (std::string_view text : input.span<std::string_view>()) key += cat(text.size(), text);
     } else {
@@ -193,7 +194,7 @@ StatusOr<std::shared_ptr<const PreparedKernel>> Instance::prepare_dynamic(const 
   for (size_t i = 0; i < step.inputs.size(); ++i) {
     const Slot& slot = binding_->slots[static_cast<size_t>(step.inputs[i])];
     const Tensor& input = slots_[static_cast<size_t>(step.inputs[i])];
-    const bool known = op.decl().host_inputs.contains(static_cast<int>(i)) ||
+    const bool known = op.decl().host_inputs.contains(static_cast<int>(i), step.inputs.size()) ||
                        (slot.storage == Storage::kConstant && slot.on_host);
     constants.push_back(known ? &input : nullptr);
     frozen.push_back(slot.frozen);

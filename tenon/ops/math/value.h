@@ -20,6 +20,7 @@ inline Value apply(std::string_view op, Value a) { return {a.builder, a.builder-
 inline Value apply(std::string_view op, Value a, Value b) {
   return {a.builder, a.builder->op(op, {a, b})};
 }
+inline Value cast(Value a, DType dtype) { return {a.builder, a.builder->cast(a, dtype)}; }
 inline Value select(Value condition, Value a, Value b) {
   return {a.builder, a.builder->op("SelectV2", {condition, a, b})};
 }
