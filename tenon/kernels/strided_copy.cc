@@ -212,7 +212,7 @@ void pad(size_t element_size, const Shape& shape, std::span<const int64_t> befor
     fill(element_size, value, static_cast<char*>(y) + begin * size, end - begin);
   });
   StridedCopy copy;
-  copy.dims.assign(shape.dims().begin(), shape.dims().end());
+  copy.dims = Dims(shape.dims());
   copy.source_strides = contiguous_strides(copy.dims);
   copy.target_strides = contiguous_strides(padded);
   int64_t offset = 0;

@@ -11,9 +11,9 @@ constexpr Pass kRequired[] = {inline_functions, order_effects, freeze_variables,
 // Folding first, so that the fusions see constants; fusion of what multiplies before fusion of the
 // element-wise rest.
 constexpr Pass kOptimizing[] = {
-    fold_constants,
-    eliminate_common_subexpressions,
-    remove_dead_nodes,
+    fold_constants,    simplify_arithmetic, eliminate_common_subexpressions,
+    fold_batch_norm,   fold_constants,      fuse_bias_activation,
+    remove_dead_nodes, fuse_elementwise,    remove_dead_nodes,
 };
 
 }  // namespace

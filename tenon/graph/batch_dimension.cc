@@ -1,0 +1,97 @@
+#include "tenon/graph/batch_dimension.h"
+
+namespace tenon {
+namespace {
+
+bool has_unknown_rows(const ValueInfo& value) {
+  return value.shape.has_rank() && value.shape.rank() > 0 && value.shape[0] < 0;
+}
+
+// Does row i of the node's outputs depend on row i of its batched inputs only?
+bool keeps_rows(const Graph& graph, const Node& node) {
+  const Rows rows = node.op->decl().rows;
+  if (rows == Rows::kMixed) return false;
+  if (rows == Rows::kIndependent) return true;
+  const PartialShape& shape = graph.value(node.inputs[0]).shape;
+  return shape.has_rank() && shape.rank() > 1;
+}
+
+// A value that two rows of one request may not differ in: it must not change with the batch.
+bool is_shared(const Graph& graph, Endpoint value) {
+  const Node& node = graph.node(value.node);
+  if (node.is("Const")) return true;
+  // Reads of variables that no signature writes have become constants; the others are state.
+  return false;
+}
+
+}  // namespace
+
+StatusOr<BatchDimensions> BatchDimensions::analyze(const Graph& graph) {
+  BatchDimensions dimensions;
+  int next = 0;
+  TENON_ASSIGN_OR_RETURN(const std::vector<NodeId> order, graph.topological_order());
+  for (NodeId id : order) {
+    const Node& node = graph.node(id);
+    // The symbol of the inputs, when all that have one agree.
+    int common = -1;
+    bool agree = keeps_rows(graph, node);
+    int rank = 0;
+    for (Endpoint input : node.inputs) {
+      const int symbol = dimensions.of(input);
+      if (graph.value(input).shape.has_rank()) {
+        rank = std::max(rank, graph.value(input).shape.rank());
+      }
+      if (symbol < 0) continue;
+      agree &= common < 0 || common == symbol;
+      common = symbol;
+    }
+    // An input of lower rank is broadcast: its rows are not the output's.
+    for (Endpoint input : node.inputs) {
+      if (dimensions.of(input) >= 0 && graph.value(input).shape.rank() < rank) agree = false;
+    }
+    for (size_t i = 0; i < node.outputs.size(); ++i) {
+      if (!has_unknown_rows(node.outputs[i])) continue;
+      dimensions.symbols_[{id, static_cast<int32_t>(i)}] = agree && common >= 0 ? common : next++;
+    }
+  }
+  return dimensions;
+}
+
+StatusOr<MergeVerdict> may_merge_rows(const Graph& graph) {
+  const auto refuse = [](std::string reason) { return MergeVerdict{false, std::move(reason)}; };
+  if (graph.args.empty()) return refuse("the signature has no inputs");
+  TENON_ASSIGN_OR_RETURN(const std::vector<NodeId> order, graph.topological_order());
+  std::vector<bool> batched(static_cast<size_t>(graph.size()), false);
+  for (NodeId id : graph.args) {
+    if (!has_unknown_rows(graph.value({id, 0}))) {
+      return refuse(cat("input '", graph.node(id).name, "' has no unknown batch dimension"));
+    }
+    batched[static_cast<size_t>(id)] = true;
+  }
+  for (NodeId id : order) {
+    const Node& node = graph.node(id);
+    if (node.op->decl().effect != Effect::kNone) {
+      return refuse(cat(describe(node), " has an effect, state or randomness"));
+    }
+    if (node.is("_Arg")) continue;
+    bool any = false;
+    for (Endpoint input : node.inputs) any |= batched[static_cast<size_t>(input.node)];
+    if (!any) continue;
+    if (!keeps_rows(graph, node)) return refuse(cat(describe(node), " mixes rows"));
+    for (Endpoint input : node.inputs) {
+      if (!batched[static_cast<size_t>(input.node)] && !is_shared(graph, input)) {
+        return refuse(cat(describe(node), " reads a value that is no constant"));
+      }
+    }
+    batched[static_cast<size_t>(id)] = true;
+  }
+  for (size_t i = 0; i < graph.results.size(); ++i) {
+    const Endpoint result = graph.results[i];
+    if (!batched[static_cast<size_t>(result.node)] || !has_unknown_rows(graph.value(result))) {
+      return refuse(cat("output ", i, " has no batch dimension"));
+    }
+  }
+  return MergeVerdict{true, ""};
+}
+
+}  // namespace tenon

@@ -1,0 +1,171 @@
+#include "tenon/keras/config.h"
+
+namespace tenon::keras {
+
+namespace {
+
+class ConfigWriter final : public ConfigFields {
+ public:
+  Json config = Json::object();
+
+  void field(std::string_view name, bool& value) override { config.set(name, value); }
+  void field(std::string_view name, int64_t& value) override { config.set(name, value); }
+  void field(std::string_view name, double& value) override { config.set(name, value); }
+  void field(std::string_view name, std::string& value) override { config.set(name, value); }
+  void field(std::string_view name, std::vector<int64_t>& value) override {
+    config.set(name, Json::array(value));
+  }
+  void field(std::string_view name, std::optional<int64_t>& value) override {
+    config.set(name, value ? Json(*value) : Json());
+  }
+  void field(std::string_view name, std::optional<double>& value) override {
+    config.set(name, value ? Json(*value) : Json());
+  }
+  void field(std::string_view name, Initializer& value) override {
+    config.set(name, value.to_json());
+  }
+  void field(std::string_view name, Json& value) override { config.set(name, value); }
+  void only(std::string_view name, const Json& value) override { config.set(name, value); }
+};
+
+class ConfigReader final : public ConfigFields {
+ public:
+  ConfigReader(const Json& config, std::string_view who) : config_(config), who_(who) {}
+
+  void field(std::string_view name, bool& value) override {
+    read(name, "true or false", [&](const Json& json) {
+      if (!json.boolean()) return false;
+      value = *json.boolean();
+      return true;
+    });
+  }
+  void field(std::string_view name, int64_t& value) override {
+    read(name, "an integer", [&](const Json& json) {
+      if (!json.integer()) return false;
+      value = *json.integer();
+      return true;
+    });
+  }
+  void field(std::string_view name, double& value) override {
+    read(name, "a number", [&](const Json& json) {
+      if (!json.number()) return false;
+      value = *json.number();
+      return true;
+    });
+  }
+  void field(std::string_view name, std::string& value) override {
+    read(name, "a text", [&](const Json& json) {
+      if (!json.string()) return false;
+      value = *json.string();
+      return true;
+    });
+  }
+  void field(std::string_view name, std::vector<int64_t>& value) override {
+    read(name, "a list of integers", [&](const Json& json) {
+      if (!json.items()) return false;
+      std::vector<int64_t> values;
+      for (const Json& item : *json.items()) {
+        if (!item.integer()) return false;
+        values.push_back(*item.integer());
+      }
+      value = std::move(values);
+      return true;
+    });
+  }
+  void field(std::string_view name, std::optional<int64_t>& value) override {
+    read(name, "an integer or null", [&](const Json& json) {
+      value = json.integer() ? std::optional(*json.integer()) : std::nullopt;
+      return json.is_null() || json.integer();
+    });
+  }
+  void field(std::string_view name, std::optional<double>& value) override {
+    read(name, "a number or null", [&](const Json& json) {
+      value = json.number();
+      return json.is_null() || json.number();
+    });
+  }
+  void field(std::string_view name, Initializer& value) override {
+    read(name, "an initializer", [&](const Json& json) {
+      StatusOr<Initializer> parsed = Initializer::from_json(json);
+      if (parsed.ok()) value = *std::move(parsed);
+      if (!parsed.ok()) fail(with_context(parsed.status(), cat(who_, ", '", name, "'")));
+      return true;
+    });
+  }
+  void field(std::string_view name, Json& value) override {
+    read(name, "any value", [&](const Json& json) {
+      value = json;
+      return true;
+    });
+  }
+  void only(std::string_view name, const Json& value) override {
+    read(name, "", [&](const Json& json) {
+      if (!(json == value)) {
+        fail(unimplemented(who_, ": '", name, "' is ", json.dump(), "; only ", value.dump(),
+                           " is implemented"));
+      }
+      return true;
+    });
+  }
+
+  Status finish() {
+    for (const auto& [name, value] : *config_.members()) {
+      const bool nothing = value.is_null() || value == Json(false) ||
+                           (value.items() && value.items()->empty()) ||
+                           (value.string() && value.string()->empty());
+      if (!nothing && std::find(seen_.begin(), seen_.end(), name) == seen_.end()) {
+        fail(unimplemented(who_, ": option '", name, "' (", value.dump(), ") is not implemented"));
+      }
+    }
+    return status_;
+  }
+
+ private:
+  template <class Set>
+  void read(std::string_view name, std::string_view expected, Set set) {
+    seen_.push_back(name);
+    const Json* json = config_.find(name);
+    if (json && !set(*json)) {
+      fail(invalid_argument(who_, ": '", name, "' is ", json->dump(), ", expected ", expected));
+    }
+  }
+  void fail(const Status& status) {
+    if (status_.ok()) status_ = status;
+  }
+
+  const Json& config_;
+  std::string_view who_;
+  std::vector<std::string_view> seen_;
+  Status status_;
+};
+
+}  // namespace
+
+void ConfigFields::pair(std::string_view name, std::array<int64_t, 2>& value) {
+  Json json = Json::array(std::vector<int64_t>{value[0], value[1]});
+  field(name, json);
+  if (json.integer()) value = {*json.integer(), *json.integer()};
+  if (const auto* items = json.items(); items && items->size() == 2) {
+    for (size_t i = 0; i < 2; ++i) value[i] = (*items)[i].integer() ? *(*items)[i].integer() : 0;
+  }
+}
+
+namespace config_internal {
+
+Json write(const std::function<void(ConfigFields&)>& fields) {
+  ConfigWriter writer;
+  fields(writer);
+  return std::move(writer.config);
+}
+
+Status read(const std::function<void(ConfigFields&)>& fields, const Json& config,
+            std::string_view who) {
+  if (!config.is_object()) return invalid_argument(who, ": the config is no JSON object");
+  ConfigReader reader(config, who);
+  fields(reader);
+  return reader.finish();
+}
+
+}  // namespace config_internal
+
+}  // namespace tenon::keras

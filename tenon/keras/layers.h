@@ -1,0 +1,134 @@
+// Keras' layers, one function each:  Dense({.units = 10, .activation = "softmax"}).
+//
+// Options have Keras' names and defaults; `name` may be left empty. A layer is one file in layers/
+// and one row in layers/table.cc; images are "channels_last".
+#pragma once
+
+#include "tenon/keras/layer.h"
+
+namespace tenon::keras {
+
+struct InputOptions {
+  PartialShape shape;  // without the batch dimension
+  DType dtype = DType::kFloat;
+  std::string name = {};
+};
+struct DenseOptions {
+  int64_t units = 0;
+  std::string activation = "linear";
+  bool use_bias = true;
+  Initializer kernel_initializer = "glorot_uniform";
+  Initializer bias_initializer = "zeros";
+  std::string name = {};
+};
+struct DropoutOptions {
+  double rate = 0.5;
+  std::optional<int64_t> seed = {};
+  std::string name = {};
+};
+struct RescalingOptions {
+  double scale = 1.0;
+  double offset = 0.0;
+  std::string name = {};
+};
+struct Conv2DOptions {
+  int64_t filters = 0;
+  std::array<int64_t, 2> kernel_size = {3, 3};
+  std::array<int64_t, 2> strides = {1, 1};
+  std::string padding = "valid";
+  std::array<int64_t, 2> dilation_rate = {1, 1};
+  int64_t groups = 1;
+  std::string activation = "linear";
+  bool use_bias = true;
+  Initializer kernel_initializer = "glorot_uniform";
+  Initializer bias_initializer = "zeros";
+  std::string name = {};
+};
+struct DepthwiseConv2DOptions {
+  std::array<int64_t, 2> kernel_size = {3, 3};
+  std::array<int64_t, 2> strides = {1, 1};
+  std::string padding = "valid";
+  int64_t depth_multiplier = 1;
+  std::array<int64_t, 2> dilation_rate = {1, 1};
+  std::string activation = "linear";
+  bool use_bias = true;
+  Initializer depthwise_initializer = "glorot_uniform";
+  Initializer bias_initializer = "zeros";
+  std::string name = {};
+};
+struct Pooling2DOptions {
+  std::array<int64_t, 2> pool_size = {2, 2};
+  std::array<int64_t, 2> strides = {0, 0};  // 0: as pool_size
+  std::string padding = "valid";
+  std::string name = {};
+};
+struct GlobalPooling2DOptions {
+  bool keepdims = false;
+  std::string name = {};
+};
+struct BatchNormalizationOptions {
+  int64_t axis = -1;
+  double momentum = 0.99;
+  double epsilon = 1e-3;
+  bool center = true;
+  bool scale = true;
+  std::string name = {};
+};
+struct LayerNormalizationOptions {
+  int64_t axis = -1;
+  double epsilon = 1e-3;
+  bool center = true;
+  bool scale = true;
+  std::string name = {};
+};
+struct ReLUOptions {
+  std::optional<double> max_value = {};
+  double negative_slope = 0.0;
+  double threshold = 0.0;
+  std::string name = {};
+};
+
+// The start of a functional model: KTensor x = Input({.shape = {28, 28}})(). In a Sequential it
+// stands first in the list.
+struct InputLayerRef : LayerRef {
+  using LayerRef::LayerRef;
+  operator KTensor() const { return (*this)(std::vector<KTensor>{}); }
+};
+InputLayerRef Input(InputOptions options);
+inline InputLayerRef Input(std::initializer_list<int64_t> shape) {
+  return Input(InputOptions{.shape = PartialShape(shape)});
+}
+
+LayerRef Dense(DenseOptions options);
+LayerRef Activation(std::string_view activation, std::string_view name = "");
+LayerRef Dropout(DropoutOptions options = {});
+LayerRef Flatten(std::string_view name = "");
+LayerRef Reshape(std::vector<int64_t> target_shape, std::string_view name = "");
+LayerRef Permute(std::vector<int64_t> dims, std::string_view name = "");
+LayerRef Rescaling(RescalingOptions options = {});
+LayerRef Conv2D(Conv2DOptions options);
+LayerRef DepthwiseConv2D(DepthwiseConv2DOptions options = {});
+LayerRef MaxPooling2D(Pooling2DOptions options = {});
+LayerRef AveragePooling2D(Pooling2DOptions options = {});
+LayerRef GlobalAveragePooling2D(GlobalPooling2DOptions options = {});
+LayerRef GlobalMaxPooling2D(GlobalPooling2DOptions options = {});
+LayerRef BatchNormalization(BatchNormalizationOptions options = {});
+LayerRef LayerNormalization(LayerNormalizationOptions options = {});
+LayerRef ReLU(ReLUOptions options = {});
+LayerRef LeakyReLU(double negative_slope = 0.3, std::string_view name = "");
+LayerRef Softmax(int64_t axis = -1, std::string_view name = "");
+LayerRef Add(std::string_view name = "");
+LayerRef Subtract(std::string_view name = "");
+LayerRef Multiply(std::string_view name = "");
+LayerRef Average(std::string_view name = "");
+LayerRef Maximum(std::string_view name = "");
+LayerRef Minimum(std::string_view name = "");
+LayerRef Concatenate(int64_t axis = -1, std::string_view name = "");
+LayerRef ZeroPadding2D(std::array<std::array<int64_t, 2>, 2> padding = {{{1, 1}, {1, 1}}},
+                       std::string_view name = "");
+
+// A layer from Keras' JSON ({"class_name", "config", ...}). UNIMPLEMENTED names the class and the
+// ones that exist.
+StatusOr<std::shared_ptr<Layer>> layer_from_json(const Json& json);
+
+}  // namespace tenon::keras

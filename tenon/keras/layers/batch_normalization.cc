@@ -1,0 +1,138 @@
+#include "tenon/keras/layers/builtin.h"
+
+namespace tenon::keras {
+
+namespace {
+
+class BatchNormalizationLayer final : public Layer {
+ public:
+  explicit BatchNormalizationLayer(BatchNormalizationOptions o) : o_(std::move(o)) {
+    set_name(o_.name);
+  }
+  std::string_view class_name() const override { return "BatchNormalization"; }
+  Json call_kwargs() const override { return Json::object({{"mask", nullptr}}); }
+  void fields(ConfigFields& f) override {
+    f.field("axis", o_.axis);
+    f.field("momentum", o_.momentum);
+    f.field("epsilon", o_.epsilon);
+    f.field("center", o_.center);
+    f.field("scale", o_.scale);
+    f.field("beta_initializer", beta_initializer_);
+    f.field("gamma_initializer", gamma_initializer_);
+    f.field("moving_mean_initializer", mean_initializer_);
+    f.field("moving_variance_initializer", variance_initializer_);
+    for (const char* name :
+         {"beta_regularizer", "gamma_regularizer", "beta_constraint", "gamma_constraint"}) {
+      f.only(name, nullptr);
+    }
+    f.only("synchronized", false);
+    f.only("renorm", false);
+    f.only("renorm_clipping", nullptr);
+    f.only("renorm_momentum", 0.99);
+  }
+  Status build(std::span<const PartialShape> inputs) override {
+    TENON_ASSIGN_OR_RETURN(axis_, resolve_axis(o_.axis, inputs[0].rank()));
+    TENON_ASSIGN_OR_RETURN(const int64_t width, layers::known_dim(inputs[0], -1, axis_));
+    if (o_.scale) gamma_ = add_weight("gamma", {width}, gamma_initializer_);
+    if (o_.center) beta_ = add_weight("beta", {width}, beta_initializer_);
+    mean_ = add_weight("moving_mean", {width}, mean_initializer_, WeightKind::kNonTrainable);
+    variance_ =
+        add_weight("moving_variance", {width}, variance_initializer_, WeightKind::kNonTrainable);
+    return absl::OkStatus();
+  }
+  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+    const int rank = trace.build().shape(inputs[0]).rank();
+    // A frozen layer does not follow the batch.
+    const bool training = trace.training() && trainable();
+    return rank == 4 && axis_ == 3 ? fused(trace, inputs[0], training)
+                                   : composed(trace, inputs[0], rank, training);
+  }
+
+ private:
+  // Images: TensorFlow's fused op.
+  Endpoint fused(Trace& trace, Endpoint x, bool training) {
+    GraphBuilder& g = trace.build();
+    const int64_t width = weight(mean_).shape[0];
+    const auto filled = [&](int64_t count, float value) {
+      return g.constant(
+          Tensor::vector<float>(std::vector<float>(static_cast<size_t>(count), value)));
+    };
+    const Endpoint gamma = o_.scale ? trace.read(weight(gamma_)) : filled(width, 1);
+    const Endpoint beta = o_.center ? trace.read(weight(beta_)) : filled(width, 0);
+    const Endpoint mean = training ? filled(0, 0) : trace.read(weight(mean_));
+    const Endpoint variance = training ? filled(0, 0) : trace.read(weight(variance_));
+    const std::vector<Endpoint> out = g.ops("FusedBatchNormV3", {x, gamma, beta, mean, variance},
+                                            {{"epsilon", static_cast<float>(o_.epsilon)},
+                                             {"is_training", training}});
+    if (out.empty()) return {};
+    if (training) {
+      // The op reports the variance times n / max(n - 1, 1); Keras averages the plain one.
+      const Endpoint elements = g.op("Size", {x}, {{"out_type", DType::kInt32}});
+      const Endpoint n = g.div(g.cast(elements, DType::kFloat),
+                               g.scalar_of(DType::kFloat, static_cast<double>(width)));
+      const Endpoint one = g.scalar<float>(1);
+      const Endpoint less = g.op("Maximum", {g.sub(n, one), one});
+      update(trace, out[1], g.mul(out[2], g.div(less, n)));
+    }
+    return out[0];
+  }
+
+  // tf.nn.moments and tf.nn.batch_normalization, for any rank and axis.
+  Endpoint composed(Trace& trace, Endpoint x, int rank, bool training) {
+    GraphBuilder& g = trace.build();
+    Endpoint mean, variance;
+    if (training) {
+      std::vector<int64_t> axes;
+      for (int axis = 0; axis < rank; ++axis) {
+        if (axis != axis_) axes.push_back(axis);
+      }
+      const Endpoint kept = g.mean(x, axes, true);
+      const Endpoint difference = g.op("SquaredDifference", {x, g.op("StopGradient", {kept})});
+      mean = g.op("Reshape", {kept, g.integers({-1})});
+      variance = g.mean(difference, axes);
+      update(trace, mean, variance);
+    } else {
+      mean = trace.read(weight(mean_));
+      variance = trace.read(weight(variance_));
+    }
+    std::vector<int64_t> shape(static_cast<size_t>(rank), 1);
+    shape[static_cast<size_t>(axis_)] = weight(mean_).shape[0];
+    const auto spread = [&](Endpoint v) {
+      return axis_ == rank - 1 ? v : g.reshape(v, g.integers(shape));
+    };
+    const Endpoint epsilon = g.scalar_of(DType::kFloat, o_.epsilon);
+    Endpoint inverse = g.op("Rsqrt", {g.add(spread(variance), epsilon)});
+    if (o_.scale) inverse = g.mul(inverse, spread(trace.read(weight(gamma_))));
+    Endpoint shift = g.mul(spread(mean), inverse);
+    shift = o_.center ? g.sub(spread(trace.read(weight(beta_))), shift) : g.neg(shift);
+    return g.add(g.mul(x, inverse), shift);
+  }
+
+  // moving = moving * momentum + batch * (1 - momentum)
+  void update(Trace& trace, Endpoint mean, Endpoint variance) {
+    GraphBuilder& g = trace.build();
+    for (const auto& [index, batch] : {std::pair(mean_, mean), std::pair(variance_, variance)}) {
+      const Endpoint kept =
+          g.mul(trace.read(weight(index)), g.scalar_of(DType::kFloat, o_.momentum));
+      const Endpoint fresh = g.mul(batch, g.scalar_of(DType::kFloat, 1 - o_.momentum));
+      trace.assign(weight(index), g.add(kept, fresh));
+    }
+  }
+
+  BatchNormalizationOptions o_;
+  Initializer beta_initializer_ = "zeros", gamma_initializer_ = "ones";
+  Initializer mean_initializer_ = "zeros", variance_initializer_ = "ones";
+  int axis_ = -1;
+  size_t gamma_ = 0, beta_ = 0, mean_ = 0, variance_ = 0;  // indices of the weights
+};
+
+}  // namespace
+
+LayerRef BatchNormalization(BatchNormalizationOptions options) {
+  return std::make_shared<BatchNormalizationLayer>(std::move(options));
+}
+std::shared_ptr<Layer> layers::make_batch_normalization() {
+  return std::make_shared<BatchNormalizationLayer>(BatchNormalizationOptions{});
+}
+
+}  // namespace tenon::keras

@@ -1,0 +1,123 @@
+#include "tenon/keras/layers/builtin.h"
+
+namespace tenon::keras {
+
+namespace {
+
+Status check_window(const std::array<int64_t, 2>& size, std::string_view name) {
+  if (size[0] > 0 && size[1] > 0) return absl::OkStatus();
+  return invalid_argument(name, " is (", size[0], ", ", size[1], "), expected numbers above 0");
+}
+
+class Conv2DLayer final : public Layer {
+ public:
+  explicit Conv2DLayer(Conv2DOptions o) : o_(std::move(o)) { set_name(o_.name); }
+  std::string_view class_name() const override { return "Conv2D"; }
+  void fields(ConfigFields& f) override {
+    f.field("filters", o_.filters);
+    f.pair("kernel_size", o_.kernel_size);
+    f.pair("strides", o_.strides);
+    f.field("padding", o_.padding);
+    f.only("data_format", "channels_last");
+    f.pair("dilation_rate", o_.dilation_rate);
+    f.field("groups", o_.groups);
+    f.field("activation", o_.activation);
+    f.field("use_bias", o_.use_bias);
+    f.field("kernel_initializer", o_.kernel_initializer);
+    f.field("bias_initializer", o_.bias_initializer);
+    for (const char* name : {"kernel_regularizer", "bias_regularizer", "activity_regularizer",
+                             "kernel_constraint", "bias_constraint"}) {
+      f.only(name, nullptr);
+    }
+  }
+  Status build(std::span<const PartialShape> inputs) override {
+    TENON_RETURN_IF_ERROR(check_window(o_.kernel_size, "kernel_size"));
+    TENON_RETURN_IF_ERROR(check_window(o_.strides, "strides"));
+    TENON_RETURN_IF_ERROR(check_window(o_.dilation_rate, "dilation_rate"));
+    TENON_ASSIGN_OR_RETURN(const int64_t channels, layers::known_dim(inputs[0], 4, -1));
+    if (o_.filters <= 0 || o_.groups <= 0 || o_.filters % o_.groups || channels % o_.groups) {
+      return invalid_argument("filters ", o_.filters, ", groups ", o_.groups, " and ", channels,
+                              " input channels do not go together: groups must divide both");
+    }
+    add_weight("kernel",
+               {o_.kernel_size[0], o_.kernel_size[1], channels / o_.groups, o_.filters},
+               o_.kernel_initializer);
+    if (o_.use_bias) add_weight("bias", {o_.filters}, o_.bias_initializer);
+    return absl::OkStatus();
+  }
+  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+    GraphBuilder& g = trace.build();
+    Endpoint x = g.op("Conv2D", {inputs[0], trace.read(weight(0))},
+                      {{"strides", layers::nhwc(o_.strides)},
+                       {"padding", layers::padding_attr(g, o_.padding)},
+                       {"dilations", layers::nhwc(o_.dilation_rate)}});
+    if (o_.use_bias) x = g.op("BiasAdd", {x, trace.read(weight(1))});
+    return activate(g, o_.activation, x);
+  }
+
+ private:
+  Conv2DOptions o_;
+};
+
+class DepthwiseConv2DLayer final : public Layer {
+ public:
+  explicit DepthwiseConv2DLayer(DepthwiseConv2DOptions o) : o_(std::move(o)) { set_name(o_.name); }
+  std::string_view class_name() const override { return "DepthwiseConv2D"; }
+  void fields(ConfigFields& f) override {
+    f.field("depth_multiplier", o_.depth_multiplier);
+    f.pair("kernel_size", o_.kernel_size);
+    f.pair("strides", o_.strides);
+    f.field("padding", o_.padding);
+    f.only("data_format", "channels_last");
+    f.pair("dilation_rate", o_.dilation_rate);
+    f.field("activation", o_.activation);
+    f.field("use_bias", o_.use_bias);
+    f.field("depthwise_initializer", o_.depthwise_initializer);
+    f.field("bias_initializer", o_.bias_initializer);
+    for (const char* name : {"depthwise_regularizer", "bias_regularizer", "activity_regularizer",
+                             "depthwise_constraint", "bias_constraint"}) {
+      f.only(name, nullptr);
+    }
+  }
+  Status build(std::span<const PartialShape> inputs) override {
+    TENON_RETURN_IF_ERROR(check_window(o_.kernel_size, "kernel_size"));
+    TENON_RETURN_IF_ERROR(check_window(o_.strides, "strides"));
+    TENON_RETURN_IF_ERROR(check_window(o_.dilation_rate, "dilation_rate"));
+    if (o_.depth_multiplier <= 0) {
+      return invalid_argument("depth_multiplier is ", o_.depth_multiplier,
+                              ", expected more than 0");
+    }
+    TENON_ASSIGN_OR_RETURN(const int64_t channels, layers::known_dim(inputs[0], 4, -1));
+    add_weight("kernel", {o_.kernel_size[0], o_.kernel_size[1], channels, o_.depth_multiplier},
+               o_.depthwise_initializer);
+    if (o_.use_bias) add_weight("bias", {channels * o_.depth_multiplier}, o_.bias_initializer);
+    return absl::OkStatus();
+  }
+  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+    GraphBuilder& g = trace.build();
+    Endpoint x = g.op("DepthwiseConv2dNative", {inputs[0], trace.read(weight(0))},
+                      {{"strides", layers::nhwc(o_.strides)},
+                       {"padding", layers::padding_attr(g, o_.padding)},
+                       {"dilations", layers::nhwc(o_.dilation_rate)}});
+    if (o_.use_bias) x = g.op("BiasAdd", {x, trace.read(weight(1))});
+    return activate(g, o_.activation, x);
+  }
+
+ private:
+  DepthwiseConv2DOptions o_;
+};
+
+}  // namespace
+
+LayerRef Conv2D(Conv2DOptions options) { return std::make_shared<Conv2DLayer>(std::move(options)); }
+LayerRef DepthwiseConv2D(DepthwiseConv2DOptions options) {
+  return std::make_shared<DepthwiseConv2DLayer>(std::move(options));
+}
+std::shared_ptr<Layer> layers::make_conv2d() {
+  return std::make_shared<Conv2DLayer>(Conv2DOptions{});
+}
+std::shared_ptr<Layer> layers::make_depthwise_conv2d() {
+  return std::make_shared<DepthwiseConv2DLayer>(DepthwiseConv2DOptions{});
+}
+
+}  // namespace tenon::keras

@@ -1,0 +1,110 @@
+#include "tenon/keras/layers/builtin.h"
+
+namespace tenon::keras {
+
+namespace {
+
+struct LayerRow {
+  std::string_view class_name;
+  layers::Make make;
+};
+
+// Every layer there is. Adding one is a file and a row.
+constexpr LayerRow kLayers[] = {
+    {"InputLayer", layers::make_input},
+    {"Dense", layers::make_dense},
+    {"Activation", layers::make_activation},
+    {"Dropout", layers::make_dropout},
+    {"Flatten", layers::make_flatten},
+    {"Reshape", layers::make_reshape},
+    {"Permute", layers::make_permute},
+    {"Rescaling", layers::make_rescaling},
+    {"Conv2D", layers::make_conv2d},
+    {"DepthwiseConv2D", layers::make_depthwise_conv2d},
+    {"MaxPooling2D", layers::make_max_pooling2d},
+    {"AveragePooling2D", layers::make_average_pooling2d},
+    {"GlobalAveragePooling2D", layers::make_global_average_pooling2d},
+    {"GlobalMaxPooling2D", layers::make_global_max_pooling2d},
+    {"BatchNormalization", layers::make_batch_normalization},
+    {"LayerNormalization", layers::make_layer_normalization},
+    {"ReLU", layers::make_relu},
+    {"LeakyReLU", layers::make_leaky_relu},
+    {"Softmax", layers::make_softmax},
+    {"Add", layers::make_add},
+    {"Subtract", layers::make_subtract},
+    {"Multiply", layers::make_multiply},
+    {"Average", layers::make_average},
+    {"Maximum", layers::make_maximum},
+    {"Minimum", layers::make_minimum},
+    {"Concatenate", layers::make_concatenate},
+    {"ZeroPadding2D", layers::make_zero_padding2d},
+};
+
+// The float32 policy, written either way, is the only one there is.
+Status check_layer_dtype(const Json& dtype, std::string_view who) {
+  const std::string name = dtype.string() ? *dtype.string() : dtype["config"].text("name");
+  if (dtype.is_null() || name == "float32") return absl::OkStatus();
+  return unimplemented(who, ": dtype policy '", name, "' is not implemented; float32 is");
+}
+
+}  // namespace
+
+StatusOr<std::shared_ptr<Layer>> layer_from_json(const Json& json) {
+  const std::string class_name = json.text("class_name");
+  const Json& config = json["config"];
+  const LayerRow* row = nullptr;
+  for (const LayerRow& known : kLayers) {
+    if (known.class_name == class_name) row = &known;
+  }
+  if (!row) {
+    std::vector<std::string_view> names;
+    for (const LayerRow& known : kLayers) names.push_back(known.class_name);
+    return unimplemented("layer class '", class_name, "' (layer '", config.text("name"),
+                         "') is not implemented; there are ", join(names, ", "));
+  }
+  const std::string who = cat("layer '", config.text("name"), "' (", class_name, ")");
+  std::shared_ptr<Layer> layer = row->make();
+  Json own = Json::object();
+  for (const auto& [name, value] : config.members() ? *config.members() : Json::Object()) {
+    if (name == "name") {
+      if (!value.string()) return invalid_argument(who, ": 'name' is no text");
+      layer->set_name(*value.string());
+    } else if (name == "trainable") {
+      if (!value.boolean()) return invalid_argument(who, ": 'trainable' is neither true nor false");
+      layer->set_trainable(*value.boolean());
+    } else if (name == "dtype" && class_name != "InputLayer") {
+      TENON_RETURN_IF_ERROR(check_layer_dtype(value, who));
+    } else {
+      own.append(name, value);
+    }
+  }
+  TENON_RETURN_IF_ERROR(read_config(*layer, own, who));
+  return layer;
+}
+
+namespace layers {
+
+std::string padding_attr(GraphBuilder& build, std::string_view padding) {
+  if (padding == "same") return "SAME";
+  if (padding != "valid") {
+    build.fail(invalid_argument("padding is '", padding, "', expected 'same' or 'valid'"));
+  }
+  return "VALID";
+}
+
+StatusOr<int64_t> known_dim(const PartialShape& input, int rank, int axis) {
+  if (rank >= 0 && input.rank() != rank) {
+    return invalid_argument("the input has shape ", input, ", expected ", rank, " dimensions");
+  }
+  TENON_ASSIGN_OR_RETURN(const int at, resolve_axis(axis, input.rank()));
+  if (input[at] < 0) {
+    return invalid_argument("dimension ", axis, " of the input ", input, " must be known");
+  }
+  return input[at];
+}
+
+std::vector<int64_t> nhwc(const std::array<int64_t, 2>& hw) { return {1, hw[0], hw[1], 1}; }
+
+}  // namespace layers
+
+}  // namespace tenon::keras

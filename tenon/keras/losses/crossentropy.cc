@@ -1,0 +1,157 @@
+#include "tenon/keras/losses/builtin.h"
+
+namespace tenon::keras {
+
+namespace losses {
+
+Endpoint smooth(GraphBuilder& g, Endpoint y_true, double smoothing, double share) {
+  if (smoothing == 0) return y_true;
+  return g.add(g.mul(y_true, g.scalar_of(g.dtype(y_true), 1 - smoothing)),
+               g.scalar_of(g.dtype(y_true), smoothing * share));
+}
+
+Endpoint clip_probabilities(GraphBuilder& g, Endpoint p) {
+  const Endpoint high = g.op("Minimum", {p, g.scalar_of(g.dtype(p), 1 - 1e-7)});
+  return g.op("Maximum", {high, g.scalar_of(g.dtype(p), 1e-7)});
+}
+
+Pair standardize(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) {
+  Pair pair{g.cast(y_true, g.dtype(y_pred)), y_pred};
+  match_ranks(g, pair.y_true, pair.y_pred);
+  return pair;
+}
+
+}  // namespace losses
+
+namespace {
+
+class SparseCategoricalCrossentropyLoss final : public Loss {
+ public:
+  explicit SparseCategoricalCrossentropyLoss(CrossentropyOptions o) : o_(o) {}
+  std::string_view class_name() const override { return "SparseCategoricalCrossentropy"; }
+  std::string_view name() const override { return "sparse_categorical_crossentropy"; }
+  void fields(ConfigFields& f) override {
+    f.field("from_logits", o_.from_logits);
+    f.only("ignore_class", nullptr);
+    f.only("axis", -1);
+  }
+  bool wants_class_numbers() const override { return true; }
+  Endpoint values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
+    if (!g.status().ok()) return {};
+    Endpoint labels = g.cast(y_true, DType::kInt64);
+    const PartialShape& shape = g.shape(labels);
+    if (shape.rank() == g.shape(y_pred).rank() && shape[shape.rank() - 1] == 1) {
+      labels = g.op("Squeeze", {labels}, {{"squeeze_dims", std::vector<int64_t>{-1}}});
+    }
+    if (g.shape(labels).rank() + 1 != g.shape(y_pred).rank()) {
+      g.fail(invalid_argument("labels of shape ", g.shape(y_true),
+                              " are no class numbers for predictions of shape ", g.shape(y_pred)));
+      return {};
+    }
+    Endpoint logits = logits_of(g, y_pred, "Softmax");
+    if (!logits) {
+      logits = o_.from_logits ? y_pred : g.op("Log", {losses::clip_probabilities(g, y_pred)});
+    }
+    const int rank = g.shape(labels).rank();
+    const Endpoint label_shape = g.shape_of(labels);
+    const PartialShape logits_shape = g.shape(logits);
+    if (rank > 1) {
+      labels = g.reshape(labels, g.integers({-1}));
+      logits = g.reshape(logits, g.integers({-1, logits_shape[rank]}));
+    }
+    const Endpoint each = g.op("SparseSoftmaxCrossEntropyWithLogits", {logits, labels});
+    return rank > 1 ? g.reshape(each, label_shape) : each;
+  }
+
+ private:
+  CrossentropyOptions o_;
+};
+
+class CategoricalCrossentropyLoss final : public Loss {
+ public:
+  explicit CategoricalCrossentropyLoss(CrossentropyOptions o) : o_(o) {}
+  std::string_view class_name() const override { return "CategoricalCrossentropy"; }
+  std::string_view name() const override { return "categorical_crossentropy"; }
+  void fields(ConfigFields& f) override {
+    f.field("from_logits", o_.from_logits);
+    f.field("label_smoothing", o_.label_smoothing);
+    f.only("axis", -1);
+  }
+  Endpoint values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
+    if (!g.status().ok()) return {};
+    Endpoint target = g.cast(y_true, g.dtype(y_pred));
+    const PartialShape shape = g.shape(y_pred);
+    const int rank = shape.rank();
+    if (g.shape(target).rank() != rank || g.shape(target)[rank - 1] != shape[rank - 1]) {
+      g.fail(invalid_argument("categorical_crossentropy wants targets of the predictions' shape ",
+                              shape, ", not ", g.shape(target),
+                              "; for class numbers there is sparse_categorical_crossentropy"));
+      return {};
+    }
+    target = losses::smooth(g, target, o_.label_smoothing,
+                            1.0 / static_cast<double>(shape[rank - 1]));
+    Endpoint logits = logits_of(g, y_pred, "Softmax");
+    if (!logits && o_.from_logits) logits = y_pred;
+    const int64_t classes[] = {rank - 1};
+    if (logits && rank == 2) return g.op("SoftmaxCrossEntropyWithLogits", {logits, target});
+    if (logits) return g.neg(g.sum(g.mul(target, g.op("LogSoftmax", {logits})), classes));
+    const Endpoint p = g.div(y_pred, g.sum(y_pred, classes, true));
+    const Endpoint log = g.op("Log", {losses::clip_probabilities(g, p)});
+    return g.neg(g.sum(g.mul(target, log), classes));
+  }
+
+ private:
+  CrossentropyOptions o_;
+};
+
+class BinaryCrossentropyLoss final : public Loss {
+ public:
+  explicit BinaryCrossentropyLoss(CrossentropyOptions o) : o_(o) {}
+  std::string_view class_name() const override { return "BinaryCrossentropy"; }
+  std::string_view name() const override { return "binary_crossentropy"; }
+  void fields(ConfigFields& f) override {
+    f.field("from_logits", o_.from_logits);
+    f.field("label_smoothing", o_.label_smoothing);
+    f.only("axis", -1);
+  }
+  Endpoint values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
+    Endpoint logits = logits_of(g, y_pred, "Sigmoid");
+    if (!logits && o_.from_logits) logits = y_pred;
+    auto [target, output] = losses::standardize(g, y_true, logits ? logits : y_pred);
+    if (!g.status().ok()) return {};
+    target = losses::smooth(g, target, o_.label_smoothing, 0.5);
+    const int64_t last[] = {g.shape(output).rank() - 1};
+    const Endpoint one = g.scalar_of(g.dtype(output), 1);
+    if (logits) {
+      // max(x, 0) - x * y + log(1 + exp(-|x|)), with |x| written so that its gradient at 0 is
+      // TensorFlow's.
+      const Endpoint zeros = g.zeros_like(output);
+      const Endpoint positive = g.op("GreaterEqual", {output, zeros});
+      const Endpoint relu = g.op("SelectV2", {positive, output, zeros});
+      const Endpoint minus_abs = g.op("SelectV2", {positive, g.neg(output), output});
+      const Endpoint tail = g.op("Log1p", {g.op("Exp", {minus_abs})});
+      return g.mean(g.add(g.sub(relu, g.mul(output, target)), tail), last);
+    }
+    const Endpoint p = losses::clip_probabilities(g, output);
+    const Endpoint yes = g.mul(target, g.op("Log", {p}));
+    const Endpoint no = g.mul(g.sub(one, target), g.op("Log", {g.sub(one, p)}));
+    return g.mean(g.neg(g.add(yes, no)), last);
+  }
+
+ private:
+  CrossentropyOptions o_;
+};
+
+}  // namespace
+
+LossPtr SparseCategoricalCrossentropy(CrossentropyOptions options) {
+  return std::make_shared<SparseCategoricalCrossentropyLoss>(options);
+}
+LossPtr CategoricalCrossentropy(CrossentropyOptions options) {
+  return std::make_shared<CategoricalCrossentropyLoss>(options);
+}
+LossPtr BinaryCrossentropy(CrossentropyOptions options) {
+  return std::make_shared<BinaryCrossentropyLoss>(options);
+}
+
+}  // namespace tenon::keras

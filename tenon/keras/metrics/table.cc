@@ -1,0 +1,118 @@
+#include "tenon/keras/metrics/builtin.h"
+
+namespace tenon::keras {
+
+namespace {
+
+struct MetricRow {
+  std::string_view class_name;
+  std::string_view name;
+  Endpoint (*values)(GraphBuilder&, Endpoint y_true, Endpoint y_pred, const Json& config);
+};
+
+// Every metric that is no loss. Adding one is a file and a row.
+constexpr MetricRow kMetrics[] = {
+    {"SparseCategoricalAccuracy", "sparse_categorical_accuracy",
+     metrics::sparse_categorical_accuracy},
+    {"CategoricalAccuracy", "categorical_accuracy", metrics::categorical_accuracy},
+    {"BinaryAccuracy", "binary_accuracy", metrics::binary_accuracy},
+};
+
+// keras/src/trainers/compile_utils.py, is_binary_or_sparse_categorical.
+std::string_view accuracy_for(const PartialShape& y_true, const PartialShape& y_pred) {
+  const auto last = [](const PartialShape& shape) {
+    return shape.rank() > 0 ? shape[shape.rank() - 1] : -1;
+  };
+  if (last(y_pred) == 1) return "binary_accuracy";
+  if (y_true.rank() < y_pred.rank() || (last(y_true) == 1 && last(y_pred) > 1)) {
+    return "sparse_categorical_accuracy";
+  }
+  return "categorical_accuracy";
+}
+
+}  // namespace
+
+StatusOr<MetricPtr> metric_from_json(const Json& json, const PartialShape& y_true,
+                                     const PartialShape& y_pred) {
+  const std::string wanted = json.string() ? *json.string() : json.text("class_name");
+  const std::string lower = to_lower(wanted);
+  const std::string_view resolved =
+      lower == "accuracy" || lower == "acc" ? accuracy_for(y_true, y_pred) : wanted;
+  const Json& config = json["config"];
+  for (const MetricRow& row : kMetrics) {
+    if (resolved != row.class_name && resolved != row.name) continue;
+    std::string name = json.string() ? wanted : config.text("name", row.name);
+    return std::make_shared<Metric>(std::move(name), json,
+                                    [&row, config](GraphBuilder& g, Endpoint y, Endpoint p) {
+                                      return row.values(g, y, p, config);
+                                    });
+  }
+  Json as_loss = json;
+  if (!json.string()) {
+    Json own = Json::object();
+    for (const auto& [name, value] : config.members() ? *config.members() : Json::Object()) {
+      if (name != "dtype") own.append(name, value);
+    }
+    as_loss = Json::object({{"class_name", wanted}, {"config", std::move(own)}});
+  }
+  StatusOr<LossPtr> loss = loss_from_json(as_loss);
+  if (!loss.ok()) {
+    std::vector<std::string_view> names = {"accuracy"};
+    for (const MetricRow& row : kMetrics) names.push_back(row.name);
+    return unimplemented("metric '", wanted, "' is not implemented; there are ", join(names, ", "),
+                         " and the losses");
+  }
+  std::string name = json.string() ? wanted : config.text("name", (*loss)->name());
+  return std::make_shared<Metric>(
+      std::move(name), json, [loss = *loss](GraphBuilder& g, Endpoint y, Endpoint p) {
+        return loss->values(g, y, p);
+      });
+}
+
+Metric::Metric(std::string name, Json config, Values values)
+    : name_(std::move(name)), config_(std::move(config)), values_(std::move(values)) {
+  for (size_t i = 0; i < state_.size(); ++i) {
+    state_[i].name = i == 0 ? "total" : "count";
+    state_[i].path = cat("metrics/", name_, "/", state_[i].name);
+    state_[i].kind = WeightKind::kNonTrainable;
+  }
+}
+
+void Metric::update(Trace& trace, Endpoint y_true, Endpoint y_pred, Endpoint sample_weight) const {
+  GraphBuilder& g = trace.build();
+  Endpoint values = g.cast(values_(g, y_true, y_pred), DType::kFloat);
+  if (!g.status().ok()) return;
+  // Positions of one sample are averaged, so that each sample counts once.
+  const int rank = g.shape(values).rank();
+  if (rank > 1) {
+    std::vector<int64_t> axes;
+    for (int axis = 1; axis < rank; ++axis) axes.push_back(axis);
+    values = g.mean(values, axes);
+  }
+  update_mean(trace, values, sample_weight);
+}
+
+void Metric::update_mean(Trace& trace, Endpoint values, Endpoint weight) const {
+  GraphBuilder& g = trace.build();
+  if (!g.status().ok()) return;
+  const auto sum = [&](Endpoint x) {
+    const int64_t rows[] = {0};
+    return g.shape(x).rank() == 0 ? x : g.sum(x, rows);
+  };
+  Endpoint count;
+  if (weight) {
+    weight = g.cast(weight, DType::kFloat);
+    values = g.mul(values, weight);
+    count = sum(weight);
+  } else {
+    count = g.cast(g.op("Size", {values}, {{"out_type", DType::kInt32}}), DType::kFloat);
+  }
+  trace.assign_add(state_[0], sum(values));
+  trace.assign_add(state_[1], count);
+}
+
+Endpoint Metric::result(Trace& trace) const {
+  return trace.build().op("DivNoNan", {trace.read(state_[0]), trace.read(state_[1])});
+}
+
+}  // namespace tenon::keras

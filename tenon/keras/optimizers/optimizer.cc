@@ -1,0 +1,149 @@
+#include "tenon/keras/optimizer.h"
+
+namespace tenon::keras {
+
+void Optimizer::build(std::span<Weight* const> weights) {
+  if (built_) return;
+  built_ = true;
+  weights_.assign(weights.begin(), weights.end());
+  const auto add = [this](std::string path, std::string_view name, DType dtype, Shape shape,
+                          Initializer initializer) {
+    Weight weight;
+    weight.name = name;
+    weight.path = std::move(path);
+    weight.dtype = dtype;
+    weight.shape = std::move(shape);
+    weight.initializer = std::move(initializer);
+    weight.kind = WeightKind::kNonTrainable;
+    state_.push_back(std::move(weight));
+  };
+  add("optimizer/iterations", "iterations", DType::kInt64, {}, "zeros");
+  if (!rate_.is_schedule()) {
+    add("optimizer/learning_rate", "learning_rate", DType::kFloat, {},
+        Initializer("Constant").with("value", rate_.value()));
+  }
+  for (const std::vector<std::string>& group : slots()) {
+    for (const Weight* weight : weights_) {
+      for (const std::string& name : group) {
+        add(cat("optimizer/", weight->path, "/", name), name, weight->dtype, weight->shape,
+            "zeros");
+      }
+    }
+  }
+}
+
+std::vector<Weight*> Optimizer::variables() {
+  std::vector<Weight*> variables;
+  for (Weight& weight : state_) variables.push_back(&weight);
+  return variables;
+}
+
+const Weight& Optimizer::slot(size_t index, std::string_view name) const {
+  size_t at = rate_.is_schedule() ? 1 : 2;
+  for (const std::vector<std::string>& group : slots()) {
+    for (size_t i = 0; i < group.size(); ++i) {
+      if (group[i] == name) return state_[at + index * group.size() + i];
+    }
+    at += group.size() * weights_.size();
+  }
+  return state_[0];
+}
+
+std::vector<Endpoint> Optimizer::clip(GraphBuilder& g, std::vector<Endpoint> gradients) const {
+  const auto number = [&](Endpoint like, double value) {
+    return g.scalar_of(g.dtype(like), value);
+  };
+  const auto square_sum = [&](Endpoint gradient) {
+    std::vector<int64_t> axes;
+    for (int axis = 0; axis < g.shape(gradient).rank(); ++axis) axes.push_back(axis);
+    return g.sum(g.op("Square", {gradient}), axes);
+  };
+  if (options_.clipnorm.value_or(0) > 0) {
+    for (Endpoint& gradient : gradients) {
+      if (!gradient) continue;
+      const Endpoint norm = g.op("Sqrt", {square_sum(gradient)});
+      const Endpoint limit = number(gradient, *options_.clipnorm);
+      gradient = g.div(g.mul(gradient, limit), g.op("Maximum", {norm, limit}));
+    }
+  } else if (options_.global_clipnorm.value_or(0) > 0) {
+    Endpoint total;
+    for (Endpoint gradient : gradients) {
+      if (gradient) total = total ? g.add(total, square_sum(gradient)) : square_sum(gradient);
+    }
+    if (!total) return gradients;
+    const Endpoint norm = g.op("Sqrt", {total});
+    // An infinite or undefined norm makes the scale NaN.
+    const Endpoint scale =
+        g.add(g.mul(number(norm, *options_.global_clipnorm),
+                    g.op("Minimum", {g.div(number(norm, 1), norm),
+                                     number(norm, 1 / *options_.global_clipnorm)})),
+              g.sub(norm, norm));
+    for (Endpoint& gradient : gradients) {
+      if (gradient) gradient = g.mul(gradient, scale);
+    }
+  } else if (options_.clipvalue.value_or(0) > 0) {
+    for (Endpoint& gradient : gradients) {
+      if (!gradient) continue;
+      const Endpoint below = g.op("Minimum", {gradient, number(gradient, *options_.clipvalue)});
+      gradient = g.op("Maximum", {below, number(gradient, -*options_.clipvalue)});
+    }
+  }
+  return gradients;
+}
+
+void Optimizer::apply(Trace& trace, std::span<const Endpoint> gradients) {
+  GraphBuilder& g = trace.build();
+  const int clips = options_.clipnorm.has_value() + options_.global_clipnorm.has_value() + options_.clipvalue.has_value();
+  if (clips > 1) {
+    g.fail(invalid_argument("only one of clipnorm, clipvalue and global_clipnorm may be set"));
+  }
+  const std::vector<Endpoint> clipped =
+      clip(g, std::vector<Endpoint>(gradients.begin(), gradients.end()));
+  const Endpoint iterations = trace.read(state_[0]);
+  const Endpoint rate =
+      rate_.is_schedule() ? rate_.at(g, iterations) : trace.read(state_[1]);
+  const Endpoint one = g.scalar<int64_t>(1);
+  const Step step{trace, rate, g.cast(g.add(iterations, one), DType::kFloat)};
+  begin(step);
+  for (size_t i = 0; i < weights_.size() && g.status().ok(); ++i) {
+    if (!clipped[i]) continue;
+    const Weight& w = *weights_[i];
+    if (options_.weight_decay) {
+      const Endpoint decay = g.scalar_of(w.dtype, *options_.weight_decay);
+      trace.assign_sub(w, g.mul(g.mul(trace.read(w), decay), g.cast(rate, w.dtype)));
+    }
+    update(step, i, clipped[i]);
+  }
+  trace.assign_add(state_[0], one);
+}
+
+void Optimizer::fields(ConfigFields& f) {
+  // Keras writes the rate as the float32 that its variable holds.
+  Json rate = rate_.is_schedule() ? rate_.schedule()
+                                  : Json(static_cast<double>(static_cast<float>(rate_.value())));
+  const Json before = rate;
+  std::string name = to_snake_case(class_name());
+  f.field("name", name);
+  f.field("learning_rate", rate);
+  if (rate.number() && !(rate == before)) rate_ = LearningRate(*rate.number());
+  if (rate.is_object()) rate_ = LearningRate(rate);
+  f.field("weight_decay", options_.weight_decay);
+  f.field("clipnorm", options_.clipnorm);
+  f.field("global_clipnorm", options_.global_clipnorm);
+  f.field("clipvalue", options_.clipvalue);
+  f.only("use_ema", false);
+  f.only("ema_momentum", 0.99);
+  f.only("ema_overwrite_frequency", nullptr);
+  f.only("loss_scale_factor", nullptr);
+  f.only("gradient_accumulation_steps", nullptr);
+  own_fields(f);
+}
+
+Json Optimizer::describe() const {
+  return Json::object({{"module", "keras.optimizers"},
+                       {"class_name", class_name()},
+                       {"config", write_config(*this)},
+                       {"registered_name", nullptr}});
+}
+
+}  // namespace tenon::keras

@@ -1,0 +1,41 @@
+#include "tenon/keras/layer.h"
+
+namespace tenon::keras {
+
+Trace::State& Trace::state(const Weight& weight) {
+  const auto [it, fresh] = states_.try_emplace(weight.path.empty() ? weight.name : weight.path);
+  if (fresh) {
+    it->second.handle = build_.op("VarHandleOp", {},
+                                  {{"dtype", weight.dtype},
+                                   {"shape", PartialShape(weight.shape)},
+                                   {"shared_name", it->first}});
+  }
+  return it->second;
+}
+
+Endpoint Trace::handle(const Weight& weight) { return state(weight).handle; }
+
+Endpoint Trace::read(const Weight& weight) {
+  State& at = state(weight);
+  if (!at.value) {
+    at.value = build_.op("ReadVariableOp", {at.handle}, {{"dtype", weight.dtype}});
+  }
+  return at.value;
+}
+
+void Trace::write(std::string_view op, const Weight& weight, std::vector<Endpoint> inputs,
+                  AttrMap attrs) {
+  inputs.insert(inputs.begin(), handle(weight));
+  const Weight* const changed[] = {&weight};
+  write_all(op, changed, std::move(inputs), std::move(attrs));
+}
+
+void Trace::write_all(std::string_view op, std::span<const Weight* const> weights,
+                      std::vector<Endpoint> inputs, AttrMap attrs) {
+  const NodeId id = build_.node(op, std::move(inputs), std::move(attrs));
+  if (id < 0) return;
+  for (const Weight* weight : weights) state(*weight).value = {};
+  build_.graph().control_results.push_back(id);
+}
+
+}  // namespace tenon::keras

@@ -1,0 +1,128 @@
+// Reshape, ExpandDims, Squeeze: the same elements under another shape.
+#include "tenon/core/shape_context.h"
+#include "tenon/graph/gradient.h"
+#include "tenon/ops/array/elements.h"
+
+namespace tenon {
+namespace {
+
+// Puts the size that is left into the dimension -1 of `wanted` and compares element counts.
+Status resolve_reshape(const PartialShape& input, PartialShape& wanted) {
+  int64_t known = 1;
+  int unknown_axis = -1;
+  for (int axis = 0; axis < wanted.rank(); ++axis) {
+    if (wanted[axis] >= 0) {
+      if (__builtin_mul_overflow(known, wanted[axis], &known)) {
+        return invalid_argument("the shape ", wanted, " has too many elements");
+      }
+    } else if (unknown_axis >= 0) {
+      return invalid_argument("only one dimension of the new shape may be -1, it is ", wanted);
+    } else {
+      unknown_axis = axis;
+    }
+  }
+  const int64_t elements = input.num_elements();
+  if (elements < 0) return absl::OkStatus();
+  if (unknown_axis >= 0) {
+    if (known == 0) {
+      return invalid_argument("a dimension -1 cannot be inferred beside one of 0 in ", wanted);
+    }
+    if (elements % known != 0) {
+      return invalid_argument("a tensor of shape ", input, " has ", elements,
+                              " elements, the shape ", wanted, " needs a multiple of ", known);
+    }
+    wanted.set(unknown_axis, elements / known);
+  } else if (known != elements) {
+    return invalid_argument("a tensor of shape ", input, " has ", elements, " elements, the shape ",
+                            wanted, " needs ", known);
+  }
+  return absl::OkStatus();
+}
+
+Status reshape_shape(ShapeContext& c) {
+  TENON_ASSIGN_OR_RETURN(PartialShape wanted, c.shape_from_input(1));
+  if (c.constant(1)) TENON_RETURN_IF_ERROR(resolve_reshape(c.input(0), wanted));
+  c.set_output(0, std::move(wanted));
+  return absl::OkStatus();
+}
+
+Status expand_dims_shape(ShapeContext& c) {
+  const PartialShape& x = c.input(0);
+  const Tensor* dim = c.constant(1);
+  if (dim && dim->num_elements() != 1) {
+    return invalid_argument("'dim' must have one element, its shape is ", dim->shape());
+  }
+  if (!x.has_rank()) {
+    c.set_output(0, PartialShape());
+    return absl::OkStatus();
+  }
+  if (!dim) {
+    c.set_output(0, PartialShape::unknown_of_rank(x.rank() + 1));
+    return absl::OkStatus();
+  }
+  TENON_ASSIGN_OR_RETURN(const int axis, resolve_axis(integer_at(*dim, 0), x.rank() + 1));
+  PartialShape y = PartialShape::unknown_of_rank(x.rank() + 1);
+  for (int i = 0; i <= x.rank(); ++i) y.set(i, i == axis ? 1 : x[i < axis ? i : i - 1]);
+  c.set_output(0, std::move(y));
+  return absl::OkStatus();
+}
+
+Status squeeze_shape(ShapeContext& c) {
+  const PartialShape& x = c.input(0);
+  const auto& axes = c.attr<std::vector<int64_t>>("squeeze_dims");
+  if (!x.has_rank()) {
+    c.set_output(0, PartialShape());
+    return absl::OkStatus();
+  }
+  std::vector<bool> named(static_cast<size_t>(x.rank()));
+  for (int64_t axis : axes) {
+    TENON_ASSIGN_OR_RETURN(const int resolved, resolve_axis(axis, x.rank()));
+    if (x[resolved] > 1) {
+      return invalid_argument("Can not squeeze dim[", resolved,
+                              "], expected a dimension of 1, got ", x[resolved]);
+    }
+    named[static_cast<size_t>(resolved)] = true;
+  }
+  std::vector<int64_t> left;
+  for (int axis = 0; axis < x.rank(); ++axis) {
+    if (axes.empty() && x[axis] < 0) {
+      c.set_output(0, PartialShape());
+      return absl::OkStatus();
+    }
+    const bool removed = axes.empty() ? x[axis] == 1 : named[static_cast<size_t>(axis)];
+    if (!removed) left.push_back(x[axis]);
+  }
+  c.set_output(0, PartialShape(std::span<const int64_t>(left)));
+  return absl::OkStatus();
+}
+
+Status reshape_gradient(Gradient& g) {
+  g.set_dx(0, g.build().reshape(g.dy(), g.build().shape_of(g.input(0))));
+  return absl::OkStatus();
+}
+
+consteval OpDecl reshaping(ArgsText inputs, ArgsText outputs, AttrsText attrs, HostInputs host,
+                           ShapeFn shape) {
+  return {
+      .inputs = inputs,
+      .outputs = outputs,
+      .attrs = attrs,
+      .host_inputs = host,
+      .view_of = 0,
+      .shape = shape,
+      .rows = Rows::kIndependent,
+      .gradient = reshape_gradient,
+      .kernels = {make_view},
+  };
+}
+
+}  // namespace
+
+TENON_OP(Reshape) = reshaping("tensor: T, shape: Tshape", "output: T",
+                              "T: type; Tshape: {int32, int64} = int32", {1}, reshape_shape);
+TENON_OP(ExpandDims) = reshaping("input: T, dim: Tdim", "output: T",
+                                 "T: type; Tdim: {int32, int64} = int32", {1}, expand_dims_shape);
+TENON_OP(Squeeze) = reshaping("input: T", "output: T", "T: type; squeeze_dims: list(int) >= 0 = []",
+                              {}, squeeze_shape);
+
+}  // namespace tenon

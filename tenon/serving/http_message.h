@@ -1,0 +1,104 @@
+// HTTP/1.1 messages (RFC 9112): the parser of request heads and chunked bodies, and the writer of
+// responses. No input or output happens here. Input is untrusted: what is ambiguous is refused.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace tenon::serving {
+
+struct HttpHeader {
+  std::string_view name;
+  std::string_view value;
+};
+
+// The headers of one message.
+class HttpHeaders {
+ public:
+  void add(std::string_view name, std::string_view value) { headers_.push_back({name, value}); }
+  void clear() { headers_.clear(); }
+  size_t size() const { return headers_.size(); }
+  std::span<const HttpHeader> all() const { return headers_; }
+
+  // The first of that name, whatever its case; empty when there is none.
+  std::string_view get(std::string_view name) const;
+  bool has(std::string_view name) const;
+  // Does the comma-separated list of that header hold `token`, whatever its case?
+  bool has_token(std::string_view name, std::string_view token) const;
+
+ private:
+  std::vector<HttpHeader> headers_;
+};
+
+// Views into the connection's buffers, valid during the handler's call.
+struct HttpRequest {
+  std::string_view method;
+  std::string_view target;  // path with query, as sent; of an absolute URL without scheme and host
+  HttpHeaders headers;
+  std::string_view body;
+};
+
+struct HttpResponse {
+  int status = 200;
+  std::string content_type = "application/json";
+  std::vector<std::pair<std::string, std::string>> headers;  // beyond type, length and connection
+  std::string body;
+};
+
+// Called on a worker thread of the server, from several at once.
+using HttpHandler = std::function<HttpResponse(const HttpRequest&)>;
+
+struct HttpLimits {
+  size_t head_bytes = 32 << 10;
+  size_t headers = 100;
+  uint64_t body_bytes = uint64_t{1} << 30;
+  uint64_t inflated_bytes = 100 << 20;  // of a gzip body: TensorFlow Serving's limit
+};
+
+// How the body of a request ends, and what the head says about the connection.
+struct HttpFraming {
+  uint64_t content_length = 0;
+  bool chunked = false;
+  bool keep_alive = true;
+  bool expects_continue = false;
+};
+
+// Parses the request head `head` (all up to and including the empty line) into `request`, whose
+// views point into it. Returns 0, or the status to refuse the request with (400, 413, 417, 501,
+// 505).
+int parse_http_head(std::string_view head, const HttpLimits& limits, HttpRequest& request,
+                    HttpFraming& framing);
+
+// Undoes the chunked coding piece by piece.
+class ChunkDecoder {
+ public:
+  explicit ChunkDecoder(const HttpLimits& limits) : limits_(&limits) {}
+
+  // Takes what it can from `input` (its size is reduced by what was taken) and appends the content
+  // to `body`. Returns 0, or the status to refuse the request with.
+  int decode(std::string_view& input, std::string& body);
+  bool done() const { return state_ == State::kDone; }
+
+ private:
+  enum class State { kSize, kData, kDataEnd, kTrailer, kDone };
+  int decode_size(std::string_view line, size_t body_bytes);
+  const HttpLimits* limits_;
+  State state_ = State::kSize;
+  uint64_t left_ = 0;         // of the current chunk
+  size_t trailer_bytes_ = 0;  // so far
+};
+
+// "Not Found" for 404.
+std::string_view http_reason(int status);
+
+// Status line and headers, with the empty line after them.
+std::string http_response_head(const HttpResponse& response, bool keep_alive);
+
+// The page that libevent answers with where TensorFlow Serving has no handler.
+HttpResponse http_error_page(int status);
+
+}  // namespace tenon::serving

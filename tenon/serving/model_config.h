@@ -1,0 +1,50 @@
+// What to serve: the models of a ModelServerConfig, checked by TensorFlow Serving's rules.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tenon/base/status.h"
+
+namespace tensorflow::serving {
+class ModelServerConfig;
+}
+
+namespace tenon::serving {
+
+struct VersionPolicy {
+  enum class Kind { kLatest, kAll, kSpecific };
+  Kind kind = Kind::kLatest;
+  uint32_t num_versions = 1;      // kLatest
+  std::vector<int64_t> versions;  // kSpecific
+
+  friend bool operator==(const VersionPolicy&, const VersionPolicy&) = default;
+};
+
+struct ModelConfig {
+  std::string name;
+  std::string base_path;  // absolute; its children named by a number are the versions
+  VersionPolicy policy;
+  std::map<std::string, int64_t> labels;
+};
+
+// From the message that HandleReloadConfigRequest brings. INVALID_ARGUMENT for a model listed
+// twice, a relative path, a missing or unknown platform, or anything but a list of models.
+StatusOr<std::vector<ModelConfig>> model_configs_of(
+    const tensorflow::serving::ModelServerConfig& config);
+
+// From the text format of that message. `where` names the text in errors.
+StatusOr<std::vector<ModelConfig>> parse_model_configs(const std::string& text,
+                                                       std::string_view where);
+
+struct MonitoringConfig {
+  bool enable = false;
+  std::string path = "/monitoring/prometheus/metrics";
+};
+
+// From the text format of tensorflow.serving.MonitoringConfig.
+StatusOr<MonitoringConfig> parse_monitoring_config(const std::string& text, std::string_view where);
+
+}  // namespace tenon::serving

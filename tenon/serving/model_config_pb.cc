@@ -1,0 +1,132 @@
+#include <google/protobuf/io/tokenizer.h>
+#include <google/protobuf/text_format.h>
+
+#include <set>
+
+#include "tenon/serving/model_config.h"
+#include "tensorflow_serving/config/model_server_config.pb.h"
+#include "tensorflow_serving/config/monitoring_config.pb.h"
+
+// Old configuration files still set the deprecated field model_type.
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+
+namespace tenon::serving {
+namespace {
+
+namespace tfs = tensorflow::serving;
+
+class FirstError : public google::protobuf::io::ErrorCollector {
+ public:
+  void AddError(int line, google::protobuf::io::ColumnNumber column,
+                const std::string& message) override {
+    if (text_.empty()) text_ = cat(line + 1, ":", column + 1, ": ", message);
+  }
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+Status parse_text(const std::string& text, std::string_view where,
+                  google::protobuf::Message& message) {
+  FirstError error;
+  google::protobuf::TextFormat::Parser parser;
+  parser.RecordErrorsTo(&error);
+  parser.SetRecursionLimit(100);
+  if (parser.ParseFromString(text, &message)) return absl::OkStatus();
+  return invalid_argument("Error parsing text-format ", message.GetDescriptor()->full_name(), ": ",
+                          error.text(), " in ", where);
+}
+
+StatusOr<std::string> platform_of(const tfs::ModelConfig& config) {
+  constexpr std::string_view kTensorFlow = "tensorflow";
+  std::string platform = config.model_platform();
+  if (config.model_type() != tfs::MODEL_TYPE_UNSPECIFIED) {
+    if (!platform.empty()) {
+      return invalid_argument(
+          "Illegal setting both ModelServerConfig::model_type (deprecated) and "
+          "ModelServerConfig::model_platform.");
+    }
+    if (config.model_type() == tfs::TENSORFLOW) platform = kTensorFlow;
+  }
+  if (platform.empty()) {
+    return invalid_argument(
+        "Illegal setting neither ModelServerConfig::model_type (deprecated) nor "
+        "ModelServerConfig::model_platform, model name is ",
+        config.name());
+  }
+  if (platform != kTensorFlow) {
+    return invalid_argument("Model ", config.name(), " requests unsupported platform ", platform);
+  }
+  return platform;
+}
+
+StatusOr<ModelConfig> model_config_of(const tfs::ModelConfig& config) {
+  ModelConfig model;
+  model.name = config.name();
+  model.base_path = config.base_path();
+  TENON_RETURN_IF_ERROR(platform_of(config).status());
+  if (model.base_path.find("://") == std::string::npos && !model.base_path.starts_with('/')) {
+    return invalid_argument("Expected model ", model.name,
+                            " to have an absolute path or URI; got base_path()=", model.base_path);
+  }
+  if (config.has_logging_config()) {
+    return invalid_argument("No request-logger-creator provided: logging_config of model ",
+                            model.name, " is not supported");
+  }
+  const auto& policy = config.model_version_policy();
+  if (policy.has_all()) {
+    model.policy.kind = VersionPolicy::Kind::kAll;
+  } else if (policy.has_specific()) {
+    model.policy.kind = VersionPolicy::Kind::kSpecific;
+    model.policy.versions.assign(policy.specific().versions().begin(),
+                                 policy.specific().versions().end());
+  } else if (policy.latest().num_versions() > 0) {
+    model.policy.num_versions = policy.latest().num_versions();
+  }
+  model.labels.insert(config.version_labels().begin(), config.version_labels().end());
+  return model;
+}
+
+}  // namespace
+
+StatusOr<std::vector<ModelConfig>> model_configs_of(const tfs::ModelServerConfig& config) {
+  if (config.has_custom_model_config()) {
+    return invalid_argument(
+        "ServerModelConfig type not supported. Only ModelConfigList is currently supported");
+  }
+  std::set<std::string> names;
+  std::vector<ModelConfig> models;
+  for (const tfs::ModelConfig& model : config.model_config_list().config()) {
+    if (!names.insert(model.name()).second) {
+      return invalid_argument("Illegal to list model ", model.name(),
+                              " multiple times in config list");
+    }
+  }
+  for (const tfs::ModelConfig& model : config.model_config_list().config()) {
+    TENON_ASSIGN_OR_RETURN(ModelConfig checked, model_config_of(model));
+    models.push_back(std::move(checked));
+  }
+  return models;
+}
+
+StatusOr<std::vector<ModelConfig>> parse_model_configs(const std::string& text,
+                                                       std::string_view where) {
+  tfs::ModelServerConfig config;
+  TENON_RETURN_IF_ERROR(parse_text(text, where, config));
+  return model_configs_of(config);
+}
+
+StatusOr<MonitoringConfig> parse_monitoring_config(const std::string& text,
+                                                   std::string_view where) {
+  tfs::MonitoringConfig config;
+  TENON_RETURN_IF_ERROR(parse_text(text, where, config));
+  MonitoringConfig monitoring;
+  monitoring.enable = config.prometheus_config().enable();
+  if (!config.prometheus_config().path().empty()) {
+    monitoring.path = config.prometheus_config().path();
+  }
+  return monitoring;
+}
+
+}  // namespace tenon::serving

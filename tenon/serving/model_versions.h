@@ -1,0 +1,21 @@
+// Which versions of a model are there, and which of them are wanted.
+#pragma once
+
+#include <map>
+
+#include "tenon/serving/model_config.h"
+
+namespace tenon::serving {
+
+// The children of `base_path` whose names are numbers, by number ("00000123" is 123); of two names
+// for one number the first in bytewise order counts, and a warning names both. NOT_FOUND when the
+// folder is not there.
+StatusOr<std::map<int64_t, std::string>> find_versions(const ModelConfig& model);
+
+// Those of `found` that the model's policy wants. `warning` tells of specific versions that are not
+// there, or that there is no version at all; empty when all is well.
+std::map<int64_t, std::string> wanted_versions(const ModelConfig& model,
+                                               const std::map<int64_t, std::string>& found,
+                                               std::string& warning);
+
+}  // namespace tenon::serving

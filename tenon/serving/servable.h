@@ -1,0 +1,51 @@
+// Servable: one loaded version of a model, as the serving path sees it.
+//
+// The serving path knows models by this interface alone; the engine implements it, and tests make
+// their own. Everything is const and thread-safe; a Servable lives as long as somebody holds it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "tenon/core/tensor.h"
+
+namespace tenon::serving {
+
+// The signature that is run when a request names none.
+inline constexpr std::string_view kDefaultSignature = "serving_default";
+
+struct TensorSpec {
+  std::string name;  // the alias that requests use: "x"
+  DType dtype = DType::kInvalid;
+  PartialShape shape;  // a hint: TensorFlow does not check fed shapes against it
+};
+
+struct Signature {
+  std::string name;
+  std::string method_name;          // "tensorflow/serving/predict"
+  std::vector<TensorSpec> inputs;   // in the order of their names
+  std::vector<TensorSpec> outputs;  // in the order of their names
+  // One an input: its default where the SavedModel has one, else without value. May be empty.
+  std::vector<Tensor> defaults;
+};
+
+class Servable {
+ public:
+  virtual ~Servable() = default;
+
+  virtual const std::vector<Signature>& signatures() const = 0;
+
+  // `inputs` are in the order of `signature.inputs`, of their dtypes; `outputs` are indices into
+  // `signature.outputs`. Returns one tensor for each of `outputs`, valid until released.
+  virtual StatusOr<std::vector<Tensor>> run(const Signature& signature,
+                                            std::span<const Tensor> inputs,
+                                            std::span<const int> outputs) const = 0;
+
+  // tensorflow.serving.SignatureDefMap, serialized: what GetModelMetadata answers.
+  virtual std::string signature_def_map() const = 0;
+};
+
+// Null when there is none of that name; an empty name means kDefaultSignature.
+const Signature* find_signature(const Servable& servable, std::string_view name);
+
+}  // namespace tenon::serving

@@ -1,0 +1,219 @@
+#include "tenon/serving/server_flags.h"
+
+#include <variant>
+
+#include "tenon/base/files.h"
+
+namespace tenon::serving {
+namespace {
+
+using Member = std::variant<bool ServerFlags::*, int32_t ServerFlags::*, int64_t ServerFlags::*,
+                            float ServerFlags::*, std::string ServerFlags::*>;
+
+struct Flag {
+  std::string_view name;
+  Member member;
+  std::string_view help;
+};
+
+#define TENON_FLAG(name, help) \
+  Flag { #name, &ServerFlags::name, help }
+const Flag kFlags[] = {
+    TENON_FLAG(port, "port of the gRPC interface; 0: none"),
+    TENON_FLAG(grpc_socket_path, "path of a UNIX socket for the gRPC interface"),
+    TENON_FLAG(rest_api_port, "port of the REST interface; 0: none"),
+    TENON_FLAG(rest_api_num_threads, "threads that answer REST requests; 0: 4 for each CPU"),
+    TENON_FLAG(rest_api_timeout_in_ms, "time that a REST request may take"),
+    TENON_FLAG(rest_api_enable_cors_support, "send CORS headers"),
+    TENON_FLAG(enable_batching, "merge requests"),
+    TENON_FLAG(allow_version_labels_for_unavailable_models,
+               "labels may be given to versions that are not loaded yet"),
+    TENON_FLAG(batching_parameters_file, "text BatchingParameters"),
+    TENON_FLAG(enable_per_model_batching_parameters,
+               "read batching_params.pbtxt in each model's folder"),
+    TENON_FLAG(model_config_file, "text ModelServerConfig: several models"),
+    TENON_FLAG(model_config_file_poll_wait_seconds, "read that file again so often; 0: once"),
+    TENON_FLAG(model_name, "name of the model in model_base_path"),
+    TENON_FLAG(model_base_path, "folder that holds the versions of one model"),
+    TENON_FLAG(num_load_threads, "threads that load versions; 0: in turn"),
+    TENON_FLAG(num_unload_threads, "accepted; unloading needs no thread"),
+    TENON_FLAG(max_num_load_retries, "tries after the first to load a version"),
+    TENON_FLAG(load_retry_interval_micros, "time between two tries"),
+    TENON_FLAG(file_system_poll_wait_seconds, "look for versions so often; 0: once, below: never"),
+    TENON_FLAG(flush_filesystem_caches, "accepted; there are none"),
+    TENON_FLAG(tensorflow_session_parallelism,
+               "threads that compute, where --threads is not given"),
+    TENON_FLAG(tensorflow_intra_op_parallelism,
+               "threads that compute, where --threads is not given"),
+    TENON_FLAG(tensorflow_inter_op_parallelism, "accepted"),
+    TENON_FLAG(tensorflow_session_config_file, "text ConfigProto"),
+    TENON_FLAG(use_alts_credentials, "Google ALTS"),
+    TENON_FLAG(ssl_config_file, "text SSLConfig for the gRPC interface"),
+    TENON_FLAG(platform_config_file, "text PlatformConfigMap"),
+    TENON_FLAG(per_process_gpu_memory_fraction, "accepted; there is no GPU yet"),
+    TENON_FLAG(saved_model_tags, "tags of the graph to load, separated by commas"),
+    TENON_FLAG(grpc_channel_arguments, "key=value,key=value for the gRPC server"),
+    TENON_FLAG(grpc_max_threads, "threads that answer gRPC requests; 0: 4 for each CPU"),
+    TENON_FLAG(enable_model_warmup, "replay assets.extra/tf_serving_warmup_requests on load"),
+    TENON_FLAG(num_request_iterations_for_warmup, "times each warm-up record is replayed"),
+    TENON_FLAG(version, "print the version and exit"),
+    TENON_FLAG(monitoring_config_file, "text MonitoringConfig"),
+    TENON_FLAG(remove_unused_fields_from_bundle_metagraph, "accepted"),
+    TENON_FLAG(prefer_tflite_model, "load model.tflite where there is one"),
+    TENON_FLAG(num_tflite_pools, "accepted"),
+    TENON_FLAG(num_tflite_interpreters_per_pool, "accepted"),
+    TENON_FLAG(enable_signature_method_name_check, "refuse signatures of other methods"),
+    TENON_FLAG(xla_cpu_compilation_enabled, "accepted"),
+    TENON_FLAG(xla_gpu_compilation_enabled, "accepted"),
+    TENON_FLAG(enable_profiler, "accepted"),
+    TENON_FLAG(thread_pool_factory_config_file, "accepted"),
+    TENON_FLAG(mixed_precision, "accepted"),
+    TENON_FLAG(skip_initialize_tpu, "accepted"),
+    TENON_FLAG(enable_grpc_healthcheck_service, "serve grpc.health.v1.Health"),
+    TENON_FLAG(enable_serialization_as_tensor_content, "answer in tensor_content"),
+    TENON_FLAG(log_format, "text (to stderr) or json (to stdout)"),
+    TENON_FLAG(golden, "off, warn or refuse: what a model that misses its golden records meets"),
+    TENON_FLAG(threads, "threads that compute; 0: all CPUs"),
+};
+#undef TENON_FLAG
+
+const Flag* find_flag(std::string_view name) {
+  for (const Flag& flag : kFlags) {
+    if (flag.name == name) return &flag;
+  }
+  return nullptr;
+}
+
+template <class T>
+bool parse_value(std::string_view text, T& value) {
+  if constexpr (std::is_same_v<T, std::string>) {
+    value = text;
+    return true;
+  } else if constexpr (std::is_same_v<T, bool>) {
+    value = text == "true";
+    return value || text == "false";
+  } else if constexpr (std::is_same_v<T, float>) {
+    double number = 0;
+    if (!parse_number(text, number)) return false;
+    value = static_cast<float>(number);
+    return true;
+  } else {
+    int64_t number = 0;
+    if (!parse_number(text, number) || number != static_cast<T>(number)) return false;
+    value = static_cast<T>(number);
+    return true;
+  }
+}
+
+constexpr std::string_view kTypeNames[] = {"bool", "int32", "int64", "float", "string"};
+
+Status set_flag(const Flag& flag, std::string_view text, ServerFlags& flags) {
+  const bool ok =
+      std::visit([&](auto member) { return parse_value(text, flags.*member); }, flag.member);
+  if (ok) return absl::OkStatus();
+  return invalid_argument(
+      "--", flag.name, "=", text, ": expected ",
+      flag.member.index() == 0 ? "true or false" : kTypeNames[flag.member.index()]);
+}
+
+}  // namespace
+
+StatusOr<ParsedServerFlags> parse_server_flags(std::span<const std::string> arguments) {
+  ParsedServerFlags parsed;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& argument = arguments[i];
+    const size_t equals = argument.find('=');
+    std::string name = argument.substr(0, equals);
+    const bool is_flag = name.starts_with("--");
+    if (is_flag) {
+      name.erase(0, 2);
+      std::replace(name.begin(), name.end(), '-', '_');
+    }
+    const Flag* flag = is_flag ? find_flag(name) : nullptr;
+    if (flag == nullptr) {
+      parsed.unknown.push_back(argument);
+      continue;
+    }
+    std::string value;
+    const bool is_bool = flag->member.index() == 0;
+    const bool has_next = i + 1 < arguments.size();
+    if (equals != std::string::npos) {
+      value = argument.substr(equals + 1);
+    } else if (is_bool) {
+      const bool next_is_value =
+          has_next && (arguments[i + 1] == "true" || arguments[i + 1] == "false");
+      value = next_is_value ? arguments[++i] : "true";
+    } else if (has_next) {
+      value = arguments[++i];
+    } else {
+      return invalid_argument("--", name, " lacks its value; expected --", name, "=VALUE");
+    }
+    TENON_RETURN_IF_ERROR(set_flag(*flag, value, parsed.flags));
+  }
+  return parsed;
+}
+
+Status check_server_flags(const ServerFlags& flags) {
+  if (!flags.batching_parameters_file.empty() && !flags.enable_batching) {
+    return invalid_argument(
+        "server_options.batching_parameters_file is set without setting "
+        "server_options.enable_batching to true.");
+  }
+  if (flags.use_alts_credentials && !flags.ssl_config_file.empty()) {
+    return invalid_argument(
+        "--use_alts_credentials and --ssl_config_file are both set; expected at most one of them");
+  }
+  if (flags.tensorflow_session_parallelism > 0 && flags.tensorflow_intra_op_parallelism > 0 &&
+      flags.tensorflow_inter_op_parallelism > 0) {
+    return invalid_argument(
+        "Both server_options.tensorflow_session_parallelism and "
+        "(server_options.tensorflow_intra_op_parallelism or "
+        "server_options.tensorflow_inter_op_parallelism) cannot be set simultaneously.");
+  }
+  if (flags.port == 0 && flags.grpc_socket_path.empty() && flags.rest_api_port == 0) {
+    return invalid_argument(
+        "nothing to listen on: --port, --grpc_socket_path and --rest_api_port are all off");
+  }
+  if (flags.model_base_path.empty() && flags.model_config_file.empty()) {
+    return invalid_argument(
+        "no model to serve: give --model_base_path (with --model_name) or --model_config_file, or "
+        "set MODEL_BASE_PATH and MODEL_NAME");
+  }
+  if (flags.log_format != "text" && flags.log_format != "json") {
+    return invalid_argument("--log_format=", flags.log_format, ": expected text or json");
+  }
+  if (flags.golden != "off" && flags.golden != "warn" && flags.golden != "refuse") {
+    return invalid_argument("--golden=", flags.golden, ": expected off, warn or refuse");
+  }
+  return absl::OkStatus();
+}
+
+void apply_environment(ServerFlags& flags, const std::function<const char*(const char*)>& get) {
+  if (!flags.model_base_path.empty() || !flags.model_config_file.empty()) return;
+  const char* base = get("MODEL_BASE_PATH");
+  const char* name = get("MODEL_NAME");
+  if (base == nullptr && name == nullptr) return;
+  if (name == nullptr || *name == '\0') name = "model";
+  if (base == nullptr || *base == '\0') base = "/models";
+  flags.model_base_path = join_path(base, name);
+  if (flags.model_name == ServerFlags().model_name) flags.model_name = name;
+}
+
+std::string server_usage() {
+  std::string out = "Flags:\n";
+  const ServerFlags defaults;
+  for (const Flag& flag : kFlags) {
+    out += cat("  --", flag.name, "=");
+    std::visit(
+        [&](auto member) {
+          using T = std::remove_cvref_t<decltype(defaults.*member)>;
+          std::is_same_v<T, std::string> ? out += cat("\"", defaults.*member, "\"")
+                                         : out += cat(defaults.*member);
+        },
+        flag.member);
+    out += cat("\t", kTypeNames[flag.member.index()], "\t", flag.help, "\n");
+  }
+  return out;
+}
+
+}  // namespace tenon::serving
