@@ -1,7 +1,7 @@
 #include <map>
 
 #include "tenon/io/gzip.h"
-#include "tenon/io/hdf5_format.h"
+#include "tenon/io/hdf5/hdf5_format.h"
 
 namespace tenon::hdf5 {
 namespace {

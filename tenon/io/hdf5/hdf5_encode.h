@@ -3,7 +3,7 @@
 // Source: HDF5 File Format Specification 3.0. Internal to hdf5_*.cc.
 #pragma once
 
-#include "tenon/io/hdf5_format.h"
+#include "tenon/io/hdf5/hdf5_format.h"
 
 namespace tenon::hdf5 {
 

@@ -1,4 +1,4 @@
-#include "tenon/io/bundle_strings.h"
+#include "tenon/io/checkpoint/bundle_strings.h"
 
 #include "tenon/io/bytes.h"
 #include "tenon/io/crc32c.h"

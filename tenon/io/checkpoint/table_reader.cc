@@ -1,9 +1,9 @@
 #include <snappy.h>
 
 #include "tenon/io/bytes.h"
+#include "tenon/io/checkpoint/table_format.h"
 #include "tenon/io/crc32c.h"
 #include "tenon/io/table.h"
-#include "tenon/io/table_format.h"
 #include "tenon/io/wire.h"
 
 namespace tenon {

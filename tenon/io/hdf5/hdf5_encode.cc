@@ -1,4 +1,4 @@
-#include "tenon/io/hdf5_encode.h"
+#include "tenon/io/hdf5/hdf5_encode.h"
 
 namespace tenon::hdf5 {
 namespace {

@@ -1,4 +1,4 @@
-#include "tenon/io/hdf5_format.h"
+#include "tenon/io/hdf5/hdf5_format.h"
 
 namespace tenon::hdf5 {
 namespace {

@@ -1,4 +1,4 @@
-#include "tenon/io/bundle_strings.h"
+#include "tenon/io/checkpoint/bundle_strings.h"
 #include "tenon/io/crc32c.h"
 #include "tenon/io/table.h"
 #include "tenon/io/tensor_bundle.h"

@@ -1,6 +1,6 @@
 #include <cstdio>
 
-#include "tenon/io/bundle_strings.h"
+#include "tenon/io/checkpoint/bundle_strings.h"
 #include "tenon/io/crc32c.h"
 #include "tenon/io/table.h"
 #include "tenon/io/tensor_bundle.h"
