@@ -1,8 +1,8 @@
 #include "tenon/kernels/conv.h"
 
 #include "tenon/base/log.h"
-#include "tenon/kernels/conv_reference.h"
-#include "tenon/kernels/onednn_common.h"
+#include "tenon/kernels/onednn/onednn_common.h"
+#include "tenon/kernels/scalar/conv_reference.h"
 
 namespace tenon::kernels {
 namespace {
