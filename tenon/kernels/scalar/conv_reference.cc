@@ -1,4 +1,4 @@
-#include "tenon/kernels/conv_reference.h"
+#include "tenon/kernels/scalar/conv_reference.h"
 
 #include <vector>
 

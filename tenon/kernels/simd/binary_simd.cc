@@ -1,14 +1,14 @@
 // float32 binary kernels, compiled once per instruction set and chosen at run time.
 #include <cstring>
 
-#include "tenon/kernels/elementwise_f32.h"
+#include "tenon/kernels/simd/elementwise_f32.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "tenon/kernels/binary_simd.cc"
+#define HWY_TARGET_INCLUDE "tenon/kernels/simd/binary_simd.cc"
 #include "hwy/foreach_target.h"
 // foreach_target.h stands before highway.h.
 #include "hwy/highway.h"
-#include "tenon/kernels/math_simd-inl.h"
+#include "tenon/kernels/simd/math_simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tenon::kernels {

@@ -1,9 +1,9 @@
 // optimizer_loops.h, compiled once per instruction set and chosen at run time.
-#include "tenon/kernels/elementwise_f32.h"
-#include "tenon/kernels/optimizer_loops.h"
+#include "tenon/kernels/simd/elementwise_f32.h"
+#include "tenon/kernels/simd/optimizer_loops.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "tenon/kernels/optimizer_simd.cc"
+#define HWY_TARGET_INCLUDE "tenon/kernels/simd/optimizer_simd.cc"
 #include "hwy/foreach_target.h"
 // foreach_target.h stands before highway.h.
 #include "hwy/highway.h"

@@ -1,4 +1,4 @@
-#include "tenon/kernels/onednn_common.h"
+#include "tenon/kernels/onednn/onednn_common.h"
 
 #include "tenon/base/log.h"
 #include "tenon/base/parallel.h"

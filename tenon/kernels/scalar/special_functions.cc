@@ -1,7 +1,7 @@
 #include <cmath>
 #include <limits>
 
-#include "tenon/kernels/elementwise_generic.h"
+#include "tenon/kernels/scalar/elementwise_generic.h"
 
 namespace tenon::kernels {
 namespace {

@@ -2,14 +2,14 @@
 #include <cmath>
 #include <cstring>
 
-#include "tenon/kernels/elementwise_f32.h"
+#include "tenon/kernels/simd/elementwise_f32.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "tenon/kernels/unary_simd.cc"
+#define HWY_TARGET_INCLUDE "tenon/kernels/simd/unary_simd.cc"
 #include "hwy/foreach_target.h"
 // foreach_target.h stands before highway.h.
 #include "hwy/highway.h"
-#include "tenon/kernels/math_simd-inl.h"
+#include "tenon/kernels/simd/math_simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tenon::kernels {

@@ -2,11 +2,11 @@
 #include <cstring>
 #include <limits>
 
-#include "tenon/kernels/elementwise_f32.h"
-#include "tenon/kernels/row_ops.h"
+#include "tenon/kernels/simd/elementwise_f32.h"
+#include "tenon/kernels/simd/row_ops.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "tenon/kernels/row_ops_simd.cc"
+#define HWY_TARGET_INCLUDE "tenon/kernels/simd/row_ops_simd.cc"
 #include "hwy/foreach_target.h"
 // foreach_target.h stands before highway.h.
 #include "hwy/highway.h"
