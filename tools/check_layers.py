@@ -211,10 +211,18 @@ def header_shape(tree):
             yield path, 1, "a header opens with a comment that says what it promises"
 
 
+def library_suppressions(tree):
+    for path, text in tree.files.items():
+        for number, line in enumerate(text.splitlines() if path.endswith(".supp") else (), 1):
+            if not re.fullmatch(r"#.*|\s*|[a-z_]+:lib[\w.+-]+\.so[.\d]*", line):
+                yield path, number, "a suppression names a library, not code of ours"
+
+
 ONEDNN_INSIDE = only_in(r"(dnnl|oneapi/dnnl|tenon/kernels/onednn_)", ONEDNN, "oneDNN is for kernels/*.cc")
-PROTOBUF_FILES = r"(_pb(_test)?|(^|[/_])(rpc|grpc)(_\w+)?)\.cc$"
+# Tests too: there protobuf is the other reader of what we write.
+PROTOBUF_FILES = r"(_pb|_test|(^|[/_])(rpc|grpc)(_\w+)?)\.cc$"
 LATER = "|".join(["TO" + "DO", "FIX" + "ME", r"\bXX" + r"X\b", r"\bHA" + r"CK\b", "[Ff]or " + "now", "not implemented " + "yet"])
-SKIPPED = "|".join(["GTEST_" + "SKIP", r"\bDIS" + "ABLED_"])
+SKIPPED = "|".join(["GTEST_" + r"SKIP\(\)\s*;", r"\bDIS" + "ABLED_"])
 HOSTS = r"(docker\.io|ghcr\.io|quay\.io|gcr\.io|pypi\.org|pythonhosted\.org|deb\.debian\.org|registry\.npmjs)"
 ALL_TEXT = CODE + SCRIPTS
 
@@ -232,7 +240,7 @@ RULES = [
     ("onednn", ONEDNN_INSIDE, {"/tenon/kernels/a.h": '#include "tenon/kernels/onednn_common.h"\n'}),
     ("highway", only_in(r"hwy/", r"^/tenon/kernels/.*(\.cc|[-_]inl\.h)$", "Highway is for kernels/*.cc"),
      {"/tenon/ops/a.cc": "#include <hwy/highway.h>\n"}),
-    ("protobuf", only_in(r"(google/protobuf/|.*\.pb\.h$)", PROTOBUF_FILES, "protobuf is for *_pb.cc and RPC files"),
+    ("protobuf", only_in(r"(google/protobuf/|.*\.pb\.h$)", PROTOBUF_FILES, "protobuf is for *_pb.cc, RPC files and tests"),
      {"/tenon/graph/a.cc": '#include "tenon/proto/graph.pb.h"\n'}),
     ("grpc", only_in(r"grpc", PROTOBUF_FILES, "gRPC is for RPC files"), {"/tenon/serving/a.cc": "#include <grpcpp/grpcpp.h>\n"}),
     ("openmp", words(r"#\s*pragma\s+omp\b", "OpenMP stands in base/parallel.cc alone", except_in=r"^/tenon/base/parallel\.cc$"),
@@ -249,10 +257,11 @@ RULES = [
     ("march", words(r"-march=native", "the baseline is x86-64-v2; above it, dispatch", kinds=ALL_TEXT, except_in=r"check_layers\.py$"),
      {"/cmake/a.cmake": "add_compile_options(-march=native)\n"}),
     ("later", words(LATER, "do it, or say in the issue that it is not done", kinds=ALL_TEXT), {"/tenon/base/a.cc": "// " + "TO" + "DO: more\n"}),
-    ("skipped", words(SKIPPED, "a test runs or is deleted", kinds=CODE), {"/tenon/base/a_test.cc": "GTEST_" + "SKIP();\n"}),
+    ("skipped", words(SKIPPED, "a test runs, is deleted, or says on which machine it cannot run", kinds=CODE), {"/tenon/base/a_test.cc": "GTEST_" + "SKIP();\n"}),
     ("hosts", words(HOSTS, "the machine's settings say where packages come from", kinds=ALL_TEXT + (".txt", ".in", ".json"),
                     except_in=r"^/(tenon/image|tests/image|docs)/|check_layers\.py$"),
      {"/deps/python.in": "--index-url https://pypi.org/simple\n"}),
+    ("suppressions", library_suppressions, {"/tools/tsan.supp": "race:tenon::Lane::run\n"}),
     ("file-length", short_files, {"/tenon/base/a.cc": "\n" * MAX_LINES}),
     ("folder-size", small_folders, {f"/tenon/ops/math/{i}.cc": "" for i in range(MAX_FILES)}),
 ]
@@ -272,6 +281,7 @@ GOOD = {
     "/tenon/base/parallel.cc": "#pragma omp parallel\n",
     "/tenon/core/CMakeLists.txt": "tenon_library(core DEPS tenon_base)\n",
     "/plugins/x/a.cc": '#include "tenon/plugin.h"\n',
+    "/tools/tsan.supp": "# reason\nrace:libgrpc++.so.1.51\n",
     "/tenon/plugin.h": "// C.\n#pragma once\n#include <stdint.h>\n",
 }
 

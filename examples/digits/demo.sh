@@ -59,6 +59,6 @@ done
 
 say "5. Metrics"
 curl -sf "$url/monitoring/prometheus/metrics" > "$work/metrics"
-grep -E '^:tensorflow:serving:(request_count|model_warmup|request_latency_count|.*_count)' "$work/metrics" | head -n 3
+grep -E '^:tensorflow:serving:request_(count|latency_sum|latency_count)' "$work/metrics" | head -n 3
 
 say "Done: the server is stopped, nothing is left behind"

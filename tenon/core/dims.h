@@ -14,7 +14,7 @@ class Dims {
   Dims() = default;
   Dims(std::initializer_list<int64_t> values) { assign({values.begin(), values.size()}); }
   explicit Dims(std::span<const int64_t> values) { assign(values); }
-  Dims(size_t count, int64_t value) { resize(count, value); }
+  explicit Dims(size_t count, int64_t value = 0) { resize(count, value); }
   Dims(const int64_t* first, const int64_t* last) { assign({first, last}); }
   Dims(const Dims& other) { assign(other.span()); }
   Dims& operator=(const Dims& other) {

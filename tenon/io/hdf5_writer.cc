@@ -137,7 +137,8 @@ Status Hdf5Writer::attribute(std::string_view path, std::string_view name, const
     elements.assign(static_cast<const char*>(value.raw()), value.num_bytes());
   }
   std::string body = hdf5::encode_attribute(name, value.dtype(), value.shape(), elements);
-  if (body.empty() || body.size() > UINT16_MAX) {
+  constexpr size_t kLargestMessage = 65528;  // sizes of 16 bits, multiples of 8
+  if (body.empty() || body.size() > kLargestMessage) {
     return unimplemented("HDF5 attribute '", name, "' of ", value.num_elements(), " elements of ",
                          value.dtype());
   }

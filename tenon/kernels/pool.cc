@@ -92,6 +92,20 @@ void accumulate_items(int64_t batch, int64_t item_size, T* result, Body&& body) 
   });
 }
 
+template <class T>
+void take_where_equal(int64_t count, const T* x, const T* best, PoolSum<T>* pending,
+                      PoolSum<T>* y) {
+  if constexpr (std::is_same_v<T, float>) {
+    row_ops().take_where_equal(count, x, best, pending, y);
+  } else {
+    for (int64_t i = 0; i < count; ++i) {
+      const bool hit = x[i] == best[i];
+      y[i] += hit ? pending[i] : PoolSum<T>{0};
+      pending[i] = hit ? PoolSum<T>{0} : pending[i];
+    }
+  }
+}
+
 }  // namespace
 
 template <class T>
@@ -151,17 +165,13 @@ void max_pool_gradient(const PoolSpec& spec, const T* input, const T* output, co
       const Cells cells = cells_of(spec, cell);
       for (int64_t begin = 0; begin < c; begin += kChunk) {
         const int64_t count = std::min(kChunk, c - begin);
-        uint8_t found[kChunk] = {};
+        PoolSum<T> pending[kChunk];  // goes to the first cell that holds the maximum
+        for (int64_t i = 0; i < count; ++i) {
+          pending[i] = static_cast<PoolSum<T>>(d_output[from + begin + i]);
+        }
         for_each_cell(spec, cells, [&](int64_t at) {
-          PoolSum<T>* sum = sums + at * c + begin;
-          const T* values = x + at * c + begin;
-          const T* y = output + from + begin;
-          const T* dy = d_output + from + begin;
-          for (int64_t i = 0; i < count; ++i) {
-            const bool hit = found[i] == 0 && values[i] == y[i];
-            found[i] |= static_cast<uint8_t>(hit);
-            sum[i] += hit ? static_cast<PoolSum<T>>(dy[i]) : PoolSum<T>{0};
-          }
+          take_where_equal(count, x + at * c + begin, output + from + begin, pending,
+                           sums + at * c + begin);
         });
       }
     }

@@ -11,6 +11,9 @@ struct RowOps {
   // y[i] = max(y[i], x[i]); a NaN in x is taken over.
   void (*maximum)(int64_t count, const float* x, float* y);
   void (*minimum)(int64_t count, const float* x, float* y);
+  // Where x[i] == best[i]: y[i] += pending[i], and pending[i] = 0, so that the first hit takes all.
+  void (*take_where_equal)(int64_t count, const float* x, const float* best, float* pending,
+                           float* y);
   // y[i] += x[i].
   void (*add)(int64_t count, const float* x, float* y);
   // y[i] += (x[i] - center[i])^2 in double.

@@ -50,6 +50,22 @@ void add(int64_t count, const float* x, float* y) {
   combine_rows(count, x, y, [](RowVec a, RowVec b) { return hn::Add(a, b); });
 }
 
+template <class Tag>
+HWY_INLINE void take_at(Tag d, int64_t i, const float* x, const float* best, float* pending,
+                        float* y) {
+  const auto hit = hn::Eq(hn::LoadU(d, x + i), hn::LoadU(d, best + i));
+  const auto rest = hn::LoadU(d, pending + i);
+  hn::StoreU(hn::Add(hn::LoadU(d, y + i), hn::IfThenElseZero(hit, rest)), d, y + i);
+  hn::StoreU(hn::IfThenZeroElse(hit, rest), d, pending + i);
+}
+void take_where_equal(int64_t count, const float* x, const float* best, float* pending, float* y) {
+  const RowTag d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) take_at(d, i, x, best, pending, y);
+  for (; i < count; ++i) take_at(hn::CappedTag<float, 1>(), i, x, best, pending, y);
+}
+
 // Plain loops that the compiler vectorises for each instruction set.
 void add_square_difference(int64_t count, const float* x, const float* center, double* y) {
   for (int64_t i = 0; i < count; ++i) {
@@ -166,10 +182,20 @@ float smallest(int64_t count, const float* x) {
 }
 
 const RowOps* table() {
-  static constexpr RowOps kOps = {
-      &maximum, &minimum,    &add, &add_square_difference, &add_to_double, &add_product_to_double,
-      &affine,  &affine_two, &sum, &sum_squares,           &dot,           &largest,
-      &smallest};
+  static constexpr RowOps kOps = {&maximum,
+                                  &minimum,
+                                  &take_where_equal,
+                                  &add,
+                                  &add_square_difference,
+                                  &add_to_double,
+                                  &add_product_to_double,
+                                  &affine,
+                                  &affine_two,
+                                  &sum,
+                                  &sum_squares,
+                                  &dot,
+                                  &largest,
+                                  &smallest};
   return &kOps;
 }
 

@@ -40,6 +40,15 @@ struct Model {
   bool available() const {
     return has(VersionState::kAvailable, true) || has(VersionState::kAvailable, false);
   }
+  // Can be served, and every version that is wanted has been tried.
+  bool started() const {
+    return available() && std::all_of(versions.begin(), versions.end(), [](const auto& entry) {
+             const Version& version = entry.second;
+             return !version.wanted || version.failures > 0 ||
+                    version.state == VersionState::kAvailable ||
+                    version.state == VersionState::kEnd;
+           });
+  }
   // All that is wanted has failed.
   bool failed() const {
     bool any = false;
@@ -288,8 +297,8 @@ void ServedModels::Impl::load_one(std::unique_lock<std::shared_mutex>& lock,
   Version& version = model.versions[number];
   if (servable.ok()) {
     log_info("Successfully loaded servable version {name: ", name, " version: ", number, "}");
-    version.served =
-        std::make_shared<const ServedVersion>(ServedVersion{name, number, *std::move(servable)});
+    version.served = std::make_shared<const ServedVersion>(
+        ServedVersion{name, number, *std::move(servable), PredictCells(*options.metrics, name)});
     version.state = VersionState::kAvailable;
     version.status = absl::OkStatus();
   } else {
@@ -340,7 +349,7 @@ Status ServedModels::Impl::wait_for(const std::set<std::string>& names,
   for (;;) {
     TENON_RETURN_IF_ERROR(failure(names));
     const bool all = std::all_of(names.begin(), names.end(), [&](const std::string& name) {
-      return models[name].available() || !models[name].configured;
+      return models[name].started() || !models[name].configured;
     });
     if (all) return absl::OkStatus();
     if (stopping || !keep_waiting()) return cancelled("stopped while waiting for models to load");

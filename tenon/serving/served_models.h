@@ -13,6 +13,7 @@
 
 #include "tenon/observe/metrics.h"
 #include "tenon/serving/model_config.h"
+#include "tenon/serving/request_metrics.h"
 #include "tenon/serving/servable.h"
 
 namespace tenon::serving {
@@ -37,6 +38,7 @@ struct ServedVersion {
   std::string model;
   int64_t version = 0;
   std::shared_ptr<const Servable> servable;
+  PredictCells cells;
 };
 
 struct ServedModelsOptions {
@@ -55,15 +57,16 @@ struct ServedModelsOptions {
 
 class ServedModels {
  public:
-  // Returns when each model has an available version. UNKNOWN when all wanted versions of a model
-  // failed to load. While `keep_waiting` says so, it waits for models without any version.
+  // Returns when each model has an available version and all its versions have been tried. UNKNOWN
+  // when all wanted versions of a model failed to load. While `keep_waiting` says so, it waits for
+  // models without any version.
   static StatusOr<std::unique_ptr<ServedModels>> start(
       ServedModelsOptions options, const std::vector<ModelConfig>& models,
       const std::function<bool()>& keep_waiting = [] { return true; });
   ~ServedModels();
 
   // Serves `models` and nothing else. Labels change at once; returns when each model that is new
-  // has an available version, or all its versions failed.
+  // has started as above, or with UNKNOWN.
   Status reload(const std::vector<ModelConfig>& models);
 
   // NOT_FOUND "Servable not found for request: Latest(name)"; INVALID_ARGUMENT for an unknown

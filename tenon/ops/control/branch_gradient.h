@@ -1,0 +1,23 @@
+// The gradient of ops that run one of several functions: the same choice among their backward
+// functions.
+#pragma once
+
+#include "tenon/base/function_ref.h"
+#include "tenon/graph/gradient.h"
+
+namespace tenon {
+
+// An op that chooses among branches, and its attributes that name them.
+struct BranchOp {
+  std::string name;
+  AttrMap attrs;
+};
+
+// Differentiates the forward node, whose input 0 chooses among `branches` and whose other inputs
+// are their arguments. `make` gives the op for the backward functions; `pure`: none of them reads
+// variables.
+Status branch_gradient(
+    Gradient& g, std::span<const FunctionAttr> branches,
+    FunctionRef<BranchOp(std::span<const FunctionAttr> backward, bool pure)> make);
+
+}  // namespace tenon

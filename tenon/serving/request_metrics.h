@@ -1,0 +1,39 @@
+// What is counted of requests, under TensorFlow Serving's names.
+#pragma once
+
+#include "tenon/base/status.h"
+#include "tenon/observe/metrics.h"
+
+namespace tenon::serving {
+
+// TensorFlow Serving's buckets for latencies in microseconds.
+BucketLimits latency_limits();
+
+// The cells of one model's successful predicts, looked up once.
+struct PredictCells {
+  PredictCells(MetricRegistry& registry, std::string_view model);
+  Counter& ok;
+  Histogram& rest_latency;
+  Histogram& grpc_latency;
+  Histogram& runtime_latency;
+};
+
+// Looks the cells up at each call: for requests that fail, and those that are no predicts.
+class RequestMetrics {
+ public:
+  explicit RequestMetrics(MetricRegistry& registry);
+  void count(std::string_view model, absl::StatusCode code);
+  // Of a success. `api`: "predict", "" (REST), "Predict" (gRPC); `entrypoint`: "REST" or "GRPC".
+  void observe(std::string_view model, std::string_view api, std::string_view entrypoint,
+               int64_t microseconds);
+
+ private:
+  MetricFamily<Counter>& count_;
+  MetricFamily<Histogram>& latency_;
+};
+
+int64_t microseconds_since(int64_t start);
+// On the steady clock.
+int64_t steady_microseconds();
+
+}  // namespace tenon::serving

@@ -1,0 +1,143 @@
+#include "tenon/serving/rest_api.h"
+
+#include "tenon/observe/prometheus.h"
+#include "tenon/serving/json_predict.h"
+#include "tenon/serving/model_messages.h"
+#include "tenon/serving/predict.h"
+
+namespace tenon::serving {
+namespace {
+
+HttpResponse plain_text(int status, std::string text) {
+  HttpResponse response;
+  response.status = status;
+  response.content_type = "text/plain";
+  response.body = std::move(text);
+  return response;
+}
+
+bool is_cross_origin(const HttpRequest& request) {
+  const std::string_view origin = request.headers.get("origin");
+  return origin.find("http://") != std::string_view::npos ||
+         origin.find("https://") != std::string_view::npos;
+}
+
+}  // namespace
+
+RestApi::RestApi(const ServedModels& models, RestOptions options)
+    : models_(models), options_(std::move(options)), requests_(*options_.metrics) {}
+
+HttpResponse RestApi::answer(const HttpRequest& request) {
+  const std::string_view path = request.target.substr(0, request.target.find_first_of("?#"));
+  if (is_rest_target(request.target)) return answer_api(request);
+  const bool reads = request.method == "GET" || request.method == "HEAD";
+  if (reads && path == "/healthz") return plain_text(200, "ok\n");
+  if (reads && path == "/readyz") {
+    return !draining_ && models_.ready() ? plain_text(200, "ok\n") : plain_text(503, "not ready\n");
+  }
+  if (reads && options_.monitoring.enable && path == options_.monitoring.path) {
+    return plain_text(200, prometheus_text(*options_.metrics));
+  }
+  return http_error_page(404);
+}
+
+HttpResponse RestApi::answer_api(const HttpRequest& request) {
+  const int64_t start = steady_microseconds();
+  HttpResponse response;
+  if (options_.cors) {
+    response.headers = {{"Access-Control-Allow-Origin", "*"},
+                        {"Access-Control-Allow-Methods", "POST, GET"},
+                        {"Access-Control-Allow-Headers", "Content-Type"}};
+  }
+  if (request.method == "OPTIONS") {  // CORS preflight
+    response.status = is_cross_origin(request) ? 200 : 400;
+    return response;
+  }
+  RestRoute route;
+  StatusOr<RestRoute> parsed = parse_rest_route(request.method, request.target);
+  StatusOr<Answer> answer = parsed.ok() ? dispatch(route = *parsed, request) : parsed.status();
+  count(route, answer, start);
+  response.status = http_status_of(answer.status().code());
+  response.body =
+      answer.ok() ? std::move(answer->body) : write_json_error(message_of(answer.status()));
+  return response;
+}
+
+void RestApi::count(const RestRoute& route, const StatusOr<Answer>& answer, int64_t start) {
+  const int64_t took = microseconds_since(start);
+  if (answer.ok() && answer->served && route.kind == RestRoute::Kind::kPredict) {
+    answer->served->cells.ok.add();
+    answer->served->cells.rest_latency.observe(static_cast<double>(took));
+    return;
+  }
+  requests_.count(route.model.name, answer.status().code());
+  if (answer.ok()) requests_.observe(route.model.name, route.api(), "REST", took);
+}
+
+StatusOr<RestApi::Answer> RestApi::dispatch(const RestRoute& route,
+                                            const HttpRequest& request) const {
+  switch (route.kind) {
+    case RestRoute::Kind::kPredict:
+      return predict(route.model, request.body);
+    case RestRoute::Kind::kStatus:
+      return status(route.model);
+    case RestRoute::Kind::kMetadata:
+      return metadata(route.model);
+    case RestRoute::Kind::kClassify:
+    case RestRoute::Kind::kRegress:
+      TENON_RETURN_IF_ERROR(models_.find(route.model).status());
+      return unimplemented("this server does not answer :", route.api(),
+                           "; ask the same signature by :predict");
+    case RestRoute::Kind::kMalformed:
+      break;
+  }
+  return invalid_argument("Malformed request: ", request.method, " ", request.target);
+}
+
+StatusOr<RestApi::Answer> RestApi::predict(const ModelSpec& spec, std::string_view body) const {
+  std::shared_ptr<const ServedVersion> served;
+  const Signature* signature = nullptr;
+  TENON_ASSIGN_OR_RETURN(
+      JsonPredictRequest request,
+      parse_predict_request(body,
+                            [&](std::string_view name) -> StatusOr<std::span<const TensorSpec>> {
+                              TENON_ASSIGN_OR_RETURN(served, models_.find(spec));
+                              signature = find_signature(*served->servable, name);
+                              if (signature == nullptr) {
+                                return invalid_argument("Serving signature name: \"",
+                                                        name.empty() ? kDefaultSignature : name,
+                                                        "\" not found in signature def");
+                              }
+                              return signature->inputs;
+                            }));
+  TENON_ASSIGN_OR_RETURN(const std::vector<int> outputs, select_outputs(*signature, {}));
+  TENON_ASSIGN_OR_RETURN(const std::vector<Tensor> results,
+                         run_predict(*served, *signature, std::move(request.inputs), outputs));
+  std::vector<NamedTensor> named;
+  for (size_t i = 0; i < results.size(); ++i) {
+    named.push_back({signature->outputs[i].name, &results[i]});
+  }
+  Answer answer;
+  TENON_ASSIGN_OR_RETURN(answer.body, write_predict_response(request.format, named));
+  answer.served = std::move(served);
+  return answer;
+}
+
+// Labels are not looked at: TensorFlow Serving answers with every version.
+StatusOr<RestApi::Answer> RestApi::status(const ModelSpec& spec) const {
+  if (spec.name.empty()) return invalid_argument("Missing model name in request.");
+  TENON_ASSIGN_OR_RETURN(const auto versions, models_.status(spec.name, spec.version));
+  Answer answer;
+  TENON_ASSIGN_OR_RETURN(answer.body, model_status_json(versions));
+  return answer;
+}
+
+StatusOr<RestApi::Answer> RestApi::metadata(const ModelSpec& spec) const {
+  if (spec.name.empty()) return invalid_argument("Missing model name in request.");
+  Answer answer;
+  TENON_ASSIGN_OR_RETURN(answer.served, models_.find(spec));
+  TENON_ASSIGN_OR_RETURN(answer.body, model_metadata_json(*answer.served));
+  return answer;
+}
+
+}  // namespace tenon::serving

@@ -1,0 +1,53 @@
+// RestApi: TensorFlow Serving's REST API, with the paths that orchestrators and Prometheus ask for.
+//
+//   POST /v1/models/NAME[/versions/N|/labels/L]:predict       GET /v1/models/NAME[...][/metadata]
+//   GET /healthz   200 as long as the process answers
+//   GET /readyz    200 while every model can be served and the server is not draining, else 503
+//   GET <monitoring path>   where monitoring is enabled
+//
+// Thread-safe.
+#pragma once
+
+#include <atomic>
+
+#include "tenon/serving/http_message.h"
+#include "tenon/serving/model_config.h"
+#include "tenon/serving/rest_route.h"
+
+namespace tenon::serving {
+
+struct RestOptions {
+  bool cors = false;
+  MonitoringConfig monitoring;
+  MetricRegistry* metrics = &MetricRegistry::global();
+};
+
+class RestApi {
+ public:
+  // `models` outlives this.
+  RestApi(const ServedModels& models, RestOptions options);
+
+  HttpResponse answer(const HttpRequest& request);
+
+  // From now on /readyz says no.
+  void set_draining() { draining_ = true; }
+
+ private:
+  struct Answer {
+    std::string body;
+    std::shared_ptr<const ServedVersion> served;  // by which model, where one ran
+  };
+  HttpResponse answer_api(const HttpRequest& request);
+  StatusOr<Answer> dispatch(const RestRoute& route, const HttpRequest& request) const;
+  StatusOr<Answer> predict(const ModelSpec& spec, std::string_view body) const;
+  StatusOr<Answer> status(const ModelSpec& spec) const;
+  StatusOr<Answer> metadata(const ModelSpec& spec) const;
+  void count(const RestRoute& route, const StatusOr<Answer>& answer, int64_t start);
+
+  const ServedModels& models_;
+  const RestOptions options_;
+  RequestMetrics requests_;
+  std::atomic<bool> draining_{false};
+};
+
+}  // namespace tenon::serving

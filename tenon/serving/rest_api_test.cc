@@ -1,0 +1,292 @@
+// Outside truth: shared/cases/serving/rest_cases.json, what TensorFlow Serving answers. The models
+// are those of the cases as far as their signatures go; what they compute is done here by hand.
+#include "tenon/serving/rest_api.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <regex>
+
+#include "tenon/base/files.h"
+#include "tenon/io/gzip.h"
+#include "tensorflow/core/protobuf/saved_model.pb.h"
+#include "tensorflow_serving/apis/get_model_metadata.pb.h"
+
+namespace tenon::serving {
+namespace {
+
+using nlohmann::json;
+
+const std::string& cases_folder() {
+  static const std::string folder = TENON_SOURCE_DIR "/../shared/cases/serving";
+  return folder;
+}
+
+std::vector<TensorSpec> specs_of(
+    const google::protobuf::Map<std::string, tensorflow::TensorInfo>& infos) {
+  std::vector<TensorSpec> specs;
+  for (const auto& [name, info] : infos) {
+    specs.push_back({name, *dtype_from_enum(info.dtype()), {}});
+  }
+  std::sort(specs.begin(), specs.end(),
+            [](const TensorSpec& a, const TensorSpec& b) { return a.name < b.name; });
+  return specs;
+}
+
+Tensor affine(const Tensor& x, float scale, float shift) {
+  Tensor y(DType::kFloat, x.shape());
+  for (int64_t i = 0; i < x.num_elements(); ++i) {
+    y.mutable_data<float>()[i] = scale * x.data<float>()[i] + shift;
+  }
+  return y;
+}
+
+class CaseServable final : public Servable {
+ public:
+  CaseServable(const std::string& model, int64_t version, const std::string& path)
+      : model_(model), version_(version) {
+    tensorflow::SavedModel saved;
+    EXPECT_TRUE(saved.ParseFromString(*read_file(join_path(path, "saved_model.pb"))));
+    for (const auto& [name, def] : saved.meta_graphs(0).signature_def()) {
+      if (!name.starts_with("__")) {
+        signatures_.push_back(
+            {name, def.method_name(), specs_of(def.inputs()), specs_of(def.outputs()), {}});
+      }
+      (*map_.mutable_signature_def())[name] = def;
+    }
+  }
+  const std::vector<Signature>& signatures() const override { return signatures_; }
+  std::string signature_def_map() const override { return map_.SerializeAsString(); }
+  StatusOr<std::vector<Tensor>> run(const Signature& signature, std::span<const Tensor> inputs,
+                                    std::span<const int>) const override {
+    if (model_ == "scale") return std::vector{affine(inputs[0], static_cast<float>(version_), 0)};
+    if (model_ == "half_plus_three") return std::vector{affine(inputs[0], 0.5F, 3)};
+    if (model_ != "echo") return std::vector{affine(inputs[0], 0.5F, 2)};
+    if (signature.name != "pair") return std::vector(inputs.begin(), inputs.end());
+    const Tensor& a = inputs[0];
+    Tensor sum = affine(inputs[1], 1, 0);
+    for (int64_t i = 0; i < a.num_elements(); ++i) {
+      sum.mutable_data<float>()[i / a.dim(1)] += a.data<float>()[i];
+    }
+    return std::vector{affine(a, 2, 0), sum};  // a2, sum
+  }
+
+ private:
+  const std::string model_;
+  const int64_t version_;
+  std::vector<Signature> signatures_;
+  tensorflow::serving::SignatureDefMap map_;
+};
+
+class RestApiTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    ServedModelsOptions options;
+    options.metrics = &metrics_;
+    options.poll = false;
+    options.allow_labels_for_unavailable = true;
+    options.load = [](const std::string& model, int64_t version, const std::string& path) {
+      return std::make_shared<CaseServable>(model, version, path);
+    };
+    std::vector<ModelConfig> configs;
+    for (const char* name :
+         {"half_plus_two", "half_plus_three", "half_plus_two_tf2", "scale", "echo", "examples"}) {
+      configs.push_back({name, cat(cases_folder(), "/models/", name), {}, {}});
+    }
+    configs[3].policy = {VersionPolicy::Kind::kSpecific, 1, {1, 3}};
+    configs[3].labels = {{"stable", 1}, {"canary", 3}};
+    auto models = ServedModels::start(options, configs);
+    ASSERT_TRUE(models.ok()) << models.status();
+    models_ = *std::move(models);
+    RestOptions rest;
+    rest.metrics = &metrics_;
+    rest.monitoring.enable = true;
+    api_ = std::make_unique<RestApi>(*models_, rest);
+  }
+
+  HttpResponse ask(std::string_view method, std::string_view target, std::string_view body = {}) {
+    HttpRequest request;
+    request.method = method;
+    request.target = target;
+    request.body = body;
+    return api_->answer(request);
+  }
+  HttpResponse predict(std::string_view model, std::string_view body) {
+    return ask("POST", cat("/v1/models/", model, ":predict"), body);
+  }
+
+  MetricRegistry metrics_;
+  std::unique_ptr<ServedModels> models_;
+  std::unique_ptr<RestApi> api_;
+};
+
+std::string body_of(const json& test) {
+  if (test.contains("gen")) {
+    std::string body = test["gen"][0];
+    for (const int at : {1, 3}) {
+      const std::string unit = test["gen"][at];
+      for (int i = 0; i < test["gen"][at + 1]; ++i) body += unit;
+    }
+    return body + test["gen"][5].get<std::string>();
+  }
+  return test.value("body", "");
+}
+
+std::vector<std::string> numbers_of(const std::string& text) {
+  static const std::regex number("-?(?:NaN|Infinity|\\d[\\d.]*(?:[eE][-+]?\\d+)?)");
+  return {std::sregex_token_iterator(text.begin(), text.end(), number), {}};
+}
+
+// As cases_lib.differ: object order is free, 3 and 3.0 differ, floats are equal as float32.
+bool same(const json& want, const json& got, const std::set<std::string>& ignored) {
+  if (want.is_object() && got.is_object()) {
+    for (const auto& [key, value] : want.items()) {
+      if (ignored.contains(key)) continue;
+      if (!got.contains(key) || !same(value, got[key], ignored)) return false;
+    }
+    for (const auto& [key, value] : got.items()) {
+      if (!ignored.contains(key) && !want.contains(key)) return false;
+    }
+    return true;
+  }
+  if (want.is_array() && got.is_array()) {
+    return std::equal(want.begin(), want.end(), got.begin(), got.end(),
+                      [&](const json& a, const json& b) { return same(a, b, ignored); });
+  }
+  if (want.is_number_float() && got.is_number_float()) {
+    return want.get<float>() == got.get<float>();
+  }
+  return want.is_number_float() == got.is_number_float() && want == got;
+}
+
+void expect_as_case(const json& test, const HttpResponse& response) {
+  const std::string name = test["name"];
+  if (test.contains("status_in")) {
+    const auto statuses = test["status_in"].get<std::set<int>>();
+    EXPECT_TRUE(statuses.contains(response.status)) << name << ": " << response.status;
+    return;
+  }
+  EXPECT_EQ(response.status, test["status"].get<int>()) << name << ": " << response.body;
+  if (test.contains("content_type")) {
+    EXPECT_TRUE(response.content_type.starts_with(test["content_type"].get<std::string>())) << name;
+  }
+  if (test.contains("error")) {
+    const json body = json::parse(response.body, nullptr, false);
+    ASSERT_TRUE(body.is_object() && body.contains("error")) << name << ": " << response.body;
+    EXPECT_NE(body["error"].get<std::string>().find(test["error"].get<std::string>()),
+              std::string::npos)
+        << name << ": " << response.body;
+  }
+  for (const json& part : test.value("contains", json::array())) {
+    EXPECT_NE(response.body.find(part.get<std::string>()), std::string::npos) << name;
+  }
+  if (test.contains("numbers")) {
+    EXPECT_EQ(numbers_of(response.body), test["numbers"].get<std::vector<std::string>>()) << name;
+  }
+  if (test.contains("json")) {
+    const auto ignored = test.value("ignore_keys", std::set<std::string>());
+    EXPECT_TRUE(same(test["json"], json::parse(response.body, nullptr, false), ignored))
+        << name << ": " << response.body;
+  }
+}
+
+TEST_F(RestApiTest, AnswersTheCasesAsTensorFlowServingDoes) {
+  std::ifstream file(cases_folder() + "/rest_cases.json");
+  int checked = 0;
+  const json cases = json::parse(file);
+  for (const json& test : cases["cases"]) {
+    const std::string path = test["path"];
+    const bool needs_examples = path.ends_with(":classify") || path.ends_with(":regress");
+    if (needs_examples && test["status"] != 404 && path.find("/models/foo") == std::string::npos) {
+      continue;
+    }
+    const std::string body = body_of(test);
+    expect_as_case(test, ask(test["method"].get<std::string>(), path, body));
+    ++checked;
+  }
+  EXPECT_GE(checked, 90);
+}
+
+TEST_F(RestApiTest, StatusBytes) {
+  EXPECT_EQ(ask("GET", "/v1/models/half_plus_three").body,
+            "{\n \"model_version_status\": [\n  {\n   \"version\": \"123\",\n   \"state\": "
+            "\"AVAILABLE\",\n   \"status\": {\n    \"error_code\": \"OK\",\n    "
+            "\"error_message\": \"\"\n   }\n  }\n ]\n}\n");
+}
+
+TEST_F(RestApiTest, RoutesIgnoreCaseAndQueriesMatchNone) {
+  EXPECT_EQ(ask("GET", "/V1/MODELS/half_plus_two/METADATA").status, 200);
+  EXPECT_EQ(predict("half%5fplus_two", "{\"instances\":[1]}").status, 200);
+  EXPECT_EQ(ask("POST", "/v1/models/half_plus_two:predict?x=1", "{\"instances\":[1]}").status, 400);
+  EXPECT_EQ(ask("PUT", "/v1/models/half_plus_two").status, 400);
+  EXPECT_EQ(ask("GET", "/v1/models/versions/1").status, 400);
+  EXPECT_EQ(ask("GET", "/v1/models/scale/versions/1/metadata").status, 200);
+  EXPECT_EQ(ask("GET", "/v1/models/scale/labels/canary/metadata").status, 200);
+}
+
+TEST_F(RestApiTest, PreflightNeedsAnOrigin) {
+  HttpRequest request;
+  request.method = "OPTIONS";
+  request.target = "/v1/models/m:predict";
+  EXPECT_EQ(api_->answer(request).status, 400);
+  EXPECT_EQ(api_->answer(request).body, "");
+  request.headers.add("Origin", "https://example.com");
+  EXPECT_EQ(api_->answer(request).status, 200);
+}
+
+TEST_F(RestApiTest, HealthAndReadiness) {
+  EXPECT_EQ(ask("GET", "/healthz").status, 200);
+  EXPECT_EQ(ask("GET", "/readyz?x").status, 200);
+  api_->set_draining();
+  EXPECT_EQ(ask("GET", "/healthz").status, 200);
+  EXPECT_EQ(ask("GET", "/readyz").status, 503);
+}
+
+TEST_F(RestApiTest, RequestsAreCountedByModelAndStatus) {
+  predict("half_plus_two", "{\"instances\":[1]}");
+  predict("half_plus_two", "{");
+  ask("GET", "/v1/models/half_plus_two");
+  const std::string page = ask("GET", "/monitoring/prometheus/metrics").body;
+  for (const char* line :
+       {":tensorflow:serving:request_count{model_name=\"half_plus_two\",status=\"OK\"} 2\n",
+        ":tensorflow:serving:request_count{model_name=\"half_plus_two\",status=\"INVALID_"
+        "ARGUMENT\"} "
+        "1\n",
+        ":tensorflow:serving:request_latency_count{model_name=\"half_plus_two\",API=\"predict\","
+        "entrypoint=\"REST\"} 1\n",
+        ":tensorflow:serving:request_latency_count{model_name=\"half_plus_two\",API=\"\","
+        "entrypoint="
+        "\"REST\"} 1\n",
+        ":tensorflow:serving:runtime_latency_count{model_name=\"half_plus_two\",API=\"Predict\","
+        "runtime=\"TF1\"} 1\n",
+        "# TYPE :tensorflow:cc:saved_model:load_attempt_count counter\n"}) {
+    EXPECT_NE(page.find(line), std::string::npos) << line << page.substr(0, 600);
+  }
+}
+
+TEST(RestRouteTest, CodesMapAsInTensorFlowServing) {
+  const std::pair<absl::StatusCode, int> rows[] = {
+      {absl::StatusCode::kOk, 200},
+      {absl::StatusCode::kCancelled, 499},
+      {absl::StatusCode::kUnknown, 500},
+      {absl::StatusCode::kInvalidArgument, 400},
+      {absl::StatusCode::kDeadlineExceeded, 504},
+      {absl::StatusCode::kNotFound, 404},
+      {absl::StatusCode::kAlreadyExists, 409},
+      {absl::StatusCode::kPermissionDenied, 403},
+      {absl::StatusCode::kResourceExhausted, 429},
+      {absl::StatusCode::kFailedPrecondition, 400},
+      {absl::StatusCode::kAborted, 409},
+      {absl::StatusCode::kOutOfRange, 400},
+      {absl::StatusCode::kUnimplemented, 501},
+      {absl::StatusCode::kInternal, 500},
+      {absl::StatusCode::kUnavailable, 503},
+      {absl::StatusCode::kDataLoss, 500},
+      {absl::StatusCode::kUnauthenticated, 401},
+  };
+  for (const auto& [code, status] : rows) EXPECT_EQ(http_status_of(code), status);
+}
+
+}  // namespace
+}  // namespace tenon::serving
