@@ -62,7 +62,7 @@ std::vector<std::string> wrap(std::string_view text, size_t width) {
     }
   }
   for (std::string& line : lines) {
-    if (line.size() > width) line = cat(line.substr(0, width > 0 ? width - 1 : 0), "…");
+    if (line.size() > width) line = cat(std::string_view(line).substr(0, width - 1), "…");
   }
   return lines;
 }
@@ -118,7 +118,8 @@ class Table {
       out += bar;
       for (size_t i = 0; i < cells.size(); ++i) {
         const std::string text = y < lines[i].size() ? lines[i][y] : "";
-        const std::string space(widths_[i] - 2 - std::min(widths_[i] - 2, cell_width(text)), ' ');
+        const size_t gap = widths_[i] - 2 - std::min(widths_[i] - 2, cell_width(text));
+        const std::string space = repeated(" ", gap);
         // The third column, "Param #", is right-aligned.
         out += i == 2 ? cat(" ", space, text, " ", bar) : cat(" ", text, space, " ", bar);
       }
