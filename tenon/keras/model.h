@@ -94,6 +94,8 @@ class Model {
   const Status& status() const { return status_; }
   const std::string& name() const { return name_; }
   const Network& network() const { return network_; }
+  // A list of layers, as Keras stores it: without the Input among its layers.
+  bool is_sequential() const { return sequential_; }
 
   Status compile(CompileOptions options);
   bool compiled() const { return loss_ != nullptr; }

@@ -14,6 +14,7 @@ std::vector<std::pair<std::string, Layer*>> layer_groups(const Model& model) {
   std::map<std::string, int> counts;
   std::vector<std::pair<std::string, Layer*>> groups;
   for (const auto& layer : model.network().layers) {
+    if (model.is_sequential() && layer->class_name() == "InputLayer") continue;
     const std::string base = to_snake_case(layer->class_name());
     const int count = counts[base]++;
     groups.emplace_back(cat("layers/", base, count == 0 ? "" : cat("_", count)), layer.get());
@@ -59,6 +60,7 @@ StatusOr<std::string> encode_weights(const Model& model, const Optimizer* optimi
                                           const_cast<Optimizer*>(optimizer)->variables()));
   }
   TENON_RETURN_IF_ERROR(file.group("vars"));
+  TENON_RETURN_IF_ERROR(file.attribute("vars", "name", model.name()));
   return std::move(file).finish();
 }
 
