@@ -31,7 +31,7 @@ class Compressor : public ByteSink {
   virtual Status finish() = 0;
 };
 
-// kGzip at zlib level 6 over `threads` threads, kZstd at level 10, kNone; not kXz.
+// kGzip at zlib level 5 over `threads` threads, kZstd at level 10, kNone; not kXz.
 // `sink` must outlive it.
 std::unique_ptr<Compressor> make_compressor(Compression compression, ByteSink& sink, int threads);
 

