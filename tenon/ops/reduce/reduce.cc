@@ -1,0 +1,179 @@
+// Reductions over axes. Gradients: tensorflow/python/ops/math_grad.py.
+#include "tenon/kernels/reduce.h"
+
+#include "tenon/kernels/elementwise.h"
+#include "tenon/ops/reduce/reduce_axes.h"
+
+namespace tenon {
+
+using kernels::ReduceOp;
+
+namespace {
+
+// Which dtypes kernels::reduce takes; it says so only while running.
+bool reduces(ReduceOp op, DType dtype) {
+  switch (op) {
+    case ReduceOp::kAll:
+    case ReduceOp::kAny:
+      return dtype == DType::kBool;
+    case ReduceOp::kEuclideanNorm:
+      return is_floating(dtype);
+    case ReduceOp::kMax:
+    case ReduceOp::kMin:
+      return is_floating(dtype) || is_integer(dtype);
+    default:
+      return is_floating(dtype) || is_integer(dtype) || is_complex(dtype);
+  }
+}
+
+template <ReduceOp op>
+StatusOr<Kernel> make_reduce(Prepare& p) {
+  const DType dtype = p.input_dtype(0);
+  if (!reduces(op, dtype)) {
+    return unimplemented(p.op().name(), " has no CPU kernel for dtype ", dtype);
+  }
+  const Shape& shape = p.input_shape(0);
+  TENON_ASSIGN_OR_RETURN(const std::vector<char> reduced,
+                         reduced_axes_of(*p.constant(1), shape.rank()));
+  static_assert(sizeof(bool) == sizeof(char));
+  const std::span<const bool> flags(reinterpret_cast<const bool*>(reduced.data()), reduced.size());
+  const kernels::ReducePlan plan = kernels::plan_reduce(shape, flags);
+  return [=](KernelRun& r) {
+    kernels::reduce(op, dtype, plan, r.input(0).raw(), r.output(0).mutable_raw());
+    return absl::OkStatus();
+  };
+}
+
+Value spread(Gradient& g, Value value) {
+  GraphBuilder& b = g.build();
+  const PartialShape x = g.input_shape(0);
+  const Endpoint shape = x.is_fully_known() ? b.integers(x.dims()) : b.shape_of(g.input(0));
+  return {&b, b.op("BroadcastTo", {value, shape})};
+}
+
+Status sum_gradient(Gradient& g) {
+  g.set_dx(0, spread(g, keep_reduced_dims(g, g.dy())));
+  return absl::OkStatus();
+}
+
+// Elements that went into one result, as a value of dx's dtype.
+Value reduced_count(Gradient& g, DType dtype) {
+  GraphBuilder& b = g.build();
+  const int64_t x = g.input_shape(0).num_elements();
+  const int64_t y = b.shape(g.output(0)).num_elements();
+  if (x >= 0 && y >= 0) {
+    return {&b, b.scalar_of(dtype, static_cast<double>(x / std::max<int64_t>(y, 1)))};
+  }
+  const Endpoint output_size = b.op("Maximum", {b.op("Size", {g.output(0)}), b.scalar<int32_t>(1)});
+  const Endpoint count = b.op("FloorDiv", {b.op("Size", {g.input(0)}), output_size});
+  return {&b, b.cast(count, dtype)};
+}
+
+Status mean_gradient(Gradient& g) {
+  const Value dy = keep_reduced_dims(g, g.dy());
+  g.set_dx(0, spread(g, dy / reduced_count(g, dy.dtype())));
+  return absl::OkStatus();
+}
+
+// The largest (smallest) elements share dy.
+Status extremum_gradient(Gradient& g) {
+  GraphBuilder& b = g.build();
+  const Value x{&b, g.input(0)};
+  const Value dy = keep_reduced_dims(g, g.dy());
+  const Value y = keep_reduced_dims(g, g.output(0));
+  const Value chosen = cast(apply("Equal", y, x), dy.dtype());
+  const Value count{&b, b.op("Sum", {chosen, g.input(1)}, {{"keep_dims", true}})};
+  g.set_dx(0, (chosen / count) * dy);
+  return absl::OkStatus();
+}
+
+Status euclidean_norm_gradient(Gradient& g) {
+  const Value x{&g.build(), g.input(0)};
+  g.set_dx(0, x / (keep_reduced_dims(g, g.output(0)) / keep_reduced_dims(g, g.dy())));
+  return absl::OkStatus();
+}
+
+// Each element's derivative is the product of the others: the products before and after it along
+// the reduced axes, which are brought together first.
+Status prod_gradient(Gradient& g) {
+  GraphBuilder& b = g.build();
+  const Tensor* axes = g.graph().constant(g.input(1));
+  if (!axes || !g.input_shape(0).has_rank()) {
+    return unimplemented("the gradient of Prod needs constant axes and a known rank");
+  }
+  const int rank = g.input_shape(0).rank();
+  TENON_ASSIGN_OR_RETURN(const std::vector<char> reduced, reduced_axes_of(*axes, rank));
+  std::vector<int64_t> order, inverse(static_cast<size_t>(rank));
+  for (char wanted : {1, 0}) {
+    for (int axis = 0; axis < rank; ++axis) {
+      if (reduced[static_cast<size_t>(axis)] == wanted) order.push_back(axis);
+    }
+  }
+  for (size_t i = 0; i < order.size(); ++i) {
+    inverse[static_cast<size_t>(order[i])] = static_cast<int64_t>(i);
+  }
+  const auto reduced_count = std::count(reduced.begin(), reduced.end(), 1);
+  const Value x{&b, b.op("Transpose", {g.input(0), b.integers(order)})};
+  const Endpoint shape = b.shape_of(x);
+  // [reduced elements, results].
+  const Endpoint kept = b.op("Slice", {shape, b.integers({reduced_count}), b.integers({-1})});
+  const Endpoint results = b.op("Prod", {kept, b.scalar<int32_t>(0)}, {{"keep_dims", true}});
+  const Endpoint others = b.op("Slice", {shape, b.integers({0}), b.integers({reduced_count})});
+  const Endpoint length = b.op("Prod", {others, b.scalar<int32_t>(0)}, {{"keep_dims", true}});
+  const Endpoint matrix = b.op("ConcatV2", {length, results, b.scalar<int32_t>(0)});
+  const Endpoint flat = b.reshape(x, matrix);
+  const auto products = [&](bool reverse) {
+    return Value{&b, b.op("Cumprod", {flat, b.scalar<int32_t>(0)},
+                          {{"exclusive", true}, {"reverse", reverse}})};
+  };
+  const Value product = conj(products(false)) * conj(products(true));
+  const Endpoint restored = b.op("Transpose", {b.reshape(product, shape), b.integers(inverse)});
+  g.set_dx(0, spread(g, keep_reduced_dims(g, g.dy())) * Value{&b, restored});
+  return absl::OkStatus();
+}
+
+consteval OpDecl reduction(ArgsText inputs, ArgsText outputs, AttrsText attrs, GradientFn gradient,
+                           KernelFactory factory) {
+  return {
+      .inputs = inputs,
+      .outputs = outputs,
+      .attrs = attrs,
+      .host_inputs = {1},
+      .shape = reduction_shape,
+      .gradient = gradient,
+      .kernels = {factory},
+  };
+}
+template <ReduceOp op>
+consteval OpDecl numeric_reduction(GradientFn gradient) {
+  return reduction("input: T, reduction_indices: Tidx", "output: T",
+                   "keep_dims: bool = false; T: {numeric, qint8, quint8, qint32, qint16, quint16}; "
+                   "Tidx: {int32, int64} = int32",
+                   gradient, make_reduce<op>);
+}
+template <ReduceOp op>
+consteval OpDecl real_reduction() {
+  return reduction("input: T, reduction_indices: Tidx", "output: T",
+                   "keep_dims: bool = false; T: {real, qint8, quint8, qint32, qint16, quint16}; "
+                   "Tidx: {int32, int64} = int32",
+                   extremum_gradient, make_reduce<op>);
+}
+template <ReduceOp op>
+consteval OpDecl logical_reduction() {
+  return reduction("input: bool, reduction_indices: Tidx", "output: bool",
+                   "keep_dims: bool = false; Tidx: {int32, int64} = int32", not_differentiable,
+                   make_reduce<op>);
+}
+
+}  // namespace
+
+TENON_OP(Sum) = numeric_reduction<ReduceOp::kSum>(sum_gradient);
+TENON_OP(Mean) = numeric_reduction<ReduceOp::kMean>(mean_gradient);
+TENON_OP(Prod) = numeric_reduction<ReduceOp::kProd>(prod_gradient);
+TENON_OP(EuclideanNorm) = numeric_reduction<ReduceOp::kEuclideanNorm>(euclidean_norm_gradient);
+TENON_OP(Max) = real_reduction<ReduceOp::kMax>();
+TENON_OP(Min) = real_reduction<ReduceOp::kMin>();
+TENON_OP(All) = logical_reduction<ReduceOp::kAll>();
+TENON_OP(Any) = logical_reduction<ReduceOp::kAny>();
+
+}  // namespace tenon
