@@ -1,7 +1,7 @@
 #include "tenon/io/hdf5_reader.h"
 
 #include "tenon/base/files.h"
-#include "tenon/io/hdf5_format.h"
+#include "tenon/io/hdf5/hdf5_format.h"
 
 namespace tenon {
 namespace {

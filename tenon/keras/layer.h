@@ -120,7 +120,9 @@ class Layer {
 // A layer as the program holds it; calling it on symbolic tensors makes a new one.
 class LayerRef {
  public:
-  LayerRef(std::shared_ptr<Layer> layer) : layer_(std::move(layer)) {}  // NOLINT: implicit
+  template <class T>
+  requires std::is_base_of_v<Layer, T> LayerRef(std::shared_ptr<T> layer)  // NOLINT: implicit
+      : layer_(std::move(layer)) {}
   KTensor operator()(const KTensor& input) const { return (*this)(std::vector<KTensor>{input}); }
   KTensor operator()(std::vector<KTensor> inputs) const;
   Layer* operator->() const { return layer_.get(); }

@@ -1,8 +1,8 @@
 #include "tenon/kernels/conv.h"
 
 #include "tenon/base/log.h"
-#include "tenon/kernels/conv_reference.h"
-#include "tenon/kernels/onednn_common.h"
+#include "tenon/kernels/onednn/onednn_common.h"
+#include "tenon/kernels/scalar/conv_reference.h"
 
 namespace tenon::kernels {
 namespace {
@@ -147,6 +147,12 @@ std::unique_ptr<PreparedPrimitive> make_reorder(const Desc& from, const Desc& to
           {DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}, {DNNL_ARG_SCRATCHPAD, desc.scratchpad_desc()}});
 }
 
+bool wants_bfloat16(const ConvSpec& spec) {
+  return spec.precision == Precision::kBfloat16 && has_native_bfloat16();
+}
+
+}  // namespace
+
 // A primitive whose filter (or input) may have to be converted first. Scratch memory: the
 // primitive's own, then the converted filter, then the converted input.
 struct PreparedConvolution {
@@ -167,12 +173,6 @@ struct PreparedConvolution {
     filter_bytes = align_up(std::max(to.get_size(), from.get_size()));
   }
 };
-
-bool wants_bfloat16(const ConvSpec& spec) {
-  return spec.precision == Precision::kBfloat16 && has_native_bfloat16();
-}
-
-}  // namespace
 
 StatusOr<Window> window_of(int64_t input, int64_t kernel, int64_t stride, int64_t dilation,
                            Padding padding, int64_t pad_before, int64_t pad_after) {

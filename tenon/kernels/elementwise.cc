@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "tenon/base/parallel.h"
-#include "tenon/kernels/elementwise_generic.h"
+#include "tenon/kernels/scalar/elementwise_generic.h"
 
 namespace tenon::kernels {
 namespace {

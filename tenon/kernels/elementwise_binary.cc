@@ -1,7 +1,7 @@
 #include <complex>
 
-#include "tenon/kernels/elementwise_f32.h"
-#include "tenon/kernels/elementwise_generic.h"
+#include "tenon/kernels/scalar/elementwise_generic.h"
+#include "tenon/kernels/simd/elementwise_f32.h"
 
 namespace tenon::kernels {
 namespace {

@@ -4,9 +4,9 @@
 #include <limits>
 
 #include "tenon/kernels/broadcast.h"
-#include "tenon/kernels/elementwise_f32.h"
 #include "tenon/kernels/fused_elementwise.h"
 #include "tenon/kernels/kernel_testing.h"
+#include "tenon/kernels/simd/elementwise_f32.h"
 
 // After elementwise_f32.h, which says for which instruction sets this folder is compiled.
 #include "hwy/highway.h"

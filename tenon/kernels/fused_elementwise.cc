@@ -14,33 +14,6 @@ constexpr int64_t kFusedGrain = 16384;
 
 using Instruction = FusedInstruction;
 
-// Where a value is found while a tile runs.
-struct Place {
-  enum class Where : uint8_t { kRegister, kFullInput, kScalar, kConstant } where;
-  int index = 0;  // register, input or constant
-};
-
-struct Step {
-  Instruction::Kind kind;
-  UnaryKernel unary = nullptr;
-  BinaryKernel binary = nullptr;
-  bool predicate = false;  // the kernel writes bool
-  float alpha = 0.0f;
-  Place a, b, c;
-  int target = 0;  // register
-};
-
-// Rows, columns and bool inputs are brought into a register at the start of a tile.
-struct Fill {
-  int input = 0;
-  int target = 0;
-};
-
-struct Store {
-  Place value;
-  DType dtype;
-};
-
 struct Operand {
   const float* data;
   int64_t step;
@@ -63,6 +36,33 @@ int operands_of(const Instruction& instruction) {
 }  // namespace
 
 struct FusedElementwise::Impl {
+  // Where a value is found while a tile runs.
+  struct Place {
+    enum class Where : uint8_t { kRegister, kFullInput, kScalar, kConstant } where;
+    int index = 0;  // register, input or constant
+  };
+
+  struct Step {
+    Instruction::Kind kind;
+    UnaryKernel unary = nullptr;
+    BinaryKernel binary = nullptr;
+    bool predicate = false;  // the kernel writes bool
+    float alpha = 0.0f;
+    Place a, b, c;
+    int target = 0;  // register
+  };
+
+  // Rows, columns and bool inputs are brought into a register at the start of a tile.
+  struct Fill {
+    int input = 0;
+    int target = 0;
+  };
+
+  struct Store {
+    Place value;
+    DType dtype;
+  };
+
   std::vector<FusedInput> inputs;
   std::vector<float> constants;
   std::vector<Fill> fills;

@@ -6,7 +6,7 @@
 
 #include "tenon/base/parallel.h"
 #include "tenon/kernels/elementwise.h"
-#include "tenon/kernels/elementwise_generic.h"
+#include "tenon/kernels/scalar/elementwise_generic.h"
 
 namespace tenon::kernels {
 namespace {

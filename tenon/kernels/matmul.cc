@@ -4,7 +4,7 @@
 
 #include "tenon/base/parallel.h"
 #include "tenon/kernels/broadcast.h"
-#include "tenon/kernels/onednn_common.h"
+#include "tenon/kernels/onednn/onednn_common.h"
 
 namespace tenon::kernels {
 namespace {

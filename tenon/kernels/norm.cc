@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "tenon/base/parallel.h"
-#include "tenon/kernels/row_ops.h"
+#include "tenon/kernels/simd/row_ops.h"
 
 namespace tenon::kernels {
 namespace {

@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "tenon/base/parallel.h"
-#include "tenon/kernels/optimizer_loops.h"
+#include "tenon/kernels/simd/optimizer_loops.h"
 
 namespace tenon::kernels {
 namespace {

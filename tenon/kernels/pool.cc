@@ -7,7 +7,7 @@
 
 #include "tenon/base/parallel.h"
 #include "tenon/core/float16.h"
-#include "tenon/kernels/row_ops.h"
+#include "tenon/kernels/simd/row_ops.h"
 
 namespace tenon::kernels {
 namespace {

@@ -7,8 +7,8 @@
 
 #include "tenon/base/parallel.h"
 #include "tenon/kernels/elementwise.h"
-#include "tenon/kernels/elementwise_generic.h"
-#include "tenon/kernels/row_ops.h"
+#include "tenon/kernels/scalar/elementwise_generic.h"
+#include "tenon/kernels/simd/row_ops.h"
 
 namespace tenon::kernels {
 namespace {

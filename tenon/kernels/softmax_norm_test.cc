@@ -133,7 +133,8 @@ NormTruth norm_truth(int64_t rows, int64_t channels, const std::vector<double>& 
 }
 
 TEST(BatchNorm, TrainingFormAndItsGradient) {
-  for (const auto& [rows, channels] : {std::pair<int64_t, int64_t>{12, 3}, {40, 70}}) {
+  for (const auto& size : {std::pair<int64_t, int64_t>{12, 3}, {40, 70}}) {
+    const int64_t rows = size.first, channels = size.second;
     const auto x = random_floats(rows * channels, 1, 2, 4);
     const auto scale = random_floats(channels, 2), offset = random_floats(channels, 3);
     const auto dy = random_floats(rows * channels, 4);

@@ -8,6 +8,9 @@
 
 #include "tenon/base/status.h"
 
+namespace google::protobuf {
+class Message;
+}
 namespace tensorflow::serving {
 class ModelServerConfig;
 }
@@ -30,12 +33,17 @@ struct ModelConfig {
   std::map<std::string, int64_t> labels;
 };
 
+// Protobuf's text format. INVALID_ARGUMENT tells line and column of what is wrong; `where` names
+// the text.
+Status parse_text_message(const std::string& text, std::string_view where,
+                          google::protobuf::Message& message);
+
 // From the message that HandleReloadConfigRequest brings. INVALID_ARGUMENT for a model listed
 // twice, a relative path, a missing or unknown platform, or anything but a list of models.
 StatusOr<std::vector<ModelConfig>> model_configs_of(
     const tensorflow::serving::ModelServerConfig& config);
 
-// From the text format of that message. `where` names the text in errors.
+// From the text format of that message.
 StatusOr<std::vector<ModelConfig>> parse_model_configs(const std::string& text,
                                                        std::string_view where);
 

@@ -27,17 +27,6 @@ class FirstError : public google::protobuf::io::ErrorCollector {
   std::string text_;
 };
 
-Status parse_text(const std::string& text, std::string_view where,
-                  google::protobuf::Message& message) {
-  FirstError error;
-  google::protobuf::TextFormat::Parser parser;
-  parser.RecordErrorsTo(&error);
-  parser.SetRecursionLimit(100);
-  if (parser.ParseFromString(text, &message)) return absl::OkStatus();
-  return invalid_argument("Error parsing text-format ", message.GetDescriptor()->full_name(), ": ",
-                          error.text(), " in ", where);
-}
-
 StatusOr<std::string> platform_of(const tfs::ModelConfig& config) {
   constexpr std::string_view kTensorFlow = "tensorflow";
   std::string platform = config.model_platform();
@@ -90,6 +79,17 @@ StatusOr<ModelConfig> model_config_of(const tfs::ModelConfig& config) {
 
 }  // namespace
 
+Status parse_text_message(const std::string& text, std::string_view where,
+                          google::protobuf::Message& message) {
+  FirstError error;
+  google::protobuf::TextFormat::Parser parser;
+  parser.RecordErrorsTo(&error);
+  parser.SetRecursionLimit(100);
+  if (parser.ParseFromString(text, &message)) return absl::OkStatus();
+  return invalid_argument("Error parsing text-format ", message.GetDescriptor()->full_name(), ": ",
+                          error.text(), " in ", where);
+}
+
 StatusOr<std::vector<ModelConfig>> model_configs_of(const tfs::ModelServerConfig& config) {
   if (config.has_custom_model_config()) {
     return invalid_argument(
@@ -113,14 +113,14 @@ StatusOr<std::vector<ModelConfig>> model_configs_of(const tfs::ModelServerConfig
 StatusOr<std::vector<ModelConfig>> parse_model_configs(const std::string& text,
                                                        std::string_view where) {
   tfs::ModelServerConfig config;
-  TENON_RETURN_IF_ERROR(parse_text(text, where, config));
+  TENON_RETURN_IF_ERROR(parse_text_message(text, where, config));
   return model_configs_of(config);
 }
 
 StatusOr<MonitoringConfig> parse_monitoring_config(const std::string& text,
                                                    std::string_view where) {
   tfs::MonitoringConfig config;
-  TENON_RETURN_IF_ERROR(parse_text(text, where, config));
+  TENON_RETURN_IF_ERROR(parse_text_message(text, where, config));
   MonitoringConfig monitoring;
   monitoring.enable = config.prometheus_config().enable();
   if (!config.prometheus_config().path().empty()) {

@@ -24,8 +24,8 @@ StatusOr<std::string> json_of(const google::protobuf::Message& message, bool pro
 
 }  // namespace
 
-StatusOr<std::string> model_status_json(std::span<const VersionStatus> versions) {
-  tfs::GetModelStatusResponse response;
+void set_model_status(std::span<const VersionStatus> versions,
+                      tfs::GetModelStatusResponse& response) {
   for (const VersionStatus& version : versions) {
     tfs::ModelVersionStatus& status = *response.add_model_version_status();
     status.set_version(version.version);
@@ -34,6 +34,11 @@ StatusOr<std::string> model_status_json(std::span<const VersionStatus> versions)
         static_cast<tensorflow::error::Code>(version.status.code()));
     status.mutable_status()->set_error_message(std::string(message_of(version.status)));
   }
+}
+
+StatusOr<std::string> model_status_json(std::span<const VersionStatus> versions) {
+  tfs::GetModelStatusResponse response;
+  set_model_status(versions, response);
   return json_of(response, false);
 }
 

@@ -1,8 +1,7 @@
 // Where values enter a graph: _Arg (an argument of a function, filled by the runtime), Placeholder
-// (TensorFlow 1's, which importers turn into _Arg when it is fed) and PlaceholderWithDefault.
+// (TensorFlow 1's, which importers turn into _Arg when it is fed).
 #include "tenon/core/op.h"
 #include "tenon/core/shape_context.h"
-#include "tenon/graph/gradient.h"
 
 namespace tenon {
 namespace {
@@ -20,21 +19,6 @@ StatusOr<Kernel> make_placeholder(Prepare& p) {
   return Kernel(
       [error = invalid_argument("You must feed a value for placeholder tensor '", p.node_name(),
                                 "' with dtype ", p.output_dtype(0))](KernelRun&) { return error; });
-}
-
-// Not fed, it is its default; a graph that feeds it has an _Arg in its place.
-Status placeholder_default_shape(ShapeContext& c) {
-  const PartialShape& declared = c.attr<PartialShape>("shape");
-  TENON_ASSIGN_OR_RETURN(PartialShape shape, PartialShape::merge(c.input(0), declared));
-  c.set_output(0, std::move(shape));
-  return absl::OkStatus();
-}
-
-StatusOr<Kernel> make_placeholder_default(Prepare&) {
-  return Kernel([](KernelRun& r) {
-    r.set_output(0, r.input(0));
-    return absl::OkStatus();
-  });
 }
 
 }  // namespace
@@ -58,21 +42,6 @@ TENON_OP(Placeholder) = {
     .rows = Rows::kIndependent,
     .gradient = not_differentiable,
     .kernels = {make_placeholder},
-};
-
-TENON_OP(PlaceholderWithDefault) = {
-    .inputs = "input: dtype",
-    .outputs = "output: dtype",
-    .attrs = "dtype: type; shape: shape",
-    .view_of = 0,
-    .shape = placeholder_default_shape,
-    .rows = Rows::kIndependent,
-    .gradient =
-        [](Gradient& g) {
-          g.set_dx(0, g.dy());
-          return absl::OkStatus();
-        },
-    .kernels = {make_placeholder_default},
 };
 
 }  // namespace tenon

@@ -1,6 +1,7 @@
 #include "tenon/core/shape_context.h"
 #include "tenon/graph/gradient.h"
 #include "tenon/kernels/elementwise.h"
+#include "tenon/ops/list/list_math.h"
 
 namespace tenon {
 namespace {
@@ -52,7 +53,7 @@ TENON_OP(AddN) = {
     .shape = add_n_shape,
     .rows = Rows::kIndependent,
     .gradient = add_n_gradient,
-    .kernels = {make_add_n},
+    .kernels = {make_add_n, make_add_n_lists},
 };
 
 }  // namespace tenon

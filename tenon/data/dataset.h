@@ -1,0 +1,72 @@
+// Dataset: elements (rows, later batches) one after the other, as often as asked for; and the steps
+// of an input pipeline: shuffle, batch, cache, prefetch.
+//
+//   auto rows = data::from_tensors({x, y});
+//   auto batches = data::prefetch(data::batch(data::shuffle(rows, 60000, seed), 64), 2);
+//
+// A Dataset is immutable and thread-safe; an Iterator belongs to one thread. The threads that a
+// prefetch starts never enter OpenMP. Equal seeds give equal orders.
+#pragma once
+
+#include "tenon/core/tensor.h"
+
+namespace tenon::data {
+
+// The components of a row or a batch: features, labels, weights.
+using Element = std::vector<Tensor>;
+
+class Iterator {
+ public:
+  virtual ~Iterator() = default;
+
+  // The next element; false at the end. Tensors of `element` that nobody else holds and that have
+  // the right dtype and size are written in place, so that a caller who keeps `element` makes
+  // batches allocate nothing.
+  virtual StatusOr<bool> next(Element& element) = 0;
+};
+
+// Rows in memory: each column has the rows in dimension 0; `order` lists the rows to take.
+struct Columns {
+  const Element* values = nullptr;
+  std::vector<int64_t> order;  // empty: 0, 1, 2, ...
+};
+
+class Dataset {
+ public:
+  virtual ~Dataset() = default;
+
+  // `epoch` counts the passes: a shuffled dataset comes in another order in each.
+  virtual StatusOr<std::unique_ptr<Iterator>> iterate(uint64_t epoch) const = 0;
+
+  // Number of elements; -1 when that is not known beforehand.
+  virtual int64_t size() const = 0;
+
+  // The rows as columns, when they are in memory: batch() then copies rows straight out of them.
+  virtual std::optional<Columns> columns(uint64_t epoch) const {
+    (void)epoch;
+    return std::nullopt;
+  }
+};
+
+using DatasetPtr = std::shared_ptr<const Dataset>;
+
+// The rows of tensors of equal dimension 0. INVALID_ARGUMENT when they differ.
+StatusOr<DatasetPtr> from_tensors(Element columns);
+
+// Fills a buffer of `buffer_size` elements and draws from it at random; uniform when it holds all.
+DatasetPtr shuffle(DatasetPtr rows, int64_t buffer_size, uint64_t seed);
+
+// `size` rows stacked in a new dimension 0; the last batch may be smaller unless it is dropped.
+// Iterating fails with INVALID_ARGUMENT on rows of different dtype or shape.
+DatasetPtr batch(DatasetPtr rows, int64_t size, bool drop_remainder = false);
+
+// Keeps what the first full pass gives and serves later passes from memory. Shuffle after it.
+DatasetPtr cache(DatasetPtr elements);
+
+// A thread makes up to `depth` elements ahead.
+DatasetPtr prefetch(DatasetPtr elements, int depth);
+
+// The permutation of 0 ... count-1 that `seed` and `epoch` give.
+std::vector<int64_t> permutation(int64_t count, uint64_t seed, uint64_t epoch);
+
+}  // namespace tenon::data

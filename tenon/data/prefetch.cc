@@ -1,0 +1,98 @@
+#include <condition_variable>
+#include <deque>
+#include <thread>
+
+#include "tenon/data/dataset.h"
+
+namespace tenon::data {
+
+namespace {
+
+class PrefetchIterator final : public Iterator {
+ public:
+  PrefetchIterator(std::unique_ptr<Iterator> source, int depth)
+      : source_(std::move(source)), depth_(static_cast<size_t>(std::max(1, depth))) {
+    thread_ = std::thread([this] { produce(); });
+  }
+  ~PrefetchIterator() override {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      stopped_ = true;
+    }
+    changed_.notify_all();
+    thread_.join();
+  }
+  StatusOr<bool> next(Element& element) override {
+    std::unique_lock<std::mutex> lock(mutex_);
+    changed_.wait(lock, [this] { return !ready_.empty() || ended_; });
+    if (ready_.empty()) {
+      if (!status_.ok()) return status_;
+      return false;
+    }
+    // The caller's old tensors become memory for a batch to come.
+    std::swap(element, ready_.front());
+    if (!ready_.front().empty()) spare_.push_back(std::move(ready_.front()));
+    ready_.pop_front();
+    lock.unlock();
+    changed_.notify_all();
+    return true;
+  }
+
+ private:
+  void produce() {
+    for (;;) {
+      Element element;
+      {
+        std::unique_lock<std::mutex> lock(mutex_);
+        changed_.wait(lock, [this] { return stopped_ || ready_.size() < depth_; });
+        if (stopped_) return;
+        if (!spare_.empty()) {
+          element = std::move(spare_.back());
+          spare_.pop_back();
+        }
+      }
+      const StatusOr<bool> more = source_->next(element);
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (more.ok() && *more) {
+        ready_.push_back(std::move(element));
+      } else {
+        status_ = more.status();
+        ended_ = true;
+      }
+      changed_.notify_all();
+      if (ended_) return;
+    }
+  }
+
+  std::unique_ptr<Iterator> source_;
+  const size_t depth_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Element> ready_;
+  std::vector<Element> spare_;
+  Status status_;
+  bool stopped_ = false, ended_ = false;
+  std::thread thread_;
+};
+
+class PrefetchDataset final : public Dataset {
+ public:
+  PrefetchDataset(DatasetPtr source, int depth) : source_(std::move(source)), depth_(depth) {}
+  StatusOr<std::unique_ptr<Iterator>> iterate(uint64_t epoch) const override {
+    TENON_ASSIGN_OR_RETURN(std::unique_ptr<Iterator> source, source_->iterate(epoch));
+    return std::make_unique<PrefetchIterator>(std::move(source), depth_);
+  }
+  int64_t size() const override { return source_->size(); }
+
+ private:
+  DatasetPtr source_;
+  int depth_;
+};
+
+}  // namespace
+
+DatasetPtr prefetch(DatasetPtr elements, int depth) {
+  return std::make_shared<PrefetchDataset>(std::move(elements), depth);
+}
+
+}  // namespace tenon::data

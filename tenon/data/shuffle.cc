@@ -1,0 +1,105 @@
+#include <numeric>
+
+#include "tenon/data/dataset.h"
+#include "tenon/kernels/philox.h"
+
+namespace tenon::data {
+
+namespace {
+
+// Random 32-bit words, a block at a time.
+class Words {
+ public:
+  Words(uint64_t seed, uint64_t epoch) : philox_(kernels::Philox::from_seeds(seed, epoch + 1)) {}
+  // Below `bound`, by Lemire's multiplication: bias under 2^-32 times bound.
+  int64_t below(int64_t bound) {
+    if (at_ == 4) {
+      block_ = philox_.next();
+      at_ = 0;
+    }
+    const uint64_t low = block_[at_++];
+    const uint64_t high = at_ < 4 ? block_[at_++] : 0;
+    const unsigned __int128 product =
+        static_cast<unsigned __int128>((high << 32) | low) * static_cast<uint64_t>(bound);
+    return static_cast<int64_t>(product >> 64);
+  }
+
+ private:
+  kernels::Philox philox_;
+  kernels::Philox::Block block_{};
+  size_t at_ = 4;
+};
+
+class ShuffleIterator final : public Iterator {
+ public:
+  ShuffleIterator(std::unique_ptr<Iterator> source, int64_t buffer, uint64_t seed, uint64_t epoch)
+      : source_(std::move(source)), capacity_(static_cast<size_t>(buffer)), words_(seed, epoch) {}
+  StatusOr<bool> next(Element& element) override {
+    while (!ended_ && buffer_.size() < capacity_) {
+      Element fresh;
+      TENON_ASSIGN_OR_RETURN(const bool more, source_->next(fresh));
+      if (more) {
+        buffer_.push_back(std::move(fresh));
+      } else {
+        ended_ = true;
+      }
+    }
+    if (buffer_.empty()) return false;
+    std::swap(buffer_[static_cast<size_t>(words_.below(static_cast<int64_t>(buffer_.size())))],
+              buffer_.back());
+    element = std::move(buffer_.back());
+    buffer_.pop_back();
+    return true;
+  }
+
+ private:
+  std::unique_ptr<Iterator> source_;
+  size_t capacity_;
+  Words words_;
+  std::vector<Element> buffer_;
+  bool ended_ = false;
+};
+
+class ShuffleDataset final : public Dataset {
+ public:
+  ShuffleDataset(DatasetPtr source, int64_t buffer, uint64_t seed)
+      : source_(std::move(source)), buffer_(std::max<int64_t>(1, buffer)), seed_(seed) {}
+  StatusOr<std::unique_ptr<Iterator>> iterate(uint64_t epoch) const override {
+    TENON_ASSIGN_OR_RETURN(std::unique_ptr<Iterator> source, source_->iterate(epoch));
+    return std::make_unique<ShuffleIterator>(std::move(source), buffer_, seed_, epoch);
+  }
+  int64_t size() const override { return source_->size(); }
+  std::optional<Columns> columns(uint64_t epoch) const override {
+    std::optional<Columns> rows = source_->columns(epoch);
+    if (!rows || source_->size() > buffer_) return std::nullopt;
+    std::vector<int64_t> order = permutation(source_->size(), seed_, epoch);
+    if (!rows->order.empty()) {
+      for (int64_t& row : order) row = rows->order[static_cast<size_t>(row)];
+    }
+    rows->order = std::move(order);
+    return rows;
+  }
+
+ private:
+  DatasetPtr source_;
+  int64_t buffer_;
+  uint64_t seed_;
+};
+
+}  // namespace
+
+std::vector<int64_t> permutation(int64_t count, uint64_t seed, uint64_t epoch) {
+  std::vector<int64_t> order(static_cast<size_t>(count));
+  std::iota(order.begin(), order.end(), 0);
+  Words words(seed, epoch);
+  for (int64_t i = count - 1; i > 0; --i) {
+    std::swap(order[static_cast<size_t>(i)], order[static_cast<size_t>(words.below(i + 1))]);
+  }
+  return order;
+}
+
+DatasetPtr shuffle(DatasetPtr rows, int64_t buffer_size, uint64_t seed) {
+  return std::make_shared<ShuffleDataset>(std::move(rows), buffer_size, seed);
+}
+
+}  // namespace tenon::data

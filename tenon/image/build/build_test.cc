@@ -1,0 +1,457 @@
+#include "tenon/image/build/build.h"
+
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <set>
+
+#include "tenon/image/build/compare.h"
+#include "tenon/image/build/installed.h"
+#include "tenon/image/build/ld_cache.h"
+#include "tenon/image/net/process.h"
+#include "tenon/image/oci/reader.h"
+#include "tenon/image/testing/test_archive.h"
+
+namespace tenon::image {
+namespace {
+
+// An archive with a base system, a store, and images built from declarations.
+class BuildTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    auto archive = TestArchive::create();
+    ASSERT_TRUE(archive.ok()) << archive.status();
+    archive_.emplace(*std::move(archive));
+    folder_.emplace(*TemporaryDirectory::create());
+    store_.emplace(*Store::open(path("store")));
+    const std::string os = "ID=debian\nVERSION_ID=\"12\"\nPRETTY_NAME=\"Test\"\n";
+    add({"base-files",
+         "12",
+         "amd64",
+         "",
+         {{"usr/lib/os-release", os},
+          {"etc/os-release", "-> ../usr/lib/os-release"},
+          {"bin/tool", "#!/bin/false"}}});
+    add({"libfoo",
+         "1.0-1",
+         "amd64",
+         "Depends: base-files\n",
+         {{"lib/x86_64-linux-gnu/libfoo.txt", "foo"}}});
+    add({"app", "2.0-1", "amd64", "Depends: libfoo (>= 1.0)\n", {{"usr/bin/app", "app"}}});
+    publish();
+  }
+  void add(const TestPackage& package) {
+    const Status status = archive_->add(package);
+    ASSERT_TRUE(status.ok()) << status;
+  }
+  void publish() {
+    const Status status = archive_->publish();
+    ASSERT_TRUE(status.ok()) << status;
+  }
+  std::string path(std::string_view name) const { return join_path(folder_->path(), name); }
+
+  StatusOr<Declaration> declare(const std::string& more) {
+    return parse_declaration(
+        cat("name: test\nversion: 1.2.3\nbase: debian:test\n", archive_->declaration_lines(), more),
+        "test.yaml", folder_->path());
+  }
+  StatusOr<Lock> lock(const Declaration& declaration) {
+    LockOptions options;
+    options.archive.now = 1783764997;
+    return make_lock(declaration, *store_, options);
+  }
+  StatusOr<BuildResult> build(const Declaration& declaration, const Lock& lock,
+                              const std::string& output, const BuildOptions& options = {}) {
+    TENON_ASSIGN_OR_RETURN(const auto blobs, BlobFolder::create(output));
+    TENON_ASSIGN_OR_RETURN(BuildResult result,
+                           build_image(declaration, lock, *store_, options, *blobs));
+    TENON_RETURN_IF_ERROR(write_output(*blobs, result.output, output));
+    return result;
+  }
+  // Declares, locks and builds `name`; the result's digest.
+  StatusOr<BuildResult> make(const std::string& more, const std::string& name,
+                             const BuildOptions& options = {}) {
+    TENON_ASSIGN_OR_RETURN(const Declaration declaration, declare(more));
+    TENON_ASSIGN_OR_RETURN(const Lock locked, lock(declaration));
+    return build(declaration, locked, path(name), options);
+  }
+  StatusOr<std::unique_ptr<Tree>> files_of(const std::string& name) {
+    TENON_ASSIGN_OR_RETURN(const auto reader, ImageReader::open(path(name)));
+    TENON_ASSIGN_OR_RETURN(const Image image, find_image(*reader, nullptr));
+    return read_file_system(*reader, image,
+                            [](const std::string&, const TreeNode&) { return true; });
+  }
+  static std::string text_of(const Tree& tree, std::string_view path) {
+    const TreeNode* node = tree.find(path);
+    if (node == nullptr) return cat("no ", path);
+    const auto text = read_text(*node, 1 << 20);
+    return text.ok() ? *text : cat(text.status().ToString());
+  }
+
+  std::optional<TestArchive> archive_;
+  std::optional<TemporaryDirectory> folder_;
+  std::optional<Store> store_;
+};
+
+constexpr const char* kApp = "packages: [app]\n";
+
+TEST_F(BuildTest, DebianToolsReadWhatIsBuilt) {
+  const auto result = make(kApp, "image.tar");
+  ASSERT_TRUE(result.ok()) << result.status();
+  // GNU tar and dpkg-query are the other readers.
+  const std::string work = path("work"), root = path("root");
+  ASSERT_TRUE(create_directories(work).ok());
+  ASSERT_TRUE(create_directories(root).ok());
+  ASSERT_TRUE(run_tool({"tar", "-C", work, "-xf", path("image.tar")}).ok());
+  const std::string layer = join_path(
+      work, cat("blobs/sha256/", result->images[0].layers[0].descriptor.digest.substr(7)));
+  ASSERT_TRUE(run_tool({"tar", "-C", root, "-xzf", layer}).ok());
+  EXPECT_EQ(*run_tool({"dpkg-query", cat("--root=", root), "-W", "-f", "${Package} ${Version}\n"}),
+            "app 2.0-1\nbase-files 12\nlibfoo 1.0-1\n");
+  EXPECT_EQ(*read_file(join_path(root, "bin/tool")), "#!/bin/false");
+  EXPECT_EQ(*read_file(join_path(root, "usr/lib/x86_64-linux-gnu/libfoo.txt")), "foo");
+  EXPECT_TRUE(read_file(join_path(root, "etc/os-release"))->starts_with("ID=debian"));
+  const auto sums = run_tool({"sha256sum", layer});
+  EXPECT_EQ(sums->substr(0, 64), result->images[0].layers[0].descriptor.digest.substr(7));
+}
+
+TEST_F(BuildTest, DigestsDoNotDependOnSurroundings) {
+  const auto declaration = declare(kApp);
+  const auto locked = lock(*declaration);
+  ASSERT_TRUE(locked.ok()) << locked.status();
+  BuildOptions options;
+  options.inputs.threads = 3;
+  const auto first = build(*declaration, *locked, path("a.tar"), options);
+  ASSERT_TRUE(first.ok()) << first.status();
+  const mode_t old_mask = ::umask(077);
+  ::setenv("TZ", "Asia/Tokyo", 1);
+  ::setenv("LC_ALL", "C", 1);
+  ::tzset();
+  options.inputs.threads = 1;
+  const auto second = build(*declaration, *locked, path("other/place/b.tar"), options);
+  ::umask(old_mask);
+  ::unsetenv("TZ");
+  ::unsetenv("LC_ALL");
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_EQ(first->top.digest, second->top.digest);
+  EXPECT_EQ(*read_file(path("a.tar")), *read_file(path("other/place/b.tar")));
+}
+
+TEST_F(BuildTest, AnUpdateOfOneLayerLeavesTheOthersDigests) {
+  const std::string with_files = cat(kApp,
+                                     "layers:\n  - name: tenon\n    files:\n"
+                                     "      - {path: /opt/x, content: one}\n");
+  const auto before = make(with_files, "a");
+  ASSERT_TRUE(before.ok()) << before.status();
+  std::string changed = with_files;
+  changed.replace(changed.find("one"), 3, "two");
+  const auto after = make(changed, "b");
+  ASSERT_TRUE(after.ok()) << after.status();
+  EXPECT_EQ(before->images[0].layers[0].descriptor.digest,
+            after->images[0].layers[0].descriptor.digest);
+  EXPECT_NE(before->images[0].layers[1].descriptor.digest,
+            after->images[0].layers[1].descriptor.digest);
+  // And the other way round: a newer package changes the base alone.
+  add({"libfoo",
+       "1.0-2",
+       "amd64",
+       "Depends: base-files\n",
+       {{"lib/x86_64-linux-gnu/libfoo.txt", "new"}}});
+  publish();
+  const auto updated = make(with_files, "c");
+  ASSERT_TRUE(updated.ok()) << updated.status();
+  EXPECT_NE(before->images[0].layers[0].descriptor.digest,
+            updated->images[0].layers[0].descriptor.digest);
+  EXPECT_EQ(before->images[0].layers[1].descriptor.digest,
+            updated->images[0].layers[1].descriptor.digest);
+}
+
+TEST_F(BuildTest, ALockRebuildsAfterTheArchiveHasMovedOn) {
+  const auto declaration = declare(kApp);
+  const auto locked = lock(*declaration);
+  const auto first = build(*declaration, *locked, path("a"));
+  ASSERT_TRUE(first.ok()) << first.status();
+  const auto reread = parse_lock(write_lock(*locked), "lock");
+  ASSERT_TRUE(reread.ok()) << reread.status();
+  ASSERT_TRUE(vendor_lock(*reread, *store_, path("vendored")).ok());
+  ASSERT_TRUE(remove_tree(join_path(archive_->folder(), "pool")).ok());
+  ASSERT_TRUE(remove_tree(store_->folder()).ok());
+  store_.emplace(*Store::open(path("vendored")));
+  const auto second = build(*declaration, *reread, path("b"));
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_EQ(first->top.digest, second->top.digest);
+}
+
+TEST_F(BuildTest, ChangedAndTruncatedPackagesAreRefusedAndLeaveNothing) {
+  const auto declaration = declare(kApp);
+  const std::string deb = join_path(archive_->folder(), "pool/app_2.0-1_amd64.deb");
+  const std::string bytes = *read_file(deb);
+  ASSERT_TRUE(write_file(deb, bytes.substr(0, bytes.size() / 2)).ok());
+  EXPECT_EQ(lock(*declaration).status().code(), absl::StatusCode::kDataLoss);
+  ASSERT_TRUE(write_file(deb, bytes).ok());
+  const auto locked = lock(*declaration);
+  ASSERT_TRUE(locked.ok()) << locked.status();
+  const std::string stored = store_->path_of(locked->platforms[0].packages[0].sha256);
+  ASSERT_TRUE(write_file(stored, "changed").ok());
+  EXPECT_EQ(build(*declaration, *locked, path("out.tar")).status().code(),
+            absl::StatusCode::kDataLoss);
+  EXPECT_FALSE(path_exists(path("out.tar")));
+  EXPECT_EQ(*list_directory(folder_->path()), (std::vector<std::string>{"store"}));
+}
+
+TEST_F(BuildTest, FilesOfTwoPackagesAreRefusedUnlessOneReplacesTheOther) {
+  add({"rival", "1", "amd64", "", {{"usr/bin/app", "rival"}}});
+  add({"heir", "1", "amd64", "Replaces: app\n", {{"usr/bin/app", "heir"}}});
+  publish();
+  const Status status = make("packages: [app, rival]\n", "a").status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_NE(message_of(status).find("package app and package rival"), std::string_view::npos)
+      << status;
+  ASSERT_TRUE(make("packages: [app, heir]\n", "b").ok());
+  EXPECT_EQ(text_of(**files_of("b"), "usr/bin/app"), "heir");
+}
+
+TEST_F(BuildTest, APathThroughALinkOfAnotherPackageIsRefused) {
+  add({"linker", "1", "amd64", "", {{"opt/way", "-> /etc"}}});
+  add({"writer", "1", "amd64", "", {{"opt/way/passwd", "evil"}}});
+  publish();
+  const Status status = make("packages: [linker, writer]\n", "a").status();
+  EXPECT_FALSE(status.ok());
+  EXPECT_NE(message_of(status).find("opt/way"), std::string_view::npos) << status;
+}
+
+TEST_F(BuildTest, SettingsAccountsAndStatusAreInTheImage) {
+  const auto result =
+      make(cat(kApp,
+               "user: \"65532:65532\"\nentrypoint: [/usr/bin/app]\nports: [8500/tcp]\n"
+               "environment: {A: b, NVIDIA_REQUIRE_CUDA: \"cuda>=13.0\"}\nlabels: {l: v}\n"
+               "health: {test: [CMD, /usr/bin/app]}\ntags: [\"{version}\", \"{version.minor}\", "
+               "latest]\n"),
+           "a");
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->tags, (std::vector<std::string>{"tenon:1.2.3", "tenon:1.2"}));
+  EXPECT_EQ(result->moving_tags, (std::vector<std::string>{"tenon:latest"}));
+  const auto reader = ImageReader::open(path("a"));
+  const auto image = find_image(**reader, nullptr, "tenon:1.2");
+  ASSERT_TRUE(image.ok()) << image.status();
+  EXPECT_EQ(image->config.user, "65532:65532");
+  EXPECT_EQ(image->config.environment.at("NVIDIA_REQUIRE_CUDA"), "cuda>=13.0");
+  EXPECT_EQ(image->config.ports, (std::vector<std::string>{"8500/tcp"}));
+  const auto tree = files_of("a");
+  EXPECT_NE(text_of(**tree, "etc/passwd").find("nonroot:x:65532:65532"), std::string::npos);
+  EXPECT_NE(text_of(**tree, "var/lib/dpkg/status.d/app").find("Version: 2.0-1"), std::string::npos);
+  EXPECT_EQ((*tree)->find("tmp")->mode, 01777U);
+  EXPECT_EQ(os_release(**tree)->at("VERSION_ID"), "12");
+  EXPECT_EQ(installed_packages(**tree)->size(), 3U);
+}
+
+TEST_F(BuildTest, AModelBecomesALayerAndItsGoldensAreAsked) {
+  ASSERT_TRUE(create_directories(path("digits/7/variables")).ok());
+  ASSERT_TRUE(write_file(path("digits/7/saved_model.pb"), "graph").ok());
+  BuildOptions options;
+  options.model_path = path("digits");
+  std::string asked;
+  options.verify_model = [&](const std::string& folder) {
+    asked = folder;
+    return Status();
+  };
+  ASSERT_TRUE(make(kApp, "a", options).ok());
+  EXPECT_EQ(asked, path("digits/7"));
+  EXPECT_EQ(text_of(**files_of("a"), "models/digits/7/saved_model.pb"), "graph");
+  const auto reader = ImageReader::open(path("a"));
+  EXPECT_EQ(find_image(**reader, nullptr)->config.environment.at("MODEL_NAME"), "digits");
+  options.verify_model = [](const std::string&) { return data_loss("drift"); };
+  EXPECT_EQ(make(kApp, "b", options).status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(BuildTest, FilesAreCopiedFromAnotherImage) {
+  ASSERT_TRUE(make(kApp, "stage").ok());
+  BuildOptions options;
+  options.copies = {{path("stage"), "/usr/bin", "/opt/tools"}};
+  ASSERT_TRUE(make("packages: [base-files]\n", "a", options).ok());
+  EXPECT_EQ(text_of(**files_of("a"), "opt/tools/app"), "app");
+  options.copies = {{path("stage"), "/nosuch", "/x"}};
+  EXPECT_EQ(make(kApp, "b", options).status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(BuildTest, AnOciLayoutIsABaseWhosePackagesAreKept) {
+  ASSERT_TRUE(make("packages: [libfoo]\n", "stage").ok());
+  const auto declaration = parse_declaration(
+      cat("name: top\nversion: 1.0.0\nbase: oci:stage\n", archive_->declaration_lines(), kApp),
+      "top.yaml", folder_->path());
+  ASSERT_TRUE(declaration.ok()) << declaration.status();
+  const auto locked = lock(*declaration);
+  ASSERT_TRUE(locked.ok()) << locked.status();
+  ASSERT_EQ(locked->platforms[0].packages.size(), 1U);
+  EXPECT_EQ(locked->platforms[0].packages[0].name, "app");
+  const auto result = build(*declaration, *locked, path("top"));
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->images[0].layers.size(), 2U);
+  const auto tree = files_of("top");
+  EXPECT_EQ(installed_packages(**tree)->size(), 3U);
+  EXPECT_EQ(text_of(**tree, "usr/bin/app"), "app");
+}
+
+TEST_F(BuildTest, WheelsPinnedByHashAreInstalled) {
+  const std::string wheel = path("demo-1.0-py3-none-any.whl");
+  ASSERT_TRUE(run_tool({"python3", "-c",
+                        "import sys, zipfile\n"
+                        "z = zipfile.ZipFile(sys.argv[1], 'w')\n"
+                        "z.writestr('demo/__init__.py', 'def main(): print(42)')\n"
+                        "z.writestr('demo-1.0.dist-info/METADATA', 'Name: demo')\n"
+                        "z.writestr('demo-1.0.dist-info/entry_points.txt', "
+                        "'[console_scripts]\\ndemo = demo:main\\n')\n"
+                        "z.close()",
+                        wheel})
+                  .ok());
+  const std::string lines = cat(
+      "layers:\n  - name: python\n    wheels:\n      - {name: demo, version: \"1.0\", url: ", wheel,
+      ", sha256: ", *sha256_of_file(wheel), "}\n");
+  const auto result = make(lines, "a");
+  ASSERT_TRUE(result.ok()) << result.status();
+  const auto tree = files_of("a");
+  const std::string root = path("site");
+  ASSERT_TRUE(create_directories(join_path(root, "demo")).ok());
+  ASSERT_TRUE(write_file(join_path(root, "demo/__init__.py"),
+                         text_of(**tree, "usr/lib/python3/dist-packages/demo/__init__.py"))
+                  .ok());
+  ASSERT_TRUE(write_file(path("run_demo.py"), text_of(**tree, "usr/bin/demo")).ok());
+  const auto out = run_tool({"env", cat("PYTHONPATH=", root), "python3", path("run_demo.py")});
+  ASSERT_TRUE(out.ok()) << out.status();
+  EXPECT_EQ(*out, "42\n");
+  std::string wrong = lines;
+  wrong.replace(wrong.find("sha256: ") + 8, 4, "0000");
+  EXPECT_EQ(make(wrong, "b").status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(BuildTest, SeveralPlatformsAreOneIndex) {
+  add({"base-files", "12", "arm64", "", {{"etc/os-release", "ID=debian"}}});
+  publish();
+  const auto result = make("packages: [base-files]\nplatforms: [linux/amd64, linux/arm64]\n", "a");
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->images.size(), 2U);
+  const auto reader = ImageReader::open(path("a"));
+  const Platform arm{"linux", "arm64", ""};
+  const auto image = find_image(**reader, &arm);
+  ASSERT_TRUE(image.ok()) << image.status();
+  EXPECT_EQ(image->config.platform.architecture, "arm64");
+  EXPECT_EQ(all_images(**reader)->size(), 2U);
+}
+
+TEST_F(BuildTest, ADifferenceIsNamedByItsFirstFile) {
+  ASSERT_TRUE(make(cat(kApp, "files: [{path: /opt/x, content: one}]\n"), "a").ok());
+  ASSERT_TRUE(make(cat(kApp, "files: [{path: /opt/x, content: two}]\n"), "b").ok());
+  const auto a = ImageReader::open(path("a")), b = ImageReader::open(path("b"));
+  const auto difference =
+      first_difference(**a, *find_image(**a, nullptr), **b, *find_image(**b, nullptr));
+  ASSERT_TRUE(difference.ok()) << difference.status();
+  EXPECT_TRUE(difference->starts_with("/opt/x has content of sha256")) << *difference;
+  EXPECT_EQ(*first_difference(**a, *find_image(**a, nullptr), **a, *find_image(**a, nullptr)), "");
+}
+
+TEST_F(BuildTest, AFullDiskLeavesTheOldOutput) {
+  ASSERT_TRUE(make(kApp, "a.tar").ok());
+  const std::string before = *read_file(path("a.tar"));
+  // A limit on file sizes stands for the full disk: writing past it fails.
+  const auto declaration = declare(kApp);
+  const auto locked = lock(*declaration);
+  rlimit old{};
+  ::getrlimit(RLIMIT_FSIZE, &old);
+  const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit small{512, old.rlim_max};
+  ::setrlimit(RLIMIT_FSIZE, &small);
+  const Status status = build(*declaration, *locked, path("a.tar")).status();
+  ::setrlimit(RLIMIT_FSIZE, &old);
+  std::signal(SIGXFSZ, old_handler);
+  EXPECT_FALSE(status.ok());
+  EXPECT_EQ(*list_directory(folder_->path()), (std::vector<std::string>{"a.tar", "store"}));
+  EXPECT_EQ(*read_file(path("a.tar")), before);
+}
+
+TEST_F(BuildTest, TheLoaderCacheHoldsWhatLdconfigFinds) {
+  // Real libraries of this machine as a package.
+  const char* kFolder = "usr/lib/x86_64-linux-gnu";
+  TestPackage package{"libs", "1", "amd64", "", {}};
+  for (const char* name : {"libz.so.1", "liblzma.so.5", "libstdc++.so.6"}) {
+    char* real = ::realpath(cat("/", kFolder, "/", name).c_str(), nullptr);
+    ASSERT_NE(real, nullptr) << name;
+    const std::string target = real;
+    ::free(real);
+    const std::string base = target.substr(target.rfind('/') + 1);
+    package.files[cat(kFolder, "/", base)] = *read_file(target);
+    package.files[cat(kFolder, "/", name)] = cat("-> ", base);
+  }
+  package.files[cat(kFolder, "/libz.so")] = "-> libz.so.1";
+  package.files["etc/ld.so.conf.d/x86_64-linux-gnu.conf"] =
+      "/usr/local/lib/x86_64-linux-gnu\n/lib/x86_64-linux-gnu\n/usr/lib/x86_64-linux-gnu\n";
+  add(package);
+  publish();
+  const auto result = make("packages: [libs, base-files]\n", "a");
+  ASSERT_TRUE(result.ok()) << result.status();
+  const std::string root = path("root");
+  ASSERT_TRUE(create_directories(root).ok());
+  ASSERT_TRUE(
+      run_tool({"tar", "-C", root, "-xzf",
+                join_path(path("a"), cat("blobs/sha256/",
+                                         result->images[0].layers[0].descriptor.digest.substr(7)))})
+          .ok());
+  const auto ours = run_tool({"/sbin/ldconfig", "-p", "-C", join_path(root, "etc/ld.so.cache")});
+  ASSERT_TRUE(ours.ok()) << ours.status();
+  const auto made = run_tool({"/sbin/ldconfig", "-X", "-r", root, "-C", "/etc/theirs"});
+  if (!made.ok()) GTEST_SKIP() << "ldconfig -r needs root: " << made.status();
+  const auto theirs = run_tool({"/sbin/ldconfig", "-p", "-C", join_path(root, "etc/theirs")});
+  ASSERT_TRUE(theirs.ok());
+  const auto libraries = [](const std::string& text) {
+    std::set<std::string> lines;
+    for (std::string_view line : split(text, '\n')) {
+      if (line.starts_with('\t')) lines.insert(std::string(line));
+    }
+    return lines;
+  };
+  EXPECT_EQ(libraries(*ours), libraries(*theirs));
+  EXPECT_EQ(libraries(*ours).size(), 4U);
+}
+
+TEST_F(BuildTest, AProgramWithoutItsLibraryIsNamed) {
+  const Status status =
+      make(cat("packages: [base-files]\nlayers:\n  - name: tenon\n    files:\n"
+               "      - {path: /usr/bin/prog, source: /proc/self/exe, mode: \"0755\"}\n"),
+           "a")
+          .status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+  EXPECT_NE(message_of(status).find("/usr/bin/prog links lib"), std::string_view::npos) << status;
+}
+
+TEST(Glob, StarsStayWithinComponentsDoubleStarsDoNot) {
+  EXPECT_TRUE(glob_matches("usr/share/man/**", "usr/share/man/man1/x.1.gz"));
+  EXPECT_TRUE(
+      glob_matches("usr/share/doc/*/changelog*", "usr/share/doc/libc6/changelog.Debian.gz"));
+  EXPECT_FALSE(glob_matches("usr/share/doc/*/changelog*", "usr/share/doc/a/b/changelog"));
+  EXPECT_FALSE(glob_matches("usr/*", "usr/a/b"));
+  EXPECT_TRUE(glob_matches("**/x", "a/b/x"));
+  EXPECT_FALSE(glob_matches("a", "ab"));
+}
+
+TEST(Declarations, TheShippedOnesAreValid) {
+  const auto names = shipped_declarations();
+  EXPECT_EQ(names, (std::vector<std::string>{"devel", "runtime", "train"}));
+  for (const std::string& name : names) {
+    const auto declaration = load_declaration(name);
+    EXPECT_TRUE(declaration.ok()) << declaration.status();
+  }
+}
+
+TEST(Declarations, ErrorsGiveLineAndKnownKeys) {
+  const auto status =
+      parse_declaration("name: x\nfiles:\n  - {path: /a, contents: b}\n", "x.yaml", "").status();
+  EXPECT_TRUE(message_of(status).starts_with("x.yaml line 3: ")) << status;
+  EXPECT_FALSE(parse_declaration("name: x\nfiles: [{path: ../a, content: b}]\n", "x", "").ok());
+  EXPECT_FALSE(parse_declaration("a: &x b\nname: *x\n", "x", "").ok());
+  EXPECT_FALSE(parse_declaration("name: x\nname: y\n", "x", "").ok());
+  EXPECT_FALSE(parse_declaration(std::string(3000, '['), "x", "").ok());
+}
+
+}  // namespace
+}  // namespace tenon::image

@@ -1,0 +1,90 @@
+#include "tenon/image/commands.h"
+
+#include <cstdlib>
+#include <ctime>
+
+#include "tenon/image/verbs.h"
+
+namespace tenon::image {
+namespace {
+
+constexpr std::string_view kUsagePayload = "tenon/usage";
+
+const Verb* find_verb(std::string_view name) {
+  for (const auto table : {build_verbs(), trust_verbs(), registry_verbs()}) {
+    for (const Verb& verb : table) {
+      if (verb.name == name) return &verb;
+    }
+  }
+  return nullptr;
+}
+
+int report(const Status& status, const CommandContext& context, int usage_code, int failure_code) {
+  context.err(cat("error: ", code_name(status.code()), ": ", message_of(status), "\n"));
+  return is_usage_error(status) ? usage_code : failure_code;
+}
+
+}  // namespace
+
+Status usage_error(std::string_view message) {
+  Status status = invalid_argument(message);
+  status.SetPayload({kUsagePayload.data(), kUsagePayload.size()}, absl::Cord());
+  return status;
+}
+
+bool is_usage_error(const Status& status) {
+  return status.GetPayload({kUsagePayload.data(), kUsagePayload.size()}).has_value();
+}
+
+StatusOr<int64_t> source_date_epoch() {
+  const char* text = std::getenv("SOURCE_DATE_EPOCH");
+  if (text == nullptr || *text == '\0') return int64_t{-1};
+  int64_t value = 0;
+  if (!parse_number(text, value) || value < 0 || value > 0xffffffff) {
+    return invalid_argument("SOURCE_DATE_EPOCH '", text, "' is not a number of seconds since 1970");
+  }
+  return value;
+}
+
+int64_t current_time() {
+  int64_t value = 0;
+  if (const char* text = std::getenv("TENON_IMAGE_NOW"); text && parse_number(text, value)) {
+    return value;
+  }
+  return static_cast<int64_t>(std::time(nullptr));
+}
+
+std::string image_usage() {
+  std::string text = "usage: tenon image VERB ...\n\n";
+  for (const auto table : {build_verbs(), trust_verbs(), registry_verbs()}) {
+    for (const Verb& verb : table) text += cat("  ", verb.usage, "\n      ", verb.purpose, "\n");
+  }
+  return text;
+}
+
+int run_image_command(std::span<const std::string> words, const CommandContext& context) {
+  if (words.empty() || words[0] == "--help" || words[0] == "help") {
+    (words.empty() ? context.err : context.out)(image_usage());
+    return words.empty() ? 2 : 0;
+  }
+  const Verb* verb = find_verb(words[0]);
+  if (verb == nullptr) {
+    return report(usage_error(cat("unknown verb '", words[0], "'; see tenon image --help")),
+                  context, 2, 2);
+  }
+  const int failure_code = verb->name == "scan" ? 3 : 1;
+  if (words.size() > 1 && words[1] == "--help") {
+    context.out(cat("usage: tenon image ", verb->usage, "\n", verb->purpose, "\n"));
+    return 0;
+  }
+  const auto arguments = Arguments::parse(words.subspan(1), verb->valued, verb->switches);
+  if (!arguments.ok()) {
+    return report(
+        usage_error(cat(message_of(arguments.status()), "; usage: tenon image ", verb->usage)),
+        context, 2, failure_code);
+  }
+  const StatusOr<int> code = verb->run(*arguments, context);
+  return code.ok() ? *code : report(code.status(), context, 2, failure_code);
+}
+
+}  // namespace tenon::image

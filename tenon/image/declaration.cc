@@ -1,0 +1,351 @@
+#include "tenon/image/declaration.h"
+
+#include <algorithm>
+
+#include "tenon/base/files.h"
+#include "tenon/image/archive/sha256.h"
+#include "tenon/image/archive/tar.h"
+#include "tenon/image/shipped_declarations.h"
+#include "tenon/image/yaml.h"
+
+namespace tenon::image {
+namespace {
+
+using Strings = std::vector<std::string>;
+using Map = std::map<std::string, std::string>;
+
+// Reads one mapping by key. The first error is kept, so that fields are read in a row.
+class FieldReader {
+ public:
+  FieldReader(const YamlNode& node, std::string where) : node_(node), where_(std::move(where)) {
+    if (node.kind != YamlNode::Kind::kMapping) fail(node, "expected 'key: value' lines");
+  }
+
+  void text(std::string_view key, std::string& out) {
+    if (const YamlNode* value = take(key)) scalar(*value, key, out);
+  }
+  void boolean(std::string_view key, bool& out) {
+    std::string word;
+    text(key, word);
+    if (word.empty()) return;
+    if (word != "true" && word != "false") fail(node_, cat(key, " is neither true nor false"));
+    out = word == "true";
+  }
+  void number(std::string_view key, int64_t& out) {
+    std::string word;
+    text(key, word);
+    if (!word.empty() && !parse_number(word, out)) fail(node_, cat(key, " is not a number"));
+  }
+  void list(std::string_view key, Strings& out) {
+    const YamlNode* value = take(key);
+    if (value == nullptr) return;
+    if (value->kind != YamlNode::Kind::kSequence) return fail(*value, cat(key, " is not a list"));
+    for (const YamlNode& item : value->items) scalar(item, key, out.emplace_back());
+  }
+  void map(std::string_view key, Map& out) {
+    const YamlNode* value = take(key);
+    if (value == nullptr) return;
+    if (value->kind != YamlNode::Kind::kMapping) return fail(*value, cat(key, " is no mapping"));
+    for (const auto& [name, child] : value->fields) scalar(child, name, out[name]);
+  }
+  // Calls `read` with a reader for each mapping of a list.
+  template <class F>
+  void each(std::string_view key, F read) {
+    const YamlNode* value = take(key);
+    if (value == nullptr) return;
+    if (value->kind != YamlNode::Kind::kSequence) return fail(*value, cat(key, " is not a list"));
+    for (const YamlNode& item : value->items) {
+      FieldReader inner(item, where_);
+      read(inner);
+      inner.merge_into(*this);
+    }
+  }
+  template <class F>
+  void one(std::string_view key, F read) {
+    const YamlNode* value = take(key);
+    if (value == nullptr) return;
+    FieldReader inner(*value, where_);
+    read(inner);
+    inner.merge_into(*this);
+  }
+  bool has(std::string_view key) const { return node_.find(key) != nullptr; }
+  void fail(std::string_view why) { fail(node_, why); }
+  void check(const Status& status) {
+    if (!status.ok()) fail(node_, message_of(status));
+  }
+
+  Status finish() {
+    for (const auto& [key, value] : node_.fields) {
+      if (std::find(known_.begin(), known_.end(), key) == known_.end()) {
+        fail(value, cat("unknown key '", key, "'; known are ", join(known_, ", ")));
+      }
+    }
+    return status_;
+  }
+
+ private:
+  const YamlNode* take(std::string_view key) {
+    known_.emplace_back(key);
+    return node_.find(key);
+  }
+  void scalar(const YamlNode& value, std::string_view key, std::string& out) {
+    if (value.kind != YamlNode::Kind::kScalar) return fail(value, cat(key, " is not a text"));
+    out = value.scalar;
+  }
+  void fail(const YamlNode& at, std::string_view why) {
+    if (status_.ok()) status_ = invalid_argument(where_, " line ", at.line, ": ", why);
+  }
+  void merge_into(FieldReader& outer) {
+    const Status status = finish();
+    if (outer.status_.ok()) outer.status_ = status;
+  }
+
+  const YamlNode& node_;
+  std::string where_;
+  Strings known_;
+  Status status_;
+};
+
+// "65532:65532" or "65532".
+bool parse_owner(std::string_view text, uint32_t& uid, uint32_t& gid) {
+  const size_t colon = text.find(':');
+  int64_t first = 0, second = 0;
+  if (!parse_number(text.substr(0, colon), first) || first < 0 || first > 0x7fffffff) return false;
+  second = first;
+  if (colon != std::string_view::npos &&
+      (!parse_number(text.substr(colon + 1), second) || second < 0 || second > 0x7fffffff)) {
+    return false;
+  }
+  uid = static_cast<uint32_t>(first);
+  gid = static_cast<uint32_t>(second);
+  return true;
+}
+
+bool parse_mode(std::string_view text, uint32_t& mode) {
+  if (text.empty() || text.size() > 5) return false;
+  mode = 0;
+  for (char c : text) {
+    if (c < '0' || c > '7') return false;
+    mode = mode * 8 + static_cast<uint32_t>(c - '0');
+  }
+  return mode <= 07777;
+}
+
+void read_file_item(FieldReader& reader, FileItem& item) {
+  std::string mode, owner;
+  reader.text("path", item.path);
+  reader.text("source", item.source);
+  reader.text("link", item.link);
+  if (reader.has("content")) {
+    reader.text("content", item.content.emplace());
+  }
+  reader.boolean("directory", item.directory);
+  reader.text("mode", mode);
+  reader.text("owner", owner);
+  if (!item.path.starts_with('/')) {
+    reader.fail(cat("path '", item.path, "' is not absolute"));
+  } else {
+    const auto normal = normalise_path(std::string_view(item.path).substr(1));
+    reader.check(normal.status());
+    if (normal.ok()) item.path = cat("/", *normal);
+  }
+  const int given =
+      !item.source.empty() + !item.link.empty() + item.content.has_value() + item.directory;
+  if (given != 1) {
+    reader.fail(cat("'", item.path, "' needs exactly one of source, link, content, directory"));
+  }
+  uint32_t bits = 0;
+  if (!mode.empty()) {
+    if (!parse_mode(mode, bits)) reader.fail(cat("mode '", mode, "' is not octal, like 0755"));
+    item.mode = bits;
+  }
+  if (!owner.empty() && !parse_owner(owner, item.uid, item.gid)) {
+    reader.fail(cat("owner '", owner, "' is not UID:GID in numbers"));
+  }
+}
+
+void read_wheel(FieldReader& reader, WheelItem& item) {
+  reader.text("name", item.name);
+  reader.text("version", item.version);
+  reader.text("sha256", item.sha256);
+  reader.text("url", item.url);
+  if (item.name.empty() || item.version.empty() || item.url.empty()) {
+    reader.fail("a wheel needs name, version, url and sha256");
+  }
+  if (!is_sha256_hex(item.sha256)) {
+    reader.fail(cat("wheel ", item.name, " is not pinned by a sha256 of 64 hex digits"));
+  }
+}
+
+void read_layer(FieldReader& reader, LayerSpec& layer) {
+  reader.text("name", layer.name);
+  reader.list("packages", layer.packages);
+  reader.each("wheels", [&](FieldReader& r) { read_wheel(r, layer.wheels.emplace_back()); });
+  reader.each("files", [&](FieldReader& r) { read_file_item(r, layer.files.emplace_back()); });
+  if (layer.name.empty()) reader.fail("a layer needs a name");
+}
+
+void read_health(FieldReader& reader, Declaration& out) {
+  HealthCheck& health = out.health.emplace();
+  reader.list("test", health.test);
+  reader.number("interval", health.interval_s);
+  reader.number("timeout", health.timeout_s);
+  reader.number("start_period", health.start_period_s);
+  reader.number("retries", health.retries);
+  if (health.test.empty()) reader.fail("health needs a test");
+}
+
+void read_archive(FieldReader& reader, ArchiveSpec& archive) {
+  reader.text("uri", archive.uri);
+  reader.list("suites", archive.suites);
+  reader.list("components", archive.components);
+  reader.text("keyring", archive.keyring);
+  if (archive.uri.empty() || archive.suites.empty() || archive.components.empty() ||
+      archive.keyring.empty()) {
+    reader.fail("an archive needs uri, suites, components and keyring");
+  }
+}
+
+void read_top(FieldReader& reader, Declaration& out) {
+  reader.text("name", out.name);
+  reader.text("version", out.version);
+  reader.text("base", out.base);
+  reader.each("archive", [&](FieldReader& r) { read_archive(r, out.archives.emplace_back()); });
+  Strings platforms;
+  reader.list("platforms", platforms);
+  for (const std::string& text : platforms) {
+    const auto platform = parse_platform(text);
+    reader.check(platform.status());
+    if (platform.ok()) out.platforms.push_back(*platform);
+  }
+  LayerSpec& base = out.layers.emplace_back();
+  base.name = "base";
+  reader.list("packages", base.packages);
+  reader.list("waive", out.waive);
+  reader.list("exclude", out.exclude);
+  reader.boolean("tenon_libraries", out.tenon_libraries);
+  reader.each("files",
+              [&](FieldReader& r) { read_file_item(r, out.layers[0].files.emplace_back()); });
+  reader.each("layers", [&](FieldReader& r) { read_layer(r, out.layers.emplace_back()); });
+  reader.text("user", out.user);
+  reader.list("entrypoint", out.entrypoint);
+  reader.list("command", out.command);
+  reader.map("environment", out.environment);
+  reader.list("ports", out.ports);
+  reader.list("volumes", out.volumes);
+  reader.text("working_directory", out.working_directory);
+  reader.text("stop_signal", out.stop_signal);
+  reader.map("labels", out.labels);
+  reader.map("annotations", out.annotations);
+  reader.one("health", [&](FieldReader& r) { read_health(r, out); });
+  reader.list("tags", out.tags);
+  reader.text("compression", out.compression);
+}
+
+Status check_declaration(FieldReader& reader, Declaration& out) {
+  if (out.name.empty()) reader.fail("the declaration needs a name");
+  if (out.base.empty()) out.base = "debian:bookworm";
+  if (!out.base.starts_with("debian:") && !out.base.starts_with("oci:")) {
+    reader.fail(cat("base '", out.base, "' is neither debian:CODENAME nor oci:PATH"));
+  }
+  if (out.platforms.empty()) out.platforms.push_back({"linux", "amd64", ""});
+  if (out.compression.empty()) out.compression = "gzip";
+  if (out.compression != "gzip" && out.compression != "zstd") {
+    reader.fail(cat("compression '", out.compression, "' is neither gzip nor zstd"));
+  }
+  for (size_t i = 0; i < out.layers.size(); ++i) {
+    for (size_t j = 0; j < i; ++j) {
+      if (out.layers[i].name == out.layers[j].name) {
+        reader.fail(cat("two layers are named '", out.layers[i].name, "'"));
+      }
+    }
+  }
+  return reader.finish();
+}
+
+}  // namespace
+
+StatusOr<Platform> parse_platform(std::string_view text) {
+  const auto parts = split(text, '/');
+  if (parts.size() < 2 || parts.size() > 3 || parts[0] != "linux") {
+    return invalid_argument("platform '", text, "' is not linux/ARCHITECTURE[/VARIANT]");
+  }
+  Platform platform{std::string(parts[0]), std::string(parts[1]),
+                    std::string(parts.size() == 3 ? parts[2] : "")};
+  TENON_RETURN_IF_ERROR(debian_architecture(platform).status());
+  return platform;
+}
+
+std::string to_string(const Platform& platform) {
+  return cat(platform.os, "/", platform.architecture, platform.variant.empty() ? "" : "/",
+             platform.variant);
+}
+
+namespace {
+struct Architecture {
+  std::string_view oci, variant, debian, triplet;
+};
+constexpr Architecture kArchitectures[] = {
+    {"amd64", "", "amd64", "x86_64-linux-gnu"},
+    {"arm64", "", "arm64", "aarch64-linux-gnu"},
+    {"arm64", "v8", "arm64", "aarch64-linux-gnu"},
+    {"arm", "v7", "armhf", "arm-linux-gnueabihf"},
+};
+}  // namespace
+
+StatusOr<std::string> debian_architecture(const Platform& platform) {
+  for (const Architecture& row : kArchitectures) {
+    if (row.oci == platform.architecture && row.variant == platform.variant) {
+      return std::string(row.debian);
+    }
+  }
+  return unimplemented("platform '", platform,
+                       "' is not one of linux/amd64, linux/arm64, linux/arm/v7");
+}
+
+std::string multiarch_triplet(std::string_view debian_architecture) {
+  for (const Architecture& row : kArchitectures) {
+    if (row.debian == debian_architecture) return std::string(row.triplet);
+  }
+  return {};
+}
+
+std::string base_image_path(const Declaration& declaration) {
+  return join_path(declaration.folder, declaration.base.substr(std::string_view("oci:").size()));
+}
+
+StatusOr<Declaration> parse_declaration(std::string_view text, std::string_view what,
+                                        const std::string& folder) {
+  TENON_ASSIGN_OR_RETURN(const YamlNode root, parse_yaml(text, what));
+  Declaration declaration;
+  FieldReader reader(root, std::string(what));
+  read_top(reader, declaration);
+  TENON_RETURN_IF_ERROR(check_declaration(reader, declaration));
+  declaration.text = text;
+  declaration.folder = folder;
+  return declaration;
+}
+
+std::vector<std::string> shipped_declarations() {
+  Strings names;
+  for (const ShippedDeclaration& entry : kShippedDeclarations) names.emplace_back(entry.name);
+  return names;
+}
+
+StatusOr<Declaration> load_declaration(const std::string& name_or_path) {
+  for (const ShippedDeclaration& entry : kShippedDeclarations) {
+    if (entry.name == name_or_path) {
+      return parse_declaration(entry.text, cat("declaration ", entry.name), "");
+    }
+  }
+  if (!path_exists(name_or_path)) {
+    return not_found("'", name_or_path, "' is neither a file nor one of ",
+                     join(shipped_declarations(), ", "));
+  }
+  TENON_ASSIGN_OR_RETURN(const std::string text, read_file(name_or_path, 4 << 20));
+  const size_t slash = name_or_path.rfind('/');
+  return parse_declaration(text, name_or_path,
+                           slash == std::string::npos ? "." : name_or_path.substr(0, slash + 1));
+}
+
+}  // namespace tenon::image

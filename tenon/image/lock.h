@@ -1,0 +1,72 @@
+// image.lock.json: every input of an image by digest.
+#pragma once
+
+#include "tenon/image/debian/archive.h"
+#include "tenon/image/declaration.h"
+
+namespace tenon::image {
+
+struct LockedPackage {
+  std::string name, version, architecture, sha256, source, source_version, filename, archive, layer;
+  uint64_t size = 0;
+};
+
+struct LockedPlatform {
+  Platform platform;
+  std::vector<LockedPackage> packages;  // by layer, then name
+};
+
+struct LockedArchive {
+  std::string uri, suite, release_sha256;
+  int64_t date = 0;
+};
+
+struct Lock {
+  int64_t created = 0;      // newest date of the archives: the default SOURCE_DATE_EPOCH
+  std::string base_digest;  // of an oci: base's manifest or index; empty for debian:
+  std::vector<LockedArchive> archives;
+  std::vector<LockedPlatform> platforms;
+  std::vector<std::pair<std::string, WheelItem>> wheels;  // layer name, wheel
+  std::string declaration;                                // its text
+};
+
+std::string write_lock(const Lock& lock);
+// INVALID_ARGUMENT names the field; nothing in the result needs to be checked again.
+StatusOr<Lock> parse_lock(std::string_view json, std::string_view what);
+
+// How a lock is made.
+struct LockOptions {
+  ArchiveOptions archive;
+  std::string apt_root = "/";
+  std::string tenon_path;  // the program whose libraries `tenon_libraries` finds
+};
+
+// Resolves every layer of every platform, lower layers first, and fetches all packages and wheels
+// into the store.
+StatusOr<Lock> make_lock(const Declaration& declaration, const Store& store,
+                         const LockOptions& options);
+
+// One package that differs between two locks. An empty version: not there.
+struct LockChange {
+  std::string platform, name, old_version, new_version;
+  std::vector<std::string> closed_cves;  // named by the new changelog above the old version
+};
+
+// Changes from `before` to `after`, sorted by platform and name. Changelogs are read from the
+// packages that the store holds; those it does not hold close nothing.
+StatusOr<std::vector<LockChange>> diff_locks(const Lock& before, const Lock& after,
+                                             const Store& store);
+
+// Everything a lock names as store items, without duplicates, sorted by digest.
+std::vector<StoreItem> items_of_lock(const Lock& lock, const std::string& declaration_folder);
+
+// Copies what `lock` names from `store` to a store at `folder`, for rebuilding elsewhere.
+Status vendor_lock(const Lock& lock, const Store& store, const std::string& folder);
+
+// The packages of this machine that own the shared libraries which `program` links, directly or
+// through others, sorted. Reads the machine's dpkg database below `root`. NOT_FOUND names a library
+// that no package owns.
+StatusOr<std::vector<std::string>> library_packages(const std::string& program,
+                                                    const std::string& root);
+
+}  // namespace tenon::image

@@ -1,0 +1,171 @@
+#include "tenon/image/oci/blobs.h"
+
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "tenon/image/archive/sha256.h"
+#include "tenon/image/archive/tar.h"
+
+namespace tenon::image {
+namespace {
+
+constexpr std::string_view kLayoutText = "{\"imageLayoutVersion\":\"1.0.0\"}";
+
+std::string docker_manifest(const OutputIndex& content) {
+  nlohmann::ordered_json entry;
+  entry["Config"] = cat("blobs/sha256/", content.docker_config);
+  entry["RepoTags"] = content.docker_tags;
+  entry["Layers"] = nlohmann::ordered_json::array();
+  for (const std::string& layer : content.docker_layers) {
+    entry["Layers"].push_back(cat("blobs/sha256/", layer));
+  }
+  return nlohmann::ordered_json::array({entry}).dump();
+}
+
+std::string folder_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+}
+
+// Puts finished documents in the folder: the layout is then complete.
+Status write_documents(const BlobFolder& blobs, const OutputIndex& content) {
+  const std::string& folder = blobs.folder();
+  TENON_RETURN_IF_ERROR(write_file(join_path(folder, "oci-layout"), kLayoutText));
+  TENON_RETURN_IF_ERROR(write_file(join_path(folder, "index.json"), write_index(content.index)));
+  if (content.docker_config.empty()) return {};
+  return write_file(join_path(folder, "manifest.json"), docker_manifest(content));
+}
+
+Status write_tar(const BlobFolder& blobs, const std::string& output) {
+  TENON_ASSIGN_OR_RETURN(const auto file, AtomicFile::create(output));
+  AtomicFileSink sink(*file);
+  TarWriter writer(sink);
+  const auto add_folder = [&](const std::string& path) {
+    TarEntry entry;
+    entry.path = path;
+    entry.type = EntryType::kDirectory;
+    entry.mode = 0755;
+    return writer.add(entry);
+  };
+  std::string window(256 << 10, '\0');
+  const auto add_file = [&](const std::string& path) -> Status {
+    TENON_ASSIGN_OR_RETURN(const auto content,
+                           RandomAccessFile::open(join_path(blobs.folder(), path)));
+    TarEntry entry;
+    entry.path = path;
+    entry.mode = 0644;
+    entry.size = content->size();
+    TENON_RETURN_IF_ERROR(writer.add(entry));
+    FileSource source(*content);
+    while (true) {
+      TENON_ASSIGN_OR_RETURN(const size_t got, source.read(window));
+      if (got == 0) return {};
+      TENON_RETURN_IF_ERROR(writer.content(std::string_view(window.data(), got)));
+    }
+  };
+  TENON_RETURN_IF_ERROR(add_folder("blobs"));
+  TENON_RETURN_IF_ERROR(add_folder("blobs/sha256"));
+  TENON_ASSIGN_OR_RETURN(const auto names,
+                         list_directory(join_path(blobs.folder(), "blobs/sha256")));
+  for (const std::string& name : names) {
+    TENON_RETURN_IF_ERROR(add_file(cat("blobs/sha256/", name)));
+  }
+  for (const char* name : {"index.json", "manifest.json", "oci-layout"}) {
+    if (path_exists(join_path(blobs.folder(), name))) TENON_RETURN_IF_ERROR(add_file(name));
+  }
+  TENON_RETURN_IF_ERROR(writer.finish());
+  return file->commit();
+}
+
+Status rename_folder(const std::string& from, const std::string& to) {
+  if (std::rename(from.c_str(), to.c_str()) != 0) return errno_status(errno, "renaming to", to);
+  return {};
+}
+
+Status replace_layout(BlobFolder& blobs, std::string output) {
+  while (output.ends_with('/') && output.size() > 1) output.pop_back();
+  if (!path_exists(output)) {
+    TENON_RETURN_IF_ERROR(rename_folder(blobs.folder(), output));
+    blobs.release();
+    return {};
+  }
+  TENON_ASSIGN_OR_RETURN(const auto names, list_directory(output));
+  if (!names.empty() && !path_exists(join_path(output, "oci-layout"))) {
+    return already_exists("'", output, "' is a folder with other things in it than an OCI layout");
+  }
+  const std::string old = cat(blobs.folder(), ".old");
+  TENON_RETURN_IF_ERROR(rename_folder(output, old));
+  if (const Status status = rename_folder(blobs.folder(), output); !status.ok()) {
+    (void)rename_folder(old, output);
+    return status;
+  }
+  blobs.release();
+  return remove_tree(old);
+}
+
+}  // namespace
+
+StatusOr<std::unique_ptr<BlobFolder>> BlobFolder::create(const std::string& beside) {
+  std::string output = beside;
+  while (output.ends_with('/') && output.size() > 1) output.pop_back();
+  TENON_RETURN_IF_ERROR(create_directories(folder_of(output)));
+  std::string name = cat(output, ".partial-XXXXXX");
+  if (::mkdtemp(name.data()) == nullptr) return errno_status(errno, "making a folder", name);
+  std::unique_ptr<BlobFolder> blobs(new BlobFolder(name));
+  if (::chmod(name.c_str(), 0755) != 0) return errno_status(errno, "changing the mode of", name);
+  TENON_RETURN_IF_ERROR(create_directories(join_path(name, "blobs/sha256")));
+  return blobs;
+}
+
+BlobFolder::~BlobFolder() {
+  if (!folder_.empty()) (void)remove_tree(folder_);
+}
+
+StatusOr<Descriptor> BlobFolder::add_text(std::string_view media_type, std::string_view text) {
+  return add(media_type, [&](ByteSink& sink) { return sink.write(text); });
+}
+
+StatusOr<Descriptor> BlobFolder::add(std::string_view media_type,
+                                     const std::function<Status(ByteSink&)>& write) {
+  const std::string incoming = join_path(folder_, "blobs/incoming");
+  Descriptor descriptor;
+  descriptor.media_type = media_type;
+  {
+    TENON_ASSIGN_OR_RETURN(const auto file, AtomicFile::create(incoming));
+    AtomicFileSink sink(*file);
+    HashingSink hashing(sink);
+    TENON_RETURN_IF_ERROR(write(hashing));
+    TENON_RETURN_IF_ERROR(file->commit());
+    descriptor.size = hashing.size();
+    descriptor.digest = cat("sha256:", hashing.hex());
+  }
+  TENON_RETURN_IF_ERROR(rename_folder(incoming, path_of(descriptor.digest.substr(7))));
+  return descriptor;
+}
+
+StatusOr<Descriptor> add_layer(BlobFolder& blobs, Compression compression, int threads,
+                               const std::function<Status(ByteSink&)>& write,
+                               std::string& diff_id) {
+  const std::string media_type = compression == Compression::kNone
+                                     ? std::string(kLayerType)
+                                     : cat(kLayerType, "+", compression);
+  return blobs.add(media_type, [&](ByteSink& out) -> Status {
+    const auto compressor = make_compressor(compression, out, threads);
+    HashingSink plain(*compressor);
+    TENON_RETURN_IF_ERROR(write(plain));
+    diff_id = cat("sha256:", plain.hex());
+    return compressor->finish();
+  });
+}
+
+Status write_output(BlobFolder& blobs, const OutputIndex& content, const std::string& output) {
+  TENON_RETURN_IF_ERROR(write_documents(blobs, content));
+  if (output.ends_with(".tar")) return write_tar(blobs, output);
+  return replace_layout(blobs, output);
+}
+
+}  // namespace tenon::image

@@ -1,0 +1,305 @@
+// tenon image lock, build, verify, diff, vendor.
+#include <algorithm>
+#include <cstdlib>
+#include <thread>
+
+#include "tenon/image/build/build.h"
+#include "tenon/image/build/compare.h"
+#include "tenon/image/ledger.h"
+#include "tenon/image/verbs.h"
+
+namespace tenon::image {
+namespace {
+
+Status need(const Arguments& arguments, size_t least, size_t most, std::string_view usage) {
+  const Status status = arguments.expect_positional(least, most, usage);
+  return status.ok() ? status : usage_error(message_of(status));
+}
+
+StatusOr<Store> open_store(const Arguments& arguments) {
+  return Store::open(arguments.get("store", Store::default_folder()));
+}
+
+StatusOr<Lock> load_lock(const std::string& path) {
+  TENON_ASSIGN_OR_RETURN(const std::string text, read_file(path, uint64_t{256} << 20));
+  return parse_lock(text, path);
+}
+
+std::string change_lines(const std::vector<LockChange>& changes) {
+  std::string out;
+  for (const LockChange& change : changes) {
+    const std::string was = change.old_version.empty() ? "(none)" : change.old_version;
+    const std::string is = change.new_version.empty() ? "(removed)" : change.new_version;
+    out += cat(change.platform, " ", change.name, " ", was, " -> ", is);
+    if (!change.closed_cves.empty()) out += cat(" closes ", join(change.closed_cves, " "));
+    out += '\n';
+  }
+  return out.empty() ? "no changes\n" : out;
+}
+
+constexpr std::string_view kLockUsage =
+    "lock DECLARATION [--output LOCK] [--update] [--diff] [--store DIR] [--tenon PATH] "
+    "[--apt_root DIR] [--allow_expired] [--offline]";
+constexpr std::string_view kLockFlags[] = {"output", "store", "tenon", "apt_root"};
+constexpr std::string_view kLockSwitches[] = {"update", "diff", "allow_expired", "offline"};
+
+StatusOr<int> run_lock(const Arguments& arguments, const CommandContext& context) {
+  TENON_RETURN_IF_ERROR(need(arguments, 1, 1, kLockUsage));
+  TENON_ASSIGN_OR_RETURN(const Declaration declaration,
+                         load_declaration(arguments.positional()[0]));
+  TENON_ASSIGN_OR_RETURN(const Store store, open_store(arguments));
+  const std::string output = arguments.get("output", "image.lock.json");
+  Lock old;
+  bool have_old = false;
+  if (path_exists(output)) {
+    TENON_ASSIGN_OR_RETURN(old, load_lock(output));
+    have_old = true;
+  }
+  const bool diff = arguments.has("diff"), update = arguments.has("update");
+  if (have_old && !diff && !update && old.declaration == declaration.text) {
+    TENON_RETURN_IF_ERROR(fetch_all(store, items_of_lock(old, declaration.folder)).status());
+    context.err(
+        cat(output, " already locks this declaration; --update looks for newer packages\n"));
+    return 0;
+  }
+  LockOptions options;
+  options.archive.now = current_time();
+  options.archive.allow_expired = arguments.has("allow_expired");
+  options.archive.offline = arguments.has("offline");
+  options.apt_root = arguments.get("apt_root", "/");
+  options.tenon_path = arguments.get("tenon", context.program);
+  TENON_ASSIGN_OR_RETURN(const Lock lock, make_lock(declaration, store, options));
+  if (have_old) {
+    TENON_ASSIGN_OR_RETURN(const auto changes, diff_locks(old, lock, store));
+    context.out(change_lines(changes));
+    if (diff && !update) return changes.empty() ? 0 : 1;
+  } else if (diff) {
+    return not_found("there is no ", output, " to compare with");
+  }
+  TENON_RETURN_IF_ERROR(write_file(output, write_lock(lock)));
+  for (const LockedPlatform& platform : lock.platforms) {
+    uint64_t bytes = 0;
+    for (const LockedPackage& package : platform.packages) bytes += package.size;
+    context.out(cat(output, ": ", platform.platform, " ", platform.packages.size(), " packages, ",
+                    human_bytes(bytes), "\n"));
+  }
+  return 0;
+}
+
+// Flags that name a build's inputs: build and verify share them.
+constexpr std::string_view kBuildFlags[] = {
+    "lock", "output", "store", "tenon", "sdk",     "model",    "model_name", "from",
+    "copy", "env",    "label", "name",  "threads", "platform", "ledger",     "key"};
+constexpr std::string_view kBuildSwitches[] = {"no_golden"};
+
+Status parse_pairs(const std::vector<std::string>& words, std::string_view flag,
+                   std::map<std::string, std::string>& out) {
+  for (const std::string& word : words) {
+    const size_t equals = word.find('=');
+    if (equals == 0 || equals == std::string::npos) {
+      return usage_error(cat("--", flag, " '", word, "' is not NAME=VALUE"));
+    }
+    out[word.substr(0, equals)] = word.substr(equals + 1);
+  }
+  return {};
+}
+
+Status parse_copies(const Arguments& arguments, std::vector<CopyFromImage>& out) {
+  const auto images = arguments.all("from");
+  const auto copies = arguments.all("copy");
+  if (images.empty() != copies.empty() || (images.size() > 1 && images.size() != copies.size())) {
+    return usage_error("--from IMAGE needs --copy SOURCE[:TARGET], one --from for all or for each");
+  }
+  for (size_t i = 0; i < copies.size(); ++i) {
+    const size_t colon = copies[i].find(':');
+    const std::string source = copies[i].substr(0, colon);
+    out.push_back({images.size() == 1 ? images[0] : images[i], source,
+                   colon == std::string::npos ? source : copies[i].substr(colon + 1)});
+  }
+  return {};
+}
+
+StatusOr<BuildOptions> build_options(const Arguments& arguments, const CommandContext& context) {
+  BuildOptions options;
+  options.inputs.tenon_path = arguments.get("tenon", context.program);
+  options.inputs.sdk_path = arguments.get("sdk");
+  int64_t threads = std::min<int64_t>(4, std::max(1U, std::thread::hardware_concurrency()));
+  if (arguments.has("threads") &&
+      (!parse_number(arguments.get("threads"), threads) || threads < 1 || threads > 64)) {
+    return usage_error("--threads is a number from 1 to 64");
+  }
+  options.inputs.threads = static_cast<int>(threads);
+  TENON_ASSIGN_OR_RETURN(options.inputs.fixed_time, source_date_epoch());
+  TENON_RETURN_IF_ERROR(parse_pairs(arguments.all("env"), "env", options.environment));
+  TENON_RETURN_IF_ERROR(parse_pairs(arguments.all("label"), "label", options.labels));
+  TENON_RETURN_IF_ERROR(parse_copies(arguments, options.copies));
+  options.model_path = arguments.get("model");
+  options.model_name = arguments.get("model_name");
+  options.repository = arguments.get("name");
+  options.program_version = context.program_version;
+  for (const std::string& text : arguments.all("platform")) {
+    TENON_ASSIGN_OR_RETURN(options.platforms.emplace_back(), parse_platform(text));
+  }
+  if (!options.model_path.empty() && !arguments.has("no_golden")) {
+    options.verify_model = context.verify_model;
+    if (!options.verify_model) {
+      return failed_precondition("this program cannot replay golden records; pass --no_golden");
+    }
+  }
+  return options;
+}
+
+std::string result_lines(const BuildResult& result) {
+  std::string out;
+  for (const BuiltImage& image : result.images) {
+    uint64_t total = 0;
+    for (const BuiltLayer& layer : image.layers) {
+      total += layer.descriptor.size;
+      out += cat("  ", layer.name, " ", layer.descriptor.digest, " ",
+                 human_bytes(layer.descriptor.size), "\n");
+    }
+    out +=
+        cat(image.platform, " ", image.manifest.digest, " ", human_bytes(total), " compressed\n");
+  }
+  if (result.images.size() > 1) out += cat("index ", result.top.digest, "\n");
+  return out;
+}
+
+constexpr std::string_view kBuildUsage =
+    "build DECLARATION --lock LOCK --output FILE.tar|DIR/ [--store DIR] [--tenon PATH] [--sdk DIR] "
+    "[--model DIR] [--model_name NAME] [--no_golden] [--from IMAGE --copy SOURCE[:TARGET]] "
+    "[--env K=V] [--label K=V] [--name REPOSITORY] [--platform P] [--ledger FILE] [--threads N]";
+
+StatusOr<int> run_build(const Arguments& arguments, const CommandContext& context) {
+  TENON_RETURN_IF_ERROR(need(arguments, 1, 1, kBuildUsage));
+  const std::string output = arguments.get("output");
+  if (output.empty()) return usage_error(cat("--output is missing; usage: ", kBuildUsage));
+  TENON_ASSIGN_OR_RETURN(const Declaration declaration,
+                         load_declaration(arguments.positional()[0]));
+  TENON_ASSIGN_OR_RETURN(const Lock lock, load_lock(arguments.get("lock", "image.lock.json")));
+  TENON_ASSIGN_OR_RETURN(const Store store, open_store(arguments));
+  TENON_ASSIGN_OR_RETURN(const BuildOptions options, build_options(arguments, context));
+  TENON_ASSIGN_OR_RETURN(const auto blobs, BlobFolder::create(output));
+  TENON_ASSIGN_OR_RETURN(const BuildResult result,
+                         build_image(declaration, lock, store, options, *blobs));
+  TENON_RETURN_IF_ERROR(write_output(*blobs, result.output, output));
+  if (const std::string ledger = arguments.get("ledger"); !ledger.empty()) {
+    std::vector<std::string> tags = result.tags;
+    tags.insert(tags.end(), result.moving_tags.begin(), result.moving_tags.end());
+    const int64_t time =
+        options.inputs.fixed_time >= 0 ? options.inputs.fixed_time : current_time();
+    for (const std::string& tag : tags) {
+      TENON_RETURN_IF_ERROR(append_to_ledger(ledger, tag, result.top.digest, time));
+    }
+  }
+  context.out(result_lines(result));
+  return 0;
+}
+
+constexpr std::string_view kVerifyUsage =
+    "verify IMAGE --lock LOCK [the flags of the build] | verify IMAGE --key PUBLIC.pem";
+
+StatusOr<int> run_verify(const Arguments& arguments, const CommandContext& context) {
+  TENON_RETURN_IF_ERROR(need(arguments, 1, 1, kVerifyUsage));
+  const std::string path = arguments.positional()[0];
+  TENON_ASSIGN_OR_RETURN(const auto reader, ImageReader::open(path));
+  if (!arguments.has("lock")) {
+    return usage_error(cat("--lock or --key is missing; usage: ", kVerifyUsage));
+  }
+  TENON_ASSIGN_OR_RETURN(const Lock lock, load_lock(arguments.get("lock")));
+  TENON_ASSIGN_OR_RETURN(Declaration declaration,
+                         parse_declaration(lock.declaration, "the lock's declaration", "."));
+  TENON_ASSIGN_OR_RETURN(const Store store, open_store(arguments));
+  TENON_ASSIGN_OR_RETURN(BuildOptions options, build_options(arguments, context));
+  TENON_ASSIGN_OR_RETURN(const TemporaryDirectory scratch, TemporaryDirectory::create());
+  const std::string rebuilt_path = join_path(scratch.path(), "rebuilt");
+  TENON_ASSIGN_OR_RETURN(const auto blobs, BlobFolder::create(rebuilt_path));
+  TENON_ASSIGN_OR_RETURN(const BuildResult result,
+                         build_image(declaration, lock, store, options, *blobs));
+  TENON_RETURN_IF_ERROR(write_output(*blobs, result.output, rebuilt_path));
+  TENON_ASSIGN_OR_RETURN(const auto rebuilt, ImageReader::open(rebuilt_path));
+  int code = 0;
+  for (const BuiltImage& image : result.images) {
+    TENON_ASSIGN_OR_RETURN(const Image theirs, find_image(*reader, &image.platform));
+    TENON_ASSIGN_OR_RETURN(const Image ours, find_image(*rebuilt, &image.platform));
+    // Blobs are read whole, so that a changed byte in the file is found too.
+    TENON_ASSIGN_OR_RETURN(const std::string difference,
+                           first_difference(*reader, theirs, *rebuilt, ours));
+    TENON_RETURN_IF_ERROR(check_blobs(*reader, theirs));
+    if (difference.empty()) {
+      context.out(cat(image.platform, " ", image.manifest.digest, " is what the lock gives: ",
+                      image.layers.size(), " layers, manifest and configuration agree\n"));
+    } else {
+      context.out(cat(image.platform, " differs: ", difference, " (A is ", path,
+                      ", B what the lock gives)\n"));
+      code = 1;
+    }
+  }
+  return code;
+}
+
+constexpr std::string_view kDiffUsage = "diff A B [--platform P]";
+constexpr std::string_view kDiffFlags[] = {"platform"};
+
+StatusOr<int> run_diff(const Arguments& arguments, const CommandContext& context) {
+  TENON_RETURN_IF_ERROR(need(arguments, 2, 2, kDiffUsage));
+  TENON_ASSIGN_OR_RETURN(const auto reader_a, ImageReader::open(arguments.positional()[0]));
+  TENON_ASSIGN_OR_RETURN(const auto reader_b, ImageReader::open(arguments.positional()[1]));
+  Platform platform;
+  const bool chosen = arguments.has("platform");
+  if (chosen) {
+    TENON_ASSIGN_OR_RETURN(platform, parse_platform(arguments.get("platform")));
+  }
+  TENON_ASSIGN_OR_RETURN(const Image a, find_image(*reader_a, chosen ? &platform : nullptr));
+  TENON_ASSIGN_OR_RETURN(const Image b, find_image(*reader_b, chosen ? &platform : nullptr));
+  TENON_ASSIGN_OR_RETURN(const std::string difference,
+                         first_difference(*reader_a, a, *reader_b, b));
+  context.out(difference.empty() ? cat("identical: ", a.descriptor.digest, "\n")
+                                 : cat(difference, "\n"));
+  return difference.empty() ? 0 : 1;
+}
+
+constexpr std::string_view kVendorUsage = "vendor LOCK --output DIR [--store DIR]";
+constexpr std::string_view kVendorFlags[] = {"output", "store"};
+
+StatusOr<int> run_vendor(const Arguments& arguments, const CommandContext& context) {
+  TENON_RETURN_IF_ERROR(need(arguments, 1, 1, kVendorUsage));
+  const std::string output = arguments.get("output");
+  if (output.empty()) return usage_error(cat("--output is missing; usage: ", kVendorUsage));
+  TENON_ASSIGN_OR_RETURN(const std::string text,
+                         read_file(arguments.positional()[0], uint64_t{256} << 20));
+  TENON_ASSIGN_OR_RETURN(const Lock lock, parse_lock(text, arguments.positional()[0]));
+  TENON_ASSIGN_OR_RETURN(const Store store, open_store(arguments));
+  TENON_RETURN_IF_ERROR(vendor_lock(lock, store, output));
+  TENON_RETURN_IF_ERROR(write_file(join_path(output, "image.lock.json"), text));
+  context.out(cat(items_of_lock(lock, "").size(), " files in ", output, "; build with --lock ",
+                  join_path(output, "image.lock.json"), " --store ", output, "\n"));
+  return 0;
+}
+
+constexpr Verb kVerbs[] = {
+    {"lock", kLockUsage, "Resolves a declaration against signed archives into a lock file.",
+     run_lock, kLockFlags, kLockSwitches},
+    {"build", kBuildUsage, "Builds an OCI image from a lock, the same bytes every time.", run_build,
+     kBuildFlags, kBuildSwitches},
+    {"verify", kVerifyUsage, "Rebuilds an image and compares every digest, or checks a signature.",
+     run_verify, kBuildFlags, kBuildSwitches},
+    {"diff",
+     kDiffUsage,
+     "Names the first difference between two images.",
+     run_diff,
+     kDiffFlags,
+     {}},
+    {"vendor",
+     kVendorUsage,
+     "Exports every package and wheel of a lock as a store.",
+     run_vendor,
+     kVendorFlags,
+     {}},
+};
+
+}  // namespace
+
+std::span<const Verb> build_verbs() { return kVerbs; }
+
+}  // namespace tenon::image

@@ -1,0 +1,27 @@
+// YAML as a tree of text: scalars keep their spelling ("no" stays "no", 1.10 stays 1.10). Anchors,
+// aliases and tags are refused, so that a small file cannot grow.
+#pragma once
+
+#include <utility>
+#include <vector>
+
+#include "tenon/base/status.h"
+
+namespace tenon::image {
+
+struct YamlNode {
+  enum class Kind { kScalar, kSequence, kMapping };
+  Kind kind = Kind::kScalar;
+  int line = 0;  // from 1
+  std::string scalar;
+  std::vector<YamlNode> items;
+  std::vector<std::pair<std::string, YamlNode>> fields;
+
+  // The value under `key`, or null.
+  const YamlNode* find(std::string_view key) const;
+};
+
+// The one document of `text`, a mapping. Depth at most 20, 100,000 nodes. Errors give the line.
+StatusOr<YamlNode> parse_yaml(std::string_view text, std::string_view what);
+
+}  // namespace tenon::image

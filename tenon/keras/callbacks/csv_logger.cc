@@ -1,0 +1,76 @@
+#include <cstdio>
+
+#include "tenon/base/files.h"
+#include "tenon/keras/callbacks.h"
+
+namespace tenon::keras {
+
+namespace {
+
+class CSVLoggerCallback final : public Callback {
+ public:
+  explicit CSVLoggerCallback(CSVLoggerOptions o) : o_(std::move(o)) {}
+  ~CSVLoggerCallback() override {
+    if (file_) std::fclose(file_);
+  }
+  Status on_train_begin(Model&) override {
+    with_header_ = true;
+    if (o_.append && path_exists(o_.filename)) {
+      TENON_ASSIGN_OR_RETURN(const std::string before, read_file(o_.filename));
+      with_header_ = before.empty();
+    }
+    file_ = std::fopen(o_.filename.c_str(), o_.append ? "a" : "w");
+    if (!file_) return errno_status(errno, "cannot open", o_.filename);
+    keys_.clear();
+    return absl::OkStatus();
+  }
+  Status on_epoch_end(Model&, int64_t epoch, Logs& logs) override {
+    if (keys_.empty()) {
+      bool has_validation = false;
+      for (const auto& [name, value] : logs) {
+        keys_.push_back(name);
+        has_validation = has_validation || name.starts_with("val_");
+      }
+      std::sort(keys_.begin(), keys_.end());
+      const size_t own = keys_.size();
+      for (size_t i = 0; !has_validation && i < own; ++i) keys_.push_back("val_" + keys_[i]);
+      if (with_header_) {
+        const std::string separator(1, o_.separator);
+        TENON_RETURN_IF_ERROR(write(cat("epoch", separator, join(keys_, separator), "\r\n")));
+      }
+    }
+    std::string row = cat(epoch);
+    for (const std::string& key : keys_) {
+      const double* value = find_log(logs, key);
+      row += cat(o_.separator, value ? Json(*value).dump() : "NA");
+    }
+    return write(row + "\r\n");
+  }
+  Status on_train_end(Model&) override {
+    FILE* file = std::exchange(file_, nullptr);
+    if (file && std::fclose(file) != 0) return errno_status(errno, "cannot write", o_.filename);
+    return absl::OkStatus();
+  }
+
+ private:
+  Status write(const std::string& text) {
+    if (std::fwrite(text.data(), 1, text.size(), file_) != text.size() ||
+        std::fflush(file_) != 0) {
+      return errno_status(errno, "cannot write", o_.filename);
+    }
+    return absl::OkStatus();
+  }
+
+  CSVLoggerOptions o_;
+  FILE* file_ = nullptr;
+  bool with_header_ = true;
+  std::vector<std::string> keys_;
+};
+
+}  // namespace
+
+CallbackPtr CSVLogger(CSVLoggerOptions options) {
+  return std::make_shared<CSVLoggerCallback>(std::move(options));
+}
+
+}  // namespace tenon::keras

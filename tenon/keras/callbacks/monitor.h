@@ -1,0 +1,32 @@
+// What the callbacks that watch a value share. Internal to callbacks/.
+#pragma once
+
+#include "tenon/keras/callbacks.h"
+
+namespace tenon::keras::callbacks {
+
+// Is a value of `watch` better than another? INVALID_ARGUMENT when "auto" cannot tell.
+class Monitor {
+ public:
+  static StatusOr<Monitor> create(const MonitorOptions& watch, double min_delta = 0);
+  bool higher_is_better() const { return higher_; }
+  // Better by more than min_delta; anything is better than nothing.
+  bool improves(double value, std::optional<double> reference) const {
+    if (!reference) return true;
+    return higher_ ? value - min_delta_ > *reference : value + min_delta_ < *reference;
+  }
+
+ private:
+  Monitor(bool higher, double min_delta) : higher_(higher), min_delta_(min_delta) {}
+  bool higher_;
+  double min_delta_;
+};
+
+// Null, with a warning in the log, when there is no such value.
+const double* watched(const Logs& logs, const MonitorOptions& watch, std::string_view callback);
+
+// The values of all weights, copied; and back.
+StatusOr<std::vector<Tensor>> copy_weights(const Model& model);
+Status restore_weights(const Model& model, const std::vector<Tensor>& values);
+
+}  // namespace tenon::keras::callbacks

@@ -1,0 +1,139 @@
+// Models as Keras 3 stores them: JSON and .keras archives (formats.md 5.2).
+#include <ctime>
+
+#include "tenon/base/files.h"
+#include "tenon/io/hdf5_reader.h"
+#include "tenon/io/zip.h"
+#include "tenon/keras/weights_file.h"
+
+namespace tenon::keras {
+
+namespace {
+
+// The version of Keras whose format is written.
+constexpr std::string_view kKerasVersion = "3.15.1";
+
+std::string now_text() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  localtime_r(&now, &parts);
+  char text[32];
+  std::strftime(text, sizeof(text), "%Y-%m-%d@%H:%M:%S", &parts);
+  return text;
+}
+
+// Keras nests the metrics of several outputs; one output may be nested too.
+std::vector<Json> metric_list(const Json& json) {
+  std::vector<Json> metrics;
+  if (!json.items()) {
+    if (!json.is_null()) metrics.push_back(json);
+    return metrics;
+  }
+  for (const Json& item : *json.items()) {
+    if (item.items()) {
+      metrics.insert(metrics.end(), item.items()->begin(), item.items()->end());
+    } else if (!item.is_null()) {
+      metrics.push_back(item);
+    }
+  }
+  return metrics;
+}
+
+}  // namespace
+
+Json Model::to_json() const {
+  Json config = Json::object({{"name", name_}, {"trainable", true}});
+  if (sequential_) {
+    config.set("dtype", Json::object({{"module", "keras"},
+                                      {"class_name", "DTypePolicy"},
+                                      {"config", Json::object({{"name", "float32"}})},
+                                      {"registered_name", nullptr}}));
+    network_.describe_sequential(config);
+  } else {
+    network_.describe(config);
+  }
+  const Json input_shape = sequential_ ? shape_to_json(network_.inputs[0].shape()) : Json();
+  Json json = Json::object({{"module", sequential_ ? "keras" : "keras.src.models.functional"},
+                            {"class_name", sequential_ ? "Sequential" : "Functional"},
+                            {"config", std::move(config)},
+                            {"registered_name", sequential_ ? Json() : Json("Functional")},
+                            {"build_config", Json::object({{"input_shape", input_shape}})}});
+  if (loss_) {
+    const auto* loss = std::get_if<Json>(&compile_options_.loss);
+    const auto list = [](const std::vector<Json>& metrics) {
+      return metrics.empty() ? Json() : Json(Json::Array(metrics));
+    };
+    json.set("compile_config",
+             Json::object({{"optimizer", optimizer_->describe()},
+                           {"loss", loss ? *loss : loss_->describe()},
+                           {"loss_weights", nullptr},
+                           {"metrics", list(compile_options_.metrics)},
+                           {"weighted_metrics", list(compile_options_.weighted_metrics)},
+                           {"run_eagerly", false},
+                           {"steps_per_execution", 1},
+                           {"jit_compile", false}}));
+  }
+  return json;
+}
+
+StatusOr<std::unique_ptr<Model>> Model::from_json(const Json& json, ModelOptions options) {
+  const std::string class_name = json.text("class_name");
+  const Json& config = json["config"];
+  const bool sequential = class_name == "Sequential";
+  if (!sequential && class_name != "Functional" && class_name != "Model") {
+    return unimplemented("a model of class '", class_name,
+                         "' is not implemented; there are Sequential, Functional");
+  }
+  TENON_ASSIGN_OR_RETURN(Network network, sequential ? Network::from_sequential(config)
+                                                     : Network::from_functional(config));
+  if (options.name.empty()) options.name = config.text("name");
+  std::unique_ptr<Model> model(new Model(std::move(network), sequential, std::move(options)));
+  TENON_RETURN_IF_ERROR(model->status());
+  const Json& compile = json["compile_config"];
+  if (compile.is_object() && !compile["optimizer"].is_null()) {
+    if (!compile["loss_weights"].is_null()) {
+      return unimplemented("'loss_weights' of a compiled model are not implemented");
+    }
+    TENON_RETURN_IF_ERROR(
+        model->compile({.optimizer = compile["optimizer"],
+                        .loss = compile["loss"],
+                        .metrics = metric_list(compile["metrics"]),
+                        .weighted_metrics = metric_list(compile["weighted_metrics"])}));
+  }
+  return model;
+}
+
+Status Model::save(const std::string& path) const {
+  TENON_RETURN_IF_ERROR(status_);
+  if (!path.ends_with(".keras")) {
+    return invalid_argument("the file name must end in '.keras', not '", path, "'");
+  }
+  const Json metadata =
+      Json::object({{"keras_version", kKerasVersion}, {"date_saved", now_text()}});
+  TENON_ASSIGN_OR_RETURN(const std::string weights, encode_weights(*this, optimizer_.get()));
+  TENON_ASSIGN_OR_RETURN(const auto zip, ZipWriter::create(path));
+  TENON_RETURN_IF_ERROR(zip->add("metadata.json", metadata.dump()));
+  TENON_RETURN_IF_ERROR(zip->add("config.json", to_json().dump()));
+  TENON_RETURN_IF_ERROR(zip->add("model.weights.h5", weights));
+  return zip->finish();
+}
+
+StatusOr<std::unique_ptr<Model>> Model::load(const std::string& path, ModelOptions options) {
+  TENON_ASSIGN_OR_RETURN(const auto zip, ZipReader::open(path));
+  TENON_ASSIGN_OR_RETURN(const std::string config, zip->read("config.json"));
+  TENON_ASSIGN_OR_RETURN(std::string weights, zip->read("model.weights.h5"));
+  const auto in_file = [&](const Status& status) { return with_context(status, path); };
+  const StatusOr<Json> json = Json::parse(config);
+  if (!json.ok()) return in_file(with_context(json.status(), "config.json"));
+  StatusOr<std::unique_ptr<Model>> model = from_json(*json, std::move(options));
+  if (!model.ok()) return in_file(model.status());
+  TENON_ASSIGN_OR_RETURN(const auto file,
+                         Hdf5Reader::from_bytes(std::move(weights), cat(path, ":model.weights.h5")));
+  TENON_RETURN_IF_ERROR(decode_weights(*file, **model));
+  if (Optimizer* optimizer = (*model)->optimizer()) {
+    TENON_ASSIGN_OR_RETURN((*model)->trained_, decode_optimizer(*file, *optimizer));
+  }
+  return model;
+}
+
+}  // namespace tenon::keras

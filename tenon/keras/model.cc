@@ -1,0 +1,199 @@
+#include "tenon/keras/model.h"
+
+#include <atomic>
+
+#include "tenon/keras/steps.h"
+#include "tenon/kernels/philox.h"
+
+namespace tenon::keras {
+
+namespace {
+
+std::atomic<uint64_t> default_seed{0};
+
+// The state of a random layer: [seed, 0], as Keras' SeedGenerator starts.
+Tensor first_seed_state(const Weight& weight, uint64_t seed, uint64_t index) {
+  const Json config = weight.initializer.to_json()["config"];
+  int64_t value = 0;
+  if (const int64_t* own = config["value"].integer()) {
+    value = *own;
+  } else {
+    auto generator = kernels::Philox::from_stateless_seed(seed, index);
+    value = generator.next()[0] & 0x7fffffff;
+  }
+  const int64_t state[] = {value, 0};
+  return Tensor::vector<int64_t>(state);
+}
+
+}  // namespace
+
+const double* find_log(const Logs& logs, std::string_view name) {
+  for (const auto& [key, value] : logs) {
+    if (key == name) return &value;
+  }
+  return nullptr;
+}
+
+void set_random_seed(uint64_t seed) { default_seed = seed; }
+
+Model::Model(std::vector<KTensor> inputs, std::vector<KTensor> outputs, ModelOptions options)
+    : Model(Network::create(std::move(inputs), std::move(outputs)), false, std::move(options)) {}
+
+Model::Model(StatusOr<Network> network, bool sequential, ModelOptions options)
+    : status_(network.status()),
+      sequential_(sequential),
+      name_(options.name.empty() ? (sequential ? "sequential" : "functional") : options.name),
+      seed_(options.seed.value_or(default_seed)),
+      state_(std::make_shared<ModelState>()) {
+  if (!network.ok()) return;
+  network_ = *std::move(network);
+  std::vector<Weight*> all;
+  for (const auto& layer : network_.layers) {
+    for (Weight& weight : layer->weights()) all.push_back(&weight);
+  }
+  status_ = create_variables(all);
+}
+
+Model::~Model() = default;
+
+Sequential::Sequential(std::vector<LayerRef> layers, ModelOptions options)
+    : Model(chain_layers(layers), true, std::move(options)) {}
+
+Status Model::create_variables(std::span<Weight* const> weights) {
+  for (Weight* weight : weights) {
+    const uint64_t index = ++weights_made_;
+    if (!weight->variable) {
+      weight->variable = make_ref<Variable>(weight->path, weight->dtype, weight->shape);
+      Tensor value;
+      if (weight->kind == WeightKind::kSeed) {
+        value = first_seed_state(*weight, seed_, index);
+      } else {
+        TENON_ASSIGN_OR_RETURN(
+            value, weight->initializer.make(weight->dtype, weight->shape, {seed_, index}));
+      }
+      TENON_RETURN_IF_ERROR(weight->variable->assign(std::move(value)));
+    }
+    const auto existing = [&]() -> StatusOr<Ref<Object>> { return Ref<Object>(weight->variable); };
+    TENON_ASSIGN_OR_RETURN(const Ref<Object> found,
+                           state_->find_or_create("", weight->path, existing));
+    if (found.get() != weight->variable.get()) {
+      return already_exists("two variables are named '", weight->path, "'");
+    }
+  }
+  return absl::OkStatus();
+}
+
+Status Model::check_ready(bool needs_compile) const {
+  TENON_RETURN_IF_ERROR(status_);
+  if (needs_compile && !loss_) {
+    return failed_precondition("compile() the model before training or evaluating it");
+  }
+  return absl::OkStatus();
+}
+
+Status Model::compile(CompileOptions options) {
+  TENON_RETURN_IF_ERROR(status_);
+  if (network_.outputs.size() != 1) {
+    return unimplemented("training a model with ", network_.outputs.size(),
+                         " outputs is not implemented; models with one output are");
+  }
+  OptimizerPtr optimizer;
+  if (const auto* given = std::get_if<OptimizerPtr>(&options.optimizer)) {
+    optimizer = *given;
+  } else {
+    TENON_ASSIGN_OR_RETURN(optimizer, optimizer_from_json(std::get<Json>(options.optimizer)));
+  }
+  LossPtr loss;
+  if (const auto* given = std::get_if<LossPtr>(&options.loss)) {
+    loss = *given;
+  } else {
+    const Json& json = std::get<Json>(options.loss);
+    if (json.is_null()) return invalid_argument("compile() needs a loss");
+    TENON_ASSIGN_OR_RETURN(loss, loss_from_json(json));
+  }
+  if (!optimizer || !loss) return invalid_argument("compile() needs an optimizer and a loss");
+  if (optimizer->built()) {
+    return invalid_argument("this optimizer is that of another model; make one for each");
+  }
+  optimizer->build(trainable_weights());
+  for (const Weight* weight : optimizer->variables()) {
+    if (state_->variable(weight->path)) {
+      TENON_RETURN_IF_ERROR(state_->remove("", weight->path));
+    }
+  }
+  TENON_RETURN_IF_ERROR(create_variables(optimizer->variables()));
+  optimizer_ = std::move(optimizer);
+  loss_ = std::move(loss);
+  compile_options_ = std::move(options);
+  steps_.reset();
+  return absl::OkStatus();
+}
+
+Steps& Model::steps() {
+  if (!steps_) steps_ = std::make_unique<Steps>(*this);
+  return *steps_;
+}
+
+std::vector<Weight*> Model::weights() const {
+  std::vector<Weight*> weights;
+  for (const auto& layer : network_.layers) {
+    for (Weight* weight : layer->stored_weights()) weights.push_back(weight);
+  }
+  return weights;
+}
+
+std::vector<Weight*> Model::trainable_weights() const {
+  std::vector<Weight*> weights;
+  for (const auto& layer : network_.layers) {
+    for (Weight& weight : layer->weights()) {
+      if (layer->trainable() && weight.kind == WeightKind::kTrainable) weights.push_back(&weight);
+    }
+  }
+  return weights;
+}
+
+std::vector<Weight*> Model::checkpoint_variables() const {
+  std::vector<Weight*> variables = weights();
+  for (const auto& layer : network_.layers) {
+    for (Weight& weight : layer->weights()) {
+      if (weight.kind == WeightKind::kSeed) variables.push_back(&weight);
+    }
+  }
+  if (optimizer_) {
+    for (Weight* weight : optimizer_->variables()) variables.push_back(weight);
+  }
+  return variables;
+}
+
+StatusOr<Graph> Model::forward_graph(bool training) const {
+  TENON_RETURN_IF_ERROR(status_);
+  Graph graph;
+  Trace trace(graph, training);
+  std::vector<Endpoint> args;
+  for (const KTensor& input : network_.inputs) {
+    args.push_back(trace.build().arg(input.call()->layer->name(), input.dtype(), input.shape()));
+  }
+  graph.results = network_.trace(trace, args);
+  TENON_RETURN_IF_ERROR(trace.build().status());
+  for (size_t i = 0; i < graph.results.size(); ++i) {
+    graph.result_names.push_back(cat("output_", i));
+  }
+  return graph;
+}
+
+StatusOr<double> Model::learning_rate() const {
+  TENON_RETURN_IF_ERROR(check_ready(true));
+  const Weight* rate = optimizer_->learning_rate();
+  if (!rate) return failed_precondition("a schedule gives the learning rate");
+  TENON_ASSIGN_OR_RETURN(const Tensor value, rate->variable->read());
+  return static_cast<double>(*value.data<float>());
+}
+
+Status Model::set_learning_rate(double rate) {
+  TENON_RETURN_IF_ERROR(check_ready(true));
+  const Weight* variable = optimizer_->learning_rate();
+  if (!variable) return failed_precondition("a schedule gives the learning rate");
+  return variable->variable->assign(Tensor::scalar(static_cast<float>(rate)));
+}
+
+}  // namespace tenon::keras

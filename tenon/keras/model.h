@@ -1,0 +1,174 @@
+// Model: a network of layers that is trained, evaluated, asked and stored. Keras' semantics,
+// defaults and output.
+//
+//   keras::Sequential model({Input({28, 28}), Flatten(), Dense({.units = 10})});
+//   TENON_RETURN_IF_ERROR(model.compile({.optimizer = "adam", .loss = "mse"}));
+//   TENON_ASSIGN_OR_RETURN(History history, model.fit(x, y, {.epochs = 5}));
+//
+// Forward pass, loss, gradients, optimizer and metrics of a step are one graph and one Executable,
+// which changes the variables in place. Equal seeds give equal bits. Not thread-safe.
+#pragma once
+
+#include "tenon/keras/metric.h"
+#include "tenon/keras/network.h"
+#include "tenon/keras/optimizer.h"
+#include "tenon/runtime/model_state.h"
+
+namespace tenon::keras {
+
+class Callback;
+class Steps;
+
+// One tensor for each input of the model, rows in dimension 0.
+struct Inputs : std::vector<Tensor> {
+  using std::vector<Tensor>::vector;
+  Inputs(Tensor x) : std::vector<Tensor>{std::move(x)} {}  // NOLINT: implicit
+};
+
+// Name and value, sorted by name as Keras sorts them ("accuracy", "loss", "val_accuracy").
+using Logs = std::vector<std::pair<std::string, double>>;
+// Null when there is none of that name.
+const double* find_log(const Logs& logs, std::string_view name);
+
+struct History {
+  std::vector<int64_t> epoch;
+  std::map<std::string, std::vector<double>> history;  // one value an epoch
+};
+
+struct CompileOptions {
+  std::variant<Json, OptimizerPtr> optimizer = Json("rmsprop");  // "adam", or Adam({...})
+  std::variant<Json, LossPtr> loss = Json();                     // "mse", or MeanSquaredError()
+  std::vector<Json> metrics = {};
+  std::vector<Json> weighted_metrics = {};
+};
+
+struct ValidationData {
+  Inputs x;
+  Tensor y;
+  Tensor sample_weight = {};
+};
+
+struct FitOptions {
+  int64_t batch_size = 32;
+  int64_t epochs = 1;
+  int verbose = 1;  // 0 silent, 1 progress bar, 2 one line an epoch
+  std::vector<std::shared_ptr<Callback>> callbacks = {};
+  double validation_split = 0.0;  // the last part of the data, before shuffling
+  std::optional<ValidationData> validation_data = {};
+  bool shuffle = true;
+  std::map<int64_t, double> class_weight = {};
+  Tensor sample_weight = {};
+  int64_t initial_epoch = 0;
+  int64_t validation_batch_size = 0;  // 0: batch_size
+  int64_t validation_freq = 1;
+  std::function<void(std::string_view)> output = {};  // of progress; empty: stdout
+};
+
+struct EvaluateOptions {
+  int64_t batch_size = 32;
+  int verbose = 1;
+  Tensor sample_weight = {};
+  std::function<void(std::string_view)> output = {};
+};
+
+struct ModelOptions {
+  std::string name = {};
+  std::optional<uint64_t> seed = {};  // of first weights, dropout and shuffling
+};
+
+// The seed of models made afterwards that are given none; 0 until it is called.
+void set_random_seed(uint64_t seed);
+
+class Model {
+ public:
+  Model(std::vector<KTensor> inputs, std::vector<KTensor> outputs, ModelOptions options = {});
+  ~Model();
+  Model(const Model&) = delete;
+  Model& operator=(const Model&) = delete;
+
+  // From Keras' JSON (model.to_json(), the config.json of a .keras file). Untrusted.
+  static StatusOr<std::unique_ptr<Model>> from_json(const Json& json, ModelOptions options = {});
+  Json to_json() const;
+
+  // What was wrong with layers or tensors; every call below then reports it.
+  const Status& status() const { return status_; }
+  const std::string& name() const { return name_; }
+  const Network& network() const { return network_; }
+  // A list of layers, as Keras stores it: without the Input among its layers.
+  bool is_sequential() const { return sequential_; }
+
+  Status compile(CompileOptions options);
+  bool compiled() const { return loss_ != nullptr; }
+
+  StatusOr<History> fit(Inputs x, Tensor y, FitOptions options = {});
+  StatusOr<Logs> evaluate(Inputs x, Tensor y, EvaluateOptions options = {});
+  // One tensor for each output.
+  StatusOr<std::vector<Tensor>> predict(Inputs x, int64_t batch_size = 32);
+  // One step; the running metrics after it. With `reset` (Keras' default) they start anew.
+  StatusOr<Logs> train_on_batch(Inputs x, Tensor y, bool reset = true);
+
+  // Keras' table, for a terminal of `columns` columns.
+  std::string summary(int columns = 80) const;
+
+  // Keras' .keras archive, with the optimizer's state.
+  Status save(const std::string& path) const;
+  static StatusOr<std::unique_ptr<Model>> load(const std::string& path, ModelOptions options = {});
+  // model.weights.h5 alone. Loading checks every shape before it changes anything.
+  Status save_weights(const std::string& path) const;
+  Status load_weights(const std::string& path);
+
+  // The values themselves, layers in order, trainable ones first within a layer, as Keras'
+  // get_weights() of each layer.
+  std::vector<Weight*> weights() const;
+  std::vector<Weight*> trainable_weights() const;
+  // All that a checkpoint must hold to go on where training stopped, in a fixed order: weights,
+  // the states of random layers, the optimizer's variables.
+  std::vector<Weight*> checkpoint_variables() const;
+
+  // The network as a function from inputs to outputs, for inference or (training) not: its graph
+  // reads the model's variables by their paths. What export writes.
+  StatusOr<Graph> forward_graph(bool training = false) const;
+  const std::shared_ptr<ModelState>& state() const { return state_; }
+
+  Optimizer* optimizer() const { return optimizer_.get(); }
+  // FAILED_PRECONDITION when the model is not compiled, or a schedule gives the rate.
+  StatusOr<double> learning_rate() const;
+  Status set_learning_rate(double rate);
+  int64_t epochs_done() const { return epochs_done_; }
+  void set_epochs_done(int64_t epochs) { epochs_done_ = epochs; }
+
+  // Ends fit() after the running step; for callbacks.
+  bool stop_training = false;
+
+ protected:
+  Model(StatusOr<Network> network, bool sequential, ModelOptions options);
+
+ private:
+  friend class Steps;
+  friend class Fit;
+  Status create_variables(std::span<Weight* const> weights);
+  Status check_ready(bool compiled) const;
+  Steps& steps();
+
+  Status status_;
+  Network network_;
+  bool sequential_;
+  std::string name_;
+  uint64_t seed_;
+  uint64_t weights_made_ = 0;
+  bool trained_ = false;  // the optimizer's state is more than its first values
+  int64_t epochs_done_ = 0;
+  std::shared_ptr<ModelState> state_;
+  OptimizerPtr optimizer_;
+  LossPtr loss_;
+  CompileOptions compile_options_;
+  std::unique_ptr<Steps> steps_;
+};
+
+class Sequential : public Model {
+ public:
+  // The first layer is an Input.
+  explicit Sequential(std::vector<LayerRef> layers, ModelOptions options = {});
+};
+
+}  // namespace tenon::keras

@@ -1,0 +1,183 @@
+#include "tenon/keras/network.h"
+
+#include <set>
+#include <unordered_map>
+
+namespace tenon::keras {
+
+namespace {
+
+using CallPtr = std::shared_ptr<const Call>;
+
+// Deep enough for any model, shallow enough for any stack.
+constexpr size_t kMaxCalls = 20000;
+
+// Calls from inputs to outputs in depth-first order, and when each layer was first met.
+class CallSorter {
+ public:
+  std::vector<CallPtr> calls;
+  std::unordered_map<const Layer*, int> first_met;
+
+  Status visit(const CallPtr& call) {
+    TENON_RETURN_IF_ERROR(call->status);
+    if (!done_.insert(call.get()).second) return absl::OkStatus();
+    if (done_.size() > kMaxCalls) return invalid_argument("more than ", kMaxCalls, " layer calls");
+    first_met.try_emplace(call->layer.get(), static_cast<int>(first_met.size()));
+    for (const KTensor& input : call->inputs) {
+      TENON_RETURN_IF_ERROR(input.status());
+      TENON_RETURN_IF_ERROR(visit(input.call()));
+    }
+    calls.push_back(call);
+    return absl::OkStatus();
+  }
+
+ private:
+  std::set<const Call*> done_;
+};
+
+void name_layers(const std::vector<std::shared_ptr<Layer>>& layers) {
+  std::vector<Layer*> by_age;
+  std::set<std::string> taken;
+  for (const auto& layer : layers) {
+    by_age.push_back(layer.get());
+    taken.insert(layer->name());
+  }
+  std::sort(by_age.begin(), by_age.end(),
+            [](const Layer* a, const Layer* b) { return a->serial() < b->serial(); });
+  std::map<std::string, int> counts;
+  for (Layer* layer : by_age) {
+    if (!layer->name().empty()) continue;
+    const std::string base = to_snake_case(layer->class_name());
+    std::string name;
+    do {
+      const int count = counts[base]++;
+      name = count == 0 ? base : cat(base, "_", count);
+    } while (!taken.insert(name).second);
+    layer->set_name(name);
+  }
+}
+
+bool chain_like(const std::vector<CallPtr>& calls, size_t layers,
+                const std::map<int, int>& calls_at_depth) {
+  if (calls.size() != layers) return false;
+  for (const auto& [depth, count] : calls_at_depth) {
+    if (count > 1) return false;
+  }
+  return std::all_of(calls.begin(), calls.end(),
+                     [](const CallPtr& call) { return call->inputs.size() <= 1; });
+}
+
+}  // namespace
+
+StatusOr<Network> Network::create(std::vector<KTensor> inputs, std::vector<KTensor> outputs) {
+  if (inputs.empty() || outputs.empty()) {
+    return invalid_argument("a model needs an input and an output");
+  }
+  CallSorter sorter;
+  for (const KTensor& output : outputs) {
+    TENON_RETURN_IF_ERROR(output.status());
+    TENON_RETURN_IF_ERROR(sorter.visit(output.call()));
+  }
+  std::unordered_map<const Call*, int> call_depth;
+  std::unordered_map<Layer*, int> layer_depth;
+  for (auto it = sorter.calls.rbegin(); it != sorter.calls.rend(); ++it) {
+    Layer* layer = (*it)->layer.get();
+    const int depth = std::max(call_depth[it->get()], layer_depth[layer]);
+    layer_depth[layer] = call_depth[it->get()] = depth;
+    for (const KTensor& input : (*it)->inputs) {
+      int& before = call_depth[input.call().get()];
+      before = std::max(before, depth + 1);
+    }
+  }
+  Network network;
+  std::set<const Call*> known;
+  std::map<std::string, const Layer*> names;
+  for (const KTensor& input : inputs) {
+    TENON_RETURN_IF_ERROR(input.status());
+    if (!input.call()->inputs.empty()) {
+      return invalid_argument("an input of a model must come from Input(), not from layer '",
+                              input.call()->layer->class_name(), "'");
+    }
+    known.insert(input.call().get());
+    if (sorter.first_met.try_emplace(input.call()->layer.get(), -1).second) {
+      sorter.calls.push_back(input.call());
+    }
+  }
+  std::map<int, int> calls_at_depth;
+  for (const CallPtr& call : sorter.calls) {
+    ++calls_at_depth[call_depth[call.get()]];
+    if (std::find(network.layers.begin(), network.layers.end(), call->layer) ==
+        network.layers.end()) {
+      network.layers.push_back(call->layer);
+    }
+  }
+  std::stable_sort(network.layers.begin(), network.layers.end(), [&](const auto& a, const auto& b) {
+    const int depth_a = layer_depth[a.get()], depth_b = layer_depth[b.get()];
+    if (depth_a != depth_b) return depth_a > depth_b;
+    return sorter.first_met[a.get()] < sorter.first_met[b.get()];
+  });
+  name_layers(network.layers);
+  for (const CallPtr& call : sorter.calls) {
+    if (call->inputs.empty() && !known.count(call.get())) {
+      return invalid_argument("the outputs depend on input '", call->layer->name(),
+                              "', which is not among the model's inputs");
+    }
+  }
+  for (const auto& layer : network.layers) {
+    if (!names.try_emplace(layer->name(), layer.get()).second) {
+      return invalid_argument("the name '", layer->name(),
+                              "' is used twice in the model; names of layers must differ");
+    }
+    for (Weight& weight : layer->weights()) weight.path = cat(layer->name(), "/", weight.name);
+  }
+  network.is_chain = chain_like(sorter.calls, network.layers.size(), calls_at_depth);
+  network.calls = std::move(sorter.calls);
+  network.inputs = std::move(inputs);
+  network.outputs = std::move(outputs);
+  return network;
+}
+
+std::vector<Endpoint> Network::trace(Trace& trace, std::span<const Endpoint> values) const {
+  std::unordered_map<const Call*, Endpoint> made;
+  for (size_t i = 0; i < inputs.size(); ++i) made[inputs[i].call().get()] = values[i];
+  std::vector<Endpoint> args;
+  for (const CallPtr& call : calls) {
+    if (call->inputs.empty()) continue;
+    args.clear();
+    for (const KTensor& input : call->inputs) args.push_back(made[input.call().get()]);
+    const Endpoint out = call->layer->call(trace, args);
+    if (!trace.build().status().ok()) {
+      return std::vector<Endpoint>(outputs.size());
+    }
+    made[call.get()] = out;
+  }
+  std::vector<Endpoint> results;
+  for (const KTensor& output : outputs) results.push_back(made[output.call().get()]);
+  return results;
+}
+
+int Network::call_index(const Call& call) const {
+  int index = 0;
+  for (const CallPtr& other : calls) {
+    if (other.get() == &call) return index;
+    index += other->layer == call.layer;
+  }
+  return index;
+}
+
+StatusOr<Network> chain_layers(std::span<const LayerRef> layers) {
+  std::optional<KTensor> input;
+  KTensor last;
+  for (const LayerRef& layer : layers) {
+    const bool is_input = layer->class_name() == "InputLayer";
+    if (is_input == input.has_value()) {
+      return invalid_argument("a sequential model starts with one Input and goes on with layers");
+    }
+    last = is_input ? layer(std::vector<KTensor>{}) : layer(last);
+    if (is_input) input = last;
+  }
+  if (!input) return invalid_argument("a sequential model needs layers");
+  return Network::create({*input}, {last});
+}
+
+}  // namespace tenon::keras

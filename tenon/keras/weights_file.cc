@@ -1,0 +1,128 @@
+#include "tenon/keras/weights_file.h"
+
+#include "tenon/base/files.h"
+#include "tenon/base/log.h"
+#include "tenon/io/hdf5_reader.h"
+#include "tenon/io/hdf5_writer.h"
+
+namespace tenon::keras {
+
+namespace {
+
+// The group of each layer below "layers": its class in snake case, counted from the second on.
+std::vector<std::pair<std::string, Layer*>> layer_groups(const Model& model) {
+  std::map<std::string, int> counts;
+  std::vector<std::pair<std::string, Layer*>> groups;
+  for (const auto& layer : model.network().layers) {
+    if (model.is_sequential() && layer->class_name() == "InputLayer") continue;
+    const std::string base = to_snake_case(layer->class_name());
+    const int count = counts[base]++;
+    groups.emplace_back(cat("layers/", base, count == 0 ? "" : cat("_", count)), layer.get());
+  }
+  return groups;
+}
+
+Status write_variables(Hdf5Writer& file, const std::string& group, std::string_view name,
+                       std::span<Weight* const> weights) {
+  const std::string vars = group + "/vars";
+  TENON_RETURN_IF_ERROR(file.group(vars));
+  TENON_RETURN_IF_ERROR(file.attribute(vars, "name", name));
+  for (size_t i = 0; i < weights.size(); ++i) {
+    TENON_ASSIGN_OR_RETURN(const Tensor value, weights[i]->variable->read());
+    TENON_RETURN_IF_ERROR(file.dataset(cat(vars, "/", i), value.clone()));
+  }
+  return absl::OkStatus();
+}
+
+StatusOr<Tensor> read_variable(const Hdf5Reader& file, const std::string& path,
+                               const Weight& weight) {
+  TENON_ASSIGN_OR_RETURN(Tensor value, file.read(path));
+  if (value.dtype() != weight.dtype && value.dtype() == DType::kInt32 &&
+      weight.dtype == DType::kInt64 && value.num_elements() == 1) {
+    value = Tensor::scalar<int64_t>(*value.data<int32_t>());  // iterations of other backends
+  }
+  if (value.dtype() != weight.dtype || !(value.shape() == weight.shape)) {
+    return invalid_argument("'", path, "' is ", value.dtype(), value.shape(), ", weight '",
+                            weight.path, "' is ", weight.dtype, weight.shape);
+  }
+  return value;
+}
+
+}  // namespace
+
+StatusOr<std::string> encode_weights(const Model& model, const Optimizer* optimizer) {
+  Hdf5Writer file;
+  for (const auto& [group, layer] : layer_groups(model)) {
+    TENON_RETURN_IF_ERROR(write_variables(file, group, layer->name(), layer->stored_weights()));
+  }
+  if (optimizer) {
+    TENON_RETURN_IF_ERROR(write_variables(file, "optimizer", to_snake_case(optimizer->class_name()),
+                                          const_cast<Optimizer*>(optimizer)->variables()));
+  }
+  TENON_RETURN_IF_ERROR(file.group("vars"));
+  TENON_RETURN_IF_ERROR(file.attribute("vars", "name", model.name()));
+  return std::move(file).finish();
+}
+
+Status decode_weights(const Hdf5Reader& file, const Model& model) {
+  std::vector<std::pair<Weight*, Tensor>> values;
+  for (const auto& [group, layer] : layer_groups(model)) {
+    const std::vector<Weight*> weights = layer->stored_weights();
+    for (size_t i = 0; i < weights.size(); ++i) {
+      StatusOr<Tensor> value = read_variable(file, cat(group, "/vars/", i), *weights[i]);
+      if (!value.ok()) return with_context(value.status(), cat("layer '", layer->name(), "'"));
+      values.emplace_back(weights[i], *std::move(value));
+    }
+    if (file.contains(cat(group, "/vars/", weights.size()))) {
+      return invalid_argument("layer '", layer->name(), "' has ", weights.size(),
+                              " weights, the file has more in '", group, "'");
+    }
+  }
+  for (auto& [weight, value] : values) {
+    TENON_RETURN_IF_ERROR(weight->variable->assign(std::move(value)));
+  }
+  return absl::OkStatus();
+}
+
+StatusOr<bool> decode_optimizer(const Hdf5Reader& file, Optimizer& optimizer) {
+  if (!file.contains("optimizer/vars")) return false;
+  TENON_ASSIGN_OR_RETURN(const std::vector<std::string> names, file.list("optimizer/vars"));
+  const std::vector<Weight*> variables = optimizer.variables();
+  if (names.size() != variables.size()) {
+    log_warning("Skipping variable loading for optimizer '", to_snake_case(optimizer.class_name()),
+                "', because it has ", variables.size(),
+                " variables whereas the saved optimizer has ", names.size(), " variables.");
+    return false;
+  }
+  std::vector<Tensor> values;
+  for (size_t i = 0; i < variables.size(); ++i) {
+    TENON_ASSIGN_OR_RETURN(Tensor value,
+                           read_variable(file, cat("optimizer/vars/", i), *variables[i]));
+    values.push_back(std::move(value));
+  }
+  for (size_t i = 0; i < variables.size(); ++i) {
+    TENON_RETURN_IF_ERROR(variables[i]->variable->assign(std::move(values[i])));
+  }
+  return true;
+}
+
+Status Model::save_weights(const std::string& path) const {
+  TENON_RETURN_IF_ERROR(status_);
+  if (!path.ends_with(".weights.h5")) {
+    return invalid_argument("the file name must end in '.weights.h5', not '", path, "'");
+  }
+  TENON_ASSIGN_OR_RETURN(const std::string bytes, encode_weights(*this, optimizer_.get()));
+  return write_file(path, bytes);
+}
+
+Status Model::load_weights(const std::string& path) {
+  TENON_RETURN_IF_ERROR(status_);
+  TENON_ASSIGN_OR_RETURN(const auto file, Hdf5Reader::open(path));
+  TENON_RETURN_IF_ERROR(decode_weights(*file, *this));
+  if (!optimizer_) return absl::OkStatus();
+  TENON_ASSIGN_OR_RETURN(const bool restored, decode_optimizer(*file, *optimizer_));
+  trained_ = trained_ || restored;
+  return absl::OkStatus();
+}
+
+}  // namespace tenon::keras

@@ -1,0 +1,87 @@
+// SavedModel: a model folder as TensorFlow, Keras or Tenon exported it, loaded and ready to run.
+#pragma once
+
+#include "tenon/graph/import.h"
+#include "tenon/runtime/executable.h"
+
+namespace tensorflow {
+class MetaGraphDef;
+}
+
+namespace tenon {
+
+// One input or output of a signature.
+struct SignatureTensor {
+  std::string name;    // the alias that requests use: "x"
+  std::string tensor;  // in the graph: "serving_default_x:0"
+  DType dtype = DType::kInvalid;
+  PartialShape shape;    // a hint: TensorFlow does not check fed shapes against it
+  Tensor default_value;  // of inputs; without value where there is none
+};
+
+struct Signature {
+  std::string name;
+  std::string method_name;
+  std::vector<SignatureTensor> inputs;   // sorted by name
+  std::vector<SignatureTensor> outputs;  // sorted by name
+};
+
+struct LoadOptions {
+  std::vector<std::string> tags = {"serve"};
+  ExecutableOptions executable;
+};
+
+// Immutable but for its variables; thread-safe.
+class SavedModel {
+ public:
+  // Reads `folder`, restores the variables and runs the initialisation. NOT_FOUND when there is no
+  // model or no MetaGraph with exactly these tags (the message names those there are); DATA_LOSS
+  // for damaged variables; UNIMPLEMENTED only when the restoration needs a missing op: a signature
+  // that does reports it when it is asked for.
+  static StatusOr<std::shared_ptr<SavedModel>> load(const std::string& folder,
+                                                    LoadOptions options = {});
+  ~SavedModel();
+
+  // The tag sets of a model folder, without loading it.
+  static StatusOr<std::vector<std::vector<std::string>>> tag_sets(const std::string& folder);
+
+  const std::string& folder() const { return folder_; }
+  const std::vector<Signature>& signatures() const { return signatures_; }
+  // Null when there is none of that name.
+  const Signature* find_signature(std::string_view name) const;
+
+  // The signature's Executable: takes its inputs and gives its outputs in the order of `signature`.
+  // Planned at first use.
+  StatusOr<std::shared_ptr<Executable>> executable(const Signature& signature) const;
+
+  // The function that computes the outputs from the inputs, before any pass.
+  StatusOr<Graph> function(const Signature& signature) const;
+
+  const std::shared_ptr<ModelState>& state() const { return state_; }
+  const tensorflow::MetaGraphDef& meta_graph() const { return *meta_graph_; }
+
+  // Names of the ops that all signatures and functions together use.
+  std::vector<std::string> ops() const;
+
+  // Writes the variables' present values over those in the folder (`tenon run --save`).
+  Status save_variables() const;
+
+ private:
+  SavedModel() = default;
+  Status restore();
+  Status initialise();
+  void find_frozen();
+
+  std::string folder_;
+  LoadOptions options_;
+  std::shared_ptr<const tensorflow::MetaGraphDef> meta_graph_;
+  std::shared_ptr<GraphImporter> importer_;
+  std::shared_ptr<ModelState> state_;
+  std::unique_ptr<FileAccess> files_;
+  std::vector<Signature> signatures_;
+  std::map<std::string, std::string> checkpoint_keys_;  // variable name -> key in the bundle
+  mutable std::mutex mutex_;
+  mutable std::map<std::string, std::shared_ptr<Executable>> executables_;
+};
+
+}  // namespace tenon

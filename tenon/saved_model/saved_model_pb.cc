@@ -1,0 +1,225 @@
+#include <set>
+
+#include "tenon/base/files.h"
+#include "tenon/base/log.h"
+#include "tenon/graph/function_library.h"
+#include "tenon/io/tensor_bundle.h"
+#include "tenon/passes/pass.h"
+#include "tenon/saved_model/folder_access.h"
+#include "tenon/saved_model/meta_graph.h"
+#include "tensorflow/core/protobuf/meta_graph.pb.h"
+#include "tensorflow/core/protobuf/saved_model.pb.h"
+
+namespace tenon {
+namespace {
+
+using namespace saved_model_internal;
+
+constexpr std::string_view kObjectGraphKey = "_CHECKPOINTABLE_OBJECT_GRAPH";
+
+// Names of the variables that `graph` writes; a function that is handed a variable and writes
+// anything counts as writing it.
+Status collect_written(const Graph& graph, std::set<std::string>& written, int depth);
+
+StatusOr<bool> writes_anything(const Graph& graph, const Node& node, int depth) {
+  if (node.op->decl().effect == Effect::kWrite) return true;
+  for (const auto& [name, value] : node.attrs) {
+    std::vector<FunctionAttr> functions;
+    if (const auto* one = std::get_if<FunctionAttr>(&value)) functions = {*one};
+    if (const auto* list = std::get_if<std::vector<FunctionAttr>>(&value)) functions = *list;
+    for (const FunctionAttr& function : functions) {
+      if (!graph.library() || depth > 100) return true;
+      TENON_ASSIGN_OR_RETURN(const auto body, graph.library()->find(function.name));
+      for (NodeId id = 0; id < body->size(); ++id) {
+        if (!body->alive(id)) continue;
+        TENON_ASSIGN_OR_RETURN(const bool writes,
+                               writes_anything(*body, body->node(id), depth + 1));
+        if (writes) return true;
+      }
+    }
+  }
+  return false;
+}
+
+Status collect_written(const Graph& graph, std::set<std::string>& written, int depth) {
+  for (NodeId id = 0; id < graph.size(); ++id) {
+    if (!graph.alive(id)) continue;
+    const Node& node = graph.node(id);
+    TENON_ASSIGN_OR_RETURN(const bool writes, writes_anything(graph, node, depth));
+    if (!writes) continue;
+    for (Endpoint input : node.inputs) {
+      Endpoint source = input;
+      while (graph.node(source.node).is("Identity")) source = graph.node(source.node).inputs[0];
+      const Node& handle = graph.node(source.node);
+      if (!handle.is("VarHandleOp")) continue;
+      const std::string shared = handle.attrs.get<std::string>("shared_name");
+      written.insert(shared.empty() ? handle.name : shared);
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+SavedModel::~SavedModel() = default;
+
+StatusOr<std::vector<std::vector<std::string>>> SavedModel::tag_sets(const std::string& folder) {
+  TENON_ASSIGN_OR_RETURN(const auto model, read_proto(folder));
+  std::vector<std::vector<std::string>> sets;
+  for (const auto& meta : model->meta_graphs()) {
+    const auto& tags = meta.meta_info_def().tags();
+    sets.emplace_back(tags.begin(), tags.end());
+  }
+  return sets;
+}
+
+StatusOr<std::shared_ptr<SavedModel>> SavedModel::load(const std::string& folder,
+                                                       LoadOptions options) {
+  std::shared_ptr<SavedModel> model(new SavedModel);
+  model->folder_ = folder;
+  model->options_ = std::move(options);
+  if (!model->options_.executable.files) {
+    model->files_ = std::make_unique<FolderAccess>(std::vector<std::string>{folder},
+                                                   std::vector<std::string>(), false);
+    model->options_.executable.files = model->files_.get();
+  }
+  TENON_ASSIGN_OR_RETURN(auto proto, read_proto(folder));
+  TENON_ASSIGN_OR_RETURN(model->meta_graph_, select(std::move(proto), model->options_.tags));
+  TENON_ASSIGN_OR_RETURN(model->importer_,
+                         GraphImporter::create(std::shared_ptr<const tensorflow::GraphDef>(
+                             model->meta_graph_, &model->meta_graph_->graph_def())));
+  model->state_ = std::make_shared<ModelState>();
+  TENON_ASSIGN_OR_RETURN(model->signatures_, signatures_of(*model->meta_graph_));
+  TENON_RETURN_IF_ERROR(model->restore());
+  TENON_RETURN_IF_ERROR(model->initialise());
+  model->find_frozen();
+  return model;
+}
+
+// TensorFlow 2's way where there is an object graph, else TensorFlow Serving's: the graph's own
+// restore op.
+Status SavedModel::restore() {
+  const std::string prefix = join_path(folder_, "variables/variables");
+  if (!path_exists(prefix + ".index")) return absl::OkStatus();
+  TENON_ASSIGN_OR_RETURN(const auto bundle, BundleReader::open(prefix));
+  if (bundle->contains(kObjectGraphKey)) {
+    TENON_ASSIGN_OR_RETURN(const Tensor graph, bundle->read(kObjectGraphKey));
+    TENON_ASSIGN_OR_RETURN(const auto variables,
+                           object_variables(*meta_graph_, *graph.data<std::string_view>()));
+    for (const ObjectVariable& variable : variables) {
+      if (!checkpoint_keys_.emplace(variable.name, variable.checkpoint_key).second) continue;
+      StatusOr<Tensor> value = bundle->read(variable.checkpoint_key);
+      if (!value.ok()) {
+        return with_context(value.status(), cat("variable '", variable.name, "'"));
+      }
+      TENON_RETURN_IF_ERROR(state_->set_variable(variable.name, *std::move(value)));
+    }
+    return absl::OkStatus();
+  }
+  const StartUp start = start_up_of(*meta_graph_);
+  if (start.restore_node.empty()) return absl::OkStatus();
+  const std::string feeds[] = {start.filename_tensor};
+  const std::string names[] = {"filename"};
+  const std::string targets[] = {start.restore_node};
+  TENON_ASSIGN_OR_RETURN(Graph graph, importer_->extract(feeds, names, {}, targets));
+  TENON_ASSIGN_OR_RETURN(auto executable,
+                         Executable::create(std::move(graph), state_, options_.executable));
+  const Tensor args[] = {Tensor::string(prefix)};
+  std::vector<Tensor> results;
+  return with_context(executable->run(args, results), "restoring the variables");
+}
+
+Status SavedModel::initialise() {
+  const StartUp start = start_up_of(*meta_graph_);
+  if (start.init_node.empty()) return absl::OkStatus();
+  std::vector<std::string> feeds, names;
+  std::vector<Tensor> args;
+  for (const auto& [tensor, file] : start.assets) {
+    feeds.push_back(tensor);
+    names.push_back(cat("asset_", feeds.size()));
+    args.push_back(Tensor::string(join_path(join_path(folder_, "assets"), file)));
+  }
+  const std::string targets[] = {start.init_node};
+  TENON_ASSIGN_OR_RETURN(Graph graph, importer_->extract(feeds, names, {}, targets));
+  TENON_ASSIGN_OR_RETURN(auto executable,
+                         Executable::create(std::move(graph), state_, options_.executable));
+  std::vector<Tensor> results;
+  return with_context(executable->run(args, results), "running the initialisation");
+}
+
+void SavedModel::find_frozen() {
+  std::set<std::string> written;
+  for (const Signature& signature : signatures_) {
+    StatusOr<Graph> graph = function(signature);
+    Status status = graph.status();
+    if (status.ok()) status = inline_functions(*graph, {});
+    if (status.ok()) status = collect_written(*graph, written, 0);
+    // A signature that cannot run writes nothing; it says why when it is asked for.
+    if (!status.ok()) log_warning("signature '", signature.name, "': ", message_of(status));
+  }
+  for (const auto& [name, variable] : state_->variables()) {
+    if (!written.contains(name)) state_->freeze(name);
+  }
+}
+
+const Signature* SavedModel::find_signature(std::string_view name) const {
+  for (const Signature& signature : signatures_) {
+    if (signature.name == name) return &signature;
+  }
+  return nullptr;
+}
+
+StatusOr<Graph> SavedModel::function(const Signature& signature) const {
+  std::vector<std::string> feeds, names, fetches;
+  for (const SignatureTensor& input : signature.inputs) {
+    feeds.push_back(input.tensor);
+    names.push_back(input.name);
+  }
+  for (const SignatureTensor& output : signature.outputs) fetches.push_back(output.tensor);
+  TENON_ASSIGN_OR_RETURN(Graph graph, importer_->extract(feeds, names, fetches, {}));
+  for (size_t i = 0; i < signature.outputs.size(); ++i) {
+    graph.result_names[i] = signature.outputs[i].name;
+  }
+  return graph;
+}
+
+StatusOr<std::shared_ptr<Executable>> SavedModel::executable(const Signature& signature) const {
+  std::lock_guard lock(mutex_);
+  std::shared_ptr<Executable>& place = executables_[signature.name];
+  if (place) return place;
+  StatusOr<Graph> graph = function(signature);
+  if (!graph.ok()) {
+    return with_context(graph.status(), cat("signature '", signature.name, "'"));
+  }
+  StatusOr<std::shared_ptr<Executable>> made =
+      Executable::create(*std::move(graph), state_, options_.executable);
+  if (!made.ok()) return with_context(made.status(), cat("signature '", signature.name, "'"));
+  place = *std::move(made);
+  return place;
+}
+
+std::vector<std::string> SavedModel::ops() const { return ops_of(*meta_graph_); }
+
+Status SavedModel::save_variables() const {
+  const std::string prefix = join_path(folder_, "variables/variables");
+  TENON_ASSIGN_OR_RETURN(const auto old, BundleReader::open(prefix));
+  std::map<std::string, Tensor> values;
+  for (const auto& [name, variable] : state_->variables()) {
+    const auto key = checkpoint_keys_.find(name);
+    TENON_ASSIGN_OR_RETURN(values[key == checkpoint_keys_.end() ? name : key->second],
+                           variable->read());
+  }
+  TENON_ASSIGN_OR_RETURN(const auto writer, BundleWriter::create(prefix));
+  for (const auto& [key, entry] : old->entries()) {
+    const auto value = values.find(key);
+    if (value != values.end()) {
+      TENON_RETURN_IF_ERROR(writer->add(key, value->second));
+    } else {
+      TENON_ASSIGN_OR_RETURN(const Tensor unchanged, old->read(key));
+      TENON_RETURN_IF_ERROR(writer->add(key, unchanged));
+    }
+  }
+  return writer->finish();
+}
+
+}  // namespace tenon

@@ -1,0 +1,166 @@
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+
+#include "tenon/serving/grpc_server.h"
+#include "tenon/serving/model_config.h"
+#include "tenon/serving/prediction_service.h"
+#include "tensorflow_serving/apis/model_service.grpc.pb.h"
+#include "tensorflow_serving/apis/prediction_service.grpc.pb.h"
+#include "tensorflow_serving/config/ssl_config.pb.h"
+
+namespace tenon::serving {
+namespace {
+
+namespace tfs = tensorflow::serving;
+
+// Long messages travel in a trailer, which has its limits: cut as TensorFlow Serving cuts them.
+grpc::Status grpc_status_of(const Status& status) {
+  constexpr size_t kMostBytes = 1024;
+  if (status.ok()) return grpc::Status::OK;
+  std::string text(message_of(status));
+  if (text.size() > kMostBytes) text = text.substr(0, kMostBytes) + "...TRUNCATED";
+  return grpc::Status(static_cast<grpc::StatusCode>(status.code()), text);
+}
+
+class PredictionService final : public tfs::PredictionService::Service {
+ public:
+  PredictionService(const ServedModels& models, const GrpcOptions& options)
+      : models_(models),
+        options_{options.tensor_content, options.check_method_name},
+        requests_(*options.metrics) {}
+
+  grpc::Status Predict(grpc::ServerContext*, const tfs::PredictRequest* request,
+                       tfs::PredictResponse* response) override {
+    const int64_t start = steady_microseconds();
+    std::shared_ptr<const ServedVersion> served;
+    const Status status = predict(models_, options_, *request, *response, served);
+    if (status.ok()) {
+      served->cells.ok.add();
+      served->cells.grpc_latency.observe(static_cast<double>(microseconds_since(start)));
+    } else {
+      requests_.count(request->model_spec().name(), status.code());
+    }
+    return grpc_status_of(status);
+  }
+
+  grpc::Status GetModelMetadata(grpc::ServerContext*, const tfs::GetModelMetadataRequest* request,
+                                tfs::GetModelMetadataResponse* response) override {
+    return grpc_status_of(get_model_metadata(models_, *request, *response));
+  }
+
+ private:
+  const ServedModels& models_;
+  const PredictOptions options_;
+  RequestMetrics requests_;
+};
+
+class ModelService final : public tfs::ModelService::Service {
+ public:
+  ModelService(ServedModels& models, MetricRegistry& metrics)
+      : models_(models), metrics_(metrics) {}
+
+  grpc::Status GetModelStatus(grpc::ServerContext*, const tfs::GetModelStatusRequest* request,
+                              tfs::GetModelStatusResponse* response) override {
+    return grpc_status_of(get_model_status(models_, *request, *response));
+  }
+
+  grpc::Status HandleReloadConfigRequest(grpc::ServerContext*,
+                                         const tfs::ReloadConfigRequest* request,
+                                         tfs::ReloadConfigResponse* response) override {
+    return grpc_status_of(reload_config(models_, metrics_, *request, *response));
+  }
+
+ private:
+  ServedModels& models_;
+  MetricRegistry& metrics_;
+};
+
+StatusOr<std::shared_ptr<grpc::ServerCredentials>> credentials_of(const std::string& ssl_config) {
+  if (ssl_config.empty()) return grpc::InsecureServerCredentials();
+  tfs::SSLConfig config;
+  TENON_RETURN_IF_ERROR(parse_text_message(ssl_config, "the SSL configuration", config));
+  grpc::SslServerCredentialsOptions options(
+      config.client_verify() ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
+                             : GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
+  options.pem_root_certs = config.custom_ca();
+  options.pem_key_cert_pairs.push_back({config.server_key(), config.server_cert()});
+  return grpc::SslServerCredentials(options);
+}
+
+// "key=value,key=value"; a value that is an integer is passed as one.
+void add_channel_arguments(const std::string& text, grpc::ServerBuilder& builder) {
+  for (const std::string_view piece : split(text, ',')) {
+    const size_t equals = piece.find('=');
+    if (equals == std::string_view::npos) continue;
+    const std::string key(piece.substr(0, equals));
+    const std::string value(piece.substr(equals + 1));
+    int64_t number = 0;
+    if (parse_number(value, number) && number == static_cast<int>(number)) {
+      builder.AddChannelArgument(key, static_cast<int>(number));
+    } else {
+      builder.AddChannelArgument(key, value);
+    }
+  }
+}
+
+}  // namespace
+
+struct GrpcServer::Impl {
+  Impl(ServedModels& models, const GrpcOptions& options)
+      : prediction(models, options), model(models, *options.metrics) {}
+  PredictionService prediction;
+  ModelService model;
+  std::unique_ptr<grpc::Server> server;
+  int port = -1;
+};
+
+GrpcServer::GrpcServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+GrpcServer::~GrpcServer() { stop(0); }
+
+int GrpcServer::port() const { return impl_->port; }
+
+void GrpcServer::stop(int64_t drain_milliseconds) {
+  if (!impl_->server) return;
+  impl_->server->Shutdown(std::chrono::system_clock::now() +
+                          std::chrono::milliseconds(drain_milliseconds));
+  impl_->server->Wait();
+  impl_->server.reset();
+}
+
+StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::start(ServedModels& models,
+                                                        const GrpcOptions& options) {
+  TENON_ASSIGN_OR_RETURN(const auto credentials, credentials_of(options.ssl_config));
+  grpc::EnableDefaultHealthCheckService(options.health_service);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  auto impl = std::make_unique<Impl>(models, options);
+  grpc::ServerBuilder builder;
+  const std::string address = cat("0.0.0.0:", options.port);
+  if (options.port >= 0) builder.AddListeningPort(address, credentials, &impl->port);
+  if (!options.socket_path.empty()) {
+    builder.AddListeningPort(cat("unix:", options.socket_path), grpc::InsecureServerCredentials());
+  }
+  builder.RegisterService(&impl->prediction);
+  builder.RegisterService(&impl->model);
+  builder.SetMaxReceiveMessageSize(std::numeric_limits<int32_t>::max());
+  builder.SetMaxSendMessageSize(std::numeric_limits<int32_t>::max());
+  // Else a second server on the port would start, and get half of the calls.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  add_channel_arguments(options.channel_arguments, builder);
+  grpc::ResourceQuota quota("tenon");
+  quota.SetMaxThreads(std::max(options.max_threads, 2));
+  builder.SetResourceQuota(quota);
+  impl->server = builder.BuildAndStart();
+  if (!impl->server) {
+    return unavailable("cannot listen for gRPC on ",
+                       options.port >= 0 ? address : options.socket_path);
+  }
+  if (auto* health = impl->server->GetHealthCheckService()) {
+    health->SetServingStatus("ModelService", true);
+    health->SetServingStatus("PredictionService", true);
+  }
+  return std::unique_ptr<GrpcServer>(new GrpcServer(std::move(impl)));
+}
+
+}  // namespace tenon::serving
