@@ -86,6 +86,9 @@ endif()
 # tenon_unit_test(<name> <target>): runs a gtest binary as the test <name>, labelled `unit`, in a
 # sanitizer preset as the test <preset>.<name>, labelled by the preset.
 function(tenon_unit_test name target)
+  if(TENON_FUZZ)
+    return()
+  endif()
   set(test ${TENON_TEST_PREFIX}${name})
   set(label unit)
   if(TENON_TEST_PREFIX)
@@ -119,7 +122,7 @@ function(tenon_library folder)
       endif()
     endforeach()
   endif()
-  if(tests AND NOT TENON_FUZZ)
+  if(tests)
     add_executable(test_${folder} ${tests})
     target_link_libraries(test_${folder} PRIVATE tenon_${folder} ${ARG_TEST_DEPS} GTest::gtest
                           GTest::gtest_main Threads::Threads)

@@ -10,10 +10,11 @@ StatusOr<Shape> Shape::make(std::span<const int64_t> dims, size_t element_size) 
                             " is possible");
   }
   int64_t bytes = static_cast<int64_t>(std::max<size_t>(element_size, 1));
-  const bool empty = std::find(dims.begin(), dims.end(), 0) != dims.end();
   for (int64_t dim : dims) {
     if (dim < 0) return invalid_argument("a shape has the negative dimension ", dim);
-    if (!empty && __builtin_mul_overflow(bytes, dim, &bytes)) {
+    // Zeros are left out, as NumPy does: products of some of the dimensions must not overflow
+    // either.
+    if (dim != 0 && __builtin_mul_overflow(bytes, dim, &bytes)) {
       return invalid_argument("shape [", join(dims, ","), "] has too many elements");
     }
   }

@@ -6,7 +6,9 @@
 namespace tenon {
 namespace {
 
-using MaxPoolTypes = RealTypes;
+// The dtypes of the op; uint32 and uint64 are not among them.
+using MaxPoolTypes = TypeList<float, double, float16, bfloat16, int8_t, int16_t, int32_t, int64_t,
+                              uint8_t, uint16_t>;
 
 Status max_pool_shape(ShapeContext& c) {
   TENON_ASSIGN_OR_RETURN(PartialShape shape, pool_output_shape(c.attrs(), c.input(0)));
