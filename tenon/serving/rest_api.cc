@@ -1,7 +1,7 @@
 #include "tenon/serving/rest_api.h"
 
 #include "tenon/observe/prometheus.h"
-#include "tenon/serving/json_predict.h"
+#include "tenon/serving/json/json_predict.h"
 #include "tenon/serving/model_messages.h"
 #include "tenon/serving/predict.h"
 
