@@ -288,7 +288,8 @@ TEST(TensorMessageTest, EveryDtypeTravelsInItsField) {
     ASSERT_TRUE(back.ok()) << back.status();
     EXPECT_EQ(to_string(back->dtype()), to_string(tensor.dtype()));
     EXPECT_TRUE(back->shape() == tensor.shape());
-    EXPECT_EQ(std::memcmp(back->raw(), tensor.raw(), tensor.num_bytes()), 0) << to_string(tensor.dtype());
+    EXPECT_EQ(std::memcmp(back->raw(), tensor.raw(), tensor.num_bytes()), 0)
+        << to_string(tensor.dtype());
   };
   for (const DType dtype :
        {DType::kFloat, DType::kDouble, DType::kHalf, DType::kBfloat16, DType::kInt8, DType::kInt16,
