@@ -127,8 +127,8 @@ StatusOr<std::unique_ptr<Model>> Model::load(const std::string& path, ModelOptio
   if (!json.ok()) return in_file(with_context(json.status(), "config.json"));
   StatusOr<std::unique_ptr<Model>> model = from_json(*json, std::move(options));
   if (!model.ok()) return in_file(model.status());
-  TENON_ASSIGN_OR_RETURN(const auto file,
-                         Hdf5Reader::from_bytes(std::move(weights), cat(path, ":model.weights.h5")));
+  TENON_ASSIGN_OR_RETURN(
+      const auto file, Hdf5Reader::from_bytes(std::move(weights), cat(path, ":model.weights.h5")));
   TENON_RETURN_IF_ERROR(decode_weights(*file, **model));
   if (Optimizer* optimizer = (*model)->optimizer()) {
     TENON_ASSIGN_OR_RETURN((*model)->trained_, decode_optimizer(*file, *optimizer));

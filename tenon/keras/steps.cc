@@ -97,9 +97,9 @@ void Steps::add_loss_and_metrics(Trace& trace, Endpoint loss, Endpoint x, Endpoi
                                  Endpoint y_pred, Endpoint weights) {
   GraphBuilder& g = trace.build();
   // The mean over an epoch weighs each batch by its rows.
-  const Endpoint rows = g.op("StridedSlice",
-                             {g.shape_of(x), g.integers({0}), g.integers({1}), g.integers({1})},
-                             {{"shrink_axis_mask", int64_t{1}}});
+  const Endpoint rows =
+      g.op("StridedSlice", {g.shape_of(x), g.integers({0}), g.integers({1}), g.integers({1})},
+           {{"shrink_axis_mask", int64_t{1}}});
   loss_mean_->update_mean(trace, loss, rows);
   for (const MetricPtr& metric : metrics_) metric->update(trace, y, y_pred, {});
   for (const MetricPtr& metric : weighted_metrics_) metric->update(trace, y, y_pred, weights);
@@ -148,7 +148,8 @@ StatusOr<Graph> Steps::build(StepKind kind, const BatchLayout& layout,
   TENON_RETURN_IF_ERROR(g.status());
   if (kind == StepKind::kTrain) {
     std::vector<Endpoint> variables;
-    for (const Weight* weight : model_.trainable_weights()) variables.push_back(trace.read(*weight));
+    for (const Weight* weight : model_.trainable_weights())
+      variables.push_back(trace.read(*weight));
     const Endpoint losses[] = {loss};
     TENON_ASSIGN_OR_RETURN(const std::vector<Endpoint> found,
                            gradients(graph, losses, {}, variables));

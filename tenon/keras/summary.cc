@@ -137,8 +137,8 @@ std::string connections(const Network& network, const Layer& layer) {
   for (const auto& call : network.calls) {
     if (call->layer.get() != &layer) continue;
     for (const KTensor& input : call->inputs) {
-      inputs.push_back(cat(input.call()->layer->name(), "[", network.call_index(*input.call()),
-                           "][0]"));
+      inputs.push_back(
+          cat(input.call()->layer->name(), "[", network.call_index(*input.call()), "][0]"));
     }
   }
   return inputs.empty() ? "-" : join(inputs, ", ");
