@@ -162,13 +162,17 @@ StatusOr<Graph> Steps::build(StepKind kind, const BatchLayout& layout,
 
 Status Steps::prepare(StepKind kind, const BatchLayout& layout, std::span<const Tensor> batch) {
   Made& made = made_[static_cast<size_t>(kind)];
-  bool fits = made.executable && made.dtypes.size() == batch.size();
-  for (size_t i = 0; fits && i < batch.size(); ++i) fits = made.dtypes[i] == batch[i].dtype();
+  bool fits = made.executable && made.batch.size() == batch.size();
+  for (size_t i = 0; fits && i < batch.size(); ++i) {
+    fits = made.batch[i].dtype == batch[i].dtype() && made.batch[i].shape.matches(batch[i].shape());
+  }
   if (fits) return absl::OkStatus();
   TENON_ASSIGN_OR_RETURN(Graph graph, build(kind, layout, batch));
   TENON_ASSIGN_OR_RETURN(made.executable, Executable::create(std::move(graph), model_.state_));
-  made.dtypes.clear();
-  for (const Tensor& tensor : batch) made.dtypes.push_back(tensor.dtype());
+  made.batch.clear();
+  for (const Tensor& tensor : batch) {
+    made.batch.push_back({tensor.dtype(), open_rows(tensor), std::nullopt});
+  }
   return absl::OkStatus();
 }
 
