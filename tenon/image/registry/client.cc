@@ -34,8 +34,8 @@ std::string url_encoded(std::string_view text) {
   std::string out;
   for (const char c : text) {
     constexpr std::string_view kSafe = "-._~/:,";
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                       (c >= '0' && c <= '9') || kSafe.find(c) != std::string_view::npos;
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       kSafe.find(c) != std::string_view::npos;
     constexpr char kHex[] = "0123456789ABCDEF";
     if (plain) {
       out += c;
@@ -53,7 +53,8 @@ class CountedSink final : public ByteSink {
   CountedSink(ByteSink& next, uint64_t limit) : next_(next), limit_(limit) {}
   Status write(std::string_view bytes) override {
     count_ += bytes.size();
-    if (count_ > limit_) return data_loss("the registry sends more than the ", limit_, " bytes due");
+    if (count_ > limit_)
+      return data_loss("the registry sends more than the ", limit_, " bytes due");
     return next_.write(bytes);
   }
   uint64_t count() const { return count_; }
@@ -73,7 +74,8 @@ Status registry_error(std::string_view what, const HttpResponse& response) {
     message += cat(message.empty() ? "" : "; ", json_text(error, "code"), " ",
                    json_text(error, "message"));
   }
-  const std::string text = cat(what, ": HTTP ", response.status, message.empty() ? "" : " ", message);
+  const std::string text =
+      cat(what, ": HTTP ", response.status, message.empty() ? "" : " ", message);
   if (response.status == 401 || response.status == 403) return permission_denied(text);
   if (response.status == 404) return not_found(text);
   return response.status >= 500 || response.status == 429 ? unavailable(text)
@@ -123,8 +125,8 @@ Status RegistryClient::authenticate(const std::string& challenge, std::string_vi
   }
   const std::string realm = challenge_field(challenge, "realm");
   if (!to_lower(challenge).starts_with("bearer") || realm.empty()) {
-    return unimplemented(reference_.host, " asks for an unknown kind of authentication: ",
-                         challenge);
+    return unimplemented(reference_.host,
+                         " asks for an unknown kind of authentication: ", challenge);
   }
   std::string scope = challenge_field(challenge, "scope");
   if (scope.empty()) scope = cat("repository:", reference_.repository, ":", actions);
@@ -146,10 +148,10 @@ Status RegistryClient::authenticate(const std::string& challenge, std::string_vi
 StatusOr<HttpResponse> RegistryClient::send(HttpRequest request, std::string_view path,
                                             std::string_view actions) {
   const bool absolute = path.find("://") != std::string_view::npos;
-  request.url = absolute ? std::string(path)
-                         : cat(base_, path.starts_with('/') ? "" : cat("/v2/",
-                                                                       reference_.repository, "/"),
-                               path);
+  request.url =
+      absolute
+          ? std::string(path)
+          : cat(base_, path.starts_with('/') ? "" : cat("/v2/", reference_.repository, "/"), path);
   bool challenged = false;
   Status last;
   for (int attempt = 0; attempt < kMostTries; ++attempt) {
@@ -210,7 +212,8 @@ StatusOr<uint64_t> RegistryClient::upload_offset(const std::string& location) {
   if (range == response.headers.end()) return uint64_t{0};
   const size_t dash = range->second.find('-');
   int64_t last = 0;
-  if (dash == std::string::npos || !parse_number(range->second.substr(dash + 1), last) || last < 0) {
+  if (dash == std::string::npos || !parse_number(range->second.substr(dash + 1), last) ||
+      last < 0) {
     return data_loss("the registry answers with the range '", range->second, "'");
   }
   return last == 0 ? uint64_t{0} : static_cast<uint64_t>(last) + 1;
@@ -321,9 +324,8 @@ StatusOr<RegistryClient::FetchedManifest> RegistryClient::get_manifest(
   TENON_ASSIGN_OR_RETURN(HttpResponse response,
                          send(request, cat("manifests/", tag_or_digest), "pull"));
   if (response.status != 200) {
-    return registry_error(cat("getting ", reference_.host, "/", reference_.repository, " ",
-                              tag_or_digest),
-                          response);
+    return registry_error(
+        cat("getting ", reference_.host, "/", reference_.repository, " ", tag_or_digest), response);
   }
   FetchedManifest manifest;
   manifest.media_type = response.headers["content-type"];

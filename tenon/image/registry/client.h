@@ -10,11 +10,10 @@ class RegistryClient {
  public:
   RegistryClient(RegistryReference reference, RegistryOptions options);
 
-  // A request below /v2/REPOSITORY/, or of an absolute URL that the registry named. Answers a 401 by
-  // getting a token or sending the stored credentials, once; repeats what failed for reasons that
-  // pass. `actions`: "pull" or "pull,push".
-  StatusOr<HttpResponse> send(HttpRequest request, std::string_view path,
-                              std::string_view actions);
+  // A request below /v2/REPOSITORY/, or of an absolute URL that the registry named. Answers a 401
+  // by getting a token or sending the stored credentials, once; repeats what failed for reasons
+  // that pass. `actions`: "pull" or "pull,push".
+  StatusOr<HttpResponse> send(HttpRequest request, std::string_view path, std::string_view actions);
 
   StatusOr<bool> has_blob(const std::string& digest);
   // Sends a blob; `open(offset)` gives its bytes from there on.

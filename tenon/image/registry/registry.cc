@@ -138,10 +138,9 @@ class Puller {
  private:
   Status pull_blob(const Descriptor& blob) {
     if (!done_.insert(blob.digest).second) return {};
-    TENON_ASSIGN_OR_RETURN(const Descriptor found,
-                           blobs_.add(blob.media_type, [&](ByteSink& sink) {
-                             return client_.fetch_blob(blob, sink);
-                           }));
+    TENON_ASSIGN_OR_RETURN(const Descriptor found, blobs_.add(blob.media_type, [&](ByteSink& sink) {
+      return client_.fetch_blob(blob, sink);
+    }));
     if (found.digest != blob.digest) {
       return data_loss("the registry gave ", found.digest, " for the blob ", blob.digest);
     }
@@ -180,7 +179,8 @@ StatusOr<RegistryReference> parse_reference(std::string_view text) {
   }
   reference.repository = rest;
   if (!is_repository_name(rest)) return bad("the repository is malformed");
-  if (reference.host.find_first_of("@?# ") != std::string::npos) return bad("the host is malformed");
+  if (reference.host.find_first_of("@?# ") != std::string::npos)
+    return bad("the host is malformed");
   return reference;
 }
 

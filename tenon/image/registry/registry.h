@@ -1,8 +1,8 @@
 // Pushing to and pulling from registries: OCI distribution-spec 1.1.
 //
-// Blobs go up in chunks and are resumed after a broken connection; what the registry has is not sent
-// again; blobs of another repository of the same registry are mounted. Registries on a loopback
-// address are spoken to in plain HTTP, all others over TLS with the system's certificates.
+// Blobs go up in chunks and are resumed after a broken connection; what the registry has is not
+// sent again; blobs of another repository of the same registry are mounted. Registries on a
+// loopback address are spoken to in plain HTTP, all others over TLS with the system's certificates.
 #pragma once
 
 #include <functional>
@@ -34,13 +34,13 @@ struct TransferReport {
 };
 
 // Pushes the image (or index) of `reader` under the reference's tag, and what is attached to it. A
-// registry without the referrers API gets the fallback tag "sha256-HEX". The tag is written last, so
-// that it never points at something incomplete.
+// registry without the referrers API gets the fallback tag "sha256-HEX". The tag is written last,
+// so that it never points at something incomplete.
 StatusOr<TransferReport> push_image(const ImageReader& reader, const RegistryReference& target,
                                     const RegistryOptions& options);
 
-// Pulls what the reference names, every digest checked, with what is attached to it, into `output` (as
-// write_output). Nothing is left of a pull that fails.
+// Pulls what the reference names, every digest checked, with what is attached to it, into `output`
+// (as write_output). Nothing is left of a pull that fails.
 StatusOr<TransferReport> pull_image(const RegistryReference& source, const std::string& output,
                                     const RegistryOptions& options);
 

@@ -132,8 +132,7 @@ std::string write_spdx(const Inventory& inventory, std::string_view tool_version
   for (const Inventory::File& file : inventory.unowned_programs) {
     const std::string id = spdx_id("file", file.path.substr(1));
     Json entry = spdx_package(id, file.path, "", "", "APPLICATION");
-    entry["checksums"] =
-        Json::array({{{"algorithm", "SHA256"}, {"checksumValue", file.sha256}}});
+    entry["checksums"] = Json::array({{{"algorithm", "SHA256"}, {"checksumValue", file.sha256}}});
     json["packages"].push_back(std::move(entry));
     contain(id);
   }

@@ -35,10 +35,9 @@ int64_t end_of_day(std::string_view date) {
       !parse_number(date.substr(5, 2), month) || month < 1 || month > 12) {
     return -1;
   }
-  const auto seconds =
-      parse_archive_date(cat("Day, ", date.substr(8, 2), " ",
-                             kMonths.substr(static_cast<size_t>(3 * (month - 1)), 3), " ",
-                             date.substr(0, 4), " 00:00:00 UTC"));
+  const auto seconds = parse_archive_date(
+      cat("Day, ", date.substr(8, 2), " ", kMonths.substr(static_cast<size_t>(3 * (month - 1)), 3),
+          " ", date.substr(0, 4), " 00:00:00 UTC"));
   return seconds.ok() ? *seconds + 86400 : -1;
 }
 
@@ -111,8 +110,7 @@ Status scan_archive(const PackageIndex& index, const ScanSubject& subject,
   for (const Package& package : subject.packages) {
     const auto versions = index.versions(package.name);
     known += !versions.empty();
-    if (versions.empty() ||
-        compare_debian_versions(versions[0]->version, package.version) <= 0 ||
+    if (versions.empty() || compare_debian_versions(versions[0]->version, package.version) <= 0 ||
         !done.insert(package.source).second) {
       continue;
     }
@@ -201,7 +199,8 @@ Status apply_ignores(std::string_view text, std::string_view what, int64_t now,
       const bool named = package.empty() || package == finding.source ||
                          std::find(finding.packages.begin(), finding.packages.end(), package) !=
                              finding.packages.end();
-      if (finding.id == id && named) finding.ignored_because = cat(reason, " (until ", expires, ")");
+      if (finding.id == id && named)
+        finding.ignored_because = cat(reason, " (until ", expires, ")");
     }
   }
   return {};

@@ -1,5 +1,5 @@
-// Known vulnerabilities of an image's packages, from evidence that is at hand; nothing is asked of a
-// network service. Matching follows Debian: by source package and source version.
+// Known vulnerabilities of an image's packages, from evidence that is at hand; nothing is asked of
+// a network service. Matching follows Debian: by source package and source version.
 #pragma once
 
 #include <functional>
@@ -43,7 +43,8 @@ struct Evidence {
 struct ScanReport {
   std::vector<Finding> findings;  // by source package, then id
   std::vector<Evidence> evidence;
-  std::vector<std::string> notes;  // what could not be answered, and ignore entries that have expired
+  std::vector<std::string>
+      notes;  // what could not be answered, and ignore entries that have expired
   bool out_of_support = false;
   bool too_old = false;
 };
@@ -51,11 +52,12 @@ struct ScanReport {
 // Debian's security tracker as JSON. Only `subject`'s source packages are kept in memory.
 Status scan_tracker(const std::string& path, const ScanSubject& subject, ScanReport& report);
 
-// An OSV file, or every .json of a folder: Debian ecosystems by version ranges, PyPI by listed versions.
+// An OSV file, or every .json of a folder: Debian ecosystems by version ranges, PyPI by listed
+// versions.
 Status scan_osv(const std::string& path, const ScanSubject& subject, ScanReport& report);
 
-// Newer versions in a sealed index. `changelog` gives the newer package's changelog, or empty when it
-// is not at hand; then the finding says so.
+// Newer versions in a sealed index. `changelog` gives the newer package's changelog, or empty when
+// it is not at hand; then the finding says so.
 Status scan_archive(const PackageIndex& index, const ScanSubject& subject,
                     const std::function<StatusOr<std::string>(const Package&)>& changelog,
                     ScanReport& report);
@@ -63,16 +65,16 @@ Status scan_archive(const PackageIndex& index, const ScanSubject& subject,
 // debian-security-support's folder: security-support-ended.debN and security-support-limited.
 Status scan_support(const std::string& folder, const ScanSubject& subject, ScanReport& report);
 
-// Sets out_of_support from the distribution's end of (long term) support; unknown distributions become a
-// note.
+// Sets out_of_support from the distribution's end of (long term) support; unknown distributions
+// become a note.
 void check_distribution(const ScanSubject& subject, int64_t now, ScanReport& report);
 
 // Marks findings that `text` (YAML: ignore: [{id, package, reason, expires: YYYY-MM-DD}]) excuses.
 // Reason and expiry are required; an expired entry excuses nothing and becomes a note.
-Status apply_ignores(std::string_view text, std::string_view what, int64_t now,
-                     ScanReport& report);
+Status apply_ignores(std::string_view text, std::string_view what, int64_t now, ScanReport& report);
 
-// One finding per id and source package: evidence is joined, the highest severity and a known fix stay.
+// One finding per id and source package: evidence is joined, the highest severity and a known fix
+// stay.
 void merge_findings(ScanReport& report);
 
 std::string report_table(const ScanReport& report, std::string_view image);
@@ -80,7 +82,8 @@ std::string report_json(const ScanReport& report, std::string_view image);
 std::string report_sarif(const ScanReport& report, std::string_view image,
                          std::string_view tool_version);
 
-// 5 out of support, 4 data too old, 1 a finding at or above `threshold` that is not ignored, else 0.
+// 5 out of support, 4 data too old, 1 a finding at or above `threshold` that is not ignored, else
+// 0.
 int scan_exit_code(const ScanReport& report, VulnerabilitySeverity threshold);
 
 }  // namespace tenon::image

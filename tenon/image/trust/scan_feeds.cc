@@ -84,8 +84,8 @@ std::string osv_id(const Json& entry) {
 }
 
 VulnerabilitySeverity osv_severity(const Json& entry, const Json& affected) {
-  for (const Json* place : {&json_child(affected, "ecosystem_specific"),
-                            &json_child(entry, "database_specific")}) {
+  for (const Json* place :
+       {&json_child(affected, "ecosystem_specific"), &json_child(entry, "database_specific")}) {
     const std::string urgency = json_text(*place, "urgency");
     if (!urgency.empty()) return severity_of_urgency(urgency);
     const std::string severity = to_lower(json_text(*place, "severity"));
@@ -223,8 +223,9 @@ class OsvScanner {
 
 Status scan_tracker(const std::string& path, const ScanSubject& subject, ScanReport& report) {
   if (subject.codename.empty()) {
-    return failed_precondition("the image's os-release gives no VERSION_CODENAME, without which the "
-                               "tracker's releases cannot be matched");
+    return failed_precondition(
+        "the image's os-release gives no VERSION_CODENAME, without which the "
+        "tracker's releases cannot be matched");
   }
   TENON_ASSIGN_OR_RETURN(const std::string text, read_file(path, kFeedLimit));
   const auto sources = by_source(subject);

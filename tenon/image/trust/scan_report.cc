@@ -72,8 +72,8 @@ std::string report_json(const ScanReport& report, std::string_view image) {
                   {"source", finding.source},
                   {"version", finding.version},
                   {"packages", finding.packages},
-                  {"fixedVersion", finding.fixed_version.empty() ? Json(nullptr)
-                                                                 : Json(finding.fixed_version)},
+                  {"fixedVersion",
+                   finding.fixed_version.empty() ? Json(nullptr) : Json(finding.fixed_version)},
                   {"evidence", finding.evidence},
                   {"description", finding.description}};
     if (!finding.ignored_because.empty()) entry["ignored"] = finding.ignored_because;
@@ -94,34 +94,35 @@ std::string report_sarif(const ScanReport& report, std::string_view image,
     if (known.insert(finding.id).second) {
       rules.push_back(
           {{"id", finding.id},
-           {"shortDescription", {{"text", finding.description.empty() ? finding.id
-                                                                      : finding.description}}}});
+           {"shortDescription",
+            {{"text", finding.description.empty() ? finding.id : finding.description}}}});
     }
     Json result = {
         {"ruleId", finding.id},
         {"level", level(finding.severity)},
         {"message",
-         {{"text", cat(finding.source, " ", finding.version, ": ", finding.id,
-                       finding.fixed_version.empty() ? ", no fix known"
-                                                     : cat(", fixed in ", finding.fixed_version))}}},
-        {"locations",
-         Json::array({{{"physicalLocation",
-                        {{"artifactLocation", {{"uri", "var/lib/dpkg/status"}}}}},
-                       {"message", {{"text", std::string(image)}}}}})}};
+         {{"text",
+           cat(finding.source, " ", finding.version, ": ", finding.id,
+               finding.fixed_version.empty() ? ", no fix known"
+                                             : cat(", fixed in ", finding.fixed_version))}}},
+        {"locations", Json::array({{{"physicalLocation",
+                                     {{"artifactLocation", {{"uri", "var/lib/dpkg/status"}}}}},
+                                    {"message", {{"text", std::string(image)}}}}})}};
     if (!finding.ignored_because.empty()) {
-      result["suppressions"] = Json::array(
-          {{{"kind", "external"}, {"justification", finding.ignored_because}}});
+      result["suppressions"] =
+          Json::array({{{"kind", "external"}, {"justification", finding.ignored_because}}});
     }
     results.push_back(std::move(result));
   }
   Json json;
   json["$schema"] = "https://json.schemastore.org/sarif-2.1.0.json";
   json["version"] = "2.1.0";
-  json["runs"] = Json::array(
-      {{{"tool",
-         {{"driver", {{"name", "tenon image scan"}, {"version", std::string(tool_version)},
-                      {"rules", std::move(rules)}}}}},
-        {"results", std::move(results)}}});
+  json["runs"] = Json::array({{{"tool",
+                                {{"driver",
+                                  {{"name", "tenon image scan"},
+                                   {"version", std::string(tool_version)},
+                                   {"rules", std::move(rules)}}}}},
+                               {"results", std::move(results)}}});
   return json_dump(json, 1) + "\n";
 }
 
