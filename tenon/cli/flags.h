@@ -4,6 +4,8 @@
 // `=true` or `=false`. The last value given counts; lists collect all of them, split at commas.
 #pragma once
 
+#include <variant>
+
 #include "tenon/base/function_ref.h"
 #include "tenon/base/status.h"
 
