@@ -3,7 +3,6 @@
 #include "tenon/cli/json_text.h"
 #include "tenon/cli/verbs.h"
 #include "tenon/graph/batch_dimension.h"
-#include "tenon/passes/pass.h"
 
 namespace tenon::cli {
 namespace {
@@ -41,25 +40,11 @@ void print_signature(const Signature& signature, std::string_view indent) {
   print(cat(indent, "Method name is: ", signature.method_name, "\n"));
 }
 
-StatusOr<Graph> planned(const SavedModel& model, const Signature& signature) {
-  TENON_ASSIGN_OR_RETURN(Graph graph, model.function(signature));
-  PassContext context;
-  context.resources = model.state().get();
-  context.frozen_variable = [&](std::string_view name) -> Tensor {
-    const Ref<Variable> variable =
-        model.state()->is_frozen(name) ? model.state()->variable(name) : nullptr;
-    StatusOr<Tensor> value = variable ? variable->read() : StatusOr<Tensor>(Tensor());
-    return value.ok() ? *std::move(value) : Tensor();
-  };
-  TENON_RETURN_IF_ERROR(run_passes(graph, context, true));
-  return graph;
-}
-
 // "yes", or the reason why not.
 std::string merge_verdict(const SavedModel& model, const Signature& signature) {
-  const StatusOr<Graph> graph = planned(model, signature);
-  if (!graph.ok()) return std::string(message_of(graph.status()));
-  const StatusOr<MergeVerdict> verdict = may_merge_rows(*graph);
+  const auto executable = model.executable(signature);
+  if (!executable.ok()) return std::string(message_of(executable.status()));
+  const StatusOr<MergeVerdict> verdict = may_merge_rows((*executable)->graph());
   if (!verdict.ok()) return std::string(message_of(verdict.status()));
   return verdict->mergeable ? "yes" : cat("no: ", verdict->reason);
 }
@@ -151,8 +136,8 @@ Status show(const SavedModel& model, const std::vector<std::string>& tags,
     TENON_ASSIGN_OR_RETURN(
         const Signature* signature,
         require_signature(model, flags.signature.empty() ? "serving_default" : flags.signature));
-    TENON_ASSIGN_OR_RETURN(const Graph graph, planned(model, *signature));
-    print(to_string(graph));
+    TENON_ASSIGN_OR_RETURN(const auto executable, model.executable(*signature));
+    print(to_string(executable->graph()));
   } else if (!flags.signature.empty()) {
     TENON_ASSIGN_OR_RETURN(const Signature* signature, require_signature(model, flags.signature));
     print_signature(*signature, "");
