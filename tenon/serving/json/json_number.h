@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "tenon/serving/json_document.h"
+#include "tenon/serving/json/json_document.h"
 
 namespace tenon::serving {
 

@@ -1,4 +1,4 @@
-#include "tenon/serving/http_connection.h"
+#include "tenon/serving/http/http_connection.h"
 
 #include <sys/socket.h>
 #include <unistd.h>
@@ -10,7 +10,7 @@
 
 #include "tenon/base/log.h"
 #include "tenon/io/gzip.h"
-#include "tenon/serving/json_predict.h"
+#include "tenon/serving/json/json_predict.h"
 
 namespace tenon::serving {
 namespace {

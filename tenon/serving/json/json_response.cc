@@ -1,7 +1,7 @@
 #include <absl/strings/escaping.h>
 
-#include "tenon/serving/json_predict.h"
-#include "tenon/serving/json_writer.h"
+#include "tenon/serving/json/json_predict.h"
+#include "tenon/serving/json/json_writer.h"
 
 namespace tenon::serving {
 namespace {

@@ -1,8 +1,8 @@
 #include <limits>
 
 #include "tenon/base/log.h"
-#include "tenon/serving/json_document.h"
-#include "tenon/serving/json_number.h"
+#include "tenon/serving/json/json_document.h"
+#include "tenon/serving/json/json_number.h"
 
 namespace tenon::serving {
 namespace {

@@ -1,4 +1,4 @@
-#include "tenon/serving/http_message.h"
+#include "tenon/serving/http/http_message.h"
 
 #include "tenon/base/strings.h"
 

@@ -1,4 +1,4 @@
-#include "tenon/serving/json_tensor.h"
+#include "tenon/serving/json/json_tensor.h"
 
 #include <absl/container/inlined_vector.h>
 #include <absl/strings/escaping.h>

@@ -1,6 +1,6 @@
 // Outside truth: the error texts and response bytes of TensorFlow Serving
 // (tensorflow_serving/util/json_tensor.cc and its test), and RapidJSON's PrettyWriter.
-#include "tenon/serving/json_predict.h"
+#include "tenon/serving/json/json_predict.h"
 
 #include <gtest/gtest.h>
 #include <rapidjson/prettywriter.h>

@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <random>
 
-#include "tenon/serving/json_number.h"
+#include "tenon/serving/json/json_number.h"
 
 namespace tenon::serving {
 namespace {

@@ -9,7 +9,7 @@
 #include <memory>
 
 #include "tenon/base/status.h"
-#include "tenon/serving/http_connection.h"
+#include "tenon/serving/http/http_connection.h"
 
 namespace tenon::serving {
 

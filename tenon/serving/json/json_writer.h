@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "tenon/serving/json_number.h"
+#include "tenon/serving/json/json_number.h"
 
 namespace tenon::serving {
 

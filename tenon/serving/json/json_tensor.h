@@ -7,7 +7,7 @@
 #include <optional>
 
 #include "tenon/core/tensor.h"
-#include "tenon/serving/json_document.h"
+#include "tenon/serving/json/json_document.h"
 
 namespace tenon::serving {
 

@@ -1,4 +1,4 @@
-#include "tenon/serving/http_server.h"
+#include "tenon/serving/http/http_server.h"
 
 #include <fcntl.h>
 #include <netinet/in.h>

@@ -1,5 +1,5 @@
-#include "tenon/serving/json_predict.h"
-#include "tenon/serving/json_tensor.h"
+#include "tenon/serving/json/json_predict.h"
+#include "tenon/serving/json/json_tensor.h"
 
 namespace tenon::serving {
 namespace {

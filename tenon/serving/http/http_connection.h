@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <string>
 
-#include "tenon/serving/http_message.h"
+#include "tenon/serving/http/http_message.h"
 
 namespace tenon::serving {
 

@@ -1,5 +1,5 @@
 // Real sockets on loopback. Outside truth: RFC 9110 and 9112.
-#include "tenon/serving/http_server.h"
+#include "tenon/serving/http/http_server.h"
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>

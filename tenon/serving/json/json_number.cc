@@ -1,4 +1,4 @@
-#include "tenon/serving/json_number.h"
+#include "tenon/serving/json/json_number.h"
 
 #include <fast_float/fast_float.h>
 

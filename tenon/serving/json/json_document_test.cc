@@ -1,5 +1,5 @@
 // Outside truth: RapidJSON 1.1 itself, run with TensorFlow Serving's flags on the same text.
-#include "tenon/serving/json_document.h"
+#include "tenon/serving/json/json_document.h"
 
 #include <gtest/gtest.h>
 #include <rapidjson/document.h>

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "tenon/serving/json_number.h"
+#include "tenon/serving/json/json_number.h"
 
 namespace tenon::serving {
 namespace {

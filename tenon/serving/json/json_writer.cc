@@ -1,4 +1,4 @@
-#include "tenon/serving/json_writer.h"
+#include "tenon/serving/json/json_writer.h"
 
 namespace tenon::serving {
 namespace {

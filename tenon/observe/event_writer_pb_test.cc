@@ -1,11 +1,10 @@
 // Outside truth: TensorFlow's message definitions, read back by protobuf.
-#include "tenon/observe/event_writer.h"
-
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 #include "tenon/base/files.h"
 #include "tenon/io/record_io.h"
+#include "tenon/observe/event_writer.h"
 #include "tensorflow/core/util/event.pb.h"
 
 namespace tenon {
