@@ -38,10 +38,7 @@ StatusOr<Ref<Buffer>> packed_weights(Prepare& p, int input, kernels::MatMulSpec&
   };
   TENON_ASSIGN_OR_RETURN(
       Ref<Buffer> packed,
-      p.packed(input,
-               cat("matmul ", transposed ? "transposed " : "", spec.k, "x", spec.n,
-                   spec.precision == Precision::kBfloat16 ? " bf16" : ""),
-               pack));
+      p.packed(input, cat(transposed ? "transposed " : "", layout.name()), pack));
   spec.packed = layout;
   spec.transpose_b = false;
   return packed;
