@@ -10,8 +10,7 @@ std::vector<ResultGradient> branch_result_gradients(Gradient& g) {
   std::vector<ResultGradient> gradients;
   for (int i = 0; i < g.num_outputs(); ++i) {
     if (!g.has_dy(i) || !carries_gradient(g.graph().value(g.output(i)).dtype)) continue;
-    const ValueInfo& dy = g.graph().value(g.dy(i));
-    gradients.push_back({i, dy.dtype, dy.shape});
+    gradients.push_back({i, g.graph().value(g.dy(i)).dtype});
   }
   return gradients;
 }

@@ -172,9 +172,12 @@ StatusOr<BackwardFunction> make_backward_function(const std::shared_ptr<Function
   TENON_ASSIGN_OR_RETURN(const std::vector<Endpoint> results,
                          copy_pure_function(backward.graph, body, backward.args));
   for (const ResultGradient& one : gradients_of) {
+    const Endpoint y = results[static_cast<size_t>(one.result)];
+    const bool own_dtype = backward.graph.value(y).dtype == one.dtype;
     backward.of.push_back(one.result);
-    backward.dy.push_back(b.arg("", one.dtype, one.shape));
-    ys.push_back(results[static_cast<size_t>(one.result)]);
+    backward.dy.push_back(
+        b.arg("", one.dtype, own_dtype ? PartialShape(b.shape(y)) : PartialShape()));
+    ys.push_back(y);
   }
   TENON_RETURN_IF_ERROR(b.status());
   TENON_ASSIGN_OR_RETURN(backward.dx, gradients(backward.graph, ys, backward.dy, backward.args));

@@ -33,11 +33,10 @@ struct BackwardFunction {
   std::vector<Endpoint> dx;    // one for each argument; invalid where no gradient flows
 };
 
-// What the gradient of one result of the forward function looks like.
+// One result of the forward function and the dtype of its gradient (a variable's for a resource).
 struct ResultGradient {
   int result = 0;
   DType dtype = DType::kInvalid;
-  PartialShape shape;
 };
 
 // The backward function of `body`, whose arguments look like `args`.
