@@ -62,6 +62,7 @@ Status branch_gradient(
       b.graph().result_names.push_back(cat("d_arg_", arg));
     }
     TENON_RETURN_IF_ERROR(b.status());
+    TENON_RETURN_IF_ERROR(expect_repeatable(b.graph()));
     pure &= !reads_state(b.graph());
     names.push_back({library->unique_name(cat(branches[i].name, "_backward")), nullptr});
     library->add(names.back().name, std::move(backward[i].graph));

@@ -11,8 +11,8 @@
 namespace tenon {
 
 // Copies the nodes of `body` that its results need into `into`, reading `args` where the body reads
-// its own; calls are inlined. Returns the copies of the results. UNIMPLEMENTED names a node whose
-// value would not be the same a second time.
+// its own; calls are inlined. Returns the copies of the results. UNIMPLEMENTED names a node that
+// writes a variable.
 StatusOr<std::vector<Endpoint>> copy_pure_function(Graph& into, const Graph& body,
                                                    std::span<const Endpoint> args);
 
@@ -44,6 +44,10 @@ StatusOr<BackwardFunction> make_backward_function(const std::shared_ptr<Function
                                                   const Graph& body,
                                                   std::span<const ValueInfo> args,
                                                   std::span<const ResultGradient> gradients);
+
+// UNIMPLEMENTED names a node that the results of `graph` need and whose value would not be the same
+// when it is computed again.
+Status expect_repeatable(const Graph& graph);
 
 // Zeros where no gradient flows: like `value`, or like the value of the variable that it refers to
 // (whose gradient has `dtype`).

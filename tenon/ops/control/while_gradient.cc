@@ -58,6 +58,7 @@ Status finish_step(LoopGradient& loop) {
     graph.results.push_back(dx ? dx : zero_gradient(b, loop.step.args[i], one.dtype));
   }
   TENON_RETURN_IF_ERROR(b.status());
+  TENON_RETURN_IF_ERROR(expect_repeatable(graph));
   std::vector<bool> read(static_cast<size_t>(graph.size()));
   std::vector<NodeId> stack;
   for (Endpoint result : graph.results) stack.push_back(result.node);
