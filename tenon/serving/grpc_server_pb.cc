@@ -19,7 +19,10 @@ grpc::Status grpc_status_of(const Status& status) {
   constexpr size_t kMostBytes = 1024;
   if (status.ok()) return grpc::Status::OK;
   std::string text(message_of(status));
-  if (text.size() > kMostBytes) text = text.substr(0, kMostBytes) + "...TRUNCATED";
+  if (text.size() > kMostBytes) {
+    text.resize(kMostBytes);
+    text += "...TRUNCATED";
+  }
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()), text);
 }
 

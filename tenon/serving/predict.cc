@@ -76,9 +76,9 @@ StatusOr<std::vector<int>> select_outputs(const Signature& signature,
   return selected;
 }
 
-StatusOr<std::vector<Tensor>> run_predict(const ServedVersion& served, const Signature& signature,
-                                          std::vector<Tensor> inputs,
-                                          std::span<const int> outputs) {
+StatusOr<std::vector<Tensor>> run_predict(const Servable& servable, const Signature& signature,
+                                          std::vector<Tensor> inputs, std::span<const int> outputs,
+                                          Histogram* runtime_latency) {
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (!inputs[i].has_value()) {
       if (!has_default(signature, i)) {
@@ -96,9 +96,9 @@ StatusOr<std::vector<Tensor>> run_predict(const ServedVersion& served, const Sig
     }
   }
   const int64_t start = steady_microseconds();
-  StatusOr<std::vector<Tensor>> results = served.servable->run(signature, inputs, outputs);
-  if (results.ok()) {
-    served.cells.runtime_latency.observe(static_cast<double>(microseconds_since(start)));
+  StatusOr<std::vector<Tensor>> results = servable.run(signature, inputs, outputs);
+  if (results.ok() && runtime_latency != nullptr) {
+    runtime_latency->observe(static_cast<double>(microseconds_since(start)));
   }
   return results;
 }

@@ -1,4 +1,4 @@
-// One predict on a served version, whichever way it came in.
+// One predict, whichever way it came in.
 #pragma once
 
 #include <set>
@@ -17,8 +17,10 @@ StatusOr<std::vector<int>> select_outputs(const Signature& signature,
                                           std::span<const std::string> filter);
 
 // Runs `signature`; `inputs` in its order, those without value taken from its defaults. Checks
-// dtypes: shapes are the model's affair. Counts the time it takes in runtime_latency.
-StatusOr<std::vector<Tensor>> run_predict(const ServedVersion& served, const Signature& signature,
-                                          std::vector<Tensor> inputs, std::span<const int> outputs);
+// dtypes: shapes are the model's affair. The time it takes goes to `runtime_latency` (microseconds)
+// where that is given.
+StatusOr<std::vector<Tensor>> run_predict(const Servable& servable, const Signature& signature,
+                                          std::vector<Tensor> inputs, std::span<const int> outputs,
+                                          Histogram* runtime_latency);
 
 }  // namespace tenon::serving

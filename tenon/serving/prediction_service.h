@@ -21,6 +21,12 @@ struct PredictOptions {
   bool check_method_name = false;  // refuse signatures that are for no prediction
 };
 
+// Predicts on `servable`, whatever model the request names.
+Status run_predict_request(const Servable& servable, const PredictOptions& options,
+                           const tensorflow::serving::PredictRequest& request,
+                           tensorflow::serving::PredictResponse& response,
+                           Histogram* runtime_latency);
+
 // Sets `served` to the version that was found, as soon as it is.
 Status predict(const ServedModels& models, const PredictOptions& options,
                const tensorflow::serving::PredictRequest& request,

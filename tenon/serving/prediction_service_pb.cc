@@ -68,13 +68,11 @@ int64_t total_of(const MetricRegistry& metrics, const std::string& wanted) {
 
 }  // namespace
 
-Status predict(const ServedModels& models, const PredictOptions& options,
-               const tfs::PredictRequest& request, tfs::PredictResponse& response,
-               std::shared_ptr<const ServedVersion>& served) {
-  if (!request.has_model_spec()) return invalid_argument("Missing ModelSpec");
-  TENON_ASSIGN_OR_RETURN(served, models.find(spec_of(request.model_spec())));
+Status run_predict_request(const Servable& servable, const PredictOptions& options,
+                           const tfs::PredictRequest& request, tfs::PredictResponse& response,
+                           Histogram* runtime_latency) {
   const std::string& name = request.model_spec().signature_name();
-  const Signature* signature = find_signature(*served->servable, name);
+  const Signature* signature = find_signature(servable, name);
   if (signature == nullptr) {
     return failed_precondition("Serving signature key \"", name.empty() ? kDefaultSignature : name,
                                "\" not found.");
@@ -84,14 +82,25 @@ Status predict(const ServedModels& models, const PredictOptions& options,
   const std::vector<std::string> filter(request.output_filter().begin(),
                                         request.output_filter().end());
   TENON_ASSIGN_OR_RETURN(const std::vector<int> outputs, select_outputs(*signature, filter));
-  TENON_ASSIGN_OR_RETURN(const std::vector<Tensor> results,
-                         run_predict(*served, *signature, std::move(inputs), outputs));
-  set_spec(*served, *response.mutable_model_spec());
+  TENON_ASSIGN_OR_RETURN(
+      const std::vector<Tensor> results,
+      run_predict(servable, *signature, std::move(inputs), outputs, runtime_latency));
   response.mutable_model_spec()->set_signature_name(signature->name);
   for (size_t i = 0; i < results.size(); ++i) {
     const std::string& alias = signature->outputs[static_cast<size_t>(outputs[i])].name;
     tensor_to_message(results[i], options.tensor_content, (*response.mutable_outputs())[alias]);
   }
+  return absl::OkStatus();
+}
+
+Status predict(const ServedModels& models, const PredictOptions& options,
+               const tfs::PredictRequest& request, tfs::PredictResponse& response,
+               std::shared_ptr<const ServedVersion>& served) {
+  if (!request.has_model_spec()) return invalid_argument("Missing ModelSpec");
+  TENON_ASSIGN_OR_RETURN(served, models.find(spec_of(request.model_spec())));
+  TENON_RETURN_IF_ERROR(run_predict_request(*served->servable, options, request, response,
+                                            &served->cells.runtime_latency));
+  set_spec(*served, *response.mutable_model_spec());
   return absl::OkStatus();
 }
 

@@ -1,7 +1,7 @@
 #include "tenon/serving/rest_api.h"
 
 #include "tenon/observe/prometheus.h"
-#include "tenon/serving/json_predict.h"
+#include "tenon/serving/json/json_predict.h"
 #include "tenon/serving/model_messages.h"
 #include "tenon/serving/predict.h"
 
@@ -112,7 +112,8 @@ StatusOr<RestApi::Answer> RestApi::predict(const ModelSpec& spec, std::string_vi
                             }));
   TENON_ASSIGN_OR_RETURN(const std::vector<int> outputs, select_outputs(*signature, {}));
   TENON_ASSIGN_OR_RETURN(const std::vector<Tensor> results,
-                         run_predict(*served, *signature, std::move(request.inputs), outputs));
+                         run_predict(*served->servable, *signature, std::move(request.inputs),
+                                     outputs, &served->cells.runtime_latency));
   std::vector<NamedTensor> named;
   for (size_t i = 0; i < results.size(); ++i) {
     named.push_back({signature->outputs[i].name, &results[i]});

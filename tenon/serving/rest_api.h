@@ -10,7 +10,7 @@
 
 #include <atomic>
 
-#include "tenon/serving/http_message.h"
+#include "tenon/serving/http/http_message.h"
 #include "tenon/serving/model_config.h"
 #include "tenon/serving/rest_route.h"
 

@@ -1,5 +1,5 @@
-// Outside truth: shared/cases/serving/rest_cases.json, what TensorFlow Serving answers. The models
-// are those of the cases as far as their signatures go; what they compute is done here by hand.
+// Outside truth: shared/cases/serving/rest_cases.json, what TensorFlow Serving answers. The
+// models are those of case_models.h.
 #include "tenon/serving/rest_api.h"
 
 #include <gtest/gtest.h>
@@ -8,97 +8,18 @@
 #include <nlohmann/json.hpp>
 #include <regex>
 
-#include "tenon/base/files.h"
-#include "tenon/io/gzip.h"
-#include "tensorflow/core/protobuf/saved_model.pb.h"
-#include "tensorflow_serving/apis/get_model_metadata.pb.h"
+#include "tenon/serving/case_models.h"
 
 namespace tenon::serving {
 namespace {
 
 using nlohmann::json;
 
-const std::string& cases_folder() {
-  static const std::string folder = TENON_SOURCE_DIR "/../shared/cases/serving";
-  return folder;
-}
-
-std::vector<TensorSpec> specs_of(
-    const google::protobuf::Map<std::string, tensorflow::TensorInfo>& infos) {
-  std::vector<TensorSpec> specs;
-  for (const auto& [name, info] : infos) {
-    specs.push_back({name, *dtype_from_enum(info.dtype()), {}});
-  }
-  std::sort(specs.begin(), specs.end(),
-            [](const TensorSpec& a, const TensorSpec& b) { return a.name < b.name; });
-  return specs;
-}
-
-Tensor affine(const Tensor& x, float scale, float shift) {
-  Tensor y(DType::kFloat, x.shape());
-  for (int64_t i = 0; i < x.num_elements(); ++i) {
-    y.mutable_data<float>()[i] = scale * x.data<float>()[i] + shift;
-  }
-  return y;
-}
-
-class CaseServable final : public Servable {
- public:
-  CaseServable(const std::string& model, int64_t version, const std::string& path)
-      : model_(model), version_(version) {
-    tensorflow::SavedModel saved;
-    EXPECT_TRUE(saved.ParseFromString(*read_file(join_path(path, "saved_model.pb"))));
-    for (const auto& [name, def] : saved.meta_graphs(0).signature_def()) {
-      if (!name.starts_with("__")) {
-        signatures_.push_back(
-            {name, def.method_name(), specs_of(def.inputs()), specs_of(def.outputs()), {}});
-      }
-      (*map_.mutable_signature_def())[name] = def;
-    }
-  }
-  const std::vector<Signature>& signatures() const override { return signatures_; }
-  std::string signature_def_map() const override { return map_.SerializeAsString(); }
-  StatusOr<std::vector<Tensor>> run(const Signature& signature, std::span<const Tensor> inputs,
-                                    std::span<const int>) const override {
-    if (model_ == "scale") return std::vector{affine(inputs[0], static_cast<float>(version_), 0)};
-    if (model_ == "half_plus_three") return std::vector{affine(inputs[0], 0.5F, 3)};
-    if (model_ != "echo") return std::vector{affine(inputs[0], 0.5F, 2)};
-    if (signature.name != "pair") return std::vector(inputs.begin(), inputs.end());
-    const Tensor& a = inputs[0];
-    Tensor sum = affine(inputs[1], 1, 0);
-    for (int64_t i = 0; i < a.num_elements(); ++i) {
-      sum.mutable_data<float>()[i / a.dim(1)] += a.data<float>()[i];
-    }
-    return std::vector{affine(a, 2, 0), sum};  // a2, sum
-  }
-
- private:
-  const std::string model_;
-  const int64_t version_;
-  std::vector<Signature> signatures_;
-  tensorflow::serving::SignatureDefMap map_;
-};
-
 class RestApiTest : public testing::Test {
  protected:
   void SetUp() override {
-    ServedModelsOptions options;
-    options.metrics = &metrics_;
-    options.poll = false;
-    options.allow_labels_for_unavailable = true;
-    options.load = [](const std::string& model, int64_t version, const std::string& path) {
-      return std::make_shared<CaseServable>(model, version, path);
-    };
-    std::vector<ModelConfig> configs;
-    for (const char* name :
-         {"half_plus_two", "half_plus_three", "half_plus_two_tf2", "scale", "echo", "examples"}) {
-      configs.push_back({name, cat(cases_folder(), "/models/", name), {}, {}});
-    }
-    configs[3].policy = {VersionPolicy::Kind::kSpecific, 1, {1, 3}};
-    configs[3].labels = {{"stable", 1}, {"canary", 3}};
-    auto models = ServedModels::start(options, configs);
-    ASSERT_TRUE(models.ok()) << models.status();
-    models_ = *std::move(models);
+    models_ = serve_case_models(metrics_);
+    ASSERT_NE(models_, nullptr);
     RestOptions rest;
     rest.metrics = &metrics_;
     rest.monitoring.enable = true;

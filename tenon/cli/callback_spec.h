@@ -1,0 +1,12 @@
+// `--callbacks 'EarlyStopping(patience=3),CSVLogger(log.csv)'`: Keras' callbacks by their names.
+#pragma once
+
+#include "tenon/keras/callbacks.h"
+
+namespace tenon::cli {
+
+// Arguments by Keras' names, or by position; texts with or without quotes. INVALID_ARGUMENT for an
+// argument that the callback has not, UNIMPLEMENTED names the callbacks there are.
+StatusOr<std::vector<keras::CallbackPtr>> parse_callbacks(std::string_view text);
+
+}  // namespace tenon::cli

@@ -1,0 +1,35 @@
+#include "tenon/cli/flags.h"
+#include "tenon/cli/json_text.h"
+#include "tenon/cli/verbs.h"
+#include "tenon/core/device.h"
+
+namespace tenon::cli {
+namespace {
+
+constexpr Usage kDevicesUsage = {.verb = "devices",
+                                 .what = "Lists the devices with memory and instruction set.",
+                                 .example = "tenon devices --json"};
+
+Status list_devices(bool json) {
+  const Device& device = *cpu_device();
+  const DeviceMemory memory = device.memory();
+  if (json) {
+    print(cat("{\"name\":", json_string(device.name()), ",\"type\":", json_string(device.type()),
+              ",\"description\":", json_string(device.description()), ",\"total_bytes\":",
+              memory.total_bytes, ",\"free_bytes\":", memory.free_bytes, "}\n"));
+  } else {
+    print(cat(device.name(), "  ", device.description(), ", ", human_bytes(memory.total_bytes),
+              " memory (", human_bytes(memory.free_bytes), " free)\n"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+int devices_command(Words words) {
+  bool json = false;
+  const Flag flags[] = {{"json", &json, "", "one JSON object a line"}};
+  return run_verb(kDevicesUsage, flags, words, [&](const Operands&) { return list_devices(json); });
+}
+
+}  // namespace tenon::cli

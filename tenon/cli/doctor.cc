@@ -1,0 +1,148 @@
+#include <dlfcn.h>
+#include <link.h>
+#include <sys/resource.h>
+
+#include <filesystem>
+#include <thread>
+
+#include "tenon/base/files.h"
+#include "tenon/base/lanes.h"
+#include "tenon/cli/flags.h"
+#include "tenon/cli/json_text.h"
+#include "tenon/cli/verbs.h"
+#include "tenon/core/device.h"
+
+namespace tenon::cli {
+namespace {
+
+constexpr Usage kDoctorUsage = {
+    .verb = "doctor",
+    .what =
+        "Checks this machine: instruction set, processors, limits, memory, libraries, driver. "
+        "Says what to do about each finding.",
+    .example = "tenon doctor"};
+
+struct Finding {
+  std::string what;    // "processor"
+  std::string found;   // what there is
+  std::string advice;  // what to do; empty: nothing
+};
+
+Finding processor() {
+  const std::string description = cpu_device()->description();
+  const bool slow = description.find("AVX") == description.npos;
+  return {"processor", description,
+          slow ? "there is no AVX2: kernels run at SSE4.2's speed; use a machine with AVX2" : ""};
+}
+
+Finding cores() {
+  const int usable = Lanes::configured_threads();
+  const auto present = static_cast<int>(std::thread::hardware_concurrency());
+  return {"cores", cat(usable, " usable"),
+          usable < present ? cat("the machine has ", present,
+                                 "; the rest is kept from this process (taskset, cgroup)")
+                           : ""};
+}
+
+Finding memory() {
+  const DeviceMemory memory = cpu_device()->memory();
+  return {
+      "memory", cat(human_bytes(memory.total_bytes), ", ", human_bytes(memory.free_bytes), " free"),
+      memory.total_bytes < (uint64_t{1} << 30) ? "less than 1 GB: large models will not load" : ""};
+}
+
+std::string limit_text(rlim_t limit) {
+  return limit == RLIM_INFINITY ? "unlimited" : cat(uint64_t{limit});
+}
+
+Finding open_files() {
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  return {
+      "open files (nofile)", limit_text(limit.rlim_cur),
+      limit.rlim_cur < 4096 ? "a server with many connections needs more: ulimit -n 65536" : ""};
+}
+
+Finding locked_memory() {
+  rlimit limit{};
+  getrlimit(RLIMIT_MEMLOCK, &limit);
+  return {"locked memory (memlock)", limit_text(limit.rlim_cur), ""};
+}
+
+// The files of the shared libraries that this process has loaded.
+std::vector<std::string> loaded_libraries() {
+  std::vector<std::string> paths;
+  dl_iterate_phdr(
+      [](dl_phdr_info* info, size_t, void* out) {
+        static_cast<std::vector<std::string>*>(out)->emplace_back(info->dlpi_name);
+        return 0;
+      },
+      &paths);
+  return paths;
+}
+
+Finding library(std::string_view what, std::string_view name, std::string_view absent) {
+  for (const std::string& path : loaded_libraries()) {
+    if (path.find(name) == path.npos) continue;
+    std::error_code error;
+    const auto real = std::filesystem::canonical(path, error);
+    return {std::string(what), error ? path : real.string(), ""};
+  }
+  return {std::string(what), "not loaded", std::string(absent)};
+}
+
+Finding openmp() {
+  Finding finding = library("OpenMP", "libgomp", "this build runs kernels on one thread");
+  if (const char* threads = std::getenv("OMP_NUM_THREADS")) {
+    finding.advice =
+        cat("OMP_NUM_THREADS=", threads, " is set; --threads decides here, so unset it");
+  }
+  return finding;
+}
+
+Finding nvidia() {
+  if (!path_exists("/proc/driver/nvidia/version")) {
+    return {"NVIDIA driver", "none",
+            "GPUs are not used; for one, install its driver (Debian: nvidia-driver)"};
+  }
+  const StatusOr<std::string> text = read_file("/proc/driver/nvidia/version", 1 << 16);
+  return {"NVIDIA driver",
+          text.ok() ? std::string(split(*text, '\n')[0]) : std::string(message_of(text.status())),
+          "this build has no CUDA plug-in: models run on the CPU"};
+}
+
+Finding plug_ins() { return {"plug-ins", "none loaded", ""}; }
+
+Status examine(bool json) {
+  const Finding findings[] = {processor(),
+                              cores(),
+                              memory(),
+                              open_files(),
+                              locked_memory(),
+                              openmp(),
+                              library("oneDNN", "libdnnl", "install libdnnl2"),
+                              plug_ins(),
+                              nvidia()};
+  for (const Finding& finding : findings) {
+    if (json) {
+      print(cat("{\"check\":", json_string(finding.what), ",\"found\":", json_string(finding.found),
+                ",\"advice\":", json_string(finding.advice), "}\n"));
+      continue;
+    }
+    std::string left = finding.what + ":";
+    left.resize(26, ' ');
+    print(cat(left, finding.found, "\n"));
+    if (!finding.advice.empty()) print(cat(std::string(26, ' '), "-> ", finding.advice, "\n"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+int doctor_command(Words words) {
+  bool json = false;
+  const Flag flags[] = {{"json", &json, "", "one JSON object a line"}};
+  return run_verb(kDoctorUsage, flags, words, [&](const Operands&) { return examine(json); });
+}
+
+}  // namespace tenon::cli

@@ -1,0 +1,39 @@
+#include "tenon/cli/engine.h"
+
+#include "tenon/base/lanes.h"
+#include "tenon/cli/flags.h"
+#include "tenon/ops/register_all.h"
+
+namespace tenon::cli {
+
+Status start_engine(int64_t threads) {
+  if (threads < 0 || threads > 4096) {
+    return wrong_usage(cat("--threads=", threads, ": expected 0 (all processors) to 4096"));
+  }
+  Lanes::configure(static_cast<int>(threads));
+  return register_all_ops(OpRegistry::global());
+}
+
+StatusOr<Precision> parse_precision(std::string_view text) {
+  if (text == "f32") return Precision::kFloat32;
+  if (text == "bf16") return Precision::kBfloat16;
+  return wrong_usage(cat("--precision=", text, ": expected f32 or bf16"));
+}
+
+StatusOr<const Signature*> require_signature(const SavedModel& model, std::string_view name) {
+  if (const Signature* signature = model.find_signature(name)) return signature;
+  std::vector<std::string_view> names;
+  for (const Signature& signature : model.signatures()) names.push_back(signature.name);
+  return not_found("'", model.folder(), "' has no signature '", name,
+                   "'; it has: ", join(names, ", "));
+}
+
+std::vector<std::string> parse_tags(std::string_view text) {
+  std::vector<std::string> tags;
+  for (std::string_view tag : split(text, ',')) {
+    if (!trim(tag).empty()) tags.emplace_back(trim(tag));
+  }
+  return tags;
+}
+
+}  // namespace tenon::cli

@@ -1,0 +1,57 @@
+#include <cerrno>
+#include <cstdio>
+
+#include "tenon/cli/flags.h"
+#include "tenon/cli/verbs.h"
+
+namespace {
+
+using tenon::cat;
+using tenon::cli::print;
+using tenon::cli::Verb;
+
+std::string usage() {
+  std::string out =
+      "usage: tenon VERB [flags]\n\nTrains, exports, serves and ships models in TensorFlow's "
+      "formats.\n\n";
+  for (const Verb& verb : tenon::cli::verbs()) {
+    std::string left = cat("  ", verb.name);
+    left.resize(14, ' ');
+    out += cat(left, verb.summary, "\n");
+  }
+  return out +
+         "\ntenon VERB --help lists the flags. Exit codes: 0 done, 1 failed, 2 wrong usage.\n";
+}
+
+int run(const std::vector<std::string>& words) {
+  if (words.empty()) {
+    std::fputs(usage().c_str(), stderr);
+    return 2;
+  }
+  if (words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
+    print(usage());
+    return 0;
+  }
+  if (words[0] == "--version" || words[0] == "version") {
+    print("tenon " TENON_VERSION "\n");
+    return 0;
+  }
+  for (const Verb& verb : tenon::cli::verbs()) {
+    if (verb.name == words[0]) return verb.run(std::span(words).subspan(1));
+  }
+  tenon::cli::print_error(tenon::invalid_argument("there is no verb '", words[0],
+                                                  "'; `tenon --help` lists those there are"));
+  return 2;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const int code = run(std::vector<std::string>(argv + (argc > 0), argv + argc));
+  // A result that could not be written (a full disk, a closed pipe) is no success.
+  if (std::fflush(stdout) != 0 && code == 0) {
+    tenon::cli::print_error(tenon::errno_status(errno, "writing to", "standard output"));
+    return 1;
+  }
+  return code;
+}

@@ -1,0 +1,143 @@
+#include "tenon/cli/model_source.h"
+
+#include "tenon/base/files.h"
+#include "tenon/cli/flags.h"
+
+namespace tenon::cli {
+namespace {
+
+using keras::Json;
+
+// One row of the data; labels 0 ... classes-1.
+struct Problem {
+  PartialShape row;
+  int64_t classes = 0;
+};
+
+StatusOr<Problem> problem_of(const data::Table& table) {
+  Problem problem;
+  problem.row = PartialShape(table.x.shape().dims().subspan(1));
+  if (!table.y.has_value() || !is_integer(table.y.dtype())) {
+    return invalid_argument("a built-in model learns classes: integer labels are expected");
+  }
+  int64_t largest = 0;
+  for (int64_t label : integers_of(table.y)) largest = std::max(largest, label);
+  if (largest > 100'000) {
+    return invalid_argument("label ", largest, " asks for a model of more than 100000 classes");
+  }
+  problem.classes = largest + 1;
+  return problem;
+}
+
+StatusOr<std::vector<keras::LayerRef>> mlp_layers(const Problem& problem) {
+  return std::vector<keras::LayerRef>{
+      keras::Input({.shape = problem.row}), keras::Flatten(),
+      keras::Dense({.units = 128, .activation = "relu"}),
+      keras::Dense({.units = problem.classes, .activation = "softmax"})};
+}
+
+StatusOr<std::vector<keras::LayerRef>> cnn_layers(const Problem& problem) {
+  const int rank = problem.row.rank();
+  if ((rank != 2 && rank != 3) || problem.row[0] < 8 || problem.row[1] < 8) {
+    return invalid_argument("the model cnn takes images of at least 8x8, the data's rows are ",
+                            problem.row);
+  }
+  const int64_t channels = rank == 3 ? problem.row[2] : 1;
+  const auto conv = [](int64_t filters) {
+    return keras::Conv2D({.filters = filters, .padding = "same", .activation = "relu"});
+  };
+  return std::vector<keras::LayerRef>{
+      keras::Input({.shape = problem.row}),
+      keras::Reshape({.target_shape = {problem.row[0], problem.row[1], channels}}),
+      conv(32),
+      keras::MaxPooling2D(),
+      conv(64),
+      keras::MaxPooling2D(),
+      keras::Flatten(),
+      keras::Dropout({.rate = 0.5}),
+      keras::Dense({.units = problem.classes, .activation = "softmax"})};
+}
+
+constexpr struct {
+  std::string_view name;
+  StatusOr<std::vector<keras::LayerRef>> (*layers)(const Problem& problem);
+} kNamedModels[] = {{"mlp", mlp_layers}, {"cnn", cnn_layers}};
+
+StatusOr<std::unique_ptr<keras::Model>> model_from_json_file(const std::string& path,
+                                                             keras::ModelOptions options) {
+  TENON_ASSIGN_OR_RETURN(const std::string text, read_file(path, uint64_t{64} << 20));
+  const StatusOr<Json> json = Json::parse(text);
+  if (!json.ok()) return with_context(json.status(), path);
+  StatusOr<std::unique_ptr<keras::Model>> model =
+      keras::Model::from_json(*json, std::move(options));
+  if (!model.ok()) return with_context(model.status(), path);
+  return model;
+}
+
+// A name, or a serialised object where the text is JSON.
+StatusOr<Json> named_or_json(std::string_view flag, const std::string& text) {
+  if (!text.starts_with('{')) return Json(text);
+  StatusOr<Json> json = Json::parse(text);
+  if (!json.ok()) return with_context(json.status(), cat("--", flag));
+  return json;
+}
+
+// {"class_name": NAME, "config": {KEY: VALUE}}.
+Json with_option(const Json& object, std::string_view key, Json value) {
+  Json config = object["config"].is_object() ? object["config"] : Json::object();
+  config.set(key, std::move(value));
+  Json changed = object;
+  changed.set("config", std::move(config));
+  return changed;
+}
+
+}  // namespace
+
+StatusOr<std::unique_ptr<keras::Model>> open_model(const std::string& source,
+                                                   const data::Table* table,
+                                                   keras::ModelOptions options) {
+  if (source.ends_with(".keras")) return keras::Model::load(source, std::move(options));
+  if (source.ends_with(".json")) return model_from_json_file(source, std::move(options));
+  std::vector<std::string_view> names;
+  for (const auto& named : kNamedModels) {
+    names.push_back(named.name);
+    if (named.name != source) continue;
+    if (!table) return invalid_argument("the model '", source, "' needs data to learn from");
+    TENON_ASSIGN_OR_RETURN(const Problem problem, problem_of(*table));
+    TENON_ASSIGN_OR_RETURN(std::vector<keras::LayerRef> layers, named.layers(problem));
+    options.name = source;
+    auto model = std::make_unique<keras::Sequential>(std::move(layers), std::move(options));
+    TENON_RETURN_IF_ERROR(model->status());
+    return model;
+  }
+  return not_found("--model=", source, ": expected FILE.keras, FILE.json or one of ",
+                   join(names, ", "));
+}
+
+Status compile_model(keras::Model& model, const CompileFlags& flags) {
+  const bool any = !flags.optimizer.empty() || !flags.loss.empty() || !flags.metrics.empty();
+  if (model.compiled() && !any) {
+    return flags.learning_rate > 0 ? model.set_learning_rate(flags.learning_rate)
+                                   : absl::OkStatus();
+  }
+  if (flags.loss.empty()) return wrong_usage("--loss is missing, and the model's file names none");
+  keras::CompileOptions options;
+  TENON_ASSIGN_OR_RETURN(
+      Json optimizer,
+      named_or_json("optimizer", flags.optimizer.empty() ? "rmsprop" : flags.optimizer));
+  if (flags.learning_rate > 0) {
+    TENON_ASSIGN_OR_RETURN(const keras::OptimizerPtr made, keras::optimizer_from_json(optimizer));
+    optimizer = with_option(made->describe(), "learning_rate", flags.learning_rate);
+  }
+  options.optimizer = std::move(optimizer);
+  TENON_ASSIGN_OR_RETURN(Json loss, named_or_json("loss", flags.loss));
+  if (flags.from_logits) {
+    TENON_ASSIGN_OR_RETURN(const keras::LossPtr made, keras::loss_from_json(loss));
+    loss = with_option(made->describe(), "from_logits", true);
+  }
+  options.loss = std::move(loss);
+  for (const std::string& metric : flags.metrics) options.metrics.emplace_back(metric);
+  return model.compile(std::move(options));
+}
+
+}  // namespace tenon::cli

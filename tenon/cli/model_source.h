@@ -1,0 +1,28 @@
+// Where the models of `train`, `evaluate`, `predict`, `export` and `bench --train` come from.
+#pragma once
+
+#include "tenon/data/files.h"
+#include "tenon/keras/model.h"
+
+namespace tenon::cli {
+
+// FILE.keras (compiled where the file says how), FILE.json (Keras' to_json(), with new weights), or
+// a built-in name for data like `table`: "mlp" (Flatten, Dense 128 relu, Dense softmax) and "cnn"
+// (two convolutions with pooling, Dropout, Dense softmax; images [rows, height, width] or with
+// channels). NOT_FOUND for anything else.
+StatusOr<std::unique_ptr<keras::Model>> open_model(const std::string& source,
+                                                   const data::Table* table,
+                                                   keras::ModelOptions options = {});
+
+struct CompileFlags {
+  std::string optimizer;  // a name, or Keras' JSON
+  std::string loss;
+  std::vector<std::string> metrics;
+  double learning_rate = 0;  // 0: the optimizer's default
+  bool from_logits = false;
+};
+
+// Compiles a model by the flags; one whose file says how stays as it is when none is given.
+Status compile_model(keras::Model& model, const CompileFlags& flags);
+
+}  // namespace tenon::cli

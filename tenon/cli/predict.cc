@@ -1,0 +1,118 @@
+#include "tenon/base/files.h"
+#include "tenon/cli/array_text.h"
+#include "tenon/cli/data_flags.h"
+#include "tenon/cli/engine.h"
+#include "tenon/cli/expression.h"
+#include "tenon/cli/model_source.h"
+#include "tenon/cli/verbs.h"
+#include "tenon/io/npy.h"
+
+namespace tenon::cli {
+namespace {
+
+struct PredictFlags {
+  std::string model, output;
+  DataFlags data;
+  int64_t batch_size = 32, threads = 0;
+};
+
+constexpr Usage kPredictUsage = {
+    .verb = "predict",
+    .what = "Predicts for each row of the data, with a Keras model or a SavedModel.",
+    .example = "tenon predict --model digits.keras --data test.csv --output predictions.npy"};
+
+// Rows [begin, begin + count) through one signature; the outputs are appended to `outputs`.
+Status predict_rows(Executable& executable, const Tensor& rows, int64_t begin, int64_t whole,
+                    std::vector<Tensor>& outputs) {
+  std::vector<Tensor> results;
+  TENON_RETURN_IF_ERROR(executable.run({&rows, 1}, results));
+  for (size_t i = 0; i < results.size(); ++i) {
+    const Tensor& result = results[i];
+    if (result.rank() == 0 || result.dim(0) != rows.dim(0) || is_object(result.dtype())) {
+      return unimplemented("an output of ", result.dtype(), " ", result.shape(),
+                           " has no number row for each of ", rows.dim(0), " input rows");
+    }
+    if (begin == 0) {
+      Shape shape = result.shape();
+      shape.set(0, whole);
+      TENON_ASSIGN_OR_RETURN(Tensor tensor, Tensor::allocate(result.dtype(), std::move(shape)));
+      outputs.push_back(std::move(tensor));
+    }
+    Tensor part = outputs[i].slice(begin, rows.dim(0));
+    if (part.num_bytes() != result.num_bytes()) {
+      return unimplemented("the shape of an output changes from batch to batch: ", result.shape());
+    }
+    std::memcpy(part.mutable_raw(), result.raw(), result.num_bytes());
+  }
+  return absl::OkStatus();
+}
+
+StatusOr<std::vector<Tensor>> predict_saved_model(const PredictFlags& flags, const Tensor& x) {
+  TENON_ASSIGN_OR_RETURN(const auto model, SavedModel::load(flags.model));
+  TENON_ASSIGN_OR_RETURN(const Signature* signature, require_signature(*model, "serving_default"));
+  if (signature->inputs.size() != 1) {
+    return unimplemented("signature serving_default has ", signature->inputs.size(),
+                         " inputs; `tenon run` feeds each by name");
+  }
+  TENON_ASSIGN_OR_RETURN(const auto executable, model->executable(*signature));
+  TENON_ASSIGN_OR_RETURN(const Tensor rows, convert_tensor(x, signature->inputs[0].dtype));
+  std::vector<Tensor> outputs;
+  for (int64_t begin = 0; begin < rows.dim(0); begin += flags.batch_size) {
+    const int64_t count = std::min(flags.batch_size, rows.dim(0) - begin);
+    TENON_RETURN_IF_ERROR(
+        predict_rows(*executable, rows.slice(begin, count), begin, rows.dim(0), outputs));
+  }
+  return outputs;
+}
+
+StatusOr<std::vector<Tensor>> predict_keras(const PredictFlags& flags, const Tensor& x) {
+  if (!flags.model.ends_with(".keras")) {
+    return invalid_argument("--model=", flags.model,
+                            ": expected a trained model, FILE.keras or a SavedModel's folder");
+  }
+  TENON_ASSIGN_OR_RETURN(const auto model, open_model(flags.model, nullptr));
+  return model->predict(keras::Inputs(x), flags.batch_size);
+}
+
+Status write_outputs(const std::string& path, const std::vector<Tensor>& outputs) {
+  if (path.empty()) {
+    for (const Tensor& output : outputs) print(array_text(output) + "\n");
+    return absl::OkStatus();
+  }
+  if (outputs.size() == 1 && path.ends_with(".npy")) return write_npy(path, outputs[0]);
+  if (!path.ends_with(".npz")) {
+    return invalid_argument("--output=", path, ": expected FILE.npy for one output, FILE.npz for ",
+                            outputs.size());
+  }
+  std::vector<std::pair<std::string, Tensor>> arrays;
+  for (const Tensor& output : outputs) arrays.emplace_back(cat("output_", arrays.size()), output);
+  return write_npz(path, arrays);
+}
+
+Status predict(const PredictFlags& flags) {
+  TENON_RETURN_IF_ERROR(start_engine(flags.threads));
+  if (flags.batch_size <= 0) return wrong_usage("--batch_size: expected more than 0");
+  TENON_ASSIGN_OR_RETURN(const data::Table table, flags.data.read(false));
+  TENON_ASSIGN_OR_RETURN(const std::vector<Tensor> outputs,
+                         is_directory(flags.model) ? predict_saved_model(flags, table.x)
+                                                   : predict_keras(flags, table.x));
+  return write_outputs(flags.output, outputs);
+}
+
+}  // namespace
+
+int predict_command(Words words) {
+  PredictFlags f;
+  std::vector<Flag> flags = {
+      {"model", &f.model, "FILE|DIR", "FILE.keras, or a SavedModel's version folder", true}};
+  for (const Flag& flag : f.data.flags()) flags.push_back(flag);
+  const Flag own[] = {
+      {"output", &f.output, "FILE", "FILE.npy or FILE.npz; without it, printed"},
+      {"batch_size", &f.batch_size, "N", "rows a step"},
+      {"threads", &f.threads, "N", "threads that compute; 0: all"},
+  };
+  flags.insert(flags.end(), std::begin(own), std::end(own));
+  return run_verb(kPredictUsage, flags, words, [&](const Operands&) { return predict(f); });
+}
+
+}  // namespace tenon::cli

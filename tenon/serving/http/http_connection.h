@@ -1,0 +1,87 @@
+// HttpConnection: one client's connection, from its first byte to its last.
+//
+// Runs wherever it is driven: the socket is non-blocking, and drive() says what it waits for. One
+// thread at a time may drive it. Requests of a connection are answered in order; a request is read
+// whole before the handler sees it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+
+#include "tenon/serving/http/http_message.h"
+
+namespace tenon::serving {
+
+// Milliseconds; what a client may cost the server without sending or taking anything useful.
+struct HttpTimeouts {
+  int64_t idle = 75'000;   // between requests
+  int64_t head = 10'000;   // from the first byte of a request to the end of its head
+  int64_t body = 30'000;   // for a body, or to take an answer, plus a second each kSlowestRate
+  int64_t linger = 2'000;  // for the client to close after an answer that ends the connection
+  static constexpr int64_t kSlowestRate = 4096;  // bytes a second
+};
+
+class HttpConnection {
+ public:
+  enum class Wants { kRead, kWrite, kClose };
+
+  HttpConnection(int fd, const HttpHandler& handler, const HttpLimits& limits,
+                 const HttpTimeouts& timeouts, const std::atomic<bool>& draining);
+  ~HttpConnection();
+  HttpConnection(const HttpConnection&) = delete;
+  HttpConnection& operator=(const HttpConnection&) = delete;
+
+  // Reads, answers and writes until it has to wait.
+  Wants drive();
+
+  int fd() const { return fd_; }
+
+  // When it may be shut down for having made no progress (steady clock, ms). Thread-safe.
+  int64_t deadline() const { return deadline_.load(std::memory_order_relaxed); }
+  // No request has begun to arrive and no answer is being sent. Thread-safe.
+  bool idle() const { return idle_.load(std::memory_order_relaxed); }
+
+ private:
+  enum class State { kHead, kBody, kChunks, kLinger };
+  enum class Step { kProgress, kNeedInput, kAnswered };
+
+  bool flush(bool& blocked);    // false: the connection is lost
+  bool receive(bool& blocked);  // false: the client has closed, or the connection is lost
+  Step parse();
+  Step parse_head();
+  Step parse_body();
+  void answer();
+  void refuse(int status);
+  void send(const HttpResponse& response, bool keep_alive, bool with_body);
+  void expect_within(int64_t milliseconds);
+  void expect_progress(uint64_t bytes_so_far);
+  std::string_view unread() const { return std::string_view(input_).substr(consumed_); }
+
+  const int fd_;
+  const HttpHandler& handler_;
+  const HttpLimits& limits_;
+  const HttpTimeouts& timeouts_;
+  const std::atomic<bool>& draining_;
+
+  State state_ = State::kHead;
+  std::string input_;
+  size_t consumed_ = 0;  // of input_
+  std::string head_;     // of the request being read; its views point here
+  HttpRequest request_;
+  HttpFraming framing_;
+  ChunkDecoder chunks_;
+  std::string body_;
+  std::string output_;
+  size_t sent_ = 0;  // of output_
+  bool close_after_output_ = false;
+  bool refused_ = false;  // the rest of the input was not understood
+  int64_t started_ = 0;   // when the current part began
+  std::atomic<int64_t> deadline_;
+  std::atomic<bool> idle_{true};
+};
+
+// Milliseconds on the steady clock.
+int64_t steady_milliseconds();
+
+}  // namespace tenon::serving

@@ -1,0 +1,347 @@
+// Real sockets on loopback. Outside truth: RFC 9110 and 9112.
+#include "tenon/serving/http/http_server.h"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <future>
+
+#include "tenon/io/gzip.h"
+
+namespace tenon::serving {
+namespace {
+
+class Client {
+ public:
+  explicit Client(int port) : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    const timeval patience = {10, 0};
+    ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<uint16_t>(port));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    connected_ = ::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
+  }
+  ~Client() { ::close(fd_); }
+
+  bool connected() const { return connected_; }
+  void send(std::string_view text) {
+    while (!text.empty()) {
+      const ssize_t sent = ::send(fd_, text.data(), text.size(), MSG_NOSIGNAL);
+      if (sent <= 0) return;
+      text.remove_prefix(static_cast<size_t>(sent));
+    }
+  }
+  // Until `count` answers have come (each ends with "<end>"), or the server closes.
+  std::string receive(int count = 1) {
+    constexpr std::string_view kEnd = "<end>";
+    std::string text;
+    char piece[4096];
+    for (;;) {
+      int ends = 0;
+      for (size_t at = 0; (at = text.find(kEnd, at)) != std::string::npos; at += kEnd.size())
+        ++ends;
+      if (ends >= count) return text;
+      const ssize_t got = ::recv(fd_, piece, sizeof(piece), 0);
+      if (got <= 0) return text;
+      text.append(piece, static_cast<size_t>(got));
+    }
+  }
+  std::string receive_all() { return receive(1 << 30); }
+
+ private:
+  int fd_;
+  bool connected_ = false;
+};
+
+HttpResponse echo(const HttpRequest& request) {
+  HttpResponse response;
+  response.content_type = "text/plain";
+  response.body =
+      cat(request.method, " ", request.target, " ",
+          request.body.size() > 100 ? cat(request.body.size(), " bytes") : request.body, "<end>");
+  return response;
+}
+
+std::unique_ptr<HttpServer> serve(HttpHandler handler = echo, HttpServerOptions options = {}) {
+  auto server = HttpServer::start(options, std::move(handler));
+  EXPECT_TRUE(server.ok()) << server.status();
+  return *std::move(server);
+}
+
+std::string ask(const HttpServer& server, std::string_view request) {
+  Client client(server.port());
+  client.send(request);
+  return client.receive();
+}
+
+TEST(HttpServerTest, AnswersAGet) {
+  const auto server = serve();
+  EXPECT_EQ(ask(*server, "GET /a?b=c HTTP/1.1\r\nHost: h\r\n\r\n"),
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 16\r\n\r\nGET /a?b=c "
+            "<end>");
+}
+
+TEST(HttpServerTest, KeepsTheConnectionAndAnswersPipelinedRequestsInOrder) {
+  const auto server = serve();
+  Client client(server->port());
+  std::string requests;
+  for (int i = 0; i < 50; ++i) {
+    requests += cat("POST /", i, " HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nxy");
+  }
+  client.send(requests);
+  const std::string answers = client.receive(50);
+  size_t at = 0;
+  for (int i = 0; i < 50; ++i) {
+    at = answers.find(cat("POST /", i, " xy<end>"), at);
+    ASSERT_NE(at, std::string::npos) << i;
+  }
+  client.send("GET /last HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+  const std::string last = client.receive_all();
+  EXPECT_NE(last.find("GET /last "), std::string::npos);
+  EXPECT_NE(last.find("Connection: close\r\n"), std::string::npos);
+}
+
+TEST(HttpServerTest, ReadsARequestThatComesByteByByte) {
+  const auto server = serve();
+  Client client(server->port());
+  for (const char c :
+       std::string_view("\r\nPOST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc")) {
+    client.send({&c, 1});
+  }
+  EXPECT_NE(client.receive().find("POST /x abc<end>"), std::string::npos);
+}
+
+TEST(HttpServerTest, ReadsChunkedBodies) {
+  const auto server = serve();
+  const std::string head = "POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+  EXPECT_NE(ask(*server, head + "3\r\nabc\r\nA;ext=1\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\n")
+                .find("POST /c abc0123456789<end>"),
+            std::string::npos);
+  std::string big = head;
+  for (int i = 0; i < 200; ++i) big += "1000\r\n" + std::string(4096, 'x') + "\r\n";
+  EXPECT_NE(ask(*server, big + "0\r\n\r\n").find("819200 bytes<end>"), std::string::npos);
+}
+
+TEST(HttpServerTest, ReadsALargeBody) {
+  const auto server = serve();
+  const std::string body(8 << 20, 'x');
+  EXPECT_NE(ask(*server, cat("POST /big HTTP/1.1\r\nHost: h\r\nContent-Length: ", body.size(),
+                             "\r\n\r\n", body))
+                .find("8388608 bytes<end>"),
+            std::string::npos);
+}
+
+std::string gzip_post(std::string_view plain) {
+  const std::string body = deflate(plain, DeflateFormat::kGzip);
+  return cat("POST /z HTTP/1.1\r\nHost: h\r\nContent-Encoding: gzip\r\nContent-Length: ",
+             body.size(), "\r\n\r\n", body);
+}
+
+TEST(HttpServerTest, InflatesGzipBodiesUpToALimit) {
+  HttpServerOptions options;
+  options.limits.inflated_bytes = 10000;
+  const auto server = serve(echo, options);
+  EXPECT_NE(ask(*server, gzip_post("plain text")).find("POST /z plain text<end>"),
+            std::string::npos);
+  Client bomb(server->port());
+  bomb.send(gzip_post(std::string(5'000'000, '0')));
+  bomb.send("GET /after HTTP/1.1\r\nHost: h\r\n\r\n");
+  const std::string answers = bomb.receive();
+  EXPECT_TRUE(answers.starts_with("HTTP/1.1 413 ")) << answers;
+  EXPECT_NE(answers.find("GET /after"), std::string::npos);
+  EXPECT_NE(ask(*server,
+                "POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Encoding: "
+                "gzip\r\nContent-Length: 3\r\n\r\nabc")
+                .find("HTTP/1.1 400 "),
+            std::string::npos);
+}
+
+TEST(HttpServerTest, SendsALargeAnswerToASlowReader) {
+  const auto server = serve([](const HttpRequest&) {
+    HttpResponse response;
+    response.body.assign(16 << 20, 'y');
+    response.body += "<end>";
+    return response;
+  });
+  EXPECT_GT(ask(*server, "GET / HTTP/1.1\r\nHost: h\r\n\r\n").size(), size_t{16} << 20);
+}
+
+TEST(HttpServerTest, SaysContinueBeforeABodyThatIsAnnounced) {
+  const auto server = serve();
+  Client client(server->port());
+  client.send("POST /e HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
+  client.send("ok");
+  const std::string answer = client.receive();
+  EXPECT_TRUE(answer.find("POST /e ok<end>") != std::string::npos);
+}
+
+TEST(HttpServerTest, HeadHasNoBody) {
+  const auto server = serve();
+  Client client(server->port());
+  client.send("HEAD /h HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+  const std::string answer = client.receive_all();
+  EXPECT_TRUE(answer.ends_with("\r\n\r\n")) << answer;
+  EXPECT_NE(answer.find("Content-Length: 13\r\n"), std::string::npos) << answer;
+}
+
+TEST(HttpServerTest, Http10ClosesUnlessAskedToKeep) {
+  const auto server = serve();
+  Client client(server->port());
+  client.send("GET /0 HTTP/1.0\r\n\r\n");
+  EXPECT_NE(client.receive_all().find("GET /0 <end>"), std::string::npos);
+}
+
+struct Refusal {
+  std::string request;
+  int status;
+};
+
+TEST(HttpServerTest, RefusesWhatIsMalformedOrAmbiguous) {
+  HttpServerOptions options;
+  options.limits.body_bytes = 1000;
+  const auto server = serve(echo, options);
+  const std::string post = "POST / HTTP/1.1\r\nHost: h\r\n";
+  const std::string many = [] {
+    std::string headers;
+    for (int i = 0; i < 200; ++i) headers += cat("h", i, ": v\r\n");
+    return headers;
+  }();
+  const Refusal refusals[] = {
+      {"nonsense\r\n\r\n", 400},
+      {"GET  HTTP/1.1\r\nHost: h\r\n\r\n", 400},
+      {"GET / HTTP/1.1\r\n\r\n", 400},
+      {"GET / HTTP/2.0\r\nHost: h\r\n\r\n", 505},
+      {"G(T / HTTP/1.1\r\nHost: h\r\n\r\n", 400},
+      {post + "Content-Length: 3\r\nContent-Length: 4\r\n\r\n", 400},
+      {post + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
+      {post + "Content-Length: -1\r\n\r\n", 400},
+      {post + "Content-Length: +1\r\n\r\n", 400},
+      {post + "Content-Length: 99999999999999999999\r\n\r\n", 400},
+      {post + "Content-Length: 1001\r\n\r\n", 413},
+      {post + "Transfer-Encoding: gzip\r\n\r\n", 501},
+      {post + "Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400},
+      {post + "Transfer-Encoding: chunked\r\n\r\n3E9\r\n", 413},
+      {post + "Transfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFF\r\n", 413},
+      {post + "Transfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n", 400},
+      {post + " folded: x\r\n\r\n", 400},
+      {post + "name : x\r\n\r\n", 400},
+      {post + "Expect: tea\r\n\r\n", 417},
+      {post + many + "\r\n", 431},
+      {"GET /" + std::string(100000, 'a'), 431},
+      {std::string("GET /\0 HTTP/1.1\r\nHost: h\r\n\r\n", 28), 400},
+  };
+  for (const Refusal& refusal : refusals) {
+    Client client(server->port());
+    client.send(refusal.request);
+    const std::string answer = client.receive_all();
+    EXPECT_TRUE(answer.starts_with(cat("HTTP/1.1 ", refusal.status, " ")))
+        << refusal.request.substr(0, 100) << "\n"
+        << answer;
+  }
+  EXPECT_NE(ask(*server, "GET /alive HTTP/1.1\r\nHost: h\r\n\r\n").find("/alive"),
+            std::string::npos);
+}
+
+TEST(HttpServerTest, CutsOffClientsThatStall) {
+  HttpServerOptions options;
+  options.timeouts = {50, 50, 50, 50};
+  const auto server = serve(echo, options);
+  for (const std::string_view start :
+       {"", "GET / HT", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nabc"}) {
+    Client client(server->port());
+    client.send(start);
+    EXPECT_EQ(client.receive_all(), "") << start;
+  }
+}
+
+TEST(HttpServerTest, ASlowHandlerHoldsUpNobodyElse) {
+  std::promise<void> release;
+  const std::shared_future<void> released = release.get_future().share();
+  HttpServerOptions options;
+  options.threads = 2;
+  const auto server = serve(
+      [released](const HttpRequest& request) {
+        if (request.target == "/slow") released.wait();
+        return echo(request);
+      },
+      options);
+  Client slow(server->port());
+  slow.send("GET /slow HTTP/1.1\r\nHost: h\r\n\r\n");
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_NE(ask(*server, "GET /fast HTTP/1.1\r\nHost: h\r\n\r\n").find("/fast"),
+              std::string::npos);
+  }
+  release.set_value();
+  EXPECT_NE(slow.receive().find("/slow"), std::string::npos);
+}
+
+TEST(HttpServerTest, StopAnswersWhatHasBegunAndTakesNoMore) {
+  std::promise<void> entered;
+  std::promise<void> release;
+  const auto server = serve([&](const HttpRequest& request) {
+    entered.set_value();
+    release.get_future().wait();
+    return echo(request);
+  });
+  Client idle(server->port());
+  Client busy(server->port());
+  busy.send("GET /busy HTTP/1.1\r\nHost: h\r\n\r\n");
+  entered.get_future().wait();
+  std::thread stopper([&] { server->stop(10'000); });
+  EXPECT_EQ(idle.receive_all(), "");  // closed by the drain
+  release.set_value();
+  const std::string answer = busy.receive_all();
+  EXPECT_NE(answer.find("GET /busy <end>"), std::string::npos);
+  EXPECT_NE(answer.find("Connection: close"), std::string::npos);
+  stopper.join();
+  EXPECT_FALSE(Client(server->port()).connected());
+}
+
+TEST(HttpServerTest, RefusesConnectionsBeyondItsLimit) {
+  HttpServerOptions options;
+  options.max_connections = 2;
+  const auto server = serve(echo, options);
+  Client first(server->port());
+  Client second(server->port());
+  first.send("GET /1 HTTP/1.1\r\nHost: h\r\n\r\n");
+  second.send("GET /2 HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_NE(first.receive().find("/1"), std::string::npos);
+  EXPECT_NE(second.receive().find("/2"), std::string::npos);
+  Client third(server->port());
+  third.send("GET /3 HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_EQ(third.receive_all(), "");
+}
+
+TEST(HttpServerTest, APortInUseIsAClearError) {
+  const auto server = serve();
+  HttpServerOptions options;
+  options.port = server->port();
+  const auto second = HttpServer::start(options, echo);
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_NE(message_of(second.status()).find(cat(server->port())), std::string_view::npos);
+}
+
+TEST(HttpServerTest, ManyClientsAtOnce) {
+  const auto server = serve();
+  std::vector<std::thread> threads;
+  std::atomic<int> answered{0};
+  for (int t = 0; t < 8; ++t) {
+    threads.emplace_back([&, t] {
+      Client client(server->port());
+      for (int i = 0; i < 200; ++i) {
+        client.send(
+            cat("POST /", t, "/", i, " HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"));
+        answered += client.receive().find(cat("/", t, "/", i, " hello")) != std::string::npos;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(answered, 1600);
+}
+
+}  // namespace
+}  // namespace tenon::serving

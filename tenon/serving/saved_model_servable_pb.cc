@@ -1,0 +1,75 @@
+#include "tenon/base/log.h"
+#include "tenon/saved_model/saved_model.h"
+#include "tenon/serving/saved_model_servable.h"
+#include "tensorflow/core/protobuf/meta_graph.pb.h"
+#include "tensorflow_serving/apis/get_model_metadata.pb.h"
+
+namespace tenon::serving {
+namespace {
+
+std::vector<TensorSpec> specs_of(const std::vector<SignatureTensor>& tensors) {
+  std::vector<TensorSpec> specs;
+  for (const SignatureTensor& tensor : tensors) {
+    specs.push_back({tensor.name, tensor.dtype, tensor.shape});
+  }
+  return specs;
+}
+
+class SavedModelServable final : public Servable {
+ public:
+  explicit SavedModelServable(std::shared_ptr<SavedModel> model) : model_(std::move(model)) {
+    for (const tenon::Signature& signature : model_->signatures()) {
+      Signature& own = signatures_.emplace_back();
+      own.name = signature.name;
+      own.method_name = signature.method_name;
+      own.inputs = specs_of(signature.inputs);
+      own.outputs = specs_of(signature.outputs);
+      for (const SignatureTensor& input : signature.inputs) {
+        own.defaults.push_back(input.default_value);
+      }
+      executables_.push_back(model_->executable(signature));
+      if (const Status& status = executables_.back().status(); !status.ok()) {
+        log_warning("signature ", signature.name, " of ", model_->folder(),
+                    " cannot be served: ", message_of(status));
+      }
+    }
+  }
+
+  const std::vector<Signature>& signatures() const override { return signatures_; }
+
+  StatusOr<std::vector<Tensor>> run(const Signature& signature, std::span<const Tensor> inputs,
+                                    std::span<const int> outputs) const override {
+    const auto index = static_cast<size_t>(&signature - signatures_.data());
+    TENON_ASSIGN_OR_RETURN(const std::shared_ptr<Executable>& executable, executables_[index]);
+    std::vector<Tensor> all;
+    TENON_RETURN_IF_ERROR(executable->run(inputs, all));
+    std::vector<Tensor> selected;
+    for (const int output : outputs)
+      selected.push_back(std::move(all[static_cast<size_t>(output)]));
+    return selected;
+  }
+
+  std::string signature_def_map() const override {
+    tensorflow::serving::SignatureDefMap map;
+    *map.mutable_signature_def() = model_->meta_graph().signature_def();
+    return map.SerializeAsString();
+  }
+
+ private:
+  const std::shared_ptr<SavedModel> model_;
+  std::vector<Signature> signatures_;
+  std::vector<StatusOr<std::shared_ptr<Executable>>> executables_;  // one a signature
+};
+
+}  // namespace
+
+StatusOr<std::shared_ptr<const Servable>> load_saved_model(const std::string& folder,
+                                                           const SavedModelOptions& options) {
+  LoadOptions load;
+  load.tags = options.tags;
+  load.executable = options.executable;
+  TENON_ASSIGN_OR_RETURN(std::shared_ptr<SavedModel> model, SavedModel::load(folder, load));
+  return std::make_shared<const SavedModelServable>(std::move(model));
+}
+
+}  // namespace tenon::serving
