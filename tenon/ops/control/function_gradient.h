@@ -1,8 +1,8 @@
 // Gradients of functions: the pieces that the gradients of If, Case and While are made of.
 //
 // A backward function takes the forward function's arguments and computes its values again from
-// them, so nothing has to be kept from the forward run but those arguments. What is not the same
-// when it is computed twice (random numbers, writes) is refused.
+// them, so nothing has to be kept from the forward run but those arguments. Functions
+// that write are refused, and gradients that need a random number again.
 #pragma once
 
 #include "tenon/graph/function_library.h"
