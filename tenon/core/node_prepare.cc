@@ -57,7 +57,7 @@ StatusOr<std::vector<Tensor>> evaluate(const OpDef& op, const AttrMap& attrs,
   std::vector<Tensor*> out;
   for (size_t i = 0; i < dtypes.size(); ++i) {
     prepare.outputs.push_back({dtypes[i], output_shapes[i]});
-    if (!op.decl().supplies_outputs && output_shapes[i].is_fully_known()) {
+    if (!op.decl().sets_outputs() && output_shapes[i].is_fully_known()) {
       TENON_ASSIGN_OR_RETURN(outputs[i], Tensor::allocate(dtypes[i], output_shapes[i].to_shape()));
     } else {
       outputs[i] = Tensor(dtypes[i], Shape{0});

@@ -166,6 +166,8 @@ struct OpDecl {
   // The kernel sets its outputs itself (KernelRun::set_output), so none are allocated for it: a
   // variable's value, the results of a function, objects.
   bool supplies_outputs = false;
+  // View ops share their input, so they set their output too.
+  constexpr bool sets_outputs() const { return supplies_outputs || view_of >= 0; }
   // Outputs depend on the inputs' shapes alone (Shape, ShapeN, Rank, Size).
   bool needs_only_shapes = false;
   ShapeFn shape;

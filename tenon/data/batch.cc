@@ -29,7 +29,8 @@ Status make_room(Tensor& tensor, DType dtype, const Shape& shape) {
 
 // Copies rows `rows` of `column` to `out`.
 void gather(const Tensor& column, std::span<const int64_t> rows, Tensor& out) {
-  const size_t bytes = column.num_bytes() / static_cast<size_t>(std::max<int64_t>(1, column.dim(0)));
+  const size_t bytes =
+      column.num_bytes() / static_cast<size_t>(std::max<int64_t>(1, column.dim(0)));
   const char* from = static_cast<const char*>(column.raw());
   char* to = static_cast<char*>(out.mutable_raw());
   for (int64_t row : rows) {
@@ -73,9 +74,8 @@ class ColumnBatches final : public Iterator {
         continue;
       }
       const Shape shape = batch_shape(count, column.shape().dims().subspan(1));
-      const std::span<const int64_t> rows = std::span(columns_.order)
-                                                .subspan(static_cast<size_t>(at_),
-                                                         static_cast<size_t>(count));
+      const std::span<const int64_t> rows =
+          std::span(columns_.order).subspan(static_cast<size_t>(at_), static_cast<size_t>(count));
       if (column.dtype() == DType::kString) {
         TENON_RETURN_IF_ERROR(gather_strings(column, rows, shape, element[i]));
         continue;

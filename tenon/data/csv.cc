@@ -87,8 +87,7 @@ StatusOr<size_t> label_column(const std::vector<std::string>& header, size_t col
         index < static_cast<int64_t>(columns)) {
       return static_cast<size_t>(index);
     }
-    return not_found("there is no column '", options.label_column, "' among ", columns,
-                     " columns");
+    return not_found("there is no column '", options.label_column, "' among ", columns, " columns");
   }
   for (size_t i = 0; i < header.size(); ++i) {
     const std::string name = to_lower(trim(header[i]));
@@ -177,8 +176,7 @@ StatusOr<Table> parse_csv(std::string_view text, char separator, const FileOptio
 StatusOr<Table> read_csv(const std::string& path, const FileOptions& options) {
   TENON_ASSIGN_OR_RETURN(const std::string text, read_file(path));
   int64_t line = 0;
-  StatusOr<Table> table =
-      parse_csv(text, path.ends_with(".tsv") ? '\t' : ',', options, line);
+  StatusOr<Table> table = parse_csv(text, path.ends_with(".tsv") ? '\t' : ',', options, line);
   if (!table.ok()) return with_context(table.status(), cat(path, ":", line));
   return table;
 }

@@ -13,9 +13,9 @@ struct IdxType {
   uint8_t code;
   DType dtype;
 };
-constexpr IdxType kIdxTypes[] = {{0x08, DType::kUint8},  {0x09, DType::kInt8},
-                                 {0x0b, DType::kInt16},  {0x0c, DType::kInt32},
-                                 {0x0d, DType::kFloat},  {0x0e, DType::kDouble}};
+constexpr IdxType kIdxTypes[] = {{0x08, DType::kUint8}, {0x09, DType::kInt8},
+                                 {0x0b, DType::kInt16}, {0x0c, DType::kInt32},
+                                 {0x0d, DType::kFloat}, {0x0e, DType::kDouble}};
 
 StatusOr<Tensor> parse_idx(std::string_view bytes) {
   const auto byte = [&](size_t i) { return static_cast<uint8_t>(bytes[i]); };

@@ -119,6 +119,8 @@ StatusOr<DatasetPtr> from_tensors(Element columns) {
   return std::make_shared<ColumnsDataset>(std::move(columns));
 }
 
-DatasetPtr cache(DatasetPtr elements) { return std::make_shared<CacheDataset>(std::move(elements)); }
+DatasetPtr cache(DatasetPtr elements) {
+  return std::make_shared<CacheDataset>(std::move(elements));
+}
 
 }  // namespace tenon::data

@@ -1,5 +1,4 @@
 #include <condition_variable>
-#include <deque>
 #include <thread>
 
 #include "tenon/data/dataset.h"
@@ -11,7 +10,8 @@ namespace {
 class PrefetchIterator final : public Iterator {
  public:
   PrefetchIterator(std::unique_ptr<Iterator> source, int depth)
-      : source_(std::move(source)), depth_(static_cast<size_t>(std::max(1, depth))) {
+      : source_(std::move(source)), ring_(static_cast<size_t>(std::max(1, depth))) {
+    spare_.reserve(ring_.size() + 1);
     thread_ = std::thread([this] { produce(); });
   }
   ~PrefetchIterator() override {
@@ -24,15 +24,18 @@ class PrefetchIterator final : public Iterator {
   }
   StatusOr<bool> next(Element& element) override {
     std::unique_lock<std::mutex> lock(mutex_);
-    changed_.wait(lock, [this] { return !ready_.empty() || ended_; });
-    if (ready_.empty()) {
+    changed_.wait(lock, [this] { return ready_ > 0 || ended_; });
+    if (ready_ == 0) {
       if (!status_.ok()) return status_;
       return false;
     }
     // The caller's old tensors become memory for a batch to come.
-    std::swap(element, ready_.front());
-    if (!ready_.front().empty()) spare_.push_back(std::move(ready_.front()));
-    ready_.pop_front();
+    std::swap(element, ring_[first_]);
+    if (!ring_[first_].empty() && spare_.size() < spare_.capacity()) {
+      spare_.push_back(std::move(ring_[first_]));
+    }
+    first_ = (first_ + 1) % ring_.size();
+    --ready_;
     lock.unlock();
     changed_.notify_all();
     return true;
@@ -44,7 +47,7 @@ class PrefetchIterator final : public Iterator {
       Element element;
       {
         std::unique_lock<std::mutex> lock(mutex_);
-        changed_.wait(lock, [this] { return stopped_ || ready_.size() < depth_; });
+        changed_.wait(lock, [this] { return stopped_ || ready_ < ring_.size(); });
         if (stopped_) return;
         if (!spare_.empty()) {
           element = std::move(spare_.back());
@@ -54,7 +57,7 @@ class PrefetchIterator final : public Iterator {
       const StatusOr<bool> more = source_->next(element);
       const std::lock_guard<std::mutex> lock(mutex_);
       if (more.ok() && *more) {
-        ready_.push_back(std::move(element));
+        ring_[(first_ + ready_++) % ring_.size()] = std::move(element);
       } else {
         status_ = more.status();
         ended_ = true;
@@ -65,11 +68,11 @@ class PrefetchIterator final : public Iterator {
   }
 
   std::unique_ptr<Iterator> source_;
-  const size_t depth_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<Element> ready_;
-  std::vector<Element> spare_;
+  std::vector<Element> ring_;  // what is ready: `ready_` elements from `first_` on
+  size_t first_ = 0, ready_ = 0;
+  std::vector<Element> spare_;  // memory to be written again
   Status status_;
   bool stopped_ = false, ended_ = false;
   std::thread thread_;

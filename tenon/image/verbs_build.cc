@@ -6,6 +6,7 @@
 #include "tenon/image/build/build.h"
 #include "tenon/image/build/compare.h"
 #include "tenon/image/ledger.h"
+#include "tenon/image/trust/sign.h"
 #include "tenon/image/verbs.h"
 
 namespace tenon::image {
@@ -203,6 +204,15 @@ StatusOr<int> run_verify(const Arguments& arguments, const CommandContext& conte
   TENON_RETURN_IF_ERROR(need(arguments, 1, 1, kVerifyUsage));
   const std::string path = arguments.positional()[0];
   TENON_ASSIGN_OR_RETURN(const auto reader, ImageReader::open(path));
+  if (const std::string key = arguments.get("key"); !key.empty()) {
+    TENON_ASSIGN_OR_RETURN(const auto images, all_images(*reader));
+    for (const Image& image : images) {
+      TENON_RETURN_IF_ERROR(check_blobs(*reader, image));
+      TENON_RETURN_IF_ERROR(verify_signature(*reader, image, key));
+      context.out(cat(image.descriptor.digest, " is signed by ", key, "\n"));
+    }
+    if (!arguments.has("lock")) return 0;
+  }
   if (!arguments.has("lock")) {
     return usage_error(cat("--lock or --key is missing; usage: ", kVerifyUsage));
   }

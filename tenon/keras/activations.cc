@@ -31,7 +31,9 @@ constexpr ActivationRow kActivations[] = {
     {"relu", [](GraphBuilder& g, Endpoint x) { return g.op("Relu", {x}); }},
     {"relu6", [](GraphBuilder& g, Endpoint x) { return g.op("Relu6", {x}); }},
     {"leaky_relu",
-     [](GraphBuilder& g, Endpoint x) { return g.op("LeakyRelu", {x}, {{"alpha", 0.2f}}); }},
+     [](GraphBuilder& g, Endpoint x) {
+       return g.op("LeakyRelu", {x}, {{"alpha", 0.2f}});
+     }},
     {"sigmoid", [](GraphBuilder& g, Endpoint x) { return g.op("Sigmoid", {x}); }},
     {"softmax", [](GraphBuilder& g, Endpoint x) { return g.op("Softmax", {x}); }},
     {"log_softmax", [](GraphBuilder& g, Endpoint x) { return g.op("LogSoftmax", {x}); }},
@@ -57,8 +59,8 @@ Endpoint activate(GraphBuilder& build, std::string_view activation, Endpoint x) 
   }
   std::vector<std::string_view> names;
   for (const ActivationRow& row : kActivations) names.push_back(row.name);
-  build.fail(unimplemented("activation '", activation, "' is not known; there are ",
-                           join(names, ", ")));
+  build.fail(
+      unimplemented("activation '", activation, "' is not known; there are ", join(names, ", ")));
   return {};
 }
 

@@ -57,7 +57,8 @@ struct EarlyStoppingOptions {
 CallbackPtr EarlyStopping(EarlyStoppingOptions options = {});
 
 struct ModelCheckpointOptions {
-  std::string filepath;  // *.keras, or *.weights.h5 with save_weights_only; {epoch:02d}, {val_loss:.2f}
+  std::string
+      filepath;  // *.keras, or *.weights.h5 with save_weights_only; {epoch:02d}, {val_loss:.2f}
   MonitorOptions watch = {};
   int verbose = 0;
   bool save_best_only = false;

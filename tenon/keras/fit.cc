@@ -15,7 +15,9 @@ namespace {
 // Batches that are made while a step runs.
 constexpr int kBatchesAhead = 2;
 
-int64_t count_steps(int64_t rows, int64_t batch_size) { return (rows + batch_size - 1) / batch_size; }
+int64_t count_steps(int64_t rows, int64_t batch_size) {
+  return (rows + batch_size - 1) / batch_size;
+}
 
 // Inputs, targets and weights as the columns of a dataset, checked.
 struct TrainingColumns {
@@ -202,7 +204,8 @@ class Fit {
 
   Status finish_epoch(int64_t epoch, ProgressBar& bar) {
     Logs logs = model_.steps().metrics();
-    if (options_.validation_data && (epoch + 1) % std::max<int64_t>(1, options_.validation_freq) == 0) {
+    if (options_.validation_data &&
+        (epoch + 1) % std::max<int64_t>(1, options_.validation_freq) == 0) {
       const ValidationData& v = *options_.validation_data;
       EvaluateOptions evaluate{.batch_size = options_.validation_batch_size > 0
                                                  ? options_.validation_batch_size
@@ -248,9 +251,9 @@ StatusOr<History> Model::fit(Inputs x, Tensor y, FitOptions options) {
 StatusOr<Logs> Model::evaluate(Inputs x, Tensor y, EvaluateOptions options) {
   TENON_RETURN_IF_ERROR(check_ready(true));
   if (options.batch_size <= 0) return invalid_argument("batch_size must be above 0");
-  TENON_ASSIGN_OR_RETURN(TrainingColumns data,
-                         training_columns(network_, loss_.get(), std::move(x), std::move(y),
-                                          options.sample_weight));
+  TENON_ASSIGN_OR_RETURN(
+      TrainingColumns data,
+      training_columns(network_, loss_.get(), std::move(x), std::move(y), options.sample_weight));
   const int64_t count = count_steps(data.rows, options.batch_size);
   ProgressBar bar(count, options.verbose, options.output ? options.output : write_stdout,
                   steady_seconds);

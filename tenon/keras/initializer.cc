@@ -132,7 +132,8 @@ std::vector<double> signed_q(std::vector<double> a, size_t rows, size_t cols) {
   return q;
 }
 
-void fill_orthogonal(const kernels::Philox& generator, const Shape& shape, double gain, float* out) {
+void fill_orthogonal(const kernels::Philox& generator, const Shape& shape, double gain,
+                     float* out) {
   const auto rows = static_cast<size_t>(shape.product(0, shape.rank() - 1));
   const auto cols = static_cast<size_t>(shape[shape.rank() - 1]);
   const size_t tall = std::max(rows, cols), narrow = std::min(rows, cols);
@@ -226,8 +227,8 @@ StatusOr<Tensor> Initializer::make(DType dtype, const Shape& shape,
     for (float& x : out) x = x * range + first;
   };
   const auto normal = [&](bool truncated, double mean, double deviation) {
-    (truncated ? kernels::fill_truncated_normal<float> : kernels::fill_normal<float>)(
-        generator, tensor.num_elements(), out.data());
+    (truncated ? kernels::fill_truncated_normal<float>
+               : kernels::fill_normal<float>)(generator, tensor.num_elements(), out.data());
     for (float& x : out) x = x * static_cast<float>(deviation) + static_cast<float>(mean);
   };
   switch (row.family) {

@@ -87,10 +87,11 @@ StatusOr<std::unique_ptr<Model>> Model::from_json(const Json& json, ModelOptions
   TENON_ASSIGN_OR_RETURN(Network network, sequential ? Network::from_sequential(config)
                                                      : Network::from_functional(config));
   if (options.name.empty()) options.name = config.text("name");
+  const bool wants_compile = options.compile;
   std::unique_ptr<Model> model(new Model(std::move(network), sequential, std::move(options)));
   TENON_RETURN_IF_ERROR(model->status());
   const Json& compile = json["compile_config"];
-  if (compile.is_object() && !compile["optimizer"].is_null()) {
+  if (wants_compile && compile.is_object() && !compile["optimizer"].is_null()) {
     if (!compile["loss_weights"].is_null()) {
       return unimplemented("'loss_weights' of a compiled model are not implemented");
     }
@@ -127,8 +128,8 @@ StatusOr<std::unique_ptr<Model>> Model::load(const std::string& path, ModelOptio
   if (!json.ok()) return in_file(with_context(json.status(), "config.json"));
   StatusOr<std::unique_ptr<Model>> model = from_json(*json, std::move(options));
   if (!model.ok()) return in_file(model.status());
-  TENON_ASSIGN_OR_RETURN(const auto file,
-                         Hdf5Reader::from_bytes(std::move(weights), cat(path, ":model.weights.h5")));
+  TENON_ASSIGN_OR_RETURN(
+      const auto file, Hdf5Reader::from_bytes(std::move(weights), cat(path, ":model.weights.h5")));
   TENON_RETURN_IF_ERROR(decode_weights(*file, **model));
   if (Optimizer* optimizer = (*model)->optimizer()) {
     TENON_ASSIGN_OR_RETURN((*model)->trained_, decode_optimizer(*file, *optimizer));

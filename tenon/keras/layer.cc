@@ -81,13 +81,13 @@ size_t Layer::add_weight(std::string_view name, Shape shape, Initializer initial
 }
 
 Json Layer::describe() const {
-  Json config = Json::object(
-      {{"name", name_},
-       {"trainable", trainable_},
-       {"dtype", Json::object({{"module", "keras"},
-                               {"class_name", "DTypePolicy"},
-                               {"config", Json::object({{"name", "float32"}})},
-                               {"registered_name", nullptr}})}});
+  Json config =
+      Json::object({{"name", name_},
+                    {"trainable", trainable_},
+                    {"dtype", Json::object({{"module", "keras"},
+                                            {"class_name", "DTypePolicy"},
+                                            {"config", Json::object({{"name", "float32"}})},
+                                            {"registered_name", nullptr}})}});
   const Json own = write_config(*this);
   for (const auto& [name, value] : *own.members()) config.set(name, value);
   Json json = Json::object({{"module", "keras.layers"},

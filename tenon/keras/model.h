@@ -74,6 +74,7 @@ struct EvaluateOptions {
 struct ModelOptions {
   std::string name = {};
   std::optional<uint64_t> seed = {};  // of first weights, dropout and shuffling
+  bool compile = true;                // from_json() and load(): as the file says; else not at all
 };
 
 // The seed of models made afterwards that are given none; 0 until it is called.

@@ -9,13 +9,12 @@ namespace {
 constexpr size_t kMaxConfigLayers = 10000;
 
 Json tensor_json(const Network& network, const KTensor& tensor) {
-  const Json history = Json(Json::Array{tensor.call()->layer->name(),
-                                        network.call_index(*tensor.call()), 0});
-  return Json::object(
-      {{"class_name", "__keras_tensor__"},
-       {"config", Json::object({{"shape", shape_to_json(tensor.shape())},
-                                {"dtype", std::string(info(tensor.dtype()).name)},
-                                {"keras_history", history}})}});
+  const Json history =
+      Json(Json::Array{tensor.call()->layer->name(), network.call_index(*tensor.call()), 0});
+  return Json::object({{"class_name", "__keras_tensor__"},
+                       {"config", Json::object({{"shape", shape_to_json(tensor.shape())},
+                                                {"dtype", std::string(info(tensor.dtype()).name)},
+                                                {"keras_history", history}})}});
 }
 
 Json tensor_list(const Network& network, const std::vector<KTensor>& tensors) {
@@ -104,8 +103,7 @@ StatusOr<std::vector<KTensor>> end_tensors(const ConfigLayers& layers, const Jso
   if (!items || items->empty()) return invalid_argument("'", what, "' is no list of layers");
   const bool single = (*items)[0].string() != nullptr;
   for (const Json& reference : *items) {
-    TENON_ASSIGN_OR_RETURN(const KTensor* tensor,
-                           find_tensor(layers, single ? list : reference));
+    TENON_ASSIGN_OR_RETURN(const KTensor* tensor, find_tensor(layers, single ? list : reference));
     if (!tensor) return invalid_argument("'", what, "' names a call that is not there");
     tensors.push_back(*tensor);
     if (single) break;

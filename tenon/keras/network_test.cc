@@ -109,7 +109,8 @@ TEST(Network, BrokenFunctionalConfigsAreErrors) {
   const Json history = Json(Json::Array{layer["name"], 0, 0});
   layer.set("inbound_nodes", Json(Json::Array{Json(Json::Array{history})}));
   Json changed{Json::Array()};
-  for (const Json& each : *layers.items()) changed.push(each["name"] == layer["name"] ? layer : each);
+  for (const Json& each : *layers.items())
+    changed.push(each["name"] == layer["name"] ? layer : each);
   EXPECT_FALSE(with("layers", changed).ok());
 }
 

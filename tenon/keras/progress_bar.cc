@@ -87,12 +87,13 @@ double ProgressBar::seconds_per_step(int64_t current, double now) {
   return elapsed;
 }
 
-std::string ProgressBar::bar(int64_t current, const Logs& values, bool finalize, double now, double per_step) {
+std::string ProgressBar::bar(int64_t current, const Logs& values, bool finalize, double now,
+                             double per_step) {
   std::string bar;
   size_t unseen = 8;  // bytes of escape sequences, which take no width
   if (target_ > 0) {
-    const int done = static_cast<int>(kBarWidth * (static_cast<double>(current) /
-                                                   static_cast<double>(target_)));
+    const int done =
+        static_cast<int>(kBarWidth * (static_cast<double>(current) / static_cast<double>(target_)));
     bar = cat("\x1b[1m", progress_count(current, target_), "\x1b[0m ");
     if (done > 0) bar += cat("\x1b[32m", repeat("━", done), "\x1b[0m");
     bar += cat("\x1b[37m", repeat("━", kBarWidth - done), "\x1b[0m");
@@ -116,7 +117,8 @@ std::string ProgressBar::bar(int64_t current, const Logs& values, bool finalize,
   return message;
 }
 
-std::string ProgressBar::line(int64_t current, const Logs& values, double now, double per_step) const {
+std::string ProgressBar::line(int64_t current, const Logs& values, double now,
+                              double per_step) const {
   std::string text = cat(progress_count(current, target_), format(" - %.0fs -", now - start_),
                          step_time(per_step));
   // Keras leaves out abs() here.

@@ -24,7 +24,8 @@ TEST(ProgressBar, PrintsWhatKerasPrints) {
     for (size_t i = 0; i < times.size(); ++i) {
       now = 1000 + *times[i].number();
       const bool last = i + 1 == times.size();
-      if (last || verbose == 1) bar.update(last ? target : static_cast<int64_t>(i + 1), values, last);
+      if (last || verbose == 1)
+        bar.update(last ? target : static_cast<int64_t>(i + 1), values, last);
     }
     EXPECT_EQ(printed, *c["printed"].string()) << c["values"].dump() << " verbose " << verbose;
   }

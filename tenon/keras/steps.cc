@@ -97,9 +97,9 @@ void Steps::add_loss_and_metrics(Trace& trace, Endpoint loss, Endpoint x, Endpoi
                                  Endpoint y_pred, Endpoint weights) {
   GraphBuilder& g = trace.build();
   // The mean over an epoch weighs each batch by its rows.
-  const Endpoint rows = g.op("StridedSlice",
-                             {g.shape_of(x), g.integers({0}), g.integers({1}), g.integers({1})},
-                             {{"shrink_axis_mask", int64_t{1}}});
+  const Endpoint rows =
+      g.op("StridedSlice", {g.shape_of(x), g.integers({0}), g.integers({1}), g.integers({1})},
+           {{"shrink_axis_mask", int64_t{1}}});
   loss_mean_->update_mean(trace, loss, rows);
   for (const MetricPtr& metric : metrics_) metric->update(trace, y, y_pred, {});
   for (const MetricPtr& metric : weighted_metrics_) metric->update(trace, y, y_pred, weights);
@@ -148,7 +148,8 @@ StatusOr<Graph> Steps::build(StepKind kind, const BatchLayout& layout,
   TENON_RETURN_IF_ERROR(g.status());
   if (kind == StepKind::kTrain) {
     std::vector<Endpoint> variables;
-    for (const Weight* weight : model_.trainable_weights()) variables.push_back(trace.read(*weight));
+    for (const Weight* weight : model_.trainable_weights())
+      variables.push_back(trace.read(*weight));
     const Endpoint losses[] = {loss};
     TENON_ASSIGN_OR_RETURN(const std::vector<Endpoint> found,
                            gradients(graph, losses, {}, variables));
@@ -161,13 +162,17 @@ StatusOr<Graph> Steps::build(StepKind kind, const BatchLayout& layout,
 
 Status Steps::prepare(StepKind kind, const BatchLayout& layout, std::span<const Tensor> batch) {
   Made& made = made_[static_cast<size_t>(kind)];
-  bool fits = made.executable && made.dtypes.size() == batch.size();
-  for (size_t i = 0; fits && i < batch.size(); ++i) fits = made.dtypes[i] == batch[i].dtype();
+  bool fits = made.executable && made.batch.size() == batch.size();
+  for (size_t i = 0; fits && i < batch.size(); ++i) {
+    fits = made.batch[i].dtype == batch[i].dtype() && made.batch[i].shape.matches(batch[i].shape());
+  }
   if (fits) return absl::OkStatus();
   TENON_ASSIGN_OR_RETURN(Graph graph, build(kind, layout, batch));
   TENON_ASSIGN_OR_RETURN(made.executable, Executable::create(std::move(graph), model_.state_));
-  made.dtypes.clear();
-  for (const Tensor& tensor : batch) made.dtypes.push_back(tensor.dtype());
+  made.batch.clear();
+  for (const Tensor& tensor : batch) {
+    made.batch.push_back({tensor.dtype(), open_rows(tensor), std::nullopt});
+  }
   return absl::OkStatus();
 }
 

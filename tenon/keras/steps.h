@@ -37,7 +37,7 @@ class Steps {
  private:
   struct Made {
     std::shared_ptr<Executable> executable;
-    std::vector<DType> dtypes;
+    std::vector<ValueInfo> batch;  // what it was made for
   };
   Status make_metrics(const PartialShape& targets);
   Status prepare(StepKind kind, const BatchLayout& layout, std::span<const Tensor> batch);

@@ -14,7 +14,7 @@ using SummaryRow = std::vector<std::string>;
 std::string with_commas(int64_t number) {
   std::string digits = cat(number);
   for (auto at = static_cast<int64_t>(digits.size()) - 3; at > 0; at -= 3) {
-    digits.insert(static_cast<size_t>(at), ",");
+    digits.insert(static_cast<size_t>(at), 1, ',');
   }
   return digits;
 }
@@ -62,7 +62,9 @@ std::vector<std::string> wrap(std::string_view text, size_t width) {
     }
   }
   for (std::string& line : lines) {
-    if (line.size() > width) line = cat(std::string_view(line).substr(0, width - 1), "…");
+    if (line.size() <= width) continue;
+    line.resize(width - std::min<size_t>(width, 1));
+    line += "…";
   }
   return lines;
 }
@@ -137,8 +139,8 @@ std::string connections(const Network& network, const Layer& layer) {
   for (const auto& call : network.calls) {
     if (call->layer.get() != &layer) continue;
     for (const KTensor& input : call->inputs) {
-      inputs.push_back(cat(input.call()->layer->name(), "[", network.call_index(*input.call()),
-                           "][0]"));
+      inputs.push_back(
+          cat(input.call()->layer->name(), "[", network.call_index(*input.call()), "][0]"));
     }
   }
   return inputs.empty() ? "-" : join(inputs, ", ");

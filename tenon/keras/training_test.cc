@@ -104,8 +104,7 @@ TEST_P(TrainingStep, LossAndWeightsAfterEachStepAreThoseOfKeras) {
     ASSERT_TRUE(logs.ok()) << logs.status();
     const float loss = *c.array(cat("loss", step)).data<float>();
     EXPECT_NEAR(*find_log(*logs, "loss"), loss, 1e-6 * loss * (1 + 10 * step)) << "step " << step;
-    EXPECT_NEAR(*find_log(*logs, "accuracy"),
-                *c.array(cat("accuracy", step)).data<float>(), 1e-6);
+    EXPECT_NEAR(*find_log(*logs, "accuracy"), *c.array(cat("accuracy", step)).data<float>(), 1e-6);
     size_t index = 0;
     for (const Weight* weight : c.model->weights()) {
       const auto value = weight->variable->read();
@@ -123,8 +122,7 @@ INSTANTIATE_TEST_SUITE_P(Keras, TrainingStep,
                                          "dense_rmsprop", "dense_rmsprop_centered",
                                          "dense_sgd_decay", "conv_sgd", "conv_sgd_nesterov",
                                          "conv_adam", "conv_adam_amsgrad_clipnorm", "conv_adamw",
-                                         "conv_rmsprop", "conv_rmsprop_centered",
-                                         "conv_sgd_decay"),
+                                         "conv_rmsprop", "conv_rmsprop_centered", "conv_sgd_decay"),
                          [](const auto& info) { return std::string(info.param); });
 
 // A small problem that a small network learns: is the sum of the inputs positive?
@@ -195,7 +193,8 @@ TEST(Evaluate, LastSmallerBatchCountsByItsRows) {
   const auto whole = model->evaluate(problem.x, problem.y, {.batch_size = 130, .verbose = 0});
   const auto parts = model->evaluate(problem.x, problem.y, {.batch_size = 48, .verbose = 0});
   ASSERT_TRUE(whole.ok() && parts.ok()) << whole.status() << parts.status();
-  for (const auto& [name, value] : *whole) EXPECT_NEAR(*find_log(*parts, name), value, 1e-5) << name;
+  for (const auto& [name, value] : *whole)
+    EXPECT_NEAR(*find_log(*parts, name), value, 1e-5) << name;
 }
 
 TEST(Fit, LabelsOutOfRangeNameValueRowAndClasses) {
@@ -217,8 +216,7 @@ TEST(Fit, BadArgumentsAreErrorsAndChangeNothing) {
   EXPECT_FALSE(model->fit(problem.y, problem.y, {.verbose = 0}).ok());
   EXPECT_FALSE(model->fit(problem.x, problem.y, {.batch_size = 0, .verbose = 0}).ok());
   Sequential raw({Input({4}), Dense({.units = 2})});
-  EXPECT_EQ(raw.fit(problem.x, problem.y).status().code(),
-            absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(raw.fit(problem.x, problem.y).status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
 TEST(Dropout, DropsWhatKerasDropsUnderTheSameSeed) {
@@ -244,9 +242,7 @@ TEST(Loss, ValuesAreThoseOfKeras) {
   for (const Json& c : *cases.items()) {
     const StatusOr<LossPtr> loss = loss_from_json(c["loss"]);
     ASSERT_TRUE(loss.ok()) << loss.status();
-    const auto shape = [&](std::string_view name) {
-      return shape_from_json(c[name])->to_shape();
-    };
+    const auto shape = [&](std::string_view name) { return shape_from_json(c[name])->to_shape(); };
     const std::vector<float> y_values = floats_of(c["y"]);
     Tensor y = Tensor::from<float>(shape("y_shape"), y_values);
     if (*c["y_is_integer"].boolean()) {
@@ -257,8 +253,9 @@ TEST(Loss, ValuesAreThoseOfKeras) {
     GraphBuilder g(graph);
     const Endpoint pred =
         g.constant(Tensor::from<float>(shape("pred_shape"), floats_of(c["pred"])));
-    const Endpoint weight =
-        c["weight"].is_null() ? Endpoint{} : g.constant(Tensor::vector<float>(floats_of(c["weight"])));
+    const Endpoint weight = c["weight"].is_null()
+                                ? Endpoint{}
+                                : g.constant(Tensor::vector<float>(floats_of(c["weight"])));
     graph.results = {(**loss)(g, g.constant(y), pred, weight)};
     ASSERT_TRUE(g.status().ok()) << g.status() << c["loss"].dump();
     const auto executable = Executable::create(std::move(graph), std::make_shared<ModelState>());

@@ -268,7 +268,7 @@ Status Binder::add_kernel_step(const Node& node, int first, const NodeShapes& sh
     output.on_host = is_object(output.dtype) ||
                      decl.host_outputs.contains(static_cast<int>(i), node.outputs.size()) ||
                      (step.on_host && !(separate_memory() && hands_out_handle(node, graph_)));
-    const bool known = is_static && output.shape.is_fully_known() && !decl.supplies_outputs;
+    const bool known = is_static && output.shape.is_fully_known() && !decl.sets_outputs();
     output.storage = known && !is_object(output.dtype) ? Storage::kArena : Storage::kOwned;
     if (known && is_object(output.dtype)) step.fresh.push_back(index);
   }

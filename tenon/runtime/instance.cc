@@ -130,6 +130,13 @@ Status Instance::run_steps() {
   return absl::OkStatus();
 }
 
+namespace {
+// A view of the arena: what it shows is overwritten after the viewed value's last reader.
+bool is_transient(const Tensor& tensor) {
+  return tensor.buffer() && tensor.buffer()->transient();
+}
+}  // namespace
+
 Status Instance::run_kernel(size_t index) {
   const Step& step = binding_->steps[index];
   for (int fresh : step.fresh) {
@@ -147,8 +154,10 @@ Status Instance::run_kernel(size_t index) {
   TENON_RETURN_IF_ERROR(step.kernel(runs_[index]));
   for (int output : step.outputs) {
     const Slot& slot = binding_->slots[static_cast<size_t>(output)];
-    const Tensor& value = slots_[static_cast<size_t>(output)];
-    if (slot.storage == Storage::kOwned && !slot.shape.matches(value.shape())) {
+    if (slot.storage != Storage::kOwned) continue;
+    Tensor& value = slots_[static_cast<size_t>(output)];
+    if (is_transient(value)) value = value.keep();
+    if (!slot.shape.matches(value.shape())) {
       return internal("output ", slot.endpoint.index, " has shape ", value.shape(), ", ",
                       slot.shape, " was inferred");
     }
@@ -221,7 +230,7 @@ Status Instance::run_dynamic(const Step& step) {
   for (size_t i = 0; i < step.outputs.size(); ++i) {
     const Slot& slot = binding_->slots[static_cast<size_t>(step.outputs[i])];
     Tensor& output = slots_[static_cast<size_t>(step.outputs[i])];
-    if (prepared->outputs[i].is_fully_known() && !step.node->op->decl().supplies_outputs) {
+    if (prepared->outputs[i].is_fully_known() && !step.node->op->decl().sets_outputs()) {
       BumpArena& place = slot.on_host ? host_memory_ : memory;
       TENON_ASSIGN_OR_RETURN(output, place.allocate(slot.dtype, prepared->outputs[i].to_shape()));
     } else {
@@ -236,6 +245,10 @@ Status Instance::run_dynamic(const Step& step) {
               pointers.data() + step.inputs.size(), static_cast<int>(step.outputs.size()),
               scratch.mutable_raw(), context_, memory);
   TENON_RETURN_IF_ERROR(prepared->kernel(run));
+  for (int index : step.outputs) {
+    Tensor& output = slots_[static_cast<size_t>(index)];
+    if (is_transient(output)) output = output.keep();
+  }
   // `pointers` and `scratch` end here; work that is under way must not need them.
   return step.on_host ? absl::OkStatus() : stream_->synchronize();
 }

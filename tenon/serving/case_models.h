@@ -11,6 +11,9 @@ namespace tenon::serving {
 // shared/cases/serving
 const std::string& cases_folder();
 
+// Version `version` of models/`model` of that folder.
+std::shared_ptr<const Servable> case_servable(const std::string& model, int64_t version);
+
 // The models that its README names, under their names, policies and labels; null if they cannot be
 // had.
 std::unique_ptr<ServedModels> serve_case_models(MetricRegistry& metrics);

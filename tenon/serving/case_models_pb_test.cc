@@ -79,6 +79,11 @@ const std::string& cases_folder() {
   return folder;
 }
 
+std::shared_ptr<const Servable> case_servable(const std::string& model, int64_t version) {
+  return std::make_shared<CaseServable>(version,
+                                        cat(cases_folder(), "/models/", model, "/", version));
+}
+
 std::unique_ptr<ServedModels> serve_case_models(MetricRegistry& metrics) {
   ServedModelsOptions options;
   options.metrics = &metrics;

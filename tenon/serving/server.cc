@@ -22,7 +22,6 @@ namespace {
 
 constexpr int64_t kDrainMilliseconds = 30'000;
 constexpr uint64_t kMostConfigBytes = 64 << 20;
-constexpr const char* kVersion = "0.1.0";
 
 // SIGTERM and SIGINT, taken by asking rather than by a handler. Made before any other thread, so
 // that they all leave the signals alone.
@@ -190,14 +189,15 @@ Status run(const ServerFlags& flags) {
   wait_for_stop(signals, models, flags);
   log_info("Stopping: requests that have begun are answered first");
   api.set_draining();
+  std::atomic<bool> drained{false};
   std::thread drain([&] {
     if (grpc) grpc->stop(kDrainMilliseconds);
     if (rest) rest->stop(kDrainMilliseconds);
+    drained = true;
   });
-  std::thread([&signals] {  // a second signal ends the wait
-    if (signals.wait(kDrainMilliseconds + 5000)) std::_Exit(1);
-  })
-      .detach();
+  while (!drained) {
+    if (signals.wait(20)) std::_Exit(1);  // a second signal: no more waiting
+  }
   drain.join();
   return absl::OkStatus();
 }
@@ -213,8 +213,9 @@ int serve(std::span<const std::string> arguments) {
     }
     if (!parsed->unknown.empty()) std::fputs(server_usage().c_str(), stderr);
     if (parsed->flags.version) {
-      std::printf("TensorFlow ModelServer: %s-tenon\nTensorFlow Library: tenon %s\n", kVersion,
-                  kVersion);
+      std::fputs("TensorFlow ModelServer: " TENON_VERSION
+                 "-tenon\nTensorFlow Library: tenon " TENON_VERSION "\n",
+                 stdout);
       return 0;
     }
     apply_environment(parsed->flags, [](const char* name) { return std::getenv(name); });
@@ -235,8 +236,6 @@ int serve(std::span<const std::string> arguments) {
   status = run(flags);
   if (status.ok()) return 0;
   log_error("Failed to start server. Error: ", code_name(status.code()), ": ", message_of(status));
-  std::fprintf(stderr, "error: %s: %s\n", std::string(code_name(status.code())).c_str(),
-               std::string(message_of(status)).c_str());
   return 1;
 }
 

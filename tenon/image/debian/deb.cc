@@ -106,21 +106,32 @@ Status DebFile::for_each_entry(FunctionRef<Status(const TarEntry&, TarReader&)> 
   }
 }
 
-std::vector<std::string> cves_in_changelog(std::string_view changelog, std::string_view after) {
-  std::set<std::string> found;
+std::map<std::string, std::string> fixes_in_changelog(std::string_view changelog,
+                                                      std::string_view after) {
+  std::map<std::string, std::string> fixes;
+  std::string version;
   for (std::string_view line : split(changelog, '\n')) {
     // "source (version) distribution; urgency=..."
     if (!line.empty() && line[0] != ' ' && line.find("; urgency") != std::string_view::npos) {
       const size_t open = line.find('('), close = line.find(')');
-      if (open != std::string_view::npos && close != std::string_view::npos && open < close) {
-        const std::string_view version = line.substr(open + 1, close - open - 1);
-        if (!after.empty() && compare_debian_versions(version, after) <= 0) break;
+      if (open == std::string_view::npos || close == std::string_view::npos || open > close) {
+        continue;
       }
+      version = line.substr(open + 1, close - open - 1);
+      if (!after.empty() && compare_debian_versions(version, after) <= 0) break;
       continue;
     }
+    std::set<std::string> found;
     collect_cves(line, found);
+    for (const std::string& cve : found) fixes[cve] = version;
   }
-  return {found.begin(), found.end()};
+  return fixes;
+}
+
+std::vector<std::string> cves_in_changelog(std::string_view changelog, std::string_view after) {
+  std::vector<std::string> names;
+  for (const auto& [cve, version] : fixes_in_changelog(changelog, after)) names.push_back(cve);
+  return names;
 }
 
 StatusOr<std::string> changelog_of(const DebFile& deb, std::string_view package) {

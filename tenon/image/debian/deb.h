@@ -42,6 +42,11 @@ class DebFile {
 // of them), and the CVE names in them, sorted.
 std::vector<std::string> cves_in_changelog(std::string_view changelog, std::string_view after);
 
+// Each CVE that the stanzas above `after` name, with the version of the oldest such stanza: where it
+// was fixed.
+std::map<std::string, std::string> fixes_in_changelog(std::string_view changelog,
+                                                      std::string_view after);
+
 // usr/share/doc/<package>/changelog.Debian.gz of a package, uncompressed; empty when it has none or
 // only a link into another package.
 StatusOr<std::string> changelog_of(const DebFile& deb, std::string_view package);

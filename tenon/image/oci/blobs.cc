@@ -1,6 +1,8 @@
 #include "tenon/image/oci/blobs.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -12,6 +14,50 @@
 
 namespace tenon::image {
 namespace {
+
+// A blob on its way. It is not synced: a tar copies it, and a layout syncs all at its end.
+class StagedFile final : public ByteSink {
+ public:
+  static StatusOr<std::unique_ptr<StagedFile>> create(const std::string& path) {
+    const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (fd < 0) return errno_status(errno, "creating", path);
+    if (::fchmod(fd, 0644) != 0) {
+      ::close(fd);
+      return errno_status(errno, "changing the mode of", path);
+    }
+    return std::unique_ptr<StagedFile>(new StagedFile(fd, path));
+  }
+  ~StagedFile() override {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Status write(std::string_view bytes) override {
+    while (!bytes.empty()) {
+      const ssize_t done = ::write(fd_, bytes.data(), bytes.size());
+      if (done < 0 && errno == EINTR) continue;
+      if (done < 0) return errno_status(errno, "writing", path_);
+      bytes.remove_prefix(static_cast<size_t>(done));
+    }
+    return {};
+  }
+  Status close() {
+    const int fd = std::exchange(fd_, -1);
+    return ::close(fd) == 0 ? Status() : errno_status(errno, "closing", path_);
+  }
+
+ private:
+  StagedFile(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}
+  int fd_;
+  std::string path_;
+};
+
+Status sync_file(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return errno_status(errno, "opening", path);
+  const int failed = ::fsync(fd);
+  const int error = errno;
+  ::close(fd);
+  return failed == 0 ? Status() : errno_status(error, "syncing", path);
+}
 
 constexpr std::string_view kLayoutText = "{\"imageLayoutVersion\":\"1.0.0\"}";
 
@@ -87,6 +133,11 @@ Status rename_folder(const std::string& from, const std::string& to) {
 }
 
 Status replace_layout(BlobFolder& blobs, std::string output) {
+  const std::string folder = join_path(blobs.folder(), "blobs/sha256");
+  TENON_ASSIGN_OR_RETURN(const auto staged, list_directory(folder));
+  for (const std::string& name : staged) {
+    TENON_RETURN_IF_ERROR(sync_file(join_path(folder, name)));
+  }
   while (output.ends_with('/') && output.size() > 1) output.pop_back();
   if (!path_exists(output)) {
     TENON_RETURN_IF_ERROR(rename_folder(blobs.folder(), output));
@@ -135,11 +186,10 @@ StatusOr<Descriptor> BlobFolder::add(std::string_view media_type,
   Descriptor descriptor;
   descriptor.media_type = media_type;
   {
-    TENON_ASSIGN_OR_RETURN(const auto file, AtomicFile::create(incoming));
-    AtomicFileSink sink(*file);
-    HashingSink hashing(sink);
+    TENON_ASSIGN_OR_RETURN(const auto file, StagedFile::create(incoming));
+    HashingSink hashing(*file);
     TENON_RETURN_IF_ERROR(write(hashing));
-    TENON_RETURN_IF_ERROR(file->commit());
+    TENON_RETURN_IF_ERROR(file->close());
     descriptor.size = hashing.size();
     descriptor.digest = cat("sha256:", hashing.hex());
   }

@@ -54,8 +54,7 @@ class CSVLoggerCallback final : public Callback {
 
  private:
   Status write(const std::string& text) {
-    if (std::fwrite(text.data(), 1, text.size(), file_) != text.size() ||
-        std::fflush(file_) != 0) {
+    if (std::fwrite(text.data(), 1, text.size(), file_) != text.size() || std::fflush(file_) != 0) {
       return errno_status(errno, "cannot write", o_.filename);
     }
     return absl::OkStatus();

@@ -39,7 +39,8 @@ class EarlyStoppingCallback final : public Callback {
     if (stopped_ > 0 && o_.verbose > 0) print(cat("Epoch ", stopped_ + 1, ": early stopping\n"));
     if (!best_weights_) return absl::OkStatus();
     if (o_.verbose > 0) {
-      print(cat("Restoring model weights from the end of the best epoch: ", best_epoch_ + 1, ".\n"));
+      print(
+          cat("Restoring model weights from the end of the best epoch: ", best_epoch_ + 1, ".\n"));
     }
     return callbacks::restore_weights(model, *best_weights_);
   }

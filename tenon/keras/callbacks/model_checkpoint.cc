@@ -29,8 +29,8 @@ StatusOr<std::string> fill_in(std::string_view pattern, int64_t epoch, const Log
     }
     char text[64];
     if (is_epoch) {
-      const std::string format = cat("%", spec.ends_with('d') ? spec.substr(0, spec.size() - 1) : "",
-                                     "lld");
+      const std::string format =
+          cat("%", spec.ends_with('d') ? spec.substr(0, spec.size() - 1) : "", "lld");
       std::snprintf(text, sizeof(text), format.c_str(), static_cast<long long>(epoch));
       out += text;
     } else if (spec.empty()) {

@@ -32,8 +32,8 @@ class TensorBoardCallback final : public Callback {
   StatusOr<EventWriter*> of(bool validation) {
     std::unique_ptr<EventWriter>& writer = writers_[validation ? 1 : 0];
     if (!writer) {
-      TENON_ASSIGN_OR_RETURN(writer, EventWriter::create(join_path(
-                                         log_dir_, validation ? "validation" : "train")));
+      TENON_ASSIGN_OR_RETURN(
+          writer, EventWriter::create(join_path(log_dir_, validation ? "validation" : "train")));
     }
     return writer.get();
   }

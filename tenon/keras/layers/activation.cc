@@ -32,10 +32,9 @@ class ReLULayer final : public Layer {
       g.fail(unimplemented("ReLU with threshold ", o_.threshold, " is not implemented; 0 is"));
     }
     if (o_.max_value == 6.0 && o_.negative_slope == 0) return g.op("Relu6", {inputs[0]});
-    Endpoint y = o_.negative_slope == 0
-                     ? g.op("Relu", {inputs[0]})
-                     : g.op("LeakyRelu", {inputs[0]},
-                            {{"alpha", static_cast<float>(o_.negative_slope)}});
+    Endpoint y = o_.negative_slope == 0 ? g.op("Relu", {inputs[0]})
+                                        : g.op("LeakyRelu", {inputs[0]},
+                                               {{"alpha", static_cast<float>(o_.negative_slope)}});
     if (o_.max_value) y = g.op("Minimum", {y, g.scalar_of(g.dtype(y), *o_.max_value)});
     return y;
   }

@@ -61,9 +61,9 @@ class BatchNormalizationLayer final : public Layer {
     const Endpoint beta = o_.center ? trace.read(weight(beta_)) : filled(width, 0);
     const Endpoint mean = training ? filled(0, 0) : trace.read(weight(mean_));
     const Endpoint variance = training ? filled(0, 0) : trace.read(weight(variance_));
-    const std::vector<Endpoint> out = g.ops("FusedBatchNormV3", {x, gamma, beta, mean, variance},
-                                            {{"epsilon", static_cast<float>(o_.epsilon)},
-                                             {"is_training", training}});
+    const std::vector<Endpoint> out =
+        g.ops("FusedBatchNormV3", {x, gamma, beta, mean, variance},
+              {{"epsilon", static_cast<float>(o_.epsilon)}, {"is_training", training}});
     if (out.empty()) return {};
     if (training) {
       // The op reports the variance times n / max(n - 1, 1); Keras averages the plain one.

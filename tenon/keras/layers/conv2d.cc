@@ -39,8 +39,7 @@ class Conv2DLayer final : public Layer {
       return invalid_argument("filters ", o_.filters, ", groups ", o_.groups, " and ", channels,
                               " input channels do not go together: groups must divide both");
     }
-    add_weight("kernel",
-               {o_.kernel_size[0], o_.kernel_size[1], channels / o_.groups, o_.filters},
+    add_weight("kernel", {o_.kernel_size[0], o_.kernel_size[1], channels / o_.groups, o_.filters},
                o_.kernel_initializer);
     if (o_.use_bias) add_weight("bias", {o_.filters}, o_.bias_initializer);
     return absl::OkStatus();

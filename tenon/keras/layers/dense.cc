@@ -53,8 +53,6 @@ class DenseLayer final : public Layer {
 }  // namespace
 
 LayerRef Dense(DenseOptions options) { return std::make_shared<DenseLayer>(std::move(options)); }
-std::shared_ptr<Layer> layers::make_dense() {
-  return std::make_shared<DenseLayer>(DenseOptions{});
-}
+std::shared_ptr<Layer> layers::make_dense() { return std::make_shared<DenseLayer>(DenseOptions{}); }
 
 }  // namespace tenon::keras

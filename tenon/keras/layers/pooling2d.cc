@@ -94,7 +94,9 @@ LayerRef GlobalMaxPooling2D(GlobalPooling2DOptions options) {
 }
 std::shared_ptr<Layer> layers::make_max_pooling2d() { return max_pooling({}); }
 std::shared_ptr<Layer> layers::make_average_pooling2d() { return average_pooling({}); }
-std::shared_ptr<Layer> layers::make_global_average_pooling2d() { return global_average_pooling({}); }
+std::shared_ptr<Layer> layers::make_global_average_pooling2d() {
+  return global_average_pooling({});
+}
 std::shared_ptr<Layer> layers::make_global_max_pooling2d() { return global_max_pooling({}); }
 
 }  // namespace tenon::keras

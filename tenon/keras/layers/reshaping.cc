@@ -17,12 +17,11 @@ class FlattenLayer final : public Layer {
     }
     if (width >= 0) return g.reshape(inputs[0], g.integers({-1, width}));
     // Only the running batch knows the width.
-    const Endpoint rows = g.op("StridedSlice",
-                               {g.shape_of(inputs[0]), g.integers({0}), g.integers({1}),
-                                g.integers({1})});
+    const Endpoint rows = g.op(
+        "StridedSlice", {g.shape_of(inputs[0]), g.integers({0}), g.integers({1}), g.integers({1})});
     const Endpoint rest = g.integers({-1});
-    return g.reshape(inputs[0], g.op("ConcatV2", {rows, rest, g.scalar<int32_t>(0)},
-                                     {{"N", int64_t{2}}}));
+    return g.reshape(inputs[0],
+                     g.op("ConcatV2", {rows, rest, g.scalar<int32_t>(0)}, {{"N", int64_t{2}}}));
   }
 };
 

@@ -22,8 +22,9 @@ class ZeroPadding2DLayer final : public Layer {
   Status build(std::span<const PartialShape> inputs) override {
     for (const auto& side : padding_) {
       if (side[0] < 0 || side[1] < 0) {
-        return invalid_argument("padding must be a number, (height, width), or "
-                                "((top, bottom), (left, right)), none negative");
+        return invalid_argument(
+            "padding must be a number, (height, width), or "
+            "((top, bottom), (left, right)), none negative");
       }
     }
     return layers::known_dim(inputs[0], 4, -1).status();

@@ -88,8 +88,8 @@ class CategoricalCrossentropyLoss final : public Loss {
                               "; for class numbers there is sparse_categorical_crossentropy"));
       return {};
     }
-    target = losses::smooth(g, target, o_.label_smoothing,
-                            1.0 / static_cast<double>(shape[rank - 1]));
+    target =
+        losses::smooth(g, target, o_.label_smoothing, 1.0 / static_cast<double>(shape[rank - 1]));
     Endpoint logits = logits_of(g, y_pred, "Softmax");
     if (!logits && o_.from_logits) logits = y_pred;
     const int64_t classes[] = {rank - 1};

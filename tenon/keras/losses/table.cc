@@ -116,10 +116,9 @@ Status check_classes(const Tensor& y, int64_t classes, int64_t first_row) {
     for (size_t i = 0; i < values.size() && status.ok(); ++i) {
       const auto value = static_cast<double>(values[i]);
       if (value >= 0 && value < static_cast<double>(classes)) continue;
-      status = invalid_argument("label ", value, " in row ",
-                                first_row + static_cast<int64_t>(i) / each,
-                                " is no class: the model has ", classes, " classes, 0 to ",
-                                classes - 1);
+      status =
+          invalid_argument("label ", value, " in row ", first_row + static_cast<int64_t>(i) / each,
+                           " is no class: the model has ", classes, " classes, 0 to ", classes - 1);
     }
   });
   return status;

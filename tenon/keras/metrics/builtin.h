@@ -10,7 +10,6 @@ Endpoint sparse_categorical_accuracy(GraphBuilder& build, Endpoint y_true, Endpo
 Endpoint categorical_accuracy(GraphBuilder& build, Endpoint y_true, Endpoint y_pred,
                               const Json& config);
 // config: threshold, 0.5 when absent.
-Endpoint binary_accuracy(GraphBuilder& build, Endpoint y_true, Endpoint y_pred,
-                         const Json& config);
+Endpoint binary_accuracy(GraphBuilder& build, Endpoint y_true, Endpoint y_pred, const Json& config);
 
 }  // namespace tenon::keras::metrics

@@ -64,9 +64,8 @@ StatusOr<MetricPtr> metric_from_json(const Json& json, const PartialShape& y_tru
   }
   std::string name = json.string() ? wanted : config.text("name", (*loss)->name());
   return std::make_shared<Metric>(
-      std::move(name), json, [loss = *loss](GraphBuilder& g, Endpoint y, Endpoint p) {
-        return loss->values(g, y, p);
-      });
+      std::move(name), json,
+      [loss = *loss](GraphBuilder& g, Endpoint y, Endpoint p) { return loss->values(g, y, p); });
 }
 
 Metric::Metric(std::string name, Json config, Values values)

@@ -73,11 +73,11 @@ std::vector<Endpoint> Optimizer::clip(GraphBuilder& g, std::vector<Endpoint> gra
     if (!total) return gradients;
     const Endpoint norm = g.op("Sqrt", {total});
     // An infinite or undefined norm makes the scale NaN.
-    const Endpoint scale =
-        g.add(g.mul(number(norm, *options_.global_clipnorm),
-                    g.op("Minimum", {g.div(number(norm, 1), norm),
-                                     number(norm, 1 / *options_.global_clipnorm)})),
-              g.sub(norm, norm));
+    const Endpoint scale = g.add(
+        g.mul(number(norm, *options_.global_clipnorm),
+              g.op("Minimum",
+                   {g.div(number(norm, 1), norm), number(norm, 1 / *options_.global_clipnorm)})),
+        g.sub(norm, norm));
     for (Endpoint& gradient : gradients) {
       if (gradient) gradient = g.mul(gradient, scale);
     }
@@ -93,15 +93,15 @@ std::vector<Endpoint> Optimizer::clip(GraphBuilder& g, std::vector<Endpoint> gra
 
 void Optimizer::apply(Trace& trace, std::span<const Endpoint> gradients) {
   GraphBuilder& g = trace.build();
-  const int clips = options_.clipnorm.has_value() + options_.global_clipnorm.has_value() + options_.clipvalue.has_value();
+  const int clips = options_.clipnorm.has_value() + options_.global_clipnorm.has_value() +
+                    options_.clipvalue.has_value();
   if (clips > 1) {
     g.fail(invalid_argument("only one of clipnorm, clipvalue and global_clipnorm may be set"));
   }
   const std::vector<Endpoint> clipped =
       clip(g, std::vector<Endpoint>(gradients.begin(), gradients.end()));
   const Endpoint iterations = trace.read(state_[0]);
-  const Endpoint rate =
-      rate_.is_schedule() ? rate_.at(g, iterations) : trace.read(state_[1]);
+  const Endpoint rate = rate_.is_schedule() ? rate_.at(g, iterations) : trace.read(state_[1]);
   const Endpoint one = g.scalar<int64_t>(1);
   const Step step{trace, rate, g.cast(g.add(iterations, one), DType::kFloat)};
   begin(step);

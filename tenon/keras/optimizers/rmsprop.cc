@@ -44,8 +44,8 @@ class RMSpropOptimizer final : public Optimizer {
       const Endpoint mean = average(slot(index, "average_gradient"), gradient);
       variance = g.sub(variance, g.op("Square", {mean}));
     }
-    Endpoint step_taken = g.div(g.mul(step.rate, gradient),
-                                g.op("Sqrt", {g.add(variance, number(epsilon_))}));
+    Endpoint step_taken =
+        g.div(g.mul(step.rate, gradient), g.op("Sqrt", {g.add(variance, number(epsilon_))}));
     if (momentum_ > 0) {
       const Weight& m = slot(index, "momentum");
       step_taken = g.add(g.mul(number(momentum_), trace.read(m)), step_taken);

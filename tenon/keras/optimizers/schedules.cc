@@ -43,8 +43,7 @@ Endpoint polynomial_decay(const ScheduleInput& s) {
   const Endpoint steps = s.constant_of("decay_steps");
   const Endpoint p = s.g.div(s.g.op("Minimum", {s.step, steps}), steps);
   const double end = s.number("end_learning_rate", 1e-4);
-  const Endpoint left =
-      s.g.op("Pow", {s.g.sub(s.constant(1), p), s.constant_of("power", 1)});
+  const Endpoint left = s.g.op("Pow", {s.g.sub(s.constant(1), p), s.constant_of("power", 1)});
   return s.g.add(s.g.mul(s.constant(s.number("initial_learning_rate") - end), left),
                  s.constant(end));
 }
@@ -57,8 +56,7 @@ Endpoint cosine_decay(const ScheduleInput& s) {
   const Endpoint p = s.g.div(s.g.op("Minimum", {s.step, steps}), steps);
   const Endpoint cosine = s.g.op("Cos", {s.g.mul(s.constant(std::numbers::pi), p)});
   const double alpha = s.number("alpha");
-  const Endpoint decayed = s.g.mul(s.constant(0.5 * (1 - alpha)),
-                                   s.g.add(s.constant(1), cosine));
+  const Endpoint decayed = s.g.mul(s.constant(0.5 * (1 - alpha)), s.g.add(s.constant(1), cosine));
   return s.g.mul(s.constant_of("initial_learning_rate"), s.g.add(decayed, s.constant(alpha)));
 }
 

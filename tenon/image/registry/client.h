@@ -1,0 +1,54 @@
+// One registry and repository: requests with credentials, uploads, downloads.
+#pragma once
+
+#include "tenon/image/net/http.h"
+#include "tenon/image/registry/registry.h"
+
+namespace tenon::image {
+
+class RegistryClient {
+ public:
+  RegistryClient(RegistryReference reference, RegistryOptions options);
+
+  // A request below /v2/REPOSITORY/, or of an absolute URL that the registry named. Answers a 401
+  // by getting a token or sending the stored credentials, once; repeats what failed for reasons
+  // that pass. `actions`: "pull" or "pull,push".
+  StatusOr<HttpResponse> send(HttpRequest request, std::string_view path, std::string_view actions);
+
+  StatusOr<bool> has_blob(const std::string& digest);
+  // Sends a blob; `open(offset)` gives its bytes from there on.
+  Status upload(const Descriptor& blob, TransferReport& report,
+                const std::function<StatusOr<std::unique_ptr<ByteSource>>(uint64_t offset)>& open);
+  // Writes a blob's bytes to `sink`, continued after breaks. The digest is the caller's to check.
+  Status fetch_blob(const Descriptor& blob, ByteSink& sink);
+
+  // PUT of a manifest under a tag or digest. `has_subject_support` tells whether the registry
+  // processed the subject field.
+  Status put_manifest(const std::string& tag_or_digest, std::string_view media_type,
+                      std::string_view text, bool* has_subject_support = nullptr);
+  struct FetchedManifest {
+    std::string media_type, text, digest;
+  };
+  // NOT_FOUND when there is no such manifest.
+  StatusOr<FetchedManifest> get_manifest(const std::string& tag_or_digest);
+  // The image's referrers by API or fallback tag; none when there are neither.
+  StatusOr<Index> referrers(const std::string& digest);
+
+  const RegistryReference& reference() const { return reference_; }
+
+ private:
+  Status authenticate(const std::string& challenge, std::string_view actions);
+  StatusOr<std::string> stored_credentials() const;
+  StatusOr<std::string> start_upload(const Descriptor& blob, bool& mounted);
+  StatusOr<uint64_t> upload_offset(const std::string& location);
+
+  RegistryReference reference_;
+  RegistryOptions options_;
+  std::string base_;           // scheme://host
+  std::string authorization_;  // header value, once known
+};
+
+// The error of an answer: the registry's own message and HTTP status.
+Status registry_error(std::string_view what, const HttpResponse& response);
+
+}  // namespace tenon::image

@@ -1,0 +1,198 @@
+#include "tenon/image/trust/sbom.h"
+
+#include <algorithm>
+
+#include "tenon/image/archive/sha256.h"
+#include "tenon/image/trust/json.h"
+
+namespace tenon::image {
+namespace {
+
+// RFC 3986 as package-url asks for it.
+std::string percent_encode(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '-' || c == '.' || c == '_' || c == '~';
+    if (plain) {
+      out += c;
+    } else {
+      constexpr char kHex[] = "0123456789ABCDEF";
+      out += '%';
+      out += kHex[static_cast<unsigned char>(c) >> 4];
+      out += kHex[static_cast<unsigned char>(c) & 15];
+    }
+  }
+  return out;
+}
+
+// SPDX identifiers: letters, digits, '.' and '-'.
+std::string spdx_id(std::string_view kind, std::string_view name) {
+  std::string out = cat("SPDXRef-", kind, "-");
+  for (const char c : name) {
+    const bool allowed = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                         (c >= '0' && c <= '9') || c == '.' || c == '-';
+    out += allowed ? c : '-';
+  }
+  return out;
+}
+
+// A version 4-shaped UUID from a digest, so that equal images get equal serial numbers.
+std::string uuid_of(std::string_view digest) {
+  std::string hex = sha256_hex(digest).substr(0, 32);
+  hex[12] = '4';
+  hex[16] = '8';
+  return cat(hex.substr(0, 8), "-", hex.substr(8, 4), "-", hex.substr(12, 4), "-",
+             hex.substr(16, 4), "-", hex.substr(20));
+}
+
+std::string wheel_purl(const Inventory::Wheel& wheel) {
+  return cat("pkg:pypi/", percent_encode(to_lower(wheel.name)), "@", percent_encode(wheel.version));
+}
+
+std::string image_name_of(const Inventory& inventory) {
+  return inventory.image_name.empty() ? "image" : inventory.image_name;
+}
+
+Json spdx_package(const std::string& id, const std::string& name, const std::string& version,
+                  const std::string& purl, const std::string& purpose) {
+  Json json;
+  json["name"] = name;
+  json["SPDXID"] = id;
+  if (!version.empty()) json["versionInfo"] = version;
+  json["downloadLocation"] = "NOASSERTION";
+  json["filesAnalyzed"] = false;
+  json["licenseConcluded"] = "NOASSERTION";
+  json["licenseDeclared"] = "NOASSERTION";
+  json["copyrightText"] = "NOASSERTION";
+  if (!purpose.empty()) json["primaryPackagePurpose"] = purpose;
+  if (!purl.empty()) {
+    json["externalRefs"] = Json::array({{{"referenceCategory", "PACKAGE-MANAGER"},
+                                         {"referenceType", "purl"},
+                                         {"referenceLocator", purl}}});
+  }
+  return json;
+}
+
+Json relationship(const std::string& from, const char* type, const std::string& to) {
+  return {{"spdxElementId", from}, {"relationshipType", type}, {"relatedSpdxElement", to}};
+}
+
+}  // namespace
+
+std::string debian_purl(const Package& package, std::string_view distribution_id,
+                        std::string_view distribution_version) {
+  const std::string id = distribution_id.empty() ? "debian" : std::string(distribution_id);
+  std::string purl = cat("pkg:deb/", percent_encode(id), "/", percent_encode(package.name), "@",
+                         percent_encode(package.version), "?arch=", package.architecture);
+  if (!distribution_version.empty()) {
+    purl += cat("&distro=", percent_encode(cat(id, "-", distribution_version)));
+  }
+  return purl;
+}
+
+std::string write_spdx(const Inventory& inventory, std::string_view tool_version) {
+  const std::string image_id = "SPDXRef-Image";
+  Json json;
+  json["spdxVersion"] = "SPDX-2.3";
+  json["dataLicense"] = "CC0-1.0";
+  json["SPDXID"] = "SPDXRef-DOCUMENT";
+  json["name"] = image_name_of(inventory);
+  json["documentNamespace"] = cat("urn:uuid:", uuid_of(cat("spdx ", inventory.image_digest)));
+  json["creationInfo"] = {{"created", inventory.created},
+                          {"creators", Json::array({cat("Tool: tenon-", tool_version)})}};
+  json["documentDescribes"] = Json::array({image_id});
+  Json image = spdx_package(image_id, image_name_of(inventory), inventory.image_digest,
+                            cat("pkg:oci/image@", percent_encode(inventory.image_digest),
+                                "?arch=", inventory.architecture),
+                            "CONTAINER");
+  image["checksums"] =
+      Json::array({{{"algorithm", "SHA256"}, {"checksumValue", inventory.image_digest.substr(7)}}});
+  json["packages"] = Json::array({image});
+  json["relationships"] = Json::array({relationship("SPDXRef-DOCUMENT", "DESCRIBES", image_id)});
+  const auto contain = [&](const std::string& id) {
+    json["relationships"].push_back(relationship(image_id, "CONTAINS", id));
+  };
+  for (const Package& package : inventory.packages) {
+    const std::string id = spdx_id("deb", cat(package.name, "-", package.architecture));
+    Json entry = spdx_package(
+        id, package.name, package.version,
+        debian_purl(package, inventory.distribution_id, inventory.distribution_version), "LIBRARY");
+    entry["sourceInfo"] =
+        cat("built from source package ", package.source, " ", package.source_version);
+    json["packages"].push_back(std::move(entry));
+    contain(id);
+  }
+  for (const Inventory::Wheel& wheel : inventory.wheels) {
+    const std::string id = spdx_id("pypi", wheel.name);
+    json["packages"].push_back(
+        spdx_package(id, wheel.name, wheel.version, wheel_purl(wheel), "LIBRARY"));
+    contain(id);
+  }
+  for (const Inventory::File& file : inventory.unowned_programs) {
+    const std::string id = spdx_id("file", file.path.substr(1));
+    Json entry = spdx_package(id, file.path, "", "", "APPLICATION");
+    entry["checksums"] = Json::array({{{"algorithm", "SHA256"}, {"checksumValue", file.sha256}}});
+    json["packages"].push_back(std::move(entry));
+    contain(id);
+  }
+  return json_dump(json, 1) + "\n";
+}
+
+std::string write_cyclonedx(const Inventory& inventory, std::string_view tool_version) {
+  Json json;
+  json["bomFormat"] = "CycloneDX";
+  json["specVersion"] = "1.5";
+  json["serialNumber"] = cat("urn:uuid:", uuid_of(cat("cyclonedx ", inventory.image_digest)));
+  json["version"] = 1;
+  Json& metadata = json["metadata"];
+  metadata["timestamp"] = inventory.created;
+  metadata["tools"] = {{"components", Json::array({{{"type", "application"},
+                                                    {"name", "tenon"},
+                                                    {"version", std::string(tool_version)}}})}};
+  metadata["component"] = {
+      {"type", "container"},
+      {"bom-ref", inventory.image_digest},
+      {"name", image_name_of(inventory)},
+      {"version", inventory.image_digest},
+      {"hashes",
+       Json::array({{{"alg", "SHA-256"}, {"content", inventory.image_digest.substr(7)}}})}};
+  Json& components = json["components"] = Json::array();
+  if (!inventory.distribution_id.empty()) {
+    components.push_back({{"type", "operating-system"},
+                          {"bom-ref", "os"},
+                          {"name", inventory.distribution_id},
+                          {"version", inventory.distribution_version}});
+  }
+  for (const Package& package : inventory.packages) {
+    const std::string purl =
+        debian_purl(package, inventory.distribution_id, inventory.distribution_version);
+    components.push_back(
+        {{"type", "library"},
+         {"bom-ref", purl},
+         {"name", package.name},
+         {"version", package.version},
+         {"purl", purl},
+         {"properties",
+          Json::array({{{"name", "tenon:source"}, {"value", package.source}},
+                       {{"name", "tenon:sourceVersion"}, {"value", package.source_version}}})}});
+  }
+  for (const Inventory::Wheel& wheel : inventory.wheels) {
+    const std::string purl = wheel_purl(wheel);
+    components.push_back({{"type", "library"},
+                          {"bom-ref", purl},
+                          {"name", wheel.name},
+                          {"version", wheel.version},
+                          {"purl", purl}});
+  }
+  for (const Inventory::File& file : inventory.unowned_programs) {
+    components.push_back(
+        {{"type", "file"},
+         {"bom-ref", file.path},
+         {"name", file.path},
+         {"hashes", Json::array({{{"alg", "SHA-256"}, {"content", file.sha256}}})}});
+  }
+  return json_dump(json, 1) + "\n";
+}
+
+}  // namespace tenon::image

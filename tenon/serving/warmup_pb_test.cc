@@ -1,0 +1,117 @@
+// Outside truth: the format and the limits of TensorFlow Serving's warm-up files
+// (servables/tensorflow/saved_model_warmup.cc).
+#include <gtest/gtest.h>
+
+#include "tenon/base/files.h"
+#include "tenon/io/record_io.h"
+#include "tenon/serving/case_models.h"
+#include "tenon/serving/tensor_message.h"
+#include "tenon/serving/warmup.h"
+#include "tensorflow_serving/apis/prediction_log.pb.h"
+
+namespace tenon::serving {
+namespace {
+
+namespace tfs = tensorflow::serving;
+
+class WarmupTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = *TemporaryDirectory::create();
+    servable_ = case_servable("half_plus_two", 123);
+    options_.metrics = &metrics_;
+  }
+  // A predict of x, whose answer was `y`.
+  static std::string record(float x, float y) {
+    tfs::PredictionLog log;
+    auto& predict = *log.mutable_predict_log();
+    predict.mutable_request()->mutable_model_spec()->set_name("whatever");
+    tensor_to_message(Tensor::vector<float>({x}), false,
+                      (*predict.mutable_request()->mutable_inputs())["x"]);
+    tensor_to_message(Tensor::vector<float>({y}), true,
+                      (*predict.mutable_response()->mutable_outputs())["y"]);
+    return log.SerializeAsString();
+  }
+  void write(const std::vector<std::string>& records) {
+    const std::string extra = join_path(folder_->path(), "assets.extra");
+    ASSERT_TRUE(create_directories(extra).ok());
+    std::string file;
+    for (const std::string& bytes : records) append_record(file, bytes);
+    ASSERT_TRUE(write_file(join_path(extra, "tf_serving_warmup_requests"), file).ok());
+  }
+  Status replay() { return replay_warmup(*servable_, folder_->path(), options_); }
+
+  std::optional<TemporaryDirectory> folder_;
+  std::shared_ptr<const Servable> servable_;
+  MetricRegistry metrics_;
+  WarmupOptions options_;
+};
+
+TEST_F(WarmupTest, AModelWithoutRecordsIsFine) { EXPECT_TRUE(replay().ok()); }
+
+TEST_F(WarmupTest, RecordsAreReplayedAndCounted) {
+  write({record(2, 3), record(4, 4)});
+  options_.golden = GoldenMode::kRefuse;
+  EXPECT_TRUE(replay().ok()) << replay();
+  const std::string path = join_path(folder_->path(), "assets.extra/tf_serving_warmup_requests");
+  EXPECT_EQ(
+      metrics_.counter("/tensorflow/serving/model_warmup_records_read", {"model_path", "status"})
+          .cell({path, "success"})
+          .value(),
+      2);
+}
+
+TEST_F(WarmupTest, AMissedGoldenIsRefusedOrOnlyWarnedOf) {
+  write({record(2, 3), record(4, 4.5F)});
+  EXPECT_TRUE(replay().ok());
+  options_.golden = GoldenMode::kRefuse;
+  const Status status = replay();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_NE(message_of(status).find("record 1, output y: element 0 is 4, expected 4.5"),
+            std::string_view::npos)
+      << status;
+  options_.golden = GoldenMode::kOff;
+  EXPECT_TRUE(replay().ok());
+}
+
+TEST_F(WarmupTest, ARequestThatFailsFailsTheWarmup) {
+  tfs::PredictionLog log;
+  log.mutable_predict_log()->mutable_request()->mutable_model_spec()->set_signature_name("nope");
+  write({record(2, 3), log.SerializeAsString()});
+  EXPECT_EQ(replay().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(WarmupTest, MoreThanAThousandRecordsAreRefused) {
+  write(std::vector<std::string>(1001, record(2, 3)));
+  const Status status = replay();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_TRUE(
+      message_of(status).starts_with("Number of warmup records exceeds the maximum (1000) at "));
+}
+
+TEST_F(WarmupTest, DamagedFilesAreErrors) {
+  write({"no message at all"});
+  EXPECT_EQ(replay().code(), absl::StatusCode::kDataLoss);
+  const std::string path = join_path(folder_->path(), "assets.extra/tf_serving_warmup_requests");
+  ASSERT_TRUE(write_file(path, "short").ok());
+  EXPECT_EQ(replay().code(), absl::StatusCode::kDataLoss);
+}
+
+// DESIGN, section 4: integers, booleans and strings equal; floats |a-b| <= 1e-4 max|b| + 1e-6.
+TEST(GoldenDifferenceTest, ToleratesWhatTheDesignSays) {
+  const auto differs = [](const Tensor& got, const Tensor& want) {
+    return !golden_difference(got, want, 1e-4).empty();
+  };
+  EXPECT_FALSE(differs(Tensor::vector<float>({100, 0.009F}), Tensor::vector<float>({100, 0})));
+  EXPECT_TRUE(differs(Tensor::vector<float>({100, 0.011F}), Tensor::vector<float>({100, 0})));
+  EXPECT_FALSE(
+      differs(Tensor::vector<float>({NAN, INFINITY}), Tensor::vector<float>({NAN, INFINITY})));
+  EXPECT_TRUE(differs(Tensor::vector<float>({1}), Tensor::vector<float>({NAN})));
+  EXPECT_TRUE(differs(Tensor::vector<int32_t>({100000}), Tensor::vector<int32_t>({100001})));
+  EXPECT_TRUE(differs(Tensor::vector<bool>({true}), Tensor::vector<bool>({false})));
+  EXPECT_TRUE(differs(Tensor::string("a"), Tensor::string("b")));
+  EXPECT_TRUE(differs(Tensor::vector<float>({1}), Tensor::scalar(1.0F)));
+}
+
+}  // namespace
+}  // namespace tenon::serving
