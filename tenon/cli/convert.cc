@@ -41,7 +41,8 @@ Status convert(const Operands& files) {
 int convert_command(Words words) {
   std::string export_dir;
   const Flag flags[] = {{"export_dir", &export_dir, "DIR/1", "the SavedModel's version folder"}};
-  return run_verb(kConvertUsage, flags, words, convert);
+  return run_verb(kConvertUsage, flags, words,
+                  [](const Operands& files) { return convert(files); });
 }
 
 }  // namespace tenon::cli
