@@ -53,6 +53,11 @@ void align_points(std::vector<std::string>& texts, char pad_after) {
     before = std::max(before, point);
     after = std::max(after, std::min(text.find('e'), text.size()) - point - 1);
   }
+  for (const std::string& text : texts) {
+    if (text.find('.') == text.npos && text.size() > before + 1 + after) {
+      before = text.size() - after - 1;
+    }
+  }
   for (std::string& text : texts) {
     const size_t point = text.find('.');
     if (point == text.npos) {  // nan, inf
@@ -92,10 +97,12 @@ std::vector<std::string> float_texts(const std::vector<T>& values) {
 }
 
 std::string quoted_bytes(std::string_view bytes) {
-  std::string out = "b'";
+  const bool has_single = bytes.find('\'') != bytes.npos;
+  const char quote = has_single && bytes.find('"') == bytes.npos ? '"' : '\'';
+  std::string out = {'b', quote};
   for (const char c : bytes) {
     char hex[8];
-    if (c == '\\' || c == '\'') {
+    if (c == '\\' || c == quote) {
       out += {'\\', c};
     } else if (c == '\n') {
       out += "\\n";
@@ -106,7 +113,31 @@ std::string quoted_bytes(std::string_view bytes) {
       out += c;
     }
   }
-  return out + "'";
+  return out + quote;
+}
+
+// Real parts below each other, imaginary ones too: "1. +2.j".
+template <class T>
+std::vector<std::string> complex_texts(const std::vector<std::complex<T>>& values) {
+  std::vector<T> reals, imaginaries;
+  for (const auto& value : values) {
+    reals.push_back(value.real());
+    imaginaries.push_back(std::abs(value.imag()));
+  }
+  std::vector<std::string> texts = float_texts(reals), behind = float_texts(imaginaries);
+  for (size_t i = 0; i < texts.size(); ++i) {
+    behind[i].insert(behind[i].find_last_not_of(' ') + 1, 1, 'j');
+    texts[i] += (std::signbit(values[i].imag()) ? '-' : '+') + behind[i];
+  }
+  return texts;
+}
+
+// Values of the elements `indices`, as the type that they are printed in.
+template <class Printed, class T>
+std::vector<Printed> gather(const Tensor& tensor, const std::vector<int64_t>& indices) {
+  std::vector<Printed> values;
+  for (int64_t i : indices) values.push_back(static_cast<Printed>(tensor.data<T>()[i]));
+  return values;
 }
 
 // Texts of the elements `indices`, of equal width where NumPy makes them so.
@@ -116,27 +147,18 @@ std::vector<std::string> element_texts(const Tensor& tensor, const std::vector<i
     for (int64_t i : indices) texts.push_back(quoted_bytes(tensor.data<std::string_view>()[i]));
     return texts;
   }
-  const bool known =
-      visit<FloatTypes>(tensor.dtype(),
-                        [&]<class T>() {
-                          using Printed =
-                              std::conditional_t<std::is_same_v<T, double>, double, float>;
-                          std::vector<Printed> values;
-                          for (int64_t i : indices)
-                            values.push_back(static_cast<Printed>(tensor.data<T>()[i]));
-                          texts = float_texts(values);
-                        }) ||
-      visit<IntegerTypes>(tensor.dtype(),
-                          [&]<class T>() {
-                            for (int64_t i : indices) texts.push_back(cat(tensor.data<T>()[i]));
-                          }) ||
-      visit<TypeList<std::complex<float>, std::complex<double>>>(tensor.dtype(), [&]<class T>() {
-        for (int64_t i : indices) {
-          const T value = tensor.data<T>()[i];
-          texts.push_back(cat(positional(value.real()), value.imag() < 0 ? "" : "+",
-                              positional(value.imag()), "j"));
-        }
-      });
+  const auto floats = [&]<class T>() {
+    using Printed = std::conditional_t<std::is_same_v<T, double>, double, float>;
+    texts = float_texts(gather<Printed, T>(tensor, indices));
+  };
+  const auto integers = [&]<class T>() {
+    for (int64_t i : indices) texts.push_back(cat(tensor.data<T>()[i]));
+  };
+  const auto complexes = [&]<class T>() { texts = complex_texts(gather<T, T>(tensor, indices)); };
+  using ComplexTypes = TypeList<std::complex<float>, std::complex<double>>;
+  const bool known = visit<FloatTypes>(tensor.dtype(), floats) ||
+                     visit<IntegerTypes>(tensor.dtype(), integers) ||
+                     visit<ComplexTypes>(tensor.dtype(), complexes);
   for (int64_t i : indices) {
     if (tensor.dtype() == DType::kBool) {
       texts.emplace_back(tensor.data<bool>()[i] ? "True" : "False");
@@ -207,7 +229,7 @@ class Layout {
         out += std::string(line_breaks, '\n') + std::string(indent + 1, ' ');
       if (innermost) {
         const size_t width = i < 0 ? 3 : texts_[next_].size();
-        if (!first && column + 1 + width > kLineWidth - static_cast<size_t>(axis)) {
+        if (!first && column + 1 + width >= kLineWidth - static_cast<size_t>(axis)) {
           out += '\n' + std::string(indent + 1, ' ');
           column = indent + 1;
         } else if (!first) {

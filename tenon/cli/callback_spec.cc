@@ -159,9 +159,12 @@ CallbackPtr reduce_on_plateau(SpecArguments& args) {
 constexpr struct {
   std::string_view name;
   CallbackPtr (*make)(SpecArguments& args);
-} kCallbacks[] = {{"EarlyStopping", early_stopping}, {"ModelCheckpoint", model_checkpoint},
-                  {"CSVLogger", csv_logger},         {"TensorBoard", tensor_board},
-                  {"TerminateOnNaN", terminate_on_nan}, {"ReduceLROnPlateau", reduce_on_plateau}};
+} kCallbacks[] = {{"EarlyStopping", early_stopping},
+                  {"ModelCheckpoint", model_checkpoint},
+                  {"CSVLogger", csv_logger},
+                  {"TensorBoard", tensor_board},
+                  {"TerminateOnNaN", terminate_on_nan},
+                  {"ReduceLROnPlateau", reduce_on_plateau}};
 
 StatusOr<CallbackPtr> parse_callback(std::string_view text) {
   const size_t open = text.find('(');

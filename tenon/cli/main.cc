@@ -23,7 +23,14 @@ std::string usage() {
          "\ntenon VERB --help lists the flags. Exit codes: 0 done, 1 failed, 2 wrong usage.\n";
 }
 
-int run(const std::vector<std::string>& words) {
+// Images start the program under the names of TensorFlow Serving's.
+bool is_model_server(std::string_view program) {
+  program.remove_prefix(program.rfind('/') + 1);
+  return program == "tensorflow_model_server" || program.starts_with("tf_serving_entrypoint");
+}
+
+int run(std::vector<std::string> words, std::string_view program) {
+  if (is_model_server(program)) words.insert(words.begin(), "serve");
   if (words.empty()) {
     std::fputs(usage().c_str(), stderr);
     return 2;
@@ -47,7 +54,8 @@ int run(const std::vector<std::string>& words) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const int code = run(std::vector<std::string>(argv + (argc > 0), argv + argc));
+  const int code =
+      run(std::vector<std::string>(argv + (argc > 0), argv + argc), argc > 0 ? argv[0] : "");
   // A result that could not be written (a full disk, a closed pipe) is no success.
   if (std::fflush(stdout) != 0 && code == 0) {
     tenon::cli::print_error(tenon::errno_status(errno, "writing to", "standard output"));

@@ -16,11 +16,11 @@ Status add_goldens(const keras::Model& model, const Tensor& x, SavedModelSpec& s
   const Graph& function = spec.endpoints[0].function;
   if (function.args.size() != 1 || x.rank() == 0 || x.dim(0) == 0) return absl::OkStatus();
   const Node& arg = function.node(function.args[0]);
+  TENON_ASSIGN_OR_RETURN(Tensor rows, convert_tensor(x.slice(0, std::min(kGoldenRows, x.dim(0))),
+                                                     arg.outputs[0].dtype));
   TENON_ASSIGN_OR_RETURN(
-      Tensor rows, convert_tensor(x.slice(0, std::min(kGoldenRows, x.dim(0))), arg.outputs[0].dtype));
-  TENON_ASSIGN_OR_RETURN(const GoldenRecord record,
-                         make_golden("serving_default", function, model.state(),
-                                     {{arg.name, std::move(rows)}}));
+      const GoldenRecord record,
+      make_golden("serving_default", function, model.state(), {{arg.name, std::move(rows)}}));
   GoldenManifest manifest;
   manifest.build = "tenon " TENON_VERSION;
   manifest.isa = cpu_device()->description();

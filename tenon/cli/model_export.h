@@ -5,8 +5,8 @@
 
 namespace tenon::cli {
 
-// Writes the folder of one version, with signatures `serve` and `serving_default`. The first rows of
-// `x` (null: none) become golden records. ALREADY_EXISTS unless `overwrite`.
+// Writes the folder of one version, with signatures `serve` and `serving_default`. The first rows
+// of `x` (null: none) become golden records. ALREADY_EXISTS unless `overwrite`.
 Status export_model(const keras::Model& model, const std::string& folder, const Tensor* x,
                     bool overwrite);
 

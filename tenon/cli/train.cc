@@ -28,9 +28,10 @@ struct TrainFlags {
 constexpr Usage kTrainUsage = {
     .verb = "train",
     .what = "Trains a Keras model. Names and defaults are Keras'.",
-    .example = "tenon train --model mlp --data digits.csv --optimizer adam "
-               "--loss sparse_categorical_crossentropy \\\n"
-               "    --metrics accuracy --epochs 5 --validation_split 0.1 --export_dir digits/1"};
+    .example =
+        "tenon train --model mlp --data digits.csv --optimizer adam "
+        "--loss sparse_categorical_crossentropy \\\n"
+        "    --metrics accuracy --epochs 5 --validation_split 0.1 --export_dir digits/1"};
 
 // One JSON object an epoch: {"epoch":1,"accuracy":0.9,"loss":0.3}.
 class JsonLines final : public keras::Callback {
@@ -81,9 +82,11 @@ class TrainRun {
           log_info("resuming after epoch ", options.initial_epoch, " of ", flags_.epochs);
         }
       }
-      options.callbacks.push_back(checkpoint_callback(flags_.checkpoint_dir));
+      options.callbacks.push_back(
+          checkpoint_callback(flags_.checkpoint_dir, static_cast<uint64_t>(flags_.seed)));
     }
-    TENON_RETURN_IF_ERROR(model_->fit(keras::Inputs(table_.x), table_.y, std::move(options)).status());
+    TENON_RETURN_IF_ERROR(
+        model_->fit(keras::Inputs(table_.x), table_.y, std::move(options)).status());
     if (!flags_.save.empty()) TENON_RETURN_IF_ERROR(model_->save(flags_.save));
     if (!flags_.export_dir.empty()) {
       TENON_RETURN_IF_ERROR(export_model(*model_, flags_.export_dir, &table_.x, false));

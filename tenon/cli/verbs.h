@@ -11,8 +11,17 @@ namespace tenon::cli {
 
 using Words = std::span<const std::string>;
 
+int train_command(Words words);
+int evaluate_command(Words words);
+int predict_command(Words words);
+int export_command(Words words);
+int convert_command(Words words);
+int serve_command(Words words);
 int run_command(Words words);
 int inspect_command(Words words);
+int verify_command(Words words);
+int bench_command(Words words);
+int image_command(Words words);
 int ops_command(Words words);
 int devices_command(Words words);
 int doctor_command(Words words);

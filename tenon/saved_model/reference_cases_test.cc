@@ -9,9 +9,9 @@
 #include "tenon/base/files.h"
 #include "tenon/graph/gradient.h"
 #include "tenon/io/npy.h"
-#include "tenon/ops/register_all.h"
 #include "tenon/passes/pass.h"
 #include "tenon/saved_model/folder_access.h"
+#include "tenon/saved_model/register_ops_test.h"
 #include "tenon/saved_model/saved_model.h"
 
 namespace tenon {
@@ -21,11 +21,7 @@ using nlohmann::json;
 
 const std::string kCases = TENON_SOURCE_DIR "/../shared/cases/ops";
 
-void register_ops_once() {
-  if (OpRegistry::global().find("Const")) return;
-  const Status status = register_all_ops(OpRegistry::global());
-  ASSERT_TRUE(status.ok()) << status;
-}
+void register_ops_once() { ASSERT_TRUE(register_test_ops().ok()) << register_test_ops(); }
 
 json read_json(const std::string& path) {
   const auto text = read_file(path);

@@ -7,7 +7,7 @@
 #include "tenon/base/files.h"
 #include "tenon/graph/builder.h"
 #include "tenon/io/tensor_bundle.h"
-#include "tenon/ops/register_all.h"
+#include "tenon/saved_model/register_ops_test.h"
 #include "tenon/saved_model/saved_model.h"
 #include "tensorflow/core/protobuf/saved_model.pb.h"
 #include "tensorflow/core/protobuf/trackable_object_graph.pb.h"
@@ -19,9 +19,7 @@ namespace {
 class WrittenModel : public testing::Test {
  protected:
   void SetUp() override {
-    if (!OpRegistry::global().find("Const")) {
-      ASSERT_EQ(register_all_ops(OpRegistry::global()), absl::OkStatus());
-    }
+    ASSERT_EQ(register_test_ops(), absl::OkStatus());
     StatusOr<TemporaryDirectory> folder = TemporaryDirectory::create();
     ASSERT_TRUE(folder.ok());
     base_.emplace(*std::move(folder));

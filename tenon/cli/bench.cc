@@ -1,0 +1,130 @@
+#include "tenon/cli/bench.h"
+
+#include "tenon/base/files.h"
+#include "tenon/cli/engine.h"
+#include "tenon/cli/flags.h"
+#include "tenon/cli/verbs.h"
+
+namespace tenon::cli {
+namespace {
+
+struct BenchFlags {
+  std::string model_base_path, signature = "serving_default", precision = "f32", tag_set = "serve";
+  std::vector<std::string> dims;
+  bool train = false, json = false;
+  int64_t threads = 0;
+  TrainBenchFlags training;  // batch, seconds and int_limit are of both forms
+};
+
+constexpr Usage kBenchUsage = {
+    .verb = "bench",
+    .what =
+        "Times a SavedModel, or with --train a Keras model's training step, on made-up inputs. "
+        "The last line\nis one JSON object.",
+    .example =
+        "tenon bench --model_base_path models/digits --batch 32 --seconds 3\n"
+        "  tenon bench --train --model digits.keras --batch 64 --optimizer adam "
+        "--loss sparse_categorical_crossentropy"};
+
+// The highest version in a base path; the folder itself where it is a model.
+StatusOr<std::string> newest_version(const std::string& base) {
+  if (path_exists(join_path(base, "saved_model.pb"))) return base;
+  TENON_ASSIGN_OR_RETURN(const auto names, list_directory(base));
+  int64_t newest = -1, version = 0;
+  for (const std::string& name : names) {
+    if (parse_number(name, version)) newest = std::max(newest, version);
+  }
+  if (newest < 0) return not_found("'", base, "' holds no version folders (1, 2, ...)");
+  return join_path(base, cat(newest));
+}
+
+// "tokens=128": the size of that input's unknown dimensions beside the first.
+StatusOr<std::map<std::string, int64_t>> parse_dims(const std::vector<std::string>& texts) {
+  std::map<std::string, int64_t> dims;
+  for (const std::string& text : texts) {
+    const size_t equals = text.find('=');
+    int64_t size = 0;
+    if (equals == text.npos || !parse_number(std::string_view(text).substr(equals + 1), size) ||
+        size < 0) {
+      return wrong_usage(cat("--dim=", text, ": expected INPUT=N"));
+    }
+    dims[text.substr(0, equals)] = size;
+  }
+  return dims;
+}
+
+StatusOr<Shape> bench_shape(const SignatureTensor& input, int64_t batch,
+                            const std::map<std::string, int64_t>& dims) {
+  if (!input.shape.has_rank()) return Shape{batch};
+  std::vector<int64_t> sizes(input.shape.dims().begin(), input.shape.dims().end());
+  for (size_t axis = 0; axis < sizes.size(); ++axis) {
+    if (sizes[axis] >= 0) continue;
+    const auto it = dims.find(input.name);
+    if (axis > 0 && it == dims.end()) {
+      return wrong_usage(cat("input '", input.name, "' has shape ", input.shape,
+                             "; say how large with --dim ", input.name, "=N"));
+    }
+    sizes[axis] = axis == 0 ? batch : it->second;
+  }
+  return Shape::make(sizes, size_of(input.dtype));
+}
+
+Status bench_saved_model(const BenchFlags& flags) {
+  if (flags.model_base_path.empty()) return wrong_usage("--model_base_path or --train is missing");
+  BenchTimes times;
+  const auto start = std::chrono::steady_clock::now();
+  TENON_ASSIGN_OR_RETURN(const std::string folder, newest_version(flags.model_base_path));
+  LoadOptions options;
+  options.tags = parse_tags(flags.tag_set);
+  TENON_ASSIGN_OR_RETURN(options.executable.precision, parse_precision(flags.precision));
+  TENON_ASSIGN_OR_RETURN(const auto model, SavedModel::load(folder, std::move(options)));
+  TENON_ASSIGN_OR_RETURN(const Signature* signature, require_signature(*model, flags.signature));
+  TENON_ASSIGN_OR_RETURN(const auto executable, model->executable(*signature));
+  times.load_ms = milliseconds_since(start);
+
+  TENON_ASSIGN_OR_RETURN(const auto dims, parse_dims(flags.dims));
+  std::vector<Tensor> args, results;
+  for (const SignatureTensor& input : signature->inputs) {
+    TENON_ASSIGN_OR_RETURN(const Shape shape, bench_shape(input, flags.training.batch, dims));
+    TENON_ASSIGN_OR_RETURN(Tensor arg,
+                           made_up(input.dtype, shape, flags.training.int_limit, args.size() + 1));
+    args.push_back(std::move(arg));
+  }
+  TENON_RETURN_IF_ERROR(measure_steps(
+      flags.training.seconds, [&] { return executable->run(args, results); }, times));
+  print(bench_line(std::move(times)) + "\n");
+  return absl::OkStatus();
+}
+
+Status bench(const BenchFlags& flags) {
+  TENON_RETURN_IF_ERROR(start_engine(flags.threads));
+  if (flags.training.batch <= 0) return wrong_usage("--batch: expected more than 0");
+  if (flags.training.int_limit <= 0) return wrong_usage("--int_limit: expected more than 0");
+  return flags.train ? bench_training(flags.training) : bench_saved_model(flags);
+}
+
+}  // namespace
+
+int bench_command(Words words) {
+  BenchFlags f;
+  const Flag flags[] = {
+      {"model_base_path", &f.model_base_path, "DIR", "folder of version folders"},
+      {"signature_def", &f.signature, "NAME", "the signature"},
+      {"tag_set", &f.tag_set, "TAGS", "tags of the MetaGraph"},
+      {"batch", &f.training.batch, "N", "rows of a batch"},
+      {"dim", &f.dims, "INPUT=N", "size of an input's other unknown dimensions"},
+      {"int_limit", &f.training.int_limit, "N", "integers are drawn below it"},
+      {"seconds", &f.training.seconds, "T", "how long to measure"},
+      {"threads", &f.threads, "N", "threads that compute; 0: all"},
+      {"precision", &f.precision, "f32|bf16", "of multiplications"},
+      {"train", &f.train, "", "time the training step of --model"},
+      {"model", &f.training.model, "FILE", "with --train: FILE.keras or FILE.json"},
+      {"optimizer", &f.training.optimizer, "NAME", "with --train"},
+      {"loss", &f.training.loss, "NAME", "with --train"},
+      {"from_logits", &f.training.from_logits, "", "with --train: outputs are logits"},
+      {"json", &f.json, "", "print the JSON line alone (it is all there is)"},
+  };
+  return run_verb(kBenchUsage, flags, words, [&](const Operands&) { return bench(f); });
+}
+
+}  // namespace tenon::cli
