@@ -133,9 +133,10 @@ StatusOr<Table> parse_csv(std::string_view text, char separator, const FileOptio
   size_t columns = 0, label = 0;
   int64_t rows = 0;
   for (;;) {
-    TENON_ASSIGN_OR_RETURN(const bool more, reader.next(cells));
+    const StatusOr<bool> more = reader.next(cells);
     line = reader.line();
-    if (!more) break;
+    if (!more.ok()) return more.status();
+    if (!*more) break;
     if (columns == 0) {
       columns = cells.size();
       double number;

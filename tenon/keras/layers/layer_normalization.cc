@@ -12,7 +12,7 @@ class LayerNormalizationLayer final : public Layer {
   std::string_view class_name() const override { return "LayerNormalization"; }
   void fields(ConfigFields& f) override {
     // Keras turns a number into a list of one when the layer is built.
-    Json axis = o_.axis;
+    Json axis = built() ? Json(Json::Array{o_.axis}) : Json(o_.axis);
     f.field("axis", axis);
     if (axis.items() && axis.items()->size() == 1) axis = Json((*axis.items())[0]);
     axis_is_number_ = axis.integer() != nullptr;
