@@ -29,7 +29,8 @@ Status export_verb(ExportFlags& flags) {
   }
   data::Table table;
   if (!flags.data.data.empty()) {
-    TENON_ASSIGN_OR_RETURN(table, flags.data.read(false));
+    // A CSV is one to train or judge on: its label column is no feature.
+    TENON_ASSIGN_OR_RETURN(table, flags.data.read(flags.data.data.ends_with(".csv")));
   }
   TENON_ASSIGN_OR_RETURN(const auto model, open_model(flags.model, nullptr));
   if (!flags.checkpoint_dir.empty()) {
