@@ -167,9 +167,10 @@ StatusOr<ExportedEndpoint> prepare_endpoint(const SavedModelEndpoint& source,
   Graph& body = endpoint.body;
   std::set<std::string> visited;
   TENON_RETURN_IF_ERROR(check_nested(body, visited));
-  TENON_RETURN_IF_ERROR(order_effects(body, {}));
+  // Reads that nobody needs must be gone before writes are made to wait for reads.
   keep_effects(body);
   TENON_RETURN_IF_ERROR(remove_dead_nodes(body, {}));
+  TENON_RETURN_IF_ERROR(order_effects(body, {}));
   const size_t inputs = body.args.size();
   TENON_ASSIGN_OR_RETURN(endpoint.captures, lift_variables(body, table));
   endpoint.by_input =

@@ -37,6 +37,41 @@ INSTANTIATE_TEST_SUITE_P(Models, TensorFlowGolden,
                                          "structured_outputs", "tf1_mlp_session"),
                          [](const auto& info) { return info.param; });
 
+// What TensorFlow exported, exported again by us, still meets TensorFlow's records: functions that
+// call functions, variables handed on, several signatures.
+TEST_P(TensorFlowGolden, IsMetByTheModelWrittenAgain) {
+  ASSERT_TRUE(register_test_ops().ok());
+  const std::string folder = join_path(kModels, cat(GetParam(), "/1"));
+  const auto model = SavedModel::load(folder);
+  ASSERT_TRUE(model.ok()) << model.status();
+  const StatusOr<GoldenRecords> records = read_goldens(folder);
+  ASSERT_TRUE(records.ok()) << records.status();
+  const StatusOr<TemporaryDirectory> place = TemporaryDirectory::create();
+  ASSERT_TRUE(place.ok());
+  SavedModelSpec spec;
+  spec.folder = join_path(place->path(), "1");
+  spec.state = (*model)->state().get();
+  for (const Signature& signature : (*model)->signatures()) {
+    StatusOr<Graph> function = (*model)->function(signature);
+    ASSERT_TRUE(function.ok()) << function.status();
+    SavedModelEndpoint endpoint{.name = signature.name, .function = *std::move(function)};
+    for (const SignatureTensor& input : signature.inputs) {
+      if (input.default_value.has_value()) endpoint.defaults[input.name] = input.default_value;
+    }
+    spec.endpoints.push_back(std::move(endpoint));
+  }
+  spec.assets_extra.emplace(kGoldenFile, goldens_to_file(records->records));
+  ASSERT_EQ(write_saved_model(spec), absl::OkStatus());
+  const auto again = SavedModel::load(spec.folder);
+  ASSERT_TRUE(again.ok()) << again.status();
+  const StatusOr<GoldenReport> report = replay_goldens(**again);
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->replayed, records->records.size());
+  for (const OutputDrift& output : report->outputs) {
+    EXPECT_TRUE(output.passed) << output.signature << "/" << output.output << ": " << output.status;
+  }
+}
+
 TEST(GoldenReplay, ExemptsSignaturesThatChangeState) {
   ASSERT_TRUE(register_test_ops().ok());
   const auto model = SavedModel::load(join_path(kModels, "trainable_sgd/1"));
