@@ -14,11 +14,12 @@ struct Table {
 };
 
 struct FileOptions {
-  std::string labels;        // IDX and NPY: the file with the labels
-  std::string label_column;  // CSV: name or 0-based index; empty: "label", "target", "class" or "y"
-                             // when there is such a header, else the last column
-  bool with_labels = true;   // false (predict): a label column that is found by name is left out
-  std::string x_key, y_key;  // NPZ; empty: x and y, x_train and y_train, or the first two arrays
+  std::string labels = {};        // IDX and NPY: the file with the labels
+  std::string label_column = {};  // CSV: name or 0-based index; empty: "label", "target", "class"
+                                  // or "y" when there is such a header, else the last column
+  bool with_labels = true;  // false (predict): a label column that is found by name is left out
+  std::string x_key = {},
+              y_key = {};  // NPZ; empty: x and y, x_train and y_train, or the first two arrays
 };
 
 // By the file's content and name: .npz, .npy, .csv (.tsv), IDX. INVALID_ARGUMENT for anything else.

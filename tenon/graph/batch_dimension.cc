@@ -7,10 +7,30 @@ bool has_unknown_rows(const ValueInfo& value) {
   return value.shape.has_rank() && value.shape.rank() > 0 && value.shape[0] < 0;
 }
 
+// Elements of one row; -1 when not known.
+int64_t row_elements(const PartialShape& shape) {
+  int64_t count = 1;
+  for (int axis = 1; axis < shape.rank(); ++axis) {
+    if (shape[axis] < 0) return -1;
+    count *= shape[axis];
+  }
+  return count;
+}
+
+// A view under another shape has the same rows when they are as long.
+bool view_keeps_rows(const PartialShape& x, const PartialShape& y) {
+  if (!x.has_rank() || !y.has_rank() || x.rank() == 0 || y.rank() == 0) return false;
+  return x == y || (row_elements(x) >= 0 && row_elements(x) == row_elements(y));
+}
+
 // Does row i of the node's outputs depend on row i of its batched inputs only?
 bool keeps_rows(const Graph& graph, const Node& node) {
   const Rows rows = node.op->decl().rows;
   if (rows == Rows::kMixed) return false;
+  if (node.op->decl().view_of == 0 &&
+      !view_keeps_rows(graph.value(node.inputs[0]).shape, node.outputs[0].shape)) {
+    return false;
+  }
   if (rows == Rows::kIndependent) return true;
   const PartialShape& shape = graph.value(node.inputs[0]).shape;
   return shape.has_rank() && shape.rank() > 1;

@@ -67,7 +67,7 @@ struct ModelCheckpointOptions {
 CallbackPtr ModelCheckpoint(ModelCheckpointOptions options);
 
 struct CSVLoggerOptions {
-  std::string filename;
+  std::string filename = {};
   char separator = ',';
   bool append = false;
 };

@@ -210,10 +210,17 @@ StatusOr<Tensor> Initializer::make(DType dtype, const Shape& shape,
                                    std::array<uint64_t, 2> seed) const {
   TENON_RETURN_IF_ERROR(check());
   const InitializerRow& row = *find_initializer(class_name_);
-  if (dtype != DType::kFloat) {
-    return unimplemented("initializer ", class_name_, " makes float32 weights, not ", dtype);
-  }
   TENON_ASSIGN_OR_RETURN(Tensor tensor, Tensor::allocate(dtype, shape));
+  if (row.family == Family::kConstant) {
+    const double value = config_["value"].number().value_or(row.scale);
+    const bool known = visit<TypeList<float, double, int32_t, int64_t>>(dtype, [&]<class T>() {
+      std::fill_n(tensor.mutable_data<T>(), tensor.num_elements(), static_cast<T>(value));
+    });
+    if (known) return tensor;
+  }
+  if (dtype != DType::kFloat) {
+    return unimplemented("initializer ", class_name_, " makes no ", dtype, " weights");
+  }
   const std::span<float> out(tensor.mutable_data<float>(),
                              static_cast<size_t>(tensor.num_elements()));
   if (const int64_t* own = config_["seed"].integer()) seed = {static_cast<uint64_t>(*own), 0};
@@ -233,7 +240,6 @@ StatusOr<Tensor> Initializer::make(DType dtype, const Shape& shape,
   };
   switch (row.family) {
     case Family::kConstant:
-      std::fill(out.begin(), out.end(), static_cast<float>(number("value", row.scale)));
       break;
     case Family::kUniform:
       uniform(number("minval", -0.05), number("maxval", 0.05));

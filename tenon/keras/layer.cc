@@ -94,13 +94,12 @@ Json Layer::describe() const {
                             {"class_name", class_name()},
                             {"config", std::move(config)},
                             {"registered_name", nullptr}});
-  if (!weights_.empty() && weights_[0].kind != WeightKind::kSeed) {
-    json.set("build_config", Json::object({{"input_shape", shape_to_json(build_shapes_[0])}}));
-  } else if (takes_list() && built_) {
-    Json shapes{Json::Array()};
-    for (const PartialShape& shape : build_shapes_) shapes.push(shape_to_json(shape));
-    json.set("build_config", Json::object({{"input_shape", std::move(shapes)}}));
-  }
+  if (!built_ || is_built_at_init()) return json;
+  Json shapes{Json::Array()};
+  for (const PartialShape& shape : build_shapes_) shapes.push(shape_to_json(shape));
+  json.set("build_config",
+           Json::object({{"input_shape",
+                          takes_list() ? std::move(shapes) : shape_to_json(build_shapes_[0])}}));
   return json;
 }
 

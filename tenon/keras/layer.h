@@ -77,6 +77,8 @@ class Layer {
 
   // True for layers that take a list ("Add()([a, b])"): Keras nests their arguments once more.
   virtual bool takes_list() const { return false; }
+  // True where Keras' class is built by its constructor: its files then hold no build_config.
+  virtual bool is_built_at_init() const { return false; }
   // Keras writes "mask": null among the arguments of some layers' calls.
   virtual Json call_kwargs() const { return Json::object(); }
 

@@ -9,7 +9,7 @@
 namespace tenon::keras {
 
 struct InputOptions {
-  PartialShape shape;  // without the batch dimension
+  PartialShape shape = {};  // without the batch dimension
   DType dtype = DType::kFloat;
   std::string name = {};
 };

@@ -17,7 +17,7 @@ TEST(LayerConfig, SurvivesReadingAndWriting) {
   for (const Json& json : *layers.items()) {
     const StatusOr<std::shared_ptr<Layer>> layer = layer_from_json(json);
     ASSERT_TRUE(layer.ok()) << layer.status();
-    EXPECT_EQ((*layer)->describe().dump(), json.dump());
+    EXPECT_EQ((*layer)->describe(), json) << (*layer)->describe().dump();
   }
 }
 

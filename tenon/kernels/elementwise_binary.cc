@@ -87,8 +87,8 @@ T conjugate(T x) {
   ROW(kBitwiseXor, IntegerTypes, false, a ^ b)                                   \
   ROW(kLeftShift, IntegerTypes, false, shift_left(a, b))                         \
   ROW(kRightShift, IntegerTypes, false, shift_right(a, b))                       \
-  ROW(kTanhGrad, InexactTypes, false, b* conjugate(T{1} - a * a))                \
-  ROW(kSigmoidGrad, InexactTypes, false, b* conjugate(a*(T{1} - a)))             \
+  ROW(kTanhGrad, InexactTypes, false, b*(T{1} - a * a))                          \
+  ROW(kSigmoidGrad, InexactTypes, false, b* a*(T{1} - a))                        \
   ROW(kSqrtGrad, InexactTypes, false, b* T(0.5) / conjugate(a))                  \
   ROW(kRsqrtGrad, InexactTypes, false, b* T(-0.5) * conjugate(a * a * a))        \
   ROW(kReciprocalGrad, InexactTypes, false, -b* conjugate(a* a))                 \

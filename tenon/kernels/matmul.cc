@@ -87,7 +87,9 @@ Status MatMul::Impl::plan() {
 
 void MatMul::Impl::build() {
   const int64_t inner = batches.dims.back();
-  const bool looped_only = !spec.packed.is_plain() || inner == 1;
+  // One product for all batches (k was 0) is computed for each of them.
+  const bool same_product = batches.strides[0].back() == 0 && batches.strides[1].back() == 0;
+  const bool looped_only = !spec.packed.is_plain() || inner == 1 || same_product;
   inner_batch = looped_only ? 0 : inner;
   primitive_runs = looped_only ? batches.count : batches.count / inner;
   const auto batch_of = [&](int input) {

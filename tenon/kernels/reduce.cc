@@ -258,22 +258,24 @@ bool reduce_typed(ReduceOp op, DType dtype, const ReducePlan& plan, const void* 
 template <bool kLargest, class T, class Index>
 void arg_best(int64_t outer, int64_t size, int64_t inner, const T* x, Index* y) {
   using C = Compute<T>;
-  parallel_for(outer * inner, std::max<int64_t>(1, kReduceGrain / std::max<int64_t>(1, size)),
-               [&](int64_t begin, int64_t end) {
-                 for (int64_t i = begin; i < end; ++i) {
-                   const T* from = x + i / inner * size * inner + i % inner;
-                   C best = static_cast<C>(*from);
-                   int64_t at = 0;
-                   for (int64_t j = 1; j < size; ++j) {
-                     const C value = static_cast<C>(from[j * inner]);
-                     if (kLargest ? value > best : value < best) {
-                       best = value;
-                       at = j;
-                     }
-                   }
-                   y[i] = static_cast<Index>(at);
-                 }
-               });
+  parallel_for(
+      outer * inner, std::max<int64_t>(1, kReduceGrain / std::max<int64_t>(1, size)),
+      [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          const T* from = x + i / inner * size * inner + i % inner;
+          C best = static_cast<C>(*from);
+          int64_t at = 0;
+          for (int64_t j = 1; j < size; ++j) {
+            const C value = static_cast<C>(from[j * inner]);
+            // A NaN is beaten by any number, as in TensorFlow.
+            if ((kLargest ? value > best : value < best) || (best != best && value == value)) {
+              best = value;
+              at = j;
+            }
+          }
+          y[i] = static_cast<Index>(at);
+        }
+      });
 }
 
 }  // namespace

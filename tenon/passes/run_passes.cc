@@ -6,7 +6,8 @@ namespace {
 using Pass = Status (*)(Graph&, const PassContext&);
 
 // What a graph needs to run at all, in order.
-constexpr Pass kRequired[] = {inline_functions, order_effects, freeze_variables, remove_dead_nodes};
+// Reads that nobody needs are gone before effects are ordered, or writes would wait for them.
+constexpr Pass kRequired[] = {inline_functions, freeze_variables, remove_dead_nodes, order_effects};
 
 // Folding first, so that the fusions see constants; fusion of what multiplies before fusion of the
 // element-wise rest.

@@ -8,6 +8,7 @@ class ActivationLayer final : public Layer {
  public:
   explicit ActivationLayer(std::string_view activation) : activation_(activation) {}
   std::string_view class_name() const override { return "Activation"; }
+  bool is_built_at_init() const override { return true; }
   void fields(ConfigFields& f) override { f.field("activation", activation_); }
   Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
     return activate(trace.build(), activation_, inputs[0]);
@@ -21,6 +22,7 @@ class ReLULayer final : public Layer {
  public:
   explicit ReLULayer(ReLUOptions o) : o_(std::move(o)) { set_name(o_.name); }
   std::string_view class_name() const override { return "ReLU"; }
+  bool is_built_at_init() const override { return true; }
   void fields(ConfigFields& f) override {
     f.field("max_value", o_.max_value);
     f.field("negative_slope", o_.negative_slope);
@@ -47,6 +49,7 @@ class LeakyReLULayer final : public Layer {
  public:
   explicit LeakyReLULayer(double slope) : negative_slope_(slope) {}
   std::string_view class_name() const override { return "LeakyReLU"; }
+  bool is_built_at_init() const override { return true; }
   void fields(ConfigFields& f) override { f.field("negative_slope", negative_slope_); }
   Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
     return trace.build().op("LeakyRelu", {inputs[0]},
@@ -61,6 +64,7 @@ class SoftmaxLayer final : public Layer {
  public:
   explicit SoftmaxLayer(int64_t axis) : axis_(axis) {}
   std::string_view class_name() const override { return "Softmax"; }
+  bool is_built_at_init() const override { return true; }
   void fields(ConfigFields& f) override { f.field("axis", axis_); }
   Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
     GraphBuilder& g = trace.build();

@@ -10,6 +10,7 @@ class DropoutLayer final : public Layer {
  public:
   explicit DropoutLayer(DropoutOptions o) : o_(std::move(o)) { set_name(o_.name); }
   std::string_view class_name() const override { return "Dropout"; }
+  bool is_built_at_init() const override { return true; }
   void fields(ConfigFields& f) override {
     f.field("rate", o_.rate);
     f.field("seed", o_.seed);

@@ -17,7 +17,6 @@ class InputLayer final : public Layer {
     f.field("dtype", dtype);
     f.only("sparse", false);
     f.only("ragged", false);
-    f.only("optional", false);
     if (StatusOr<PartialShape> read = shape_from_json(shape); read.ok() && read->rank() > 0) {
       o_.shape = PartialShape(read->dims().subspan(1));
     }
@@ -34,6 +33,7 @@ class InputLayer final : public Layer {
   Json describe() const override {
     Json config = write_config(*this);
     config.set("name", name());
+    config.set("optional", false);
     return Json::object({{"module", "keras.layers"},
                          {"class_name", class_name()},
                          {"config", std::move(config)},

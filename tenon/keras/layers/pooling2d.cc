@@ -12,6 +12,7 @@ class Pooling2DLayer final : public Layer {
     set_name(o_.name);
   }
   std::string_view class_name() const override { return class_name_; }
+  bool is_built_at_init() const override { return true; }
   void fields(ConfigFields& f) override {
     f.pair("pool_size", o_.pool_size);
     f.field("padding", o_.padding);
@@ -52,6 +53,7 @@ class GlobalPooling2DLayer final : public Layer {
     set_name(o_.name);
   }
   std::string_view class_name() const override { return class_name_; }
+  bool is_built_at_init() const override { return true; }
   void fields(ConfigFields& f) override {
     f.only("data_format", "channels_last");
     f.field("keepdims", o_.keepdims);

@@ -49,6 +49,20 @@ void append_activation(dnnl::post_ops& ops, Activation activation, float alpha) 
 
 size_t PackedLayout::bytes() const { return description_ ? description_->desc.get_size() : 0; }
 
+std::string PackedLayout::name() const {
+  if (!description_) return "plain";
+  const dnnl_memory_desc_t& desc = description_->desc.data;
+  const dnnl_blocking_desc_t& blocking = desc.format_desc.blocking;
+  std::string name = cat(static_cast<int>(desc.data_type), ":");
+  for (int i = 0; i < desc.ndims; ++i) {
+    name += cat(desc.padded_dims[i], "/", blocking.strides[i], ",");
+  }
+  for (int i = 0; i < blocking.inner_nblks; ++i) {
+    name += cat(" ", blocking.inner_blks[i], "@", blocking.inner_idxs[i]);
+  }
+  return name;
+}
+
 bool PackedLayout::same(const PackedLayout& a, const PackedLayout& b) {
   if (a.description_ == b.description_) return true;
   return a.description_ && b.description_ && a.description_->desc == b.description_->desc;

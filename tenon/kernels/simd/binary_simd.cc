@@ -77,10 +77,10 @@ void map_binary(const void* a, int64_t a_step, const void* b, int64_t b_step, vo
       return expression;                                                 \
     }                                                                    \
   };
-#define TENON_COMPARE_F32(name)                                                                  \
-  struct name {                                                                                  \
-    using Result = bool;                                                                         \
-    HWY_INLINE static FloatMask run(FloatTag, FloatVec a, FloatVec b) { return hn::name(a, b); } \
+#define TENON_COMPARE_F32(name, expression)                                                    \
+  struct name {                                                                                \
+    using Result = bool;                                                                       \
+    HWY_INLINE static FloatMask run(FloatTag, FloatVec a, FloatVec b) { return (expression); } \
   };
 // Either NaN gives NaN; a + b is one then.
 TENON_BINARY_F32(Maximum, hn::IfThenElse(hn::Or(hn::IsNaN(a), hn::IsNaN(b)), hn::Add(a, b),
@@ -95,12 +95,13 @@ TENON_BINARY_F32(DivNoNan, hn::IfThenElse(hn::Eq(b, hn::Zero(d)), hn::Zero(d), h
 TENON_BINARY_F32(MulNoNan, hn::IfThenElse(hn::Eq(b, hn::Zero(d)), hn::Zero(d), hn::Mul(a, b)))
 TENON_BINARY_F32(SquaredDifference, hn::Mul(hn::Sub(a, b), hn::Sub(a, b)))
 TENON_BINARY_F32(FloorDiv, hn::Floor(hn::Div(a, b)))
-TENON_COMPARE_F32(Eq)
-TENON_COMPARE_F32(Ne)
-TENON_COMPARE_F32(Lt)
-TENON_COMPARE_F32(Le)
-TENON_COMPARE_F32(Gt)
-TENON_COMPARE_F32(Ge)
+TENON_COMPARE_F32(Eq, hn::Eq(a, b))
+// hn::Ne is false for NaN on AVX2.
+TENON_COMPARE_F32(Ne, hn::Not(hn::Eq(a, b)))
+TENON_COMPARE_F32(Lt, hn::Lt(a, b))
+TENON_COMPARE_F32(Le, hn::Le(a, b))
+TENON_COMPARE_F32(Gt, hn::Gt(a, b))
+TENON_COMPARE_F32(Ge, hn::Ge(a, b))
 // Gradients: (y, dy).
 TENON_BINARY_F32(TanhGrad, hn::Mul(b, hn::Sub(hn::Set(d, 1.0f), hn::Mul(a, a))))
 TENON_BINARY_F32(SigmoidGrad, hn::Mul(hn::Mul(b, a), hn::Sub(hn::Set(d, 1.0f), a)))

@@ -3,6 +3,7 @@
 #include "tenon/graph/gradient.h"
 #include "tenon/kernels/elementwise.h"
 #include "tenon/ops/array/elements.h"
+#include "tenon/ops/list/list_math.h"
 
 namespace tenon {
 namespace {
@@ -66,7 +67,7 @@ StatusOr<Kernel> make_ones_like(Prepare& p) {
   return kernel;
 }
 
-consteval OpDecl constant_like(AttrsText attrs, KernelFactory factory) {
+consteval OpDecl constant_like(AttrsText attrs, KernelList kernels) {
   return {
       .inputs = "x: T",
       .outputs = "y: T",
@@ -74,7 +75,7 @@ consteval OpDecl constant_like(AttrsText attrs, KernelFactory factory) {
       .shape = same_as_input<0>,
       .rows = Rows::kIndependent,
       .gradient = not_differentiable,
-      .kernels = {factory},
+      .kernels = kernels,
   };
 }
 
@@ -89,7 +90,7 @@ TENON_OP(Fill) = {
     .gradient = fill_gradient,
     .kernels = {make_fill},
 };
-TENON_OP(ZerosLike) = constant_like("T: type", make_zeros_like);
-TENON_OP(OnesLike) = constant_like("T: {numeric, bool}", make_ones_like);
+TENON_OP(ZerosLike) = constant_like("T: type", {make_zeros_like, make_zeros_like_list});
+TENON_OP(OnesLike) = constant_like("T: {numeric, bool}", {make_ones_like});
 
 }  // namespace tenon

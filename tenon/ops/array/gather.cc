@@ -119,55 +119,59 @@ StatusOr<Kernel> make_gather_v2(Prepare& p) {
 }
 
 // Rows of dy are added to the rows of dx that they came from, over [batch * outer * size, inner]:
-// row (i, o, index) is segment (i * outer + o) * size + index.
-Status gather_gradient_along(Gradient& g, const GatherAxes& axes) {
-  GraphBuilder* b = &g.build();
-  const Endpoint shape = b->shape_of(g.input(0));
-  const auto pick = [&](int begin, int end) {
-    return Value{
-        b, b->op("Prod", {b->op("Slice", {shape, b->integers({begin}), b->integers({end - begin})}),
-                          b->integers({0})})};
+// row (i, o, index) is segment (i * outer + o) * size + index. `axis` is an int32 scalar.
+Status gather_gradient_along(Gradient& g, Value axis, bool axis_is_0, int64_t batch_dims) {
+  GraphBuilder* b = axis.builder;
+  const Value shape{b, b->shape_of(g.input(0))};
+  const Value zero = axis.like(0), one = axis.like(1),
+              batch = axis.like(static_cast<double>(batch_dims));
+  const auto pick = [&](Value begin, Value end) {  // product of those dimensions
+    const Endpoint first = b->reshape(begin, b->integers({1}));
+    const Endpoint count = b->reshape(end - begin, b->integers({1}));
+    return Value{b, b->op("Prod", {b->op("Slice", {shape, first, count}), zero})};
   };
-  const int rank = g.input_shape(0).rank();
-  const Value lead = pick(0, axes.batch_dims), outer = pick(axes.batch_dims, axes.axis);
-  const Value size = pick(axes.axis, axes.axis + 1), inner = pick(axes.axis + 1, rank);
+  const Value rank{b, b->op("Rank", {g.input(0)})};
+  const Value lead = pick(zero, batch), outer = pick(batch, axis);
+  const Value size = pick(axis, axis + one), inner = pick(axis + one, rank);
   Value segments = cast(Value{b, g.input(1)}, DType::kInt64);
-  if (axes.axis > 0) {
-    const Value zero{b, b->scalar<int32_t>(0)}, one{b, b->scalar<int32_t>(1)};
-    const Endpoint places = b->op("Range", {zero, lead * outer, one});
-    const Endpoint base =
-        b->op("Mul", {cast(Value{b, places}, DType::kInt64), cast(size, DType::kInt64)});
-    const Endpoint of_places = b->op("Pack", {lead, outer, one});
+  if (!axis_is_0) {
+    const Value places{b, b->op("Range", {zero, lead * outer, one})};
+    const Value base = cast(places, DType::kInt64) * cast(size, DType::kInt64);
     // -1 does not resolve an empty batch; the count of indices is what is left.
-    const Endpoint total = b->op("Size", {g.input(1)});
-    const Endpoint count = b->op("FloorDiv", {total, b->op("Maximum", {lead, one})});
-    const Endpoint of_indices = b->op("Pack", {lead, one, count});
-    segments = {b, b->add(b->reshape(base, of_places), b->reshape(segments, of_indices))};
+    const Value total{b, b->op("Size", {g.input(1)})};
+    const Value count = apply("FloorDiv", total, apply("Maximum", lead, one));
+    const Value rows{b, b->reshape(base, b->op("Pack", {lead, outer, one}))};
+    const Value columns{b, b->reshape(segments, b->op("Pack", {lead, one, count}))};
+    segments = rows + columns;
   }
   const Endpoint flat = b->reshape(segments, b->integers({-1}));
-  const Endpoint rows = b->op("Pack", {b->op("Size", {flat}), inner});
+  const Endpoint matrix = b->op("Pack", {b->op("Size", {flat}), inner});
   const Endpoint sums =
-      b->op("UnsortedSegmentSum", {b->reshape(g.dy(), rows), flat, lead * outer * size});
+      b->op("UnsortedSegmentSum", {b->reshape(g.dy(), matrix), flat, lead * outer * size});
   g.set_dx(0, b->reshape(sums, shape));
   return absl::OkStatus();
 }
 
 Status gather_gradient(Gradient& g) {
-  if (!g.input_shape(0).has_rank()) {
-    return unimplemented("the gradient of Gather needs params of known rank");
-  }
-  return gather_gradient_along(g, {});
+  GraphBuilder& b = g.build();
+  return gather_gradient_along(g, {&b, b.scalar<int32_t>(0)}, true, 0);
 }
 
 Status gather_v2_gradient(Gradient& g) {
-  const Tensor* axis = g.graph().constant(g.input(2));
-  if (!axis || !g.input_shape(0).has_rank() || !g.input_shape(1).has_rank()) {
-    return unimplemented("the gradient of GatherV2 needs a constant axis and known ranks");
+  GraphBuilder* b = &g.build();
+  int64_t batch_dims = g.attr<int64_t>("batch_dims");
+  if (batch_dims < 0) {
+    if (!g.input_shape(1).has_rank()) {
+      return unimplemented(
+          "the gradient of GatherV2 with negative batch_dims needs indices of "
+          "known rank");
+    }
+    batch_dims += g.input_shape(1).rank();
   }
-  TENON_ASSIGN_OR_RETURN(const GatherAxes axes,
-                         gather_axes(integer_at(*axis, 0), g.attr<int64_t>("batch_dims"),
-                                     g.input_shape(0).rank(), g.input_shape(1).rank()));
-  return gather_gradient_along(g, axes);
+  const Tensor* axis = g.graph().constant(g.input(2));
+  const Value rank{b, b->op("Rank", {g.input(0)})};
+  const Value place = apply("FloorMod", cast(Value{b, g.input(2)}, DType::kInt32), rank);
+  return gather_gradient_along(g, place, axis && integer_at(*axis, 0) == 0, batch_dims);
 }
 
 }  // namespace

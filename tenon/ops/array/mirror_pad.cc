@@ -68,9 +68,6 @@ StatusOr<MirrorPlan> plan_mirror(const Shape& inside, const Paddings& paddings, 
 }
 
 StatusOr<Kernel> make_mirror_pad(Prepare& p) {
-  if (is_object(p.input_dtype(0))) {
-    return unimplemented("MirrorPad has no CPU kernel for dtype ", p.input_dtype(0));
-  }
   const Shape& inside = p.input_shape(0);
   TENON_ASSIGN_OR_RETURN(const Paddings paddings, read_paddings(*p.constant(1), inside.rank()));
   TENON_ASSIGN_OR_RETURN(const MirrorPlan plan,
@@ -83,6 +80,7 @@ StatusOr<Kernel> make_mirror_pad(Prepare& p) {
     for (const MirrorStep& step : plan.steps) {
       kernels::run(step.copy, bytes, y + step.from * size, y + step.to * size);
     }
+    own_elements(r, 0, 0);
     return absl::OkStatus();
   };
 }

@@ -112,7 +112,6 @@ TENON_OP(Pack) = {
     .outputs = "output: T",
     .attrs = "N: int >= 1; T: type; axis: int = 0",
     .shape = pack_shape,
-    .rows = Rows::kIndependent,
     .gradient = pack_gradient,
     .kernels = {make_pack},
 };
@@ -122,7 +121,6 @@ TENON_OP(Unpack) = {
     .outputs = "output: num * T",
     .attrs = "num: int >= 0; T: type; axis: int = 0",
     .shape = unpack_shape,
-    .rows = Rows::kIndependent,
     .gradient = unpack_gradient,
     .kernels = {make_unpack},
 };

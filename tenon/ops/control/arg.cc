@@ -6,7 +6,7 @@
 namespace tenon {
 namespace {
 
-Status arg_shape(ShapeContext& c) {
+Status argument_shape(ShapeContext& c) {
   c.set_output(0, c.attr<PartialShape>("shape"));
   return absl::OkStatus();
 }
@@ -28,7 +28,7 @@ TENON_OP(_Arg) = {
     .outputs = "output: T",
     .attrs = "T: type; index: int >= 0; shape: shape = unknown",
     .supplies_outputs = true,
-    .shape = arg_shape,
+    .shape = argument_shape,
     .rows = Rows::kIndependent,
     .gradient = not_differentiable,
     .kernels = {make_arg},
@@ -38,7 +38,7 @@ TENON_OP(Placeholder) = {
     .inputs = "",
     .outputs = "output: dtype",
     .attrs = "dtype: type; shape: shape = unknown",
-    .shape = arg_shape,
+    .shape = argument_shape,
     .rows = Rows::kIndependent,
     .gradient = not_differentiable,
     .kernels = {make_placeholder},

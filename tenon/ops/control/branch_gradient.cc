@@ -10,8 +10,7 @@ std::vector<ResultGradient> branch_result_gradients(Gradient& g) {
   std::vector<ResultGradient> gradients;
   for (int i = 0; i < g.num_outputs(); ++i) {
     if (!g.has_dy(i) || !carries_gradient(g.graph().value(g.output(i)).dtype)) continue;
-    const ValueInfo& dy = g.graph().value(g.dy(i));
-    gradients.push_back({i, dy.dtype, dy.shape});
+    gradients.push_back({i, g.graph().value(g.dy(i)).dtype});
   }
   return gradients;
 }
@@ -63,6 +62,7 @@ Status branch_gradient(
       b.graph().result_names.push_back(cat("d_arg_", arg));
     }
     TENON_RETURN_IF_ERROR(b.status());
+    TENON_RETURN_IF_ERROR(expect_repeatable(b.graph()));
     pure &= !reads_state(b.graph());
     names.push_back({library->unique_name(cat(branches[i].name, "_backward")), nullptr});
     library->add(names.back().name, std::move(backward[i].graph));

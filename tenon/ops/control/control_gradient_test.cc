@@ -1,6 +1,7 @@
 // Gradients through If, Case, While and TensorLists against finite differences.
 #include <gtest/gtest.h>
 
+#include "tenon/graph/function_library.h"
 #include "tenon/graph/gradient.h"
 #include "tenon/ops/register_all.h"
 #include "tenon/runtime/executable.h"

@@ -41,25 +41,40 @@ std::vector<bool> needed_by_results(const Graph& body) {
   return needed;
 }
 
-// UNIMPLEMENTED unless `body` gives the same results when it is run a second time.
-Status expect_repeatable(const Graph& body, int depth) {
+// UNIMPLEMENTED when a function writes variables: what it reads when it is computed again may have
+// changed.
+Status expect_no_writes(const Graph& body, int depth) {
   if (depth > kDeepestNesting) return invalid_argument("a function calls itself without end");
-  const std::vector<bool> needed = needed_by_results(body);
   for (NodeId id = 0; id < body.size(); ++id) {
     if (!body.alive(id)) continue;
     const Node& node = body.node(id);
     const std::vector<std::string> functions = functions_of(node);
     for (const std::string& name : functions) {
       TENON_ASSIGN_OR_RETURN(const auto inner, find_function(body, name));
-      TENON_RETURN_IF_ERROR(expect_repeatable(*inner, depth + 1));
+      TENON_RETURN_IF_ERROR(expect_no_writes(*inner, depth + 1));
+    }
+    if (node.op->decl().effect == Effect::kWrite && functions.empty()) {
+      return unimplemented("the gradient through a function that holds ", describe(node),
+                           ": it would run twice");
+    }
+  }
+  return absl::OkStatus();
+}
+
+Status expect_same_again(const Graph& graph, int depth) {
+  if (depth > kDeepestNesting) return invalid_argument("a function calls itself without end");
+  const std::vector<bool> needed = needed_by_results(graph);
+  for (NodeId id = 0; id < graph.size(); ++id) {
+    if (!graph.alive(id) || !needed[static_cast<size_t>(id)]) continue;
+    const Node& node = graph.node(id);
+    for (const std::string& name : functions_of(node)) {
+      TENON_ASSIGN_OR_RETURN(const auto inner, find_function(graph, name));
+      TENON_RETURN_IF_ERROR(expect_same_again(*inner, depth + 1));
     }
     const Effect effect = node.op->decl().effect;
-    const bool differs = effect == Effect::kRandom || effect == Effect::kOutside
-                             ? needed[static_cast<size_t>(id)]
-                             : effect == Effect::kWrite && functions.empty();
-    if (differs) {
-      return unimplemented("the gradient through a function that holds ", describe(node),
-                           ": it would run twice, with another result or effect");
+    if (effect == Effect::kRandom || effect == Effect::kOutside) {
+      return unimplemented("the gradient needs the value of ", describe(node),
+                           ", which is another one when it is computed again");
     }
   }
   return absl::OkStatus();
@@ -142,7 +157,7 @@ class FunctionCopy {
 
 StatusOr<std::vector<Endpoint>> copy_pure_function(Graph& into, const Graph& body,
                                                    std::span<const Endpoint> args) {
-  TENON_RETURN_IF_ERROR(expect_repeatable(body, 0));
+  TENON_RETURN_IF_ERROR(expect_no_writes(body, 0));
   return FunctionCopy(into, false).copy(body, args, 0);
 }
 
@@ -172,14 +187,19 @@ StatusOr<BackwardFunction> make_backward_function(const std::shared_ptr<Function
   TENON_ASSIGN_OR_RETURN(const std::vector<Endpoint> results,
                          copy_pure_function(backward.graph, body, backward.args));
   for (const ResultGradient& one : gradients_of) {
+    const Endpoint y = results[static_cast<size_t>(one.result)];
+    const bool own_dtype = backward.graph.value(y).dtype == one.dtype;
     backward.of.push_back(one.result);
-    backward.dy.push_back(b.arg("", one.dtype, one.shape));
-    ys.push_back(results[static_cast<size_t>(one.result)]);
+    backward.dy.push_back(
+        b.arg("", one.dtype, own_dtype ? PartialShape(b.shape(y)) : PartialShape()));
+    ys.push_back(y);
   }
   TENON_RETURN_IF_ERROR(b.status());
   TENON_ASSIGN_OR_RETURN(backward.dx, gradients(backward.graph, ys, backward.dy, backward.args));
   return backward;
 }
+
+Status expect_repeatable(const Graph& graph) { return expect_same_again(graph, 0); }
 
 Endpoint zero_gradient(GraphBuilder& b, Endpoint value, DType dtype) {
   if (b.dtype(value) == DType::kResource) {

@@ -1,8 +1,8 @@
 // Gradients of functions: the pieces that the gradients of If, Case and While are made of.
 //
 // A backward function takes the forward function's arguments and computes its values again from
-// them, so nothing has to be kept from the forward run but those arguments. What is not the same
-// when it is computed twice (random numbers, writes) is refused.
+// them, so nothing has to be kept from the forward run but those arguments. Functions
+// that write are refused, and gradients that need a random number again.
 #pragma once
 
 #include "tenon/graph/function_library.h"
@@ -11,8 +11,8 @@
 namespace tenon {
 
 // Copies the nodes of `body` that its results need into `into`, reading `args` where the body reads
-// its own; calls are inlined. Returns the copies of the results. UNIMPLEMENTED names a node whose
-// value would not be the same a second time.
+// its own; calls are inlined. Returns the copies of the results. UNIMPLEMENTED names a node that
+// writes a variable.
 StatusOr<std::vector<Endpoint>> copy_pure_function(Graph& into, const Graph& body,
                                                    std::span<const Endpoint> args);
 
@@ -33,11 +33,10 @@ struct BackwardFunction {
   std::vector<Endpoint> dx;    // one for each argument; invalid where no gradient flows
 };
 
-// What the gradient of one result of the forward function looks like.
+// One result of the forward function and the dtype of its gradient (a variable's for a resource).
 struct ResultGradient {
   int result = 0;
   DType dtype = DType::kInvalid;
-  PartialShape shape;
 };
 
 // The backward function of `body`, whose arguments look like `args`.
@@ -45,6 +44,10 @@ StatusOr<BackwardFunction> make_backward_function(const std::shared_ptr<Function
                                                   const Graph& body,
                                                   std::span<const ValueInfo> args,
                                                   std::span<const ResultGradient> gradients);
+
+// UNIMPLEMENTED names a node that the results of `graph` need and whose value would not be the same
+// when it is computed again.
+Status expect_repeatable(const Graph& graph);
 
 // Zeros where no gradient flows: like `value`, or like the value of the variable that it refers to
 // (whose gradient has `dtype`).

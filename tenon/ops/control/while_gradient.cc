@@ -29,9 +29,7 @@ Status find_loop_gradients(Gradient& g, LoopGradient& loop) {
   for (int i = 0; i < g.num_outputs(); ++i) {
     const ValueInfo& variable = loop.variables[static_cast<size_t>(i)];
     if (!g.has_dy(i) || !carries_gradient(variable.dtype)) continue;
-    const DType dtype = g.graph().value(g.dy(i)).dtype;
-    loop.gradients.push_back(
-        {i, dtype, is_floating(variable.dtype) ? variable.shape : PartialShape()});
+    loop.gradients.push_back({i, g.graph().value(g.dy(i)).dtype});
   }
   for (;;) {
     TENON_ASSIGN_OR_RETURN(loop.step, make_backward_function(loop.library, *loop.body,
@@ -42,9 +40,7 @@ Status find_loop_gradients(Gradient& g, LoopGradient& loop) {
       if (known < loop.gradients.size() && loop.gradients[known].result == static_cast<int>(i)) {
         wider.push_back(loop.gradients[known++]);
       } else if (const Endpoint dx = loop.step.dx[i]) {
-        const ValueInfo& variable = loop.variables[i];
-        wider.push_back({static_cast<int>(i), loop.step.graph.value(dx).dtype,
-                         is_floating(variable.dtype) ? variable.shape : PartialShape()});
+        wider.push_back({static_cast<int>(i), loop.step.graph.value(dx).dtype});
       }
     }
     if (wider.size() == loop.gradients.size()) return absl::OkStatus();
@@ -62,6 +58,7 @@ Status finish_step(LoopGradient& loop) {
     graph.results.push_back(dx ? dx : zero_gradient(b, loop.step.args[i], one.dtype));
   }
   TENON_RETURN_IF_ERROR(b.status());
+  TENON_RETURN_IF_ERROR(expect_repeatable(graph));
   std::vector<bool> read(static_cast<size_t>(graph.size()));
   std::vector<NodeId> stack;
   for (Endpoint result : graph.results) stack.push_back(result.node);
@@ -164,7 +161,9 @@ Status save_loop_variables(Gradient& g, NodeId forward, const LoopGradient& loop
 std::vector<ValueInfo> backward_variables(const LoopGradient& loop) {
   std::vector<ValueInfo> variables{kLoopCounter};
   for (const ResultGradient& one : loop.gradients) {
-    variables.push_back({one.dtype, one.shape, std::nullopt});
+    const ValueInfo& variable = loop.variables[static_cast<size_t>(one.result)];
+    const bool own_dtype = variable.dtype == one.dtype;
+    variables.push_back({one.dtype, own_dtype ? variable.shape : PartialShape(), std::nullopt});
   }
   variables.insert(variables.end(), loop.saved.size(), kLoopList);
   for (int i : loop.passed) variables.push_back(loop.variables[static_cast<size_t>(i)]);

@@ -38,10 +38,7 @@ StatusOr<Ref<Buffer>> packed_weights(Prepare& p, int input, kernels::MatMulSpec&
   };
   TENON_ASSIGN_OR_RETURN(
       Ref<Buffer> packed,
-      p.packed(input,
-               cat("matmul ", transposed ? "transposed " : "", spec.k, "x", spec.n,
-                   spec.precision == Precision::kBfloat16 ? " bf16" : ""),
-               pack));
+      p.packed(input, cat(transposed ? "transposed " : "", layout.name()), pack));
   spec.packed = layout;
   spec.transpose_b = false;
   return packed;
@@ -134,6 +131,32 @@ Kernel conjugated_matmul(const kernels::MatMulSpec& spec, std::span<const int64_
   };
 }
 
+// Eight-bit operands, summed in 32 bits.
+template <class A, class B>
+Kernel widening_matmul(const kernels::MatMulSpec& spec, std::span<const int64_t> batch) {
+  return [spec, in_a = operand_batches(spec.batch_a, batch),
+          in_b = operand_batches(spec.batch_b, batch)](KernelRun& r) {
+    const int64_t a_row = spec.transpose_a ? 1 : spec.k, a_step = spec.transpose_a ? spec.m : 1;
+    const int64_t b_row = spec.transpose_b ? 1 : spec.n, b_step = spec.transpose_b ? spec.k : 1;
+    int32_t* y = r.out<int32_t>(0);
+    for (size_t i = 0; i < in_a.size(); ++i) {
+      const A* a = r.in<A>(0) + in_a[i] * spec.m * spec.k;
+      const B* b = r.in<B>(1) + in_b[i] * spec.k * spec.n;
+      for (int64_t row = 0; row < spec.m; ++row) {
+        for (int64_t column = 0; column < spec.n; ++column) {
+          uint32_t sum = 0;  // wraps around, as TensorFlow's does
+          for (int64_t k = 0; k < spec.k; ++k) {
+            sum += static_cast<uint32_t>(int32_t{a[row * a_row + k * a_step]} *
+                                         int32_t{b[k * b_row + column * b_step]});
+          }
+          *y++ = static_cast<int32_t>(sum);
+        }
+      }
+    }
+    return absl::OkStatus();
+  };
+}
+
 // The batch dimensions of the output that `spec` runs over (those that became rows are gone).
 Dims plain_batch(const kernels::MatMulSpec& spec, const PartialShape& output) {
   const size_t rank = std::max(spec.batch_a.size(), spec.batch_b.size());
@@ -147,6 +170,16 @@ StatusOr<Kernel> make_matmul_kernel(Prepare& p, const MatMulInputs& inputs, bool
   kernels::MatMulSpec spec =
       matmul_spec(p.input_shape(inputs.a), p.input_shape(inputs.b), transpose_a, transpose_b);
   const DType dtype = p.input_dtype(inputs.a);
+  using Bytes = TypeList<int8_t, uint8_t>;
+  if (p.output_dtype(0) == DType::kInt32 && dtype != DType::kInt32) {
+    Kernel kernel;
+    visit<Bytes>(dtype, [&]<class A>() {
+      visit<Bytes>(p.input_dtype(inputs.b), [&]<class B>() {
+        kernel = widening_matmul<A, B>(spec, plain_batch(spec, p.output_shape(0)).span());
+      });
+    });
+    if (kernel) return kernel;
+  }
   if (p.input_dtype(inputs.b) != dtype || p.output_dtype(0) != dtype) {
     return unimplemented("a matrix product of ", dtype, " and ", p.input_dtype(inputs.b), " to ",
                          p.output_dtype(0));

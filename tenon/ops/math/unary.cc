@@ -1,6 +1,7 @@
 // Functions of one real or complex argument. Gradients: tensorflow/python/ops/math_grad.py.
 #include <numbers>
 
+#include "tenon/ops/array/elements.h"
 #include "tenon/ops/math/elementwise.h"
 
 namespace tenon {
@@ -12,6 +13,14 @@ namespace {
 struct ReciprocalFormula {
   Value operator()(UnaryValues v) const { return apply("ReciprocalGrad", v.y, v.dy); }
 };
+
+// Integers are round already.
+StatusOr<Kernel> make_round_integer(Prepare& p) {
+  if (!is_integer(p.input_dtype(0))) {
+    return unimplemented("Round has no CPU kernel for dtype ", p.input_dtype(0));
+  }
+  return make_copy(p);
+}
 
 // dy times a constant times exp(sign * x^2): the error function's family.
 Value times_gauss(UnaryValues v, double factor) {
@@ -106,8 +115,15 @@ TENON_OP(Atanh) = unary<UnaryOp::kAtanh>("T: {floating, complex}", [](UnaryValue
 TENON_OP(Floor) = unary<UnaryOp::kFloor>("T: {floating}", no_gradient);
 TENON_OP(Ceil) = unary<UnaryOp::kCeil>("T: {floating}", no_gradient);
 TENON_OP(Rint) = unary<UnaryOp::kRint>("T: {floating}", no_gradient);
-TENON_OP(Round) = unary<UnaryOp::kRint>("T: {floating, complex, int8, int16, int32, int64}",
-                                        no_gradient);
+TENON_OP(Round) = {
+    .inputs = "x: T",
+    .outputs = "y: T",
+    .attrs = "T: {floating, complex, int8, int16, int32, int64}",
+    .shape = same_as_input<0>,
+    .rows = Rows::kIndependent,
+    .gradient = not_differentiable,
+    .kernels = {make_unary<UnaryOp::kRint>, make_round_integer},
+};
 TENON_OP(Sign) = unary<UnaryOp::kSign>("T: {floating, complex, int8, int16, int32, int64}",
                                        [](UnaryValues v) { return zeros_like(v.x); });
 TENON_OP(IsNan) = unary<UnaryOp::kIsNan>("T: {floating}", no_gradient, "x: T", "y: bool");

@@ -18,13 +18,7 @@ StatusOr<Ref<Buffer>> packed_filter(Prepare& p, kernels::ConvSpec& spec) {
         kernels::pack_conv_filter(layout, spec, filter.data<float>(), buffer->data()));
     return buffer;
   };
-  // The layout follows from the filter's shape and what the op does with it.
-  std::string name = cat("conv ", spec.precision == Precision::kBfloat16 ? "bf16 " : "",
-                         spec.groups, " groups ", spec.in_channels, "x", spec.out_channels);
-  for (size_t i = 0; i < 2; ++i) {
-    name += cat(" ", spec.kernel[i], "/", spec.stride[i], "/", spec.dilation[i]);
-  }
-  TENON_ASSIGN_OR_RETURN(Ref<Buffer> packed, p.packed(1, name, pack));
+  TENON_ASSIGN_OR_RETURN(Ref<Buffer> packed, p.packed(1, layout.name(), pack));
   spec.packed = layout;
   return packed;
 }

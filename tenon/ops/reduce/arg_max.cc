@@ -46,6 +46,19 @@ StatusOr<Kernel> make_arg(Prepare& p) {
       };
     });
   });
+  // Narrow indices are found as int32 first.
+  visit<TypeList<int16_t, uint16_t>>(p.output_dtype(0), [&]<class Index>() {
+    visit<ArgTypes>(p.input_dtype(0), [&]<class T>() {
+      const auto loop = is_max ? kernels::arg_max<T, int32_t> : kernels::arg_min<T, int32_t>;
+      p.reserve_scratch(static_cast<size_t>(outer * inner) * sizeof(int32_t));
+      kernel = [=](KernelRun& r) {
+        int32_t* wide = r.scratch<int32_t>();
+        loop(outer, size, inner, r.in<T>(0), wide);
+        std::copy_n(wide, outer * inner, r.out<Index>(0));
+        return absl::OkStatus();
+      };
+    });
+  });
   if (!kernel) {
     return unimplemented(p.op().name(), " has no CPU kernel from ", p.input_dtype(0), " to ",
                          p.output_dtype(0));

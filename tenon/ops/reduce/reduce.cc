@@ -97,38 +97,28 @@ Status euclidean_norm_gradient(Gradient& g) {
 // the reduced axes, which are brought together first.
 Status prod_gradient(Gradient& g) {
   GraphBuilder& b = g.build();
-  const Tensor* axes = g.graph().constant(g.input(1));
-  if (!axes || !g.input_shape(0).has_rank()) {
-    return unimplemented("the gradient of Prod needs constant axes and a known rank");
-  }
-  const int rank = g.input_shape(0).rank();
-  TENON_ASSIGN_OR_RETURN(const std::vector<char> reduced, reduced_axes_of(*axes, rank));
-  std::vector<int64_t> order, inverse(static_cast<size_t>(rank));
-  for (char wanted : {1, 0}) {
-    for (int axis = 0; axis < rank; ++axis) {
-      if (reduced[static_cast<size_t>(axis)] == wanted) order.push_back(axis);
-    }
-  }
-  for (size_t i = 0; i < order.size(); ++i) {
-    inverse[static_cast<size_t>(order[i])] = static_cast<int64_t>(i);
-  }
-  const auto reduced_count = std::count(reduced.begin(), reduced.end(), 1);
-  const Value x{&b, b.op("Transpose", {g.input(0), b.integers(order)})};
+  const Value reduced{&b, reduced_mask(g)};
+  const Value kept = 1.0 - reduced;
+  const auto running = [&](Value counts) {
+    return Value{&b, b.op("Cumsum", {counts, b.scalar<int32_t>(0)}, {{"exclusive", true}})};
+  };
+  const Value reduced_count{&b, b.sum(reduced, std::vector<int64_t>{0})};
+  // Where each axis goes, reduced ones first.
+  const Value position = reduced * running(reduced) + kept * (reduced_count + running(kept));
+  const Value x{&b, b.op("Transpose", {g.input(0), apply("InvertPermutation", position)})};
   const Endpoint shape = b.shape_of(x);
-  // [reduced elements, results].
-  const Endpoint kept = b.op("Slice", {shape, b.integers({reduced_count}), b.integers({-1})});
-  const Endpoint results = b.op("Prod", {kept, b.scalar<int32_t>(0)}, {{"keep_dims", true}});
-  const Endpoint others = b.op("Slice", {shape, b.integers({0}), b.integers({reduced_count})});
-  const Endpoint length = b.op("Prod", {others, b.scalar<int32_t>(0)}, {{"keep_dims", true}});
-  const Endpoint matrix = b.op("ConcatV2", {length, results, b.scalar<int32_t>(0)});
-  const Endpoint flat = b.reshape(x, matrix);
+  const auto product_of = [&](Value mask) {  // of the dimensions that it names
+    const Value sizes{&b, b.op("Pow", {b.shape_of(g.input(0)), mask})};
+    return b.op("Prod", {sizes, b.scalar<int32_t>(0)}, {{"keep_dims", false}});
+  };
+  const Endpoint flat = b.reshape(x, b.op("Pack", {product_of(reduced), product_of(kept)}));
   const auto products = [&](bool reverse) {
     return Value{&b, b.op("Cumprod", {flat, b.scalar<int32_t>(0)},
                           {{"exclusive", true}, {"reverse", reverse}})};
   };
   const Value product = conj(products(false)) * conj(products(true));
-  const Endpoint restored = b.op("Transpose", {b.reshape(product, shape), b.integers(inverse)});
-  g.set_dx(0, spread(g, keep_reduced_dims(g, g.dy())) * Value{&b, restored});
+  const Value restored{&b, b.op("Transpose", {b.reshape(product, shape), position})};
+  g.set_dx(0, spread(g, keep_reduced_dims(g, g.dy())) * restored);
   return absl::OkStatus();
 }
 

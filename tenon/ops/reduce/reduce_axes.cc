@@ -41,19 +41,24 @@ Status reduction_shape(ShapeContext& c) {
   return absl::OkStatus();
 }
 
-namespace {
-
-// The kept shape when only a run knows the axes or the rank.
-Endpoint kept_shape_at_run_time(Gradient& g) {
+Endpoint reduced_mask(Gradient& g) {
   GraphBuilder& b = g.build();
-  const Endpoint shape = b.shape_of(g.input(0));
   const Endpoint rank = b.op("Rank", {g.input(0)});
   const Endpoint flat = b.reshape(b.cast(g.input(1), DType::kInt32), std::vector<int64_t>{-1});
   const Endpoint axes = b.op("FloorMod", {b.add(flat, rank), rank});
   const Endpoint one = b.scalar<int32_t>(1), zero = b.scalar<int32_t>(0);
   const Endpoint hot = b.op("OneHot", {axes, rank, one, zero}, {{"axis", int64_t{-1}}});
-  const Endpoint mask = b.op("Greater", {b.sum(hot, std::vector<int64_t>{0}), zero});
-  return b.op("SelectV2", {mask, one, shape});
+  return b.sum(hot, std::vector<int64_t>{0});
+}
+
+namespace {
+
+// The kept shape when only a run knows the axes or the rank.
+Endpoint kept_shape_at_run_time(Gradient& g) {
+  GraphBuilder& b = g.build();
+  const Endpoint one = b.scalar<int32_t>(1);
+  const Endpoint reduced = b.op("Equal", {reduced_mask(g), one});
+  return b.op("SelectV2", {reduced, one, b.shape_of(g.input(0))});
 }
 
 }  // namespace

@@ -82,6 +82,9 @@ StatusOr<Kernel> make_update_variable(Prepare& p) {
   if (!kernel) return unimplemented("a variable of dtype ", dtype, " cannot be added to");
   return Kernel([kernel, dtype](KernelRun& r) -> Status {
     TENON_ASSIGN_OR_RETURN(Variable * variable, variable_of(r, 0));
+    if (!variable->initialized()) {
+      return not_found("variable '", variable->name(), "' is added to before it has a value");
+    }
     const Tensor& value = r.input(1);
     return variable->update([&](Tensor& held) -> Status {
       if (held.dtype() != dtype || held.shape() != value.shape()) {
