@@ -17,8 +17,7 @@ namespace tenon {
 
 // `graph` as the function `name`: its args and results, in order, are the function's. Their names
 // are made what TensorFlow allows (argument_name) and unique.
-Status function_to_proto(const Graph& graph, std::string_view name,
-                         tensorflow::FunctionDef& proto);
+Status function_to_proto(const Graph& graph, std::string_view name, tensorflow::FunctionDef& proto);
 
 // `graph` as a GraphDef; its args are placeholders. The library is left alone.
 Status graph_to_proto(const Graph& graph, tensorflow::GraphDef& proto);

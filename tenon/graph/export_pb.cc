@@ -1,7 +1,6 @@
-#include "tenon/graph/export.h"
-
 #include <set>
 
+#include "tenon/graph/export.h"
 #include "tenon/graph/function_library.h"
 #include "tenon/graph/tensor_pb.h"
 #include "tensorflow/core/framework/graph.pb.h"
@@ -75,8 +74,7 @@ Status node_to_proto(const Node& node, const EdgeNames& names, tensorflow::NodeD
 
 bool has_effect(const Node& node) {
   if (node.op->decl().effect != Effect::kNone) return true;
-  return node.is("StatefulPartitionedCall") || node.is("If") || node.is("While") ||
-         node.is("Case");
+  return node.is("StatefulPartitionedCall") || node.is("If") || node.is("While") || node.is("Case");
 }
 
 std::vector<std::string> functions_of(const Node& node) {

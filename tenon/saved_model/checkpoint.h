@@ -18,7 +18,7 @@ struct TrainingProgress {
   int64_t epoch = 0;  // epochs that are done
   int64_t step = 0;   // steps that are done, over all epochs
   uint64_t seed = 0;
-  std::string isa;      // equal bits are promised for equal ISA and threads only
+  std::string isa;  // equal bits are promised for equal ISA and threads only
   int64_t threads = 0;
 };
 

@@ -1,11 +1,10 @@
-#include "tenon/saved_model/checkpoint.h"
-
 #include <algorithm>
 #include <chrono>
 
 #include "tenon/base/files.h"
 #include "tenon/io/checkpoint_state.h"
 #include "tenon/io/tensor_bundle.h"
+#include "tenon/saved_model/checkpoint.h"
 #include "tensorflow/core/protobuf/trackable_object_graph.pb.h"
 
 namespace tenon {
@@ -84,8 +83,7 @@ Status write_bundle(const std::string& prefix, const TrainingProgress& progress,
   TENON_ASSIGN_OR_RETURN(const auto writer, BundleWriter::create(prefix));
   ObjectTree tree;
   for (const NamedTensor& variable : variables) {
-    TENON_RETURN_IF_ERROR(
-        writer->add(tree.add(cat(kModelObject, variable.name)), variable.value));
+    TENON_RETURN_IF_ERROR(writer->add(tree.add(cat(kModelObject, variable.name)), variable.value));
   }
   for (const NamedTensor& field : progress_tensors(progress)) {
     TENON_RETURN_IF_ERROR(writer->add(tree.add(field.name), field.value));

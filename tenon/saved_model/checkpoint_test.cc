@@ -55,8 +55,8 @@ TEST_F(TrainingCheckpoint, HasTensorFlowsKeys) {
   ASSERT_TRUE(bundle.ok()) << bundle.status();
   EXPECT_TRUE((*bundle)->contains("_CHECKPOINTABLE_OBJECT_GRAPH"));
   EXPECT_TRUE((*bundle)->contains("model/dense/kernel/.ATTRIBUTES/VARIABLE_VALUE"));
-  EXPECT_TRUE((*bundle)->contains(
-      "model/optimizer/dense/kernel..x/momentum/.ATTRIBUTES/VARIABLE_VALUE"));
+  EXPECT_TRUE(
+      (*bundle)->contains("model/optimizer/dense/kernel..x/momentum/.ATTRIBUTES/VARIABLE_VALUE"));
   EXPECT_TRUE((*bundle)->contains("save_counter/.ATTRIBUTES/VARIABLE_VALUE"));
 }
 

@@ -17,8 +17,8 @@ class NodeNames {
     std::string legal;
     for (char c : wanted) {
       const bool inner = c == '_' || c == '/' || c == '-' || c == '\\';
-      const bool ok = std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' ||
-                      (inner && !legal.empty());
+      const bool ok =
+          std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || (inner && !legal.empty());
       legal += ok ? c : (legal.empty() ? '.' : '_');
     }
     if (legal.empty()) legal = "unnamed";
@@ -33,15 +33,13 @@ class NodeNames {
 
 tensorflow::DataType proto_dtype(DType dtype) { return static_cast<tensorflow::DataType>(dtype); }
 
-void tensor_info(const std::string& tensor, const ValueInfo& value,
-                 tensorflow::TensorInfo& info) {
+void tensor_info(const std::string& tensor, const ValueInfo& value, tensorflow::TensorInfo& info) {
   info.set_name(tensor);
   info.set_dtype(proto_dtype(value.dtype));
   shape_to_proto(value.shape, *info.mutable_tensor_shape());
 }
 
-std::vector<DType> input_dtypes(const ExportedEndpoint& endpoint,
-                                std::span<const size_t> inputs) {
+std::vector<DType> input_dtypes(const ExportedEndpoint& endpoint, std::span<const size_t> inputs) {
   std::vector<DType> dtypes;
   for (size_t input : inputs) dtypes.push_back(endpoint.input(input).dtype);
   dtypes.resize(dtypes.size() + endpoint.captures.size(), DType::kResource);
@@ -105,8 +103,8 @@ void add_wrapper(const ExportedEndpoint& endpoint, const std::string& name,
   (*function.mutable_control_ret())["call"] = "call";
 }
 
-void add_signature(const ExportedModel& model, const ExportedSignature& signature,
-                   NodeNames& names, tensorflow::MetaGraphDef& meta) {
+void add_signature(const ExportedModel& model, const ExportedSignature& signature, NodeNames& names,
+                   tensorflow::MetaGraphDef& meta) {
   const ExportedEndpoint& endpoint = model.endpoints[signature.endpoint];
   auto& nodes = *meta.mutable_graph_def()->mutable_node();
   auto& def = (*meta.mutable_signature_def())[signature.name];
@@ -171,10 +169,9 @@ Status add_graph(ExportedModel& model, tensorflow::MetaGraphDef& meta) {
   model.saver.restore = names.take("saver_restore");
   for (ExportedVariable& variable : model.variables) {
     variable.handle = names.take(variable.name);
-    add_node(*meta.mutable_graph_def()->mutable_node(), variable.handle, "VarHandleOp", {},
-             {{"dtype", variable.dtype},
-              {"shape", variable.shape},
-              {"shared_name", variable.name}});
+    add_node(
+        *meta.mutable_graph_def()->mutable_node(), variable.handle, "VarHandleOp", {},
+        {{"dtype", variable.dtype}, {"shape", variable.shape}, {"shared_name", variable.name}});
   }
   for (const ExportedSignature& signature : model.signatures) {
     add_signature(model, signature, names, meta);

@@ -73,14 +73,18 @@ class VariableTable {
 
   Status add(const std::string& name, bool trainable) {
     if (index_.contains(name)) return absl::OkStatus();
-    const Ref<Variable> variable =
-        spec_.state ? spec_.state->variable(name) : Ref<Variable>();
+    const Ref<Variable> variable = spec_.state ? spec_.state->variable(name) : Ref<Variable>();
     if (!variable) return not_found("the model has no variable '", name, "'");
     StatusOr<Tensor> value = variable->read();
     if (!value.ok()) return with_context(value.status(), cat("variable '", name, "'"));
     index_[name] = variables_.size();
-    variables_.push_back({name, variable->dtype(), variable->shape(), trainable,
-                          cat(name, "/.ATTRIBUTES/VARIABLE_VALUE"), *std::move(value), {}});
+    variables_.push_back({name,
+                          variable->dtype(),
+                          variable->shape(),
+                          trainable,
+                          cat(name, "/.ATTRIBUTES/VARIABLE_VALUE"),
+                          *std::move(value),
+                          {}});
     return absl::OkStatus();
   }
 
@@ -163,16 +167,16 @@ StatusOr<ExportedEndpoint> prepare_endpoint(const SavedModelEndpoint& source,
   Graph& body = endpoint.body;
   std::set<std::string> visited;
   TENON_RETURN_IF_ERROR(check_nested(body, visited));
-  TENON_RETURN_IF_ERROR(order_effects(body, {}));
+  // Reads that nobody needs must be gone before writes are made to wait for reads.
   keep_effects(body);
   TENON_RETURN_IF_ERROR(remove_dead_nodes(body, {}));
+  TENON_RETURN_IF_ERROR(order_effects(body, {}));
   const size_t inputs = body.args.size();
   TENON_ASSIGN_OR_RETURN(endpoint.captures, lift_variables(body, table));
-  endpoint.by_input = sorted_by(
-      inputs, [&](size_t i) -> std::string_view { return endpoint.input_name(i); });
-  endpoint.by_output = sorted_by(body.results.size(), [&](size_t i) -> std::string_view {
-    return body.result_names[i];
-  });
+  endpoint.by_input =
+      sorted_by(inputs, [&](size_t i) -> std::string_view { return endpoint.input_name(i); });
+  endpoint.by_output = sorted_by(
+      body.results.size(), [&](size_t i) -> std::string_view { return body.result_names[i]; });
   endpoint.lists_outputs = are_listed(body.result_names);
   if (!endpoint.lists_outputs) {
     // Dictionaries are flattened in the order of their keys.

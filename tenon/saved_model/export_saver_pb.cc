@@ -98,8 +98,7 @@ void add_restore_function(const ExportedModel& model, tensorflow::MetaGraphDef& 
   }
   for (size_t i = 0; i < model.variables.size(); ++i) {
     const std::string assign = cat("assign_", i);
-    add_node(nodes, assign, "AssignVariableOp",
-             {cat("variable_", i), cat("restore:tensors:", i)},
+    add_node(nodes, assign, "AssignVariableOp", {cat("variable_", i), cat("restore:tensors:", i)},
              {{"dtype", model.variables[i].dtype}});
     waits.push_back(cat("^", assign));
     keep_node(function, assign);

@@ -163,8 +163,7 @@ class Replay {
     return precision_ == Precision::kBfloat16 ? kBfloat16Tolerance : Tolerance();
   }
 
-  static void fail(size_t index, const GoldenRecord& record, Status status,
-                   GoldenReport& report) {
+  static void fail(size_t index, const GoldenRecord& record, Status status, GoldenReport& report) {
     OutputDrift drift;
     drift.record = index;
     drift.signature = record.signature;
@@ -182,13 +181,13 @@ class Replay {
 OutputDrift compare_output(const Tensor& got, const Tensor& want, Tolerance tolerance) {
   OutputDrift result;
   if (got.dtype() != want.dtype() || got.shape() != want.shape()) {
-    result.status = invalid_argument("the output is ", got.dtype(), got.shape(), ", the record has ",
-                                     want.dtype(), want.shape());
+    result.status = invalid_argument("the output is ", got.dtype(), got.shape(),
+                                     ", the record has ", want.dtype(), want.shape());
     return result;
   }
   tolerance.relative = std::max(tolerance.relative, rounding_of(want.dtype()));
-  using Numbers = TypeList<float, double, float16, bfloat16, std::complex<float>,
-                           std::complex<double>>;
+  using Numbers =
+      TypeList<float, double, float16, bfloat16, std::complex<float>, std::complex<double>>;
   const bool numbers = visit<Numbers>(want.dtype(), [&]<class T>() {
     compare_numbers(got.span<T>(), want.span<T>(), tolerance, result);
   });

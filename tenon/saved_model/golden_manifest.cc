@@ -17,8 +17,8 @@ std::string text_at(const ordered_json& json, const char* key) {
 
 StatusOr<Tolerance> tolerance_from(const ordered_json& json) {
   Tolerance tolerance;
-  for (const auto& [key, place] : {std::pair("relative", &tolerance.relative),
-                                   std::pair("absolute", &tolerance.absolute)}) {
+  for (const auto& [key, place] :
+       {std::pair("relative", &tolerance.relative), std::pair("absolute", &tolerance.absolute)}) {
     const auto it = json.find(key);
     if (it == json.end()) continue;
     if (!it->is_number() || it->get<double>() < 0) {
@@ -67,9 +67,8 @@ StatusOr<GoldenManifest> read_manifest(const std::string& folder) {
 }
 
 std::string manifest_to_json(const GoldenManifest& manifest) {
-  ordered_json json = {{"build", manifest.build},
-                       {"isa", manifest.isa},
-                       {"precision", manifest.precision}};
+  ordered_json json = {
+      {"build", manifest.build}, {"isa", manifest.isa}, {"precision", manifest.precision}};
   if (manifest.tolerance) json["golden"]["tolerance"] = to_json(*manifest.tolerance);
   for (const auto& [name, tolerance] : manifest.outputs) {
     json["golden"]["outputs"][name] = to_json(tolerance);

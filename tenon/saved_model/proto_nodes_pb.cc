@@ -1,6 +1,5 @@
-#include "tenon/saved_model/proto_nodes.h"
-
 #include "tenon/graph/tensor_pb.h"
+#include "tenon/saved_model/proto_nodes.h"
 #include "tensorflow/core/framework/graph.pb.h"
 
 namespace tenon::saved_model_internal {

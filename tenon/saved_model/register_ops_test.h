@@ -1,13 +1,10 @@
-// The ops of the tests of this folder, registered once, by whoever comes first.
+// The ops for the tests of this folder, registered once, by whoever comes first.
 #pragma once
 
-#include "tenon/ops/register_all.h"
+#include "tenon/base/status.h"
 
 namespace tenon {
 
-inline const Status& register_test_ops() {
-  static const Status status = register_all_ops(OpRegistry::global());
-  return status;
-}
+const Status& register_test_ops();
 
 }  // namespace tenon

@@ -32,7 +32,7 @@ struct SavedModelSpec {
   std::vector<SavedModelVariable> variables;
   const ModelState* state = nullptr;  // holds the variables' values; null when there are none
   std::map<std::string, std::string> assets_extra;  // file name -> content
-  bool overwrite = false;  // replace a folder that is there and not empty
+  bool overwrite = false;                           // replace a folder that is there and not empty
 };
 
 // The folder appears whole or not at all: it is written beside its place and renamed. On an error

@@ -1,5 +1,3 @@
-#include "tenon/saved_model/writer.h"
-
 #include <gtest/gtest.h>
 
 #include <set>
@@ -9,6 +7,7 @@
 #include "tenon/io/tensor_bundle.h"
 #include "tenon/saved_model/register_ops_test.h"
 #include "tenon/saved_model/saved_model.h"
+#include "tenon/saved_model/writer.h"
 #include "tensorflow/core/protobuf/saved_model.pb.h"
 #include "tensorflow/core/protobuf/trackable_object_graph.pb.h"
 
@@ -46,8 +45,8 @@ class WrittenModel : public testing::Test {
     const Endpoint a = build.arg("Alpha", DType::kFloat, {-1, 3});
     const Endpoint x = build.add(build.scalar<float>(2.0f), build.sub(z, a));
     const Endpoint logits = build.op(
-        "BiasAdd", {build.matmul(x, read(build, "dense/kernel", {3, 2})),
-                    read(build, "dense/bias", {2})},
+        "BiasAdd",
+        {build.matmul(x, read(build, "dense/kernel", {3, 2})), read(build, "dense/bias", {2})},
         {{"data_format", std::string("NHWC")}});
     graph.results = {build.op("Softmax", {logits}), logits};
     graph.result_names = {"output_0", "output_1"};
