@@ -57,13 +57,8 @@ for p in json.load(open(sys.argv[1]))["platforms"][0]["packages"]: print(p["name
   fi
 
   # It runs as uid 65532 on a read-only root.
-  if can_run_containers; then
-    podman load --quiet --input "$image" >/dev/null
-    podman_run --user 65532:65532 --read-only --cap-drop all \
-      --security-opt no-new-privileges --entrypoint /usr/bin/tenon "localhost/$ref" --help >/dev/null
-  else
-    chroot --userspec=65532:65532 "$rootfs" /usr/bin/tenon --help >/dev/null
-  fi
+  podman load --quiet --input "$image" >/dev/null
+  run_as_nonroot "localhost/$ref" "$rootfs" /usr/bin/tenon --help >/dev/null
   echo "ok: $name $digest $(stat -c %s "$image") bytes"
 done
 if [ -e "$work/runtime.tar" ]; then "$tenon" image lint "$work/runtime.tar"; fi

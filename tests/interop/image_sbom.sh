@@ -22,9 +22,10 @@ if [ -n "${TRIVY:-}" ]; then
   "$TRIVY" image --quiet --input "$work/a.tar" --format cyclonedx --offline-scan --skip-db-update \
     --cache-dir "$work/trivy" --output "$work/trivy.json"
   python3 - "$work/a.cdx.json" "$work/trivy.json" <<'PY'
-import json, sys, urllib.parse
+import json, re, sys, urllib.parse
 def packages(path):
-    return {urllib.parse.unquote(c["purl"].split("?")[0]) for c in json.load(open(path))["components"]
+    # Trivy gives the epoch as a qualifier, purl's deb type as part of the version.
+    return {re.sub(r"@\d+:", "@", urllib.parse.unquote(c["purl"].split("?")[0])) for c in json.load(open(path))["components"]
             if c.get("purl", "").startswith("pkg:deb")}
 ours, theirs = map(packages, sys.argv[1:])
 assert ours == theirs, ours ^ theirs
