@@ -46,7 +46,9 @@ class FieldReader {
     const YamlNode* value = take(key);
     if (value == nullptr) return;
     if (value->kind != YamlNode::Kind::kMapping) return fail(*value, cat(key, " is no mapping"));
-    for (const auto& [name, child] : value->fields) scalar(child, name, out[name]);
+    for (size_t i = 0; i < value->keys.size(); ++i) {
+      scalar(value->items[i], value->keys[i], out[value->keys[i]]);
+    }
   }
   // Calls `read` with a reader for each mapping of a list.
   template <class F>
@@ -75,9 +77,10 @@ class FieldReader {
   }
 
   Status finish() {
-    for (const auto& [key, value] : node_.fields) {
+    for (size_t i = 0; i < node_.keys.size(); ++i) {
+      const std::string& key = node_.keys[i];
       if (std::find(known_.begin(), known_.end(), key) == known_.end()) {
-        fail(value, cat("unknown key '", key, "'; known are ", join(known_, ", ")));
+        fail(node_.items[i], cat("unknown key '", key, "'; known are ", join(known_, ", ")));
       }
     }
     return status_;

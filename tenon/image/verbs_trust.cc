@@ -80,8 +80,8 @@ StatusOr<int> run_lint(const Arguments& arguments, const CommandContext& context
   }
   if (!arguments.positional().empty()) {
     TENON_ASSIGN_OR_RETURN(const OpenImage open, open_image(arguments.positional()[0], arguments));
-    TENON_ASSIGN_OR_RETURN(
-        const auto more, lint_image(*open.reader, open.image, !arguments.has("allow_shell")));
+    TENON_ASSIGN_OR_RETURN(const auto more,
+                           lint_image(*open.reader, open.image, !arguments.has("allow_shell")));
     findings.insert(findings.end(), more.begin(), more.end());
   }
   for (const LintFinding& finding : findings) {
@@ -107,9 +107,9 @@ StatusOr<int> run_sbom(const Arguments& arguments, const CommandContext& context
   const std::string spdx = write_spdx(inventory, context.program_version);
   const std::string cyclonedx = write_cyclonedx(inventory, context.program_version);
   if (arguments.has("attach")) {
-    TENON_RETURN_IF_ERROR(attach(path, open.image,
-                                 {{"application/spdx+json", spdx},
-                                  {"application/vnd.cyclonedx+json", cyclonedx}}));
+    TENON_RETURN_IF_ERROR(
+        attach(path, open.image,
+               {{"application/spdx+json", spdx}, {"application/vnd.cyclonedx+json", cyclonedx}}));
     context.out(cat("attached SPDX 2.3 and CycloneDX 1.5 to ", open.image.descriptor.digest, "\n"));
     return 0;
   }
@@ -137,13 +137,11 @@ StatusOr<int> run_sign(const Arguments& arguments, const CommandContext& context
     TENON_ASSIGN_OR_RETURN(lock, read_file(arguments.get("lock"), uint64_t{256} << 20));
   }
   for (const Image& image : images) {
-    TENON_ASSIGN_OR_RETURN(
-        std::string envelope,
-        sign_envelope("application/vnd.in-toto+json",
-                      provenance_statement(image, lock, context.program_version),
-                      arguments.get("key")));
-    TENON_RETURN_IF_ERROR(
-        attach(path, image, {{std::string(kEnvelopeType), std::move(envelope)}}));
+    TENON_ASSIGN_OR_RETURN(std::string envelope,
+                           sign_envelope("application/vnd.in-toto+json",
+                                         provenance_statement(image, lock, context.program_version),
+                                         arguments.get("key")));
+    TENON_RETURN_IF_ERROR(attach(path, image, {{std::string(kEnvelopeType), std::move(envelope)}}));
     context.out(cat("signed ", image.descriptor.digest, "\n"));
   }
   return 0;
@@ -153,18 +151,18 @@ constexpr std::string_view kScanUsage =
     "scan IMAGE [--severity unknown|low|medium|high|critical] [--tracker FILE] [--osv FILE|DIR] "
     "[--support DIR] [--ignore FILE] [--format table|json|sarif] [--output FILE] [--max_age DAYS] "
     "[--store DIR] [--update] [--apt_root DIR]";
-constexpr std::string_view kScanFlags[] = {"severity", "tracker", "osv",     "support",
-                                           "ignore",   "format",  "output",  "max_age",
+constexpr std::string_view kScanFlags[] = {"severity", "tracker",  "osv",     "support",
+                                           "ignore",   "format",   "output",  "max_age",
                                            "store",    "apt_root", "platform"};
 constexpr std::string_view kScanSwitches[] = {"update", "no_archive"};
 
 StatusOr<ScanSubject> subject_of(const OpenImage& open) {
   TENON_ASSIGN_OR_RETURN(const Inventory inventory, take_inventory(*open.reader, open.image));
-  TENON_ASSIGN_OR_RETURN(const auto tree,
-                         read_file_system(*open.reader, open.image,
-                                          [](const std::string& path, const TreeNode& node) {
-                                            return is_package_metadata(path, node);
-                                          }));
+  TENON_ASSIGN_OR_RETURN(
+      const auto tree,
+      read_file_system(*open.reader, open.image, [](const std::string& path, const TreeNode& node) {
+        return is_package_metadata(path, node);
+      }));
   TENON_ASSIGN_OR_RETURN(auto release, os_release(*tree));
   ScanSubject subject;
   subject.distribution_id = release["ID"];
@@ -175,8 +173,9 @@ StatusOr<ScanSubject> subject_of(const OpenImage& open) {
     subject.wheels.push_back({wheel.name, wheel.version});
   }
   if (subject.packages.empty() && subject.wheels.empty()) {
-    return failed_precondition("the image has no package metadata (var/lib/dpkg/status or "
-                               "status.d): it cannot be judged");
+    return failed_precondition(
+        "the image has no package metadata (var/lib/dpkg/status or "
+        "status.d): it cannot be judged");
   }
   return subject;
 }
@@ -197,8 +196,8 @@ Status scan_archives(const Arguments& arguments, const OpenImage& open, const Sc
   index.seal();
   const auto changelog = [&](const Package& package) -> StatusOr<std::string> {
     if (update) {
-      TENON_RETURN_IF_ERROR(store.fetch(cat(package.archive, "/", package.filename),
-                                        package.sha256, package.size, package.name));
+      TENON_RETURN_IF_ERROR(store.fetch(cat(package.archive, "/", package.filename), package.sha256,
+                                        package.size, package.name));
     }
     const auto path = store.verified_path(package.sha256);
     if (!path.ok()) return std::string();
@@ -241,8 +240,9 @@ Status gather_evidence(const Arguments& arguments, const OpenImage& open,
     TENON_RETURN_IF_ERROR(scan_support(support, subject, report));
   }
   if (!any) {
-    return failed_precondition("there is no vulnerability data to scan with: pass --tracker or "
-                               "--osv, or --update to fetch signed archive metadata");
+    return failed_precondition(
+        "there is no vulnerability data to scan with: pass --tracker or "
+        "--osv, or --update to fetch signed archive metadata");
   }
   return {};
 }
@@ -291,7 +291,11 @@ constexpr Verb kTrustVerbs[] = {
      kLintFlags, kLintSwitches},
     {"sbom", kSbomUsage, "Writes what is in an image as SPDX 2.3 or CycloneDX 1.5.", run_sbom,
      kSbomFlags, kSbomSwitches},
-    {"sign", kSignUsage, "Signs an image's provenance with an ed25519 key.", run_sign, kSignFlags,
+    {"sign",
+     kSignUsage,
+     "Signs an image's provenance with an ed25519 key.",
+     run_sign,
+     kSignFlags,
      {}},
     {"scan", kScanUsage, "Lists known vulnerabilities from the evidence at hand.", run_scan,
      kScanFlags, kScanSwitches},

@@ -120,7 +120,8 @@ class YamlReader {
       TENON_ASSIGN_OR_RETURN(const Event value, next());
       YamlNode child;
       TENON_RETURN_IF_ERROR(node(value, depth + 1, child));
-      out.fields.emplace_back(std::move(key.scalar), std::move(child));
+      out.keys.push_back(std::move(key.scalar));
+      out.items.push_back(std::move(child));
     }
   }
 
@@ -133,9 +134,9 @@ class YamlReader {
 }  // namespace
 
 const YamlNode* YamlNode::find(std::string_view key) const {
-  const auto found = std::find_if(fields.begin(), fields.end(),
-                                  [&](const auto& field) { return field.first == key; });
-  return found == fields.end() ? nullptr : &found->second;
+  if (kind != Kind::kMapping) return nullptr;
+  const auto found = std::find(keys.begin(), keys.end(), key);
+  return found == keys.end() ? nullptr : &items[static_cast<size_t>(found - keys.begin())];
 }
 
 StatusOr<YamlNode> parse_yaml(std::string_view text, std::string_view what) {

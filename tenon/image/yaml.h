@@ -2,7 +2,6 @@
 // aliases and tags are refused, so that a small file cannot grow.
 #pragma once
 
-#include <utility>
 #include <vector>
 
 #include "tenon/base/status.h"
@@ -14,8 +13,8 @@ struct YamlNode {
   Kind kind = Kind::kScalar;
   int line = 0;  // from 1
   std::string scalar;
-  std::vector<YamlNode> items;
-  std::vector<std::pair<std::string, YamlNode>> fields;
+  std::vector<std::string> keys;  // of a mapping, beside items
+  std::vector<YamlNode> items;    // of a sequence, or the values of a mapping
 
   // The value under `key`, or null.
   const YamlNode* find(std::string_view key) const;

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cstring>
 
 #include "tenon/base/log.h"
 #include "tenon/image/archive/tar.h"
@@ -12,7 +11,7 @@ constexpr uint64_t kLargestSize = (uint64_t{1} << 33) - 1;  // 11 octal digits
 constexpr uint64_t kLargestId = (uint64_t{1} << 21) - 1;    // 7 octal digits
 
 void put(std::string& block, size_t offset, std::string_view text) {
-  std::memcpy(block.data() + offset, text.data(), text.size());
+  text.copy(block.data() + offset, text.size());
 }
 
 void put_octal(std::string& block, size_t offset, size_t size, uint64_t value) {

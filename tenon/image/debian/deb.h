@@ -42,8 +42,8 @@ class DebFile {
 // of them), and the CVE names in them, sorted.
 std::vector<std::string> cves_in_changelog(std::string_view changelog, std::string_view after);
 
-// Each CVE that the stanzas above `after` name, with the version of the oldest such stanza: where it
-// was fixed.
+// Each CVE that the stanzas above `after` name, with the version of the oldest such stanza: where
+// it was fixed.
 std::map<std::string, std::string> fixes_in_changelog(std::string_view changelog,
                                                       std::string_view after);
 

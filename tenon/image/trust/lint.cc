@@ -47,11 +47,12 @@ void lint_config(const Image& image, std::vector<LintFinding>& findings) {
     findings.push_back(
         {"user", cat("user '", user, "' is a name; runAsNonRoot can only check a number")});
   }
-  for (const auto& [name, value] : image.config.environment) {
+  for (const auto& variable : image.config.environment) {
+    const std::string& name = variable.first;
     const bool suspicious =
         std::any_of(kSecretNames.begin(), kSecretNames.end(),
                     [&](std::string_view word) { return name.find(word) != std::string::npos; });
-    if (suspicious && !value.empty()) {
+    if (suspicious && !variable.second.empty()) {
       findings.push_back({"secret", cat("the environment variable ", name,
                                         " holds a value that everyone with the image can read")});
     }

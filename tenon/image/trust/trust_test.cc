@@ -105,7 +105,6 @@ TEST_F(TrustTest, NoDataIsNeverZeroFindings) {
 }
 
 TEST_F(FeedTest, TheTrackerIsMatchedBySourceVersion) {
-  const std::vector<std::string> base = {"--no_archive", "--tracker"};
   const auto with = [&](std::string_view release, std::vector<std::string> more = {}) {
     std::vector<std::string> words = {"--no_archive", "--tracker", tracker(release)};
     words.insert(words.end(), more.begin(), more.end());
