@@ -12,6 +12,7 @@ namespace tenon::cli {
 using Words = std::span<const std::string>;
 
 int run_command(Words words);
+int serve_command(Words words);
 int inspect_command(Words words);
 int ops_command(Words words);
 int devices_command(Words words);

@@ -1,0 +1,25 @@
+#include "tenon/cli/engine.h"
+#include "tenon/cli/flags.h"
+#include "tenon/cli/verbs.h"
+#include "tenon/serving/server.h"
+#include "tenon/serving/server_flags.h"
+
+namespace tenon::cli {
+
+int serve_command(Words words) {
+  for (const std::string& word : words) {
+    if (word != "--help" && word != "-h") continue;
+    print(
+        cat("usage: tenon serve [flags]\n\nServes SavedModels by REST and gRPC, with "
+            "tensorflow_model_server's flags.\n\n",
+            serving::server_usage()));
+    return 0;
+  }
+  if (const Status status = start_engine(); !status.ok()) {
+    print_error(status);
+    return 1;
+  }
+  return serving::serve(words);
+}
+
+}  // namespace tenon::cli
