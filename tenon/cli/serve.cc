@@ -1,7 +1,6 @@
 #include "tenon/cli/engine.h"
 #include "tenon/cli/flags.h"
 #include "tenon/cli/verbs.h"
-#include "tenon/ops/register_all.h"
 #include "tenon/serving/server.h"
 #include "tenon/serving/server_flags.h"
 
@@ -19,7 +18,7 @@ int serve_command(Words words) {
             "--rest_api_port=8501\n"));
     return 0;
   }
-  if (const Status status = register_all_ops(OpRegistry::global()); !status.ok()) {
+  if (const Status status = start_engine(); !status.ok()) {
     print_error(status);
     return 1;
   }

@@ -11,6 +11,7 @@ std::span<const Verb> verbs() {
       {"convert", "turn a foreign format into a SavedModel", convert_command},
       {"serve", "serve SavedModels by REST and gRPC", serve_command},
       {"run", "run one signature of a SavedModel", run_command},
+      {"serve", "serve SavedModels by REST and gRPC", serve_command},
       {"inspect", "show a SavedModel's signatures, ops and variables", inspect_command},
       {"verify", "replay a SavedModel's golden records", verify_command},
       {"bench", "time a SavedModel or a training step", bench_command},

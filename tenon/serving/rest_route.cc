@@ -3,13 +3,13 @@
 namespace tenon::serving {
 namespace {
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+char lower_case(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 
 // Takes `word` (in lower case) off the front of `text`, whatever the case there.
 bool take(std::string_view& text, std::string_view word) {
   if (text.size() < word.size()) return false;
   for (size_t i = 0; i < word.size(); ++i) {
-    if (lower(text[i]) != word[i]) return false;
+    if (lower_case(text[i]) != word[i]) return false;
   }
   text.remove_prefix(word.size());
   return true;
@@ -74,7 +74,7 @@ bool match_get(std::string_view text, Parts& parts) {
 
 int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
-  const char letter = lower(c);
+  const char letter = lower_case(c);
   return letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
 }
 

@@ -6,13 +6,18 @@
 
 namespace tenon::serving {
 
+// What a model meets that misses its golden records.
+enum class GoldenMode { kOff, kWarn, kRefuse };
+
 struct SavedModelOptions {
   std::vector<std::string> tags = {"serve"};
+  GoldenMode golden = GoldenMode::kWarn;
   ExecutableOptions executable;
 };
 
 // Loads the model in `folder` and plans every signature, so that no request has to. A signature
-// that cannot be planned is logged, and says why when it is asked for.
+// that cannot be planned is logged, and says why when it is asked for. FAILED_PRECONDITION when the
+// model's golden records are missed in mode kRefuse; kWarn logs the same sentence.
 StatusOr<std::shared_ptr<const Servable>> load_saved_model(const std::string& folder,
                                                            const SavedModelOptions& options);
 

@@ -1,5 +1,5 @@
 #include "tenon/base/log.h"
-#include "tenon/saved_model/saved_model.h"
+#include "tenon/saved_model/golden.h"
 #include "tenon/serving/saved_model_servable.h"
 #include "tensorflow/core/protobuf/meta_graph.pb.h"
 #include "tensorflow_serving/apis/get_model_metadata.pb.h"
@@ -61,6 +61,26 @@ class SavedModelServable final : public Servable {
   std::vector<StatusOr<std::shared_ptr<Executable>>> executables_;  // one a signature
 };
 
+Status check_goldens(const SavedModel& model, const SavedModelOptions& options) {
+  if (options.golden == GoldenMode::kOff) return absl::OkStatus();
+  TENON_ASSIGN_OR_RETURN(const GoldenReport report,
+                         replay_goldens(model, options.executable.precision));
+  for (const auto& [signature, reason] : report.exempt) {
+    log_info("golden records of signature ", signature, " of ", model.folder(),
+             " are not compared: ", reason);
+  }
+  for (const OutputDrift& output : report.outputs) {
+    if (output.passed) continue;
+    const Status status = failed_precondition(
+        "golden records of ", model.folder(), " are missed: record ", output.record, ", signature ",
+        output.signature, ", output ", output.output, ": ", message_of(output.status));
+    if (options.golden == GoldenMode::kRefuse) return status;
+    log_warning(message_of(status));
+    return absl::OkStatus();
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 StatusOr<std::shared_ptr<const Servable>> load_saved_model(const std::string& folder,
@@ -69,6 +89,7 @@ StatusOr<std::shared_ptr<const Servable>> load_saved_model(const std::string& fo
   load.tags = options.tags;
   load.executable = options.executable;
   TENON_ASSIGN_OR_RETURN(std::shared_ptr<SavedModel> model, SavedModel::load(folder, load));
+  TENON_RETURN_IF_ERROR(check_goldens(*model, options));
   return std::make_shared<const SavedModelServable>(std::move(model));
 }
 

@@ -72,11 +72,11 @@ ServedModelsOptions model_options_of(const ServerFlags& flags) {
   for (const std::string_view tag : split(flags.saved_model_tags, ',')) {
     if (!tag.empty()) saved_model.tags.emplace_back(tag);
   }
+  saved_model.golden = flags.golden == "off"      ? GoldenMode::kOff
+                       : flags.golden == "refuse" ? GoldenMode::kRefuse
+                                                  : GoldenMode::kWarn;
   WarmupOptions warmup;
   warmup.iterations = flags.num_request_iterations_for_warmup;
-  warmup.golden = flags.golden == "off"      ? GoldenMode::kOff
-                  : flags.golden == "refuse" ? GoldenMode::kRefuse
-                                             : GoldenMode::kWarn;
   ServedModelsOptions options;
   options.load = [saved_model, warmup, enabled = flags.enable_model_warmup](
                      const std::string&, int64_t,
