@@ -34,7 +34,7 @@ TEST_P(TensorFlowGolden, IsMet) {
 INSTANTIATE_TEST_SUITE_P(Models, TensorFlowGolden,
                          testing::Values("mlp_mnist_export", "mlp_mnist_tfsave", "cnn_digits",
                                          "cnn_lenet_mnist", "multi_signature", "default_inputs",
-                                         "structured_outputs", "tf1_mlp_session"),
+                                         "structured_outputs"),
                          [](const auto& info) { return info.param; });
 
 // What TensorFlow exported, exported again by us, still meets TensorFlow's records: functions that
