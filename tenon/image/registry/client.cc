@@ -2,11 +2,15 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <nlohmann/json.hpp>
 
 #include "tenon/image/archive/sha256.h"
 #include "tenon/image/trust/json.h"
 
 namespace tenon::image {
+
+using Json = nlohmann::ordered_json;
+
 namespace {
 
 constexpr int kMostTries = 5;

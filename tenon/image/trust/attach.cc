@@ -2,7 +2,6 @@
 #include <set>
 
 #include "tenon/image/archive/sha256.h"
-#include "tenon/image/trust/json.h"
 #include "tenon/image/trust/sign.h"
 
 namespace tenon::image {

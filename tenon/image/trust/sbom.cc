@@ -1,11 +1,15 @@
 #include "tenon/image/trust/sbom.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "tenon/image/archive/sha256.h"
 #include "tenon/image/trust/json.h"
 
 namespace tenon::image {
+
+using Json = nlohmann::ordered_json;
+
 namespace {
 
 // RFC 3986 as package-url asks for it.

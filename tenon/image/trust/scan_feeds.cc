@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "tenon/image/debian/version.h"
@@ -9,6 +10,9 @@
 #include "tenon/image/trust/scan.h"
 
 namespace tenon::image {
+
+using Json = nlohmann::ordered_json;
+
 namespace {
 
 constexpr uint64_t kFeedLimit = uint64_t{1} << 30;

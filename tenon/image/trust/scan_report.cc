@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "tenon/image/oci/model.h"
@@ -6,6 +7,9 @@
 #include "tenon/image/trust/scan.h"
 
 namespace tenon::image {
+
+using Json = nlohmann::ordered_json;
+
 namespace {
 
 std::string padded(std::string text, size_t width) {

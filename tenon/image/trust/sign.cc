@@ -7,11 +7,15 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <nlohmann/json.hpp>
 
 #include "tenon/image/archive/sha256.h"
 #include "tenon/image/trust/json.h"
 
 namespace tenon::image {
+
+using Json = nlohmann::ordered_json;
+
 namespace {
 
 constexpr uint64_t kKeyLimit = 64 << 10;

@@ -1,3 +1,5 @@
+#include <nlohmann/json.hpp>
+
 #include "tenon/image/archive/sha256.h"
 #include "tenon/image/commands.h"
 #include "tenon/image/ledger.h"
@@ -9,6 +11,9 @@
 #include "tenon/image/trust/sign.h"
 
 namespace tenon::image {
+
+using Json = nlohmann::ordered_json;
+
 namespace {
 
 constexpr int64_t kNow = 1795500000;  // 2026-11-24
