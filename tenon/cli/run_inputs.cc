@@ -96,12 +96,12 @@ StatusOr<std::vector<Tensor>> match_inputs(const Signature& signature,
   std::vector<Tensor> args;
   for (const SignatureTensor& input : signature.inputs) {
     const auto it = given.find(input.name);
-    if (it == given.end() && !input.default_value.has_value()) {
+    if (it == given.end() && !input.fallback().has_value()) {
       return invalid_argument("input '", input.name, "' of signature '", signature.name,
                               "' has no value; expected ", input.dtype, " ", input.shape);
     }
     StatusOr<Tensor> value =
-        convert_tensor(it == given.end() ? input.default_value : it->second, input.dtype);
+        convert_tensor(it == given.end() ? input.fallback() : it->second, input.dtype);
     if (!value.ok()) return with_context(value.status(), cat("input '", input.name, "'"));
     args.push_back(*std::move(value));
   }

@@ -43,7 +43,9 @@ TEST(Shape, UntrustedDimensionsAreChecked) {
   EXPECT_FALSE(Shape::make(std::vector<int64_t>{2, -1}).ok());
   EXPECT_FALSE(Shape::make(std::vector<int64_t>{int64_t{1} << 40, int64_t{1} << 40}).ok());
   EXPECT_FALSE(Shape::make(std::vector<int64_t>(300, 1)).ok());
-  EXPECT_TRUE(Shape::make(std::vector<int64_t>{0, int64_t{1} << 40, int64_t{1} << 40}).ok());
+  // Strides of the dimensions after a 0 must fit too.
+  EXPECT_FALSE(Shape::make(std::vector<int64_t>{0, int64_t{1} << 40, int64_t{1} << 40}).ok());
+  EXPECT_TRUE(Shape::make(std::vector<int64_t>{0, 3}).ok());
 }
 
 TEST(PartialShape, MergeKeepsWhatEitherKnows) {

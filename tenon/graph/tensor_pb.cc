@@ -112,7 +112,8 @@ void shape_to_proto(const PartialShape& shape, tensorflow::TensorShapeProto& pro
 
 StatusOr<Tensor> tensor_from_proto(const TensorProto& proto, size_t limit) {
   const auto dtype = dtype_from_enum(proto.dtype());
-  if (!dtype) return invalid_argument("a tensor has the unknown dtype ", static_cast<int>(proto.dtype()));
+  if (!dtype)
+    return invalid_argument("a tensor has the unknown dtype ", static_cast<int>(proto.dtype()));
   TENON_ASSIGN_OR_RETURN(const PartialShape partial, shape_from_proto(proto.tensor_shape()));
   if (!partial.is_fully_known()) {
     return invalid_argument("a tensor has the shape ", partial, ", it must be fully known");

@@ -1,7 +1,8 @@
 // PackedLayout: how constant weights lie in memory once packed for a MatMul or a Convolution.
 //
 // Immutable and cheap to copy. It does not depend on the batch, so every Binding of a Plan shares
-// one packed copy; for convolutions it may depend on the image size. Two layouts that compare equal describe interchangeable bytes.
+// one packed copy; for convolutions it may depend on the image size. Two layouts that compare equal
+// describe interchangeable bytes.
 #pragma once
 
 #include <cstddef>

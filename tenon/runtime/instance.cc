@@ -132,9 +132,7 @@ Status Instance::run_steps() {
 
 namespace {
 // A view of the arena: what it shows is overwritten after the viewed value's last reader.
-bool is_transient(const Tensor& tensor) {
-  return tensor.buffer() && tensor.buffer()->transient();
-}
+bool is_transient(const Tensor& tensor) { return tensor.buffer() && tensor.buffer()->transient(); }
 }  // namespace
 
 Status Instance::run_kernel(size_t index) {

@@ -108,7 +108,7 @@ StatusOr<std::vector<Tensor>> run_record(const SavedModel& model, const Signatur
   for (const SignatureTensor& input : signature.inputs) {
     const auto it = record.inputs.find(input.name);
     used += it != record.inputs.end();
-    args.push_back(it == record.inputs.end() ? input.default_value : it->second);
+    args.push_back(it == record.inputs.end() ? input.fallback() : it->second);
     if (!args.back().has_value()) {
       return invalid_argument("the record lacks the input '", input.name, "'");
     }

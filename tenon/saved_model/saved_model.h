@@ -16,7 +16,11 @@ struct SignatureTensor {
   std::string tensor;  // in the graph: "serving_default_x:0"
   DType dtype = DType::kInvalid;
   PartialShape shape;    // a hint: TensorFlow does not check fed shapes against it
-  Tensor default_value;  // of inputs; without value where there is none
+  Tensor default_value;  // of inputs, by the signature; without value where there is none
+  // Of inputs: what the graph itself takes when nothing is fed (TensorFlow 1's
+  // PlaceholderWithDefault). TensorFlow Serving does not use it, saved_model_cli does.
+  Tensor unfed_value;
+  const Tensor& fallback() const { return default_value.has_value() ? default_value : unfed_value; }
 };
 
 struct Signature {
@@ -68,6 +72,7 @@ class SavedModel {
 
  private:
   SavedModel() = default;
+  void find_unfed_values();
   Status restore();
   Status initialise();
   void find_frozen();

@@ -11,9 +11,8 @@
 #include "tensorflow/core/protobuf/saved_model.pb.h"
 
 namespace tenon {
+namespace meta = saved_model_internal;
 namespace {
-
-using namespace saved_model_internal;
 
 constexpr std::string_view kObjectGraphKey = "_CHECKPOINTABLE_OBJECT_GRAPH";
 
@@ -64,7 +63,7 @@ Status collect_written(const Graph& graph, std::set<std::string>& written, int d
 SavedModel::~SavedModel() = default;
 
 StatusOr<std::vector<std::vector<std::string>>> SavedModel::tag_sets(const std::string& folder) {
-  TENON_ASSIGN_OR_RETURN(const auto model, read_proto(folder));
+  TENON_ASSIGN_OR_RETURN(const auto model, meta::read_proto(folder));
   std::vector<std::vector<std::string>> sets;
   for (const auto& meta : model->meta_graphs()) {
     const auto& tags = meta.meta_info_def().tags();
@@ -83,17 +82,31 @@ StatusOr<std::shared_ptr<SavedModel>> SavedModel::load(const std::string& folder
                                                    std::vector<std::string>(), false);
     model->options_.executable.files = model->files_.get();
   }
-  TENON_ASSIGN_OR_RETURN(auto proto, read_proto(folder));
-  TENON_ASSIGN_OR_RETURN(model->meta_graph_, select(std::move(proto), model->options_.tags));
+  TENON_ASSIGN_OR_RETURN(auto proto, meta::read_proto(folder));
+  TENON_ASSIGN_OR_RETURN(model->meta_graph_, meta::select(std::move(proto), model->options_.tags));
   TENON_ASSIGN_OR_RETURN(model->importer_,
                          GraphImporter::create(std::shared_ptr<const tensorflow::GraphDef>(
                              model->meta_graph_, &model->meta_graph_->graph_def())));
   model->state_ = std::make_shared<ModelState>();
-  TENON_ASSIGN_OR_RETURN(model->signatures_, signatures_of(*model->meta_graph_));
+  TENON_ASSIGN_OR_RETURN(model->signatures_, meta::signatures_of(*model->meta_graph_));
+  model->find_unfed_values();
   TENON_RETURN_IF_ERROR(model->restore());
   TENON_RETURN_IF_ERROR(model->initialise());
   model->find_frozen();
   return model;
+}
+
+void SavedModel::find_unfed_values() {
+  for (Signature& signature : signatures_) {
+    for (SignatureTensor& input : signature.inputs) {
+      const std::string fetches[] = {input.tensor};
+      const auto graph = importer_->extract({}, {}, fetches, {});
+      if (!graph.ok()) continue;
+      const Node& source = graph->node(graph->results[0].node);
+      if (!source.is("PlaceholderWithDefault")) continue;
+      if (const Tensor* value = graph->constant(source.inputs[0])) input.unfed_value = *value;
+    }
+  }
 }
 
 // TensorFlow 2's way where there is an object graph, else TensorFlow Serving's: the graph's own
@@ -105,8 +118,8 @@ Status SavedModel::restore() {
   if (bundle->contains(kObjectGraphKey)) {
     TENON_ASSIGN_OR_RETURN(const Tensor graph, bundle->read(kObjectGraphKey));
     TENON_ASSIGN_OR_RETURN(const auto variables,
-                           object_variables(*meta_graph_, *graph.data<std::string_view>()));
-    for (const ObjectVariable& variable : variables) {
+                           meta::object_variables(*meta_graph_, *graph.data<std::string_view>()));
+    for (const meta::ObjectVariable& variable : variables) {
       if (!checkpoint_keys_.emplace(variable.name, variable.checkpoint_key).second) continue;
       StatusOr<Tensor> value = bundle->read(variable.checkpoint_key);
       if (!value.ok()) {
@@ -116,7 +129,7 @@ Status SavedModel::restore() {
     }
     return absl::OkStatus();
   }
-  const StartUp start = start_up_of(*meta_graph_);
+  const meta::StartUp start = meta::start_up_of(*meta_graph_);
   if (start.restore_node.empty()) return absl::OkStatus();
   const std::string feeds[] = {start.filename_tensor};
   const std::string names[] = {"filename"};
@@ -130,7 +143,7 @@ Status SavedModel::restore() {
 }
 
 Status SavedModel::initialise() {
-  const StartUp start = start_up_of(*meta_graph_);
+  const meta::StartUp start = meta::start_up_of(*meta_graph_);
   if (start.init_node.empty()) return absl::OkStatus();
   std::vector<std::string> feeds, names;
   std::vector<Tensor> args;
@@ -198,7 +211,7 @@ StatusOr<std::shared_ptr<Executable>> SavedModel::executable(const Signature& si
   return place;
 }
 
-std::vector<std::string> SavedModel::ops() const { return ops_of(*meta_graph_); }
+std::vector<std::string> SavedModel::ops() const { return meta::ops_of(*meta_graph_); }
 
 Status SavedModel::save_variables() const {
   const std::string prefix = join_path(folder_, "variables/variables");
