@@ -230,6 +230,7 @@ class Layout {
       if (innermost) {
         const size_t width = i < 0 ? 3 : texts_[next_].size();
         if (!first && column + 1 + width >= kLineWidth - static_cast<size_t>(axis)) {
+          out.erase(out.find_last_not_of(' ') + 1);
           out += '\n' + std::string(indent + 1, ' ');
           column = indent + 1;
         } else if (!first) {
