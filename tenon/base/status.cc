@@ -69,6 +69,7 @@ Status errno_status(int error_number, std::string_view what, std::string_view pa
       return make_status(absl::StatusCode::kPermissionDenied, message);
     case ENOSPC:
     case EDQUOT:
+    case EFBIG:
     case EMFILE:
     case ENFILE:
     case ENOMEM:

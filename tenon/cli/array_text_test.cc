@@ -1,9 +1,9 @@
 // Expected texts are what str() of the same arrays gives in NumPy 2.
-#include "tenon/cli/array_text.h"
+#include "tenon/cli/arrays/array_text.h"
 
 #include <gtest/gtest.h>
 
-#include "tenon/cli/expression.h"
+#include "tenon/cli/arrays/expression.h"
 
 namespace tenon::cli {
 namespace {

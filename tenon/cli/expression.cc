@@ -1,8 +1,8 @@
-#include "tenon/cli/expression.h"
+#include "tenon/cli/arrays/expression.h"
 
 #include <bit>
 
-#include "tenon/cli/literal.h"
+#include "tenon/cli/arrays/literal.h"
 #include "tenon/io/wire.h"
 #include "tenon/kernels/cast.h"
 

@@ -1,9 +1,9 @@
-#include "tenon/cli/literal.h"
+#include "tenon/cli/arrays/literal.h"
 
 #include <cctype>
 #include <limits>
 
-#include "tenon/cli/numpy_calls.h"
+#include "tenon/cli/arrays/numpy_calls.h"
 
 namespace tenon::cli {
 namespace {

@@ -1,7 +1,7 @@
 #include "tenon/cli/model_export.h"
 
 #include "tenon/base/lanes.h"
-#include "tenon/cli/expression.h"
+#include "tenon/cli/arrays/expression.h"
 #include "tenon/core/device.h"
 #include "tenon/saved_model/golden.h"
 #include "tenon/saved_model/writer.h"

@@ -1,4 +1,4 @@
-#include "tenon/cli/numpy_calls.h"
+#include "tenon/cli/arrays/numpy_calls.h"
 
 #include "tenon/kernels/cast.h"
 

@@ -1,7 +1,7 @@
 // The few NumPy functions that expressions may call.
 #pragma once
 
-#include "tenon/cli/literal.h"
+#include "tenon/cli/arrays/literal.h"
 
 namespace tenon::cli {
 

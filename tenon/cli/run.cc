@@ -1,6 +1,6 @@
-#include "tenon/cli/array_text.h"
+#include "tenon/cli/arrays/array_text.h"
+#include "tenon/cli/arrays/expression.h"
 #include "tenon/cli/engine.h"
-#include "tenon/cli/expression.h"
 #include "tenon/cli/flags.h"
 #include "tenon/cli/run_inputs.h"
 #include "tenon/cli/signature_gradient.h"

@@ -1,6 +1,6 @@
 #include "tenon/cli/run_inputs.h"
 
-#include "tenon/cli/expression.h"
+#include "tenon/cli/arrays/expression.h"
 #include "tenon/io/npy.h"
 
 namespace tenon::cli {

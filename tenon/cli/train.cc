@@ -53,13 +53,26 @@ class FailOnNaN final : public keras::Callback {
   Status check(const keras::Logs& logs, std::string_view where) const {
     const double* loss = keras::find_log(logs, "loss");
     if (!loss || std::isfinite(*loss)) return absl::OkStatus();
-    return failed_precondition("the loss is ", std::isnan(*loss) ? "NaN" : "infinite (next: NaN)",
-                               " at epoch ", epoch_, ", ", where,
-                               "; look for NaN in the data, or lower the learning rate; nothing "
-                               "was saved");
+    return failed_precondition("the loss is ", std::isnan(*loss) ? "NaN" : "infinite", " at epoch ",
+                               epoch_, ", ", where,
+                               "; look for NaN in the data, or lower the learning rate");
   }
   int64_t epoch_ = 0;
 };
+
+// A NaN among the features spoils a model silently where an activation swallows it.
+Status check_features(const std::string& path, const Tensor& x) {
+  int64_t at = -1;
+  visit<FloatTypes>(x.dtype(), [&]<class T>() {
+    const std::span<const T> values = x.span<T>();
+    const auto it = std::find_if(values.begin(), values.end(),
+                                 [](T value) { return std::isnan(static_cast<float>(value)); });
+    if (it != values.end()) at = it - values.begin();
+  });
+  if (at < 0) return absl::OkStatus();
+  return invalid_argument("'", path, "': row ", at / (x.num_elements() / x.dim(0)),
+                          " (from 0) holds NaN; the loss would turn NaN too");
+}
 
 class TrainRun {
  public:
@@ -69,6 +82,7 @@ class TrainRun {
     TENON_RETURN_IF_ERROR(start_engine(flags_.threads));
     TENON_RETURN_IF_ERROR(check_outputs());
     TENON_ASSIGN_OR_RETURN(table_, flags_.data.read(true));
+    TENON_RETURN_IF_ERROR(check_features(flags_.data.data, table_.x));
     TENON_ASSIGN_OR_RETURN(
         model_, open_model(flags_.model, &table_, {.seed = static_cast<uint64_t>(flags_.seed)}));
     TENON_RETURN_IF_ERROR(compile_model(*model_, flags_.compile));

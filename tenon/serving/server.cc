@@ -235,7 +235,9 @@ int serve(std::span<const std::string> arguments) {
                                                    flags.tensorflow_intra_op_parallelism)));
   status = run(flags);
   if (status.ok()) return 0;
-  log_error("Failed to start server. Error: ", code_name(status.code()), ": ", message_of(status));
+  std::string line = cat("error: ", code_name(status.code()), ": ", message_of(status));
+  std::replace(line.begin(), line.end(), '\n', ' ');
+  std::fprintf(stderr, "%s\n", line.c_str());
   return 1;
 }
 

@@ -1,4 +1,4 @@
-#include "tenon/cli/expression.h"
+#include "tenon/cli/arrays/expression.h"
 
 #include <gtest/gtest.h>
 
