@@ -230,10 +230,6 @@ class Layout {
       if (innermost) {
         const size_t width = i < 0 ? 3 : texts_[next_].size();
         if (!first && column + 1 + width >= kLineWidth - static_cast<size_t>(axis)) {
-<<<<<<< HEAD
-          // NumPy leaves no padding at the end of a line.
-=======
->>>>>>> cli
           out.erase(out.find_last_not_of(' ') + 1);
           out += '\n' + std::string(indent + 1, ' ');
           column = indent + 1;
