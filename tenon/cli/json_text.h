@@ -1,6 +1,7 @@
 // Pieces of JSON for `--json`: small, flat, one line.
 #pragma once
 
+#include <charconv>
 #include <cmath>
 
 #include "tenon/base/log.h"
@@ -19,14 +20,20 @@ template <class Range>
   return cat('[', join(quoted, ","), ']');
 }
 
-// {FIRST,"accuracy":0.9,...}; `first` may be empty. Numbers that are not finite become null.
+// The shortest text that reads back as the same number; null when it is not finite.
+[[nodiscard]] inline std::string json_number(double value) {
+  if (!std::isfinite(value)) return "null";
+  char digits[32];
+  return std::string(digits, std::to_chars(digits, digits + sizeof(digits), value).ptr);
+}
+
+// {FIRST,"accuracy":0.9,...}; `first` may be empty.
 [[nodiscard]] inline std::string json_logs(
     std::string_view first, const std::vector<std::pair<std::string, double>>& values) {
   std::vector<std::string> members;
   if (!first.empty()) members.emplace_back(first);
   for (const auto& [name, value] : values) {
-    members.push_back(
-        cat(json_string(name), ":", std::isfinite(value) ? cat(value) : std::string("null")));
+    members.push_back(cat(json_string(name), ":", json_number(value)));
   }
   return cat('{', join(members, ","), '}');
 }

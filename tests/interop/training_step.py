@@ -81,10 +81,18 @@ def check_model(check, name, folder):
     reference.compile(optimizers.SGD(RATE), keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits))
     want_loss = reference.train_on_batch(x, y)
     check.that(abs(loss - want_loss) <= 1e-6 * abs(want_loss), f"{name}: loss", f"{loss}, want {want_loss}")
-    for variable, got, want in zip(reference.trainable_variables, found, gradients(trained_before, reference)):
-        check.close(got, want, f"{name}: gradient of {variable.path}", 1e-5)
+    wanted = gradients(trained_before, reference)
+    # A bias before batch normalisation has gradient zero; what is computed is rounding, in both programs.
+    zero = 1e-5 * max(np.max(np.abs(want)) for want in wanted)
+    for variable, got, want in zip(reference.trainable_variables, found, wanted):
+        what = f"{name}: gradient of {variable.path}"
+        if np.max(np.abs(want)) <= zero:
+            check.that(np.max(np.abs(got)) <= zero, what, f"{np.max(np.abs(got)):.3g}, want zero")
+        else:
+            check.close(got, want, what, 1e-5)
+    # Means over a batch, added up in another order.
     for variable, got in zip(reference.non_trainable_variables, after.non_trainable_variables):
-        check.close(got.numpy(), variable.numpy(), f"{name}: {variable.path}", 1e-6)
+        check.close(got.numpy(), variable.numpy(), f"{name}: {variable.path}", 5e-6)
 
     for kind, make_optimizer in OPTIMIZERS.items():
         model = copy_of(make, values)

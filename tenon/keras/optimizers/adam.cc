@@ -27,35 +27,42 @@ class AdamOptimizer final : public Optimizer {
   }
 
  protected:
+  // Composed of element-wise ops, which fuse: TensorFlow's op takes 1 - beta in float32, Keras in
+  // double, and that shows in the sixth digit of an update.
   void begin(const Step& step) override {
     GraphBuilder& g = step.trace.build();
-    beta_1_value_ = g.scalar_of(DType::kFloat, beta_1_);
-    beta_2_value_ = g.scalar_of(DType::kFloat, beta_2_);
-    epsilon_value_ = g.scalar_of(DType::kFloat, epsilon_);
-    beta_1_power_ = g.op("Pow", {beta_1_value_, step.count});
-    beta_2_power_ = g.op("Pow", {beta_2_value_, step.count});
+    const auto one_minus_power = [&](double beta) {
+      const Endpoint power = g.op("Pow", {g.scalar_of(DType::kFloat, beta), step.count});
+      return g.sub(g.scalar_of(DType::kFloat, 1), power);
+    };
+    const Endpoint root = g.op("Sqrt", {one_minus_power(beta_2_)});
+    alpha_ = g.div(g.mul(step.rate, root), one_minus_power(beta_1_));
   }
   void update(const Step& step, size_t index, Endpoint gradient) override {
+    Trace& trace = step.trace;
+    GraphBuilder& g = trace.build();
     const Weight& w = weight(index);
-    const Weight& m = slot(index, "momentum");
-    const Weight& v = slot(index, "velocity");
-    std::vector<const Weight*> changed = {&w, &m, &v};
-    if (amsgrad_) changed.push_back(&slot(index, "velocity_hat"));
-    std::vector<Endpoint> inputs;
-    for (const Weight* weight : changed) inputs.push_back(step.trace.handle(*weight));
-    for (Endpoint value : {beta_1_power_, beta_2_power_, step.rate, beta_1_value_, beta_2_value_,
-                           epsilon_value_, gradient}) {
-      inputs.push_back(value);
+    const auto number = [&](double value) { return g.scalar_of(w.dtype, value); };
+    const auto average = [&](const Weight& slot, Endpoint value, double beta) {
+      trace.assign_add(slot, g.mul(g.sub(value, trace.read(slot)), number(1 - beta)));
+      return trace.read(slot);
+    };
+    const Endpoint m = average(slot(index, "momentum"), gradient, beta_1_);
+    Endpoint v = average(slot(index, "velocity"), g.op("Square", {gradient}), beta_2_);
+    if (amsgrad_) {
+      const Weight& largest = slot(index, "velocity_hat");
+      trace.assign(largest, g.op("Maximum", {trace.read(largest), v}));
+      v = trace.read(largest);
     }
-    step.trace.write_all(amsgrad_ ? "ResourceApplyAdamWithAmsgrad" : "ResourceApplyAdam", changed,
-                         std::move(inputs));
+    const Endpoint divisor = g.add(g.op("Sqrt", {v}), number(epsilon_));
+    trace.assign_sub(w, g.div(g.mul(m, alpha_), divisor));
   }
 
  private:
   std::string_view class_name_;
   double beta_1_, beta_2_, epsilon_;
   bool amsgrad_;
-  Endpoint beta_1_value_, beta_2_value_, epsilon_value_, beta_1_power_, beta_2_power_;
+  Endpoint alpha_;  // the learning rate with both bias corrections
 };
 
 }  // namespace
