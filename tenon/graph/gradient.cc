@@ -96,13 +96,14 @@ Status differentiate_node(Graph& graph, NodeId id, Arrived& arrived) {
   TENON_RETURN_IF_ERROR(builder.status());
   const auto function = graph.node(id).op->decl().gradient.function;
   if (!any || !function) return absl::OkStatus();
+  // A gradient may give the forward node more inputs (While's lists); they take no part.
+  const std::vector<Endpoint> inputs = graph.node(id).inputs;
   Gradient gradient(graph, id, std::move(dy));
   Status status = function(gradient);
   if (status.ok()) status = gradient.build().status();
   if (!status.ok()) {
     return with_context(status, cat("gradient of ", describe(graph.node(id))));
   }
-  const std::vector<Endpoint> inputs = graph.node(id).inputs;
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (gradient.dx()[i]) arrived.add(inputs[i], gradient.dx()[i]);
   }
