@@ -2,9 +2,15 @@
 
 namespace tenon {
 
+// Bodies refer to the library that holds them; owning it too would keep both alive for ever.
+std::shared_ptr<const Graph> FunctionLibrary::own(Graph graph) {
+  graph.set_library(std::shared_ptr<FunctionLibrary>(std::shared_ptr<void>(), this));
+  return std::make_shared<const Graph>(std::move(graph));
+}
+
 void FunctionLibrary::add(std::string_view name, Graph graph) {
   std::lock_guard lock(mutex_);
-  entries_[std::string(name)] = {nullptr, std::make_shared<const Graph>(std::move(graph))};
+  entries_[std::string(name)] = {nullptr, own(std::move(graph))};
 }
 
 void FunctionLibrary::add_lazy(std::string_view name, Import import) {
@@ -49,7 +55,7 @@ StatusOr<std::shared_ptr<const Graph>> FunctionLibrary::find(std::string_view na
   if (!graph.ok()) return with_context(graph.status(), cat("function '", name, "'"));
   std::lock_guard lock(mutex_);
   Entry& entry = entries_.find(name)->second;
-  if (!entry.graph) entry.graph = std::make_shared<const Graph>(*std::move(graph));
+  if (!entry.graph) entry.graph = own(*std::move(graph));
   return entry.graph;
 }
 

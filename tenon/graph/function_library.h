@@ -25,6 +25,8 @@ class FunctionLibrary : public std::enable_shared_from_this<FunctionLibrary> {
   StatusOr<std::shared_ptr<const Graph>> find(std::string_view name);
 
  private:
+  std::shared_ptr<const Graph> own(Graph graph);
+
   struct Entry {
     Import import;
     std::shared_ptr<const Graph> graph;

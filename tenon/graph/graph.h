@@ -84,7 +84,10 @@ class Graph {
   // Infers a node's output shapes again from its inputs'.
   Status infer(NodeId id);
 
+  // A graph that a FunctionLibrary holds does not keep that library alive; its copies that must
+  // outlive the caller are given it again by set_library().
   const std::shared_ptr<FunctionLibrary>& library() const { return library_; }
+  void set_library(std::shared_ptr<FunctionLibrary> library) { library_ = std::move(library); }
 
   std::vector<NodeId> args;
   std::vector<Endpoint> results;

@@ -92,7 +92,10 @@ StatusOr<std::shared_ptr<Executable>> Plan::function(const std::string& name) co
   }
   if (!graph_.library()) return not_found("function '", name, "' is called, there are none");
   TENON_ASSIGN_OR_RETURN(const auto body, graph_.library()->find(name));
-  StatusOr<std::shared_ptr<Executable>> made = Executable::create(*body, state_, options_);
+  Graph function = *body;
+  function.set_library(graph_.library());
+  StatusOr<std::shared_ptr<Executable>> made =
+      Executable::create(std::move(function), state_, options_);
   if (!made.ok()) return with_context(made.status(), cat("function '", name, "'"));
   std::lock_guard lock(mutex_);
   return functions_.try_emplace(name, *std::move(made)).first->second;
