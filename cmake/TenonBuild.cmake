@@ -104,11 +104,11 @@ function(tenon_unit_test name target)
                        ENVIRONMENT "${TENON_TEST_ENVIRONMENT}")
 endfunction()
 
-# tenon_library(<folder> DEPS <targets> [PUBLIC_DEPS <libraries>] [NO_UNITY])
+# tenon_library(<folder> DEPS <targets> [TEST_DEPS <targets>])
 # Builds every .cc of tenon/<folder> (below it too) as tenon_<folder>, and its *_test.cc as
 # test_<folder>. Files named *_simd.cc (Highway's foreach_target) never join a unity chunk.
 function(tenon_library folder)
-  cmake_parse_arguments(ARG "NO_UNITY" "" "DEPS;TEST_DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "DEPS;TEST_DEPS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR}
        ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
   list(SORT sources)
@@ -119,7 +119,7 @@ function(tenon_library folder)
   add_library(tenon_${folder} STATIC ${sources})
   target_link_libraries(tenon_${folder} PUBLIC tenon_flags absl::status absl::statusor ${ARG_DEPS})
   target_precompile_headers(tenon_${folder} REUSE_FROM tenon_pch)
-  if(TENON_UNITY AND NOT ARG_NO_UNITY)
+  if(TENON_UNITY)
     set_target_properties(tenon_${folder} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
     foreach(source ${sources})
       if(source MATCHES "_simd\\.cc$|_pb\\.cc$")
