@@ -27,11 +27,11 @@ extern "C" {
 #define TENON_PLUGIN_EXPORT __attribute__((visibility("default")))
 
 typedef struct TenonStatus TenonStatus;
-typedef struct TenonAttrs TenonAttrs;         /* the attributes of a node */
-typedef struct TenonPrepare TenonPrepare;     /* a kernel is prepared */
-typedef struct TenonRun TenonRun;             /* a kernel runs */
-typedef struct TenonShapes TenonShapes;       /* output shapes are inferred */
-typedef struct TenonGradient TenonGradient;   /* a gradient is added to a graph */
+typedef struct TenonAttrs TenonAttrs;       /* the attributes of a node */
+typedef struct TenonPrepare TenonPrepare;   /* a kernel is prepared */
+typedef struct TenonRun TenonRun;           /* a kernel runs */
+typedef struct TenonShapes TenonShapes;     /* output shapes are inferred */
+typedef struct TenonGradient TenonGradient; /* a gradient is added to a graph */
 typedef struct TenonHostKernel TenonHostKernel;
 
 typedef struct {
@@ -60,8 +60,14 @@ typedef struct {
   int32_t index;
 } TenonEndpoint;
 
-enum { TENON_ATTR_INT = 0, TENON_ATTR_FLOAT = 1, TENON_ATTR_BOOL = 2, TENON_ATTR_STRING = 3,
-       TENON_ATTR_TYPE = 4, TENON_ATTR_INTS = 5 };
+enum {
+  TENON_ATTR_INT = 0,
+  TENON_ATTR_FLOAT = 1,
+  TENON_ATTR_BOOL = 2,
+  TENON_ATTR_STRING = 3,
+  TENON_ATTR_TYPE = 4,
+  TENON_ATTR_INTS = 5
+};
 
 /* An attribute that a gradient gives to a node: the field that `kind` names is used (`integer` for
  * INT, BOOL and TYPE). */
@@ -93,8 +99,8 @@ typedef struct {
   TenonText (*status_message)(const TenonStatus* status);
   void (*free_status)(TenonStatus* status);
 
-  /* Calls body(data, begin, end) for pieces of [0, count) of at least `grain`, on the threads of the
-   * run; the split depends on the arguments and the number of threads alone. */
+  /* Calls body(data, begin, end) for pieces of [0, count) of at least `grain`, on the threads of
+   * the run; the split depends on the arguments and the number of threads alone. */
   void (*parallel_for)(int64_t count, int64_t grain,
                        void (*body)(void* data, int64_t begin, int64_t end), void* data);
 
@@ -177,8 +183,13 @@ typedef struct {
   void (*set_dx)(TenonGradient* gradient, int32_t input, TenonEndpoint dx);
 } TenonHost;
 
-enum { TENON_EFFECT_NONE = 0, TENON_EFFECT_READ = 1, TENON_EFFECT_WRITE = 2,
-       TENON_EFFECT_RANDOM = 3, TENON_EFFECT_OUTSIDE = 4 };
+enum {
+  TENON_EFFECT_NONE = 0,
+  TENON_EFFECT_READ = 1,
+  TENON_EFFECT_WRITE = 2,
+  TENON_EFFECT_RANDOM = 3,
+  TENON_EFFECT_OUTSIDE = 4
+};
 enum { TENON_ROWS_MIXED = 0, TENON_ROWS_INDEPENDENT = 1, TENON_ROWS_INDEPENDENT_UNLESS_RANK_1 = 2 };
 
 /* An op; the texts are written as in tenon/core/op.h: "x: T, axes: Tidx", "T: {float, double}". */
@@ -189,15 +200,15 @@ typedef struct {
   const char* outputs;
   const char* attrs;
   int32_t effect;
-  int32_t rows; /* may requests be merged through it? */
+  int32_t rows;         /* may requests be merged through it? */
   uint64_t host_inputs; /* bit i: input i is in host memory, its value known to `shape` */
   void* data;
   TenonStatus* (*shape)(void* data, TenonShapes* shapes);
   TenonStatus* (*gradient)(void* data, TenonGradient* gradient); /* null: not differentiable */
 } TenonOp;
 
-/* Kernels of one op for one type of device. Those of "CPU" are for ops of the same plug-in; they are
- * tried in the order of the table. UNIMPLEMENTED from `prepare` means "not mine": the next is
+/* Kernels of one op for one type of device. Those of "CPU" are for ops of the same plug-in; they
+ * are tried in the order of the table. UNIMPLEMENTED from `prepare` means "not mine": the next is
  * tried. */
 typedef struct {
   size_t struct_size;
@@ -219,8 +230,8 @@ typedef struct {
   const char* (*description)(void* device);
   void (*memory)(void* device, uint64_t* total_bytes, uint64_t* free_bytes);
 
-  /* 64-byte aligned; RESOURCE_EXHAUSTED (8) when there is none. Work enqueued before free_memory may
-   * still use the memory: it is given out again only when that work is done. */
+  /* 64-byte aligned; RESOURCE_EXHAUSTED (8) when there is none. Work enqueued before free_memory
+   * may still use the memory: it is given out again only when that work is done. */
   TenonStatus* (*allocate)(void* device, size_t bytes, void** memory);
   void (*free_memory)(void* device, void* memory);
 
@@ -243,9 +254,9 @@ typedef struct {
 
 typedef struct {
   size_t struct_size;
-  int32_t abi;          /* TENON_PLUGIN_ABI */
-  const char* version;  /* TENON_PLUGIN_VERSION */
-  const char* name;     /* "my_ops" */
+  int32_t abi;         /* TENON_PLUGIN_ABI */
+  const char* version; /* TENON_PLUGIN_VERSION */
+  const char* name;    /* "my_ops" */
   const TenonOp* const* ops;
   size_t num_ops;
   const TenonKernelFactory* const* kernels;
@@ -253,8 +264,8 @@ typedef struct {
   const TenonBackend* backend; /* null: none */
 } TenonPlugin;
 
-/* What a plug-in exports. `host` lives as long as the process. A driver or card that is missing is a
- * status whose message says so: `tenon doctor` prints it, and everything else goes on without. */
+/* What a plug-in exports. `host` lives as long as the process. A driver or card that is missing is
+ * a status whose message says so: `tenon doctor` prints it, and everything else goes on without. */
 TENON_PLUGIN_EXPORT TenonStatus* tenon_open_plugin(const TenonHost* host,
                                                    const TenonPlugin** plugin);
 

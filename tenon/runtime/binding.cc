@@ -31,6 +31,7 @@ class Binder {
   Status bind_node(NodeId id, const Node& node);
   StatusOr<bool> try_fold(const Node& node, int first, const NodeShapes& shapes);
   bool try_view(const Node& node, int first, const NodeShapes& shapes);
+  Status prepare_step(Step& step, const NodeShapes& shapes);
   Status add_kernel_step(const Node& node, int first, const NodeShapes& shapes, bool is_static);
   bool runs_on_host(const Node& node) const;
   StatusOr<Tensor> upload(const Slot& constant);
@@ -237,45 +238,61 @@ StatusOr<int> Binder::in_space(int index, bool on_host) {
   return copies_[{index, on_host}] = added;
 }
 
+Status Binder::prepare_step(Step& step, const NodeShapes& shapes) {
+  std::vector<const Tensor*> constants;
+  std::vector<bool> frozen;
+  std::vector<Shape> input_shapes;
+  for (size_t i = 0; i < shapes.inputs.size(); ++i) {
+    constants.push_back(shapes.inputs[i].constant);
+    frozen.push_back(slot(slot_of(step.node->inputs[i])).frozen);
+    input_shapes.push_back(shapes.inputs[i].shape.to_shape());
+  }
+  const auto prepare = [&] {
+    step.overwrites.clear();
+    return prepare_kernel(plan_, *step.node, step.on_host, b_.team, constants, frozen, input_shapes,
+                          shapes.outputs, &step.overwrites);
+  };
+  StatusOr<PreparedKernel> prepared = prepare();
+  // What the device's kernels do not take, the host does.
+  if (!step.on_host && prepared.status().code() == absl::StatusCode::kUnimplemented) {
+    step.on_host = true;
+    prepared = prepare();
+  }
+  TENON_RETURN_IF_ERROR(prepared.status());
+  step.kernel = std::move(prepared->kernel);
+  step.scratch_bytes = prepared->scratch_bytes;
+  size_t& scratch = step.on_host ? b_.scratch_bytes : b_.device_scratch_bytes;
+  scratch = std::max(scratch, step.scratch_bytes);
+  return absl::OkStatus();
+}
+
 Status Binder::add_kernel_step(const Node& node, int first, const NodeShapes& shapes,
                                bool is_static) {
   const OpDecl& decl = node.op->decl();
   Step step;
   step.node = &node;
   step.on_host = runs_on_host(node);
-  step.on_stream = !step.on_host || !separate_memory() || decl.touches_no_elements();
-  std::vector<const Tensor*> constants;
-  std::vector<bool> frozen;
-  std::vector<Shape> input_shapes;
-  for (size_t i = 0; i < node.inputs.size(); ++i) {
-    const int index = slot_of(node.inputs[i]);
-    int placed = index;
-    if (decl.host_inputs.contains(static_cast<int>(i), node.inputs.size())) {
-      TENON_ASSIGN_OR_RETURN(placed, in_space(index, true));
-    } else if (!decl.touches_no_elements()) {
-      TENON_ASSIGN_OR_RETURN(placed, in_space(index, step.on_host));
-    }
-    step.inputs.push_back(placed);
-    constants.push_back(shapes.inputs[i].constant);
-    frozen.push_back(slot(index).frozen);
-    if (is_static) input_shapes.push_back(shapes.inputs[i].shape.to_shape());
-  }
   if (is_static) {
-    TENON_ASSIGN_OR_RETURN(PreparedKernel prepared,
-                           prepare_kernel(plan_, node, step.on_host, b_.team, constants, frozen,
-                                          input_shapes, shapes.outputs, &step.overwrites));
-    step.kernel = std::move(prepared.kernel);
-    step.scratch_bytes = prepared.scratch_bytes;
-    size_t& scratch = step.on_host ? b_.scratch_bytes : b_.device_scratch_bytes;
-    scratch = std::max(scratch, prepared.scratch_bytes);
+    // Before inputs are placed: that adds slots, and the constants of `shapes` are in slots.
+    TENON_RETURN_IF_ERROR(prepare_step(step, shapes));
   } else {
     step.kind = Step::Kind::kDynamic;
     step.cache = std::make_unique<DynamicCache>();
   }
+  step.on_stream = !step.on_host || !separate_memory() || decl.touches_no_elements();
+  for (size_t i = 0; i < node.inputs.size(); ++i) {
+    int placed = slot_of(node.inputs[i]);
+    if (decl.host_inputs.contains(static_cast<int>(i), node.inputs.size())) {
+      TENON_ASSIGN_OR_RETURN(placed, in_space(placed, true));
+    } else if (!decl.touches_no_elements()) {
+      TENON_ASSIGN_OR_RETURN(placed, in_space(placed, step.on_host));
+    }
+    step.inputs.push_back(placed);
+  }
   for (size_t i = 0; i < node.outputs.size(); ++i) {
     const int index = first + static_cast<int>(i);
-    Slot& output = slot(index);
     step.outputs.push_back(index);
+    Slot& output = slot(index);
     output.on_host = output_on_host(node, step, static_cast<int>(i));
     const bool known = is_static && output.shape.is_fully_known() && !decl.sets_outputs();
     output.storage = known && !is_object(output.dtype) ? Storage::kArena : Storage::kOwned;
