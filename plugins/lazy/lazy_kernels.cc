@@ -15,6 +15,7 @@ TenonStatus* error(int32_t code, const char* message) {
 
 namespace {
 
+constexpr int32_t kInvalidArgument = 3, kNotFound = 5, kFailedPrecondition = 9;
 constexpr int32_t kUnimplemented = 12;
 constexpr int32_t kFloat = 1, kDouble = 2, kString = 7, kInt64 = 9, kResource = 20, kVariant = 21;
 
@@ -118,7 +119,12 @@ struct Update {
   int64_t size() const { return variables[0].size(); }
 };
 
-// Enqueues `body(update)`; the first `count` inputs are the variables.
+bool same_shape(const TenonTensor& a, const TenonTensor& b) {
+  return a.type.rank == b.type.rank &&
+         std::equal(a.type.dims, a.type.dims + a.type.rank, b.type.dims);
+}
+
+// Enqueues `body(update)`; the first `count` inputs are the variables, of the shape of the last.
 template <class Body>
 TenonStatus* enqueue_update(TenonRun* run, int32_t count, Body body) {
   struct Call {
@@ -128,6 +134,10 @@ TenonStatus* enqueue_update(TenonRun* run, int32_t count, Body body) {
   } call{run, count, body};
   const auto change = [](void* data, TenonTensor* values) -> TenonStatus* {
     const Call& c = *static_cast<Call*>(data);
+    const TenonTensor last = host->run_input(c.run, host->run_num_inputs(c.run) - 1);
+    if (!same_shape(values[0], last)) {
+      return error(kInvalidArgument, "the variable has another shape than what changes it");
+    }
     Update update{{}, {}, stream_of(c.run).device()};
     for (int32_t i = 0; i < c.count; ++i) update.variables.emplace_back(values[i]);
     for (int32_t i = 0; i < host->run_num_inputs(c.run); ++i) {
@@ -144,9 +154,13 @@ TenonStatus* enqueue_update(TenonRun* run, int32_t count, Body body) {
 
 template <class T>
 TenonStatus* run_assign_add(void*, TenonRun* run) {
-  return enqueue_update(run, 1, [](const Update& u) {
+  TenonStatus* status = enqueue_update(run, 1, [](const Update& u) {
     for (int64_t i = 0; i < u.size(); ++i) u.variable<T>(0)[i] += u.input<T>(1)[i];
   });
+  // A variable without a value is NOT_FOUND to this op of TensorFlow's.
+  if (host->status_code(status) != kFailedPrecondition) return status;
+  host->free_status(status);
+  return error(kNotFound, "the variable is added to before it has a value");
 }
 
 TenonStatus* run_gradient_descent(void*, TenonRun* run) {

@@ -190,7 +190,17 @@ bool Binder::try_view(const Node& node, int first, const NodeShapes& shapes) {
   return true;
 }
 
+// Strings and variants are always in host memory, and so are the kernels that look into them.
 bool Binder::runs_on_host(const Node& node) const {
+  const auto on_host_only = [](DType dtype) {
+    return dtype == DType::kString || dtype == DType::kVariant;
+  };
+  for (Endpoint input : node.inputs) {
+    if (on_host_only(graph_.value(input).dtype)) return true;
+  }
+  for (const ValueInfo& output : node.outputs) {
+    if (on_host_only(output.dtype)) return true;
+  }
   return !separate_memory() || node.op->decl().touches_no_elements() ||
          !device_->implements(*node.op, node.attrs);
 }
