@@ -1,19 +1,17 @@
-/* The C interface between Tenon and plug-ins: shared libraries that bring ops, kernels or devices.
- *
- * A plug-in exports tenon_open_plugin(). Tenon calls it once, gives it the functions of TenonHost
- * and takes the tables of TenonPlugin, which must live as long as the process. Ops are written
- * with the C++ layer, tenon/plugin_op.h; this header alone is enough for C and for devices.
- *
- * Rules: structs that may grow start with struct_size, set to sizeof by who fills them in; a field
- * behind it is absent. Texts are UTF-8 and not owned by who receives them. Functions that can fail
- * return a TenonStatus*, null for success, which the receiver frees or hands on. Nothing may be
- * thrown across. Handles (TenonPrepare and so on) are valid during the call that gives them. All
- * functions may be called from any thread; parallel_for only from inside a kernel.
- *
- * Version 0: a plug-in works with the Tenon that it was compiled for, and with no other.
- */
-#ifndef TENON_PLUGIN_H_
-#define TENON_PLUGIN_H_
+// The C interface between Tenon and plug-ins: shared libraries that bring ops, kernels or devices.
+//
+// A plug-in exports tenon_open_plugin(). Tenon calls it once, gives it the functions of TenonHost
+// and takes the tables of TenonPlugin, which must live as long as the process. Ops are written
+// with the C++ layer, tenon/plugin_op.h; this header alone is enough for C and for devices.
+//
+// Rules: structs that may grow start with struct_size, set to sizeof by who fills them in; a field
+// behind it is absent. Texts are UTF-8 and not owned by who receives them. Functions that can fail
+// return a TenonStatus*, null for success, which the receiver frees or hands on. Nothing may be
+// thrown across. Handles (TenonPrepare and so on) are valid during the call that gives them. All
+// functions may be called from any thread; parallel_for only from inside a kernel.
+//
+// Version 0: a plug-in works with the Tenon that it was compiled for, and with no other.
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -272,5 +270,3 @@ TENON_PLUGIN_EXPORT TenonStatus* tenon_open_plugin(const TenonHost* host,
 #ifdef __cplusplus
 }
 #endif
-
-#endif /* TENON_PLUGIN_H_ */
