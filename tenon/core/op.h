@@ -11,8 +11,10 @@
 //   };
 //
 // A missing shape, gradient or kernel does not compile; the texts are checked by the compiler too.
-// The declaration is a constant: nothing runs before main. The build finds every TENON_OP in ops/
-// and puts it in the table of register_all_ops() (tools/gen_op_table.cmake).
+// The declaration is a constant: nothing runs before main. Functions that make declarations are
+// constexpr, not consteval: clang 14 crashes where one consteval function hands its arguments to
+// another. The build finds every TENON_OP in ops/ and puts it in the table of register_all_ops()
+// (tools/gen_op_table.cmake).
 #pragma once
 
 #include <array>
