@@ -76,7 +76,7 @@ Status TestArchive::add(const TestPackage& package) {
 Status TestArchive::publish(std::string_view valid_until) {
   const std::string suite = join_path(folder(), "dists/test");
   std::string sums;
-  for (const char* architecture : {"amd64", "arm64"}) {
+  for (const char* architecture : {"amd64", "arm64", "armhf"}) {
     const std::string path = cat("main/binary-", architecture, "/Packages");
     const std::string place = join_path(suite, path);
     TENON_RETURN_IF_ERROR(create_directories(place.substr(0, place.rfind('/'))));
