@@ -83,13 +83,17 @@ Status TestArchive::publish(std::string_view valid_until) {
     TENON_RETURN_IF_ERROR(write_file(place, index_));
     TENON_RETURN_IF_ERROR(run_tool({"xz", "--force", place}).status());
     TENON_ASSIGN_OR_RETURN(const std::string packed, read_file(place + ".xz"));
+    const std::string by_hash =
+        cat(place.substr(0, place.rfind('/')), "/by-hash/SHA256/", sha256_hex(packed));
+    TENON_RETURN_IF_ERROR(create_directories(by_hash.substr(0, by_hash.rfind('/'))));
+    TENON_RETURN_IF_ERROR(write_file(by_hash, packed));
     sums += cat(" ", sha256_hex(packed), " ", packed.size(), " ", path, ".xz\n");
   }
   TENON_RETURN_IF_ERROR(
       write_file(join_path(suite, "Release"),
                  cat("Origin: Test\nSuite: test\nCodename: test\nDate: Sat, 11 Jul 2026 09:30:15 "
                      "UTC\nValid-Until: ",
-                     valid_until, "\nSHA256:\n", sums)));
+                     valid_until, "\nAcquire-By-Hash: yes\nSHA256:\n", sums)));
   TENON_ASSIGN_OR_RETURN(const std::string home, signing_home());
   return run_tool({"gpg", "--homedir", home, "--batch", "--yes", "--clearsign", "--output",
                    join_path(suite, "InRelease"), join_path(suite, "Release")})
