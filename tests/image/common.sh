@@ -11,7 +11,8 @@ cleanup_commands=()
 cleanup() {
   local command
   for command in "${cleanup_commands[@]:-}"; do eval "$command" >"$work/cleanup" 2>&1 || true; done
-  rm -rf "$work"
+  # A container's own clean-up may still write to its storage.
+  rm -rf "$work" 2>/dev/null || { sleep 2; rm -rf "$work"; }
 }
 trap cleanup EXIT
 
