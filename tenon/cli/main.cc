@@ -24,14 +24,18 @@ std::string usage() {
          "\ntenon VERB --help lists the flags. Exit codes: 0 done, 1 failed, 2 wrong usage.\n";
 }
 
-// Images start the program under the names of TensorFlow Serving's.
-bool is_model_server(std::string_view program) {
+// Images start the program under the names of TensorFlow Serving's: the server, and the script that
+// opens port 8501 for REST before the flags that it is given.
+std::vector<std::string> words_of_name(std::string_view program) {
   program.remove_prefix(program.rfind('/') + 1);
-  return program == "tensorflow_model_server" || program.starts_with("tf_serving_entrypoint");
+  if (program == "tensorflow_model_server") return {"serve"};
+  if (program.starts_with("tf_serving_entrypoint")) return {"serve", "--rest_api_port=8501"};
+  return {};
 }
 
 int run(std::vector<std::string> words, std::string_view program) {
-  if (is_model_server(program)) words.insert(words.begin(), "serve");
+  const std::vector<std::string> implied = words_of_name(program);
+  words.insert(words.begin(), implied.begin(), implied.end());
   if (words.empty()) {
     std::fputs(usage().c_str(), stderr);
     return 2;
