@@ -167,7 +167,8 @@ TenonStatus* update_variables(TenonRun* r, int32_t first, int32_t count,
 }
 
 TenonStatus* make_host_kernel(TenonPrepare* p, TenonHostKernel** kernel) {
-  // It will run on a thread of the plug-in's, which has no team; kernels are made for this thread's.
+  // It will run on a thread of the plug-in's, which has no team; kernels are made for this
+  // thread's.
   const int team = team_size();
   const int asked = std::exchange(p->prepare.team_threads, 1);
   set_team_size(1);
