@@ -1,5 +1,6 @@
 // winograd_loops.h, compiled once per instruction set and chosen at run time. The matrices are
 // those of Lavin and Gray, "Fast algorithms for convolutional neural networks", 2015, section 4.1.
+#include "tenon/kernels/simd/dispatch.h"
 #include "tenon/kernels/simd/winograd_loops.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -258,7 +259,6 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace tenon::kernels {
-HWY_EXPORT(winograd_table);
-const WinogradLoops* winograd_loops() { return HWY_DYNAMIC_DISPATCH(winograd_table)(); }
+const WinogradLoops* winograd_loops() { return TENON_BEST(winograd_table)(); }
 }  // namespace tenon::kernels
 #endif
