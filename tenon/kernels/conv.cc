@@ -98,11 +98,7 @@ dnnl::convolution_forward::primitive_desc forward_desc(const ConvSpec& spec, con
   return {desc, attributes_of(spec.post, d.output), cpu_engine()};
 }
 
-bool is_empty(const ConvSpec& spec) {
-  int64_t count = spec.batch * spec.out_channels;
-  for (int64_t size : spec.output) count *= size;
-  return count == 0;
-}
+bool is_empty(const ConvSpec& spec) { return conv_output_count(spec) == 0; }
 
 Status check_spec(const ConvSpec& spec) {
   if (spec.rank < 1 || spec.rank > 3) {
@@ -216,10 +212,14 @@ StatusOr<Window> window_of(int64_t input, int64_t kernel, int64_t stride, int64_
 
 struct Convolution::Impl : PreparedConvolution {
   ConvSpec spec;
+  PostOps rest;  // of spec.post, which keeps what the primitive does
   void build();
 };
 
 void Convolution::Impl::build() {
+  const SplitPostOps post = split_post_ops(spec.post);
+  spec.post = post.primitive;
+  rest = post.rest;
   const bool packed = !spec.packed.is_plain();
   const bool bfloat16 =
       packed ? spec.packed.description()->precision == Precision::kBfloat16 : wants_bfloat16(spec);
@@ -292,6 +292,7 @@ void Convolution::run(const ConvPointers& p, void* scratch) const {
   } else {
     impl.primitive->run({input, filter, p.output, scratch});
   }
+  finish_post_ops(impl.rest, p.residual, p.output, conv_output_count(impl.spec));
 }
 
 PackedLayout conv_packed_layout(const ConvSpec& spec) {

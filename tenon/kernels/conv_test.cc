@@ -217,6 +217,26 @@ TEST(Convolution, OwnKernelsGiveTheSameBitsForAnyTeam) {
   }
 }
 
+// TensorFlow 2.21: tf.nn.relu and relu6 of bias_add of conv2d, fused or not, keep a NaN.
+TEST(Convolution, ReluKeepsNaN) {
+  for (const ConvSpec& plain : {spec_of(1, {6, 6}, 3, 16, {3, 3}, 1, 1, Padding::kValid, 1),
+                                spec_of(1, {6, 6}, 32, 32, {3, 3}, 1, 1, Padding::kValid, 1)}) {
+    for (Activation activation : {Activation::kRelu, Activation::kRelu6}) {
+      ConvSpec s = plain;
+      s.post = {.bias = true, .activation = activation};
+      std::vector<float> x(at(inputs_of(s)), 1.0f), y(at(outputs_of(s)));
+      x[0] = NAN;
+      const std::vector<float> w(at(filters_of(s)), -1.0f), bias(at(s.out_channels), 0.0f);
+      const auto conv = Convolution::make(s);
+      AlignedBytes scratch(conv->scratch_bytes());
+      conv->run({.input = x.data(), .filter = w.data(), .output = y.data(), .bias = bias.data()},
+                scratch.get());
+      EXPECT_TRUE(std::isnan(y.front()));
+      EXPECT_EQ(y.back(), 0.0f);
+    }
+  }
+}
+
 TEST(Convolution, RanksOneAndThree) {
   for (int rank : {1, 3}) {
     ConvSpec s;
