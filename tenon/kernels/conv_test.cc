@@ -76,7 +76,7 @@ std::vector<ConvSpec> all_specs() {
           spec_of(2, {9, 9}, 16, 16, {3, 3}, 1, 1, Padding::kSame, 16),
           spec_of(2, {9, 9}, 6, 12, {3, 3}, 2, 1, Padding::kSame, 6),
           spec_of(1, {28, 28}, 1, 32, {3, 3}, 1, 1, Padding::kValid, 1),
-          spec_of(3, {15, 11}, 3, 48, {5, 3}, 2, 1, Padding::kSame, 1),
+          spec_of(3, {15, 11}, 3, 48, {3, 3}, 2, 1, Padding::kSame, 1),
           spec_of(2, {9, 13}, 4, 16, {1, 2}, 1, 1, Padding::kExplicit, 1),
           spec_of(3, {13, 13}, 32, 64, {3, 3}, 1, 1, Padding::kValid, 1),
           spec_of(2, {7, 16}, 48, 32, {3, 3}, 1, 1, Padding::kSame, 1),

@@ -6,6 +6,8 @@
 namespace tenon::kernels {
 namespace {
 
+// Terms of a result, at most: with more, oneDNN's blocked loops and a relu after them are faster.
+constexpr int64_t kTerms = 32;
 constexpr int64_t kFewChannels = 4;
 
 bool is_padded(const ConvSpec& s) {
@@ -31,7 +33,8 @@ void copy_rows(const ConvSpec& s, const float* image, int64_t row, float* rows) 
 }  // namespace
 
 bool direct_conv_suits(const ConvSpec& s) {
-  return own_conv_form(s) && s.in_channels <= kFewChannels && s.out_channels % 16 == 0 &&
+  return own_conv_form(s) && s.in_channels <= kFewChannels &&
+         s.kernel[0] * s.kernel[1] * s.in_channels <= kTerms && s.out_channels % 16 == 0 &&
          s.out_channels <= kOwnConvChannels && winograd_loops();
 }
 
