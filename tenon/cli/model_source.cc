@@ -48,7 +48,7 @@ StatusOr<std::vector<keras::LayerRef>> cnn_layers(const Problem& problem) {
   };
   return std::vector<keras::LayerRef>{
       keras::Input({.shape = problem.row}),
-      keras::Reshape({.target_shape = {problem.row[0], problem.row[1], channels}}),
+      keras::Reshape({problem.row[0], problem.row[1], channels}),
       conv(32),
       keras::MaxPooling2D(),
       conv(64),

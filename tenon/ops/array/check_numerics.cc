@@ -58,7 +58,7 @@ Status check_numerics_gradient(Gradient& g) {
   return absl::OkStatus();
 }
 
-consteval OpDecl check_numerics(KernelFactory factory) {
+constexpr OpDecl check_numerics(KernelFactory factory) {
   return {
       .inputs = "tensor: T",
       .outputs = "output: T",

@@ -135,7 +135,7 @@ Status concat_gradient(Gradient& g) {
 }
 
 template <bool v2>
-consteval OpDecl concatenation(ArgsText inputs, AttrsText attrs, HostInputs host) {
+constexpr OpDecl concatenation(ArgsText inputs, AttrsText attrs, HostInputs host) {
   return {
       .inputs = inputs,
       .outputs = "output: T",

@@ -67,7 +67,7 @@ StatusOr<Kernel> make_ones_like(Prepare& p) {
   return kernel;
 }
 
-consteval OpDecl constant_like(AttrsText attrs, KernelList kernels) {
+constexpr OpDecl constant_like(AttrsText attrs, KernelList kernels) {
   return {
       .inputs = "x: T",
       .outputs = "y: T",

@@ -63,7 +63,7 @@ Status placeholder_with_default_shape(ShapeContext& c) {
 }
 
 // The declaration that all single-input ops of this file share.
-consteval OpDecl pass_through(ArgsText inputs, ArgsText outputs, AttrsText attrs, ShapeFn shape,
+constexpr OpDecl pass_through(ArgsText inputs, ArgsText outputs, AttrsText attrs, ShapeFn shape,
                               GradientFn gradient) {
   return {
       .inputs = inputs,

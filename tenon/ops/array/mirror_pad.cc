@@ -155,7 +155,7 @@ Status mirror_pad_grad_gradient(Gradient& g) {
   return absl::OkStatus();
 }
 
-consteval OpDecl mirroring(ShapeFn shape, GradientFn gradient, KernelFactory factory) {
+constexpr OpDecl mirroring(ShapeFn shape, GradientFn gradient, KernelFactory factory) {
   return {
       .inputs = "input: T, paddings: Tpaddings",
       .outputs = "output: T",

@@ -101,7 +101,7 @@ Status reshape_gradient(Gradient& g) {
   return absl::OkStatus();
 }
 
-consteval OpDecl reshaping(ArgsText inputs, ArgsText outputs, AttrsText attrs, HostInputs host,
+constexpr OpDecl reshaping(ArgsText inputs, ArgsText outputs, AttrsText attrs, HostInputs host,
                            ShapeFn shape) {
   return {
       .inputs = inputs,

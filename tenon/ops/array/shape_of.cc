@@ -56,7 +56,7 @@ StatusOr<Kernel> make_single(Prepare& p, int64_t value) {
 StatusOr<Kernel> make_size(Prepare& p) { return make_single(p, p.input_shape(0).num_elements()); }
 StatusOr<Kernel> make_rank(Prepare& p) { return make_single(p, p.input_shape(0).rank()); }
 
-consteval OpDecl shape_query(ArgsText inputs, ArgsText outputs, AttrsText attrs, ShapeFn shape,
+constexpr OpDecl shape_query(ArgsText inputs, ArgsText outputs, AttrsText attrs, ShapeFn shape,
                              KernelFactory factory) {
   return {
       .inputs = inputs,

@@ -78,7 +78,7 @@ Status transpose_gradient(Gradient& g) {
 }
 
 template <bool conjugate>
-consteval OpDecl transposition() {
+constexpr OpDecl transposition() {
   return {
       .inputs = "x: T, perm: Tperm",
       .outputs = "y: T",

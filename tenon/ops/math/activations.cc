@@ -9,11 +9,11 @@ using kernels::UnaryOp;
 namespace {
 
 template <UnaryOp op, class Formula>
-consteval OpDecl activation(AttrsText attrs, Formula formula) {
+constexpr OpDecl activation(AttrsText attrs, Formula formula) {
   return unary<op>(attrs, formula, "features: T", "activations: T");
 }
 template <BinaryOp op, class Formula>
-consteval OpDecl activation_gradient(AttrsText attrs, ArgsText inputs, Formula formula) {
+constexpr OpDecl activation_gradient(AttrsText attrs, ArgsText inputs, Formula formula) {
   return binary_same_shape<op>(attrs, formula, inputs, "backprops: T");
 }
 

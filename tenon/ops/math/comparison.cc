@@ -33,7 +33,7 @@ StatusOr<Kernel> make_equality(Prepare& p) {
   return make_binary_kernel(p, op);
 }
 
-consteval OpDecl equality(KernelFactory numbers, KernelFactory strings) {
+constexpr OpDecl equality(KernelFactory numbers, KernelFactory strings) {
   return {
       .inputs = "x: T, y: T",
       .outputs = "z: bool",
@@ -46,11 +46,11 @@ consteval OpDecl equality(KernelFactory numbers, KernelFactory strings) {
 }
 
 template <BinaryOp op>
-consteval OpDecl ordering() {
+constexpr OpDecl ordering() {
   return binary<op>("T: {real}", no_gradient, "x: T, y: T", "z: bool");
 }
 template <BinaryOp op>
-consteval OpDecl logical() {
+constexpr OpDecl logical() {
   return binary<op>("", no_gradient, "x: bool, y: bool", "z: bool");
 }
 

@@ -94,7 +94,7 @@ Status complex_gradient(Gradient& g) {
   return absl::OkStatus();
 }
 
-consteval OpDecl complex_part(GradientFn gradient, KernelFactory factory) {
+constexpr OpDecl complex_part(GradientFn gradient, KernelFactory factory) {
   return {
       .inputs = "input: T",
       .outputs = "output: Tout",

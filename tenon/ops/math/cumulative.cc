@@ -65,7 +65,7 @@ Status cumprod_gradient(Gradient& g) {
   return absl::OkStatus();
 }
 
-consteval OpDecl cumulative(GradientFn gradient, KernelFactory factory) {
+constexpr OpDecl cumulative(GradientFn gradient, KernelFactory factory) {
   return {
       .inputs = "x: T, axis: Tidx",
       .outputs = "out: T",

@@ -33,7 +33,7 @@ struct NoGradient {};  // in place of a formula: not differentiable
 inline constexpr NoGradient no_gradient;
 
 template <class Formula>
-consteval GradientFn unary_gradient_of() {
+constexpr GradientFn unary_gradient_of() {
   if constexpr (std::is_same_v<Formula, NoGradient>) {
     return not_differentiable;
   } else {
@@ -41,7 +41,7 @@ consteval GradientFn unary_gradient_of() {
   }
 }
 template <class Formula>
-consteval GradientFn binary_gradient_of() {
+constexpr GradientFn binary_gradient_of() {
   if constexpr (std::is_same_v<Formula, NoGradient>) {
     return not_differentiable;
   } else {
@@ -50,7 +50,7 @@ consteval GradientFn binary_gradient_of() {
 }
 
 template <kernels::UnaryOp op, class Formula>
-consteval OpDecl unary(AttrsText attrs, Formula, ArgsText inputs = "x: T",
+constexpr OpDecl unary(AttrsText attrs, Formula, ArgsText inputs = "x: T",
                        ArgsText outputs = "y: T") {
   return {
       .inputs = inputs,
@@ -64,7 +64,7 @@ consteval OpDecl unary(AttrsText attrs, Formula, ArgsText inputs = "x: T",
 }
 
 template <kernels::BinaryOp op, class Formula>
-consteval OpDecl binary(AttrsText attrs, Formula, ArgsText inputs = "x: T, y: T",
+constexpr OpDecl binary(AttrsText attrs, Formula, ArgsText inputs = "x: T, y: T",
                         ArgsText outputs = "z: T") {
   return {
       .inputs = inputs,
@@ -79,7 +79,7 @@ consteval OpDecl binary(AttrsText attrs, Formula, ArgsText inputs = "x: T, y: T"
 
 // As binary(), for inputs of equal shape (gradient ops).
 template <kernels::BinaryOp op, class Formula>
-consteval OpDecl binary_same_shape(AttrsText attrs, Formula formula, ArgsText inputs,
+constexpr OpDecl binary_same_shape(AttrsText attrs, Formula formula, ArgsText inputs,
                                    ArgsText outputs) {
   OpDecl decl = binary<op>(attrs, formula, inputs, outputs);
   decl.shape = same_shape_inputs;

@@ -18,7 +18,7 @@ struct ReciprocalGradFormula {
 };
 
 template <BinaryOp op, class Formula>
-consteval OpDecl gradient_op(Formula formula) {
+constexpr OpDecl gradient_op(Formula formula) {
   return binary_same_shape<op>("T: {floating, complex}", formula, "y: T, dy: T", "z: T");
 }
 

@@ -172,7 +172,7 @@ Status segment_prod_gradient(Gradient& g) {
 }
 
 template <BinaryOp op>
-consteval OpDecl unsorted_segment(AttrsText attrs, GradientFn gradient) {
+constexpr OpDecl unsorted_segment(AttrsText attrs, GradientFn gradient) {
   return {
       .inputs = "data: T, segment_ids: Tindices, num_segments: Tnumsegments",
       .outputs = "output: T",

@@ -116,7 +116,7 @@ StatusOr<Kernel> make_random_shuffle(Prepare& p) {
 }
 
 template <Distribution distribution>
-consteval OpDecl stateful_random() {
+constexpr OpDecl stateful_random() {
   return {
       .inputs = "shape: T",
       .outputs = "output: dtype",

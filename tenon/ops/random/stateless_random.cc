@@ -73,7 +73,7 @@ StatusOr<Kernel> make_stateless_int(Prepare&) {
   };
 }
 
-consteval OpDecl stateless(ArgsText inputs, AttrsText attrs, HostInputs host, ShapeFn shape,
+constexpr OpDecl stateless(ArgsText inputs, AttrsText attrs, HostInputs host, ShapeFn shape,
                            KernelFactory factory) {
   return {
       .inputs = inputs,
@@ -86,14 +86,14 @@ consteval OpDecl stateless(ArgsText inputs, AttrsText attrs, HostInputs host, Sh
   };
 }
 template <Distribution distribution>
-consteval OpDecl stateless_v1() {
+constexpr OpDecl stateless_v1() {
   return stateless("shape: T, seed: Tseed",
                    "dtype: {floating} = float; T: {int32, int64} = int32; "
                    "Tseed: {int32, int64} = int64",
                    {0}, stateless_shape, make_stateless_random<distribution, false>);
 }
 template <Distribution distribution>
-consteval OpDecl stateless_v2() {
+constexpr OpDecl stateless_v2() {
   return stateless("shape: Tshape, key: uint64, counter: uint64, alg: int32",
                    "dtype: {floating} = float; Tshape: {int32, int64} = int32", {0, 3},
                    stateless_v2_shape, make_stateless_random<distribution, true>);
@@ -128,7 +128,7 @@ StatusOr<Kernel> make_get_alg(Prepare&) {
   };
 }
 
-consteval OpDecl key_counter(ArgsText outputs) {
+constexpr OpDecl key_counter(ArgsText outputs) {
   return {
       .inputs = "seed: Tseed",
       .outputs = outputs,

@@ -66,7 +66,7 @@ StatusOr<Kernel> make_arg(Prepare& p) {
   return kernel;
 }
 
-consteval OpDecl arg_op(AttrsText attrs, KernelFactory factory) {
+constexpr OpDecl arg_op(AttrsText attrs, KernelFactory factory) {
   return {
       .inputs = "input: T, dimension: Tidx",
       .outputs = "output: output_type",

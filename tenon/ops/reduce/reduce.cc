@@ -38,6 +38,17 @@ StatusOr<Kernel> make_reduce(Prepare& p) {
   static_assert(sizeof(bool) == sizeof(char));
   const std::span<const bool> flags(reinterpret_cast<const bool*>(reduced.data()), reduced.size());
   const kernels::ReducePlan plan = kernels::plan_reduce(shape, flags);
+  // Gradients of broadcasts often turn out to sum over nothing.
+  const bool copies = plan.reduced_count == 1 && op != ReduceOp::kEuclideanNorm;
+  if (copies) {
+    p.may_overwrite(0, 0);
+    return [](KernelRun& r) {
+      const Tensor& x = r.input(0);
+      void* y = r.output(0).mutable_raw();
+      if (y != x.raw()) std::memcpy(y, x.raw(), x.num_bytes());
+      return absl::OkStatus();
+    };
+  }
   return [=](KernelRun& r) {
     kernels::reduce(op, dtype, plan, r.input(0).raw(), r.output(0).mutable_raw());
     return absl::OkStatus();
@@ -122,7 +133,7 @@ Status prod_gradient(Gradient& g) {
   return absl::OkStatus();
 }
 
-consteval OpDecl reduction(ArgsText inputs, ArgsText outputs, AttrsText attrs, GradientFn gradient,
+constexpr OpDecl reduction(ArgsText inputs, ArgsText outputs, AttrsText attrs, GradientFn gradient,
                            KernelFactory factory) {
   return {
       .inputs = inputs,
@@ -135,21 +146,21 @@ consteval OpDecl reduction(ArgsText inputs, ArgsText outputs, AttrsText attrs, G
   };
 }
 template <ReduceOp op>
-consteval OpDecl numeric_reduction(GradientFn gradient) {
+constexpr OpDecl numeric_reduction(GradientFn gradient) {
   return reduction("input: T, reduction_indices: Tidx", "output: T",
                    "keep_dims: bool = false; T: {numeric, qint8, quint8, qint32, qint16, quint16}; "
                    "Tidx: {int32, int64} = int32",
                    gradient, make_reduce<op>);
 }
 template <ReduceOp op>
-consteval OpDecl real_reduction() {
+constexpr OpDecl real_reduction() {
   return reduction("input: T, reduction_indices: Tidx", "output: T",
                    "keep_dims: bool = false; T: {real, qint8, quint8, qint32, qint16, quint16}; "
                    "Tidx: {int32, int64} = int32",
                    extremum_gradient, make_reduce<op>);
 }
 template <ReduceOp op>
-consteval OpDecl logical_reduction() {
+constexpr OpDecl logical_reduction() {
   return reduction("input: bool, reduction_indices: Tidx", "output: bool",
                    "keep_dims: bool = false; Tidx: {int32, int64} = int32", not_differentiable,
                    make_reduce<op>);
