@@ -106,12 +106,10 @@ podman_starts() {
   return 1
 }
 
-# The process $1 runs as 65532 with no capability, and serves model $2 on the ports 8500 and 8501 of its own
-# network: most of ten digits are right.
-check_digits() {
-  local pid=$1 model=$2 inside=(nsenter --target "$1" --net curl -sf --max-time 20 --noproxy '*') tries=0
-  local url=http://127.0.0.1:8501/v1/models/$model
-  until "${inside[@]}" "$url" 2>/dev/null | grep -q '"AVAILABLE"'; do
+# The process $1 runs as 65532 with no capability, and serves model $2 on the ports 8500 and 8501 of its own network.
+check_server() {
+  local pid=$1 model=$2 tries=0
+  until ask "$pid" "$model" 2>/dev/null | grep -q '"AVAILABLE"'; do
     kill -0 "$pid" 2>/dev/null || fail "the server ends: $(cat "$work/server" 2>/dev/null)"
     ((++tries < 300)) || fail "$model is not available after a minute: $(cat "$work/server" 2>/dev/null)"
     sleep 0.2
@@ -119,11 +117,21 @@ check_digits() {
   awk '/^(Uid|Gid):/ && ($2 != 65532 || $3 != 65532) || /^Cap(Eff|Prm):/ && $2 !~ /^0+$/ {print; bad = 1} END {exit bad}' \
     "/proc/$pid/status" || fail "the server runs with more than uid 65532 has"
   nsenter --target "$pid" --net python3 -c 'import socket; socket.create_connection(("127.0.0.1", 8500), 20)'
+}
+# ask PID WHAT [CURL ARGUMENT...]: REST's answer in the network of the process.
+ask() {
+  local pid=$1 what=$2
+  shift 2
+  nsenter --target "$pid" --net curl -sf --max-time 20 --noproxy '*' "$@" "http://127.0.0.1:8501/v1/models/$what"
+}
+# Most of ten digits are right.
+check_digits() {
+  check_server "$1" "$2"
   python3 -c 'import json, sys
 rows = [line.split(",") for line in open(sys.argv[1])][:10]
 print(json.dumps({"instances": [[float(x) for x in row[:64]] for row in rows]}))' \
     "$root/examples/digits/test.csv" >"$work/request"
-  "${inside[@]}" -d "@$work/request" "$url:predict" >"$work/answer"
+  ask "$1" "$2:predict" -d "@$work/request" >"$work/answer"
   python3 -c 'import json, sys
 rows = [line.split(",") for line in open(sys.argv[1])][:10]
 answers = json.load(open(sys.argv[2]))["predictions"]
@@ -132,13 +140,14 @@ print(right, "of 10 digits right")
 sys.exit(right < 8)' "$root/examples/digits/test.csv" "$work/answer" || fail "the answers: $(cat "$work/answer")"
 }
 
-# Serves IMAGE by its own entry point, root file system read-only; further words are podman's options.
-check_served_by_podman() { # MODEL IMAGE [OPTION...]
-  local model=$1 image=$2
-  shift 2
+# Serves IMAGE by its own entry point, root file system read-only; CHECK, a function, asks MODEL of the process.
+# Further words are podman's options.
+check_served_by_podman() { # CHECK MODEL IMAGE [OPTION...]
+  local check=$1 model=$2 image=$3
+  shift 3
   podman run --detach --name served "${hardened[@]}" "$@" "$image" >/dev/null
   podman logs -f served >"$work/server" 2>&1 &
-  check_digits "$(podman inspect --format '{{.State.Pid}}' served)" "$model"
+  "$check" "$(podman inspect --format '{{.State.Pid}}' served)" "$model"
   podman stop --time 30 served >/dev/null
   [ "$(podman inspect --format '{{.State.ExitCode}}' served)" = 0 ] || fail "stopping: $(cat "$work/server")"
   podman rm served >/dev/null
@@ -147,13 +156,12 @@ cleanup_commands+=('[ ! -d "$work/containers" ] || podman rm --all --force --tim
 
 # The same without a container engine: chroot into what umoci unpacked (BUNDLE), with the entry point and
 # environment of the image and a changed uid, on a read-only mount and in a network of its own.
-check_served_by_chroot() { # MODEL BUNDLE [NAME=VALUE...]
-  local model=$1 bundle=$2
-  shift 2
-  python3 - "$bundle/config.json" "$@" >"$work/start" <<'PY'
+check_served_by_chroot() { # CHECK MODEL BUNDLE
+  local check=$1 model=$2 bundle=$3
+  python3 - "$bundle/config.json" >"$work/start" <<'PY'
 import json, shlex, sys
 process = json.load(open(sys.argv[1]))["process"]
-print(shlex.join(["env", "-i", *process["env"], *sys.argv[2:], "/usr/sbin/chroot", "--userspec=65532:65532", "--groups=65532",
+print(shlex.join(["env", "-i", *process["env"], "/usr/sbin/chroot", "--userspec=65532:65532", "--groups=65532",
                   "."] + process["args"]))
 PY
   unshare --net --mount bash -c '
@@ -163,7 +171,7 @@ fcntl.ioctl(socket.socket(), 0x8914, struct.pack(\"16sH14x\", b\"lo\", 1))" && e
     - "$bundle/rootfs" "$(cat "$work/start")" >"$work/server" 2>&1 &
   local server=$!
   cleanup_commands+=("kill $server")
-  check_digits "$server" "$model"
+  "$check" "$server" "$model"
   kill "$server"
   wait "$server" || fail "stopping: $(cat "$work/server")"
 }
