@@ -29,7 +29,7 @@ endfunction()
 # tenon_program_test(<name> SCRIPT <script.py> <as above>): a Python script that starts the program, with
 # tests/support/common.py.
 function(tenon_program_test name)
-  cmake_parse_arguments(ARG "" "SCRIPT" "" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "SCRIPT" ${ARGN})
   tenon_script_test(${name} ${ARG_UNPARSED_ARGUMENTS}
     COMMAND ${CMAKE_COMMAND} -E env TENON=$<TARGET_FILE:tenon>
             PYTHONPATH=${CMAKE_SOURCE_DIR}/tests/support ${TENON_VENV_PYTHON} -B ${ARG_SCRIPT})

@@ -1,3 +1,4 @@
+#include "tenon/cli/engine.h"
 #include "tenon/cli/flags.h"
 #include "tenon/cli/json_text.h"
 #include "tenon/cli/verbs.h"
@@ -6,20 +7,29 @@
 namespace tenon::cli {
 namespace {
 
-constexpr Usage kDevicesUsage = {.verb = "devices",
-                                 .what = "Lists the devices with memory and instruction set.",
-                                 .example = "tenon devices --json"};
+constexpr Usage kDevicesUsage = {
+    .verb = "devices",
+    .what =
+        "Lists the devices with memory and instruction set; '*' marks the one that "
+        "models run on (TENON_DEVICE chooses).",
+    .example = "tenon devices --json"};
 
 Status list_devices(bool json) {
-  const Device& device = *cpu_device();
-  const DeviceMemory memory = device.memory();
-  if (json) {
-    print(cat("{\"name\":", json_string(device.name()), ",\"type\":", json_string(device.type()),
-              ",\"description\":", json_string(device.description()), ",\"total_bytes\":",
-              memory.total_bytes, ",\"free_bytes\":", memory.free_bytes, "}\n"));
-  } else {
-    print(cat(device.name(), "  ", device.description(), ", ", human_bytes(memory.total_bytes),
-              " memory (", human_bytes(memory.free_bytes), " free)\n"));
+  TENON_RETURN_IF_ERROR(start_engine());
+  const DeviceRegistry& registry = DeviceRegistry::global();
+  for (const Device* device : registry.all()) {
+    const DeviceMemory memory = device->memory();
+    const bool used = device == registry.preferred();
+    if (json) {
+      print(cat("{\"name\":", json_string(device->name()),
+                ",\"type\":", json_string(device->type()), ",\"description\":",
+                json_string(device->description()), ",\"total_bytes\":", memory.total_bytes,
+                ",\"free_bytes\":", memory.free_bytes, ",\"used\":", used, "}\n"));
+    } else {
+      print(cat(used ? "* " : "  ", device->name(), "  ", device->description(), ", ",
+                human_bytes(memory.total_bytes), " memory (", human_bytes(memory.free_bytes),
+                " free)\n"));
+    }
   }
   return absl::OkStatus();
 }

@@ -7,10 +7,12 @@
 
 #include "tenon/base/files.h"
 #include "tenon/base/lanes.h"
+#include "tenon/cli/engine.h"
 #include "tenon/cli/flags.h"
 #include "tenon/cli/json_text.h"
 #include "tenon/cli/verbs.h"
 #include "tenon/core/device.h"
+#include "tenon/runtime/plugin/plugin_host.h"
 
 namespace tenon::cli {
 namespace {
@@ -111,18 +113,34 @@ Finding nvidia() {
           "this build has no CUDA plug-in: models run on the CPU"};
 }
 
-Finding plug_ins() { return {"plug-ins", "none loaded", ""}; }
+// One finding for each plug-in that TENON_PLUGIN_PATH names.
+std::vector<Finding> plug_ins() {
+  const Status started = start_engine();
+  std::vector<Finding> findings;
+  for (const PluginInfo& plugin : PluginHost::global().all()) {
+    findings.push_back({"plug-in " + plugin.name,
+                        plugin.status.ok() ? cat(plugin.path, ": ", plugin.brings)
+                                           : std::string(message_of(plugin.status)),
+                        plugin.status.ok() ? "" : "it is not in use until that is put right"});
+  }
+  if (findings.empty()) {
+    findings.push_back(
+        {"plug-ins", started.ok() ? "none" : std::string(message_of(started)),
+         started.ok() ? "" : "TENON_PLUGIN_PATH and TENON_DEVICE say what to load and use"});
+  }
+  return findings;
+}
 
 Status examine(bool json) {
-  const Finding findings[] = {processor(),
-                              cores(),
-                              memory(),
-                              open_files(),
-                              locked_memory(),
-                              openmp(),
-                              library("oneDNN", "libdnnl", "install libdnnl2"),
-                              plug_ins(),
-                              nvidia()};
+  std::vector<Finding> findings = {processor(),
+                                   cores(),
+                                   memory(),
+                                   open_files(),
+                                   locked_memory(),
+                                   openmp(),
+                                   library("oneDNN", "libdnnl", "install libdnnl2"),
+                                   nvidia()};
+  for (Finding& finding : plug_ins()) findings.push_back(std::move(finding));
   for (const Finding& finding : findings) {
     if (json) {
       print(cat("{\"check\":", json_string(finding.what), ",\"found\":", json_string(finding.found),

@@ -3,6 +3,7 @@
 #include "tenon/base/lanes.h"
 #include "tenon/cli/flags.h"
 #include "tenon/ops/register_all.h"
+#include "tenon/runtime/plugin/plugin_host.h"
 
 namespace tenon::cli {
 
@@ -11,7 +12,15 @@ Status start_engine(int64_t threads) {
     return wrong_usage(cat("--threads=", threads, ": expected 0 (all processors) to 4096"));
   }
   Lanes::configure(static_cast<int>(threads));
-  return register_all_ops(OpRegistry::global());
+  TENON_RETURN_IF_ERROR(register_all_ops(OpRegistry::global()));
+  if (const char* path = std::getenv("TENON_PLUGIN_PATH")) {
+    TENON_RETURN_IF_ERROR(PluginHost::global().load_path(path));
+  }
+  if (const char* name = std::getenv("TENON_DEVICE")) {
+    TENON_ASSIGN_OR_RETURN(Device * device, DeviceRegistry::global().find(name));
+    DeviceRegistry::global().prefer(device);
+  }
+  return absl::OkStatus();
 }
 
 StatusOr<Precision> parse_precision(std::string_view text) {

@@ -6,7 +6,10 @@
 
 namespace tenon::cli {
 
-// Registers all ops. Once, before any thread that uses the registry. `threads`: 0 means all.
+// Registers all ops, loads the plug-ins that TENON_PLUGIN_PATH names (files, or folders of them,
+// separated by ':') and chooses the device that TENON_DEVICE names (default: the first that a
+// plug-in brought, else the CPU). Once, before any thread that uses the registries. `threads`: 0
+// means all.
 Status start_engine(int64_t threads = 0);
 
 // "f32" or "bf16".

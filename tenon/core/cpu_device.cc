@@ -3,14 +3,20 @@
 #include <fstream>
 
 #include "tenon/core/device.h"
-#include "tenon/core/op.h"
+#include "tenon/core/node_prepare.h"
 
 namespace tenon {
 namespace {
 
 // The host runs a kernel when it is called: nothing is ever under way.
+class CpuEvent final : public Event {
+ public:
+  Status synchronize() override { return absl::OkStatus(); }
+};
+
 class CpuStream final : public Stream {
  public:
+  Device* device() const override { return nullptr; }
   Status copy_from_host(void* to, const void* from, size_t bytes) override {
     return copy(to, from, bytes);
   }
@@ -21,6 +27,8 @@ class CpuStream final : public Stream {
     if (bytes > 0) std::memmove(to, from, bytes);
     return absl::OkStatus();
   }
+  Status record(Event&) override { return absl::OkStatus(); }
+  Status wait(Event&) override { return absl::OkStatus(); }
   Status synchronize() override { return absl::OkStatus(); }
 };
 
@@ -76,7 +84,13 @@ class CpuDevice final : public Device {
   StatusOr<std::unique_ptr<Stream>> create_stream() override {
     return std::make_unique<CpuStream>();
   }
-  std::span<const KernelFactory> kernels(const OpDef& op) const override { return op.kernels(); }
+  StatusOr<std::unique_ptr<Event>> create_event() override { return std::make_unique<CpuEvent>(); }
+  bool implements(const OpDef&, const AttrMap&) const override { return true; }
+  StatusOr<Kernel> make_kernel(NodePrepare& prepare) const override {
+    const std::span<const KernelFactory> factories = prepare.op().kernels();
+    return prepare.first_accepted(factories.size(),
+                                  [&](size_t i) { return factories[i](prepare); });
+  }
 };
 
 }  // namespace

@@ -1,20 +1,41 @@
-// Device, Stream: what the runtime knows of the hardware. Nothing above this header knows what a
-// CPU is; a backend plug-in provides devices of its own through tenon/plugin.h.
+// Device, Stream, Event: what the runtime knows of the hardware. Nothing above this header knows
+// what a CPU is; a backend plug-in provides devices of its own through tenon/plugin.h.
+//
+// Wherever a Device* says whose memory something is, null means the host's.
 #pragma once
 
 #include "tenon/core/kernel.h"
 
 namespace tenon {
 
+class NodePrepare;
+
+// A point in the work of a stream that others can wait for. Not thread-safe; the owner locks.
+class Event {
+ public:
+  virtual ~Event() = default;
+
+  // The host waits until the work before the last Stream::record() is done.
+  virtual Status synchronize() = 0;
+};
+
 // An ordered queue of work on one device. Used by one run at a time.
 class Stream {
  public:
   virtual ~Stream() = default;
 
-  // Enqueue a copy; the host memory must stay valid until synchronize() returns.
+  virtual Device* device() const = 0;
+
+  // Enqueue a copy. The host memory of copy_from_host may be reused when the call returns, that of
+  // copy_to_host holds the bytes after synchronize().
   virtual Status copy_from_host(void* device_data, const void* host, size_t bytes) = 0;
   virtual Status copy_to_host(void* host, const void* device_data, size_t bytes) = 0;
   virtual Status copy(void* destination, const void* source, size_t bytes) = 0;
+
+  // `event` stands for all work enqueued here so far.
+  virtual Status record(Event& event) = 0;
+  // Work enqueued here later starts when `event`, of a stream of the same device, has come.
+  virtual Status wait(Event& event) = 0;
 
   // Waits until all enqueued work is done and reports the first failure among it.
   virtual Status synchronize() = 0;
@@ -42,15 +63,58 @@ class Device {
   virtual bool host_accessible() const = 0;
 
   // `transient` marks arenas, see Buffer::transient(). RESOURCE_EXHAUSTED when there is no memory.
+  // A Buffer may be let go while enqueued work still uses it: its memory is given out again only
+  // when that work is done.
   virtual StatusOr<Ref<Buffer>> allocate(size_t bytes, bool transient) = 0;
 
   virtual StatusOr<std::unique_ptr<Stream>> create_stream() = 0;
+  virtual StatusOr<std::unique_ptr<Event>> create_event() = 0;
 
-  // Factories for `op` in the order in which they are tried; empty when the device has none.
-  virtual std::span<const KernelFactory> kernels(const OpDef& op) const = 0;
+  // Has the device a kernel for such a node? What it has none for runs on the host.
+  virtual bool implements(const OpDef& op, const AttrMap& attrs) const = 0;
+
+  // The kernel of the first factory that accepts; UNIMPLEMENTED joins the reasons of all.
+  virtual StatusOr<Kernel> make_kernel(NodePrepare& prepare) const = 0;
 };
 
 // The host's processors: the device that every build has. Never null, lives for ever.
 Device* cpu_device();
+
+// All devices of this process: the CPU and those that plug-ins brought. Filled once by the
+// composition root, before any thread that uses it.
+class DeviceRegistry {
+ public:
+  static DeviceRegistry& global();
+
+  void add(std::unique_ptr<Device> device) { added_.push_back(std::move(device)); }
+
+  // The CPU last: what plug-ins bring comes first, in the order in which it was added.
+  std::vector<Device*> all() const;
+
+  // By name, "/device:GPU:0" or "GPU:0" or "GPU"; NOT_FOUND names those there are.
+  StatusOr<Device*> find(std::string_view name) const;
+
+  // Where Executables run that name no device: the first of all(), or what was chosen.
+  Device* preferred() const { return preferred_ ? preferred_ : all().front(); }
+  void prefer(Device* device) { preferred_ = device; }
+
+ private:
+  std::vector<std::unique_ptr<Device>> added_;
+  Device* preferred_ = nullptr;
+};
+
+// The device whose memory holds the tensor; null for the host's.
+inline Device* device_of(const Tensor& tensor) {
+  return tensor.buffer() ? tensor.buffer()->device() : nullptr;
+}
+
+// A copy of `tensor` in memory of its own: on `stream`'s device, enqueued there, or on the host
+// (`stream` null), when it is there on return. From the memory of another device than `stream`'s
+// the way leads over the host.
+StatusOr<Tensor> copy_to(const Tensor& tensor, Stream* stream);
+
+// Makes `tensor` one that stays valid whatever happens to arenas, wherever it is: a copy if it is
+// transient. `stream` is the one that computes it.
+Status keep(Tensor& tensor, Stream* stream);
 
 }  // namespace tenon

@@ -30,7 +30,7 @@ using KernelFactory = StatusOr<Kernel> (*)(Prepare&);
 struct RunContext {
   ResourceStore* resources = nullptr;  // variables and tables of the model
   const FileAccess* files = nullptr;   // which paths graph file ops may touch; null: none
-  Stream* stream = nullptr;            // of the device that the kernel runs on
+  Stream* stream = nullptr;            // of the kernel's device; null: the kernel is the host's
   uint64_t seed = 0;                   // of random ops whose seed attributes are both 0
   int depth = 0;                       // nesting of function calls, bounded by the runtime
 };

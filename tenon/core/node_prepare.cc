@@ -1,13 +1,16 @@
 #include "tenon/core/node_prepare.h"
 
+#include "tenon/core/device.h"
+
 namespace tenon {
 
-StatusOr<Kernel> NodePrepare::make_kernel(std::span<const KernelFactory> factories) {
+StatusOr<Kernel> NodePrepare::first_accepted(size_t count,
+                                             FunctionRef<StatusOr<Kernel>(size_t)> make) {
   std::string reasons;
-  for (KernelFactory factory : factories) {
+  for (size_t i = 0; i < count; ++i) {
     scratch_bytes = 0;
     overwrites.clear();
-    StatusOr<Kernel> kernel = factory(*this);
+    StatusOr<Kernel> kernel = make(i);
     if (kernel.ok()) return kernel;
     if (kernel.status().code() != absl::StatusCode::kUnimplemented) {
       return with_context(kernel.status(), cat("node '", name_, "' (op ", op_.name(), ")"));
@@ -64,7 +67,7 @@ StatusOr<std::vector<Tensor>> evaluate(const OpDef& op, const AttrMap& attrs,
     }
     out.push_back(&outputs[i]);
   }
-  TENON_ASSIGN_OR_RETURN(Kernel kernel, prepare.make_kernel(op.kernels()));
+  TENON_ASSIGN_OR_RETURN(Kernel kernel, cpu_device()->make_kernel(prepare));
   const Ref<Buffer> scratch = Buffer::host(prepare.scratch_bytes);
   if (!scratch) return resource_exhausted("out of memory while folding node '", node_name, "'");
   RunContext context{.resources = resources};

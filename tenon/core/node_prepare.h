@@ -33,8 +33,9 @@ class NodePrepare : public Prepare {
   size_t scratch_bytes = 0;
   std::vector<std::pair<int, int>> overwrites;  // (input, output)
 
-  // The kernel of the first factory that accepts. UNIMPLEMENTED joins the reasons of all.
-  StatusOr<Kernel> make_kernel(std::span<const KernelFactory> factories);
+  // The kernel of the first of `count` factories that accepts: `make(i)` calls the i-th with this
+  // Prepare. UNIMPLEMENTED joins the reasons of all.
+  StatusOr<Kernel> first_accepted(size_t count, FunctionRef<StatusOr<Kernel>(size_t)> make);
 
   const OpDef& op() const override { return op_; }
   std::string_view node_name() const override { return name_; }

@@ -1,14 +1,16 @@
 #include "tenon/core/op.h"
 
-#include "tenon/base/log.h"
-
 namespace tenon {
 namespace {
 
-// A declaration that does not parse is a bug of ours: say where and stop.
+// The parser below leaves by this; OpDef::parse() catches it.
+struct MalformedDeclaration {
+  Status status;
+};
+
 [[noreturn]] void malformed(std::string_view op, std::string_view text) {
-  log_error("the declaration of op ", op, " does not parse near '", text, "'");
-  check_failed(__FILE__, __LINE__, "op declarations are well formed");
+  throw MalformedDeclaration{
+      invalid_argument("the declaration of op ", op, " does not parse near '", text, "'")};
 }
 
 // Pieces of `text` at `separator`s outside braces, parentheses, brackets and quotes.
@@ -62,7 +64,13 @@ std::vector<ArgDef> parse_args(std::string_view op, std::string_view text,
   for (std::string_view piece : split_top(text, ',')) {
     auto [name, type] = split_once(piece, ":");
     ArgDef arg{.name = std::string(name), .type_attr = {}, .number_attr = {}, .type_list_attr = {}};
+    const auto find_attr = [&](std::string_view wanted, AttrKind kind) {
+      return std::find_if(attrs.begin(), attrs.end(), [&](const AttrDef& attr) {
+        return attr.name == wanted && attr.kind == kind;
+      });
+    };
     if (const auto [number, rest] = split_once(type, "*"); !rest.empty()) {
+      if (find_attr(number, AttrKind::kInt) == attrs.end()) malformed(op, piece);
       arg.number_attr = std::string(number);
       type = rest;
     }
@@ -70,8 +78,7 @@ std::vector<ArgDef> parse_args(std::string_view op, std::string_view text,
       arg.is_ref = true;
       type = type.substr(4, type.size() - 5);
     }
-    const auto attr = std::find_if(attrs.begin(), attrs.end(),
-                                   [&, type = type](const AttrDef& a) { return a.name == type; });
+    const auto attr = find_attr(type, AttrKind::kType);
     if (attr != attrs.end()) {
       (attr->is_list ? arg.type_list_attr : arg.type_attr) = std::string(type);
     } else if (const auto dtype = parse_dtype(type)) {
@@ -185,7 +192,7 @@ AttrDef parse_attr(std::string_view op, std::string_view piece) {
   std::string_view type = rest;
   std::string_view fallback;
   if (const size_t equals = rest.find('=');
-      equals != std::string_view::npos && rest[equals - 1] != '>') {
+      equals != std::string_view::npos && (equals == 0 || rest[equals - 1] != '>')) {
     type = trim(rest.substr(0, equals));
     fallback = trim(rest.substr(equals + 1));
   } else if (const size_t bound = rest.find(">="); bound != std::string_view::npos) {
@@ -297,12 +304,18 @@ Status check_constraints(const AttrDef& attr, const AttrValue& value, int64_t le
 
 }  // namespace
 
-OpDef::OpDef(std::string_view name, const OpDecl& decl) : name_(name), decl_(&decl) {
-  for (std::string_view piece : split_top(decl.attrs.text, ';')) {
-    attrs_.push_back(parse_attr(name, piece));
+StatusOr<std::unique_ptr<OpDef>> OpDef::parse(std::string_view name, const OpDecl& decl) {
+  std::unique_ptr<OpDef> op(new OpDef(name, decl));
+  try {
+    for (std::string_view piece : split_top(decl.attrs.text, ';')) {
+      op->attrs_.push_back(parse_attr(name, piece));
+    }
+    op->inputs_ = parse_args(name, decl.inputs.text, op->attrs_);
+    op->outputs_ = parse_args(name, decl.outputs.text, op->attrs_);
+  } catch (const MalformedDeclaration& malformed) {
+    return malformed.status;
   }
-  inputs_ = parse_args(name, decl.inputs.text, attrs_);
-  outputs_ = parse_args(name, decl.outputs.text, attrs_);
+  return op;
 }
 
 const AttrDef* OpDef::find_attr(std::string_view name) const {
@@ -378,7 +391,8 @@ OpRegistry& OpRegistry::global() {
 
 Status OpRegistry::add(std::string_view name, const OpDecl& decl) {
   if (ops_.contains(name)) return already_exists("op ", name, " is registered twice");
-  ops_.emplace(name, std::make_unique<OpDef>(name, decl));
+  TENON_ASSIGN_OR_RETURN(std::unique_ptr<OpDef> op, OpDef::parse(name, decl));
+  ops_.emplace(name, std::move(op));
   return absl::OkStatus();
 }
 

@@ -56,6 +56,8 @@ struct ArgsText {
     }
     if (!this->text.empty() && (!name || !type)) op_internal::malformed_op_text();
   }
+  // Of a plug-in: OpDef::parse() checks it. `text` must outlive the declaration.
+  explicit ArgsText(std::string_view text) : text(text) {}
   std::string_view text;
 };
 
@@ -81,6 +83,8 @@ struct AttrsText {
     }
     if (braces != 0 || (!this->text.empty() && (!name || !type))) op_internal::malformed_op_text();
   }
+  // As ArgsText.
+  explicit AttrsText(std::string_view text) : text(text) {}
   std::string_view text;
 };
 
@@ -170,12 +174,18 @@ struct OpDecl {
   bool supplies_outputs = false;
   // View ops share their input, so they set their output too.
   constexpr bool sets_outputs() const { return supplies_outputs || view_of >= 0; }
+  // The kernel hands on references and touches no elements: its inputs and outputs may be in any
+  // device's memory. View ops are such ops.
+  bool by_reference = false;
+  constexpr bool touches_no_elements() const { return by_reference || view_of >= 0; }
   // Outputs depend on the inputs' shapes alone (Shape, ShapeN, Rank, Size).
   bool needs_only_shapes = false;
   ShapeFn shape;
   Rows rows = Rows::kMixed;
   GradientFn gradient;
   KernelList kernels;
+  // Of a plug-in's op: where the functions above find what the plug-in gave (runtime/plugin_op.h).
+  const void* plugin_op = nullptr;
 };
 
 #define TENON_OP(Name)                          \
@@ -208,8 +218,8 @@ struct AttrDef {
 // Immutable once registered.
 class OpDef {
  public:
-  // Parses the texts of `decl`; a bug of ours is a CHECK that names the op.
-  OpDef(std::string_view name, const OpDecl& decl);
+  // Parses the texts of `decl`. INVALID_ARGUMENT names the op and the piece that does not parse.
+  static StatusOr<std::unique_ptr<OpDef>> parse(std::string_view name, const OpDecl& decl);
 
   const std::string& name() const { return name_; }
   const OpDecl& decl() const { return *decl_; }
@@ -237,6 +247,7 @@ class OpDef {
   Status complete_attrs(AttrMap& attrs) const;
 
  private:
+  OpDef(std::string_view name, const OpDecl& decl) : name_(name), decl_(&decl) {}
   static std::vector<DType> dtypes(const std::vector<ArgDef>& args, const AttrMap& attrs);
 
   std::string name_;
@@ -252,7 +263,8 @@ class OpRegistry {
  public:
   static OpRegistry& global();
 
-  // `decl` must outlive the registry. ALREADY_EXISTS when the name is taken.
+  // `decl` must outlive the registry. ALREADY_EXISTS when the name is taken, INVALID_ARGUMENT when
+  // a text does not parse.
   Status add(std::string_view name, const OpDecl& decl);
 
   // Null when no such op is implemented.

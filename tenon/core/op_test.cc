@@ -20,7 +20,9 @@ TENON_OP(TestSplit) = {
 };
 
 TEST(OpDef, ParsesArgumentsAndDefaults) {
-  const OpDef op("TestSplit", tenon_op_TestSplit);
+  const auto parsed = OpDef::parse("TestSplit", tenon_op_TestSplit);
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  const OpDef& op = **parsed;
   AttrMap attrs{{"N", int64_t{2}}, {"T", DType::kDouble}};
   ASSERT_TRUE(op.complete_attrs(attrs).ok());
   EXPECT_EQ(op.input_dtypes(attrs),
@@ -34,7 +36,9 @@ TEST(OpDef, ParsesArgumentsAndDefaults) {
 }
 
 TEST(OpDef, RefusesWhatTheDeclarationForbids) {
-  const OpDef op("TestSplit", tenon_op_TestSplit);
+  const auto parsed = OpDef::parse("TestSplit", tenon_op_TestSplit);
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  const OpDef& op = **parsed;
   AttrMap missing;
   EXPECT_EQ(op.complete_attrs(missing).code(), absl::StatusCode::kInvalidArgument);
   AttrMap zero{{"N", int64_t{0}}};
@@ -45,6 +49,32 @@ TEST(OpDef, RefusesWhatTheDeclarationForbids) {
   EXPECT_FALSE(op.complete_attrs(kind).ok());
   AttrMap huge{{"N", int64_t{1} << 40}};
   EXPECT_FALSE(op.complete_attrs(huge).ok());
+}
+
+// Texts of plug-ins are not seen by the compiler.
+TEST(OpDef, RefusesTextsThatDoNotParse) {
+  const auto code = [](std::string_view inputs, std::string_view attrs) {
+    OpDecl decl = tenon_op_TestSplit;
+    decl.inputs = ArgsText(inputs);
+    decl.outputs = "";
+    decl.attrs = AttrsText(attrs);
+    return OpDef::parse("Bad", decl).status().code();
+  };
+  EXPECT_EQ(code("x: T", "T: {float, int32}"), absl::StatusCode::kOk);
+  for (const auto& [inputs, attrs] : std::initializer_list<std::array<std::string_view, 2>>{
+           {"x: T", ""},
+           {"x: N * T", "T: type"},
+           {"x: N * T", "T: type; N: string"},
+           {"x: Ref(", ""},
+           {"x", ""},
+           {"x: float", "T: {float, nothing}"},
+           {"x: float", "n: int = two"},
+           {"x: float", "n:= 2"},
+           {"x: float", "n: list(int) = ["},
+           {"x: float", "s: string = '"},
+       }) {
+    EXPECT_EQ(code(inputs, attrs), absl::StatusCode::kInvalidArgument) << inputs << " " << attrs;
+  }
 }
 
 // Values of tf.nn.conv2d's documentation: SAME gives ceil(in / stride), VALID ceil((in - f + 1) /

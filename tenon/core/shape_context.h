@@ -19,6 +19,7 @@ class ShapeContext {
  public:
   virtual ~ShapeContext() = default;
 
+  virtual const OpDef& op() const = 0;
   virtual const AttrMap& attrs() const = 0;
   template <class T>
   const T& attr(std::string_view name) const {

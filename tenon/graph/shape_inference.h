@@ -26,6 +26,7 @@ class NodeShapes final : public ShapeContext {
   // Runs the op's shape function; errors carry the op's name.
   Status infer();
 
+  const OpDef& op() const override { return op_; }
   const AttrMap& attrs() const override { return attrs_; }
   int num_inputs() const override { return static_cast<int>(inputs.size()); }
   DType input_dtype(int i) const override { return inputs[static_cast<size_t>(i)].dtype; }

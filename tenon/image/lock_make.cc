@@ -121,12 +121,8 @@ StatusOr<Lock> make_lock(const Declaration& declaration, const Store& store,
                          const LockOptions& options) {
   Lock lock;
   lock.declaration = declaration.text;
-  std::vector<std::string> libraries;
-  if (declaration.tenon_libraries) {
-    TENON_ASSIGN_OR_RETURN(libraries, library_packages(options.tenon_path, options.apt_root));
-  }
   const bool any_packages =
-      !libraries.empty() ||
+      declaration.tenon_libraries ||
       std::any_of(declaration.layers.begin(), declaration.layers.end(),
                   [](const LayerSpec& layer) { return !layer.packages.empty(); });
   for (const Platform& platform : declaration.platforms) {
@@ -137,6 +133,12 @@ StatusOr<Lock> make_lock(const Declaration& declaration, const Store& store,
       TENON_ASSIGN_OR_RETURN(present, packages_of_base(declaration, platform, lock.base_digest));
     }
     if (!any_packages) continue;
+    std::vector<std::string> libraries;
+    if (declaration.tenon_libraries) {
+      const std::string& program = options.programs.of(platform);
+      TENON_RETURN_IF_ERROR(check_program(program, platform));
+      TENON_ASSIGN_OR_RETURN(libraries, library_packages(program, options.apt_root));
+    }
     TENON_ASSIGN_OR_RETURN(const auto sources, sources_of(declaration, options));
     TENON_ASSIGN_OR_RETURN(const std::string architecture, debian_architecture(platform));
     PackageIndex index(architecture);

@@ -3,6 +3,7 @@
 #include "tenon/base/log.h"
 #include "tenon/kernels/onednn/onednn_common.h"
 #include "tenon/kernels/scalar/conv_reference.h"
+#include "tenon/kernels/winograd.h"
 
 namespace tenon::kernels {
 namespace {
@@ -162,10 +163,17 @@ struct PreparedConvolution {
   size_t own_bytes = 0;
   size_t filter_bytes = 0;
   size_t input_bytes = 0;
+  bool winograd = false;  // winograd.h does it, there is no primitive
 
   size_t scratch_bytes() const { return own_bytes + filter_bytes + input_bytes; }
   char* filter_scratch(void* scratch) const { return static_cast<char*>(scratch) + own_bytes; }
   char* input_scratch(void* scratch) const { return filter_scratch(scratch) + filter_bytes; }
+
+  bool take_winograd(const ConvSpec& spec) {
+    winograd = winograd_suits(spec);
+    if (winograd) own_bytes = winograd_scratch_bytes(spec);
+    return winograd;
+  }
 
   void reorder_filter(const Desc& from, const Desc& to) {
     if (from == to) return;
@@ -249,7 +257,9 @@ StatusOr<Convolution> Convolution::make(const ConvSpec& spec) {
   TENON_RETURN_IF_ERROR(check_spec(spec));
   auto impl = std::make_unique<Impl>();
   impl->spec = spec;
-  if (!is_empty(spec)) TENON_RETURN_IF_ERROR(guarded("convolution", [&] { impl->build(); }));
+  if (!is_empty(spec) && !impl->take_winograd(spec)) {
+    TENON_RETURN_IF_ERROR(guarded("convolution", [&] { impl->build(); }));
+  }
   return Convolution(std::move(impl));
 }
 
@@ -257,6 +267,10 @@ size_t Convolution::scratch_bytes() const { return impl_->scratch_bytes(); }
 
 void Convolution::run(const ConvPointers& p, void* scratch) const {
   const Impl& impl = *impl_;
+  if (impl.winograd) {
+    return winograd_forward(impl.spec, p.input, static_cast<const float*>(p.filter),
+                            impl.spec.post.bias ? p.bias : nullptr, p.output, scratch);
+  }
   if (!impl.primitive) return;
   const void* filter = p.filter;
   const void* input = p.input;
@@ -284,7 +298,8 @@ PackedLayout conv_packed_layout(const ConvSpec& spec) {
   if (!check_spec(spec).ok()) return {};
   ConvSpec nominal = spec;
   nominal.batch = 1;  // measured: the layout chosen for one image is as fast for many
-  if (is_empty(nominal)) return {};
+  // Winograd's way transforms the plain filter in each run, a small part of its time.
+  if (is_empty(nominal) || winograd_suits(spec)) return {};
   PackedLayout layout;
   const bool bfloat16 = wants_bfloat16(spec);
   const Status status = guarded("packing a filter", [&] {
@@ -310,7 +325,6 @@ struct ConvolutionInputGradient::Impl : PreparedConvolution {
 };
 
 void ConvolutionInputGradient::Impl::build() {
-  spec.post = PostOps();
   ConvDescs d = descs_of(spec, any_filter_desc(spec, ConvType::f32), ConvType::f32);
   const auto hint = forward_desc(spec, d);
   const dnnl::convolution_backward_data::primitive_desc chosen(
@@ -339,7 +353,8 @@ StatusOr<ConvolutionInputGradient> ConvolutionInputGradient::make(const ConvSpec
   TENON_RETURN_IF_ERROR(check_spec(spec));
   auto impl = std::make_unique<Impl>();
   impl->spec = spec;
-  if (!is_empty(spec)) {
+  impl->spec.post = PostOps();
+  if (!is_empty(spec) && !impl->take_winograd(impl->spec)) {
     TENON_RETURN_IF_ERROR(guarded("gradient of a convolution", [&] { impl->build(); }));
   }
   return ConvolutionInputGradient(std::move(impl));
@@ -350,6 +365,9 @@ size_t ConvolutionInputGradient::scratch_bytes() const { return impl_->scratch_b
 void ConvolutionInputGradient::run(const float* d_output, const float* filter, float* d_input,
                                    void* scratch) const {
   const Impl& impl = *impl_;
+  if (impl.winograd) {
+    return winograd_input_gradient(impl.spec, d_output, filter, d_input, scratch);
+  }
   if (!impl.primitive) {
     std::fill_n(d_input, conv_input_count(impl.spec), 0.0f);
     return;
@@ -368,7 +386,6 @@ struct ConvolutionFilterGradient::Impl : PreparedConvolution {
 };
 
 void ConvolutionFilterGradient::Impl::build() {
-  spec.post = PostOps();
   ConvDescs d = descs_of(spec, any_filter_desc(spec, ConvType::f32), ConvType::f32);
   const auto hint = forward_desc(spec, d);
   const dnnl::convolution_backward_weights::primitive_desc chosen(
@@ -398,7 +415,8 @@ StatusOr<ConvolutionFilterGradient> ConvolutionFilterGradient::make(const ConvSp
   TENON_RETURN_IF_ERROR(check_spec(spec));
   auto impl = std::make_unique<Impl>();
   impl->spec = spec;
-  if (!is_empty(spec)) {
+  impl->spec.post = PostOps();
+  if (!is_empty(spec) && !impl->take_winograd(impl->spec)) {
     TENON_RETURN_IF_ERROR(guarded("gradient of a convolution", [&] { impl->build(); }));
   }
   return ConvolutionFilterGradient(std::move(impl));
@@ -409,6 +427,9 @@ size_t ConvolutionFilterGradient::scratch_bytes() const { return impl_->scratch_
 void ConvolutionFilterGradient::run(const float* input, const float* d_output, float* d_filter,
                                     void* scratch) const {
   const Impl& impl = *impl_;
+  if (impl.winograd) {
+    return winograd_filter_gradient(impl.spec, input, d_output, d_filter, scratch);
+  }
   if (!impl.primitive) {
     std::fill_n(d_filter, conv_filter_count(impl.spec), 0.0f);
     return;

@@ -31,9 +31,12 @@ class Binder {
   Status bind_node(NodeId id, const Node& node);
   StatusOr<bool> try_fold(const Node& node, int first, const NodeShapes& shapes);
   bool try_view(const Node& node, int first, const NodeShapes& shapes);
+  Status prepare_step(Step& step, const NodeShapes& shapes);
   Status add_kernel_step(const Node& node, int first, const NodeShapes& shapes, bool is_static);
   bool runs_on_host(const Node& node) const;
+  StatusOr<Tensor> upload(const Slot& constant);
   StatusOr<int> in_space(int index, bool on_host);
+  bool output_on_host(const Node& node, const Step& step, int output);
   Status bind_results();
   void find_lifetimes();
   void share_memory();
@@ -187,18 +190,38 @@ bool Binder::try_view(const Node& node, int first, const NodeShapes& shapes) {
   return true;
 }
 
-// Ops that only hand out what a handle refers to touch no memory: they run on the host, their
-// results are where the variable is.
-bool hands_out_handle(const Node& node, const Graph& graph) {
-  if (!node.op->decl().supplies_outputs || node.inputs.empty()) return false;
+// Strings and variants are always in host memory, and so are the kernels that look into them.
+bool Binder::runs_on_host(const Node& node) const {
+  const auto on_host_only = [](DType dtype) {
+    return dtype == DType::kString || dtype == DType::kVariant;
+  };
   for (Endpoint input : node.inputs) {
-    if (graph.value(input).dtype != DType::kResource) return false;
+    if (on_host_only(graph_.value(input).dtype)) return true;
   }
-  return true;
+  for (const ValueInfo& output : node.outputs) {
+    if (on_host_only(output.dtype)) return true;
+  }
+  return !separate_memory() || node.op->decl().touches_no_elements() ||
+         !device_->implements(*node.op, node.attrs);
 }
 
-bool Binder::runs_on_host(const Node& node) const {
-  return !separate_memory() || hands_out_handle(node, graph_) || device_->kernels(*node.op).empty();
+// A constant's copy in the device's memory; that of a frozen one is shared by all Bindings.
+StatusOr<Tensor> Binder::upload(const Slot& constant) {
+  const auto to_device = [&](const Tensor& value) -> StatusOr<Ref<Buffer>> {
+    TENON_ASSIGN_OR_RETURN(const auto stream, device_->create_stream());
+    TENON_ASSIGN_OR_RETURN(const Tensor copy, copy_to(value, stream.get()));
+    TENON_RETURN_IF_ERROR(stream->synchronize());
+    return copy.buffer();
+  };
+  Ref<Buffer> memory;
+  if (constant.frozen) {
+    TENON_ASSIGN_OR_RETURN(
+        memory, plan_.packed(constant.endpoint, constant.constant, device_->name(), to_device));
+  } else {
+    TENON_ASSIGN_OR_RETURN(memory, to_device(constant.constant));
+  }
+  void* data = memory->data();
+  return Tensor(constant.dtype, constant.shape.to_shape(), std::move(memory), data);
 }
 
 // The slot of the same value in the wanted memory; a copy step is added when it is elsewhere.
@@ -211,13 +234,7 @@ StatusOr<int> Binder::in_space(int index, bool on_host) {
   copy.root = -1;
   copy.on_host = on_host;
   if (copy.storage == Storage::kConstant) {
-    TENON_ASSIGN_OR_RETURN(Ref<Buffer> memory, device_->allocate(copy.bytes(), false));
-    TENON_ASSIGN_OR_RETURN(const auto stream, device_->create_stream());
-    TENON_RETURN_IF_ERROR(
-        stream->copy_from_host(memory->data(), copy.constant.raw(), copy.bytes()));
-    TENON_RETURN_IF_ERROR(stream->synchronize());
-    void* data = memory->data();
-    copy.constant = Tensor(copy.dtype, copy.shape.to_shape(), std::move(memory), data);
+    TENON_ASSIGN_OR_RETURN(copy.constant, upload(slot(index)));
     return copies_[{index, on_host}] = add_slot(std::move(copy));
   }
   copy.storage = copy.shape.is_fully_known() ? Storage::kArena : Storage::kOwned;
@@ -231,49 +248,78 @@ StatusOr<int> Binder::in_space(int index, bool on_host) {
   return copies_[{index, on_host}] = added;
 }
 
+Status Binder::prepare_step(Step& step, const NodeShapes& shapes) {
+  std::vector<const Tensor*> constants;
+  std::vector<bool> frozen;
+  std::vector<Shape> input_shapes;
+  for (size_t i = 0; i < shapes.inputs.size(); ++i) {
+    constants.push_back(shapes.inputs[i].constant);
+    frozen.push_back(slot(slot_of(step.node->inputs[i])).frozen);
+    input_shapes.push_back(shapes.inputs[i].shape.to_shape());
+  }
+  const auto prepare = [&] {
+    step.overwrites.clear();
+    return prepare_kernel(plan_, *step.node, step.on_host, b_.team, constants, frozen, input_shapes,
+                          shapes.outputs, &step.overwrites);
+  };
+  StatusOr<PreparedKernel> prepared = prepare();
+  // What the device's kernels do not take, the host does.
+  if (!step.on_host && prepared.status().code() == absl::StatusCode::kUnimplemented) {
+    step.on_host = true;
+    prepared = prepare();
+  }
+  TENON_RETURN_IF_ERROR(prepared.status());
+  step.kernel = std::move(prepared->kernel);
+  step.scratch_bytes = prepared->scratch_bytes;
+  size_t& scratch = step.on_host ? b_.scratch_bytes : b_.device_scratch_bytes;
+  scratch = std::max(scratch, step.scratch_bytes);
+  return absl::OkStatus();
+}
+
 Status Binder::add_kernel_step(const Node& node, int first, const NodeShapes& shapes,
                                bool is_static) {
   const OpDecl& decl = node.op->decl();
   Step step;
   step.node = &node;
   step.on_host = runs_on_host(node);
-  std::vector<const Tensor*> constants;
-  std::vector<bool> frozen;
-  std::vector<Shape> input_shapes;
-  for (size_t i = 0; i < node.inputs.size(); ++i) {
-    const int index = slot_of(node.inputs[i]);
-    const bool host =
-        step.on_host || decl.host_inputs.contains(static_cast<int>(i), node.inputs.size());
-    TENON_ASSIGN_OR_RETURN(const int placed, in_space(index, host));
-    step.inputs.push_back(placed);
-    constants.push_back(shapes.inputs[i].constant);
-    frozen.push_back(slot(index).frozen);
-    if (is_static) input_shapes.push_back(shapes.inputs[i].shape.to_shape());
-  }
   if (is_static) {
-    TENON_ASSIGN_OR_RETURN(PreparedKernel prepared,
-                           prepare_kernel(plan_, node, step.on_host, b_.team, constants, frozen,
-                                          input_shapes, shapes.outputs, &step.overwrites));
-    step.kernel = std::move(prepared.kernel);
-    step.scratch_bytes = prepared.scratch_bytes;
-    b_.scratch_bytes = std::max(b_.scratch_bytes, prepared.scratch_bytes);
+    // Before inputs are placed: that adds slots, and the constants of `shapes` are in slots.
+    TENON_RETURN_IF_ERROR(prepare_step(step, shapes));
   } else {
     step.kind = Step::Kind::kDynamic;
     step.cache = std::make_unique<DynamicCache>();
   }
+  step.on_stream = !step.on_host || !separate_memory() || decl.touches_no_elements();
+  for (size_t i = 0; i < node.inputs.size(); ++i) {
+    int placed = slot_of(node.inputs[i]);
+    if (decl.host_inputs.contains(static_cast<int>(i), node.inputs.size())) {
+      TENON_ASSIGN_OR_RETURN(placed, in_space(placed, true));
+    } else if (!decl.touches_no_elements()) {
+      TENON_ASSIGN_OR_RETURN(placed, in_space(placed, step.on_host));
+    }
+    step.inputs.push_back(placed);
+  }
   for (size_t i = 0; i < node.outputs.size(); ++i) {
     const int index = first + static_cast<int>(i);
-    Slot& output = slot(index);
     step.outputs.push_back(index);
-    output.on_host = is_object(output.dtype) ||
-                     decl.host_outputs.contains(static_cast<int>(i), node.outputs.size()) ||
-                     (step.on_host && !(separate_memory() && hands_out_handle(node, graph_)));
+    Slot& output = slot(index);
+    output.on_host = output_on_host(node, step, static_cast<int>(i));
     const bool known = is_static && output.shape.is_fully_known() && !decl.sets_outputs();
     output.storage = known && !is_object(output.dtype) ? Storage::kArena : Storage::kOwned;
     if (known && is_object(output.dtype)) step.fresh.push_back(index);
   }
   b_.steps.push_back(std::move(step));
   return absl::OkStatus();
+}
+
+bool Binder::output_on_host(const Node& node, const Step& step, int output) {
+  const OpDecl& decl = node.op->decl();
+  const size_t count = node.outputs.size();
+  if (!separate_memory() || is_object(node.outputs[static_cast<size_t>(output)].dtype)) return true;
+  if (decl.view_of >= 0) return slot(step.inputs[static_cast<size_t>(decl.view_of)]).on_host;
+  // What a handle refers to is where the kernel's stream is.
+  if (decl.by_reference) return false;
+  return step.on_host || decl.host_outputs.contains(output, count);
 }
 
 Status Binder::bind_results() {

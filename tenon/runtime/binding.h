@@ -57,7 +57,8 @@ struct Step {
   enum class Kind : uint8_t { kKernel, kDynamic, kToHost, kToDevice };
   Kind kind = Kind::kKernel;
   const Node* node = nullptr;  // null for copies
-  bool on_host = true;
+  bool on_host = true;         // the kernel is the host's
+  bool on_stream = true;  // its RunContext names the stream: it works there, or hands on values
   Kernel kernel;
   size_t scratch_bytes = 0;
   std::vector<int> inputs;
@@ -84,6 +85,7 @@ class Binding {
   size_t arena_bytes = 0;         // in host memory
   size_t device_arena_bytes = 0;  // in the device's, when that is another
   size_t scratch_bytes = 0;
+  size_t device_scratch_bytes = 0;
 
   Binding(std::shared_ptr<const Plan> plan, int team) : plan(std::move(plan)), team(team) {}
 };

@@ -23,7 +23,8 @@ struct Bound {
     return true;
   }
   size_t bytes() const {
-    return (binding->arena_bytes + binding->device_arena_bytes + binding->scratch_bytes) *
+    return (binding->arena_bytes + binding->device_arena_bytes + binding->scratch_bytes +
+            binding->device_scratch_bytes) *
            (idle.size() + 1);
   }
 };

@@ -15,7 +15,7 @@ namespace tenon {
 class Plan;
 
 struct ExecutableOptions {
-  Device* device = nullptr;  // null: the CPU
+  Device* device = nullptr;  // null: DeviceRegistry::preferred()
   Precision precision = Precision::kFloat32;
   // kTeam: one run at a time with all threads; kSingle: as many runs as threads.
   Lanes::Form form = Lanes::Form::kTeam;

@@ -16,10 +16,14 @@ StatusOr<std::unique_ptr<Instance>> Instance::create(std::shared_ptr<const Bindi
   const Binding& b = *instance->binding_;
   Device* device = b.plan->device();
   TENON_ASSIGN_OR_RETURN(instance->arena_, cpu_device()->allocate(b.arena_bytes, true));
-  TENON_ASSIGN_OR_RETURN(instance->scratch_, device->allocate(b.scratch_bytes, true));
+  TENON_ASSIGN_OR_RETURN(instance->scratch_, cpu_device()->allocate(b.scratch_bytes, true));
   TENON_ASSIGN_OR_RETURN(instance->stream_, device->create_stream());
   if (b.device_arena_bytes > 0) {
     TENON_ASSIGN_OR_RETURN(instance->device_arena_, device->allocate(b.device_arena_bytes, true));
+  }
+  if (b.device_scratch_bytes > 0) {
+    TENON_ASSIGN_OR_RETURN(instance->device_scratch_,
+                           device->allocate(b.device_scratch_bytes, true));
   }
   TENON_RETURN_IF_ERROR(instance->fill_constants_and_arena());
   size_t count = 0;
@@ -34,9 +38,11 @@ StatusOr<std::unique_ptr<Instance>> Instance::create(std::shared_ptr<const Bindi
     for (int i : step.outputs) {
       instance->pointers_.push_back(&instance->slots_[static_cast<size_t>(i)]);
     }
+    const Buffer* scratch =
+        step.on_host ? instance->scratch_.get() : instance->device_scratch_.get();
     instance->runs_.emplace_back(first, static_cast<int>(step.inputs.size()),
                                  first + step.inputs.size(), static_cast<int>(step.outputs.size()),
-                                 instance->scratch_->data(), instance->context_,
+                                 scratch ? scratch->data() : nullptr, instance->context_of(step),
                                  step.on_host ? instance->host_memory_ : instance->device_memory_);
   }
   return instance;
@@ -59,6 +65,8 @@ Status Instance::fill_constants_and_arena() {
 
 Status Instance::run(const RunContext& context, std::span<const Tensor> args,
                      std::vector<Tensor>& results) {
+  host_context_ = context;
+  host_context_.stream = nullptr;
   context_ = context;
   context_.stream = stream_.get();
   for (size_t i = 0; i < slots_.size(); ++i) {
@@ -111,6 +119,10 @@ Status Instance::place_results(std::vector<Tensor>& results) {
 }
 
 Status Instance::run_steps() {
+  // A writer takes the memory of a variable that nobody holds. What this run reads on its stream it
+  // holds until the stream is done, unless it is the writer itself: it works in order.
+  const Plan& plan = *binding_->plan;
+  const bool early_release = plan.device()->host_accessible() || plan.writes_state();
   for (size_t i = 0; i < binding_->steps.size(); ++i) {
     const Step& step = binding_->steps[i];
     Status status;
@@ -125,15 +137,11 @@ Status Instance::run_steps() {
         status = run_copy(step);
     }
     if (!status.ok()) return step.node ? with_context(status, describe(*step.node)) : status;
+    if (!early_release) continue;
     for (int index : step.release) slots_[static_cast<size_t>(index)] = Tensor();
   }
   return absl::OkStatus();
 }
-
-namespace {
-// A view of the arena: what it shows is overwritten after the viewed value's last reader.
-bool is_transient(const Tensor& tensor) { return tensor.buffer() && tensor.buffer()->transient(); }
-}  // namespace
 
 Status Instance::run_kernel(size_t index) {
   const Step& step = binding_->steps[index];
@@ -154,7 +162,7 @@ Status Instance::run_kernel(size_t index) {
     const Slot& slot = binding_->slots[static_cast<size_t>(output)];
     if (slot.storage != Storage::kOwned) continue;
     Tensor& value = slots_[static_cast<size_t>(output)];
-    if (is_transient(value)) value = value.keep();
+    TENON_RETURN_IF_ERROR(keep(value, stream_.get()));
     if (!slot.shape.matches(value.shape())) {
       return internal("output ", slot.endpoint.index, " has shape ", value.shape(), ", ",
                       slot.shape, " was inferred");
@@ -241,11 +249,10 @@ Status Instance::run_dynamic(const Step& step) {
       memory.allocate(DType::kUint8, Shape{static_cast<int64_t>(prepared->scratch_bytes)}));
   StepRun run(pointers.data(), static_cast<int>(step.inputs.size()),
               pointers.data() + step.inputs.size(), static_cast<int>(step.outputs.size()),
-              scratch.mutable_raw(), context_, memory);
+              scratch.mutable_raw(), context_of(step), memory);
   TENON_RETURN_IF_ERROR(prepared->kernel(run));
   for (int index : step.outputs) {
-    Tensor& output = slots_[static_cast<size_t>(index)];
-    if (is_transient(output)) output = output.keep();
+    TENON_RETURN_IF_ERROR(keep(slots_[static_cast<size_t>(index)], stream_.get()));
   }
   // `pointers` and `scratch` end here; work that is under way must not need them.
   return step.on_host ? absl::OkStatus() : stream_->synchronize();

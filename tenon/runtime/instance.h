@@ -42,6 +42,7 @@ class Instance {
   StatusOr<std::shared_ptr<const PreparedKernel>> prepare_dynamic(const Step& step);
   void take_results(std::vector<Tensor>& results);
   void forget();
+  RunContext& context_of(const Step& step) { return step.on_stream ? context_ : host_context_; }
 
   std::shared_ptr<const Binding> binding_;
   std::vector<Tensor> slots_;
@@ -50,10 +51,12 @@ class Instance {
   Ref<Buffer> arena_;
   Ref<Buffer> device_arena_;
   Ref<Buffer> scratch_;
+  Ref<Buffer> device_scratch_;
   BumpArena host_memory_;
   BumpArena device_memory_;
   std::unique_ptr<Stream> stream_;
   RunContext context_;
+  RunContext host_context_;  // of the host's kernels beside a device: no stream
 };
 
 }  // namespace tenon

@@ -11,7 +11,7 @@ namespace tenon {
 StatusOr<std::shared_ptr<Plan>> Plan::create(Graph function, std::shared_ptr<ModelState> state,
                                              ExecutableOptions options) {
   std::shared_ptr<Plan> plan(new Plan);
-  if (!options.device) options.device = cpu_device();
+  if (!options.device) options.device = DeviceRegistry::global().preferred();
   TENON_RETURN_IF_ERROR(verify(function));
   PassContext context;
   context.explain = options.explain;

@@ -66,7 +66,7 @@ StatusOr<PreparedKernel> prepare_kernel(const Plan& plan, const Node& node, bool
   }
   PreparedKernel prepared;
   const Device* device = on_host ? cpu_device() : plan.device();
-  TENON_ASSIGN_OR_RETURN(prepared.kernel, prepare.make_kernel(device->kernels(*node.op)));
+  TENON_ASSIGN_OR_RETURN(prepared.kernel, device->make_kernel(prepare));
   prepared.outputs = std::move(outputs);
   prepared.scratch_bytes = prepare.scratch_bytes;
   if (overwrites) *overwrites = std::move(prepare.overwrites);

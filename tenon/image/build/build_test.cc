@@ -264,6 +264,7 @@ TEST_F(BuildTest, AModelBecomesALayerAndItsGoldensAreAsked) {
   EXPECT_EQ(find_image(**reader, nullptr)->config.environment.at("MODEL_NAME"), "digits");
   options.verify_model = [](const std::string&) { return data_loss("drift"); };
   EXPECT_EQ(make(kApp, "b", options).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_FALSE(path_exists(path("b")));
 }
 
 TEST_F(BuildTest, FilesAreCopiedFromAnotherImage) {
@@ -326,18 +327,55 @@ TEST_F(BuildTest, WheelsPinnedByHashAreInstalled) {
   EXPECT_EQ(make(wrong, "b").status().code(), absl::StatusCode::kDataLoss);
 }
 
-TEST_F(BuildTest, SeveralPlatformsAreOneIndex) {
+// The header of an ELF program and nothing else.
+std::string elf_header(int machine) {
+  std::string header("\177ELF\2\1\1", 7);
+  header.resize(64, '\0');
+  header[16] = 2;
+  header[18] = static_cast<char>(machine);
+  return header;
+}
+
+TEST_F(BuildTest, SeveralPlatformsAreOneIndexEachWithItsOwnProgram) {
   add({"base-files", "12", "arm64", "", {{"etc/os-release", "ID=debian"}}});
+  add({"base-files", "12", "armhf", "", {{"etc/os-release", "ID=debian"}}});
   publish();
-  const auto result = make("packages: [base-files]\nplatforms: [linux/amd64, linux/arm64]\n", "a");
+  const std::string lines =
+      "packages: [base-files]\nplatforms: [linux/amd64, linux/arm64, linux/arm/v7]\n"
+      "layers:\n  - name: tenon\n    files: [{path: /usr/bin/tenon, source: \"@tenon\"}]\n";
+  // e_machine of x86-64, AArch64 and ARM: System V ABI, supplements.
+  const std::map<std::string, int> machines = {
+      {"linux/amd64", 62}, {"linux/arm64", 183}, {"linux/arm/v7", 40}};
+  BuildOptions options;
+  for (const auto& [platform, machine] : machines) {
+    std::string& program = options.inputs.programs.by_platform[platform];
+    program = path(cat("program-", machine));
+    ASSERT_TRUE(write_file(program, elf_header(machine)).ok());
+  }
+  const auto result = make(lines, "a", options);
   ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_EQ(result->images.size(), 2U);
+  EXPECT_EQ(result->images.size(), 3U);
   const auto reader = ImageReader::open(path("a"));
-  const Platform arm{"linux", "arm64", ""};
-  const auto image = find_image(**reader, &arm);
-  ASSERT_TRUE(image.ok()) << image.status();
-  EXPECT_EQ(image->config.platform.architecture, "arm64");
-  EXPECT_EQ(all_images(**reader)->size(), 2U);
+  EXPECT_EQ(all_images(**reader)->size(), 3U);
+  for (const auto& [name, machine] : machines) {
+    const Platform platform = *parse_platform(name);
+    const auto image = find_image(**reader, &platform);
+    ASSERT_TRUE(image.ok()) << image.status();
+    EXPECT_EQ(image->config.platform, platform);
+    const auto tree = read_file_system(**reader, *image,
+                                       [](const std::string&, const TreeNode&) { return true; });
+    EXPECT_EQ(text_of(**tree, "usr/bin/tenon"), elf_header(machine));
+    EXPECT_NE(text_of(**tree, "var/lib/dpkg/status")
+                  .find(cat("Architecture: ", *debian_architecture(platform), "\n")),
+              std::string::npos);
+  }
+
+  options.inputs.programs.by_platform.erase("linux/arm64");
+  options.inputs.programs.path = path("program-62");
+  const Status status = make(lines, "b", options).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_NE(message_of(status).find("--tenon linux/arm64=PATH"), std::string_view::npos) << status;
+  EXPECT_FALSE(path_exists(path("b")));
 }
 
 TEST_F(BuildTest, ADifferenceIsNamedByItsFirstFile) {

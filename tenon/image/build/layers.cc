@@ -54,11 +54,13 @@ Status add_host_entry(const std::string& source, const std::string& path, const 
 }
 
 StatusOr<std::string> host_source(const FileItem& item, const Declaration& declaration,
-                                  const LayerInputs& inputs) {
+                                  const Platform& platform, const LayerInputs& inputs) {
   constexpr std::string_view kSdk = "@tenon-sdk";
   if (item.source == "@tenon") {
-    if (inputs.tenon_path.empty()) return failed_precondition("no path of the program is known");
-    return inputs.tenon_path;
+    const std::string& program = inputs.programs.of(platform);
+    if (program.empty()) return failed_precondition("no path of the program is known");
+    TENON_RETURN_IF_ERROR(check_program(program, platform));
+    return program;
   }
   if (item.source.starts_with(kSdk)) {
     if (inputs.sdk_path.empty()) {
@@ -69,7 +71,7 @@ StatusOr<std::string> host_source(const FileItem& item, const Declaration& decla
   return join_path(declaration.folder, item.source);
 }
 
-Status add_file_item(const FileItem& item, const Declaration& declaration,
+Status add_file_item(const FileItem& item, const Declaration& declaration, const Platform& platform,
                      const LayerInputs& inputs, Tree& tree) {
   const std::string path = item.path.substr(1);
   TreeNode node;
@@ -93,7 +95,8 @@ Status add_file_item(const FileItem& item, const Declaration& declaration,
     node.size = node.text.size();
     return tree.add(path, std::move(node), true);
   }
-  TENON_ASSIGN_OR_RETURN(const std::string source, host_source(item, declaration, inputs));
+  TENON_ASSIGN_OR_RETURN(const std::string source,
+                         host_source(item, declaration, platform, inputs));
   return add_host_files(source, path, item, tree);
 }
 
@@ -157,7 +160,7 @@ StatusOr<std::vector<LayerTree>> build_layer_trees(const Declaration& declaratio
     }
     if (is_base) TENON_RETURN_IF_ERROR(add_system_files(declaration, architecture, *layer.tree));
     for (const FileItem& item : spec.files) {
-      TENON_RETURN_IF_ERROR(add_file_item(item, declaration, inputs, *layer.tree));
+      TENON_RETURN_IF_ERROR(add_file_item(item, declaration, platform, inputs, *layer.tree));
     }
     if (layer.tree->nodes().empty()) continue;
     layer.mtime = inputs.fixed_time >= 0 ? inputs.fixed_time

@@ -8,8 +8,8 @@
 namespace tenon::image {
 
 struct LayerInputs {
-  std::string tenon_path;  // the program, for "@tenon"
-  std::string sdk_path;    // headers and CMake package, for "@tenon-sdk/..."
+  ProgramPaths programs;  // for "@tenon"
+  std::string sdk_path;   // headers and CMake package, for "@tenon-sdk/..."
   int threads = 2;
   int64_t fixed_time = -1;  // SOURCE_DATE_EPOCH; -1: each layer takes its newest package's time
 };

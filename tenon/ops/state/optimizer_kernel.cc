@@ -22,47 +22,23 @@ Status optimizer_shape(ShapeContext& c, int variables, int gradient) {
   return absl::OkStatus();
 }
 
-namespace {
-
-struct OptimizerVariables {
-  std::array<Variable*, kMostOptimizerVariables> variables;
-  std::array<Tensor*, kMostOptimizerVariables> values;
-  size_t count;
-};
-
-// Takes hold of one variable after the other, then runs `body`.
-Status update_in_turn(OptimizerVariables& all, size_t at, const Tensor& gradient,
-                      FunctionRef<void(std::span<Tensor* const>)> body) {
-  if (at == all.count) {
-    body({all.values.data(), all.count});
-    return absl::OkStatus();
-  }
-  return all.variables[at]->update([&](Tensor& value) -> Status {
-    if (value.dtype() != gradient.dtype() || value.shape() != gradient.shape()) {
-      return invalid_argument("variable '", all.variables[at]->name(), "' holds ", value.dtype(),
-                              value.shape(), ", the gradient is ", gradient.dtype(),
-                              gradient.shape());
-    }
-    all.values[at] = &value;
-    return update_in_turn(all, at + 1, gradient, body);
-  });
-}
-
-}  // namespace
-
-Status update_variables(KernelRun& r, int variables, int gradient,
+Status update_variables(KernelRun& r, int count, int gradient,
                         FunctionRef<void(std::span<Tensor* const>)> body) {
-  OptimizerVariables all{{}, {}, static_cast<size_t>(variables)};
-  for (size_t i = 0; i < all.count; ++i) {
-    TENON_ASSIGN_OR_RETURN(all.variables[i], variable_of(r, static_cast<int>(i)));
-    for (size_t j = 0; j < i; ++j) {
-      if (all.variables[i] == all.variables[j]) {
-        return invalid_argument("variable '", all.variables[i]->name(), "' is input ", j, " and ",
-                                i);
-      }
-    }
+  std::array<Variable*, kMostOptimizerVariables> variables;
+  for (int i = 0; i < count; ++i) {
+    TENON_ASSIGN_OR_RETURN(variables[static_cast<size_t>(i)], variable_of(r, i));
   }
-  return update_in_turn(all, 0, r.input(gradient), body);
+  const std::span<Variable* const> used(variables.data(), static_cast<size_t>(count));
+  const Tensor& g = r.input(gradient);
+  return update_together(used, r.context().stream, [&](std::span<Tensor* const> values) -> Status {
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (values[i]->dtype() == g.dtype() && values[i]->shape() == g.shape()) continue;
+      return invalid_argument("variable '", used[i]->name(), "' holds ", values[i]->dtype(),
+                              values[i]->shape(), ", the gradient is ", g.dtype(), g.shape());
+    }
+    body(values);
+    return absl::OkStatus();
+  });
 }
 
 }  // namespace tenon

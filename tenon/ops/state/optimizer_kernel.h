@@ -14,10 +14,10 @@ inline constexpr size_t kMostOptimizerVariables = 4;
 // scalars.
 Status optimizer_shape(ShapeContext& c, int variables, int gradient);
 
-// The values of the variables at inputs [0, variables), which nobody else reads meanwhile, as
+// The values of the variables at inputs [0, count), which nobody else reads meanwhile, as
 // `body` changes them. INVALID_ARGUMENT when one has another dtype or shape than input `gradient`,
 // or when two are the same variable.
-Status update_variables(KernelRun& r, int variables, int gradient,
+Status update_variables(KernelRun& r, int count, int gradient,
                         FunctionRef<void(std::span<Tensor* const>)> body);
 
 // `body.operator()<T>(r, values, g, count)` for T float or double; UNIMPLEMENTED for other dtypes.

@@ -51,7 +51,7 @@ Status read_variable_shape(ShapeContext& c) {
 StatusOr<Kernel> make_read_variable(Prepare& p) {
   return Kernel([dtype = p.output_dtype(0), shape = p.output_shape(0)](KernelRun& r) -> Status {
     TENON_ASSIGN_OR_RETURN(const Variable* variable, variable_of(r, 0));
-    TENON_ASSIGN_OR_RETURN(Tensor value, variable->read());
+    TENON_ASSIGN_OR_RETURN(Tensor value, variable->read(r.context().stream));
     if (value.dtype() != dtype || !shape.matches(value.shape())) {
       return invalid_argument("variable '", variable->name(), "' holds ", value.dtype(),
                               value.shape(), ", ", dtype, shape, " is expected");
@@ -71,7 +71,7 @@ Status write_variable_shape(ShapeContext& c) {
 StatusOr<Kernel> make_assign_variable(Prepare&) {
   return Kernel([](KernelRun& r) -> Status {
     TENON_ASSIGN_OR_RETURN(Variable * variable, variable_of(r, 0));
-    return variable->assign(r.input(1));
+    return variable->assign(r.input(1), r.context().stream);
   });
 }
 
@@ -86,14 +86,16 @@ StatusOr<Kernel> make_update_variable(Prepare& p) {
       return not_found("variable '", variable->name(), "' is added to before it has a value");
     }
     const Tensor& value = r.input(1);
-    return variable->update([&](Tensor& held) -> Status {
-      if (held.dtype() != dtype || held.shape() != value.shape()) {
-        return invalid_argument("variable '", variable->name(), "' holds ", held.dtype(),
-                                held.shape(), ", ", dtype, value.shape(), " was added");
-      }
-      kernel(held.raw(), 1, value.raw(), 1, held.mutable_raw(), held.num_elements());
-      return absl::OkStatus();
-    });
+    return variable->update(
+        [&](Tensor& held) -> Status {
+          if (held.dtype() != dtype || held.shape() != value.shape()) {
+            return invalid_argument("variable '", variable->name(), "' holds ", held.dtype(),
+                                    held.shape(), ", ", dtype, value.shape(), " was added");
+          }
+          kernel(held.raw(), 1, value.raw(), 1, held.mutable_raw(), held.num_elements());
+          return absl::OkStatus();
+        },
+        r.context().stream);
   });
 }
 
@@ -127,6 +129,7 @@ TENON_OP(VarHandleOp) = {
         "container: string = ''; shared_name: string = ''; debug_name: string = ''; "
         "dtype: type; shape: shape; allowed_devices: list(string) = []",
     .supplies_outputs = true,
+    .by_reference = true,
     .shape = var_handle_shape,
     .rows = Rows::kIndependent,
     .gradient = not_differentiable,
@@ -139,6 +142,7 @@ TENON_OP(ReadVariableOp) = {
     .attrs = "dtype: type",
     .effect = Effect::kRead,
     .supplies_outputs = true,
+    .by_reference = true,
     .shape = read_variable_shape,
     .rows = Rows::kIndependent,
     // The gradient of a handle is the gradient of the variable's value.
@@ -155,6 +159,7 @@ TENON_OP(AssignVariableOp) = {
     .outputs = "",
     .attrs = "dtype: type; validate_shape: bool = false",
     .effect = Effect::kWrite,
+    .by_reference = true,
     .shape = write_variable_shape,
     .gradient = not_differentiable,
     .kernels = {make_assign_variable},

@@ -1,0 +1,102 @@
+// A device that is nothing but late: memory that the host may not touch, streams with threads of
+// their own that do no work before somebody waits for it or much has gathered. What the engine
+// forgets to wait for shows as a wrong result or a fault.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace lazy {
+
+// How work failed, with TensorFlow's canonical code; code 0: it did not.
+struct Failure {
+  int32_t code = 0;
+  std::string message;
+};
+
+class Device;
+
+// Thread-safe. Others keep it alive while they wait for its work.
+class Stream {
+ public:
+  explicit Stream(Device* device);
+  ~Stream();  // lets all work be done
+
+  using Work = std::function<Failure()>;
+  // Returns the ticket of the work: it is done when done(ticket).
+  uint64_t enqueue(Work work);
+  uint64_t last_ticket();
+  // Lets the work up to `ticket` be done and waits for it.
+  void wait_for(uint64_t ticket);
+  bool done(uint64_t ticket);
+  // Waits for all and returns the first failure, which is then forgotten.
+  Failure synchronize();
+  Device* device() const { return device_; }
+
+ private:
+  static constexpr uint64_t kGathered = 16;
+  void run();
+
+  Device* const device_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Work> queue_;
+  uint64_t enqueued_ = 0, done_ = 0;
+  uint64_t wanted_ = 0;  // somebody waits for this ticket
+  bool ending_ = false;
+  Failure failure_;
+  std::thread thread_;
+};
+
+// Work of `stream` up to `ticket`.
+struct Event {
+  std::shared_ptr<Stream> stream;
+  uint64_t ticket = 0;
+};
+
+// Thread-safe.
+class Device {
+ public:
+  Device();
+  ~Device();
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+
+  // Addresses that only streams may use, through reachable(); null when there is no room.
+  void* allocate(size_t bytes);
+  // The memory is given out again when all work that was enqueued anywhere before is done.
+  void free(void* memory);
+
+  // Where a stream's thread finds what is at `address`; host addresses stay what they are.
+  void* reachable(const void* address) const;
+
+  size_t total_bytes() const;
+  size_t used_bytes();
+
+  void add(Stream* stream);
+  void remove(Stream* stream);
+
+ private:
+  struct Freed {
+    uintptr_t address;
+    std::vector<std::pair<Stream*, uint64_t>> after;
+  };
+  void collect();
+
+  uintptr_t forbidden_ = 0;  // addresses that are given out
+  uintptr_t memory_ = 0;     // what is behind them
+  std::mutex mutex_;
+  std::map<uintptr_t, size_t> used_;  // address -> bytes
+  std::vector<Freed> freed_;
+  std::vector<Stream*> streams_;
+};
+
+}  // namespace lazy

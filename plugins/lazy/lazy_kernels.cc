@@ -1,0 +1,380 @@
+#include "plugins/lazy/lazy_kernels.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "plugins/lazy/lazy_device.h"
+
+namespace lazy {
+
+const TenonHost* host = nullptr;
+
+TenonStatus* error(int32_t code, const char* message) {
+  return host->make_status(code, {message, std::strlen(message)});
+}
+
+namespace {
+
+constexpr int32_t kInvalidArgument = 3, kNotFound = 5, kFailedPrecondition = 9;
+constexpr int32_t kUnimplemented = 12;
+constexpr int32_t kFloat = 1, kDouble = 2, kString = 7, kInt64 = 9, kResource = 20, kVariant = 21;
+
+// A TenonTensor that outlives the call that gave it.
+struct Captured {
+  explicit Captured(const TenonTensor& tensor)
+      : dims(tensor.type.dims, tensor.type.dims + std::max(tensor.type.rank, 0)),
+        dtype(tensor.type.dtype),
+        data(tensor.data) {}
+  int64_t size() const {
+    int64_t count = 1;
+    for (int64_t dim : dims) count *= dim;
+    return count;
+  }
+  // As a stream's thread sees it.
+  TenonTensor on(const Device& device) const {
+    return {{dtype, static_cast<int32_t>(dims.size()), dims.data()}, device.reachable(data)};
+  }
+  template <class T>
+  T* as(const Device& device) const {
+    return static_cast<T*>(device.reachable(data));
+  }
+  std::vector<int64_t> dims;
+  int32_t dtype;
+  void* data;
+};
+
+Stream& stream_of(TenonRun* run) {
+  return **static_cast<std::shared_ptr<Stream>*>(host->run_stream(run));
+}
+
+Failure failure_of(TenonStatus* status) {
+  if (!status) return {};
+  const TenonText text = host->status_message(status);
+  Failure failure{host->status_code(status), std::string(text.data, text.size)};
+  host->free_status(status);
+  return failure;
+}
+
+// --- the host's kernels ---
+
+using HostKernel = std::shared_ptr<TenonHostKernel>;
+
+TenonStatus* run_late(void* state, TenonRun* run) {
+  std::vector<Captured> inputs, outputs;
+  for (int32_t i = 0; i < host->run_num_inputs(run); ++i) {
+    inputs.emplace_back(host->run_input(run, i));
+  }
+  for (int32_t i = 0; i < host->run_num_outputs(run); ++i) {
+    outputs.emplace_back(host->run_output(run, i));
+  }
+  const Device& device = *stream_of(run).device();
+  stream_of(run).enqueue([kernel = *static_cast<HostKernel*>(state), inputs = std::move(inputs),
+                          outputs = std::move(outputs), scratch = host->run_scratch(run), &device] {
+    std::vector<TenonTensor> in, out;
+    for (const Captured& input : inputs) in.push_back(input.on(device));
+    for (const Captured& output : outputs) out.push_back(output.on(device));
+    return failure_of(
+        host->run_host_kernel(kernel.get(), in.data(), static_cast<int32_t>(in.size()), out.data(),
+                              static_cast<int32_t>(out.size()), device.reachable(scratch)));
+  });
+  return nullptr;
+}
+
+bool is_plain(int32_t dtype) { return dtype != kString && dtype != kResource && dtype != kVariant; }
+
+TenonStatus* prepare_late(void*, TenonPrepare* prepare, TenonKernel* kernel) {
+  for (int32_t i = 0; i < host->prepare_num_inputs(prepare); ++i) {
+    if (!is_plain(host->prepare_input(prepare, i).dtype)) {
+      return error(kUnimplemented, "the lazy device has numbers only");
+    }
+  }
+  for (int32_t i = 0; i < host->prepare_num_outputs(prepare); ++i) {
+    const TenonType output = host->prepare_output(prepare, i);
+    bool known = is_plain(output.dtype) && output.rank >= 0;
+    for (int32_t axis = 0; known && axis < output.rank; ++axis) known = output.dims[axis] >= 0;
+    if (!known) return error(kUnimplemented, "the lazy device has numbers of known shapes only");
+  }
+  TenonHostKernel* made = nullptr;
+  if (TenonStatus* status = host->make_host_kernel(prepare, &made)) return status;
+  *kernel = {new HostKernel(made, host->free_host_kernel), run_late,
+             [](void* state) { delete static_cast<HostKernel*>(state); }};
+  return nullptr;
+}
+
+// --- kernels that change variables ---
+
+// The variables' values and all inputs, as they are when the work is done.
+struct Update {
+  std::vector<Captured> variables;
+  std::vector<Captured> inputs;
+  const Device* device;
+  template <class T>
+  T* variable(size_t i) const {
+    return variables[i].as<T>(*device);
+  }
+  template <class T>
+  const T* input(size_t i) const {
+    return inputs[i].as<const T>(*device);
+  }
+  int64_t size() const { return variables[0].size(); }
+};
+
+bool same_shape(const TenonTensor& a, const TenonTensor& b) {
+  return a.type.rank == b.type.rank &&
+         std::equal(a.type.dims, a.type.dims + a.type.rank, b.type.dims);
+}
+
+// Enqueues `body(update)`; the first `count` inputs are the variables, of the shape of the last.
+template <class Body>
+TenonStatus* enqueue_update(TenonRun* run, int32_t count, Body body) {
+  struct Call {
+    TenonRun* run;
+    int32_t count;
+    Body body;
+  } call{run, count, body};
+  const auto change = [](void* data, TenonTensor* values) -> TenonStatus* {
+    const Call& c = *static_cast<Call*>(data);
+    const TenonTensor last = host->run_input(c.run, host->run_num_inputs(c.run) - 1);
+    if (!same_shape(values[0], last)) {
+      return error(kInvalidArgument, "the variable has another shape than what changes it");
+    }
+    Update update{{}, {}, stream_of(c.run).device()};
+    for (int32_t i = 0; i < c.count; ++i) update.variables.emplace_back(values[i]);
+    for (int32_t i = 0; i < host->run_num_inputs(c.run); ++i) {
+      update.inputs.emplace_back(host->run_input(c.run, i));
+    }
+    stream_of(c.run).enqueue([update = std::move(update), body = c.body] {
+      body(update);
+      return Failure{};
+    });
+    return nullptr;
+  };
+  return host->update_variables(run, 0, count, change, &call);
+}
+
+template <class T>
+TenonStatus* run_assign_add(void*, TenonRun* run) {
+  TenonStatus* status = enqueue_update(run, 1, [](const Update& u) {
+    for (int64_t i = 0; i < u.size(); ++i) u.variable<T>(0)[i] += u.input<T>(1)[i];
+  });
+  // A variable without a value is NOT_FOUND to this op of TensorFlow's.
+  if (host->status_code(status) != kFailedPrecondition) return status;
+  host->free_status(status);
+  return error(kNotFound, "the variable is added to before it has a value");
+}
+
+TenonStatus* run_gradient_descent(void*, TenonRun* run) {
+  return enqueue_update(run, 1, [](const Update& u) {
+    const float rate = *u.input<float>(1);
+    for (int64_t i = 0; i < u.size(); ++i) u.variable<float>(0)[i] -= rate * u.input<float>(2)[i];
+  });
+}
+
+// tensorflow/core/kernels/training_ops.cc, ApplyAdam: var, m, v, beta1_power, beta2_power, lr,
+// beta1, beta2, epsilon, grad.
+TenonStatus* run_adam(void*, TenonRun* run) {
+  return enqueue_update(run, 3, [](const Update& u) {
+    const auto scalar = [&](size_t i) { return *u.input<float>(i); };
+    const float rate = scalar(5) * std::sqrt(1 - scalar(4)) / (1 - scalar(3));
+    const float beta1 = scalar(6), beta2 = scalar(7), epsilon = scalar(8);
+    float *w = u.variable<float>(0), *m = u.variable<float>(1), *v = u.variable<float>(2);
+    const float* g = u.input<float>(9);
+    for (int64_t i = 0; i < u.size(); ++i) {
+      m[i] += (g[i] - m[i]) * (1 - beta1);
+      v[i] += (g[i] * g[i] - v[i]) * (1 - beta2);
+      w[i] -= rate * m[i] / (std::sqrt(v[i]) + epsilon);
+    }
+  });
+}
+
+template <TenonStatus* (*run)(void*, TenonRun*)>
+TenonStatus* prepare_update(void*, TenonPrepare* prepare, TenonKernel* kernel) {
+  int nesterov = 0;
+  host->attr_bool(host->prepare_attrs(prepare), "use_nesterov", &nesterov);
+  if (nesterov) return error(kUnimplemented, "the lazy device has no Nesterov momentum");
+  *kernel = {nullptr, run, nullptr};
+  return nullptr;
+}
+
+constexpr int32_t kFloatOnly[] = {kFloat};
+constexpr int32_t kDoubleOnly[] = {kDouble};
+constexpr int32_t kInt64Only[] = {kInt64};
+
+struct UpdateRow {
+  const char* op;
+  const char* attr;
+  const int32_t* type;
+  TenonStatus* (*prepare)(void*, TenonPrepare*, TenonKernel*);
+};
+constexpr UpdateRow kUpdates[] = {
+    {"AssignAddVariableOp", "dtype", kFloatOnly, prepare_update<run_assign_add<float>>},
+    {"AssignAddVariableOp", "dtype", kDoubleOnly, prepare_update<run_assign_add<double>>},
+    {"AssignAddVariableOp", "dtype", kInt64Only, prepare_update<run_assign_add<int64_t>>},
+    {"ResourceApplyGradientDescent", "T", kFloatOnly, prepare_update<run_gradient_descent>},
+    {"ResourceApplyAdam", "T", kFloatOnly, prepare_update<run_adam>},
+};
+
+// The rest runs on the host, between copies.
+constexpr const char* kLate[] = {
+    "Abs",
+    "Acos",
+    "Acosh",
+    "Add",
+    "AddN",
+    "AddV2",
+    "All",
+    "Any",
+    "ArgMax",
+    "ArgMin",
+    "Asin",
+    "Asinh",
+    "Atan",
+    "Atan2",
+    "Atanh",
+    "AvgPool",
+    "AvgPoolGrad",
+    "BatchMatMul",
+    "BatchMatMulV2",
+    "BatchMatMulV3",
+    "BiasAdd",
+    "BiasAddGrad",
+    "BitwiseAnd",
+    "BitwiseOr",
+    "BitwiseXor",
+    "BroadcastTo",
+    "Cast",
+    "Ceil",
+    "CheckNumerics",
+    "ClipByValue",
+    "Complex",
+    "ConcatV2",
+    "Conj",
+    "Conv2D",
+    "Conv2DBackpropFilter",
+    "Conv2DBackpropInput",
+    "Cos",
+    "Cosh",
+    "Cumsum",
+    "DepthwiseConv2dNative",
+    "DepthwiseConv2dNativeBackpropFilter",
+    "DepthwiseConv2dNativeBackpropInput",
+    "Div",
+    "DivNoNan",
+    "Elu",
+    "EluGrad",
+    "Equal",
+    "Erf",
+    "Exp",
+    "Expm1",
+    "Fill",
+    "Floor",
+    "FloorDiv",
+    "FloorMod",
+    "FusedBatchNormGradV3",
+    "FusedBatchNormV3",
+    "GatherNd",
+    "GatherV2",
+    "Greater",
+    "GreaterEqual",
+    "IsFinite",
+    "IsInf",
+    "IsNan",
+    "L2Loss",
+    "LeakyRelu",
+    "LeakyReluGrad",
+    "Less",
+    "LessEqual",
+    "Log",
+    "Log1p",
+    "LogSoftmax",
+    "LogicalAnd",
+    "LogicalNot",
+    "LogicalOr",
+    "MatMul",
+    "Max",
+    "MaxPool",
+    "MaxPoolGrad",
+    "Maximum",
+    "Mean",
+    "Min",
+    "Minimum",
+    "Mul",
+    "MulNoNan",
+    "Neg",
+    "NotEqual",
+    "OneHot",
+    "OnesLike",
+    "Pack",
+    "Pad",
+    "PadV2",
+    "Pow",
+    "Prod",
+    "RealDiv",
+    "Reciprocal",
+    "Relu",
+    "Relu6",
+    "Relu6Grad",
+    "ReluGrad",
+    "ReverseV2",
+    "Round",
+    "Rsqrt",
+    "RsqrtGrad",
+    "Select",
+    "SelectV2",
+    "Selu",
+    "SeluGrad",
+    "Sigmoid",
+    "SigmoidGrad",
+    "Sign",
+    "Sin",
+    "Slice",
+    "Softmax",
+    "SoftmaxCrossEntropyWithLogits",
+    "Softplus",
+    "SoftplusGrad",
+    "Softsign",
+    "SparseSoftmaxCrossEntropyWithLogits",
+    "Split",
+    "SplitV",
+    "Sqrt",
+    "SqrtGrad",
+    "Square",
+    "SquaredDifference",
+    "StridedSlice",
+    "StridedSliceGrad",
+    "Sub",
+    "Sum",
+    "Tan",
+    "Tanh",
+    "TanhGrad",
+    "Tile",
+    "Transpose",
+    "Unpack",
+    "UnsortedSegmentSum",
+    "Xdivy",
+    "Xlogy",
+    "ZerosLike",
+    "_FusedConv2D",
+    "_FusedElementwise",
+    "_FusedMatMul",
+};
+
+}  // namespace
+
+const std::vector<const TenonKernelFactory*>& kernels() {
+  static std::vector<TenonKernelFactory> factories;
+  static std::vector<const TenonKernelFactory*> pointers;
+  if (!pointers.empty()) return pointers;
+  for (const UpdateRow& row : kUpdates) {
+    factories.push_back(
+        {sizeof(TenonKernelFactory), row.op, "LAZY", row.attr, row.type, 1, nullptr, row.prepare});
+  }
+  for (const char* op : kLate) {
+    factories.push_back(
+        {sizeof(TenonKernelFactory), op, "LAZY", nullptr, nullptr, 0, nullptr, prepare_late});
+  }
+  for (const TenonKernelFactory& each : factories) pointers.push_back(&each);
+  return pointers;
+}
+
+}  // namespace lazy

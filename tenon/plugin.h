@@ -1,0 +1,272 @@
+// The C interface between Tenon and plug-ins: shared libraries that bring ops, kernels or devices.
+//
+// A plug-in exports tenon_open_plugin(). Tenon calls it once, gives it the functions of TenonHost
+// and takes the tables of TenonPlugin, which must live as long as the process. Ops are written
+// with the C++ layer, tenon/plugin_op.h; this header alone is enough for C and for devices.
+//
+// Rules: structs that may grow start with struct_size, set to sizeof by who fills them in; a field
+// behind it is absent. Texts are UTF-8 and not owned by who receives them. Functions that can fail
+// return a TenonStatus*, null for success, which the receiver frees or hands on. Nothing may be
+// thrown across. Handles (TenonPrepare and so on) are valid during the call that gives them. All
+// functions may be called from any thread; parallel_for only from inside a kernel.
+//
+// Version 0: a plug-in works with the Tenon that it was compiled for, and with no other.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define TENON_PLUGIN_ABI 0
+#define TENON_PLUGIN_VERSION "0.1.0" /* of the Tenon that this header belongs to */
+#define TENON_PLUGIN_EXPORT __attribute__((visibility("default")))
+
+typedef struct TenonStatus TenonStatus;
+typedef struct TenonAttrs TenonAttrs;       /* the attributes of a node */
+typedef struct TenonPrepare TenonPrepare;   /* a kernel is prepared */
+typedef struct TenonRun TenonRun;           /* a kernel runs */
+typedef struct TenonShapes TenonShapes;     /* output shapes are inferred */
+typedef struct TenonGradient TenonGradient; /* a gradient is added to a graph */
+typedef struct TenonHostKernel TenonHostKernel;
+
+typedef struct {
+  const char* data;
+  size_t size;
+} TenonText;
+
+/* What is known of a tensor: dtype as in tensorflow.DataType; rank -1 and dimensions -1 are
+ * unknown. */
+typedef struct {
+  int32_t dtype;
+  int32_t rank;
+  const int64_t* dims;
+} TenonType;
+
+/* A tensor: row-major and contiguous. `data` is in the memory of the kernel's device, but for the
+ * inputs and outputs that the op has in host memory. Strings are read by TenonHost::string_at. */
+typedef struct {
+  TenonType type;
+  void* data;
+} TenonTensor;
+
+/* An output of a node of the graph that a gradient is added to; node -1: none. */
+typedef struct {
+  int32_t node;
+  int32_t index;
+} TenonEndpoint;
+
+enum {
+  TENON_ATTR_INT = 0,
+  TENON_ATTR_FLOAT = 1,
+  TENON_ATTR_BOOL = 2,
+  TENON_ATTR_STRING = 3,
+  TENON_ATTR_TYPE = 4,
+  TENON_ATTR_INTS = 5
+};
+
+/* An attribute that a gradient gives to a node: the field that `kind` names is used (`integer` for
+ * INT, BOOL and TYPE). */
+typedef struct {
+  const char* name;
+  int32_t kind;
+  int64_t integer;
+  double real;
+  TenonText text;
+  const int64_t* integers;
+  size_t count;
+} TenonAttr;
+
+/* Runs many times, from several threads at once. On a device it enqueues work on the run's stream;
+ * the tensors' memory outlives that work, the TenonRun and the dims do not. */
+typedef struct {
+  void* state;
+  TenonStatus* (*run)(void* state, TenonRun* run);
+  void (*destroy)(void* state); /* may be null */
+} TenonKernel;
+
+typedef struct {
+  size_t struct_size;
+  const char* version; /* Tenon's */
+
+  /* `code` is one of TensorFlow's canonical codes (3 is INVALID_ARGUMENT). */
+  TenonStatus* (*make_status)(int32_t code, TenonText message);
+  int32_t (*status_code)(const TenonStatus* status);
+  TenonText (*status_message)(const TenonStatus* status);
+  void (*free_status)(TenonStatus* status);
+
+  /* Calls body(data, begin, end) for pieces of [0, count) of at least `grain`, on the threads of
+   * the run; the split depends on the arguments and the number of threads alone. */
+  void (*parallel_for)(int64_t count, int64_t grain,
+                       void (*body)(void* data, int64_t begin, int64_t end), void* data);
+
+  /* 1 and *value when the attribute is there and of that kind, else 0. */
+  int (*attr_int)(const TenonAttrs* attrs, const char* name, int64_t* value);
+  int (*attr_float)(const TenonAttrs* attrs, const char* name, double* value);
+  int (*attr_bool)(const TenonAttrs* attrs, const char* name, int* value);
+  int (*attr_string)(const TenonAttrs* attrs, const char* name, TenonText* value);
+  int (*attr_type)(const TenonAttrs* attrs, const char* name, int32_t* value);
+  int (*attr_ints)(const TenonAttrs* attrs, const char* name, const int64_t** values,
+                   size_t* count);
+
+  /* A kernel is prepared: all input shapes are known; an output shape is not where the kernel
+   * itself decides it. */
+  TenonText (*prepare_op)(const TenonPrepare* prepare);
+  TenonText (*prepare_node)(const TenonPrepare* prepare);
+  const TenonAttrs* (*prepare_attrs)(const TenonPrepare* prepare);
+  int32_t (*prepare_num_inputs)(const TenonPrepare* prepare);
+  int32_t (*prepare_num_outputs)(const TenonPrepare* prepare);
+  TenonType (*prepare_input)(const TenonPrepare* prepare, int32_t index);
+  TenonType (*prepare_output)(const TenonPrepare* prepare, int32_t index);
+  /* 1 when the value of an input is known already; it is in host memory. */
+  int (*prepare_constant)(const TenonPrepare* prepare, int32_t index, TenonTensor* value);
+  int32_t (*prepare_threads)(const TenonPrepare* prepare);
+  void (*reserve_scratch)(TenonPrepare* prepare, size_t bytes);
+  /* Each element of the output is written after the same bytes of the input were read. */
+  void (*may_overwrite)(TenonPrepare* prepare, int32_t input, int32_t output);
+
+  /* A kernel runs. */
+  int32_t (*run_num_inputs)(const TenonRun* run);
+  int32_t (*run_num_outputs)(const TenonRun* run);
+  TenonTensor (*run_input)(const TenonRun* run, int32_t index);
+  TenonTensor (*run_output)(TenonRun* run, int32_t index); /* dtype only, if not yet allocated */
+  void* (*run_scratch)(TenonRun* run);
+  void* (*run_stream)(TenonRun* run); /* the backend's; null for the host's kernels */
+  TenonStatus* (*allocate_output)(TenonRun* run, int32_t index, int32_t rank, const int64_t* dims,
+                                  TenonTensor* output);
+  TenonText (*string_at)(const TenonTensor* tensor, int64_t index);
+  /* Gives output `index` (of dtype string) these elements; characters are copied. */
+  TenonStatus* (*set_strings)(TenonRun* run, int32_t index, int32_t rank, const int64_t* dims,
+                              const TenonText* texts, size_t count);
+  /* Calls change(data, values) with the values of the variables at inputs [first, first + count),
+   * which nobody else uses meanwhile, in the memory of the kernel's device. What `change` enqueues
+   * on the run's stream counts as done by it. */
+  TenonStatus* (*update_variables)(TenonRun* run, int32_t first, int32_t count,
+                                   TenonStatus* (*change)(void* data, TenonTensor* values),
+                                   void* data);
+
+  /* The host's own kernel for the node, for devices whose memory the processors reach when a kernel
+   * runs. It works on one thread, on tensors in host memory, and not on resources. */
+  TenonStatus* (*make_host_kernel)(TenonPrepare* prepare, TenonHostKernel** kernel);
+  TenonStatus* (*run_host_kernel)(TenonHostKernel* kernel, const TenonTensor* inputs,
+                                  int32_t num_inputs, const TenonTensor* outputs,
+                                  int32_t num_outputs, void* scratch);
+  void (*free_host_kernel)(TenonHostKernel* kernel);
+
+  /* Output shapes are inferred, from shapes that may be partly unknown. */
+  const TenonAttrs* (*shapes_attrs)(const TenonShapes* shapes);
+  int32_t (*shapes_num_inputs)(const TenonShapes* shapes);
+  int32_t (*shapes_num_outputs)(const TenonShapes* shapes);
+  TenonType (*shapes_input)(const TenonShapes* shapes, int32_t index);
+  int (*shapes_constant)(const TenonShapes* shapes, int32_t index, TenonTensor* value);
+  TenonStatus* (*set_output_shape)(TenonShapes* shapes, int32_t index, int32_t rank,
+                                   const int64_t* dims);
+
+  /* A gradient is added. An error in add_node sticks: later calls return node -1, and the whole
+   * gradient fails with the first message. */
+  const TenonAttrs* (*gradient_attrs)(const TenonGradient* gradient);
+  int32_t (*gradient_num_inputs)(const TenonGradient* gradient);
+  int32_t (*gradient_num_outputs)(const TenonGradient* gradient);
+  TenonEndpoint (*gradient_input)(const TenonGradient* gradient, int32_t index);
+  TenonEndpoint (*gradient_output)(const TenonGradient* gradient, int32_t index);
+  TenonEndpoint (*gradient_dy)(TenonGradient* gradient, int32_t index);
+  TenonType (*endpoint_type)(const TenonGradient* gradient, TenonEndpoint endpoint);
+  /* Its first output; output `i` is {node, i}. Type attributes that follow from the inputs need not
+   * be given. */
+  TenonEndpoint (*add_node)(TenonGradient* gradient, const char* op, const TenonEndpoint* inputs,
+                            size_t num_inputs, const TenonAttr* attrs, size_t num_attrs);
+  TenonEndpoint (*add_constant)(TenonGradient* gradient, const TenonTensor* value);
+  void (*set_dx)(TenonGradient* gradient, int32_t input, TenonEndpoint dx);
+} TenonHost;
+
+enum {
+  TENON_EFFECT_NONE = 0,
+  TENON_EFFECT_READ = 1,
+  TENON_EFFECT_WRITE = 2,
+  TENON_EFFECT_RANDOM = 3,
+  TENON_EFFECT_OUTSIDE = 4
+};
+enum { TENON_ROWS_MIXED = 0, TENON_ROWS_INDEPENDENT = 1, TENON_ROWS_INDEPENDENT_UNLESS_RANK_1 = 2 };
+
+/* An op; the texts are written as in tenon/core/op.h: "x: T, axes: Tidx", "T: {float, double}". */
+typedef struct {
+  size_t struct_size;
+  const char* name;
+  const char* inputs;
+  const char* outputs;
+  const char* attrs;
+  int32_t effect;
+  int32_t rows;         /* may requests be merged through it? */
+  uint64_t host_inputs; /* bit i: input i is in host memory, its value known to `shape` */
+  void* data;
+  TenonStatus* (*shape)(void* data, TenonShapes* shapes);
+  TenonStatus* (*gradient)(void* data, TenonGradient* gradient); /* null: not differentiable */
+} TenonOp;
+
+/* Kernels of one op for one type of device. Those of "CPU" are for ops of the same plug-in; they
+ * are tried in the order of the table. UNIMPLEMENTED from `prepare` means "not mine": the next is
+ * tried. */
+typedef struct {
+  size_t struct_size;
+  const char* op;
+  const char* device_type;
+  const char* type_attr; /* with `types`: for nodes whose attribute is one of these; null: all */
+  const int32_t* types;
+  size_t num_types;
+  void* data;
+  TenonStatus* (*prepare)(void* data, TenonPrepare* prepare, TenonKernel* kernel);
+} TenonKernelFactory;
+
+/* Devices of one type. Work that is enqueued on a stream is done in order, some time later. */
+typedef struct {
+  size_t struct_size;
+  const char* type; /* "GPU" */
+  int32_t num_devices;
+  TenonStatus* (*open_device)(int32_t ordinal, void** device); /* once, when Tenon starts */
+  const char* (*description)(void* device);
+  void (*memory)(void* device, uint64_t* total_bytes, uint64_t* free_bytes);
+
+  /* 64-byte aligned; RESOURCE_EXHAUSTED (8) when there is none. Work enqueued before free_memory
+   * may still use the memory: it is given out again only when that work is done. */
+  TenonStatus* (*allocate)(void* device, size_t bytes, void** memory);
+  void (*free_memory)(void* device, void* memory);
+
+  TenonStatus* (*create_stream)(void* device, void** stream);
+  void (*destroy_stream)(void* stream); /* waits for its work */
+  /* The host memory of copy_from_host may be reused when the call returns; that of copy_to_host
+   * holds the bytes when the stream is synchronized. */
+  TenonStatus* (*copy_from_host)(void* stream, void* device_data, const void* host, size_t bytes);
+  TenonStatus* (*copy_to_host)(void* stream, void* host, const void* device_data, size_t bytes);
+  TenonStatus* (*copy)(void* stream, void* destination, const void* source, size_t bytes);
+  /* Waits for all work and returns the first failure of it, which is then forgotten. */
+  TenonStatus* (*synchronize_stream)(void* stream);
+
+  TenonStatus* (*create_event)(void* device, void** event);
+  void (*destroy_event)(void* event);
+  TenonStatus* (*record_event)(void* stream, void* event);
+  TenonStatus* (*wait_event)(void* stream, void* event); /* later work of `stream` waits */
+  TenonStatus* (*synchronize_event)(void* event);        /* the caller waits */
+} TenonBackend;
+
+typedef struct {
+  size_t struct_size;
+  int32_t abi;         /* TENON_PLUGIN_ABI */
+  const char* version; /* TENON_PLUGIN_VERSION */
+  const char* name;    /* "my_ops" */
+  const TenonOp* const* ops;
+  size_t num_ops;
+  const TenonKernelFactory* const* kernels;
+  size_t num_kernels;
+  const TenonBackend* backend; /* null: none */
+} TenonPlugin;
+
+/* What a plug-in exports. `host` lives as long as the process. A driver or card that is missing is
+ * a status whose message says so: `tenon doctor` prints it, and everything else goes on without. */
+TENON_PLUGIN_EXPORT TenonStatus* tenon_open_plugin(const TenonHost* host,
+                                                   const TenonPlugin** plugin);
+
+#ifdef __cplusplus
+}
+#endif
