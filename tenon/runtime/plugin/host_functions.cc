@@ -1,5 +1,4 @@
 // The functions of TenonHost.
-#include "tenon/base/log.h"
 #include "tenon/base/parallel.h"
 #include "tenon/core/device.h"
 #include "tenon/core/variable.h"
