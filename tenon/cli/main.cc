@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "tenon/cli/flags.h"
+#include "tenon/cli/team_waits.h"
 #include "tenon/cli/verbs.h"
 
 namespace {
@@ -23,14 +24,18 @@ std::string usage() {
          "\ntenon VERB --help lists the flags. Exit codes: 0 done, 1 failed, 2 wrong usage.\n";
 }
 
-// Images start the program under the names of TensorFlow Serving's.
-bool is_model_server(std::string_view program) {
+// Images start the program under the names of TensorFlow Serving's: the server, and the script that
+// opens port 8501 for REST before the flags that it is given.
+std::vector<std::string> words_of_name(std::string_view program) {
   program.remove_prefix(program.rfind('/') + 1);
-  return program == "tensorflow_model_server" || program.starts_with("tf_serving_entrypoint");
+  if (program == "tensorflow_model_server") return {"serve"};
+  if (program.starts_with("tf_serving_entrypoint")) return {"serve", "--rest_api_port=8501"};
+  return {};
 }
 
 int run(std::vector<std::string> words, std::string_view program) {
-  if (is_model_server(program)) words.insert(words.begin(), "serve");
+  const std::vector<std::string> implied = words_of_name(program);
+  words.insert(words.begin(), implied.begin(), implied.end());
   if (words.empty()) {
     std::fputs(usage().c_str(), stderr);
     return 2;
@@ -54,6 +59,7 @@ int run(std::vector<std::string> words, std::string_view program) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  tenon::cli::finish_bounding_team_waits();
   const int code =
       run(std::vector<std::string>(argv + (argc > 0), argv + argc), argc > 0 ? argv[0] : "");
   // A result that could not be written (a full disk, a closed pipe) is no success.

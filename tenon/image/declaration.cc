@@ -287,12 +287,13 @@ std::string to_string(const Platform& platform) {
 namespace {
 struct Architecture {
   std::string_view oci, variant, debian, triplet;
+  uint16_t elf_machine;
 };
 constexpr Architecture kArchitectures[] = {
-    {"amd64", "", "amd64", "x86_64-linux-gnu"},
-    {"arm64", "", "arm64", "aarch64-linux-gnu"},
-    {"arm64", "v8", "arm64", "aarch64-linux-gnu"},
-    {"arm", "v7", "armhf", "arm-linux-gnueabihf"},
+    {"amd64", "", "amd64", "x86_64-linux-gnu", 62},
+    {"arm64", "", "arm64", "aarch64-linux-gnu", 183},
+    {"arm64", "v8", "arm64", "aarch64-linux-gnu", 183},
+    {"arm", "v7", "armhf", "arm-linux-gnueabihf", 40},
 };
 }  // namespace
 
@@ -306,11 +307,18 @@ StatusOr<std::string> debian_architecture(const Platform& platform) {
                        "' is not one of linux/amd64, linux/arm64, linux/arm/v7");
 }
 
-std::string multiarch_triplet(std::string_view debian_architecture) {
+std::string multiarch_triplet(uint16_t elf_machine) {
   for (const Architecture& row : kArchitectures) {
-    if (row.debian == debian_architecture) return std::string(row.triplet);
+    if (row.elf_machine == elf_machine) return std::string(row.triplet);
   }
   return {};
+}
+
+uint16_t elf_machine(const Platform& platform) {
+  for (const Architecture& row : kArchitectures) {
+    if (row.oci == platform.architecture && row.variant == platform.variant) return row.elf_machine;
+  }
+  return 0;
 }
 
 std::string base_image_path(const Declaration& declaration) {

@@ -18,8 +18,10 @@ StatusOr<Platform> parse_platform(std::string_view text);
 std::string to_string(const Platform& platform);
 // Debian's name of its architecture: amd64, arm64, armhf. UNIMPLEMENTED for others.
 StatusOr<std::string> debian_architecture(const Platform& platform);
-// Debian's multiarch folder: "x86_64-linux-gnu".
-std::string multiarch_triplet(std::string_view debian_architecture);
+// The e_machine of its ELF programs, 0 for others than the above.
+uint16_t elf_machine(const Platform& platform);
+// Debian's multiarch folder of an e_machine: "x86_64-linux-gnu"; empty for others.
+std::string multiarch_triplet(uint16_t elf_machine);
 
 // One entry of a `files:` list. Exactly one of source, link, content and directory is given.
 struct FileItem {

@@ -34,11 +34,22 @@ std::string write_lock(const Lock& lock);
 // INVALID_ARGUMENT names the field; nothing in the result needs to be checked again.
 StatusOr<Lock> parse_lock(std::string_view json, std::string_view what);
 
+// Where the program for "@tenon" stands: one path for all platforms, others for single ones.
+struct ProgramPaths {
+  std::string path;
+  std::map<std::string, std::string> by_platform;  // "linux/arm64" to a path
+
+  const std::string& of(const Platform& platform) const;
+};
+
+// FAILED_PRECONDITION when `program` is an ELF file of another architecture than the platform's.
+Status check_program(const std::string& program, const Platform& platform);
+
 // How a lock is made.
 struct LockOptions {
   ArchiveOptions archive;
   std::string apt_root = "/";
-  std::string tenon_path;  // the program whose libraries `tenon_libraries` finds
+  ProgramPaths programs;  // whose libraries `tenon_libraries` finds
 };
 
 // Resolves every layer of every platform, lower layers first, and fetches all packages and wheels

@@ -38,8 +38,25 @@ std::string change_lines(const std::vector<LockChange>& changes) {
   return out.empty() ? "no changes\n" : out;
 }
 
+// --tenon PATH, and --tenon PLATFORM=PATH for single platforms.
+StatusOr<ProgramPaths> program_paths(const Arguments& arguments, const CommandContext& context) {
+  ProgramPaths programs{context.program, {}};
+  for (const std::string& text : arguments.all("tenon")) {
+    const size_t equals = text.find('=');
+    if (equals == std::string::npos || !text.starts_with("linux/")) {
+      programs.path = text;
+      continue;
+    }
+    const auto platform = parse_platform(text.substr(0, equals));
+    if (!platform.ok()) return usage_error(message_of(platform.status()));
+    programs.by_platform[to_string(*platform)] = text.substr(equals + 1);
+  }
+  return programs;
+}
+
 constexpr std::string_view kLockUsage =
-    "lock DECLARATION [--output LOCK] [--update] [--diff] [--store DIR] [--tenon PATH] "
+    "lock DECLARATION [--output LOCK] [--update] [--diff] [--store DIR] "
+    "[--tenon [PLATFORM=]PATH] "
     "[--apt_root DIR] [--allow_expired] [--offline]";
 constexpr std::string_view kLockFlags[] = {"output", "store", "tenon", "apt_root"};
 constexpr std::string_view kLockSwitches[] = {"update", "diff", "allow_expired", "offline"};
@@ -68,7 +85,7 @@ StatusOr<int> run_lock(const Arguments& arguments, const CommandContext& context
   options.archive.allow_expired = arguments.has("allow_expired");
   options.archive.offline = arguments.has("offline");
   options.apt_root = arguments.get("apt_root", "/");
-  options.tenon_path = arguments.get("tenon", context.program);
+  TENON_ASSIGN_OR_RETURN(options.programs, program_paths(arguments, context));
   TENON_ASSIGN_OR_RETURN(const Lock lock, make_lock(declaration, store, options));
   if (have_old) {
     TENON_ASSIGN_OR_RETURN(const auto changes, diff_locks(old, lock, store));
@@ -122,7 +139,7 @@ Status parse_copies(const Arguments& arguments, std::vector<CopyFromImage>& out)
 
 StatusOr<BuildOptions> build_options(const Arguments& arguments, const CommandContext& context) {
   BuildOptions options;
-  options.inputs.tenon_path = arguments.get("tenon", context.program);
+  TENON_ASSIGN_OR_RETURN(options.inputs.programs, program_paths(arguments, context));
   options.inputs.sdk_path = arguments.get("sdk");
   int64_t threads = std::min<int64_t>(4, std::max(1U, std::thread::hardware_concurrency()));
   if (arguments.has("threads") &&
@@ -167,7 +184,8 @@ std::string result_lines(const BuildResult& result) {
 }
 
 constexpr std::string_view kBuildUsage =
-    "build DECLARATION --lock LOCK --output FILE.tar|DIR/ [--store DIR] [--tenon PATH] [--sdk DIR] "
+    "build DECLARATION --lock LOCK --output FILE.tar|DIR/ [--store DIR] "
+    "[--tenon [PLATFORM=]PATH] [--sdk DIR] "
     "[--model DIR] [--model_name NAME] [--no_golden] [--from IMAGE --copy SOURCE[:TARGET]] "
     "[--env K=V] [--label K=V] [--name REPOSITORY] [--platform P] [--ledger FILE] [--threads N]";
 
@@ -198,10 +216,11 @@ StatusOr<int> run_build(const Arguments& arguments, const CommandContext& contex
 }
 
 constexpr std::string_view kVerifyUsage =
-    "verify IMAGE --lock LOCK [the flags of the build] | verify IMAGE --key PUBLIC.pem";
+    "verify IMAGE [DECLARATION] --lock LOCK [the flags of the build] | "
+    "verify IMAGE --key PUBLIC.pem";
 
 StatusOr<int> run_verify(const Arguments& arguments, const CommandContext& context) {
-  TENON_RETURN_IF_ERROR(need(arguments, 1, 1, kVerifyUsage));
+  TENON_RETURN_IF_ERROR(need(arguments, 1, 2, kVerifyUsage));
   const std::string path = arguments.positional()[0];
   TENON_ASSIGN_OR_RETURN(const auto reader, ImageReader::open(path));
   if (const std::string key = arguments.get("key"); !key.empty()) {
@@ -217,8 +236,11 @@ StatusOr<int> run_verify(const Arguments& arguments, const CommandContext& conte
     return usage_error(cat("--lock or --key is missing; usage: ", kVerifyUsage));
   }
   TENON_ASSIGN_OR_RETURN(const Lock lock, load_lock(arguments.get("lock")));
-  TENON_ASSIGN_OR_RETURN(Declaration declaration,
-                         parse_declaration(lock.declaration, "the lock's declaration", "."));
+  // The lock holds the declaration; a file of it says which folder its sources are relative to.
+  TENON_ASSIGN_OR_RETURN(const Declaration declaration,
+                         arguments.positional().size() == 2
+                             ? load_declaration(arguments.positional()[1])
+                             : parse_declaration(lock.declaration, "the lock's declaration", "."));
   TENON_ASSIGN_OR_RETURN(const Store store, open_store(arguments));
   TENON_ASSIGN_OR_RETURN(BuildOptions options, build_options(arguments, context));
   TENON_ASSIGN_OR_RETURN(const TemporaryDirectory scratch, TemporaryDirectory::create());

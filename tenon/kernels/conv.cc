@@ -1,8 +1,10 @@
 #include "tenon/kernels/conv.h"
 
 #include "tenon/base/log.h"
+#include "tenon/kernels/direct_conv.h"
 #include "tenon/kernels/onednn/onednn_common.h"
 #include "tenon/kernels/scalar/conv_reference.h"
+#include "tenon/kernels/winograd.h"
 
 namespace tenon::kernels {
 namespace {
@@ -97,11 +99,7 @@ dnnl::convolution_forward::primitive_desc forward_desc(const ConvSpec& spec, con
   return {desc, attributes_of(spec.post, d.output), cpu_engine()};
 }
 
-bool is_empty(const ConvSpec& spec) {
-  int64_t count = spec.batch * spec.out_channels;
-  for (int64_t size : spec.output) count *= size;
-  return count == 0;
-}
+bool is_empty(const ConvSpec& spec) { return conv_output_count(spec) == 0; }
 
 Status check_spec(const ConvSpec& spec) {
   if (spec.rank < 1 || spec.rank > 3) {
@@ -162,10 +160,17 @@ struct PreparedConvolution {
   size_t own_bytes = 0;
   size_t filter_bytes = 0;
   size_t input_bytes = 0;
+  bool winograd = false;  // winograd.h does it, there is no primitive
 
   size_t scratch_bytes() const { return own_bytes + filter_bytes + input_bytes; }
   char* filter_scratch(void* scratch) const { return static_cast<char*>(scratch) + own_bytes; }
   char* input_scratch(void* scratch) const { return filter_scratch(scratch) + filter_bytes; }
+
+  bool take_winograd(const ConvSpec& spec) {
+    winograd = winograd_suits(spec);
+    if (winograd) own_bytes = winograd_scratch_bytes(spec);
+    return winograd;
+  }
 
   void reorder_filter(const Desc& from, const Desc& to) {
     if (from == to) return;
@@ -208,10 +213,15 @@ StatusOr<Window> window_of(int64_t input, int64_t kernel, int64_t stride, int64_
 
 struct Convolution::Impl : PreparedConvolution {
   ConvSpec spec;
+  PostOps rest;         // of spec.post, which keeps what the primitive does
+  bool direct = false;  // direct_conv.h does it, there is no primitive
   void build();
 };
 
 void Convolution::Impl::build() {
+  const SplitPostOps post = split_post_ops(spec.post);
+  spec.post = post.primitive;
+  rest = post.rest;
   const bool packed = !spec.packed.is_plain();
   const bool bfloat16 =
       packed ? spec.packed.description()->precision == Precision::kBfloat16 : wants_bfloat16(spec);
@@ -249,7 +259,12 @@ StatusOr<Convolution> Convolution::make(const ConvSpec& spec) {
   TENON_RETURN_IF_ERROR(check_spec(spec));
   auto impl = std::make_unique<Impl>();
   impl->spec = spec;
-  if (!is_empty(spec)) TENON_RETURN_IF_ERROR(guarded("convolution", [&] { impl->build(); }));
+  impl->direct = direct_conv_suits(spec);
+  if (impl->direct) {
+    impl->own_bytes = direct_conv_scratch_bytes(spec);
+  } else if (!is_empty(spec) && !impl->take_winograd(spec)) {
+    TENON_RETURN_IF_ERROR(guarded("convolution", [&] { impl->build(); }));
+  }
   return Convolution(std::move(impl));
 }
 
@@ -257,6 +272,12 @@ size_t Convolution::scratch_bytes() const { return impl_->scratch_bytes(); }
 
 void Convolution::run(const ConvPointers& p, void* scratch) const {
   const Impl& impl = *impl_;
+  if (impl.direct || impl.winograd) {
+    const auto* plain = static_cast<const float*>(p.filter);
+    const float* bias = impl.spec.post.bias ? p.bias : nullptr;
+    return (impl.direct ? direct_conv : winograd_forward)(impl.spec, p.input, plain, bias, p.output,
+                                                          scratch);
+  }
   if (!impl.primitive) return;
   const void* filter = p.filter;
   const void* input = p.input;
@@ -278,13 +299,15 @@ void Convolution::run(const ConvPointers& p, void* scratch) const {
   } else {
     impl.primitive->run({input, filter, p.output, scratch});
   }
+  finish_post_ops(impl.rest, p.residual, p.output, conv_output_count(impl.spec));
 }
 
 PackedLayout conv_packed_layout(const ConvSpec& spec) {
   if (!check_spec(spec).ok()) return {};
   ConvSpec nominal = spec;
   nominal.batch = 1;  // measured: the layout chosen for one image is as fast for many
-  if (is_empty(nominal)) return {};
+  // Our own kernels take the plain filter; to transform it is a small part of Winograd's time.
+  if (is_empty(nominal) || winograd_suits(spec) || direct_conv_suits(spec)) return {};
   PackedLayout layout;
   const bool bfloat16 = wants_bfloat16(spec);
   const Status status = guarded("packing a filter", [&] {
@@ -310,7 +333,6 @@ struct ConvolutionInputGradient::Impl : PreparedConvolution {
 };
 
 void ConvolutionInputGradient::Impl::build() {
-  spec.post = PostOps();
   ConvDescs d = descs_of(spec, any_filter_desc(spec, ConvType::f32), ConvType::f32);
   const auto hint = forward_desc(spec, d);
   const dnnl::convolution_backward_data::primitive_desc chosen(
@@ -339,7 +361,8 @@ StatusOr<ConvolutionInputGradient> ConvolutionInputGradient::make(const ConvSpec
   TENON_RETURN_IF_ERROR(check_spec(spec));
   auto impl = std::make_unique<Impl>();
   impl->spec = spec;
-  if (!is_empty(spec)) {
+  impl->spec.post = PostOps();
+  if (!is_empty(spec) && !impl->take_winograd(impl->spec)) {
     TENON_RETURN_IF_ERROR(guarded("gradient of a convolution", [&] { impl->build(); }));
   }
   return ConvolutionInputGradient(std::move(impl));
@@ -350,6 +373,9 @@ size_t ConvolutionInputGradient::scratch_bytes() const { return impl_->scratch_b
 void ConvolutionInputGradient::run(const float* d_output, const float* filter, float* d_input,
                                    void* scratch) const {
   const Impl& impl = *impl_;
+  if (impl.winograd) {
+    return winograd_input_gradient(impl.spec, d_output, filter, d_input, scratch);
+  }
   if (!impl.primitive) {
     std::fill_n(d_input, conv_input_count(impl.spec), 0.0f);
     return;
@@ -368,7 +394,6 @@ struct ConvolutionFilterGradient::Impl : PreparedConvolution {
 };
 
 void ConvolutionFilterGradient::Impl::build() {
-  spec.post = PostOps();
   ConvDescs d = descs_of(spec, any_filter_desc(spec, ConvType::f32), ConvType::f32);
   const auto hint = forward_desc(spec, d);
   const dnnl::convolution_backward_weights::primitive_desc chosen(
@@ -398,7 +423,8 @@ StatusOr<ConvolutionFilterGradient> ConvolutionFilterGradient::make(const ConvSp
   TENON_RETURN_IF_ERROR(check_spec(spec));
   auto impl = std::make_unique<Impl>();
   impl->spec = spec;
-  if (!is_empty(spec)) {
+  impl->spec.post = PostOps();
+  if (!is_empty(spec) && !impl->take_winograd(impl->spec)) {
     TENON_RETURN_IF_ERROR(guarded("gradient of a convolution", [&] { impl->build(); }));
   }
   return ConvolutionFilterGradient(std::move(impl));
@@ -409,6 +435,9 @@ size_t ConvolutionFilterGradient::scratch_bytes() const { return impl_->scratch_
 void ConvolutionFilterGradient::run(const float* input, const float* d_output, float* d_filter,
                                     void* scratch) const {
   const Impl& impl = *impl_;
+  if (impl.winograd) {
+    return winograd_filter_gradient(impl.spec, input, d_output, d_filter, scratch);
+  }
   if (!impl.primitive) {
     std::fill_n(d_filter, conv_filter_count(impl.spec), 0.0f);
     return;

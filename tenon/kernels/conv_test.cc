@@ -1,5 +1,6 @@
 #include "tenon/kernels/conv.h"
 
+#include "tenon/kernels/elementwise.h"
 #include "tenon/kernels/kernel_testing.h"
 
 namespace tenon::kernels {
@@ -74,7 +75,12 @@ std::vector<ConvSpec> all_specs() {
           spec_of(2, {8, 8}, 8, 12, {3, 3}, 1, 1, Padding::kSame, 4),
           spec_of(2, {9, 9}, 16, 16, {3, 3}, 1, 1, Padding::kSame, 16),
           spec_of(2, {9, 9}, 6, 12, {3, 3}, 2, 1, Padding::kSame, 6),
-          spec_of(1, {28, 28}, 1, 32, {3, 3}, 1, 1, Padding::kValid, 1)};
+          spec_of(1, {28, 28}, 1, 32, {3, 3}, 1, 1, Padding::kValid, 1),
+          spec_of(3, {15, 11}, 3, 48, {3, 3}, 2, 1, Padding::kSame, 1),
+          spec_of(2, {9, 13}, 4, 16, {1, 2}, 1, 1, Padding::kExplicit, 1),
+          spec_of(3, {13, 13}, 32, 64, {3, 3}, 1, 1, Padding::kValid, 1),
+          spec_of(2, {7, 16}, 48, 32, {3, 3}, 1, 1, Padding::kSame, 1),
+          spec_of(1, {5, 6}, 32, 112, {3, 3}, 1, 1, Padding::kExplicit, 1)};
 }
 
 int64_t cells(const std::array<int64_t, 3>& a) { return a[0] * a[1] * a[2]; }
@@ -83,6 +89,8 @@ int64_t outputs_of(const ConvSpec& s) { return s.batch * cells(s.output) * s.out
 int64_t filters_of(const ConvSpec& s) {
   return cells(s.kernel) * s.in_channels / s.groups * s.out_channels;
 }
+// Where conv.cc takes Winograd's way.
+bool has_wide_vectors() { return std::string(simd_target()).starts_with("AVX3"); }
 size_t at(int64_t i) { return static_cast<size_t>(i); }
 double wide(float x) { return static_cast<double>(x); }
 
@@ -182,6 +190,53 @@ TEST(Convolution, PackedFilterServesEveryBatchWithTheSameBits) {
       want[i] = std::max(0.0, want[i] + wide(bias[i % bias.size()]));
     }
     expect_close(first, want, 1e-5, 5e-5);
+  }
+}
+
+// oneDNN's filter gradients keep their bits for one team only, ours for any.
+TEST(Convolution, OwnKernelsGiveTheSameBitsForAnyTeam) {
+  const ConvSpec s = spec_of(19, {13, 11}, 32, 64, {3, 3}, 1, 1, Padding::kSame, 1);
+  const auto x = random_floats(inputs_of(s), 1);
+  const auto w = random_floats(filters_of(s), 2);
+  const auto dy = random_floats(outputs_of(s), 3);
+  std::vector<std::vector<float>> first;
+  for (int threads : {1, 2, 3}) {
+    const ScopedTeam team(threads);
+    const auto forward = Convolution::make(s);
+    const auto back_input = ConvolutionInputGradient::make(s);
+    const auto back_filter = ConvolutionFilterGradient::make(s);
+    AlignedBytes scratch(std::max(
+        {forward->scratch_bytes(), back_input->scratch_bytes(), back_filter->scratch_bytes()}));
+    std::vector<std::vector<float>> got{dy, x, w};
+    forward->run({.input = x.data(), .filter = w.data(), .output = got[0].data()}, scratch.get());
+    back_input->run(dy.data(), w.data(), got[1].data(), scratch.get());
+    back_filter->run(x.data(), dy.data(), got[2].data(), scratch.get());
+    if (first.empty()) first = got;
+    for (size_t i = 0; i < got.size(); ++i) {
+      if (i == 2 && !has_wide_vectors()) continue;
+      EXPECT_TRUE(same_bits(first[i], got[i])) << threads << " threads, result " << i;
+    }
+  }
+}
+
+// TensorFlow 2.21: tf.nn.relu and relu6 of bias_add of conv2d, fused or not, keep a NaN.
+TEST(Convolution, ReluKeepsNaN) {
+  for (const ConvSpec& plain : {spec_of(1, {6, 6}, 3, 16, {3, 3}, 1, 1, Padding::kValid, 1),
+                                spec_of(1, {6, 6}, 3, 15, {3, 3}, 1, 1, Padding::kValid, 1),
+                                spec_of(1, {6, 6}, 32, 32, {3, 3}, 1, 1, Padding::kValid, 1)}) {
+    for (Activation activation : {Activation::kRelu, Activation::kRelu6}) {
+      ConvSpec s = plain;
+      s.post = {.bias = true, .activation = activation};
+      std::vector<float> x(at(inputs_of(s)), 1.0f), y(at(outputs_of(s)));
+      x[0] = NAN;
+      const std::vector<float> w(at(filters_of(s)), -1.0f), bias(at(s.out_channels), 0.0f);
+      const auto conv = Convolution::make(s);
+      AlignedBytes scratch(conv->scratch_bytes());
+      conv->run({.input = x.data(), .filter = w.data(), .output = y.data(), .bias = bias.data()},
+                scratch.get());
+      EXPECT_TRUE(std::isnan(y.front()));
+      EXPECT_EQ(y.back(), 0.0f);
+    }
   }
 }
 

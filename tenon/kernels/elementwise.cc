@@ -39,6 +39,17 @@ bool visit_size(size_t element_size, Body&& body) {
   }
 }
 
+// Steps that the compiler knows, and loads that do not depend on the condition: a select, not a
+// branch that random conditions would mispredict.
+template <int64_t kLeftStep, int64_t kRightStep, class T>
+void select_loop(const bool* condition, const T* left, const T* right, T* y, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    const T a = left[i * kLeftStep];
+    const T b = right[i * kRightStep];
+    y[i] = condition[i] ? a : b;
+  }
+}
+
 }  // namespace
 
 template <class T>
@@ -70,8 +81,16 @@ void select(size_t element_size, const bool* condition, int64_t condition_step, 
     const T* left = static_cast<const T*>(a);
     const T* right = static_cast<const T*>(b);
     T* to = static_cast<T*>(y);
-    for (int64_t i = 0; i < count; ++i) {
-      to[i] = condition[i * condition_step] ? left[i * a_step] : right[i * b_step];
+    if (condition_step == 0) {
+      const T* chosen = *condition ? left : right;
+      const int64_t step = *condition ? a_step : b_step;
+      for (int64_t i = 0; i < count; ++i) to[i] = chosen[i * step];
+    } else if (a_step == 0) {
+      b_step == 0 ? select_loop<0, 0>(condition, left, right, to, count)
+                  : select_loop<0, 1>(condition, left, right, to, count);
+    } else {
+      b_step == 0 ? select_loop<1, 0>(condition, left, right, to, count)
+                  : select_loop<1, 1>(condition, left, right, to, count);
     }
   });
 }

@@ -8,12 +8,14 @@
 
 #include "tenon/base/parallel.h"
 #include "tenon/core/float16.h"
+#include "tenon/kernels/simd/philox_loops.h"
 
 namespace tenon::kernels {
 namespace {
 
 constexpr int64_t kRandomGrain = 4096;
 constexpr int64_t kBlockWords = 4;
+constexpr int64_t kBlocksAtOnce = 64;  // blocks made at once
 // Samples that TensorFlow sets aside for one result of a distribution that rejects.
 constexpr uint64_t kReservedSamples = 256;
 
@@ -58,10 +60,16 @@ void fill_by_blocks(Philox generator, int64_t count, T* y, Make make) {
   parallel_for((count + per - 1) / per, kRandomGrain / per, [&](int64_t begin, int64_t end) {
     Philox own = generator;
     own.skip(static_cast<uint64_t>(begin));
-    for (int64_t block = begin; block < end; ++block) {
-      T results[kBlockWords];
-      make(own.next(), results);
-      std::copy_n(results, std::min(per, count - block * per), y + block * per);
+    Philox::Block blocks[kBlocksAtOnce];
+    for (int64_t tile = begin; tile < end; tile += kBlocksAtOnce) {
+      const int64_t filled = std::min(kBlocksAtOnce, end - tile);
+      own.next(filled, blocks);
+      for (int64_t i = 0; i < filled; ++i) {
+        const int64_t at = (tile + i) * per;
+        T results[kBlockWords];
+        make(blocks[i], results);
+        std::copy_n(results, std::min(per, count - at), y + at);
+      }
     }
   });
 }
@@ -116,6 +124,14 @@ Philox::Block Philox::next() {
   }
   skip(1);
   return block;
+}
+
+void Philox::next(int64_t count, Block* blocks) {
+  const std::array<uint64_t, 2> at = counter();
+  const bool carries = at[0] + static_cast<uint64_t>(count) < at[0];
+  const int64_t done = carries ? 0 : philox_blocks(key(), at[0], at[1], count, blocks->data());
+  skip(static_cast<uint64_t>(done));
+  for (int64_t i = done; i < count; ++i) blocks[i] = next();
 }
 
 void Philox::skip(uint64_t blocks) { skip(blocks, 0); }

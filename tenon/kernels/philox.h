@@ -30,8 +30,9 @@ class Philox {
             counter_[2] | (uint64_t{counter_[3]} << 32)};
   }
 
-  Block next();                // the block at the counter, which then advances
-  void skip(uint64_t blocks);  // 128-bit addition
+  Block next();                             // the block at the counter, which then advances
+  void next(int64_t count, Block* blocks);  // `count` times next()
+  void skip(uint64_t blocks);               // 128-bit addition
   void skip(uint64_t low, uint64_t high);
 
  private:

@@ -29,6 +29,17 @@ TEST(Philox, CounterCarriesThroughAllWords) {
   EXPECT_EQ(generator.counter(), (std::array<uint64_t, 2>{0, uint64_t{6} << 32}));
 }
 
+TEST(Philox, ManyBlocksAtOnceAreTheSequence) {
+  for (uint64_t low : {uint64_t{7}, uint64_t{0xfffffff0}, ~uint64_t{20}}) {
+    Philox one = Philox::from_key_counter(0x123456789abcdef0, low, 0xfedcba9876543210);
+    Philox many = one;
+    std::vector<Philox::Block> blocks(61);
+    many.next(61, blocks.data());
+    for (const Philox::Block& block : blocks) EXPECT_EQ(block, one.next());
+    EXPECT_EQ(many.counter(), one.counter());
+  }
+}
+
 // The rest: cases/ops, made by TensorFlow 2.21 (StatelessRandom*V2, StatelessRandomGetKeyCounter).
 TEST(Philox, ScramblesStatelessSeedsAsTensorFlow) {
   const Philox a = Philox::from_stateless_seed(1, 2);

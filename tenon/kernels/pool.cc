@@ -7,6 +7,7 @@
 
 #include "tenon/base/parallel.h"
 #include "tenon/core/float16.h"
+#include "tenon/kernels/simd/pool_loops.h"
 #include "tenon/kernels/simd/row_ops.h"
 
 namespace tenon::kernels {
@@ -68,9 +69,6 @@ void for_each_output(const PoolSpec& s, Body&& body) {
                });
 }
 
-// Channels that max_pool_gradient keeps track of at once.
-constexpr int64_t kChunk = 256;
-
 // body(item, sums) adds into zeroed sums of one batch item: the result itself where T is wide
 // enough, else a buffer that is rounded at the end.
 template <class T, class Body>
@@ -92,18 +90,103 @@ void accumulate_items(int64_t batch, int64_t item_size, T* result, Body&& body) 
   });
 }
 
+// Channels that max_pool_gradient keeps track of at once.
+constexpr int64_t kChunk = 256;
+
+// The gradient of one batch item for dtypes without vector loops, added into zeroed `sums`.
 template <class T>
-void take_where_equal(int64_t count, const T* x, const T* best, PoolSum<T>* pending,
-                      PoolSum<T>* y) {
-  if constexpr (std::is_same_v<T, float>) {
-    row_ops().take_where_equal(count, x, best, pending, y);
-  } else {
-    for (int64_t i = 0; i < count; ++i) {
-      const bool hit = x[i] == best[i];
-      y[i] += hit ? pending[i] : PoolSum<T>{0};
-      pending[i] = hit ? PoolSum<T>{0} : pending[i];
+void add_item_gradient(const PoolSpec& s, const T* x, const T* y, const T* dy, PoolSum<T>* sums) {
+  const int64_t c = s.channels;
+  const int64_t out_cells = cells_in(s.output);
+  for (int64_t cell = 0; cell < out_cells; ++cell) {
+    const Cells cells = cells_of(s, cell);
+    for (int64_t begin = 0; begin < c; begin += kChunk) {
+      const int64_t count = std::min(kChunk, c - begin);
+      PoolSum<T> pending[kChunk];  // goes to the first cell that holds the maximum
+      const int64_t from = cell * c + begin;
+      for (int64_t i = 0; i < count; ++i) pending[i] = static_cast<PoolSum<T>>(dy[from + i]);
+      for_each_cell(s, cells, [&](int64_t at) {
+        const T* values = x + at * c + begin;
+        PoolSum<T>* to = sums + at * c + begin;
+        for (int64_t i = 0; i < count; ++i) {
+          const bool hit = values[i] == y[from + i];
+          to[i] += hit ? pending[i] : PoolSum<T>{0};
+          pending[i] = hit ? PoolSum<T>{0} : pending[i];
+        }
+      });
     }
   }
+}
+
+// The same pooling with its dimensions last, so that dimension 2 is the innermost.
+PoolSpec with_dimensions_last(PoolSpec s) {
+  for (; s.rank < 3; ++s.rank) {
+    for (auto* sizes : {&s.input, &s.output, &s.window, &s.stride}) {
+      *sizes = {1, (*sizes)[0], (*sizes)[1]};
+    }
+    s.pad_before = {0, s.pad_before[0], s.pad_before[1]};
+  }
+  return s;
+}
+
+// Runs of windows in the last dimension that have one shape: each at the border by itself, those
+// inside together. body(row, first input cell, first output cell), both within the batch item.
+template <class Body>
+void for_each_window_row(const PoolSpec& s, int64_t row, Body&& body) {
+  thread_local std::vector<int64_t> offsets;  // kept, so that a run allocates nothing
+  const int64_t width = s.output[2];
+  const auto inside = [&](int64_t k) {
+    const int64_t first = k * s.stride[2] - s.pad_before[2];
+    return first >= 0 && first + s.window[2] <= s.input[2];
+  };
+  for (int64_t k = 0; k < width;) {
+    int64_t end = k + 1;
+    while (inside(k) && end < width && inside(end)) ++end;
+    const Cells cells = cells_of(s, row * width + k);
+    int64_t start = -1;
+    offsets.clear();
+    for_each_cell(s, cells, [&](int64_t at) {
+      if (start < 0) start = at;
+      offsets.push_back((at - start) * s.channels);
+    });
+    body(WindowRow{end - k, s.stride[2] * s.channels, s.channels, offsets},
+         std::max<int64_t>(start, 0), row * width + k);
+    k = end;
+  }
+}
+
+// Rows of windows of all batch items, split over the team: body(item, row).
+template <class Body>
+void for_each_window_line(const PoolSpec& s, Body&& body) {
+  const int64_t rows = s.output[0] * s.output[1];
+  const int64_t work = std::max<int64_t>(1, cells_in(s.window) * s.channels * s.output[2]);
+  parallel_for(s.batch * rows, std::max<int64_t>(1, 16384 / work), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) body(i / rows, i % rows);
+  });
+}
+
+// Zeroes the cells of one batch item that lie in no window.
+void zero_outside_windows(const PoolSpec& s, float* dx) {
+  int64_t end[3];  // windows side by side hold all cells before it
+  for (size_t d = 0; d < 3; ++d) {
+    const bool gaps = s.stride[d] > s.window[d] && s.output[d] > 1;
+    const int64_t reach = (s.output[d] - 1) * s.stride[d] + s.window[d] - s.pad_before[d];
+    end[d] = gaps ? 0 : std::clamp<int64_t>(reach, 0, s.input[d]);
+  }
+  const int64_t line = s.input[2] * s.channels;
+  for (int64_t i = 0; i < s.input[0]; ++i) {
+    for (int64_t j = 0; j < s.input[1]; ++j, dx += line) {
+      const int64_t held = i < end[0] && j < end[1] ? end[2] * s.channels : 0;
+      std::fill(dx + held, dx + line, 0.0f);
+    }
+  }
+}
+
+bool windows_overlap(const PoolSpec& s) {
+  for (size_t d = 0; d < 3; ++d) {
+    if (s.stride[d] < s.window[d] && s.output[d] > 1) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -113,20 +196,26 @@ void max_pool(const PoolSpec& spec, const T* input, T* output) {
   const int64_t c = spec.channels;
   const int64_t in_cells = cells_in(spec.input);
   const int64_t out_cells = cells_in(spec.output);
-  const RowOps& rows = row_ops();
-  for_each_output(spec, [&](int64_t item, int64_t cell) {
-    const T* x = input + item * in_cells * c;
-    T* y = output + (item * out_cells + cell) * c;
-    std::fill_n(y, c, lowest_value<T>());
-    for_each_cell(spec, cells_of(spec, cell), [&](int64_t at) {
-      const T* values = x + at * c;
-      if constexpr (std::is_same_v<T, float>) {
-        rows.maximum(c, values, y);
-      } else {
-        for (int64_t i = 0; i < c; ++i) y[i] = y[i] < values[i] ? values[i] : y[i];
-      }
+  if constexpr (std::is_same_v<T, float>) {
+    const PoolLoops& loops = pool_loops();
+    const PoolSpec s = with_dimensions_last(spec);
+    for_each_window_line(s, [&](int64_t item, int64_t row) {
+      for_each_window_row(s, row, [&](const WindowRow& run, int64_t from, int64_t to) {
+        loops.maximum(run, input + (item * in_cells + from) * c,
+                      output + (item * out_cells + to) * c);
+      });
     });
-  });
+  } else {
+    for_each_output(spec, [&](int64_t item, int64_t cell) {
+      const T* x = input + item * in_cells * c;
+      T* y = output + (item * out_cells + cell) * c;
+      std::fill_n(y, c, lowest_value<T>());
+      for_each_cell(spec, cells_of(spec, cell), [&](int64_t at) {
+        const T* values = x + at * c;
+        for (int64_t i = 0; i < c; ++i) y[i] = y[i] < values[i] ? values[i] : y[i];
+      });
+    });
+  }
 }
 
 template <class T, class Index>
@@ -157,25 +246,34 @@ void max_pool_gradient(const PoolSpec& spec, const T* input, const T* output, co
                        T* d_input) {
   const int64_t c = spec.channels;
   const int64_t in_item = cells_in(spec.input) * c;
-  const int64_t out_cells = cells_in(spec.output);
-  accumulate_items(spec.batch, in_item, d_input, [&](int64_t item, PoolSum<T>* sums) {
-    const T* x = input + item * in_item;
-    for (int64_t cell = 0; cell < out_cells; ++cell) {
-      const int64_t from = (item * out_cells + cell) * c;
-      const Cells cells = cells_of(spec, cell);
-      for (int64_t begin = 0; begin < c; begin += kChunk) {
-        const int64_t count = std::min(kChunk, c - begin);
-        PoolSum<T> pending[kChunk];  // goes to the first cell that holds the maximum
-        for (int64_t i = 0; i < count; ++i) {
-          pending[i] = static_cast<PoolSum<T>>(d_output[from + begin + i]);
+  const int64_t out_item = cells_in(spec.output) * c;
+  if constexpr (std::is_same_v<T, float>) {
+    const PoolSpec s = with_dimensions_last(spec);
+    const bool overlap = windows_overlap(s);
+    const auto pass = overlap ? pool_loops().add_to_maximum : pool_loops().pass_to_maximum;
+    const int64_t rows = s.output[0] * s.output[1];
+    parallel_for(s.batch, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t item = begin; item < end; ++item) {
+        float* dx = d_input + item * in_item;
+        if (overlap) {
+          std::fill_n(dx, in_item, 0.0f);
+        } else {
+          zero_outside_windows(s, dx);
         }
-        for_each_cell(spec, cells, [&](int64_t at) {
-          take_where_equal(count, x + at * c + begin, output + from + begin, pending,
-                           sums + at * c + begin);
-        });
+        for (int64_t row = 0; row < rows; ++row) {
+          for_each_window_row(s, row, [&](const WindowRow& run, int64_t from, int64_t to) {
+            const int64_t at = item * out_item + to * c;
+            pass(run, input + item * in_item + from * c, output + at, d_output + at, dx + from * c);
+          });
+        }
       }
-    }
-  });
+    });
+  } else {
+    accumulate_items(spec.batch, in_item, d_input, [&](int64_t item, PoolSum<T>* sums) {
+      add_item_gradient(spec, input + item * in_item, output + item * out_item,
+                        d_output + item * out_item, sums);
+    });
+  }
 }
 
 template <class T>

@@ -23,8 +23,9 @@ PoolSpec spec_2d(int64_t batch, int64_t size, int64_t channels, int64_t window, 
   return s;
 }
 
-const std::vector<PoolSpec> kSpecs = {spec_2d(2, 8, 3, 2, 2, 0, 4), spec_2d(1, 7, 17, 3, 2, 1, 4),
-                                      spec_2d(3, 6, 300, 3, 1, 1, 6), spec_2d(2, 5, 1, 3, 3, 0, 1)};
+const std::vector<PoolSpec> kSpecs = {
+    spec_2d(2, 8, 3, 2, 2, 0, 4), spec_2d(1, 7, 17, 3, 2, 1, 4), spec_2d(3, 6, 300, 3, 1, 1, 6),
+    spec_2d(2, 5, 1, 3, 3, 0, 1), spec_2d(2, 8, 37, 2, 3, 0, 3), spec_2d(2, 7, 33, 2, 2, 1, 4)};
 
 size_t inputs(const PoolSpec& s) {
   return static_cast<size_t>(s.batch * s.input[0] * s.input[1] * s.channels);
@@ -80,6 +81,23 @@ TEST(MaxPool, ForwardArgmaxAndGradientFollowTheDefinition) {
       max_pool_gradient(s, x.data(), y.data(), dy.data(), dx.data());
       expect_close(dx, want_dx, 1e-6, 1e-6);
     }
+  }
+}
+
+// tf.nn.max_pool2d and tf.raw_ops.MaxPoolGrad of TensorFlow 2.21 on the CPU.
+TEST(MaxPool, PassesOverNaN) {
+  const PoolSpec s = spec_2d(1, 2, 16, 2, 2, 0, 1);
+  const int64_t first_hit[] = {1, 2, 3, 0};  // by the cell that is NaN; the next one holds a 3
+  for (size_t cell = 0; cell < 4; ++cell) {
+    std::vector<float> x(64, 0.0f), y(16), dx(64), want(64, 0.0f);
+    const std::vector<float> dy(16, 1.0f);
+    std::fill_n(x.begin() + static_cast<int64_t>(cell) * 16, 16, NAN);
+    std::fill_n(x.begin() + first_hit[cell] * 16, 16, 3.0f);
+    std::fill_n(want.begin() + first_hit[cell] * 16, 16, 1.0f);
+    max_pool(s, x.data(), y.data());
+    EXPECT_EQ(y, std::vector<float>(16, 3.0f));
+    max_pool_gradient(s, x.data(), y.data(), dy.data(), dx.data());
+    EXPECT_EQ(dx, want);
   }
 }
 

@@ -162,6 +162,11 @@ void reduce_rows(int64_t begin, int64_t end, const Dims& dims, const Dims& strid
   using A = Accumulator<T>;
   std::fill_n(sums, columns, Step::template start<A>());
   if (end - begin <= kPairwiseRows) {
+    if constexpr (std::is_same_v<T, float> && std::is_same_v<Step, SumStep>) {
+      if (dims.size() == 1) {
+        return row_ops().sum_rows(end - begin, columns, strides[0], x + begin * strides[0], sums);
+      }
+    }
     for (int64_t row = begin; row < end; ++row) {
       combine_row<Step>(columns, x + offset_of(row, dims, strides), sums);
     }
@@ -174,6 +179,39 @@ void reduce_rows(int64_t begin, int64_t end, const Dims& dims, const Dims& strid
   reduce_rows<Step>(begin, begin + half, dims, strides, x, columns, sums);
   reduce_rows<Step>(begin + half, end, dims, strides, x, columns, other);
   for (int64_t i = 0; i < columns; ++i) sums[i] = Step::step(sums[i], other[i]);
+}
+
+// Adds sums of neighbouring ranges in reduce_rows' tree; the result is in sums[0].
+template <class Step, class A>
+void combine_parts(int64_t parts, int64_t columns, A (*sums)[kColumnChunk]) {
+  if (parts == 1) return;
+  int64_t half = 1;
+  while (half * 2 < parts) half *= 2;
+  combine_parts<Step>(half, columns, sums);
+  combine_parts<Step>(parts - half, columns, sums + half);
+  for (int64_t i = 0; i < columns; ++i) sums[0][i] = Step::step(sums[0][i], sums[half][i]);
+}
+
+// reduce_rows over all rows, split over the team. The parts are subtrees of its tree, so that the
+// bits are the same.
+constexpr int64_t kMostParts = 32;
+
+template <class Step, class T>
+void reduce_rows_in_parts(int64_t rows, const Dims& dims, const Dims& strides, const T* x,
+                          int64_t columns, Accumulator<T>* sums) {
+  int64_t part = kPairwiseRows;
+  while (part * kMostParts < rows) part *= 2;
+  const int64_t parts = (rows + part - 1) / part;
+  Accumulator<T> partial[kMostParts][kColumnChunk];
+  const int64_t grain = std::max<int64_t>(1, kReduceGrain / (part * columns));
+  parallel_for(parts, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      reduce_rows<Step>(i * part, std::min(rows, (i + 1) * part), dims, strides, x, columns,
+                        partial[i]);
+    }
+  });
+  combine_parts<Step>(parts, columns, partial);
+  std::copy_n(partial[0], columns, sums);
 }
 
 template <class T>
@@ -224,20 +262,31 @@ void reduce_outer(ReduceOp op, const ReducePlan& plan, const Axes& axes, const T
   const int64_t outer = columns == 0 ? 0 : plan.output_count / columns;
   Dims kept(axes.kept.begin(), axes.kept.end() - 1);
   Dims strides(axes.kept_strides.begin(), axes.kept_strides.end() - 1);
+  const auto reduce_chunk = [&](int64_t i, auto reduce) {
+    const int64_t first = i % chunks * kColumnChunk;
+    const int64_t count = std::min(kColumnChunk, columns - first);
+    A sums[kColumnChunk];
+    reduce(x + offset_of(i / chunks, kept, strides) + first, count, sums);
+    T* to = y + i / chunks * columns + first;
+    for (int64_t j = 0; j < count; ++j) to[j] = finish<T>(op, sums[j], plan.reduced_count);
+  };
+  if (outer * chunks < team_size() && plan.reduced_count > kPairwiseRows) {
+    for (int64_t i = 0; i < outer * chunks; ++i) {
+      reduce_chunk(i, [&](const T* from, int64_t count, A* sums) {
+        reduce_rows_in_parts<Step>(plan.reduced_count, axes.reduced, axes.reduced_strides, from,
+                                   count, sums);
+      });
+    }
+    return;
+  }
   const int64_t work = std::max<int64_t>(1, plan.reduced_count * std::min(columns, kColumnChunk));
   parallel_for(outer * chunks, std::max<int64_t>(1, kReduceGrain / work),
                [&](int64_t begin, int64_t end) {
-                 A sums[kColumnChunk];
                  for (int64_t i = begin; i < end; ++i) {
-                   const int64_t first = i % chunks * kColumnChunk;
-                   const int64_t count = std::min(kColumnChunk, columns - first);
-                   const T* from = x + offset_of(i / chunks, kept, strides) + first;
-                   reduce_rows<Step>(0, plan.reduced_count, axes.reduced, axes.reduced_strides,
-                                     from, count, sums);
-                   T* to = y + i / chunks * columns + first;
-                   for (int64_t j = 0; j < count; ++j) {
-                     to[j] = finish<T>(op, sums[j], plan.reduced_count);
-                   }
+                   reduce_chunk(i, [&](const T* from, int64_t count, A* sums) {
+                     reduce_rows<Step>(0, plan.reduced_count, axes.reduced, axes.reduced_strides,
+                                       from, count, sums);
+                   });
                  }
                });
 }

@@ -83,16 +83,17 @@ TEST(Reduce, AgreesWithDoublePrecisionOverAnyAxes) {
 }
 
 TEST(Reduce, SameBitsForAnyTeam) {
-  const Shape shape{1000, 300};
   const auto x = random_floats(300000, 3);
-  for (const std::vector<uint8_t>& reduced :
-       {std::vector<uint8_t>{1, 0}, std::vector<uint8_t>{0, 1}, std::vector<uint8_t>{1, 1}}) {
-    const ReducePlan plan = plan_of(shape, reduced);
-    std::vector<float> one(static_cast<size_t>(plan.output_count)), two(one.size());
-    reduce(ReduceOp::kSum, DType::kFloat, plan, x.data(), one.data());
-    const ScopedTeam team(2);
-    reduce(ReduceOp::kSum, DType::kFloat, plan, x.data(), two.data());
-    EXPECT_TRUE(same_bits(one, two));
+  for (const Shape& shape : {Shape{1000, 300}, Shape{5003, 33}}) {
+    for (const std::vector<uint8_t>& reduced :
+         {std::vector<uint8_t>{1, 0}, std::vector<uint8_t>{0, 1}, std::vector<uint8_t>{1, 1}}) {
+      const ReducePlan plan = plan_of(shape, reduced);
+      std::vector<float> one(static_cast<size_t>(plan.output_count)), two(one.size());
+      reduce(ReduceOp::kSum, DType::kFloat, plan, x.data(), one.data());
+      const ScopedTeam team(2);
+      reduce(ReduceOp::kSum, DType::kFloat, plan, x.data(), two.data());
+      EXPECT_TRUE(same_bits(one, two));
+    }
   }
 }
 

@@ -88,8 +88,25 @@ Endpoint reshape_to_same(Graph& graph, GraphBuilder&, const Node& node) {
   return from.is_fully_known() && from == node.outputs[0].shape ? node.inputs[0] : Endpoint{};
 }
 
-constexpr Rule kRules[] = {multiplied_by_one,      minus_zero,         identity,       cast_to_same,
-                           transpose_of_transpose, reshape_of_reshape, reshape_to_same};
+// Max pooling after a relu: a window's gradient goes to a cell that equals the window's maximum,
+// and the relu lets it through where that is positive. So it may be asked of the maxima, before
+// they are spread: a quarter of the values for a 2x2 window.
+Endpoint relu_gradient_of_pooling(Graph& graph, GraphBuilder& builder, const Node& node) {
+  if (!node.is("ReluGrad")) return {};
+  const Node pooling = graph.node(node.inputs[0].node);
+  if (!pooling.is("MaxPoolGrad") || pooling.inputs[0] != node.inputs[1]) return {};
+  const Endpoint gated = builder.op("ReluGrad", {pooling.inputs[2], pooling.inputs[1]});
+  return builder.op("MaxPoolGrad", {pooling.inputs[0], pooling.inputs[1], gated}, pooling.attrs);
+}
+
+constexpr Rule kRules[] = {multiplied_by_one,
+                           minus_zero,
+                           identity,
+                           cast_to_same,
+                           relu_gradient_of_pooling,
+                           transpose_of_transpose,
+                           reshape_of_reshape,
+                           reshape_to_same};
 
 }  // namespace
 

@@ -74,6 +74,19 @@ StatusOr<std::vector<std::string>> version_folders(const std::string& path) {
   return versions;
 }
 
+Status verify_goldens(const BuildOptions& options) {
+  TENON_ASSIGN_OR_RETURN(const auto versions, version_folders(options.model_path));
+  for (const std::string& version : versions) {
+    const std::string folder =
+        version.empty() ? options.model_path : join_path(options.model_path, version);
+    const Status status = options.verify_model(folder);
+    if (status.ok()) continue;
+    return Status(status.code(), cat("the model is not baked in: ", message_of(status),
+                                     " (--no_golden skips the replay)"));
+  }
+  return {};
+}
+
 std::string model_name_of(const BuildOptions& options) {
   if (!options.model_name.empty()) return options.model_name;
   std::string path = options.model_path;
@@ -94,9 +107,6 @@ Status add_model_layer(const BuildOptions& options, std::vector<LayerTree>& laye
   for (const std::string& version : versions) {
     const std::string source = join_path(options.model_path, version);
     const std::string folder = version.empty() ? options.model_path : source;
-    if (options.verify_model) {
-      TENON_RETURN_IF_ERROR(with_context(options.verify_model(folder), cat("model ", folder)));
-    }
     FileItem item;
     item.mode = 0644;
     TENON_RETURN_IF_ERROR(add_host_files(
@@ -264,6 +274,9 @@ StatusOr<BuildResult> build_image(const Declaration& declaration, const Lock& lo
   if (lock.declaration != declaration.text) {
     return failed_precondition("the lock was made from another declaration than '",
                                declaration.name, "'; run `tenon image lock` again");
+  }
+  if (!options.model_path.empty() && options.verify_model) {
+    TENON_RETURN_IF_ERROR(verify_goldens(options));
   }
   BuildResult result;
   for (const LockedPlatform& locked : lock.platforms) {

@@ -264,6 +264,7 @@ TEST_F(BuildTest, AModelBecomesALayerAndItsGoldensAreAsked) {
   EXPECT_EQ(find_image(**reader, nullptr)->config.environment.at("MODEL_NAME"), "digits");
   options.verify_model = [](const std::string&) { return data_loss("drift"); };
   EXPECT_EQ(make(kApp, "b", options).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_FALSE(path_exists(path("b")));
 }
 
 TEST_F(BuildTest, FilesAreCopiedFromAnotherImage) {
@@ -292,6 +293,36 @@ TEST_F(BuildTest, AnOciLayoutIsABaseWhosePackagesAreKept) {
   const auto tree = files_of("top");
   EXPECT_EQ(installed_packages(**tree)->size(), 3U);
   EXPECT_EQ(text_of(**tree, "usr/bin/app"), "app");
+}
+
+TEST_F(BuildTest, OnABaseImageTheMachinesSourcesOfItsCodenameAreTakenAndCertificatesBundled) {
+  add({"codename", "1", "amd64", "", {{"usr/lib/os-release", "ID=x\nVERSION_CODENAME=test\n"}}});
+  add({"certificates",
+       "1",
+       "all",
+       "",
+       {{"usr/share/ca-certificates/a.crt", "one\n"},
+        {"usr/share/ca-certificates/b.crt", "two\n"}}});
+  publish();
+  ASSERT_TRUE(make("packages: [codename]\n", "stage").ok());
+  const std::string apt = path("machine/etc/apt");
+  ASSERT_TRUE(create_directories(apt).ok());
+  ASSERT_TRUE(write_file(join_path(apt, "sources.list"), cat("deb [signed-by=", archive_->keyring(),
+                                                             "] ", archive_->uri(), " test main\n"))
+                  .ok());
+  LockOptions options;
+  options.archive.now = 1783764997;
+  options.apt_root = path("machine");
+  ASSERT_TRUE(run_tool({"mkdir", "-p", cat(path("machine"), archive_->folder())}).ok());
+  ASSERT_TRUE(
+      run_tool({"cp", archive_->keyring(), cat(path("machine"), archive_->keyring())}).ok());
+  const auto declaration =
+      parse_declaration("name: top\nversion: 1.0.0\nbase: oci:stage\npackages: [certificates]\n",
+                        "top.yaml", folder_->path());
+  const auto locked = make_lock(*declaration, *store_, options);
+  ASSERT_TRUE(locked.ok()) << locked.status();
+  ASSERT_TRUE(build(*declaration, *locked, path("top")).ok());
+  EXPECT_EQ(text_of(**files_of("top"), "etc/ssl/certs/ca-certificates.crt"), "one\ntwo\n");
 }
 
 TEST_F(BuildTest, WheelsPinnedByHashAreInstalled) {
@@ -326,18 +357,55 @@ TEST_F(BuildTest, WheelsPinnedByHashAreInstalled) {
   EXPECT_EQ(make(wrong, "b").status().code(), absl::StatusCode::kDataLoss);
 }
 
-TEST_F(BuildTest, SeveralPlatformsAreOneIndex) {
+// The header of an ELF program and nothing else.
+std::string elf_header(int machine) {
+  std::string header("\177ELF\2\1\1", 7);
+  header.resize(64, '\0');
+  header[16] = 2;
+  header[18] = static_cast<char>(machine);
+  return header;
+}
+
+TEST_F(BuildTest, SeveralPlatformsAreOneIndexEachWithItsOwnProgram) {
   add({"base-files", "12", "arm64", "", {{"etc/os-release", "ID=debian"}}});
+  add({"base-files", "12", "armhf", "", {{"etc/os-release", "ID=debian"}}});
   publish();
-  const auto result = make("packages: [base-files]\nplatforms: [linux/amd64, linux/arm64]\n", "a");
+  const std::string lines =
+      "packages: [base-files]\nplatforms: [linux/amd64, linux/arm64, linux/arm/v7]\n"
+      "layers:\n  - name: tenon\n    files: [{path: /usr/bin/tenon, source: \"@tenon\"}]\n";
+  // e_machine of x86-64, AArch64 and ARM: System V ABI, supplements.
+  const std::map<std::string, int> machines = {
+      {"linux/amd64", 62}, {"linux/arm64", 183}, {"linux/arm/v7", 40}};
+  BuildOptions options;
+  for (const auto& [platform, machine] : machines) {
+    std::string& program = options.inputs.programs.by_platform[platform];
+    program = path(cat("program-", machine));
+    ASSERT_TRUE(write_file(program, elf_header(machine)).ok());
+  }
+  const auto result = make(lines, "a", options);
   ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_EQ(result->images.size(), 2U);
+  EXPECT_EQ(result->images.size(), 3U);
   const auto reader = ImageReader::open(path("a"));
-  const Platform arm{"linux", "arm64", ""};
-  const auto image = find_image(**reader, &arm);
-  ASSERT_TRUE(image.ok()) << image.status();
-  EXPECT_EQ(image->config.platform.architecture, "arm64");
-  EXPECT_EQ(all_images(**reader)->size(), 2U);
+  EXPECT_EQ(all_images(**reader)->size(), 3U);
+  for (const auto& [name, machine] : machines) {
+    const Platform platform = *parse_platform(name);
+    const auto image = find_image(**reader, &platform);
+    ASSERT_TRUE(image.ok()) << image.status();
+    EXPECT_EQ(image->config.platform, platform);
+    const auto tree = read_file_system(**reader, *image,
+                                       [](const std::string&, const TreeNode&) { return true; });
+    EXPECT_EQ(text_of(**tree, "usr/bin/tenon"), elf_header(machine));
+    EXPECT_NE(text_of(**tree, "var/lib/dpkg/status")
+                  .find(cat("Architecture: ", *debian_architecture(platform), "\n")),
+              std::string::npos);
+  }
+
+  options.inputs.programs.by_platform.erase("linux/arm64");
+  options.inputs.programs.path = path("program-62");
+  const Status status = make(lines, "b", options).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_NE(message_of(status).find("--tenon linux/arm64=PATH"), std::string_view::npos) << status;
+  EXPECT_FALSE(path_exists(path("b")));
 }
 
 TEST_F(BuildTest, ADifferenceIsNamedByItsFirstFile) {
@@ -422,35 +490,6 @@ TEST_F(BuildTest, AProgramWithoutItsLibraryIsNamed) {
           .status();
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
   EXPECT_NE(message_of(status).find("/usr/bin/prog links lib"), std::string_view::npos) << status;
-}
-
-TEST(Glob, StarsStayWithinComponentsDoubleStarsDoNot) {
-  EXPECT_TRUE(glob_matches("usr/share/man/**", "usr/share/man/man1/x.1.gz"));
-  EXPECT_TRUE(
-      glob_matches("usr/share/doc/*/changelog*", "usr/share/doc/libc6/changelog.Debian.gz"));
-  EXPECT_FALSE(glob_matches("usr/share/doc/*/changelog*", "usr/share/doc/a/b/changelog"));
-  EXPECT_FALSE(glob_matches("usr/*", "usr/a/b"));
-  EXPECT_TRUE(glob_matches("**/x", "a/b/x"));
-  EXPECT_FALSE(glob_matches("a", "ab"));
-}
-
-TEST(Declarations, TheShippedOnesAreValid) {
-  const auto names = shipped_declarations();
-  EXPECT_EQ(names, (std::vector<std::string>{"devel", "runtime", "train"}));
-  for (const std::string& name : names) {
-    const auto declaration = load_declaration(name);
-    EXPECT_TRUE(declaration.ok()) << declaration.status();
-  }
-}
-
-TEST(Declarations, ErrorsGiveLineAndKnownKeys) {
-  const auto status =
-      parse_declaration("name: x\nfiles:\n  - {path: /a, contents: b}\n", "x.yaml", "").status();
-  EXPECT_TRUE(message_of(status).starts_with("x.yaml line 3: ")) << status;
-  EXPECT_FALSE(parse_declaration("name: x\nfiles: [{path: ../a, content: b}]\n", "x", "").ok());
-  EXPECT_FALSE(parse_declaration("a: &x b\nname: *x\n", "x", "").ok());
-  EXPECT_FALSE(parse_declaration("name: x\nname: y\n", "x", "").ok());
-  EXPECT_FALSE(parse_declaration(std::string(3000, '['), "x", "").ok());
 }
 
 }  // namespace

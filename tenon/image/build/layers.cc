@@ -54,11 +54,13 @@ Status add_host_entry(const std::string& source, const std::string& path, const 
 }
 
 StatusOr<std::string> host_source(const FileItem& item, const Declaration& declaration,
-                                  const LayerInputs& inputs) {
+                                  const Platform& platform, const LayerInputs& inputs) {
   constexpr std::string_view kSdk = "@tenon-sdk";
   if (item.source == "@tenon") {
-    if (inputs.tenon_path.empty()) return failed_precondition("no path of the program is known");
-    return inputs.tenon_path;
+    const std::string& program = inputs.programs.of(platform);
+    if (program.empty()) return failed_precondition("no path of the program is known");
+    TENON_RETURN_IF_ERROR(check_program(program, platform));
+    return program;
   }
   if (item.source.starts_with(kSdk)) {
     if (inputs.sdk_path.empty()) {
@@ -69,7 +71,7 @@ StatusOr<std::string> host_source(const FileItem& item, const Declaration& decla
   return join_path(declaration.folder, item.source);
 }
 
-Status add_file_item(const FileItem& item, const Declaration& declaration,
+Status add_file_item(const FileItem& item, const Declaration& declaration, const Platform& platform,
                      const LayerInputs& inputs, Tree& tree) {
   const std::string path = item.path.substr(1);
   TreeNode node;
@@ -93,7 +95,8 @@ Status add_file_item(const FileItem& item, const Declaration& declaration,
     node.size = node.text.size();
     return tree.add(path, std::move(node), true);
   }
-  TENON_ASSIGN_OR_RETURN(const std::string source, host_source(item, declaration, inputs));
+  TENON_ASSIGN_OR_RETURN(const std::string source,
+                         host_source(item, declaration, platform, inputs));
   return add_host_files(source, path, item, tree);
 }
 
@@ -110,6 +113,12 @@ std::vector<LockedPackage> packages_of_layer(const Lock& lock, const Platform& p
   std::stable_partition(packages.begin(), packages.end(),
                         [](const LockedPackage& package) { return package.name == "base-files"; });
   return packages;
+}
+
+bool brings_certificates(const Tree& layer) {
+  constexpr std::string_view kFolder = "usr/share/ca-certificates/";
+  const auto first = layer.nodes().lower_bound(std::string(kFolder));
+  return first != layer.nodes().end() && first->first.starts_with(kFolder);
 }
 
 }  // namespace
@@ -155,9 +164,13 @@ StatusOr<std::vector<LayerTree>> build_layer_trees(const Declaration& declaratio
     for (const auto& [name, wheel] : lock.wheels) {
       if (name == spec.name) TENON_RETURN_IF_ERROR(add_wheel(wheel, store, *layer.tree));
     }
-    if (is_base) TENON_RETURN_IF_ERROR(add_system_files(declaration, architecture, *layer.tree));
+    if (is_base) {
+      TENON_RETURN_IF_ERROR(add_system_files(declaration, architecture, *layer.tree));
+    } else if (brings_certificates(*layer.tree)) {
+      TENON_RETURN_IF_ERROR(add_ca_bundle(*layer.tree));
+    }
     for (const FileItem& item : spec.files) {
-      TENON_RETURN_IF_ERROR(add_file_item(item, declaration, inputs, *layer.tree));
+      TENON_RETURN_IF_ERROR(add_file_item(item, declaration, platform, inputs, *layer.tree));
     }
     if (layer.tree->nodes().empty()) continue;
     layer.mtime = inputs.fixed_time >= 0 ? inputs.fixed_time

@@ -8,8 +8,8 @@
 namespace tenon::image {
 
 struct LayerInputs {
-  std::string tenon_path;  // the program, for "@tenon"
-  std::string sdk_path;    // headers and CMake package, for "@tenon-sdk/..."
+  ProgramPaths programs;  // for "@tenon"
+  std::string sdk_path;   // headers and CMake package, for "@tenon-sdk/..."
   int threads = 2;
   int64_t fixed_time = -1;  // SOURCE_DATE_EPOCH; -1: each layer takes its newest package's time
 };
@@ -39,6 +39,9 @@ Status add_host_files(const std::string& source, std::string_view path, const Fi
 // Accounts, CA bundle, loader cache, os-release check and folders of a debian: base.
 Status add_system_files(const Declaration& declaration, std::string_view debian_architecture,
                         Tree& tree);
+
+// Every trusted certificate of ca-certificates in one file, in path order, where the tree has any.
+Status add_ca_bundle(Tree& tree);
 
 // A wheel's files under usr/lib/python3/dist-packages, its scripts and entry points under
 // usr/bin.

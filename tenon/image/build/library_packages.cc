@@ -19,9 +19,7 @@ StatusOr<ElfInfo> elf_of_file(const std::string& path) {
 
 // The default folders of Debian's loader, most specific first.
 std::vector<std::string> library_folders(const ElfInfo& program) {
-  const char* triplet = program.machine == 183  ? "aarch64-linux-gnu"
-                        : program.machine == 40 ? "arm-linux-gnueabihf"
-                                                : "x86_64-linux-gnu";
+  const std::string triplet = multiarch_triplet(program.machine);
   return {cat("/usr/lib/", triplet), cat("/lib/", triplet), "/usr/local/lib", "/usr/lib", "/lib"};
 }
 
@@ -47,6 +45,20 @@ StatusOr<std::map<std::string, std::string>> owners_of_libraries(const std::stri
 }
 
 }  // namespace
+
+const std::string& ProgramPaths::of(const Platform& platform) const {
+  const auto found = by_platform.find(to_string(platform));
+  return found == by_platform.end() ? path : found->second;
+}
+
+Status check_program(const std::string& program, const Platform& platform) {
+  TENON_ASSIGN_OR_RETURN(const ElfInfo info, elf_of_file(program));
+  if (!info.is_elf || info.machine == elf_machine(platform)) return {};
+  const std::string triplet = multiarch_triplet(info.machine);
+  return failed_precondition("'", program, "' is a program for ",
+                             triplet.empty() ? cat("ELF machine ", info.machine) : triplet,
+                             ", not for ", platform, "; pass --tenon ", platform, "=PATH");
+}
 
 StatusOr<std::vector<std::string>> library_packages(const std::string& program,
                                                     const std::string& root) {

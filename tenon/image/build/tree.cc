@@ -72,6 +72,11 @@ std::string Tree::resolve(std::string_view path, bool follow_last) const {
 }
 
 Status Tree::add(std::string_view path, TreeNode node, bool replace) {
+  // In a layer such a name takes away a file of the layers below.
+  if (path.starts_with(".wh.") || path.find("/.wh.") != std::string_view::npos) {
+    return invalid_argument(node.origin, ": '", path, "' has a name that begins with .wh., which ",
+                            "images cannot hold");
+  }
   std::string place(path);
   const size_t slash = place.find('/');
   const std::string first = place.substr(0, slash);

@@ -50,6 +50,7 @@ StatusOr<Release> parse_release(std::string_view text) {
   if (stanza.has("Valid-Until")) {
     TENON_ASSIGN_OR_RETURN(release.valid_until, parse_archive_date(stanza.get("Valid-Until")));
   }
+  release.by_hash = stanza.get("Acquire-By-Hash") == "yes";
   TENON_RETURN_IF_ERROR(parse_files(stanza.get("SHA256"), release.files));
   return release;
 }
@@ -68,6 +69,20 @@ StatusOr<std::string> fetch_release(const ArchiveSource& source, const Store& st
   return path;
 }
 
+// An index file, by its digest where the archive offers that: under its name a mirror or a cache
+// may hold it from before or after this release.
+Status fetch_index(const FetchedArchive& archive, const std::string& path,
+                   const Release::File& file, const std::string& what, const Store& store) {
+  const std::string base = cat(archive.source.uri, "/dists/", archive.source.suite, "/");
+  if (archive.release.by_hash) {
+    const std::string folder = path.substr(0, path.rfind('/') + 1);
+    const Status status = store.fetch(cat(base, folder, "by-hash/SHA256/", file.sha256),
+                                      file.sha256, file.size, what);
+    if (status.ok()) return status;
+  }
+  return store.fetch(cat(base, path), file.sha256, file.size, what);
+}
+
 // The best compressed form of one component's index that the release lists.
 Status add_component(const FetchedArchive& archive, const std::string& component,
                      const Store& store, bool offline, PackageIndex& index) {
@@ -76,11 +91,9 @@ Status add_component(const FetchedArchive& archive, const std::string& component
     const auto file = archive.release.files.find(cat(base, suffix));
     if (file == archive.release.files.end()) continue;
     const std::string what = cat(archive.source.uri, " ", archive.source.suite, " ", file->first);
-    const std::string url =
-        cat(archive.source.uri, "/dists/", archive.source.suite, "/", file->first);
     if (!offline || !store.has(file->second.sha256)) {
       if (offline) return not_found("the store does not hold ", what, ", which --offline needs");
-      TENON_RETURN_IF_ERROR(store.fetch(url, file->second.sha256, file->second.size, what));
+      TENON_RETURN_IF_ERROR(fetch_index(archive, file->first, file->second, what, store));
     }
     TENON_ASSIGN_OR_RETURN(const std::string path, store.verified_path(file->second.sha256));
     TENON_ASSIGN_OR_RETURN(const auto packed, RandomAccessFile::open(path));

@@ -32,6 +32,7 @@ struct Release {
     uint64_t size = 0;
   };
   std::map<std::string, File> files;  // by path below dists/SUITE
+  bool by_hash = false;               // "Acquire-By-Hash": indexes stand under their digests too
 };
 
 // Verifies the clear-signed file with gpgv and parses what the signature covers, nothing else.

@@ -208,11 +208,14 @@ TEST_F(ArchiveTest, ChangedOrUnknownSignaturesAreRefused) {
   }
 }
 
-TEST_F(ArchiveTest, AnIndexThatTheReleaseDoesNotListIsRefused) {
+TEST_F(ArchiveTest, AnIndexIsTakenByItsDigestAndRefusedWhenNoneIsTheReleases) {
   ASSERT_TRUE(archive_->publish().ok());
-  ASSERT_TRUE(write_file(join_path(archive_->folder(), "dists/test/main/binary-amd64/Packages.xz"),
-                         "other bytes")
-                  .ok());
+  // A mirror in the middle of an update: the name leads to another release's index.
+  const std::string folder = join_path(archive_->folder(), "dists/test/main/binary-amd64");
+  ASSERT_TRUE(write_file(join_path(folder, "Packages.xz"), "other bytes").ok());
+  EXPECT_TRUE(load(archive_->source()).ok());
+  ASSERT_TRUE(remove_tree(join_path(folder, "by-hash")).ok());
+  store_.emplace(*Store::open(join_path(store_folder_->path(), "empty")));
   EXPECT_EQ(load(archive_->source()).status().code(), absl::StatusCode::kDataLoss);
 }
 

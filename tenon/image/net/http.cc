@@ -2,7 +2,10 @@
 
 #include <httplib.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cstdlib>
+#include <thread>
 
 #include "tenon/image/net/process.h"
 
@@ -108,7 +111,14 @@ StatusOr<HttpResponse> exchange(const HttpRequest& request, const Url& url,
   httplib::Error error = httplib::Error::Success;
   if (!client.send(out, in, error)) {
     if (!failure.ok()) return failure;
-    return unavailable(request.method, " ", request.url, ": ", httplib::to_string(error));
+    // A query may hold what is nobody's business (a session, a signature).
+    const std::string shown =
+        cat(request.method, " ", request.url.substr(0, request.url.find('?')));
+    if (error == httplib::Error::SSLServerVerification) {
+      return failed_precondition(shown, ": the certificate of ", url.host,
+                                 " is not trusted; SSL_CERT_FILE names other authorities");
+    }
+    return unavailable(shown, ": no answer (", httplib::to_string(error), ")");
   }
   response.status = in.status;
   for (const auto& [name, value] : in.headers) response.headers[to_lower(name)] = value;
@@ -187,12 +197,18 @@ StatusOr<HttpResponse> send_http(const HttpRequest& request) {
   return unavailable(request.url, " redirects more than ", kMostRedirects, " times");
 }
 
+void pause_before_retry(int retry) {
+  const int64_t milliseconds = std::min<int64_t>(100LL << std::clamp(retry - 1, 0, 10), 2000);
+  std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
+}
+
 Status download(const std::string& url, ByteSink& sink, uint64_t limit) {
   TENON_ASSIGN_OR_RETURN(const Url parsed, parse_url(url));
   if (parsed.scheme == "file") return download_file(parsed.path, sink, limit);
   CountingSink counted(sink, limit);
   Status last;
   for (int attempt = 0; attempt < kMostAttempts; ++attempt) {
+    if (attempt > 0) pause_before_retry(attempt);
     HttpRequest request;
     request.url = url;
     request.sink = &counted;

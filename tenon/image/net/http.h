@@ -38,8 +38,13 @@ struct HttpResponse {
   std::string body;                            // at most 16 MB
 };
 
-// One exchange. UNAVAILABLE when no whole answer came; an HTTP error status is an answer.
+// One exchange. UNAVAILABLE when no whole answer came, FAILED_PRECONDITION when the server's
+// certificate is not trusted; an HTTP error status is an answer.
 StatusOr<HttpResponse> send_http(const HttpRequest& request);
+
+// Waits before the n-th retry (1, 2, ...) of what was UNAVAILABLE: 0.1 s, doubled each time, at
+// most 2 s.
+void pause_before_retry(int retry);
 
 // GET of http:, https: and file: URLs into `sink`, continued with Range after a broken connection,
 // at most `limit` bytes. NOT_FOUND for 404 and 410, UNAVAILABLE for other failures.

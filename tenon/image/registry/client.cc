@@ -13,7 +13,7 @@ using Json = nlohmann::ordered_json;
 
 namespace {
 
-constexpr int kMostTries = 5;
+constexpr int kMostTries = 6;
 constexpr std::string_view kAccept =
     "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, "
     "application/vnd.docker.distribution.manifest.list.v2+json, "
@@ -159,6 +159,7 @@ StatusOr<HttpResponse> RegistryClient::send(HttpRequest request, std::string_vie
   bool challenged = false;
   Status last;
   for (int attempt = 0; attempt < kMostTries; ++attempt) {
+    if (!last.ok()) pause_before_retry(attempt);
     // Credentials go to the registry itself only, not to a storage that it points to.
     const bool own_host = std::string_view(request.url).starts_with(base_ + "/");
     if (!authorization_.empty() && own_host) request.headers["Authorization"] = authorization_;
@@ -223,6 +224,14 @@ StatusOr<uint64_t> RegistryClient::upload_offset(const std::string& location) {
   return last == 0 ? uint64_t{0} : static_cast<uint64_t>(last) + 1;
 }
 
+StatusOr<uint64_t> RegistryClient::resume_upload(const Descriptor& blob, std::string& location) {
+  const StatusOr<uint64_t> offset = upload_offset(location);
+  if (offset.ok() || offset.status().code() != absl::StatusCode::kNotFound) return offset;
+  bool mounted = false;
+  TENON_ASSIGN_OR_RETURN(location, start_upload(blob, mounted));
+  return mounted ? blob.size : uint64_t{0};
+}
+
 Status RegistryClient::upload(
     const Descriptor& blob, TransferReport& report,
     const std::function<StatusOr<std::unique_ptr<ByteSource>>(uint64_t offset)>& open) {
@@ -258,12 +267,17 @@ Status RegistryClient::upload(
     }
     const Status failure =
         response.ok() ? registry_error(cat("sending ", blob.digest), *response) : response.status();
+    // 416: the registry stands elsewhere. 404: it has lost the upload, as a restarted one may.
     const bool may_pass = failure.code() == absl::StatusCode::kUnavailable ||
-                          (response.ok() && response->status == 416);
+                          (response.ok() && (response->status == 416 || response->status == 404));
     if (!may_pass || ++failures == kMostTries) return failure;
-    TENON_ASSIGN_OR_RETURN(offset, upload_offset(location));
+    TENON_ASSIGN_OR_RETURN(offset, resume_upload(blob, location));
     TENON_ASSIGN_OR_RETURN(source, open(offset));
     ++report.resumed;
+  }
+  if (location.empty()) {
+    ++report.blobs_mounted;
+    return {};
   }
   HttpRequest finish;
   finish.method = "PUT";
@@ -281,6 +295,7 @@ Status RegistryClient::fetch_blob(const Descriptor& blob, ByteSink& sink) {
   CountedSink counted(sink, blob.size);
   Status last;
   for (int attempt = 0; attempt < kMostTries; ++attempt) {
+    if (attempt > 0) pause_before_retry(attempt);
     HttpRequest request;
     request.sink = &counted;
     const uint64_t offset = counted.count();

@@ -41,6 +41,9 @@ class RegistryClient {
   StatusOr<std::string> stored_credentials() const;
   StatusOr<std::string> start_upload(const Descriptor& blob, bool& mounted);
   StatusOr<uint64_t> upload_offset(const std::string& location);
+  // Where an upload that broke off goes on: at what the registry has of it, or, in a new upload, at
+  // the start when it knows nothing of it any more. An empty `location`: it has the blob by now.
+  StatusOr<uint64_t> resume_upload(const Descriptor& blob, std::string& location);
 
   RegistryReference reference_;
   RegistryOptions options_;

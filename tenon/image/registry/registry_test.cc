@@ -23,7 +23,7 @@ TEST(Reference, PartsAreReadAndOddOnesRefused) {
 }
 
 // A registry that asks for a bearer token and fails on demand. The real one is in
-// tests/interop/image_registry.sh.
+// tests/image/registry.sh.
 class FaultyRegistry {
  public:
   FaultyRegistry() {
@@ -51,7 +51,8 @@ class FaultyRegistry {
   std::map<std::string, std::string> blobs, manifests;
   std::string token_credentials_;
   int patches = 0;
-  int fail_patch = 0;  // the n-th PATCH takes half of its bytes and answers 500
+  int fail_patch = 0;          // the n-th PATCH takes half of its bytes and answers 500
+  bool forget_upload = false;  // after the failing PATCH, as a restarted registry may
   bool damage_blobs = false;
 
  private:
@@ -88,11 +89,15 @@ class FaultyRegistry {
     out.set_header("Location", "/v2/r/blobs/uploads/1");
     if (in.method == "POST") {
       upload_.clear();
+      forgotten_ = false;
       out.status = 202;
+    } else if (forgotten_) {
+      out.status = 404;
     } else if (in.method == "PATCH") {
       const bool fail = ++patches == fail_patch;
       upload_ += fail ? in.body.substr(0, in.body.size() / 2) : in.body;
       out.status = fail ? 500 : 202;
+      forgotten_ = fail && forget_upload;
     } else if (in.method == "GET") {
       out.status = 204;
       out.set_header("Range", cat("0-", upload_.size() - 1));
@@ -108,6 +113,7 @@ class FaultyRegistry {
   std::mutex mutex_;
   std::thread thread_;
   std::string upload_;
+  bool forgotten_ = false;
   int port_ = 0;
 };
 
@@ -172,6 +178,15 @@ TEST_F(RegistryTest, AnImageGoesUpInChunksAndComesBackEqual) {
 
 TEST_F(RegistryTest, AnInterruptedChunkIsResumedWhereItStopped) {
   registry_.fail_patch = 3;
+  const auto pushed = push();
+  ASSERT_TRUE(pushed.ok()) << pushed.status();
+  EXPECT_EQ(pushed->resumed, 1);
+  EXPECT_TRUE(pull().ok());
+}
+
+TEST_F(RegistryTest, AForgottenUploadStartsAgain) {
+  registry_.fail_patch = 3;
+  registry_.forget_upload = true;
   const auto pushed = push();
   ASSERT_TRUE(pushed.ok()) << pushed.status();
   EXPECT_EQ(pushed->resumed, 1);

@@ -18,6 +18,8 @@ class TestArchive {
  public:
   static StatusOr<TestArchive> create();
   Status add(const TestPackage& package);
+  // The same with the file `data_tar`, whatever it holds, in the place of a tar of `package.files`.
+  Status add_with_data(const TestPackage& package, const std::string& data_tar);
   // Writes Packages.xz of each architecture and a signed InRelease, valid until `valid_until`.
   Status publish(std::string_view valid_until = "Sat, 01 Jan 2050 00:00:00 UTC");
 
@@ -30,6 +32,8 @@ class TestArchive {
 
  private:
   explicit TestArchive(TemporaryDirectory folder) : folder_(std::move(folder)) {}
+  Status list(const std::string& id, const std::string& control);
+
   TemporaryDirectory folder_;
   std::string index_;  // stanzas of all packages
 };

@@ -24,6 +24,16 @@ StatusOr<std::string> signing_home() {
   return home->path();
 }
 
+std::string id_of(const TestPackage& package) {
+  return cat(package.name, "_", package.version, "_", package.architecture);
+}
+
+std::string control_of(const TestPackage& package) {
+  return cat("Package: ", package.name, "\nVersion: ", package.version,
+             "\nArchitecture: ", package.architecture, "\nMaintainer: Test <test@example.org>\n",
+             package.fields);
+}
+
 }  // namespace
 
 StatusOr<std::string> run_tool(const std::vector<std::string>& arguments) {
@@ -46,7 +56,7 @@ StatusOr<TestArchive> TestArchive::create() {
 }
 
 Status TestArchive::add(const TestPackage& package) {
-  const std::string id = cat(package.name, "_", package.version, "_", package.architecture);
+  const std::string id = id_of(package);
   const std::string tree = join_path(folder(), cat("build-", id));
   for (const auto& [path, content] : package.files) {
     const std::string place = join_path(tree, path);
@@ -58,16 +68,36 @@ Status TestArchive::add(const TestPackage& package) {
       ::chmod(place.c_str(), path.find("bin/") != std::string::npos ? 0755 : 0644);
     }
   }
-  const std::string control = cat("Package: ", package.name, "\nVersion: ", package.version,
-                                  "\nArchitecture: ", package.architecture,
-                                  "\nMaintainer: Test <test@example.org>\n", package.fields);
+  const std::string control = control_of(package);
   TENON_RETURN_IF_ERROR(create_directories(join_path(tree, "DEBIAN")));
   TENON_RETURN_IF_ERROR(
       write_file(join_path(tree, "DEBIAN/control"), control + "Description: test\n"));
   const std::string deb = join_path(folder(), cat("pool/", id, ".deb"));
   TENON_RETURN_IF_ERROR(
       run_tool({"dpkg-deb", "--root-owner-group", "--build", tree, deb}).status());
-  TENON_ASSIGN_OR_RETURN(const std::string bytes, read_file(deb));
+  return list(id, control);
+}
+
+Status TestArchive::add_with_data(const TestPackage& package, const std::string& data_tar) {
+  const std::string id = id_of(package), control = control_of(package);
+  const std::string tree = join_path(folder(), cat("build-", id));
+  const std::string deb = join_path(folder(), cat("pool/", id, ".deb"));
+  TENON_RETURN_IF_ERROR(create_directories(tree));
+  TENON_RETURN_IF_ERROR(write_file(join_path(tree, "control"), control + "Description: test\n"));
+  TENON_RETURN_IF_ERROR(write_file(join_path(tree, "debian-binary"), "2.0\n"));
+  TENON_RETURN_IF_ERROR(
+      run_tool({"tar", "-C", tree, "-cf", join_path(tree, "control.tar"), "./control"}).status());
+  TENON_RETURN_IF_ERROR(run_tool({"cp", data_tar, join_path(tree, "data.tar")}).status());
+  (void)::unlink(deb.c_str());
+  TENON_RETURN_IF_ERROR(run_tool({"ar", "rc", deb, join_path(tree, "debian-binary"),
+                                  join_path(tree, "control.tar"), join_path(tree, "data.tar")})
+                            .status());
+  return list(id, control);
+}
+
+Status TestArchive::list(const std::string& id, const std::string& control) {
+  TENON_ASSIGN_OR_RETURN(const std::string bytes,
+                         read_file(join_path(folder(), cat("pool/", id, ".deb"))));
   index_ += cat(control, "Filename: pool/", id, ".deb\nSize: ", bytes.size(),
                 "\nSHA256: ", sha256_hex(bytes), "\n\n");
   return {};
@@ -76,20 +106,24 @@ Status TestArchive::add(const TestPackage& package) {
 Status TestArchive::publish(std::string_view valid_until) {
   const std::string suite = join_path(folder(), "dists/test");
   std::string sums;
-  for (const char* architecture : {"amd64", "arm64"}) {
+  for (const char* architecture : {"amd64", "arm64", "armhf"}) {
     const std::string path = cat("main/binary-", architecture, "/Packages");
     const std::string place = join_path(suite, path);
     TENON_RETURN_IF_ERROR(create_directories(place.substr(0, place.rfind('/'))));
     TENON_RETURN_IF_ERROR(write_file(place, index_));
     TENON_RETURN_IF_ERROR(run_tool({"xz", "--force", place}).status());
     TENON_ASSIGN_OR_RETURN(const std::string packed, read_file(place + ".xz"));
+    const std::string by_hash =
+        cat(place.substr(0, place.rfind('/')), "/by-hash/SHA256/", sha256_hex(packed));
+    TENON_RETURN_IF_ERROR(create_directories(by_hash.substr(0, by_hash.rfind('/'))));
+    TENON_RETURN_IF_ERROR(write_file(by_hash, packed));
     sums += cat(" ", sha256_hex(packed), " ", packed.size(), " ", path, ".xz\n");
   }
   TENON_RETURN_IF_ERROR(
       write_file(join_path(suite, "Release"),
                  cat("Origin: Test\nSuite: test\nCodename: test\nDate: Sat, 11 Jul 2026 09:30:15 "
                      "UTC\nValid-Until: ",
-                     valid_until, "\nSHA256:\n", sums)));
+                     valid_until, "\nAcquire-By-Hash: yes\nSHA256:\n", sums)));
   TENON_ASSIGN_OR_RETURN(const std::string home, signing_home());
   return run_tool({"gpg", "--homedir", home, "--batch", "--yes", "--clearsign", "--output",
                    join_path(suite, "InRelease"), join_path(suite, "Release")})

@@ -11,11 +11,10 @@ struct RowOps {
   // y[i] = max(y[i], x[i]); a NaN in x is taken over.
   void (*maximum)(int64_t count, const float* x, float* y);
   void (*minimum)(int64_t count, const float* x, float* y);
-  // Where x[i] == best[i]: y[i] += pending[i], and pending[i] = 0, so that the first hit takes all.
-  void (*take_where_equal)(int64_t count, const float* x, const float* best, float* pending,
-                           float* y);
   // y[i] += x[i].
   void (*add)(int64_t count, const float* x, float* y);
+  // y[i] = the sum of x[r * stride + i] over `rows` rows, in their order, starting from 0.
+  void (*sum_rows)(int64_t rows, int64_t columns, int64_t stride, const float* x, float* y);
   // y[i] += (x[i] - center[i])^2 in double.
   void (*add_square_difference)(int64_t count, const float* x, const float* center, double* y);
   // y[i] += x[i], and y[i] += a[i] * (x[i] - center[i]), in double.

@@ -2,6 +2,7 @@
 #include <cstring>
 #include <limits>
 
+#include "tenon/kernels/simd/dispatch.h"
 #include "tenon/kernels/simd/elementwise_f32.h"
 #include "tenon/kernels/simd/row_ops.h"
 
@@ -50,20 +51,27 @@ void add(int64_t count, const float* x, float* y) {
   combine_rows(count, x, y, [](RowVec a, RowVec b) { return hn::Add(a, b); });
 }
 
-template <class Tag>
-HWY_INLINE void take_at(Tag d, int64_t i, const float* x, const float* best, float* pending,
-                        float* y) {
-  const auto hit = hn::Eq(hn::LoadU(d, x + i), hn::LoadU(d, best + i));
-  const auto rest = hn::LoadU(d, pending + i);
-  hn::StoreU(hn::Add(hn::LoadU(d, y + i), hn::IfThenElseZero(hit, rest)), d, y + i);
-  hn::StoreU(hn::IfThenZeroElse(hit, rest), d, pending + i);
+// The sums of kVectors vectors of columns stay in registers.
+template <int kVectors, class Tag>
+HWY_INLINE void sum_some_columns(Tag d, int64_t rows, int64_t stride, const float* x, float* y) {
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  hn::Vec<Tag> sums[kVectors];
+  for (auto& sum : sums) sum = hn::Zero(d);
+  for (int64_t row = 0; row < rows; ++row, x += stride) {
+    for (int v = 0; v < kVectors; ++v) sums[v] = hn::Add(sums[v], hn::LoadU(d, x + v * lanes));
+  }
+  for (int v = 0; v < kVectors; ++v) hn::StoreU(sums[v], d, y + v * lanes);
 }
-void take_where_equal(int64_t count, const float* x, const float* best, float* pending, float* y) {
-  const RowTag d;
+void sum_rows(int64_t rows, int64_t columns, int64_t stride, const float* x, float* y) {
+  const hn::CappedTag<float, 16> d;  // of fixed size, so that vectors may stand in an array
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   int64_t i = 0;
-  for (; i + lanes <= count; i += lanes) take_at(d, i, x, best, pending, y);
-  for (; i < count; ++i) take_at(hn::CappedTag<float, 1>(), i, x, best, pending, y);
+  for (; i + 4 * lanes <= columns; i += 4 * lanes)
+    sum_some_columns<4>(d, rows, stride, x + i, y + i);
+  for (; i + lanes <= columns; i += lanes) sum_some_columns<1>(d, rows, stride, x + i, y + i);
+  for (; i < columns; ++i) {
+    sum_some_columns<1>(hn::CappedTag<float, 1>(), rows, stride, x + i, y + i);
+  }
 }
 
 // Plain loops that the compiler vectorises for each instruction set.
@@ -184,8 +192,8 @@ float smallest(int64_t count, const float* x) {
 const RowOps* table() {
   static constexpr RowOps kOps = {&maximum,
                                   &minimum,
-                                  &take_where_equal,
                                   &add,
+                                  &sum_rows,
                                   &add_square_difference,
                                   &add_to_double,
                                   &add_product_to_double,
@@ -205,7 +213,6 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace tenon::kernels {
-HWY_EXPORT(table);
-const RowOps& row_ops() { return *HWY_DYNAMIC_DISPATCH(table)(); }
+const RowOps& row_ops() { return *TENON_BEST(table)(); }
 }  // namespace tenon::kernels
 #endif

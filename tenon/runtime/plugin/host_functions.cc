@@ -1,5 +1,4 @@
 // The functions of TenonHost.
-#include "tenon/base/log.h"
 #include "tenon/base/parallel.h"
 #include "tenon/core/device.h"
 #include "tenon/core/variable.h"
@@ -167,10 +166,14 @@ TenonStatus* update_variables(TenonRun* r, int32_t first, int32_t count,
 }
 
 TenonStatus* make_host_kernel(TenonPrepare* p, TenonHostKernel** kernel) {
-  // It will run on a thread of the plug-in's, which has no team.
-  const int team = std::exchange(p->prepare.team_threads, 1);
+  // It will run on a thread of the plug-in's, which has no team; kernels are made for this
+  // thread's.
+  const int team = team_size();
+  const int asked = std::exchange(p->prepare.team_threads, 1);
+  set_team_size(1);
   StatusOr<Kernel> made = cpu_device()->make_kernel(p->prepare);
-  p->prepare.team_threads = team;
+  set_team_size(team);
+  p->prepare.team_threads = asked;
   if (!made.ok()) return give(made.status());
   *kernel = new TenonHostKernel{*std::move(made)};
   return nullptr;

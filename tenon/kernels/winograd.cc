@@ -1,0 +1,234 @@
+#include "tenon/kernels/winograd.h"
+
+#include "tenon/kernels/own_conv.h"
+#include "tenon/kernels/simd/winograd_loops.h"
+
+namespace tenon::kernels {
+namespace {
+
+constexpr int64_t kPlaces = 16;  // of a transformed tile
+constexpr int64_t kTaps = 9;     // of a filter
+constexpr int64_t kTiles = 36;   // transformed at once; with 64 channels they stay in the L2 cache
+constexpr int64_t kWeights = 128 * 128;  // at most: the filter is transformed in each run
+constexpr int64_t kGradientParts = 16;   // of a filter gradient: at most so many threads take part
+
+alignas(64) constexpr float kZeros[kOwnConvChannels] = {};
+
+// How a convolution falls into tiles, and where its scratch memory lies.
+class Tiling {
+ public:
+  Tiling(const ConvSpec& spec, void* scratch)
+      : spec_(spec),
+        in_(spec.in_channels),
+        out_(spec.out_channels),
+        columns_((spec.output[1] + 1) / 2),
+        tiles_((spec.output[0] + 1) / 2 * columns_),
+        memory_(static_cast<float*>(scratch)) {}
+
+  int64_t tiles() const { return tiles_; }
+
+  // [16][in][out], or [16][out][in]; parts of a filter gradient take its place.
+  int64_t filter_size() const { return kPlaces * in_ * out_; }
+  float* filter() const { return memory_; }
+  int64_t parts() const { return std::min(spec_.batch, kGradientParts); }
+  // Transformed tiles of worker `worker`: [16][kTiles][in] and [16][kTiles][out].
+  float* input_tiles(int64_t worker) const {
+    return memory_ + parts() * filter_size() + worker * kPlaces * kTiles * (in_ + out_);
+  }
+  float* output_tiles(int64_t worker) const { return input_tiles(worker) + kPlaces * kTiles * in_; }
+  size_t bytes(int64_t workers) const {
+    return static_cast<size_t>(input_tiles(workers) - memory_) * sizeof(float);
+  }
+
+  // body(tile within the block, cells) with the 16 input cells of each tile in [begin, end).
+  template <class T, class Body>
+  void for_input_cells(T* image, T* outside, int64_t begin, int64_t end, Body body) const {
+    const int64_t top = -spec_.pad_before[0], left = -spec_.pad_before[1];
+    for_cells<4>(image, outside, spec_.input, in_, top, left, begin, end, body);
+  }
+  // The same with the 4 output cells.
+  template <class T, class Body>
+  void for_output_cells(T* image, T* outside, int64_t begin, int64_t end, Body body) const {
+    for_cells<2>(image, outside, spec_.output, out_, 0, 0, begin, end, body);
+  }
+
+ private:
+  template <int kSide, class T, class Body>
+  void for_cells(T* image, T* outside, const std::array<int64_t, 3>& sizes, int64_t channels,
+                 int64_t top, int64_t left, int64_t begin, int64_t end, Body body) const {
+    for (int64_t tile = begin; tile < end; ++tile) {
+      const int64_t y = top + tile / columns_ * 2;
+      const int64_t x = left + tile % columns_ * 2;
+      T* cells[kSide * kSide];
+      for (int64_t i = 0; i < kSide; ++i) {
+        for (int64_t j = 0; j < kSide; ++j) {
+          const bool inside = y + i >= 0 && y + i < sizes[0] && x + j >= 0 && x + j < sizes[1];
+          cells[i * kSide + j] = inside ? image + ((y + i) * sizes[1] + x + j) * channels : outside;
+        }
+      }
+      body(tile - begin, cells);
+    }
+  }
+
+  const ConvSpec& spec_;
+  const int64_t in_, out_, columns_, tiles_;
+  float* memory_;
+};
+
+// [16][in][out]
+void transform_filter(const ConvSpec& s, const WinogradLoops& loops, const float* filter,
+                      float* transformed) {
+  const int64_t tap = s.in_channels * s.out_channels;
+  parallel_for(s.in_channels, 8, [&](int64_t begin, int64_t end) {
+    for (int64_t in = begin; in < end; ++in) {
+      const int64_t row = in * s.out_channels;
+      loops.transform_filter(s.out_channels, filter + row, tap, transformed + row, tap);
+    }
+  });
+}
+
+// [16][out][in]
+void transform_filter_transposed(const ConvSpec& s, const WinogradLoops& loops, const float* filter,
+                                 float* transformed) {
+  const int64_t tap = s.in_channels * s.out_channels;
+  parallel_for(s.in_channels, 8, [&](int64_t begin, int64_t end) {
+    alignas(64) float row[kPlaces * kOwnConvChannels];
+    for (int64_t in = begin; in < end; ++in) {
+      loops.transform_filter(s.out_channels, filter + in * s.out_channels, tap, row,
+                             kOwnConvChannels);
+      for (int64_t place = 0; place < kPlaces; ++place) {
+        const float* from = row + place * kOwnConvChannels;
+        float* to = transformed + place * tap + in;
+        for (int64_t out = 0; out < s.out_channels; ++out) to[out * s.in_channels] = from[out];
+      }
+    }
+  });
+}
+
+}  // namespace
+
+bool winograd_suits(const ConvSpec& s) {
+  if (!own_conv_form(s) || !winograd_loops()) return false;
+  for (size_t i = 0; i < 2; ++i) {
+    if (s.kernel[i] != 3 || s.stride[i] != 1 || s.output[i] < 4) return false;
+  }
+  for (int64_t channels : {s.in_channels, s.out_channels}) {
+    if (channels < 32 || channels > kOwnConvChannels || channels % 16 != 0) return false;
+  }
+  return s.in_channels * s.out_channels <= kWeights;
+}
+
+size_t winograd_scratch_bytes(const ConvSpec& spec) {
+  return Tiling(spec, nullptr).bytes(team_size());
+}
+
+void winograd_forward(const ConvSpec& spec, const float* input, const float* filter,
+                      const float* bias, float* output, void* scratch) {
+  const WinogradLoops& loops = *winograd_loops();
+  const Tiling tiling(spec, scratch);
+  const int64_t in = spec.in_channels, out = spec.out_channels;
+  const Limits limits = limits_of(spec.post.activation);
+  transform_filter(spec, loops, filter, tiling.filter());
+  const int64_t blocks = (tiling.tiles() + kTiles - 1) / kTiles;
+  for_workers(spec.batch * blocks, [&](int64_t worker, int64_t first, int64_t last) {
+    float* from = tiling.input_tiles(worker);
+    float* to = tiling.output_tiles(worker);
+    for (int64_t i = first; i < last; ++i) {
+      const int64_t item = i / blocks;
+      const int64_t begin = i % blocks * kTiles;
+      const int64_t end = std::min(begin + kTiles, tiling.tiles());
+      tiling.for_input_cells(input + item * input_image(spec), &kZeros[0], begin, end,
+                             [&](int64_t tile, const float* const* cells) {
+                               loops.transform_input(in, cells, from + tile * in, kTiles * in);
+                             });
+      for (int64_t place = 0; place < kPlaces; ++place) {
+        loops.product({.m = end - begin, .n = out, .k = in, .a_row = in, .a_column = 1},
+                      from + place * kTiles * in, tiling.filter() + place * in * out,
+                      to + place * kTiles * out);
+      }
+      tiling.for_output_cells<float>(output + item * output_image(spec), nullptr, begin, end,
+                                     [&](int64_t tile, float* const* cells) {
+                                       loops.finish_output(out, to + tile * out, kTiles * out, bias,
+                                                           limits.low, limits.high, cells);
+                                     });
+    }
+  });
+}
+
+void winograd_input_gradient(const ConvSpec& spec, const float* d_output, const float* filter,
+                             float* d_input, void* scratch) {
+  const WinogradLoops& loops = *winograd_loops();
+  const Tiling tiling(spec, scratch);
+  const int64_t in = spec.in_channels, out = spec.out_channels;
+  transform_filter_transposed(spec, loops, filter, tiling.filter());
+  for_workers(spec.batch, [&](int64_t worker, int64_t first, int64_t last) {
+    float* from = tiling.output_tiles(worker);
+    float* to = tiling.input_tiles(worker);
+    for (int64_t item = first; item < last; ++item) {
+      float* image = d_input + item * input_image(spec);
+      std::fill_n(image, input_image(spec), 0.0f);
+      for (int64_t begin = 0; begin < tiling.tiles(); begin += kTiles) {
+        const int64_t end = std::min(begin + kTiles, tiling.tiles());
+        tiling.for_output_cells(d_output + item * output_image(spec), &kZeros[0], begin, end,
+                                [&](int64_t tile, const float* const* cells) {
+                                  loops.transform_output_gradient(out, cells, from + tile * out,
+                                                                  kTiles * out);
+                                });
+        for (int64_t place = 0; place < kPlaces; ++place) {
+          loops.product({.m = end - begin, .n = in, .k = out, .a_row = out, .a_column = 1},
+                        from + place * kTiles * out, tiling.filter() + place * in * out,
+                        to + place * kTiles * in);
+        }
+        tiling.for_input_cells<float>(
+            image, nullptr, begin, end, [&](int64_t tile, float* const* cells) {
+              loops.add_input_gradient(in, to + tile * in, kTiles * in, cells);
+            });
+      }
+    }
+  });
+}
+
+void winograd_filter_gradient(const ConvSpec& spec, const float* input, const float* d_output,
+                              float* d_filter, void* scratch) {
+  const WinogradLoops& loops = *winograd_loops();
+  const Tiling tiling(spec, scratch);
+  const int64_t in = spec.in_channels, out = spec.out_channels;
+  // Each part of the batch has a sum of its own: who computes it does not matter.
+  const int64_t parts = tiling.parts();
+  for_workers(parts, [&](int64_t worker, int64_t first, int64_t last) {
+    float* left = tiling.input_tiles(worker);
+    float* right = tiling.output_tiles(worker);
+    for (int64_t part = first; part < last; ++part) {
+      float* sums = tiling.filter() + part * tiling.filter_size();
+      const int64_t first_item = spec.batch * part / parts;
+      for (int64_t item = first_item; item < spec.batch * (part + 1) / parts; ++item) {
+        for (int64_t begin = 0; begin < tiling.tiles(); begin += kTiles) {
+          const int64_t end = std::min(begin + kTiles, tiling.tiles());
+          tiling.for_input_cells(input + item * input_image(spec), &kZeros[0], begin, end,
+                                 [&](int64_t tile, const float* const* cells) {
+                                   loops.transform_input(in, cells, left + tile * in, kTiles * in);
+                                 });
+          tiling.for_output_cells(d_output + item * output_image(spec), &kZeros[0], begin, end,
+                                  [&](int64_t tile, const float* const* cells) {
+                                    loops.transform_output_gradient(out, cells, right + tile * out,
+                                                                    kTiles * out);
+                                  });
+          const bool add = item > first_item || begin > 0;
+          for (int64_t place = 0; place < kPlaces; ++place) {
+            loops.product({in, out, end - begin, 1, in, add}, left + place * kTiles * in,
+                          right + place * kTiles * out, sums + place * in * out);
+          }
+        }
+      }
+    }
+  });
+  const int64_t tap = in * out;
+  parallel_for(in, 8, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin * out; row < end * out; row += out) {
+      loops.finish_filter_gradient(out, tiling.filter() + row, tap, parts, tiling.filter_size(),
+                                   d_filter + row, tap);
+    }
+  });
+}
+
+}  // namespace tenon::kernels

@@ -1,0 +1,69 @@
+#!/bin/bash
+# The runtime image: equal when built twice, read by skopeo, umoci, dpkg, apt and ldconfig as Tenon says, and with a
+# model baked in it serves the digits as uid 65532 on a read-only root, by podman and by chroot.
+source "$(dirname "$0")/common.sh"
+need skopeo umoci dpkg-query apt-get curl podman unshare nsenter
+image=$shared/runtime.tar
+lock=$shared/runtime.lock
+
+build_twice runtime
+"$tenon" image build runtime --lock "$lock" --tenon "$tenon" --name tenon-test --output "$work/layout"
+"$tenon" image diff "$image" "$work/layout" | grep -q ^identical || fail "tar and layout differ"
+"$tenon" image verify "$image" --lock "$lock" --tenon "$tenon" >/dev/null
+"$tenon" image lint "$image"
+compressed=$(stat -c %s "$image")
+((compressed < 40000000)) || fail "the runtime image has $compressed bytes, more than 40 MB"
+
+# skopeo reads both faces of the tar and copies it with its digest.
+ref=$(name_of "$image")
+digest=$(skopeo inspect --format '{{.Digest}}' "oci-archive:$image:$ref")
+"$tenon" image diff "$image" "$image" | grep -q "$digest" || fail "skopeo sees $digest"
+skopeo inspect "docker-archive:$image" >/dev/null
+skopeo copy --quiet "oci-archive:$image:$ref" "oci:$work/copy:x"
+"$tenon" image diff "$image" "$work/copy" | grep -q ^identical || fail "skopeo's copy differs"
+skopeo inspect --config "oci-archive:$image:$ref" | python3 -c 'import json, sys
+config = json.load(sys.stdin)["config"]
+assert config["User"] == "65532:65532" and sorted(config["ExposedPorts"]) == ["8500/tcp", "8501/tcp"], config
+assert config["Entrypoint"] == ["/usr/bin/tf_serving_entrypoint.sh"], config
+assert {"MODEL_NAME=model", "MODEL_BASE_PATH=/models"} <= set(config["Env"]), config'
+
+# With the digits baked in, and refused with a model whose golden records it misses.
+"$tenon" image build runtime --lock "$lock" --tenon "$tenon" --name tenon-test/digits --model "$shared/digits" \
+  --output "$work/digits.tar"
+train_digits "$work/other/1" --epochs 1 --seed 2
+cp "$shared/digits/1/assets.extra/tf_serving_warmup_requests" "$work/other/1/assets.extra/"
+mkdir "$work/empty"
+expect_error "misses its golden records" "$tenon" image build runtime --lock "$lock" --tenon "$tenon" \
+  --model "$work/other" --output "$work/empty/x.tar"
+[ -z "$(ls -A "$work/empty")" ] || fail "a refused model leaves $(ls -A "$work/empty")"
+
+# umoci unpacks; dpkg, apt and ldconfig agree with what is there.
+skopeo copy --quiet "docker-archive:$work/digits.tar" "oci:$work/served:x"
+umoci unpack --image "$work/served:x" "$work/bundle" 2>/dev/null || umoci unpack --rootless --image "$work/served:x" \
+  "$work/bundle"
+rootfs=$work/bundle/rootfs
+check_packages runtime "$rootfs"
+for name in tensorflow_model_server tf_serving_entrypoint.sh; do
+  [ "$(readlink "$rootfs/usr/bin/$name")" = tenon ] || fail "$name is no link to tenon"
+done
+for shell in "$rootfs"/usr/bin/{sh,bash,dash,busybox}; do
+  [ ! -e "$shell" ] || fail "the runtime image has a shell: $shell"
+done
+[ "$(id -u)" = 0 ] || skip "the rest needs root, for chroot, mounts and network namespaces"
+ldconfig -X -r "$rootfs" -C /etc/ld.so.theirs
+diff <(ldconfig -p -C "$rootfs/etc/ld.so.cache" | grep '=>' | sort) \
+  <(ldconfig -p -C "$rootfs/etc/ld.so.theirs" | grep '=>' | sort) || fail "ld.so.cache"
+rm "$rootfs/etc/ld.so.theirs"
+chroot --userspec=65532:65532 "$rootfs" /usr/bin/tensorflow_model_server --version
+
+unshare --net --mount true 2>"$work/unshare" || skip "no network and mount namespaces: $(cat "$work/unshare")"
+check_served_by_chroot check_digits digits "$work/bundle"
+podman load --quiet --input "$work/digits.tar" >/dev/null
+served=localhost/$(name_of "$work/digits.tar")
+if podman_starts "$served"; then
+  check_served_by_podman check_digits digits "$served"
+  # The image without a model takes one from a mount, named by MODEL_NAME.
+  podman load --quiet --input "$image" >/dev/null
+  check_served_by_podman check_digits mine "localhost/$ref" --env MODEL_NAME=mine --volume "$shared/digits:/models/mine:ro"
+fi
+echo "ok: runtime $digest $compressed bytes"
