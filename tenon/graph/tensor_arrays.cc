@@ -22,9 +22,12 @@ bool is_tensor_array_op(const Node& node) {
 
 // Makes the ops that hand a flow on carry variants.
 Status retype_flows(Graph& graph) {
-  std::vector<std::vector<NodeId>> users = graph.users();
+  std::vector<std::vector<NodeId>> users(static_cast<size_t>(graph.size()));
   std::vector<NodeId> stack;
   for (NodeId id = 0; id < graph.size(); ++id) {
+    for (Endpoint input : graph.node(id).inputs) {
+      users[static_cast<size_t>(input.node)].push_back(id);
+    }
     if (graph.alive(id) && is_tensor_array_op(graph.node(id))) stack.push_back(id);
   }
   while (!stack.empty()) {
