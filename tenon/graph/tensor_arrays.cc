@@ -20,23 +20,14 @@ bool is_tensor_array_op(const Node& node) {
   return exists_only_during_import(*node.op) && node.op->name().starts_with("TensorArray");
 }
 
-// The nodes that read each node's outputs.
-std::vector<std::vector<NodeId>> users_of_nodes(const Graph& graph) {
+// Makes the ops that hand a flow on carry variants.
+Status retype_flows(Graph& graph) {
   std::vector<std::vector<NodeId>> users(static_cast<size_t>(graph.size()));
+  std::vector<NodeId> stack;
   for (NodeId id = 0; id < graph.size(); ++id) {
-    if (!graph.alive(id)) continue;
     for (Endpoint input : graph.node(id).inputs) {
       users[static_cast<size_t>(input.node)].push_back(id);
     }
-  }
-  return users;
-}
-
-// Makes the ops that hand a flow on carry variants.
-Status retype_flows(Graph& graph) {
-  const std::vector<std::vector<NodeId>> users = users_of_nodes(graph);
-  std::vector<NodeId> stack;
-  for (NodeId id = 0; id < graph.size(); ++id) {
     if (graph.alive(id) && is_tensor_array_op(graph.node(id))) stack.push_back(id);
   }
   while (!stack.empty()) {

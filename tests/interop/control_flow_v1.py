@@ -177,14 +177,18 @@ def assigns_in_loop(x, n):
     def body(i):
         with tf.control_dependencies([v1.assign_add(w, x[0] * tf.cast(i, tf.float32))]):
             return i + 1
-    i = tf.while_loop(lambda i: i < n, body, [0], parallel_iterations=1, return_same_structure=False)
+    i = tf.while_loop(lambda i: i < n, body, [0], parallel_iterations=1)[0]
     with tf.control_dependencies([i]):
         return {"i": i, "after": w.read_value()}
 
 
 def asserted(x, n):
-    """tf.Assert in a graph is a condition around Assert that only control edges leave."""
-    with tf.control_dependencies([v1.Assert(n < 100, [n])]):
+    """An assertion in a branch, which only control edges leave."""
+    def fail():
+        with tf.control_dependencies([v1.Assert(False, [n])]):
+            return tf.constant(False)
+    holds = tf.cond(n < 100, lambda: tf.constant(True), fail)
+    with tf.control_dependencies([holds]):
         return {"value": x + 1.0}
 
 
