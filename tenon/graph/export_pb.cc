@@ -77,17 +77,6 @@ bool has_effect(const Node& node) {
   return node.is("StatefulPartitionedCall") || node.is("If") || node.is("While") || node.is("Case");
 }
 
-std::vector<std::string> functions_of(const Node& node) {
-  std::vector<std::string> names;
-  for (const auto& [name, value] : node.attrs) {
-    if (const auto* one = std::get_if<FunctionAttr>(&value)) names.push_back(one->name);
-    if (const auto* list = std::get_if<std::vector<FunctionAttr>>(&value)) {
-      for (const FunctionAttr& function : *list) names.push_back(function.name);
-    }
-  }
-  return names;
-}
-
 Status add_reached(const Graph& graph, std::map<std::string, tensorflow::FunctionDef*>& known,
                    std::set<std::string>& visited, tensorflow::FunctionDefLibrary& library,
                    int depth) {

@@ -141,17 +141,6 @@ StatusOr<std::vector<NodeId>> Graph::topological_order() const {
   return order;
 }
 
-std::vector<std::vector<NodeId>> Graph::users() const {
-  std::vector<std::vector<NodeId>> users(nodes_.size());
-  for (NodeId id = 0; id < size(); ++id) {
-    for (const Endpoint& input : node(id).inputs) {
-      auto& list = users[static_cast<size_t>(input.node)];
-      if (list.empty() || list.back() != id) list.push_back(id);
-    }
-  }
-  return users;
-}
-
 std::string to_string(const Graph& graph) {
   const auto endpoint = [&](Endpoint e) {
     const std::string& name = graph.node(e.node).name;

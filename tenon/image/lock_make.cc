@@ -12,10 +12,16 @@ namespace tenon::image {
 namespace {
 
 StatusOr<std::vector<ArchiveSource>> sources_of(const Declaration& declaration,
+                                                const std::string& codename,
                                                 const LockOptions& options) {
   if (declaration.archives.empty()) {
-    return machine_sources(options.apt_root,
-                           declaration.base.substr(declaration.base.find(':') + 1));
+    if (codename.empty()) {
+      return failed_precondition(
+          "the base image's os-release has no VERSION_CODENAME to choose this machine's apt "
+          "sources "
+          "by; give the declaration an 'archive:'");
+    }
+    return machine_sources(options.apt_root, codename);
   }
   std::vector<ArchiveSource> sources;
   for (const ArchiveSpec& archive : declaration.archives) {
@@ -44,18 +50,27 @@ LockedPackage locked(const Package& package, const std::string& layer) {
   return result;
 }
 
-// The packages of an oci: base for `platform`, and the digest of the base itself.
-StatusOr<std::vector<Package>> packages_of_base(const Declaration& declaration,
-                                                const Platform& platform, std::string& digest) {
+// What an oci: base is for one platform.
+struct BaseContent {
+  std::vector<Package> packages;
+  std::string digest;    // of the base, whatever the platform
+  std::string codename;  // of its distribution
+};
+
+StatusOr<BaseContent> content_of_base(const Declaration& declaration, const Platform& platform) {
+  BaseContent content;
   TENON_ASSIGN_OR_RETURN(const auto reader, ImageReader::open(base_image_path(declaration)));
-  digest = cat("sha256:", sha256_hex(write_index(reader->index())));
+  content.digest = cat("sha256:", sha256_hex(write_index(reader->index())));
   TENON_ASSIGN_OR_RETURN(const Image image, find_image(*reader, &platform));
   TENON_ASSIGN_OR_RETURN(
       const auto tree,
       read_file_system(*reader, image, [](const std::string& path, const TreeNode& node) {
         return is_package_metadata(path, node);
       }));
-  return installed_packages(*tree);
+  TENON_ASSIGN_OR_RETURN(content.packages, installed_packages(*tree));
+  TENON_ASSIGN_OR_RETURN(auto release, os_release(*tree));
+  content.codename = release["VERSION_CODENAME"];
+  return content;
 }
 
 Status lock_platform(const Declaration& declaration, const PackageIndex& index,
@@ -128,9 +143,12 @@ StatusOr<Lock> make_lock(const Declaration& declaration, const Store& store,
   for (const Platform& platform : declaration.platforms) {
     LockedPlatform& entry = lock.platforms.emplace_back();
     entry.platform = platform;
-    std::vector<Package> present;
+    BaseContent base;
     if (declaration.base.starts_with("oci:")) {
-      TENON_ASSIGN_OR_RETURN(present, packages_of_base(declaration, platform, lock.base_digest));
+      TENON_ASSIGN_OR_RETURN(base, content_of_base(declaration, platform));
+      lock.base_digest = base.digest;
+    } else {
+      base.codename = declaration.base.substr(declaration.base.find(':') + 1);
     }
     if (!any_packages) continue;
     std::vector<std::string> libraries;
@@ -139,7 +157,7 @@ StatusOr<Lock> make_lock(const Declaration& declaration, const Store& store,
       TENON_RETURN_IF_ERROR(check_program(program, platform));
       TENON_ASSIGN_OR_RETURN(libraries, library_packages(program, options.apt_root));
     }
-    TENON_ASSIGN_OR_RETURN(const auto sources, sources_of(declaration, options));
+    TENON_ASSIGN_OR_RETURN(const auto sources, sources_of(declaration, base.codename, options));
     TENON_ASSIGN_OR_RETURN(const std::string architecture, debian_architecture(platform));
     PackageIndex index(architecture);
     TENON_ASSIGN_OR_RETURN(const auto archives,
@@ -153,7 +171,7 @@ StatusOr<Lock> make_lock(const Declaration& declaration, const Store& store,
       }
     }
     TENON_RETURN_IF_ERROR(
-        with_context(lock_platform(declaration, index, libraries, std::move(present), entry),
+        with_context(lock_platform(declaration, index, libraries, std::move(base.packages), entry),
                      to_string(platform)));
   }
   TENON_RETURN_IF_ERROR(lock_wheels(declaration, store, lock));

@@ -216,10 +216,11 @@ StatusOr<int> run_build(const Arguments& arguments, const CommandContext& contex
 }
 
 constexpr std::string_view kVerifyUsage =
-    "verify IMAGE --lock LOCK [the flags of the build] | verify IMAGE --key PUBLIC.pem";
+    "verify IMAGE [DECLARATION] --lock LOCK [the flags of the build] | "
+    "verify IMAGE --key PUBLIC.pem";
 
 StatusOr<int> run_verify(const Arguments& arguments, const CommandContext& context) {
-  TENON_RETURN_IF_ERROR(need(arguments, 1, 1, kVerifyUsage));
+  TENON_RETURN_IF_ERROR(need(arguments, 1, 2, kVerifyUsage));
   const std::string path = arguments.positional()[0];
   TENON_ASSIGN_OR_RETURN(const auto reader, ImageReader::open(path));
   if (const std::string key = arguments.get("key"); !key.empty()) {
@@ -235,8 +236,11 @@ StatusOr<int> run_verify(const Arguments& arguments, const CommandContext& conte
     return usage_error(cat("--lock or --key is missing; usage: ", kVerifyUsage));
   }
   TENON_ASSIGN_OR_RETURN(const Lock lock, load_lock(arguments.get("lock")));
-  TENON_ASSIGN_OR_RETURN(Declaration declaration,
-                         parse_declaration(lock.declaration, "the lock's declaration", "."));
+  // The lock holds the declaration; a file of it says which folder its sources are relative to.
+  TENON_ASSIGN_OR_RETURN(const Declaration declaration,
+                         arguments.positional().size() == 2
+                             ? load_declaration(arguments.positional()[1])
+                             : parse_declaration(lock.declaration, "the lock's declaration", "."));
   TENON_ASSIGN_OR_RETURN(const Store store, open_store(arguments));
   TENON_ASSIGN_OR_RETURN(BuildOptions options, build_options(arguments, context));
   TENON_ASSIGN_OR_RETURN(const TemporaryDirectory scratch, TemporaryDirectory::create());

@@ -90,8 +90,7 @@ StatusOr<std::shared_ptr<Executable>> Plan::function(const std::string& name) co
     std::lock_guard lock(mutex_);
     if (const auto it = functions_.find(name); it != functions_.end()) return it->second;
   }
-  if (!graph_.library()) return not_found("function '", name, "' is called, there are none");
-  TENON_ASSIGN_OR_RETURN(const auto body, graph_.library()->find(name));
+  TENON_ASSIGN_OR_RETURN(const auto body, find_function(graph_, name));
   Graph function = *body;
   function.set_library(graph_.library());
   StatusOr<std::shared_ptr<Executable>> made =

@@ -2,6 +2,7 @@
 # The runtime image: equal when built twice, read by skopeo, umoci, dpkg, apt and ldconfig as Tenon says, and with a
 # model baked in it serves the digits as uid 65532 on a read-only root, by podman and by chroot.
 source "$(dirname "$0")/common.sh"
+source "$(dirname "$0")/containers.sh"
 need skopeo umoci dpkg-query apt-get curl podman unshare nsenter
 image=$shared/runtime.tar
 lock=$shared/runtime.lock
@@ -57,13 +58,13 @@ rm "$rootfs/etc/ld.so.theirs"
 chroot --userspec=65532:65532 "$rootfs" /usr/bin/tensorflow_model_server --version
 
 unshare --net --mount true 2>"$work/unshare" || skip "no network and mount namespaces: $(cat "$work/unshare")"
-check_served_by_chroot digits "$work/bundle"
+check_served_by_chroot check_digits digits "$work/bundle"
 podman load --quiet --input "$work/digits.tar" >/dev/null
 served=localhost/$(name_of "$work/digits.tar")
 if podman_starts "$served"; then
-  check_served_by_podman digits "$served"
+  check_served_by_podman check_digits digits "$served"
   # The image without a model takes one from a mount, named by MODEL_NAME.
   podman load --quiet --input "$image" >/dev/null
-  check_served_by_podman mine "localhost/$ref" --env MODEL_NAME=mine --volume "$shared/digits:/models/mine:ro"
+  check_served_by_podman check_digits mine "localhost/$ref" --env MODEL_NAME=mine --volume "$shared/digits:/models/mine:ro"
 fi
 echo "ok: runtime $digest $compressed bytes"

@@ -295,6 +295,36 @@ TEST_F(BuildTest, AnOciLayoutIsABaseWhosePackagesAreKept) {
   EXPECT_EQ(text_of(**tree, "usr/bin/app"), "app");
 }
 
+TEST_F(BuildTest, OnABaseImageTheMachinesSourcesOfItsCodenameAreTakenAndCertificatesBundled) {
+  add({"codename", "1", "amd64", "", {{"usr/lib/os-release", "ID=x\nVERSION_CODENAME=test\n"}}});
+  add({"certificates",
+       "1",
+       "all",
+       "",
+       {{"usr/share/ca-certificates/a.crt", "one\n"},
+        {"usr/share/ca-certificates/b.crt", "two\n"}}});
+  publish();
+  ASSERT_TRUE(make("packages: [codename]\n", "stage").ok());
+  const std::string apt = path("machine/etc/apt");
+  ASSERT_TRUE(create_directories(apt).ok());
+  ASSERT_TRUE(write_file(join_path(apt, "sources.list"), cat("deb [signed-by=", archive_->keyring(),
+                                                             "] ", archive_->uri(), " test main\n"))
+                  .ok());
+  LockOptions options;
+  options.archive.now = 1783764997;
+  options.apt_root = path("machine");
+  ASSERT_TRUE(run_tool({"mkdir", "-p", cat(path("machine"), archive_->folder())}).ok());
+  ASSERT_TRUE(
+      run_tool({"cp", archive_->keyring(), cat(path("machine"), archive_->keyring())}).ok());
+  const auto declaration =
+      parse_declaration("name: top\nversion: 1.0.0\nbase: oci:stage\npackages: [certificates]\n",
+                        "top.yaml", folder_->path());
+  const auto locked = make_lock(*declaration, *store_, options);
+  ASSERT_TRUE(locked.ok()) << locked.status();
+  ASSERT_TRUE(build(*declaration, *locked, path("top")).ok());
+  EXPECT_EQ(text_of(**files_of("top"), "etc/ssl/certs/ca-certificates.crt"), "one\ntwo\n");
+}
+
 TEST_F(BuildTest, WheelsPinnedByHashAreInstalled) {
   const std::string wheel = path("demo-1.0-py3-none-any.whl");
   ASSERT_TRUE(run_tool({"python3", "-c",
@@ -460,35 +490,6 @@ TEST_F(BuildTest, AProgramWithoutItsLibraryIsNamed) {
           .status();
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
   EXPECT_NE(message_of(status).find("/usr/bin/prog links lib"), std::string_view::npos) << status;
-}
-
-TEST(Glob, StarsStayWithinComponentsDoubleStarsDoNot) {
-  EXPECT_TRUE(glob_matches("usr/share/man/**", "usr/share/man/man1/x.1.gz"));
-  EXPECT_TRUE(
-      glob_matches("usr/share/doc/*/changelog*", "usr/share/doc/libc6/changelog.Debian.gz"));
-  EXPECT_FALSE(glob_matches("usr/share/doc/*/changelog*", "usr/share/doc/a/b/changelog"));
-  EXPECT_FALSE(glob_matches("usr/*", "usr/a/b"));
-  EXPECT_TRUE(glob_matches("**/x", "a/b/x"));
-  EXPECT_FALSE(glob_matches("a", "ab"));
-}
-
-TEST(Declarations, TheShippedOnesAreValid) {
-  const auto names = shipped_declarations();
-  EXPECT_EQ(names, (std::vector<std::string>{"devel", "runtime", "train"}));
-  for (const std::string& name : names) {
-    const auto declaration = load_declaration(name);
-    EXPECT_TRUE(declaration.ok()) << declaration.status();
-  }
-}
-
-TEST(Declarations, ErrorsGiveLineAndKnownKeys) {
-  const auto status =
-      parse_declaration("name: x\nfiles:\n  - {path: /a, contents: b}\n", "x.yaml", "").status();
-  EXPECT_TRUE(message_of(status).starts_with("x.yaml line 3: ")) << status;
-  EXPECT_FALSE(parse_declaration("name: x\nfiles: [{path: ../a, content: b}]\n", "x", "").ok());
-  EXPECT_FALSE(parse_declaration("a: &x b\nname: *x\n", "x", "").ok());
-  EXPECT_FALSE(parse_declaration("name: x\nname: y\n", "x", "").ok());
-  EXPECT_FALSE(parse_declaration(std::string(3000, '['), "x", "").ok());
 }
 
 }  // namespace

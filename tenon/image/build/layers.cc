@@ -115,6 +115,12 @@ std::vector<LockedPackage> packages_of_layer(const Lock& lock, const Platform& p
   return packages;
 }
 
+bool brings_certificates(const Tree& layer) {
+  constexpr std::string_view kFolder = "usr/share/ca-certificates/";
+  const auto first = layer.nodes().lower_bound(std::string(kFolder));
+  return first != layer.nodes().end() && first->first.starts_with(kFolder);
+}
+
 }  // namespace
 
 Status add_host_files(const std::string& source, std::string_view path, const FileItem& item,
@@ -158,7 +164,11 @@ StatusOr<std::vector<LayerTree>> build_layer_trees(const Declaration& declaratio
     for (const auto& [name, wheel] : lock.wheels) {
       if (name == spec.name) TENON_RETURN_IF_ERROR(add_wheel(wheel, store, *layer.tree));
     }
-    if (is_base) TENON_RETURN_IF_ERROR(add_system_files(declaration, architecture, *layer.tree));
+    if (is_base) {
+      TENON_RETURN_IF_ERROR(add_system_files(declaration, architecture, *layer.tree));
+    } else if (brings_certificates(*layer.tree)) {
+      TENON_RETURN_IF_ERROR(add_ca_bundle(*layer.tree));
+    }
     for (const FileItem& item : spec.files) {
       TENON_RETURN_IF_ERROR(add_file_item(item, declaration, platform, inputs, *layer.tree));
     }

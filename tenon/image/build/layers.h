@@ -40,6 +40,9 @@ Status add_host_files(const std::string& source, std::string_view path, const Fi
 Status add_system_files(const Declaration& declaration, std::string_view debian_architecture,
                         Tree& tree);
 
+// Every trusted certificate of ca-certificates in one file, in path order, where the tree has any.
+Status add_ca_bundle(Tree& tree);
+
 // A wheel's files under usr/lib/python3/dist-packages, its scripts and entry points under
 // usr/bin.
 Status add_wheel(const WheelItem& wheel, const Store& store, Tree& tree);

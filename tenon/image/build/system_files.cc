@@ -21,7 +21,8 @@ constexpr std::string_view kNsswitch =
     "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\n"
     "protocols: files\nservices: files\nethers: files\nrpc: files\n";
 
-// Every trusted certificate of ca-certificates in one file, in path order.
+}  // namespace
+
 Status add_ca_bundle(Tree& tree) {
   std::string bundle;
   TENON_RETURN_IF_ERROR(tree.for_each([&](const std::string& path, const TreeNode& node) -> Status {
@@ -39,8 +40,6 @@ Status add_ca_bundle(Tree& tree) {
   // OpenSSL's compiled-in default file.
   return tree.add_link("usr/lib/ssl/cert.pem", "/etc/ssl/certs/ca-certificates.crt");
 }
-
-}  // namespace
 
 Status add_system_files(const Declaration& declaration, std::string_view debian_architecture,
                         Tree& tree) {
