@@ -95,6 +95,7 @@ enum class Effect : uint8_t {
   kWrite,    // changes them
   kRandom,   // draws from a generator: two equal nodes are not the same value
   kOutside,  // files, printing, assertions: kept, in program order
+  kCall,     // what the functions that it runs do: see tenon/graph/effects.h
 };
 
 // May requests be merged through the op along dimension 0 (DESIGN section 3, "Merging requests")?

@@ -1,5 +1,7 @@
 #include "tenon/graph/batch_dimension.h"
 
+#include "tenon/graph/effects.h"
+
 namespace tenon {
 namespace {
 
@@ -90,7 +92,7 @@ StatusOr<MergeVerdict> may_merge_rows(const Graph& graph) {
   }
   for (NodeId id : order) {
     const Node& node = graph.node(id);
-    if (node.op->decl().effect != Effect::kNone) {
+    if (effects_of(graph, node).any()) {
       return refuse(cat(describe(node), " has an effect, state or randomness"));
     }
     if (node.is("_Arg")) continue;
