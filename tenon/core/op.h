@@ -107,6 +107,16 @@ enum class Rows : uint8_t {
   kIndependentUnlessRank1  // yes, but a rank-1 input is one row
 };
 
+// The Rows of an op, or, where they hang on an axis, how a node tells them from its attributes, its
+// inputs' shapes and its constants. Inputs whose dimension 0 is not known hold the rows.
+struct RowsRule {
+  constexpr RowsRule(Rows rows) : rows(rows) {}  // NOLINT: implicit
+  constexpr RowsRule(Rows (*function)(const ShapeContext&)) : function(function) {}  // NOLINT
+  Rows of(const ShapeContext& node) const { return function ? function(node) : rows; }
+  Rows rows = Rows::kMixed;
+  Rows (*function)(const ShapeContext&) = nullptr;
+};
+
 // Bit i: input i is a small tensor in host memory (axes, a shape, paddings) that shape function and
 // kernel factory read. -1 is the last input (ConcatV2's axis).
 struct HostInputs {
@@ -182,7 +192,7 @@ struct OpDecl {
   // Outputs depend on the inputs' shapes alone (Shape, ShapeN, Rank, Size).
   bool needs_only_shapes = false;
   ShapeFn shape;
-  Rows rows = Rows::kMixed;
+  RowsRule rows = Rows::kMixed;
   GradientFn gradient;
   KernelList kernels;
   // Of a plug-in's op: where the functions above find what the plug-in gave (runtime/plugin_op.h).
