@@ -30,7 +30,6 @@
 // be called from several threads at once and must not write its captures.
 #pragma once
 
-#include <complex>
 #include <functional>
 #include <initializer_list>
 #include <memory>

@@ -1,5 +1,4 @@
 #include <atomic>
-#include <numeric>
 #include <vector>
 
 #include "tenon/base/log.h"

@@ -39,8 +39,3 @@ void log_error(const Parts&... parts) {
 // For bugs of ours only; untrusted bytes never reach one.
 #define TENON_CHECK(condition) \
   ((condition) ? static_cast<void>(0) : ::tenon::check_failed(__FILE__, __LINE__, #condition))
-#ifdef NDEBUG
-#define TENON_DCHECK(condition) static_cast<void>(0)
-#else
-#define TENON_DCHECK(condition) TENON_CHECK(condition)
-#endif

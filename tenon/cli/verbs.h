@@ -18,7 +18,6 @@ int export_command(Words words);
 int convert_command(Words words);
 int serve_command(Words words);
 int run_command(Words words);
-int serve_command(Words words);
 int inspect_command(Words words);
 int verify_command(Words words);
 int bench_command(Words words);

@@ -48,7 +48,9 @@ Status keep(Tensor& tensor, Stream* stream) {
 }
 
 DeviceRegistry& DeviceRegistry::global() {
-  static DeviceRegistry registry;
+  // Never destroyed: what lies in devices' memory may be let go at any time before the process
+  // ends.
+  static DeviceRegistry& registry = *new DeviceRegistry;
   return registry;
 }
 

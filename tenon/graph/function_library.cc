@@ -59,4 +59,24 @@ StatusOr<std::shared_ptr<const Graph>> FunctionLibrary::find(std::string_view na
   return entry.graph;
 }
 
+bool is_call(const Node& node) {
+  return node.is("PartitionedCall") || node.is("StatefulPartitionedCall");
+}
+
+std::vector<std::string> functions_of(const Node& node) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : node.attrs) {
+    if (const auto* one = std::get_if<FunctionAttr>(&value)) names.push_back(one->name);
+    if (const auto* list = std::get_if<std::vector<FunctionAttr>>(&value)) {
+      for (const FunctionAttr& function : *list) names.push_back(function.name);
+    }
+  }
+  return names;
+}
+
+StatusOr<std::shared_ptr<const Graph>> find_function(const Graph& graph, std::string_view name) {
+  if (!graph.library()) return not_found("function '", name, "' is called, there are none");
+  return graph.library()->find(name);
+}
+
 }  // namespace tenon

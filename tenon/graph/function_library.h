@@ -35,4 +35,16 @@ class FunctionLibrary : public std::enable_shared_from_this<FunctionLibrary> {
   std::map<std::string, Entry, std::less<>> entries_;
 };
 
+// Calls that reach deeper are refused: a function calls itself.
+inline constexpr int kDeepestCall = 100;
+
+// PartitionedCall and StatefulPartitionedCall: the body of their function may stand in their place.
+bool is_call(const Node& node);
+
+// The names of the functions that a node may run.
+std::vector<std::string> functions_of(const Node& node);
+
+// A function that a node of `graph` refers to. NOT_FOUND when there is none.
+StatusOr<std::shared_ptr<const Graph>> find_function(const Graph& graph, std::string_view name);
+
 }  // namespace tenon

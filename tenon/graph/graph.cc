@@ -66,12 +66,7 @@ NodeId Graph::add_unchecked(Node node) {
 
 Status Graph::infer(NodeId id) {
   Node& target = node(id);
-  NodeShapes shapes(*target.op, target.attrs, library_.get());
-  for (const Endpoint& input : target.inputs) {
-    const ValueInfo& info = value(input);
-    shapes.inputs.push_back(
-        {info.dtype, info.shape, constant(input), info.handle ? &*info.handle : nullptr});
-  }
+  NodeShapes shapes = shapes_of(*this, target);
   if (Status status = shapes.infer(); !status.ok()) {
     return with_context(status, cat("node '", target.name, "'"));
   }
@@ -139,17 +134,6 @@ StatusOr<std::vector<NodeId>> Graph::topological_order() const {
     }
   }
   return order;
-}
-
-std::vector<std::vector<NodeId>> Graph::users() const {
-  std::vector<std::vector<NodeId>> users(nodes_.size());
-  for (NodeId id = 0; id < size(); ++id) {
-    for (const Endpoint& input : node(id).inputs) {
-      auto& list = users[static_cast<size_t>(input.node)];
-      if (list.empty() || list.back() != id) list.push_back(id);
-    }
-  }
-  return users;
 }
 
 std::string to_string(const Graph& graph) {

@@ -78,9 +78,6 @@ class Graph {
   // INVALID_ARGUMENT naming a node when there is a cycle.
   StatusOr<std::vector<NodeId>> topological_order() const;
 
-  // Nodes that each output's value is read by, by NodeId of the producer.
-  std::vector<std::vector<NodeId>> users() const;
-
   // Infers a node's output shapes again from its inputs'.
   Status infer(NodeId id);
 

@@ -72,7 +72,7 @@ constexpr Rule kNodeRules[] = {inputs_exist, attributes_are_complete, dtypes_mat
 
 }  // namespace
 
-Status verify(const Graph& graph) {
+Status verify_nodes(const Graph& graph) {
   for (NodeId id = 0; id < graph.size(); ++id) {
     if (!graph.alive(id)) continue;
     for (Rule rule : kNodeRules) {
@@ -81,6 +81,11 @@ Status verify(const Graph& graph) {
       }
     }
   }
+  return absl::OkStatus();
+}
+
+Status verify(const Graph& graph) {
+  TENON_RETURN_IF_ERROR(verify_nodes(graph));
   for (size_t i = 0; i < graph.results.size(); ++i) {
     if (!exists(graph, graph.results[i])) {
       return invalid_argument("result ", i, " of the graph is an output that does not exist");

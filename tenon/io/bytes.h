@@ -66,11 +66,6 @@ class ByteReader {
 
   void skip(uint64_t count) { read_bytes(count); }
 
-  void seek(uint64_t offset) {
-    if (offset > bytes_.size()) return fail();
-    offset_ = offset;
-  }
-
  private:
   void fail() {
     ok_ = false;

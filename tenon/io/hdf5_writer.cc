@@ -1,6 +1,7 @@
 #include "tenon/io/hdf5_writer.h"
 
-#include "tenon/base/log.h"
+#include <map>
+
 #include "tenon/io/hdf5/hdf5_encode.h"
 
 namespace tenon {

@@ -2,7 +2,6 @@
 // tables, contiguous datasets, attributes; strings are of variable length and UTF-8, as h5py's.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <string>
 

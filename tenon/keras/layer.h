@@ -88,7 +88,6 @@ class Layer {
   bool trainable() const { return trainable_; }
   void set_trainable(bool trainable) { trainable_ = trainable; }
   bool built() const { return built_; }
-  const std::vector<PartialShape>& build_shapes() const { return build_shapes_; }
 
   std::vector<Weight>& weights() { return weights_; }
   const std::vector<Weight>& weights() const { return weights_; }

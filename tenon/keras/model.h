@@ -135,7 +135,6 @@ class Model {
   // FAILED_PRECONDITION when the model is not compiled, or a schedule gives the rate.
   StatusOr<double> learning_rate() const;
   Status set_learning_rate(double rate);
-  int64_t epochs_done() const { return epochs_done_; }
   void set_epochs_done(int64_t epochs) { epochs_done_ = epochs; }
 
   // Ends fit() after the running step; for callbacks.

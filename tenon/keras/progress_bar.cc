@@ -1,5 +1,6 @@
 #include "tenon/keras/progress_bar.h"
 
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 

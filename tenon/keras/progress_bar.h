@@ -1,7 +1,6 @@
 // ProgressBar: Keras' Progbar, byte for byte (keras/src/utils/progbar.py; formats.md 11.6).
 #pragma once
 
-#include <chrono>
 #include <functional>
 
 #include "tenon/keras/model.h"

@@ -1,9 +1,10 @@
 #include "tenon/kernels/conv.h"
 
 #include "tenon/base/log.h"
+#include "tenon/kernels/convolution/direct_conv.h"
+#include "tenon/kernels/convolution/winograd.h"
 #include "tenon/kernels/onednn/onednn_common.h"
 #include "tenon/kernels/scalar/conv_reference.h"
-#include "tenon/kernels/winograd.h"
 
 namespace tenon::kernels {
 namespace {
@@ -98,11 +99,7 @@ dnnl::convolution_forward::primitive_desc forward_desc(const ConvSpec& spec, con
   return {desc, attributes_of(spec.post, d.output), cpu_engine()};
 }
 
-bool is_empty(const ConvSpec& spec) {
-  int64_t count = spec.batch * spec.out_channels;
-  for (int64_t size : spec.output) count *= size;
-  return count == 0;
-}
+bool is_empty(const ConvSpec& spec) { return conv_output_count(spec) == 0; }
 
 Status check_spec(const ConvSpec& spec) {
   if (spec.rank < 1 || spec.rank > 3) {
@@ -216,10 +213,15 @@ StatusOr<Window> window_of(int64_t input, int64_t kernel, int64_t stride, int64_
 
 struct Convolution::Impl : PreparedConvolution {
   ConvSpec spec;
+  PostOps rest;         // of spec.post, which keeps what the primitive does
+  bool direct = false;  // direct_conv.h does it, there is no primitive
   void build();
 };
 
 void Convolution::Impl::build() {
+  const SplitPostOps post = split_post_ops(spec.post);
+  spec.post = post.primitive;
+  rest = post.rest;
   const bool packed = !spec.packed.is_plain();
   const bool bfloat16 =
       packed ? spec.packed.description()->precision == Precision::kBfloat16 : wants_bfloat16(spec);
@@ -257,7 +259,10 @@ StatusOr<Convolution> Convolution::make(const ConvSpec& spec) {
   TENON_RETURN_IF_ERROR(check_spec(spec));
   auto impl = std::make_unique<Impl>();
   impl->spec = spec;
-  if (!is_empty(spec) && !impl->take_winograd(spec)) {
+  impl->direct = direct_conv_suits(spec);
+  if (impl->direct) {
+    impl->own_bytes = direct_conv_scratch_bytes(spec);
+  } else if (!is_empty(spec) && !impl->take_winograd(spec)) {
     TENON_RETURN_IF_ERROR(guarded("convolution", [&] { impl->build(); }));
   }
   return Convolution(std::move(impl));
@@ -267,9 +272,11 @@ size_t Convolution::scratch_bytes() const { return impl_->scratch_bytes(); }
 
 void Convolution::run(const ConvPointers& p, void* scratch) const {
   const Impl& impl = *impl_;
-  if (impl.winograd) {
-    return winograd_forward(impl.spec, p.input, static_cast<const float*>(p.filter),
-                            impl.spec.post.bias ? p.bias : nullptr, p.output, scratch);
+  if (impl.direct || impl.winograd) {
+    const auto* plain = static_cast<const float*>(p.filter);
+    const float* bias = impl.spec.post.bias ? p.bias : nullptr;
+    return (impl.direct ? direct_conv : winograd_forward)(impl.spec, p.input, plain, bias, p.output,
+                                                          scratch);
   }
   if (!impl.primitive) return;
   const void* filter = p.filter;
@@ -292,14 +299,15 @@ void Convolution::run(const ConvPointers& p, void* scratch) const {
   } else {
     impl.primitive->run({input, filter, p.output, scratch});
   }
+  finish_post_ops(impl.rest, p.residual, p.output, conv_output_count(impl.spec));
 }
 
 PackedLayout conv_packed_layout(const ConvSpec& spec) {
   if (!check_spec(spec).ok()) return {};
   ConvSpec nominal = spec;
   nominal.batch = 1;  // measured: the layout chosen for one image is as fast for many
-  // Winograd's way transforms the plain filter in each run, a small part of its time.
-  if (is_empty(nominal) || winograd_suits(spec)) return {};
+  // Our own kernels take the plain filter; to transform it is a small part of Winograd's time.
+  if (is_empty(nominal) || winograd_suits(spec) || direct_conv_suits(spec)) return {};
   PackedLayout layout;
   const bool bfloat16 = wants_bfloat16(spec);
   const Status status = guarded("packing a filter", [&] {

@@ -76,6 +76,8 @@ std::vector<ConvSpec> all_specs() {
           spec_of(2, {9, 9}, 16, 16, {3, 3}, 1, 1, Padding::kSame, 16),
           spec_of(2, {9, 9}, 6, 12, {3, 3}, 2, 1, Padding::kSame, 6),
           spec_of(1, {28, 28}, 1, 32, {3, 3}, 1, 1, Padding::kValid, 1),
+          spec_of(3, {15, 11}, 3, 48, {3, 3}, 2, 1, Padding::kSame, 1),
+          spec_of(2, {9, 13}, 4, 16, {1, 2}, 1, 1, Padding::kExplicit, 1),
           spec_of(3, {13, 13}, 32, 64, {3, 3}, 1, 1, Padding::kValid, 1),
           spec_of(2, {7, 16}, 48, 32, {3, 3}, 1, 1, Padding::kSame, 1),
           spec_of(1, {5, 6}, 32, 112, {3, 3}, 1, 1, Padding::kExplicit, 1)};
@@ -213,6 +215,27 @@ TEST(Convolution, OwnKernelsGiveTheSameBitsForAnyTeam) {
     for (size_t i = 0; i < got.size(); ++i) {
       if (i == 2 && !has_wide_vectors()) continue;
       EXPECT_TRUE(same_bits(first[i], got[i])) << threads << " threads, result " << i;
+    }
+  }
+}
+
+// TensorFlow 2.21: tf.nn.relu and relu6 of bias_add of conv2d, fused or not, keep a NaN.
+TEST(Convolution, ReluKeepsNaN) {
+  for (const ConvSpec& plain : {spec_of(1, {6, 6}, 3, 16, {3, 3}, 1, 1, Padding::kValid, 1),
+                                spec_of(1, {6, 6}, 3, 15, {3, 3}, 1, 1, Padding::kValid, 1),
+                                spec_of(1, {6, 6}, 32, 32, {3, 3}, 1, 1, Padding::kValid, 1)}) {
+    for (Activation activation : {Activation::kRelu, Activation::kRelu6}) {
+      ConvSpec s = plain;
+      s.post = {.bias = true, .activation = activation};
+      std::vector<float> x(at(inputs_of(s)), 1.0f), y(at(outputs_of(s)));
+      x[0] = NAN;
+      const std::vector<float> w(at(filters_of(s)), -1.0f), bias(at(s.out_channels), 0.0f);
+      const auto conv = Convolution::make(s);
+      AlignedBytes scratch(conv->scratch_bytes());
+      conv->run({.input = x.data(), .filter = w.data(), .output = y.data(), .bias = bias.data()},
+                scratch.get());
+      EXPECT_TRUE(std::isnan(y.front()));
+      EXPECT_EQ(y.back(), 0.0f);
     }
   }
 }

@@ -6,9 +6,9 @@
 #include "tenon/kernels/broadcast.h"
 #include "tenon/kernels/fused_elementwise.h"
 #include "tenon/kernels/kernel_testing.h"
-#include "tenon/kernels/simd/elementwise_f32.h"
+#include "tenon/kernels/simd/dispatch.h"
 
-// After elementwise_f32.h, which says for which instruction sets this folder is compiled.
+// After dispatch.h, which says for which instruction sets this folder is compiled.
 #include "hwy/highway.h"
 
 namespace tenon::kernels {

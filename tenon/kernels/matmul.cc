@@ -44,6 +44,7 @@ Status check_sizes(const MatMulSpec& spec) {
 // The batch dimensions are collapsed; the innermost is oneDNN's batch, the others are a loop.
 struct MatMul::Impl {
   MatMulSpec spec;
+  PostOps rest;  // of spec.post, which keeps what the primitive does
   BroadcastPlan batches;
   int64_t a_size = 0;  // elements of one item
   int64_t b_size = 0;
@@ -164,6 +165,7 @@ void MatMul::Impl::run_one(const MatMulPointers& p, int64_t y_item, const void* 
   } else {
     product->run({a, b, y, scratch});
   }
+  finish_post_ops(rest, residual, y, std::max<int64_t>(inner_batch, 1) * spec.m * spec.n);
 }
 
 MatMul::MatMul(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -175,6 +177,9 @@ StatusOr<MatMul> MatMul::make(const MatMulSpec& spec) {
   TENON_RETURN_IF_ERROR(check_sizes(spec));
   auto impl = std::make_unique<Impl>();
   impl->spec = spec;
+  const SplitPostOps post = split_post_ops(spec.post);
+  impl->spec.post = post.primitive;
+  impl->rest = post.rest;
   TENON_RETURN_IF_ERROR(impl->plan());
   if (impl->batches.count * impl->spec.m * impl->spec.n > 0) {
     TENON_RETURN_IF_ERROR(guarded("matrix product", [&] { impl->build(); }));

@@ -126,6 +126,21 @@ TEST(MatMul, AppliesBiasActivationAndResidualInOrder) {
   }
 }
 
+// TensorFlow 2.21: tf.nn.relu and relu6 of bias_add of matmul, fused or not, keep a NaN.
+TEST(MatMul, ReluKeepsNaN) {
+  for (Activation activation : {Activation::kRelu, Activation::kRelu6}) {
+    MatMulSpec spec{.m = 3, .k = 16, .n = 32};
+    spec.post = {.bias = true, .activation = activation};
+    std::vector<float> a(48, 1.0f);
+    a[17] = NAN;
+    const std::vector<float> b(512, -1.0f), bias(32, 0.0f);
+    const auto y = run_matmul(spec, {.a = a.data(), .b = b.data(), .bias = bias.data()}, 96);
+    EXPECT_EQ(y[0], 0.0f);
+    EXPECT_TRUE(std::isnan(y[32]) && std::isnan(y[63]));
+    EXPECT_EQ(y[64], 0.0f);
+  }
+}
+
 TEST(MatMul, WithoutTermsIsBiasAlone) {
   MatMulSpec spec{.m = 2, .k = 0, .n = 3};
   spec.post.bias = true;

@@ -1,17 +1,11 @@
-#include "tenon/graph/function_library.h"
+#include "tenon/graph/function_copy.h"
 #include "tenon/passes/pass.h"
 
 namespace tenon {
 namespace {
 
-constexpr int kDeepestCall = 100;
-
-bool is_call(const Node& node) {
-  return node.is("PartitionedCall") || node.is("StatefulPartitionedCall");
-}
-
 // Copies the body of `call` into `graph` and lets the call's users read the copies.
-Status inline_call(Graph& graph, NodeId call, const Graph& body, std::vector<int>& depth) {
+Status inline_call(Graph& graph, NodeId call, const Graph& body) {
   const Node caller = graph.node(call);
   if (body.args.size() != caller.inputs.size() || body.results.size() != caller.outputs.size()) {
     return invalid_argument(describe(caller), " passes ", caller.inputs.size(),
@@ -19,38 +13,14 @@ Status inline_call(Graph& graph, NodeId call, const Graph& body, std::vector<int
                             " results; its function takes ", body.args.size(), " and gives ",
                             body.results.size());
   }
-  std::vector<Endpoint> args(static_cast<size_t>(body.size()));  // by the _Arg's NodeId
-  for (size_t i = 0; i < body.args.size(); ++i) {
-    args[static_cast<size_t>(body.args[i])] = caller.inputs[i];
-  }
-  std::vector<NodeId> copies(static_cast<size_t>(body.size()), -1);
-  const auto moved = [&](Endpoint e) {
-    const Endpoint arg = args[static_cast<size_t>(e.node)];
-    return arg ? arg : Endpoint{copies[static_cast<size_t>(e.node)], e.index};
-  };
-  TENON_ASSIGN_OR_RETURN(const std::vector<NodeId> order, body.topological_order());
-  for (NodeId id : order) {
-    if (args[static_cast<size_t>(id)]) continue;
-    Node copy = body.node(id);
-    copy.name = cat(caller.name, "/", copy.name);
-    for (Endpoint& input : copy.inputs) input = moved(input);
-    std::vector<NodeId> controls = caller.control_inputs;
-    for (NodeId control : copy.control_inputs) {
-      const NodeId target = copies[static_cast<size_t>(control)];
-      if (target >= 0) controls.push_back(target);
-    }
-    copy.control_inputs = std::move(controls);
-    copies[static_cast<size_t>(id)] = graph.add_unchecked(std::move(copy));
-    depth.push_back(depth[static_cast<size_t>(call)] + 1);
-  }
-  for (size_t i = 0; i < body.results.size(); ++i) {
-    graph.replace_uses({call, static_cast<int32_t>(i)}, moved(body.results[i]));
+  TENON_ASSIGN_OR_RETURN(const FunctionCopy copy,
+                         copy_function(graph, body, caller.inputs,
+                                       {.prefix = caller.name, .controls = caller.control_inputs}));
+  for (size_t i = 0; i < copy.results.size(); ++i) {
+    graph.replace_uses({call, static_cast<int32_t>(i)}, copy.results[i]);
   }
   // Whoever waited for the call waits for what the body must run.
-  std::vector<NodeId> done;
-  for (NodeId id : body.control_results) {
-    if (copies[static_cast<size_t>(id)] >= 0) done.push_back(copies[static_cast<size_t>(id)]);
-  }
+  const std::vector<NodeId>& done = copy.control_results;
   const auto replace_control = [&](std::vector<NodeId>& controls) {
     if (std::erase(controls, call) > 0) controls.insert(controls.end(), done.begin(), done.end());
   };
@@ -69,14 +39,15 @@ Status inline_functions(Graph& graph, const PassContext& context) {
   for (NodeId id = 0; id < graph.size(); ++id) {
     if (!graph.alive(id) || !is_call(graph.node(id))) continue;
     const std::string name = graph.node(id).attrs.get<FunctionAttr>("f").name;
-    if (depth[static_cast<size_t>(id)] >= kDeepestCall) {
+    const int level = depth[static_cast<size_t>(id)];
+    if (level >= kDeepestCall) {
       return invalid_argument("calls of function '", name, "' go more than ", kDeepestCall,
                               " deep: it calls itself");
     }
-    if (!graph.library()) return not_found("function '", name, "' is called, there are none");
-    TENON_ASSIGN_OR_RETURN(const auto body, graph.library()->find(name));
+    TENON_ASSIGN_OR_RETURN(const auto body, find_function(graph, name));
     context.note("inline: ", graph.node(id).name, " calls ", name);
-    TENON_RETURN_IF_ERROR(inline_call(graph, id, *body, depth));
+    TENON_RETURN_IF_ERROR(inline_call(graph, id, *body));
+    depth.resize(static_cast<size_t>(graph.size()), level + 1);
   }
   return absl::OkStatus();
 }

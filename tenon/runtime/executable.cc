@@ -3,12 +3,11 @@
 #include <list>
 
 #include "tenon/base/parallel.h"
+#include "tenon/graph/function_library.h"
 #include "tenon/runtime/instance.h"
 
 namespace tenon {
 namespace {
-
-constexpr int kDeepestCall = 100;
 
 // A Binding and its idle Instances.
 struct Bound {

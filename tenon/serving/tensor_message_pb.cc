@@ -1,4 +1,3 @@
-#include "tenon/base/log.h"
 #include "tenon/graph/tensor_pb.h"
 #include "tenon/serving/tensor_message.h"
 #include "tensorflow/core/framework/tensor.pb.h"

@@ -5,11 +5,10 @@
 
 namespace tenon::keras::callbacks {
 
-// Is a value of `watch` better than another? INVALID_ARGUMENT when "auto" cannot tell.
+// Is a value of `watch` better than another? INVALID_ARGUMENT for an unknown mode.
 class Monitor {
  public:
   static StatusOr<Monitor> create(const MonitorOptions& watch, double min_delta = 0);
-  bool higher_is_better() const { return higher_; }
   // Better by more than min_delta; anything is better than nothing.
   bool improves(double value, std::optional<double> reference) const {
     if (!reference) return true;

@@ -2,6 +2,7 @@
 
 #include "tenon/base/log.h"
 #include "tenon/base/parallel.h"
+#include "tenon/kernels/elementwise.h"
 
 extern "C" {  // <omp.h> needs no -fopenmp for these two
 int omp_get_max_threads(void);
@@ -23,11 +24,9 @@ void append_activation(dnnl::post_ops& ops, Activation activation, float alpha) 
   };
   switch (activation) {
     case Activation::kNone:
-      return;
-    case Activation::kRelu:
-      return eltwise(A::eltwise_relu);
+    case Activation::kRelu:  // these two: finish_post_ops()
     case Activation::kRelu6:
-      return eltwise(A::eltwise_clip, 0.0f, 6.0f);
+      return;
     case Activation::kTanh:
       return eltwise(A::eltwise_tanh);
     case Activation::kSigmoid:
@@ -94,6 +93,27 @@ dnnl::memory::dims row_major(const dnnl::memory::dims& dims) {
 
 dnnl::memory::desc plain_desc(const dnnl::memory::dims& dims, dnnl::memory::data_type type) {
   return {dims, type, row_major(dims)};
+}
+
+SplitPostOps split_post_ops(const PostOps& post) {
+  if (post.activation != Activation::kRelu && post.activation != Activation::kRelu6) {
+    return {post, {}};
+  }
+  SplitPostOps split{post, {.activation = post.activation}};
+  split.primitive.activation = Activation::kNone;
+  if (post.residual == Residual::kAfterActivation) {
+    std::swap(split.primitive.residual, split.rest.residual);
+  }
+  return split;
+}
+
+void finish_post_ops(const PostOps& rest, const float* residual, float* y, int64_t count) {
+  if (rest.activation == Activation::kNone) return;
+  const UnaryOp op = rest.activation == Activation::kRelu ? UnaryOp::kRelu : UnaryOp::kRelu6;
+  apply_unary(find_unary(op, DType::kFloat), sizeof(float), y, sizeof(float), y, count);
+  if (rest.residual == Residual::kNone) return;
+  const float* both[] = {y, residual};
+  add_n(DType::kFloat, reinterpret_cast<const void* const*>(both), 2, y, count);
 }
 
 dnnl::primitive_attr attributes_of(const PostOps& post, const dnnl::memory::desc& output) {

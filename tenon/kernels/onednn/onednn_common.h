@@ -45,6 +45,18 @@ dnnl::memory::dims row_major(const dnnl::memory::dims& dims);
 dnnl::memory::desc plain_desc(const dnnl::memory::dims& dims,
                               dnnl::memory::data_type type = dnnl::memory::data_type::f32);
 
+// What oneDNN does of `post`, and what is left for finish_post_ops(): oneDNN's relu makes 0 of a
+// NaN, which TensorFlow's keeps, so that relu, relu6 and what follows them are done by loops of
+// ours.
+struct SplitPostOps {
+  PostOps primitive;
+  PostOps rest;
+};
+SplitPostOps split_post_ops(const PostOps& post);
+
+// Does `rest` to `count` values of y in place.
+void finish_post_ops(const PostOps& rest, const float* residual, float* y, int64_t count);
+
 // User-managed scratchpad and the post-ops; `output` is the descriptor of y.
 dnnl::primitive_attr attributes_of(const PostOps& post, const dnnl::memory::desc& output);
 

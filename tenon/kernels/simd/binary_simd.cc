@@ -1,6 +1,7 @@
 // float32 binary kernels, compiled once per instruction set and chosen at run time.
 #include <cstring>
 
+#include "tenon/kernels/simd/dispatch.h"
 #include "tenon/kernels/simd/elementwise_f32.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -171,7 +172,6 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace tenon::kernels {
-HWY_EXPORT(binary_f32);
-BinaryKernel find_binary_f32(BinaryOp op) { return HWY_DYNAMIC_DISPATCH(binary_f32)(op); }
+BinaryKernel find_binary_f32(BinaryOp op) { return TENON_BEST(binary_f32)(op); }
 }  // namespace tenon::kernels
 #endif

@@ -1,4 +1,5 @@
 // optimizer_loops.h, compiled once per instruction set and chosen at run time.
+#include "tenon/kernels/simd/dispatch.h"
 #include "tenon/kernels/simd/elementwise_f32.h"
 #include "tenon/kernels/simd/optimizer_loops.h"
 
@@ -162,15 +163,13 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace tenon::kernels {
-HWY_EXPORT(float_loops);
-HWY_EXPORT(double_loops);
 template <>
 const OptimizerLoops<float>& optimizer_loops<float>() {
-  return *HWY_DYNAMIC_DISPATCH(float_loops)();
+  return *TENON_BEST(float_loops)();
 }
 template <>
 const OptimizerLoops<double>& optimizer_loops<double>() {
-  return *HWY_DYNAMIC_DISPATCH(double_loops)();
+  return *TENON_BEST(double_loops)();
 }
 }  // namespace tenon::kernels
 #endif

@@ -1,4 +1,5 @@
 // philox_loops.h, compiled once per instruction set and chosen at run time.
+#include "tenon/kernels/simd/dispatch.h"
 #include "tenon/kernels/simd/philox_loops.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -60,9 +61,8 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace tenon::kernels {
-HWY_EXPORT(blocks);
 int64_t philox_blocks(uint64_t key, uint64_t low, uint64_t high, int64_t count, uint32_t* words) {
-  return HWY_DYNAMIC_DISPATCH(blocks)(key, low, high, count, words);
+  return TENON_BEST(blocks)(key, low, high, count, words);
 }
 }  // namespace tenon::kernels
 #endif

@@ -1,6 +1,7 @@
 // pool_loops.h, compiled once per instruction set and chosen at run time.
 #include <limits>
 
+#include "tenon/kernels/simd/dispatch.h"
 #include "tenon/kernels/simd/pool_loops.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -85,7 +86,6 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace tenon::kernels {
-HWY_EXPORT(pool_table);
-const PoolLoops& pool_loops() { return *HWY_DYNAMIC_DISPATCH(pool_table)(); }
+const PoolLoops& pool_loops() { return *TENON_BEST(pool_table)(); }
 }  // namespace tenon::kernels
 #endif

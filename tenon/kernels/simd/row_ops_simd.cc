@@ -2,6 +2,7 @@
 #include <cstring>
 #include <limits>
 
+#include "tenon/kernels/simd/dispatch.h"
 #include "tenon/kernels/simd/elementwise_f32.h"
 #include "tenon/kernels/simd/row_ops.h"
 
@@ -212,7 +213,6 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace tenon::kernels {
-HWY_EXPORT(table);
-const RowOps& row_ops() { return *HWY_DYNAMIC_DISPATCH(table)(); }
+const RowOps& row_ops() { return *TENON_BEST(table)(); }
 }  // namespace tenon::kernels
 #endif

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "tenon/kernels/simd/dispatch.h"
 #include "tenon/kernels/simd/elementwise_f32.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -104,9 +105,7 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace tenon::kernels {
-HWY_EXPORT(unary_f32);
-HWY_EXPORT(target_name);
-UnaryKernel find_unary_f32(UnaryOp op) { return HWY_DYNAMIC_DISPATCH(unary_f32)(op); }
-const char* simd_target() { return HWY_DYNAMIC_DISPATCH(target_name)(); }
+UnaryKernel find_unary_f32(UnaryOp op) { return TENON_BEST(unary_f32)(op); }
+const char* simd_target() { return TENON_BEST(target_name)(); }
 }  // namespace tenon::kernels
 #endif

@@ -1,5 +1,6 @@
 // winograd_loops.h, compiled once per instruction set and chosen at run time. The matrices are
 // those of Lavin and Gray, "Fast algorithms for convolutional neural networks", 2015, section 4.1.
+#include "tenon/kernels/simd/dispatch.h"
 #include "tenon/kernels/simd/winograd_loops.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -31,18 +32,21 @@ HWY_INLINE void product_tile(const TileProduct& s, const float* a, const float* 
       sums[r][v] = s.add ? hn::LoadU(d, c + r * s.n + v * kWidth) : hn::Zero(d);
     }
   }
-  for (int64_t k = 0; k < s.k; ++k) {
-    Vec16 row[kVectors];
-    HWY_UNROLL(4)
-    for (int v = 0; v < kVectors; ++v) row[v] = hn::LoadU(d, b + v * kWidth);
-    HWY_UNROLL(12)
-    for (int r = 0; r < kRows; ++r) {
-      const Vec16 left = hn::Set(d, a[r * s.a_row]);
+  for (int64_t run = 0; run < s.runs; ++run) {
+    const float* at = a + run * s.a_run;
+    for (int64_t k = 0; k < s.k; ++k) {
+      Vec16 row[kVectors];
       HWY_UNROLL(4)
-      for (int v = 0; v < kVectors; ++v) sums[r][v] = hn::MulAdd(left, row[v], sums[r][v]);
+      for (int v = 0; v < kVectors; ++v) row[v] = hn::LoadU(d, b + v * kWidth);
+      HWY_UNROLL(12)
+      for (int r = 0; r < kRows; ++r) {
+        const Vec16 left = hn::Set(d, at[r * s.a_row]);
+        HWY_UNROLL(4)
+        for (int v = 0; v < kVectors; ++v) sums[r][v] = hn::MulAdd(left, row[v], sums[r][v]);
+      }
+      at += s.a_column;
+      b += s.n;
     }
-    a += s.a_column;
-    b += s.n;
   }
   HWY_UNROLL(12)
   for (int r = 0; r < kRows; ++r) {
@@ -120,6 +124,26 @@ void transform_output_gradient(int64_t channels, const float* const* cells, floa
   }
 }
 
+// Bias and bounds; a NaN stays.
+HWY_INLINE Vec16 finished(Vec16 value, Vec16 shift, Vec16 least, Vec16 most) {
+  value = hn::Add(value, shift);
+  value = hn::IfThenElse(hn::Lt(value, least), least, value);
+  return hn::IfThenElse(hn::Gt(value, most), most, value);
+}
+
+void finish_rows(int64_t rows, int64_t channels, const float* bias, float low, float high,
+                 float* y) {
+  const Tag16 d;
+  const Vec16 least = hn::Set(d, low);
+  const Vec16 most = hn::Set(d, high);
+  for (int64_t c = 0; c < channels; c += kWidth) {
+    const Vec16 shift = bias ? hn::LoadU(d, bias + c) : hn::Zero(d);
+    for (float* at = y + c; at < y + rows * channels; at += channels) {
+      hn::StoreU(finished(hn::LoadU(d, at), shift, least, most), d, at);
+    }
+  }
+}
+
 void finish_output(int64_t channels, const float* tile, int64_t place, const float* bias, float low,
                    float high, float* const* cells) {
   const Tag16 d;
@@ -138,11 +162,7 @@ void finish_output(int64_t channels, const float* tile, int64_t place, const flo
     }
     const Vec16 shift = bias ? hn::LoadU(d, bias + c) : hn::Zero(d);
     const auto finish = [&](Vec16 value, float* cell) {
-      if (!cell) return;
-      value = hn::Add(value, shift);
-      value = hn::IfThenElse(hn::Lt(value, least), least, value);
-      value = hn::IfThenElse(hn::Gt(value, most), most, value);
-      hn::StoreU(value, d, cell + c);
+      if (cell) hn::StoreU(finished(value, shift, least, most), d, cell + c);
     };
     finish(hn::Add(hn::Add(upper[0], upper[1]), upper[2]), cells[0]);
     finish(hn::Sub(hn::Sub(upper[1], upper[2]), upper[3]), cells[1]);
@@ -236,13 +256,9 @@ void finish_filter_gradient(int64_t channels, const float* tile, int64_t place, 
 }
 
 const WinogradLoops* winograd_table() {
-  static constexpr WinogradLoops kLoops = {&product,
-                                           &transform_input,
-                                           &transform_output_gradient,
-                                           &finish_output,
-                                           &add_input_gradient,
-                                           &transform_filter,
-                                           &finish_filter_gradient};
+  static constexpr WinogradLoops kLoops = {
+      &product,     &transform_input,    &transform_output_gradient, &finish_output,
+      &finish_rows, &add_input_gradient, &transform_filter,          &finish_filter_gradient};
   return &kLoops;
 }
 
@@ -258,7 +274,6 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace tenon::kernels {
-HWY_EXPORT(winograd_table);
-const WinogradLoops* winograd_loops() { return HWY_DYNAMIC_DISPATCH(winograd_table)(); }
+const WinogradLoops* winograd_loops() { return TENON_BEST(winograd_table)(); }
 }  // namespace tenon::kernels
 #endif

@@ -1,7 +1,5 @@
 #include "tenon/ops/list/list_math.h"
 
-#include <cstring>
-
 #include "tenon/kernels/elementwise.h"
 #include "tenon/ops/list/list_access.h"
 

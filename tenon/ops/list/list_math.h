@@ -4,7 +4,6 @@
 #pragma once
 
 #include "tenon/core/kernel.h"
-#include "tenon/ops/list/tensor_list.h"
 
 namespace tenon {
 

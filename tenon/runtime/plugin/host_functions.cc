@@ -1,5 +1,4 @@
 // The functions of TenonHost.
-#include "tenon/base/log.h"
 #include "tenon/base/parallel.h"
 #include "tenon/core/device.h"
 #include "tenon/core/variable.h"
@@ -167,7 +166,8 @@ TenonStatus* update_variables(TenonRun* r, int32_t first, int32_t count,
 }
 
 TenonStatus* make_host_kernel(TenonPrepare* p, TenonHostKernel** kernel) {
-  // It will run on a thread of the plug-in's, which has no team; kernels are made for this thread's.
+  // It will run on a thread of the plug-in's, which has no team; kernels are made for this
+  // thread's.
   const int team = team_size();
   const int asked = std::exchange(p->prepare.team_threads, 1);
   set_team_size(1);

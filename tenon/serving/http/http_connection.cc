@@ -54,6 +54,9 @@ void HttpConnection::expect_progress(uint64_t bytes_so_far) {
 }
 
 HttpConnection::Wants HttpConnection::drive() {
+  // The workers hand a connection on by way of the kernel (EPOLLONESHOT), which C++ knows nothing
+  // of.
+  std::lock_guard lock(driving_);
   for (;;) {
     bool blocked = false;
     if (!flush(blocked)) return Wants::kClose;

@@ -1,12 +1,13 @@
 // HttpConnection: one client's connection, from its first byte to its last.
 //
-// Runs wherever it is driven: the socket is non-blocking, and drive() says what it waits for. One
-// thread at a time may drive it. Requests of a connection are answered in order; a request is read
-// whole before the handler sees it.
+// Runs wherever it is driven: the socket is non-blocking, and drive() says what it waits for.
+// Requests of a connection are answered in order; a request is read whole before the handler sees
+// it.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <mutex>
 #include <string>
 
 #include "tenon/serving/http/http_message.h"
@@ -32,7 +33,7 @@ class HttpConnection {
   HttpConnection(const HttpConnection&) = delete;
   HttpConnection& operator=(const HttpConnection&) = delete;
 
-  // Reads, answers and writes until it has to wait.
+  // Reads, answers and writes until it has to wait. Thread-safe: one call after another.
   Wants drive();
 
   int fd() const { return fd_; }
@@ -64,6 +65,7 @@ class HttpConnection {
   const HttpTimeouts& timeouts_;
   const std::atomic<bool>& draining_;
 
+  std::mutex driving_;  // guards what follows, up to the deadline
   State state_ = State::kHead;
   std::string input_;
   size_t consumed_ = 0;  // of input_

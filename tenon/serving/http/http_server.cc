@@ -14,8 +14,6 @@
 #include <thread>
 #include <unordered_map>
 
-#include "tenon/base/log.h"
-
 namespace tenon::serving {
 namespace {
 

@@ -1,61 +1,15 @@
 // Real sockets on loopback. Outside truth: RFC 9110 and 9112.
 #include "tenon/serving/http/http_server.h"
 
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <future>
 
 #include "tenon/io/gzip.h"
+#include "tenon/serving/http/http_client.h"
 
 namespace tenon::serving {
 namespace {
-
-class Client {
- public:
-  explicit Client(int port) : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
-    const timeval patience = {10, 0};
-    ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-    sockaddr_in address = {};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(static_cast<uint16_t>(port));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    connected_ = ::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
-  }
-  ~Client() { ::close(fd_); }
-
-  bool connected() const { return connected_; }
-  void send(std::string_view text) {
-    while (!text.empty()) {
-      const ssize_t sent = ::send(fd_, text.data(), text.size(), MSG_NOSIGNAL);
-      if (sent <= 0) return;
-      text.remove_prefix(static_cast<size_t>(sent));
-    }
-  }
-  // Until `count` answers have come (each ends with "<end>"), or the server closes.
-  std::string receive(int count = 1) {
-    constexpr std::string_view kEnd = "<end>";
-    std::string text;
-    char piece[4096];
-    for (;;) {
-      int ends = 0;
-      for (size_t at = 0; (at = text.find(kEnd, at)) != std::string::npos; at += kEnd.size())
-        ++ends;
-      if (ends >= count) return text;
-      const ssize_t got = ::recv(fd_, piece, sizeof(piece), 0);
-      if (got <= 0) return text;
-      text.append(piece, static_cast<size_t>(got));
-    }
-  }
-  std::string receive_all() { return receive(1 << 30); }
-
- private:
-  int fd_;
-  bool connected_ = false;
-};
 
 HttpResponse echo(const HttpRequest& request) {
   HttpResponse response;
@@ -73,7 +27,7 @@ std::unique_ptr<HttpServer> serve(HttpHandler handler = echo, HttpServerOptions 
 }
 
 std::string ask(const HttpServer& server, std::string_view request) {
-  Client client(server.port());
+  HttpClient client(server.port());
   client.send(request);
   return client.receive();
 }
@@ -87,7 +41,7 @@ TEST(HttpServerTest, AnswersAGet) {
 
 TEST(HttpServerTest, KeepsTheConnectionAndAnswersPipelinedRequestsInOrder) {
   const auto server = serve();
-  Client client(server->port());
+  HttpClient client(server->port());
   std::string requests;
   for (int i = 0; i < 50; ++i) {
     requests += cat("POST /", i, " HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nxy");
@@ -107,7 +61,7 @@ TEST(HttpServerTest, KeepsTheConnectionAndAnswersPipelinedRequestsInOrder) {
 
 TEST(HttpServerTest, ReadsARequestThatComesByteByByte) {
   const auto server = serve();
-  Client client(server->port());
+  HttpClient client(server->port());
   for (const char c :
        std::string_view("\r\nPOST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc")) {
     client.send({&c, 1});
@@ -147,7 +101,7 @@ TEST(HttpServerTest, InflatesGzipBodiesUpToALimit) {
   const auto server = serve(echo, options);
   EXPECT_NE(ask(*server, gzip_post("plain text")).find("POST /z plain text<end>"),
             std::string::npos);
-  Client bomb(server->port());
+  HttpClient bomb(server->port());
   bomb.send(gzip_post(std::string(5'000'000, '0')));
   bomb.send("GET /after HTTP/1.1\r\nHost: h\r\n\r\n");
   const std::string answers = bomb.receive();
@@ -172,7 +126,7 @@ TEST(HttpServerTest, SendsALargeAnswerToASlowReader) {
 
 TEST(HttpServerTest, SaysContinueBeforeABodyThatIsAnnounced) {
   const auto server = serve();
-  Client client(server->port());
+  HttpClient client(server->port());
   client.send("POST /e HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
   client.send("ok");
   const std::string answer = client.receive();
@@ -181,7 +135,7 @@ TEST(HttpServerTest, SaysContinueBeforeABodyThatIsAnnounced) {
 
 TEST(HttpServerTest, HeadHasNoBody) {
   const auto server = serve();
-  Client client(server->port());
+  HttpClient client(server->port());
   client.send("HEAD /h HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
   const std::string answer = client.receive_all();
   EXPECT_TRUE(answer.ends_with("\r\n\r\n")) << answer;
@@ -190,7 +144,7 @@ TEST(HttpServerTest, HeadHasNoBody) {
 
 TEST(HttpServerTest, Http10ClosesUnlessAskedToKeep) {
   const auto server = serve();
-  Client client(server->port());
+  HttpClient client(server->port());
   client.send("GET /0 HTTP/1.0\r\n\r\n");
   EXPECT_NE(client.receive_all().find("GET /0 <end>"), std::string::npos);
 }
@@ -235,7 +189,7 @@ TEST(HttpServerTest, RefusesWhatIsMalformedOrAmbiguous) {
       {std::string("GET /\0 HTTP/1.1\r\nHost: h\r\n\r\n", 28), 400},
   };
   for (const Refusal& refusal : refusals) {
-    Client client(server->port());
+    HttpClient client(server->port());
     client.send(refusal.request);
     const std::string answer = client.receive_all();
     EXPECT_TRUE(answer.starts_with(cat("HTTP/1.1 ", refusal.status, " ")))
@@ -252,7 +206,7 @@ TEST(HttpServerTest, CutsOffClientsThatStall) {
   const auto server = serve(echo, options);
   for (const std::string_view start :
        {"", "GET / HT", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nabc"}) {
-    Client client(server->port());
+    HttpClient client(server->port());
     client.send(start);
     EXPECT_EQ(client.receive_all(), "") << start;
   }
@@ -269,7 +223,7 @@ TEST(HttpServerTest, ASlowHandlerHoldsUpNobodyElse) {
         return echo(request);
       },
       options);
-  Client slow(server->port());
+  HttpClient slow(server->port());
   slow.send("GET /slow HTTP/1.1\r\nHost: h\r\n\r\n");
   for (int i = 0; i < 20; ++i) {
     EXPECT_NE(ask(*server, "GET /fast HTTP/1.1\r\nHost: h\r\n\r\n").find("/fast"),
@@ -287,8 +241,8 @@ TEST(HttpServerTest, StopAnswersWhatHasBegunAndTakesNoMore) {
     release.get_future().wait();
     return echo(request);
   });
-  Client idle(server->port());
-  Client busy(server->port());
+  HttpClient idle(server->port());
+  HttpClient busy(server->port());
   busy.send("GET /busy HTTP/1.1\r\nHost: h\r\n\r\n");
   entered.get_future().wait();
   std::thread stopper([&] { server->stop(10'000); });
@@ -298,20 +252,20 @@ TEST(HttpServerTest, StopAnswersWhatHasBegunAndTakesNoMore) {
   EXPECT_NE(answer.find("GET /busy <end>"), std::string::npos);
   EXPECT_NE(answer.find("Connection: close"), std::string::npos);
   stopper.join();
-  EXPECT_FALSE(Client(server->port()).connected());
+  EXPECT_FALSE(HttpClient(server->port()).connected());
 }
 
 TEST(HttpServerTest, RefusesConnectionsBeyondItsLimit) {
   HttpServerOptions options;
   options.max_connections = 2;
   const auto server = serve(echo, options);
-  Client first(server->port());
-  Client second(server->port());
+  HttpClient first(server->port());
+  HttpClient second(server->port());
   first.send("GET /1 HTTP/1.1\r\nHost: h\r\n\r\n");
   second.send("GET /2 HTTP/1.1\r\nHost: h\r\n\r\n");
   EXPECT_NE(first.receive().find("/1"), std::string::npos);
   EXPECT_NE(second.receive().find("/2"), std::string::npos);
-  Client third(server->port());
+  HttpClient third(server->port());
   third.send("GET /3 HTTP/1.1\r\nHost: h\r\n\r\n");
   EXPECT_EQ(third.receive_all(), "");
 }
@@ -331,7 +285,7 @@ TEST(HttpServerTest, ManyClientsAtOnce) {
   std::atomic<int> answered{0};
   for (int t = 0; t < 8; ++t) {
     threads.emplace_back([&, t] {
-      Client client(server->port());
+      HttpClient client(server->port());
       for (int i = 0; i < 200; ++i) {
         client.send(
             cat("POST /", t, "/", i, " HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"));

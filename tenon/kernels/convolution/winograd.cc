@@ -1,21 +1,17 @@
-#include "tenon/kernels/winograd.h"
+#include "tenon/kernels/convolution/winograd.h"
 
-#include <limits>
-
-#include "tenon/base/parallel.h"
+#include "tenon/kernels/convolution/own_conv.h"
 #include "tenon/kernels/simd/winograd_loops.h"
 
 namespace tenon::kernels {
 namespace {
 
 constexpr int64_t kPlaces = 16;  // of a transformed tile
-constexpr int64_t kTaps = 9;     // of a filter
 constexpr int64_t kTiles = 36;   // transformed at once; with 64 channels they stay in the L2 cache
-constexpr int64_t kChannels = 256;       // at most
 constexpr int64_t kWeights = 128 * 128;  // at most: the filter is transformed in each run
 constexpr int64_t kGradientParts = 16;   // of a filter gradient: at most so many threads take part
 
-alignas(64) constexpr float kZeros[kChannels] = {};
+alignas(64) constexpr float kZeros[kOwnConvChannels] = {};
 
 // How a convolution falls into tiles, and where its scratch memory lies.
 class Tiling {
@@ -78,20 +74,6 @@ class Tiling {
   float* memory_;
 };
 
-int64_t input_image(const ConvSpec& s) { return s.input[0] * s.input[1] * s.in_channels; }
-int64_t output_image(const ConvSpec& s) { return s.output[0] * s.output[1] * s.out_channels; }
-
-// body(worker, begin, end): `count` items over the team, each worker with scratch of its own.
-template <class Body>
-void for_workers(int64_t count, Body body) {
-  const int64_t workers = std::min<int64_t>(team_size(), count);
-  parallel_for(workers, 1, [&](int64_t first, int64_t last) {
-    for (int64_t worker = first; worker < last; ++worker) {
-      body(worker, count * worker / workers, count * (worker + 1) / workers);
-    }
-  });
-}
-
 // [16][in][out]
 void transform_filter(const ConvSpec& s, const WinogradLoops& loops, const float* filter,
                       float* transformed) {
@@ -109,11 +91,12 @@ void transform_filter_transposed(const ConvSpec& s, const WinogradLoops& loops, 
                                  float* transformed) {
   const int64_t tap = s.in_channels * s.out_channels;
   parallel_for(s.in_channels, 8, [&](int64_t begin, int64_t end) {
-    alignas(64) float row[kPlaces * kChannels];
+    alignas(64) float row[kPlaces * kOwnConvChannels];
     for (int64_t in = begin; in < end; ++in) {
-      loops.transform_filter(s.out_channels, filter + in * s.out_channels, tap, row, kChannels);
+      loops.transform_filter(s.out_channels, filter + in * s.out_channels, tap, row,
+                             kOwnConvChannels);
       for (int64_t place = 0; place < kPlaces; ++place) {
-        const float* from = row + place * kChannels;
+        const float* from = row + place * kOwnConvChannels;
         float* to = transformed + place * tap + in;
         for (int64_t out = 0; out < s.out_channels; ++out) to[out * s.in_channels] = from[out];
       }
@@ -121,34 +104,15 @@ void transform_filter_transposed(const ConvSpec& s, const WinogradLoops& loops, 
   });
 }
 
-struct Limits {
-  float low = -std::numeric_limits<float>::infinity();
-  float high = std::numeric_limits<float>::infinity();
-};
-Limits limits_of(Activation activation) {
-  Limits limits;
-  if (activation != Activation::kNone) limits.low = 0.0f;
-  if (activation == Activation::kRelu6) limits.high = 6.0f;
-  return limits;
-}
-
-bool has_simple_post(const PostOps& post) {
-  return post.residual == Residual::kNone &&
-         (post.activation == Activation::kNone || post.activation == Activation::kRelu ||
-          post.activation == Activation::kRelu6);
-}
-
 }  // namespace
 
 bool winograd_suits(const ConvSpec& s) {
-  const bool form = s.rank == 2 && s.groups == 1 && s.precision == Precision::kFloat32 &&
-                    s.packed.is_plain() && has_simple_post(s.post);
-  if (!form || !winograd_loops()) return false;
+  if (!own_conv_form(s) || !winograd_loops()) return false;
   for (size_t i = 0; i < 2; ++i) {
-    if (s.kernel[i] != 3 || s.stride[i] != 1 || s.dilation[i] != 1 || s.output[i] < 4) return false;
+    if (s.kernel[i] != 3 || s.stride[i] != 1 || s.output[i] < 4) return false;
   }
   for (int64_t channels : {s.in_channels, s.out_channels}) {
-    if (channels < 32 || channels > kChannels || channels % 16 != 0) return false;
+    if (channels < 32 || channels > kOwnConvChannels || channels % 16 != 0) return false;
   }
   return s.in_channels * s.out_channels <= kWeights;
 }

@@ -1,0 +1,18 @@
+#include "tenon/graph/functionalize.h"
+
+#include "tenon/graph/region.h"
+#include "tenon/graph/tensor_arrays.h"
+
+namespace tenon {
+
+Status functionalize(Graph& graph) {
+  if (check_no_import_ops(graph).ok()) return absl::OkStatus();
+  TENON_RETURN_IF_ERROR(lower_tensor_arrays(graph));
+  remove_unreached(graph);
+  TENON_RETURN_IF_ERROR(functionalize_loops(graph));
+  TENON_RETURN_IF_ERROR(functionalize_conditions(graph));
+  remove_unreached(graph);
+  return check_no_import_ops(graph);
+}
+
+}  // namespace tenon

@@ -1,0 +1,174 @@
+#include "tenon/graph/region.h"
+
+#include <algorithm>
+
+#include "tenon/graph/builder.h"
+#include "tenon/graph/function_library.h"
+#include "tenon/graph/import_ops.h"
+#include "tenon/graph/verifier.h"
+
+namespace tenon {
+
+Status Region::visit(Endpoint e, Arguments& args) {
+  if (arguments_.contains(e)) return absl::OkStatus();
+  TENON_ASSIGN_OR_RETURN(const std::optional<Endpoint> argument, boundary_.argument(e));
+  if (!argument) {
+    if (nodes_.insert(e.node).second) stack_.push_back(e.node);
+    return absl::OkStatus();
+  }
+  arguments_.emplace(e, *argument);
+  args.add(*argument);
+  return absl::OkStatus();
+}
+
+void Region::visit_control(NodeId id) {
+  if (!boundary_.inside(id)) {
+    outside_controls_.insert(id);
+  } else if (nodes_.insert(id).second) {
+    stack_.push_back(id);
+  }
+}
+
+Status Region::reach(std::span<const Endpoint> roots, std::span<const NodeId> control_roots,
+                     Arguments& args) {
+  for (Endpoint root : roots) TENON_RETURN_IF_ERROR(visit(root, args));
+  for (NodeId root : control_roots) visit_control(root);
+  while (!stack_.empty()) {
+    const Node& node = graph_.node(stack_.back());
+    stack_.pop_back();
+    for (Endpoint input : node.inputs) TENON_RETURN_IF_ERROR(visit(input, args));
+    for (NodeId control : node.control_inputs) visit_control(control);
+  }
+  return absl::OkStatus();
+}
+
+StatusOr<Graph> Region::build(const Arguments& args, std::span<const Endpoint> results,
+                              std::span<const NodeId> control_results) const {
+  Graph body(graph_.library());
+  std::map<NodeId, NodeId> copies;
+  for (NodeId id : nodes_) copies[id] = body.add_unchecked(graph_.node(id));
+  GraphBuilder builder(body);
+  std::map<Endpoint, Endpoint> taken;  // argument of the boundary -> of the body
+  for (Endpoint arg : args.values()) {
+    taken[arg] = builder.arg(graph_.node(arg.node).name, graph_.value(arg).dtype, PartialShape());
+  }
+  TENON_RETURN_IF_ERROR(builder.status());
+  const auto moved = [&](Endpoint e) {
+    const auto argument = arguments_.find(e);
+    return argument != arguments_.end() ? taken.at(argument->second)
+                                        : Endpoint{copies.at(e.node), e.index};
+  };
+  for (const auto& [id, copy] : copies) {
+    Node& node = body.node(copy);
+    for (Endpoint& input : node.inputs) input = moved(input);
+    std::erase_if(node.control_inputs, [&](NodeId control) { return !copies.contains(control); });
+    for (NodeId& control : node.control_inputs) control = copies.at(control);
+  }
+  for (Endpoint result : results) {
+    body.result_names.push_back(cat("output_", body.results.size()));
+    body.results.push_back(moved(result));
+  }
+  for (NodeId control : control_results) {
+    if (copies.contains(control)) body.control_results.push_back(copies.at(control));
+  }
+  return body;
+}
+
+Status check_no_import_ops(const Graph& graph) {
+  for (NodeId id = 0; id < graph.size(); ++id) {
+    if (!graph.alive(id) || !exists_only_during_import(*graph.node(id).op)) continue;
+    return unimplemented(describe(graph.node(id)),
+                         " is not part of a loop or a condition as tf.while_loop and tf.cond "
+                         "write them");
+  }
+  return absl::OkStatus();
+}
+
+StatusOr<FunctionAttr> add_function(const Graph& graph, std::string_view prefix, Graph body) {
+  TENON_RETURN_IF_ERROR(check_no_import_ops(body));
+  TENON_RETURN_IF_ERROR(verify(body));
+  TENON_ASSIGN_OR_RETURN(const std::vector<NodeId> order, body.topological_order());
+  for (NodeId id : order) TENON_RETURN_IF_ERROR(body.infer(id));
+  std::string name(prefix);
+  std::replace(name.begin(), name.end(), '/', '_');
+  name = graph.library()->unique_name(name);
+  graph.library()->add(name, std::move(body));
+  return FunctionAttr{name, nullptr};
+}
+
+bool has_effects(const Graph& graph) {
+  for (NodeId id = 0; id < graph.size(); ++id) {
+    if (graph.alive(id) && graph.node(id).op->decl().effect != Effect::kNone) return true;
+  }
+  return false;
+}
+
+void remove_unreached(Graph& graph) {
+  std::vector<bool> reached(static_cast<size_t>(graph.size()));
+  std::vector<NodeId> stack;
+  const auto reach = [&](NodeId id) {
+    if (reached[static_cast<size_t>(id)]) return;
+    reached[static_cast<size_t>(id)] = true;
+    stack.push_back(id);
+  };
+  for (NodeId id : graph.args) reach(id);
+  for (Endpoint result : graph.results) reach(result.node);
+  for (NodeId id : graph.control_results) reach(id);
+  while (!stack.empty()) {
+    const Node& node = graph.node(stack.back());
+    stack.pop_back();
+    for (Endpoint input : node.inputs) reach(input.node);
+    for (NodeId control : node.control_inputs) reach(control);
+  }
+  for (NodeId id = 0; id < graph.size(); ++id) {
+    if (!reached[static_cast<size_t>(id)]) graph.remove(id);
+  }
+}
+
+Rewiring::Rewiring(Graph& graph) : graph_(graph) {
+  for (NodeId id = 0; id < graph.size(); ++id) added(id);
+}
+
+std::vector<NodeId>& Rewiring::users(NodeId id) {
+  if (users_.size() <= static_cast<size_t>(id)) users_.resize(static_cast<size_t>(id) + 1);
+  return users_[static_cast<size_t>(id)];
+}
+
+void Rewiring::added(NodeId id) {
+  for (Endpoint input : graph_.node(id).inputs) users(input.node).push_back(id);
+  for (NodeId control : graph_.node(id).control_inputs) users(control).push_back(id);
+}
+
+bool Rewiring::is_read(Endpoint value) {
+  const std::vector<NodeId>& readers = users(value.node);
+  return std::any_of(readers.begin(), readers.end(),
+                     [&](NodeId user) {
+                       const std::vector<Endpoint>& inputs = graph_.node(user).inputs;
+                       return std::find(inputs.begin(), inputs.end(), value) != inputs.end();
+                     }) ||
+         std::find(graph_.results.begin(), graph_.results.end(), value) != graph_.results.end();
+}
+
+void Rewiring::replace_value(Endpoint from, Endpoint to) {
+  const std::vector<NodeId> readers = users(from.node);
+  for (NodeId user : readers) {
+    std::vector<Endpoint>& inputs = graph_.node(user).inputs;
+    if (std::find(inputs.begin(), inputs.end(), from) == inputs.end()) continue;
+    std::replace(inputs.begin(), inputs.end(), from, to);
+    users(to.node).push_back(user);
+  }
+  std::replace(graph_.results.begin(), graph_.results.end(), from, to);
+}
+
+void Rewiring::replace_control(NodeId from, NodeId to) {
+  const std::vector<NodeId> waiting = users(from);
+  for (NodeId user : waiting) {
+    std::vector<NodeId>& controls = graph_.node(user).control_inputs;
+    if (std::find(controls.begin(), controls.end(), from) == controls.end()) continue;
+    std::replace(controls.begin(), controls.end(), from, to);
+    users(to).push_back(user);
+  }
+  std::replace(graph_.control_results.begin(), graph_.control_results.end(), from, to);
+}
+
+}  // namespace tenon

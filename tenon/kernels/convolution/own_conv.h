@@ -1,0 +1,53 @@
+// What our own convolution kernels (winograd.h, direct_conv.h) share. Private: used by .cc files of
+// this folder.
+#pragma once
+
+#include <algorithm>
+#include <limits>
+
+#include "tenon/base/parallel.h"
+#include "tenon/kernels/conv.h"
+
+namespace tenon::kernels {
+
+constexpr int64_t kOwnConvChannels = 256;  // at most
+
+// Is it two-dimensional, dense, float32, with a plain filter, and followed by no more than bias,
+// relu and relu6?
+inline bool own_conv_form(const ConvSpec& s) {
+  return s.rank == 2 && s.groups == 1 && s.precision == Precision::kFloat32 &&
+         s.packed.is_plain() && s.post.residual == Residual::kNone && s.dilation[0] == 1 &&
+         s.dilation[1] == 1 &&
+         (s.post.activation == Activation::kNone || s.post.activation == Activation::kRelu ||
+          s.post.activation == Activation::kRelu6);
+}
+
+// The activation as bounds of the result.
+struct Limits {
+  float low = -std::numeric_limits<float>::infinity();
+  float high = std::numeric_limits<float>::infinity();
+};
+inline Limits limits_of(Activation activation) {
+  Limits limits;
+  if (activation != Activation::kNone) limits.low = 0.0f;
+  if (activation == Activation::kRelu6) limits.high = 6.0f;
+  return limits;
+}
+
+inline int64_t input_image(const ConvSpec& s) { return s.input[0] * s.input[1] * s.in_channels; }
+inline int64_t output_image(const ConvSpec& s) {
+  return s.output[0] * s.output[1] * s.out_channels;
+}
+
+// body(worker, begin, end): `count` items over the team, each worker with scratch of its own.
+template <class Body>
+void for_workers(int64_t count, Body body) {
+  const int64_t workers = std::min<int64_t>(team_size(), count);
+  parallel_for(workers, 1, [&](int64_t first, int64_t last) {
+    for (int64_t worker = first; worker < last; ++worker) {
+      body(worker, count * worker / workers, count * (worker + 1) / workers);
+    }
+  });
+}
+
+}  // namespace tenon::kernels

@@ -1,0 +1,93 @@
+// A warm run allocates nothing: what a step needs was made with its Binding and its Instance. Only
+// oneDNN does, which makes a map of the arguments in each call of dnnl_primitive_execute
+// (docs/kernels.md); how often is printed.
+#include "tests/allocations/allocations.h"
+
+#include <gtest/gtest.h>
+
+#include "tenon/keras/layers.h"
+#include "tenon/keras/steps.h"
+#include "tenon/ops/register_all.h"
+#include "tenon/runtime/executable.h"
+
+namespace tenon::keras {
+namespace {
+
+constexpr int64_t kBatch = 64;
+constexpr int kWarm = 3;
+constexpr int kRuns = 20;
+
+std::unique_ptr<Sequential> mlp() {
+  return std::make_unique<Sequential>(
+      std::vector<LayerRef>{Input({784}), Dense({.units = 128, .activation = "relu"}),
+                            Dense({.units = 10, .activation = "softmax"})});
+}
+
+std::unique_ptr<Sequential> cnn() {
+  return std::make_unique<Sequential>(std::vector<LayerRef>{
+      Input({28, 28, 1}), Conv2D({.filters = 32, .kernel_size = {3, 3}, .activation = "relu"}),
+      MaxPooling2D(), Conv2D({.filters = 64, .kernel_size = {3, 3}, .activation = "relu"}),
+      MaxPooling2D(), Flatten(), Dropout({.rate = 0.5}),
+      Dense({.units = 10, .activation = "softmax"})});
+}
+
+Tensor made_up_rows(const Model& model) {
+  Shape shape{kBatch};
+  const PartialShape& input = model.network().inputs[0].shape();
+  for (int axis = 1; axis < input.rank(); ++axis) shape.append(input[axis]);
+  Tensor x(DType::kFloat, shape);
+  for (int64_t i = 0; i < x.num_elements(); ++i) {
+    x.mutable_data<float>()[i] = static_cast<float>(i % 97) / 97.0f;
+  }
+  return x;
+}
+
+template <class Run>
+void expect_none(Run run) {
+  Status status;
+  allocations::start_counting();
+  for (int i = 0; i < kRuns && status.ok(); ++i) status = run();
+  const allocations::Counts counts = allocations::stop_counting();
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(counts.ours, 0) << allocations::first_stack();
+  EXPECT_EQ(counts.onednn % kRuns, 0);
+  std::printf("oneDNN: %d a run\n", static_cast<int>(counts.onednn / kRuns));
+}
+
+class Allocations : public testing::TestWithParam<std::unique_ptr<Sequential> (*)()> {
+ protected:
+  static void SetUpTestSuite() {
+    static const Status registered = register_all_ops(OpRegistry::global());
+    ASSERT_TRUE(registered.ok()) << registered;
+  }
+};
+
+TEST_P(Allocations, AWarmInferenceRunMakesNone) {
+  const auto model = GetParam()();
+  auto graph = model->forward_graph();
+  ASSERT_TRUE(graph.ok()) << graph.status();
+  auto executable = Executable::create(*std::move(graph), model->state());
+  ASSERT_TRUE(executable.ok()) << executable.status();
+  const Tensor args[] = {made_up_rows(*model)};
+  std::vector<Tensor> results;
+  for (int i = 0; i < kWarm; ++i) ASSERT_TRUE((*executable)->run(args, results).ok());
+  expect_none([&] { return (*executable)->run(args, results); });
+}
+
+TEST_P(Allocations, AWarmTrainingStepMakesNone) {
+  const auto model = GetParam()();
+  ASSERT_TRUE(
+      model->compile({.optimizer = "adam", .loss = "sparse_categorical_crossentropy"}).ok());
+  const Tensor x = made_up_rows(*model);
+  Tensor y(DType::kInt64, Shape{kBatch});
+  for (int64_t i = 0; i < kBatch; ++i) y.mutable_data<int64_t>()[i] = i % 10;
+  const Tensor batch[] = {x, y};
+  Steps steps(*model);
+  for (int i = 0; i < kWarm; ++i) ASSERT_TRUE(steps.run(StepKind::kTrain, {}, batch).ok());
+  expect_none([&] { return steps.run(StepKind::kTrain, {}, batch); });
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Allocations, testing::Values(&mlp, &cnn));
+
+}  // namespace
+}  // namespace tenon::keras
