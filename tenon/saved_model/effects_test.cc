@@ -36,7 +36,9 @@ class CallingModel : public testing::Test {
                     return call(build, "StatefulPartitionedCall", "read", w, x);
                   }));
     library_->add("count_deep", function([](GraphBuilder& build, Endpoint w, Endpoint x) {
-                    return call(build, "StatefulPartitionedCall", "count", w, x);
+                    const Endpoint y = call(build, "StatefulPartitionedCall", "count", w, x);
+                    build.graph().control_results = {y.node};
+                    return y;
                   }));
   }
 
