@@ -79,7 +79,9 @@ tenon_pch_target(tenon_pch ${TENON_PCH})
 tenon_pch_target(tenon_test_pch ${TENON_PCH} <gtest/gtest.h>)
 target_link_libraries(tenon_test_pch PUBLIC GTest::gtest)
 
-set(TENON_TEST_ENVIRONMENT)
+# Tests share the processors: threads that wait for each other give them up soon, as they do in the
+# program (cli/team_waits.cc).
+set(TENON_TEST_ENVIRONMENT GOMP_SPINCOUNT=1000)
 if(TENON_SANITIZE MATCHES address)
   list(APPEND TENON_TEST_ENVIRONMENT ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1
        UBSAN_OPTIONS=print_stacktrace=1)

@@ -120,7 +120,7 @@ int bench_command(Words words) {
       {"train", &f.train, "", "time the training step of --model"},
       {"model", &f.training.model, "FILE", "with --train: FILE.keras or FILE.json"},
       {"optimizer", &f.training.optimizer, "NAME", "with --train"},
-      {"loss", &f.training.loss, "NAME", "with --train"},
+      {"loss", &f.training.loss, "NAME", "with --train, which needs it: mse, ..."},
       {"from_logits", &f.training.from_logits, "", "with --train: outputs are logits"},
       {"json", &f.json, "", "print the JSON line alone (it is all there is)"},
   };

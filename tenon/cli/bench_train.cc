@@ -33,8 +33,11 @@ StatusOr<Tensor> made_up_targets(const keras::Model& model, const TrainBenchFlag
 
 Status bench_training(const TrainBenchFlags& flags) {
   if (flags.model.empty()) return wrong_usage("--model is missing: FILE.keras or FILE.json");
-  if (flags.loss.empty())
-    return wrong_usage("--loss is missing: it decides what targets look like");
+  if (flags.loss.empty()) {
+    return wrong_usage(
+        "--loss is missing: with --train it decides what the made-up targets look like; for "
+        "instance sparse_categorical_crossentropy or mse");
+  }
   BenchTimes times;
   const auto start = std::chrono::steady_clock::now();
   TENON_ASSIGN_OR_RETURN(const auto model, open_model(flags.model, nullptr));

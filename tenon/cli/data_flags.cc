@@ -6,7 +6,7 @@ std::vector<Flag> DataFlags::flags() {
   return {
       {"data", &data, "FILE", "CSV (label last), IDX (.gz), NPY or NPZ (x, y)", true},
       {"labels", &labels, "FILE", "the labels of IDX and NPY data"},
-      {"label_column", &label_column, "NAME|N", "the CSV column of the labels"},
+      {"label_column", &label_column, "NAME|N", "the CSV column of the labels; 0 is the first"},
       {"x_key", &x_key, "NAME", "the NPZ array of the features"},
       {"y_key", &y_key, "NAME", "the NPZ array of the labels"},
   };

@@ -18,7 +18,10 @@ struct PredictFlags {
 
 constexpr Usage kPredictUsage = {
     .verb = "predict",
-    .what = "Predicts for each row of the data, with a Keras model or a SavedModel.",
+    .what =
+        "Predicts for each row of the data, with a Keras model or a SavedModel. A CSV column of "
+        "labels is left out\nwhen its header says label, target, class or y, or --label_column "
+        "names it.",
     .example = "tenon predict --model digits.keras --data test.csv --output predictions.npy"};
 
 // Rows [begin, begin + count) through one signature; the outputs are appended to `outputs`.
@@ -47,6 +50,18 @@ Status predict_rows(Executable& executable, const Tensor& rows, int64_t begin, i
   return absl::OkStatus();
 }
 
+// A CSV without a header, as `evaluate` takes it, holds one column more than the model's features.
+Status check_columns(const PredictFlags& flags, const Tensor& x, const PartialShape& wanted) {
+  if (x.rank() != 2 || !wanted.has_rank()) return absl::OkStatus();
+  int64_t features = 1;
+  for (int axis = 1; axis < wanted.rank(); ++axis) features *= wanted[axis];
+  if (features <= 0 || x.dim(1) != features + 1) return absl::OkStatus();
+  return invalid_argument("'", flags.data.data, "' has ", x.dim(1), " columns, the model takes ",
+                          features,
+                          ": if one of them holds labels, say so with --label_column=", features,
+                          " (the last) or another number or name");
+}
+
 StatusOr<std::vector<Tensor>> predict_saved_model(const PredictFlags& flags, const Tensor& x) {
   TENON_ASSIGN_OR_RETURN(const auto model, SavedModel::load(flags.model));
   TENON_ASSIGN_OR_RETURN(const Signature* signature, require_signature(*model, "serving_default"));
@@ -54,6 +69,7 @@ StatusOr<std::vector<Tensor>> predict_saved_model(const PredictFlags& flags, con
     return unimplemented("signature serving_default has ", signature->inputs.size(),
                          " inputs; `tenon run` feeds each by name");
   }
+  TENON_RETURN_IF_ERROR(check_columns(flags, x, signature->inputs[0].shape));
   TENON_ASSIGN_OR_RETURN(const auto executable, model->executable(*signature));
   TENON_ASSIGN_OR_RETURN(const Tensor rows, convert_tensor(x, signature->inputs[0].dtype));
   std::vector<Tensor> outputs;
@@ -71,6 +87,8 @@ StatusOr<std::vector<Tensor>> predict_keras(const PredictFlags& flags, const Ten
                             ": expected a trained model, FILE.keras or a SavedModel's folder");
   }
   TENON_ASSIGN_OR_RETURN(const auto model, open_model(flags.model, nullptr));
+  TENON_RETURN_IF_ERROR(model->status());
+  TENON_RETURN_IF_ERROR(check_columns(flags, x, model->network().inputs[0].shape()));
   return model->predict(keras::Inputs(x), flags.batch_size);
 }
 

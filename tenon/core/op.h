@@ -95,6 +95,7 @@ enum class Effect : uint8_t {
   kWrite,    // changes them
   kRandom,   // draws from a generator: two equal nodes are not the same value
   kOutside,  // files, printing, assertions: kept, in program order
+  kCall,     // what the functions that it runs do: see tenon/graph/effects.h
 };
 
 // May requests be merged through the op along dimension 0 (DESIGN section 3, "Merging requests")?
@@ -104,6 +105,16 @@ enum class Rows : uint8_t {
   kMixed,                  // no
   kIndependent,            // yes
   kIndependentUnlessRank1  // yes, but a rank-1 input is one row
+};
+
+// The Rows of an op, or, where they hang on an axis, how a node tells them from its attributes, its
+// inputs' shapes and its constants. Inputs whose dimension 0 is not known hold the rows.
+struct RowsRule {
+  constexpr RowsRule(Rows rows) : rows(rows) {}  // NOLINT: implicit
+  constexpr RowsRule(Rows (*function)(const ShapeContext&)) : function(function) {}  // NOLINT
+  Rows of(const ShapeContext& node) const { return function ? function(node) : rows; }
+  Rows rows = Rows::kMixed;
+  Rows (*function)(const ShapeContext&) = nullptr;
 };
 
 // Bit i: input i is a small tensor in host memory (axes, a shape, paddings) that shape function and
@@ -181,7 +192,7 @@ struct OpDecl {
   // Outputs depend on the inputs' shapes alone (Shape, ShapeN, Rank, Size).
   bool needs_only_shapes = false;
   ShapeFn shape;
-  Rows rows = Rows::kMixed;
+  RowsRule rows = Rows::kMixed;
   GradientFn gradient;
   KernelList kernels;
   // Of a plug-in's op: where the functions above find what the plug-in gave (runtime/plugin_op.h).

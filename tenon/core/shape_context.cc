@@ -44,6 +44,11 @@ StatusOr<int> resolve_axis(int64_t axis, int rank) {
   return static_cast<int>(axis < 0 ? axis + rank : axis);
 }
 
+Rows rows_beside_axis(int64_t axis, int rank) {
+  const StatusOr<int> resolved = resolve_axis(axis, rank);
+  return resolved.ok() && *resolved > 0 ? Rows::kIndependent : Rows::kMixed;
+}
+
 StatusOr<std::vector<int>> resolve_axes(const Tensor& axes, int rank) {
   std::vector<int> resolved;
   for (int64_t axis : integers_of(axes)) {

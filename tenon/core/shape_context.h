@@ -71,6 +71,22 @@ struct Window {
 StatusOr<Window> window_output(int64_t input, int64_t filter, int64_t dilation, int64_t stride,
                                std::string_view padding, int64_t before = 0, int64_t after = 0);
 
+// Whether the rows of a batch lie along dimension 0: its size is not known.
+inline bool has_unknown_rows(const PartialShape& shape) {
+  return shape.has_rank() && shape.rank() > 0 && shape[0] < 0;
+}
+
+// Rows of an op that works along `axis` of a tensor of `rank` and leaves the other axes alone.
+Rows rows_beside_axis(int64_t axis, int rank);
+// The same where the axis is the one element of input `axis`, once known, and the tensor is
+// `value`.
+template <int axis, int value = 0>
+Rows rows_beside_axis_input(const ShapeContext& c) {
+  const Tensor* known = c.constant(axis);
+  if (!known || known->num_elements() != 1 || !c.input(value).has_rank()) return Rows::kMixed;
+  return rows_beside_axis(integer_at(*known, 0), c.input(value).rank());
+}
+
 // Output 0 (all outputs) has the shape of input `index`.
 template <int index>
 Status same_as_input(ShapeContext& c) {

@@ -1,37 +1,15 @@
 #include "tenon/graph/batch_dimension.h"
 
+#include "tenon/graph/effects.h"
+#include "tenon/graph/shape_inference.h"
+
 namespace tenon {
 namespace {
 
-bool has_unknown_rows(const ValueInfo& value) {
-  return value.shape.has_rank() && value.shape.rank() > 0 && value.shape[0] < 0;
-}
-
-// Elements of one row; -1 when not known.
-int64_t row_elements(const PartialShape& shape) {
-  int64_t count = 1;
-  for (int axis = 1; axis < shape.rank(); ++axis) {
-    if (shape[axis] < 0) return -1;
-    count *= shape[axis];
-  }
-  return count;
-}
-
-// A view under another shape has the same rows when they are as long.
-bool view_keeps_rows(const PartialShape& x, const PartialShape& y) {
-  if (!x.has_rank() || !y.has_rank() || x.rank() == 0 || y.rank() == 0) return false;
-  return x == y || (row_elements(x) >= 0 && row_elements(x) == row_elements(y));
-}
-
 // Does row i of the node's outputs depend on row i of its batched inputs only?
 bool keeps_rows(const Graph& graph, const Node& node) {
-  const Rows rows = node.op->decl().rows;
-  if (rows == Rows::kMixed) return false;
-  if (node.op->decl().view_of == 0 &&
-      !view_keeps_rows(graph.value(node.inputs[0]).shape, node.outputs[0].shape)) {
-    return false;
-  }
-  if (rows == Rows::kIndependent) return true;
+  const Rows rows = node.op->decl().rows.of(shapes_of(graph, node));
+  if (rows != Rows::kIndependentUnlessRank1) return rows == Rows::kIndependent;
   const PartialShape& shape = graph.value(node.inputs[0]).shape;
   return shape.has_rank() && shape.rank() > 1;
 }
@@ -70,7 +48,7 @@ StatusOr<BatchDimensions> BatchDimensions::analyze(const Graph& graph) {
       if (dimensions.of(input) >= 0 && graph.value(input).shape.rank() < rank) agree = false;
     }
     for (size_t i = 0; i < node.outputs.size(); ++i) {
-      if (!has_unknown_rows(node.outputs[i])) continue;
+      if (!has_unknown_rows(node.outputs[i].shape)) continue;
       dimensions.symbols_[{id, static_cast<int32_t>(i)}] = agree && common >= 0 ? common : next++;
     }
   }
@@ -83,14 +61,14 @@ StatusOr<MergeVerdict> may_merge_rows(const Graph& graph) {
   TENON_ASSIGN_OR_RETURN(const std::vector<NodeId> order, graph.topological_order());
   std::vector<bool> batched(static_cast<size_t>(graph.size()), false);
   for (NodeId id : graph.args) {
-    if (!has_unknown_rows(graph.value({id, 0}))) {
+    if (!has_unknown_rows(graph.value({id, 0}).shape)) {
       return refuse(cat("input '", graph.node(id).name, "' has no unknown batch dimension"));
     }
     batched[static_cast<size_t>(id)] = true;
   }
   for (NodeId id : order) {
     const Node& node = graph.node(id);
-    if (node.op->decl().effect != Effect::kNone) {
+    if (effects_of(graph, node).any()) {
       return refuse(cat(describe(node), " has an effect, state or randomness"));
     }
     if (node.is("_Arg")) continue;
@@ -98,16 +76,30 @@ StatusOr<MergeVerdict> may_merge_rows(const Graph& graph) {
     for (Endpoint input : node.inputs) any |= batched[static_cast<size_t>(input.node)];
     if (!any) continue;
     if (!keeps_rows(graph, node)) return refuse(cat(describe(node), " mixes rows"));
+    int rank = -1;  // of the inputs that hold rows
     for (Endpoint input : node.inputs) {
-      if (!batched[static_cast<size_t>(input.node)] && !is_shared(graph, input)) {
+      if (!batched[static_cast<size_t>(input.node)]) {
+        if (is_shared(graph, input)) continue;
         return refuse(cat(describe(node), " reads a value that is no constant"));
+      }
+      // Broadcasting would lay the rows of the lower rank along another axis.
+      const int own = graph.value(input).shape.rank();
+      if (rank >= 0 && own != rank && !node.op->decl().rows.function) {
+        return refuse(cat(describe(node), " takes batches of different ranks"));
+      }
+      rank = own;
+    }
+    for (const ValueInfo& output : node.outputs) {
+      if (!has_unknown_rows(output.shape)) {
+        return refuse(cat(describe(node), " gives a value without a batch dimension"));
       }
     }
     batched[static_cast<size_t>(id)] = true;
   }
   for (size_t i = 0; i < graph.results.size(); ++i) {
     const Endpoint result = graph.results[i];
-    if (!batched[static_cast<size_t>(result.node)] || !has_unknown_rows(graph.value(result))) {
+    if (!batched[static_cast<size_t>(result.node)] ||
+        !has_unknown_rows(graph.value(result).shape)) {
       return refuse(cat("output ", i, " has no batch dimension"));
     }
   }

@@ -72,11 +72,6 @@ Status node_to_proto(const Node& node, const EdgeNames& names, tensorflow::NodeD
   return absl::OkStatus();
 }
 
-bool has_effect(const Node& node) {
-  if (node.op->decl().effect != Effect::kNone) return true;
-  return node.is("StatefulPartitionedCall") || node.is("If") || node.is("While") || node.is("Case");
-}
-
 Status add_reached(const Graph& graph, std::map<std::string, tensorflow::FunctionDef*>& known,
                    std::set<std::string>& visited, tensorflow::FunctionDefLibrary& library,
                    int depth) {
@@ -147,7 +142,7 @@ Status function_to_proto(const Graph& graph, std::string_view name,
   bool stateful = false;
   for (NodeId id : order) {
     if (args.contains(id)) continue;
-    stateful |= has_effect(graph.node(id));
+    stateful |= graph.node(id).op->decl().effect != Effect::kNone;
     TENON_RETURN_IF_ERROR(node_to_proto(graph.node(id), names, *proto.add_node_def()));
   }
   proto.mutable_signature()->set_is_stateful(stateful);

@@ -66,12 +66,7 @@ NodeId Graph::add_unchecked(Node node) {
 
 Status Graph::infer(NodeId id) {
   Node& target = node(id);
-  NodeShapes shapes(*target.op, target.attrs, library_.get());
-  for (const Endpoint& input : target.inputs) {
-    const ValueInfo& info = value(input);
-    shapes.inputs.push_back(
-        {info.dtype, info.shape, constant(input), info.handle ? &*info.handle : nullptr});
-  }
+  NodeShapes shapes = shapes_of(*this, target);
   if (Status status = shapes.infer(); !status.ok()) {
     return with_context(status, cat("node '", target.name, "'"));
   }

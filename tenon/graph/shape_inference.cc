@@ -28,4 +28,14 @@ std::vector<PartialShape> NodeShapes::function_results(std::string_view name, in
   return shapes;
 }
 
+NodeShapes shapes_of(const Graph& graph, const Node& node) {
+  NodeShapes shapes(*node.op, node.attrs, graph.library().get());
+  for (Endpoint input : node.inputs) {
+    const ValueInfo& info = graph.value(input);
+    shapes.inputs.push_back(
+        {info.dtype, info.shape, graph.constant(input), info.handle ? &*info.handle : nullptr});
+  }
+  return shapes;
+}
+
 }  // namespace tenon

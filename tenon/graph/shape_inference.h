@@ -6,6 +6,8 @@
 namespace tenon {
 
 class FunctionLibrary;
+class Graph;
+struct Node;
 
 class NodeShapes final : public ShapeContext {
  public:
@@ -47,5 +49,8 @@ class NodeShapes final : public ShapeContext {
   const AttrMap& attrs_;
   FunctionLibrary* library_;
 };
+
+// What the shape function of `node` sees. `graph` must outlive it, unchanged.
+NodeShapes shapes_of(const Graph& graph, const Node& node);
 
 }  // namespace tenon

@@ -1,6 +1,7 @@
 // Callbacks: what happens beside training. Keras' callbacks, defaults and messages.
 //
-// A callback is one file in callbacks/; the command line knows those of callback_from_name().
+// A callback is one file in callbacks/; the command line makes them from the
+// text of --callbacks (tenon/cli/callback_spec.h).
 #pragma once
 
 #include "tenon/keras/model.h"

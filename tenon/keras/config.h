@@ -27,6 +27,11 @@ class ConfigFields {
   // anything else is UNIMPLEMENTED.
   virtual void only(std::string_view name, const Json& value) = 0;
 
+  // Options of Keras' that exist here as null only.
+  void none(std::initializer_list<std::string_view> names) {
+    for (std::string_view name : names) only(name, nullptr);
+  }
+
   // Two numbers for height and width; Keras takes one for both.
   void pair(std::string_view name, std::array<int64_t, 2>& value);
 };

@@ -210,6 +210,8 @@ StatusOr<Tensor> Initializer::make(DType dtype, const Shape& shape,
                                    std::array<uint64_t, 2> seed) const {
   TENON_RETURN_IF_ERROR(check());
   const InitializerRow& row = *find_initializer(class_name_);
+  // A model's file may ask for any size.
+  TENON_RETURN_IF_ERROR(Shape::make(shape.dims(), size_of(dtype)).status());
   TENON_ASSIGN_OR_RETURN(Tensor tensor, Tensor::allocate(dtype, shape));
   if (row.family == Family::kConstant) {
     const double value = config_["value"].number().value_or(row.scale);

@@ -13,6 +13,9 @@ namespace {
 // The version of Keras whose format is written.
 constexpr std::string_view kKerasVersion = "3.15.1";
 
+// Far more than ten thousand layers take.
+constexpr uint64_t kMaxConfigBytes = 64 << 20;
+
 std::string now_text() {
   const std::time_t now = std::time(nullptr);
   std::tm parts{};
@@ -121,6 +124,10 @@ Status Model::save(const std::string& path) const {
 
 StatusOr<std::unique_ptr<Model>> Model::load(const std::string& path, ModelOptions options) {
   TENON_ASSIGN_OR_RETURN(const auto zip, ZipReader::open(path));
+  if (const ZipEntry* entry = zip->find("config.json"); entry && entry->size > kMaxConfigBytes) {
+    return resource_exhausted("'", path, "': config.json takes ", entry->size, " bytes, at most ",
+                              kMaxConfigBytes, " are read");
+  }
   TENON_ASSIGN_OR_RETURN(const std::string config, zip->read("config.json"));
   TENON_ASSIGN_OR_RETURN(std::string weights, zip->read("model.weights.h5"));
   const auto in_file = [&](const Status& status) { return with_context(status, path); };

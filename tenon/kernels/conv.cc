@@ -1,10 +1,10 @@
 #include "tenon/kernels/conv.h"
 
 #include "tenon/base/log.h"
-#include "tenon/kernels/direct_conv.h"
+#include "tenon/kernels/convolution/direct_conv.h"
+#include "tenon/kernels/convolution/winograd.h"
 #include "tenon/kernels/onednn/onednn_common.h"
 #include "tenon/kernels/scalar/conv_reference.h"
-#include "tenon/kernels/winograd.h"
 
 namespace tenon::kernels {
 namespace {

@@ -1,6 +1,7 @@
 #include <map>
 #include <set>
 
+#include "tenon/graph/effects.h"
 #include "tenon/passes/pass.h"
 
 namespace tenon {
@@ -45,9 +46,10 @@ Status order_effects(Graph& graph, const PassContext&) {
     accesses = {id, {}};
   };
   for (NodeId id : order) {
-    const Effect effect = graph.node(id).op->decl().effect;
-    if (effect == Effect::kNone) continue;
-    if (effect == Effect::kOutside) access(id, outside, true);
+    const Effects effects = effects_of(graph, graph.node(id));
+    if (!effects.any()) continue;
+    if (effects.outside) access(id, outside, true);
+    const bool write = effects.writes || effects.random || effects.outside;
     std::set<std::string> seen;
     const std::vector<Endpoint> inputs = graph.node(id).inputs;
     for (Endpoint input : inputs) {
@@ -59,7 +61,7 @@ Status order_effects(Graph& graph, const PassContext&) {
       std::string key = shared && !shared->empty() ? cat("name:", *shared)
                                                    : cat("node:", source.node, ":", source.index);
       if (!seen.insert(key).second) continue;
-      access(id, by_resource[key], effect != Effect::kRead);
+      access(id, by_resource[key], write);
     }
   }
   return absl::OkStatus();

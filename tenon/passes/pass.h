@@ -5,6 +5,12 @@
 
 namespace tenon {
 
+#ifdef NDEBUG
+inline constexpr bool kVerifyPasses = false;
+#else
+inline constexpr bool kVerifyPasses = true;  // debug and sanitizer builds
+#endif
+
 struct PassContext {
   // Receives one line for each rewrite (`--explain`); may be empty.
   std::function<void(std::string_view)> explain;
@@ -50,6 +56,16 @@ Status fuse_bias_activation(Graph& graph, const PassContext& context);
 
 // Chains and trees of float32 element-wise ops become one _FusedElementwise.
 Status fuse_elementwise(Graph& graph, const PassContext& context);
+
+struct NamedPass {
+  std::string_view name;
+  Status (*run)(Graph&, const PassContext&);
+};
+
+// Runs `passes` in order. With `verify_each` the verifier sees the graph after each of them;
+// INTERNAL names the pass that left an illegal one.
+Status run_passes(std::span<const NamedPass> passes, Graph& graph, const PassContext& context,
+                  bool verify_each = kVerifyPasses);
 
 // All of the above in the order that works. `optimize` false: only what is needed to run at all.
 Status run_passes(Graph& graph, const PassContext& context, bool optimize);

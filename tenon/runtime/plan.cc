@@ -2,6 +2,7 @@
 
 #include <queue>
 
+#include "tenon/graph/effects.h"
 #include "tenon/graph/function_library.h"
 #include "tenon/graph/verifier.h"
 #include "tenon/passes/pass.h"
@@ -30,13 +31,14 @@ StatusOr<std::shared_ptr<Plan>> Plan::create(Graph function, std::shared_ptr<Mod
   TENON_RETURN_IF_ERROR(plan->order_nodes());
   for (NodeId id : plan->order_) {
     const Node& node = plan->graph_.node(id);
-    const Effect effect = node.op->decl().effect;
-    bool resource = false;
+    const Effects effects = effects_of(plan->graph_, node);
+    // A function may make the handle that it writes to itself.
+    bool resource = node.op->decl().effect == Effect::kCall;
     for (Endpoint input : node.inputs) {
       resource |= plan->graph_.value(input).dtype == DType::kResource;
     }
-    plan->writes_state_ |= effect == Effect::kWrite && resource;
-    plan->has_effects_ |= effect == Effect::kWrite || effect == Effect::kOutside;
+    plan->writes_state_ |= effects.writes && resource;
+    plan->has_effects_ |= effects.writes || effects.outside;
   }
   return plan;
 }
@@ -59,7 +61,7 @@ Status Plan::order_nodes() {
   using Entry = std::pair<bool, NodeId>;  // (writes, id): smallest first
   std::priority_queue<Entry, std::vector<Entry>, std::greater<>> ready;
   const auto push = [&](NodeId id) {
-    ready.emplace(graph_.node(id).op->decl().effect == Effect::kWrite, id);
+    ready.emplace(effects_of(graph_, graph_.node(id)).writes, id);
   };
   for (NodeId id = 0; id < graph_.size(); ++id) {
     if (graph_.alive(id) && waiting[static_cast<size_t>(id)] == 0) push(id);

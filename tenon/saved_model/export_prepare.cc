@@ -2,6 +2,7 @@
 #include <set>
 
 #include "tenon/graph/builder.h"
+#include "tenon/graph/effects.h"
 #include "tenon/graph/function_library.h"
 #include "tenon/passes/pass.h"
 #include "tenon/saved_model/export_parts.h"
@@ -46,21 +47,16 @@ std::string variable_name(const Node& handle) {
 Status check_nested(const Graph& graph, std::set<std::string>& visited) {
   for (NodeId id = 0; id < graph.size(); ++id) {
     if (!graph.alive(id)) continue;
-    for (const auto& [attr, value] : graph.node(id).attrs) {
-      std::vector<FunctionAttr> functions;
-      if (const auto* one = std::get_if<FunctionAttr>(&value)) functions = {*one};
-      if (const auto* list = std::get_if<std::vector<FunctionAttr>>(&value)) functions = *list;
-      for (const FunctionAttr& function : functions) {
-        if (!graph.library() || !visited.insert(function.name).second) continue;
-        TENON_ASSIGN_OR_RETURN(const auto body, graph.library()->find(function.name));
-        for (NodeId inner = 0; inner < body->size(); ++inner) {
-          if (!body->alive(inner) || !body->node(inner).is("VarHandleOp")) continue;
-          return unimplemented("function '", function.name, "' names the variable '",
-                               variable_name(body->node(inner)),
-                               "' itself; only endpoints may, and hand it on");
-        }
-        TENON_RETURN_IF_ERROR(check_nested(*body, visited));
+    for (const std::string& name : functions_of(graph.node(id))) {
+      if (!graph.library() || !visited.insert(name).second) continue;
+      TENON_ASSIGN_OR_RETURN(const auto body, graph.library()->find(name));
+      for (NodeId inner = 0; inner < body->size(); ++inner) {
+        if (!body->alive(inner) || !body->node(inner).is("VarHandleOp")) continue;
+        return unimplemented("function '", name, "' names the variable '",
+                             variable_name(body->node(inner)),
+                             "' itself; only endpoints may, and hand it on");
       }
+      TENON_RETURN_IF_ERROR(check_nested(*body, visited));
     }
   }
   return absl::OkStatus();
@@ -134,8 +130,8 @@ void keep_effects(Graph& graph) {
   std::set<NodeId> kept(graph.control_results.begin(), graph.control_results.end());
   for (NodeId id = 0; id < graph.size(); ++id) {
     if (!graph.alive(id)) continue;
-    const Effect effect = graph.node(id).op->decl().effect;
-    if (effect != Effect::kWrite && effect != Effect::kOutside) continue;
+    const Effects effects = effects_of(graph, graph.node(id));
+    if (!effects.writes && !effects.outside) continue;
     if (kept.insert(id).second) graph.control_results.push_back(id);
   }
 }

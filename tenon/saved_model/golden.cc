@@ -1,8 +1,6 @@
 #include "tenon/saved_model/golden.h"
 
-#include <set>
-
-#include "tenon/graph/function_library.h"
+#include "tenon/graph/effects.h"
 
 namespace tenon {
 namespace {
@@ -64,41 +62,14 @@ bool equal_elements(const Tensor& a, const Tensor& b) {
   return a.num_bytes() == 0 || std::memcmp(a.raw(), b.raw(), a.num_bytes()) == 0;
 }
 
-std::vector<std::string> called_by(const Node& node) {
-  std::vector<std::string> names;
-  for (const auto& [attr, value] : node.attrs) {
-    if (const auto* one = std::get_if<FunctionAttr>(&value)) names.push_back(one->name);
-    if (const auto* list = std::get_if<std::vector<FunctionAttr>>(&value)) {
-      for (const FunctionAttr& function : *list) names.push_back(function.name);
-    }
-  }
-  return names;
-}
-
-// Why the graph's results differ from call to call; empty when they do not. What a call does is
-// what the functions that it calls do.
-StatusOr<std::string> exemption_of(const Graph& graph, std::set<std::string>& visited) {
-  for (NodeId id = 0; id < graph.size(); ++id) {
-    if (!graph.alive(id)) continue;
-    const Node& node = graph.node(id);
-    const std::vector<std::string> called = called_by(node);
-    const Effect effect = called.empty() ? node.op->decl().effect : Effect::kNone;
-    if (effect == Effect::kWrite) return cat("it changes state: ", describe(node));
-    if (effect == Effect::kRandom) return cat("it draws random numbers: ", describe(node));
-    for (const std::string& function : called) {
-      if (!graph.library() || !visited.insert(function).second) continue;
-      TENON_ASSIGN_OR_RETURN(const auto body, graph.library()->find(function));
-      TENON_ASSIGN_OR_RETURN(std::string reason, exemption_of(*body, visited));
-      if (!reason.empty()) return reason;
-    }
-  }
-  return std::string();
-}
-
+// Why the signature's results differ from call to call; empty when they do not.
 StatusOr<std::string> exemption_of(const SavedModel& model, const Signature& signature) {
   TENON_ASSIGN_OR_RETURN(const Graph graph, model.function(signature));
-  std::set<std::string> visited;
-  return exemption_of(graph, visited);
+  TENON_ASSIGN_OR_RETURN(const std::string writer, find_effect(graph, Effect::kWrite));
+  if (!writer.empty()) return cat("it changes state: ", writer);
+  TENON_ASSIGN_OR_RETURN(const std::string random, find_effect(graph, Effect::kRandom));
+  if (!random.empty()) return cat("it draws random numbers: ", random);
+  return std::string();
 }
 
 StatusOr<std::vector<Tensor>> run_record(const SavedModel& model, const Signature& signature,

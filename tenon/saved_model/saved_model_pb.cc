@@ -2,7 +2,7 @@
 
 #include "tenon/base/files.h"
 #include "tenon/base/log.h"
-#include "tenon/graph/function_library.h"
+#include "tenon/graph/effects.h"
 #include "tenon/io/tensor_bundle.h"
 #include "tenon/passes/pass.h"
 #include "tenon/saved_model/folder_access.h"
@@ -18,34 +18,11 @@ constexpr std::string_view kObjectGraphKey = "_CHECKPOINTABLE_OBJECT_GRAPH";
 
 // Names of the variables that `graph` writes; a function that is handed a variable and writes
 // anything counts as writing it.
-Status collect_written(const Graph& graph, std::set<std::string>& written, int depth);
-
-StatusOr<bool> writes_anything(const Graph& graph, const Node& node, int depth) {
-  if (node.op->decl().effect == Effect::kWrite) return true;
-  for (const auto& [name, value] : node.attrs) {
-    std::vector<FunctionAttr> functions;
-    if (const auto* one = std::get_if<FunctionAttr>(&value)) functions = {*one};
-    if (const auto* list = std::get_if<std::vector<FunctionAttr>>(&value)) functions = *list;
-    for (const FunctionAttr& function : functions) {
-      if (!graph.library() || depth > 100) return true;
-      TENON_ASSIGN_OR_RETURN(const auto body, graph.library()->find(function.name));
-      for (NodeId id = 0; id < body->size(); ++id) {
-        if (!body->alive(id)) continue;
-        TENON_ASSIGN_OR_RETURN(const bool writes,
-                               writes_anything(*body, body->node(id), depth + 1));
-        if (writes) return true;
-      }
-    }
-  }
-  return false;
-}
-
-Status collect_written(const Graph& graph, std::set<std::string>& written, int depth) {
+void collect_written(const Graph& graph, std::set<std::string>& written) {
   for (NodeId id = 0; id < graph.size(); ++id) {
     if (!graph.alive(id)) continue;
     const Node& node = graph.node(id);
-    TENON_ASSIGN_OR_RETURN(const bool writes, writes_anything(graph, node, depth));
-    if (!writes) continue;
+    if (!effects_of(graph, node).writes) continue;
     for (Endpoint input : node.inputs) {
       Endpoint source = input;
       while (graph.node(source.node).is("Identity")) source = graph.node(source.node).inputs[0];
@@ -55,7 +32,6 @@ Status collect_written(const Graph& graph, std::set<std::string>& written, int d
       written.insert(shared.empty() ? handle.name : shared);
     }
   }
-  return absl::OkStatus();
 }
 
 }  // namespace
@@ -166,7 +142,7 @@ void SavedModel::find_frozen() {
     StatusOr<Graph> graph = function(signature);
     Status status = graph.status();
     if (status.ok()) status = inline_functions(*graph, {});
-    if (status.ok()) status = collect_written(*graph, written, 0);
+    if (status.ok()) collect_written(*graph, written);
     // A signature that cannot run writes nothing; it says why when it is asked for.
     if (!status.ok()) log_warning("signature '", signature.name, "': ", message_of(status));
   }

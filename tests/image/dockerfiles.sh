@@ -1,6 +1,7 @@
 #!/bin/bash
 # The Dockerfiles of examples/images build with buildah on our images, run hardened, and answer curl.
 source "$(dirname "$0")/common.sh"
+source "$(dirname "$0")/containers.sh"
 need podman buildah curl nsenter
 [ "$(id -u)" = 0 ] || skip "buildah's chroot isolation and the checks need root"
 unshare --net --mount true 2>"$work/unshare" || skip "no network and mount namespaces: $(cat "$work/unshare")"
@@ -46,7 +47,8 @@ plugins.fold_angle_model(folder)' "$work/fold/fold/1"
 build_image fold "$work/fold" --build-arg DEVEL="localhost/$(name_of "$shared/devel.tar")"
 check_fold() {
   check_server "$1" "$2"
-  ask "$1" "$2:predict" -d '{"instances": [-5.0, -2.0, 0.0, 1.5, 2.0, 9.25, 100.0]}' >"$work/answer"
+  ask "$1" "$2:predict" -d '{"instances": [-5.0, -2.0, 0.0, 1.5, 2.0, 9.25, 100.0]}' >"$work/answer" ||
+    fail "the answer: $(cat "$work/answer")"
   python3 -c 'import json, sys
 assert json.load(open(sys.argv[1]))["predictions"] == [-1.0, -2.0, 0.0, 1.5, -2.0, 1.25, 0.0]' "$work/answer" ||
     fail "the answers: $(cat "$work/answer")"

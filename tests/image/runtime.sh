@@ -2,6 +2,7 @@
 # The runtime image: equal when built twice, read by skopeo, umoci, dpkg, apt and ldconfig as Tenon says, and with a
 # model baked in it serves the digits as uid 65532 on a read-only root, by podman and by chroot.
 source "$(dirname "$0")/common.sh"
+source "$(dirname "$0")/containers.sh"
 need skopeo umoci dpkg-query apt-get curl podman unshare nsenter
 image=$shared/runtime.tar
 lock=$shared/runtime.lock

@@ -1,3 +1,4 @@
+#include <cmath>
 #include <cstdio>
 
 #include "tenon/base/files.h"
@@ -6,6 +7,13 @@
 namespace tenon::keras {
 
 namespace {
+
+// As Python's str() writes it.
+std::string number_text(double value) {
+  if (std::isnan(value)) return "nan";
+  if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
+  return Json(value).dump();
+}
 
 class CSVLoggerCallback final : public Callback {
  public:
@@ -42,7 +50,7 @@ class CSVLoggerCallback final : public Callback {
     std::string row = cat(epoch);
     for (const std::string& key : keys_) {
       const double* value = find_log(logs, key);
-      row += cat(o_.separator, value ? Json(*value).dump() : "NA");
+      row += cat(o_.separator, value ? number_text(*value) : "NA");
     }
     return write(row + "\r\n");
   }

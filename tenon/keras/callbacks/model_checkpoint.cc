@@ -76,7 +76,11 @@ class ModelCheckpointCallback final : public Callback {
     } else if (o_.verbose > 0) {
       print(cat("\nEpoch ", epoch + 1, ": saving model to ", path, "\n"));
     }
-    return o_.save_weights_only ? model.save_weights(path) : model.save(path);
+    TENON_RETURN_IF_ERROR(o_.save_weights_only ? model.save_weights(path) : model.save(path));
+    if (o_.verbose > 0) {
+      print(cat("\nEpoch ", epoch + 1, ": finished saving model to ", path, "\n"));
+    }
+    return absl::OkStatus();
   }
 
  private:

@@ -5,7 +5,7 @@
 
 namespace tenon::keras::callbacks {
 
-// Is a value of `watch` better than another? INVALID_ARGUMENT when "auto" cannot tell.
+// Is a value of `watch` better than another? INVALID_ARGUMENT for an unknown mode.
 class Monitor {
  public:
   static StatusOr<Monitor> create(const MonitorOptions& watch, double min_delta = 0);

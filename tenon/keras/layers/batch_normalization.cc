@@ -21,10 +21,7 @@ class BatchNormalizationLayer final : public Layer {
     f.field("gamma_initializer", gamma_initializer_);
     f.field("moving_mean_initializer", mean_initializer_);
     f.field("moving_variance_initializer", variance_initializer_);
-    for (const char* name :
-         {"beta_regularizer", "gamma_regularizer", "beta_constraint", "gamma_constraint"}) {
-      f.only(name, nullptr);
-    }
+    f.none({"beta_regularizer", "gamma_regularizer", "beta_constraint", "gamma_constraint"});
     f.only("synchronized", false);
     f.only("renorm", false);
     f.only("renorm_clipping", nullptr);

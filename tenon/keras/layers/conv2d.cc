@@ -9,31 +9,49 @@ Status check_window(const std::array<int64_t, 2>& size, std::string_view name) {
   return invalid_argument(name, " is (", size[0], ", ", size[1], "), expected numbers above 0");
 }
 
+// What the options of both layers have in common.
+template <class Options>
+Status check_windows(const Options& o) {
+  TENON_RETURN_IF_ERROR(check_window(o.kernel_size, "kernel_size"));
+  TENON_RETURN_IF_ERROR(check_window(o.strides, "strides"));
+  return check_window(o.dilation_rate, "dilation_rate");
+}
+
+template <class Options>
+void window_fields(ConfigFields& f, Options& o) {
+  f.pair("kernel_size", o.kernel_size);
+  f.pair("strides", o.strides);
+  f.field("padding", o.padding);
+  f.only("data_format", "channels_last");
+  f.pair("dilation_rate", o.dilation_rate);
+}
+
+template <class Options>
+Endpoint convolve(std::string_view op, const Options& o, GraphBuilder& g, Endpoint x,
+                  Endpoint kernel) {
+  return g.op(op, {x, kernel},
+              {{"strides", layers::nhwc(o.strides)},
+               {"padding", layers::padding_attr(g, o.padding)},
+               {"dilations", layers::nhwc(o.dilation_rate)}});
+}
+
 class Conv2DLayer final : public Layer {
  public:
   explicit Conv2DLayer(Conv2DOptions o) : o_(std::move(o)) { set_name(o_.name); }
   std::string_view class_name() const override { return "Conv2D"; }
   void fields(ConfigFields& f) override {
     f.field("filters", o_.filters);
-    f.pair("kernel_size", o_.kernel_size);
-    f.pair("strides", o_.strides);
-    f.field("padding", o_.padding);
-    f.only("data_format", "channels_last");
-    f.pair("dilation_rate", o_.dilation_rate);
+    window_fields(f, o_);
     f.field("groups", o_.groups);
     f.field("activation", o_.activation);
     f.field("use_bias", o_.use_bias);
     f.field("kernel_initializer", o_.kernel_initializer);
     f.field("bias_initializer", o_.bias_initializer);
-    for (const char* name : {"kernel_regularizer", "bias_regularizer", "activity_regularizer",
-                             "kernel_constraint", "bias_constraint"}) {
-      f.only(name, nullptr);
-    }
+    f.none({"kernel_regularizer", "bias_regularizer", "activity_regularizer", "kernel_constraint",
+            "bias_constraint"});
   }
   Status build(std::span<const PartialShape> inputs) override {
-    TENON_RETURN_IF_ERROR(check_window(o_.kernel_size, "kernel_size"));
-    TENON_RETURN_IF_ERROR(check_window(o_.strides, "strides"));
-    TENON_RETURN_IF_ERROR(check_window(o_.dilation_rate, "dilation_rate"));
+    TENON_RETURN_IF_ERROR(check_windows(o_));
     TENON_ASSIGN_OR_RETURN(const int64_t channels, layers::known_dim(inputs[0], 4, -1));
     if (o_.filters <= 0 || o_.groups <= 0 || o_.filters % o_.groups || channels % o_.groups) {
       return invalid_argument("filters ", o_.filters, ", groups ", o_.groups, " and ", channels,
@@ -46,10 +64,7 @@ class Conv2DLayer final : public Layer {
   }
   Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
     GraphBuilder& g = trace.build();
-    Endpoint x = g.op("Conv2D", {inputs[0], trace.read(weight(0))},
-                      {{"strides", layers::nhwc(o_.strides)},
-                       {"padding", layers::padding_attr(g, o_.padding)},
-                       {"dilations", layers::nhwc(o_.dilation_rate)}});
+    Endpoint x = convolve("Conv2D", o_, g, inputs[0], trace.read(weight(0)));
     if (o_.use_bias) x = g.op("BiasAdd", {x, trace.read(weight(1))});
     return activate(g, o_.activation, x);
   }
@@ -64,24 +79,16 @@ class DepthwiseConv2DLayer final : public Layer {
   std::string_view class_name() const override { return "DepthwiseConv2D"; }
   void fields(ConfigFields& f) override {
     f.field("depth_multiplier", o_.depth_multiplier);
-    f.pair("kernel_size", o_.kernel_size);
-    f.pair("strides", o_.strides);
-    f.field("padding", o_.padding);
-    f.only("data_format", "channels_last");
-    f.pair("dilation_rate", o_.dilation_rate);
+    window_fields(f, o_);
     f.field("activation", o_.activation);
     f.field("use_bias", o_.use_bias);
     f.field("depthwise_initializer", o_.depthwise_initializer);
     f.field("bias_initializer", o_.bias_initializer);
-    for (const char* name : {"depthwise_regularizer", "bias_regularizer", "activity_regularizer",
-                             "depthwise_constraint", "bias_constraint"}) {
-      f.only(name, nullptr);
-    }
+    f.none({"depthwise_regularizer", "bias_regularizer", "activity_regularizer",
+            "depthwise_constraint", "bias_constraint"});
   }
   Status build(std::span<const PartialShape> inputs) override {
-    TENON_RETURN_IF_ERROR(check_window(o_.kernel_size, "kernel_size"));
-    TENON_RETURN_IF_ERROR(check_window(o_.strides, "strides"));
-    TENON_RETURN_IF_ERROR(check_window(o_.dilation_rate, "dilation_rate"));
+    TENON_RETURN_IF_ERROR(check_windows(o_));
     if (o_.depth_multiplier <= 0) {
       return invalid_argument("depth_multiplier is ", o_.depth_multiplier,
                               ", expected more than 0");
@@ -94,10 +101,7 @@ class DepthwiseConv2DLayer final : public Layer {
   }
   Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
     GraphBuilder& g = trace.build();
-    Endpoint x = g.op("DepthwiseConv2dNative", {inputs[0], trace.read(weight(0))},
-                      {{"strides", layers::nhwc(o_.strides)},
-                       {"padding", layers::padding_attr(g, o_.padding)},
-                       {"dilations", layers::nhwc(o_.dilation_rate)}});
+    Endpoint x = convolve("DepthwiseConv2dNative", o_, g, inputs[0], trace.read(weight(0)));
     if (o_.use_bias) x = g.op("BiasAdd", {x, trace.read(weight(1))});
     return activate(g, o_.activation, x);
   }

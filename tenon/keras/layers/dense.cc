@@ -14,10 +14,8 @@ class DenseLayer final : public Layer {
     f.field("use_bias", o_.use_bias);
     f.field("kernel_initializer", o_.kernel_initializer);
     f.field("bias_initializer", o_.bias_initializer);
-    for (const char* name : {"kernel_regularizer", "bias_regularizer", "kernel_constraint",
-                             "bias_constraint", "quantization_config"}) {
-      f.only(name, nullptr);
-    }
+    f.none({"kernel_regularizer", "bias_regularizer", "kernel_constraint", "bias_constraint",
+            "quantization_config"});
   }
   Status build(std::span<const PartialShape> inputs) override {
     if (o_.units <= 0) return invalid_argument("units is ", o_.units, ", expected more than 0");

@@ -23,10 +23,7 @@ class LayerNormalizationLayer final : public Layer {
     f.only("rms_scaling", false);
     f.field("beta_initializer", beta_initializer_);
     f.field("gamma_initializer", gamma_initializer_);
-    for (const char* name :
-         {"beta_regularizer", "gamma_regularizer", "beta_constraint", "gamma_constraint"}) {
-      f.only(name, nullptr);
-    }
+    f.none({"beta_regularizer", "gamma_regularizer", "beta_constraint", "gamma_constraint"});
   }
   Status build(std::span<const PartialShape> inputs) override {
     if (!axis_is_number_) return unimplemented("normalising over several axes is not implemented");

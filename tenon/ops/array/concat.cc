@@ -69,6 +69,15 @@ Status concat_shape(ShapeContext& c) {
 }
 
 template <bool v2>
+Rows concat_rows(const ShapeContext& c) {
+  const ConcatInputs inputs = concat_inputs(v2, c.num_inputs());
+  const Tensor* axis = c.constant(inputs.axis);
+  const PartialShape& first = c.input(inputs.first);
+  if (!axis || axis->num_elements() != 1 || !first.has_rank()) return Rows::kMixed;
+  return rows_beside_axis(integer_at(*axis, 0), first.rank());
+}
+
+template <bool v2>
 StatusOr<Kernel> make_concat(Prepare& p) {
   const ConcatInputs inputs = concat_inputs(v2, p.num_inputs());
   const Shape shape = p.output_shape(0).to_shape();
@@ -142,6 +151,7 @@ constexpr OpDecl concatenation(ArgsText inputs, AttrsText attrs, HostInputs host
       .attrs = attrs,
       .host_inputs = host,
       .shape = concat_shape<v2>,
+      .rows = concat_rows<v2>,
       .gradient = concat_gradient<v2>,
       .kernels = {make_concat<v2>},
   };

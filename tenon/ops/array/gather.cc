@@ -61,12 +61,34 @@ Status set_gather_shape(ShapeContext& c, const Tensor* axis, int64_t batch_dims)
   return absl::OkStatus();
 }
 
+// Rows of indices look up one table, or rows of params are looked into; both, with batch_dims.
+Rows rows_of_gather(const ShapeContext& c, const Tensor* axis, int64_t batch_dims) {
+  const PartialShape& params = c.input(0);
+  const PartialShape& indices = c.input(1);
+  if (!axis || !params.has_rank() || !indices.has_rank()) return Rows::kMixed;
+  const StatusOr<GatherAxes> axes =
+      gather_axes(integer_at(*axis, 0), batch_dims, params.rank(), indices.rank());
+  if (!axes.ok()) return Rows::kMixed;
+  const bool apart = has_unknown_rows(params)
+                         ? axes->axis > 0 && has_unknown_rows(indices) == (axes->batch_dims > 0)
+                         : axes->axis == 0 && axes->batch_dims == 0;
+  return apart ? Rows::kIndependent : Rows::kMixed;
+}
+
 Status gather_shape(ShapeContext& c) {
   static const Tensor first = Tensor::scalar<int32_t>(0);
   return set_gather_shape(c, &first, 0);
 }
 Status gather_v2_shape(ShapeContext& c) {
   return set_gather_shape(c, c.constant(2), c.attr<int64_t>("batch_dims"));
+}
+
+Rows gather_rows(const ShapeContext& c) {
+  static const Tensor first = Tensor::scalar<int32_t>(0);
+  return rows_of_gather(c, &first, 0);
+}
+Rows gather_v2_rows(const ShapeContext& c) {
+  return rows_of_gather(c, c.constant(2), c.attr<int64_t>("batch_dims"));
 }
 
 struct GatherSizes {
@@ -181,6 +203,7 @@ TENON_OP(Gather) = {
     .outputs = "output: Tparams",
     .attrs = "validate_indices: bool = true; Tparams: type; Tindices: {int32, int64}",
     .shape = gather_shape,
+    .rows = gather_rows,
     .gradient = gather_gradient,
     .kernels = {make_gather},
 };
@@ -193,6 +216,7 @@ TENON_OP(GatherV2) = {
         "Taxis: {int32, int64}",
     .host_inputs = {2},
     .shape = gather_v2_shape,
+    .rows = gather_v2_rows,
     .gradient = gather_v2_gradient,
     .kernels = {make_gather_v2},
 };

@@ -66,6 +66,11 @@ StatusOr<Kernel> make_one_hot(Prepare& p) {
   return kernel;
 }
 
+Rows one_hot_rows(const ShapeContext& c) {
+  if (!c.input(0).has_rank()) return Rows::kMixed;
+  return rows_beside_axis(c.attr<int64_t>("axis"), c.input(0).rank() + 1);
+}
+
 }  // namespace
 
 TENON_OP(OneHot) = {
@@ -74,6 +79,7 @@ TENON_OP(OneHot) = {
     .attrs = "axis: int = -1; T: type; TI: {uint8, int8, int32, int64} = int64",
     .host_inputs = {1},
     .shape = one_hot_shape,
+    .rows = one_hot_rows,
     .gradient = not_differentiable,
     .kernels = {make_one_hot},
 };

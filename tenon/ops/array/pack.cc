@@ -30,6 +30,15 @@ Status pack_shape(ShapeContext& c) {
   return absl::OkStatus();
 }
 
+Rows pack_rows(const ShapeContext& c) {
+  if (!c.input(0).has_rank()) return Rows::kMixed;
+  return rows_beside_axis(c.attr<int64_t>("axis"), c.input(0).rank() + 1);
+}
+Rows unpack_rows(const ShapeContext& c) {
+  if (!c.input(0).has_rank()) return Rows::kMixed;
+  return rows_beside_axis(c.attr<int64_t>("axis"), c.input(0).rank());
+}
+
 Status unpack_shape(ShapeContext& c) {
   const PartialShape& x = c.input(0);
   PartialShape y;
@@ -112,6 +121,7 @@ TENON_OP(Pack) = {
     .outputs = "output: T",
     .attrs = "N: int >= 1; T: type; axis: int = 0",
     .shape = pack_shape,
+    .rows = pack_rows,
     .gradient = pack_gradient,
     .kernels = {make_pack},
 };
@@ -121,6 +131,7 @@ TENON_OP(Unpack) = {
     .outputs = "output: num * T",
     .attrs = "num: int >= 0; T: type; axis: int = 0",
     .shape = unpack_shape,
+    .rows = unpack_rows,
     .gradient = unpack_gradient,
     .kernels = {make_unpack},
 };

@@ -103,6 +103,13 @@ Status pad_gradient(Gradient& g) {
   return absl::OkStatus();
 }
 
+Rows pad_rows(const ShapeContext& c) {
+  const Tensor* paddings = c.constant(1);
+  const bool apart = paddings && paddings->num_elements() >= 2 && integer_at(*paddings, 0) == 0 &&
+                     integer_at(*paddings, 1) == 0;
+  return apart ? Rows::kIndependent : Rows::kMixed;
+}
+
 }  // namespace
 
 TENON_OP(Pad) = {
@@ -111,6 +118,7 @@ TENON_OP(Pad) = {
     .attrs = "T: type; Tpaddings: {int32, int64} = int32",
     .host_inputs = {1},
     .shape = padded_shape,
+    .rows = pad_rows,
     .gradient = pad_gradient<false>,
     .kernels = {make_pad<false>},
 };
@@ -121,6 +129,7 @@ TENON_OP(PadV2) = {
     .attrs = "T: type; Tpaddings: {int32, int64} = int32",
     .host_inputs = {1},
     .shape = padded_shape,
+    .rows = pad_rows,
     .gradient = pad_gradient<true>,
     .kernels = {make_pad<true>},
 };

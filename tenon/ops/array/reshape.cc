@@ -46,6 +46,23 @@ Status reshape_shape(ShapeContext& c) {
   return absl::OkStatus();
 }
 
+// A constant [-1, ...] that gives rows of as many elements as the input's.
+Rows reshape_rows(const ShapeContext& c) {
+  const auto row_elements = [](const PartialShape& shape) {
+    int64_t count = 1;
+    for (int axis = 1; axis < shape.rank(); ++axis) {
+      if (shape[axis] < 0) return int64_t{-1};
+      count *= shape[axis];
+    }
+    return count;
+  };
+  const StatusOr<PartialShape> wanted = c.shape_from_input(1);
+  if (!c.constant(1) || !wanted.ok() || !has_unknown_rows(*wanted)) return Rows::kMixed;
+  if (!has_unknown_rows(c.input(0))) return Rows::kMixed;
+  const int64_t elements = row_elements(c.input(0));
+  return elements > 0 && elements == row_elements(*wanted) ? Rows::kIndependent : Rows::kMixed;
+}
+
 Status expand_dims_shape(ShapeContext& c) {
   const PartialShape& x = c.input(0);
   const Tensor* dim = c.constant(1);
@@ -65,6 +82,22 @@ Status expand_dims_shape(ShapeContext& c) {
   for (int i = 0; i <= x.rank(); ++i) y.set(i, i == axis ? 1 : x[i < axis ? i : i - 1]);
   c.set_output(0, std::move(y));
   return absl::OkStatus();
+}
+
+Rows expand_dims_rows(const ShapeContext& c) {
+  const Tensor* axis = c.constant(1);
+  if (!axis || axis->num_elements() != 1 || !c.input(0).has_rank()) return Rows::kMixed;
+  return rows_beside_axis(integer_at(*axis, 0), c.input(0).rank() + 1);
+}
+
+// Without axes a batch of one row would lose its dimension.
+Rows squeeze_rows(const ShapeContext& c) {
+  const auto& axes = c.attr<std::vector<int64_t>>("squeeze_dims");
+  if (axes.empty() || !c.input(0).has_rank()) return Rows::kMixed;
+  for (int64_t axis : axes) {
+    if (rows_beside_axis(axis, c.input(0).rank()) == Rows::kMixed) return Rows::kMixed;
+  }
+  return Rows::kIndependent;
 }
 
 Status squeeze_shape(ShapeContext& c) {
@@ -102,7 +135,7 @@ Status reshape_gradient(Gradient& g) {
 }
 
 constexpr OpDecl reshaping(ArgsText inputs, ArgsText outputs, AttrsText attrs, HostInputs host,
-                           ShapeFn shape) {
+                           ShapeFn shape, RowsRule rows) {
   return {
       .inputs = inputs,
       .outputs = outputs,
@@ -110,7 +143,7 @@ constexpr OpDecl reshaping(ArgsText inputs, ArgsText outputs, AttrsText attrs, H
       .host_inputs = host,
       .view_of = 0,
       .shape = shape,
-      .rows = Rows::kIndependent,
+      .rows = rows,
       .gradient = reshape_gradient,
       .kernels = {make_view},
   };
@@ -119,10 +152,12 @@ constexpr OpDecl reshaping(ArgsText inputs, ArgsText outputs, AttrsText attrs, H
 }  // namespace
 
 TENON_OP(Reshape) = reshaping("tensor: T, shape: Tshape", "output: T",
-                              "T: type; Tshape: {int32, int64} = int32", {1}, reshape_shape);
+                              "T: type; Tshape: {int32, int64} = int32", {1}, reshape_shape,
+                              reshape_rows);
 TENON_OP(ExpandDims) = reshaping("input: T, dim: Tdim", "output: T",
-                                 "T: type; Tdim: {int32, int64} = int32", {1}, expand_dims_shape);
+                                 "T: type; Tdim: {int32, int64} = int32", {1}, expand_dims_shape,
+                                 expand_dims_rows);
 TENON_OP(Squeeze) = reshaping("input: T", "output: T", "T: type; squeeze_dims: list(int) >= 0 = []",
-                              {}, squeeze_shape);
+                              {}, squeeze_shape, squeeze_rows);
 
 }  // namespace tenon

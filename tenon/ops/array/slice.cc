@@ -26,6 +26,14 @@ StatusOr<Shape> sliced(const Shape& x, const std::vector<int64_t>& begin,
   return y;
 }
 
+Rows slice_rows(const ShapeContext& c) {
+  const Tensor* begin = c.constant(1);
+  const Tensor* size = c.constant(2);
+  const bool whole = begin && size && begin->num_elements() > 0 && size->num_elements() > 0 &&
+                     integer_at(*begin, 0) == 0 && integer_at(*size, 0) == -1;
+  return whole ? Rows::kIndependent : Rows::kMixed;
+}
+
 Status slice_shape(ShapeContext& c) {
   const PartialShape& x = c.input(0);
   int64_t rank = x.has_rank() ? x.rank() : -1;
@@ -102,6 +110,7 @@ TENON_OP(Slice) = {
     .attrs = "T: type; Index: {int32, int64}",
     .host_inputs = {1, 2},
     .shape = slice_shape,
+    .rows = slice_rows,
     .gradient = slice_gradient,
     .kernels = {make_slice},
 };

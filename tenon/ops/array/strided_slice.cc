@@ -176,6 +176,25 @@ Status strided_slice_shape(ShapeContext& c) {
   return absl::OkStatus();
 }
 
+// All rows, in their order: axis 0 is taken whole and stays the first.
+Rows strided_slice_rows(const ShapeContext& c) {
+  const PartialShape& x = c.input(0);
+  const PartialShape& indices = c.input(1);
+  const Tensor* begin = c.constant(1);
+  const Tensor* strides = c.constant(3);
+  if (!x.has_rank() || x.rank() == 0 || !begin || !strides || indices.rank() != 1 ||
+      indices[0] > kStridedSliceMost) {
+    return Rows::kMixed;
+  }
+  const StridedSliceMasks masks = StridedSliceMasks::of(c.attrs());
+  const StatusOr<SlicedLayout> layout = lay_out(x.rank(), indices[0], masks);
+  if (!layout.ok() || layout->result.empty() || layout->result[0].axis != 0) return Rows::kMixed;
+  const int64_t i = layout->axes[0].index;
+  const bool whole = i < 0 || ((has_bit(masks.begin, i) || integer_at(*begin, i) == 0) &&
+                               has_bit(masks.end, i) && integer_at(*strides, i) == 1);
+  return whole ? Rows::kIndependent : Rows::kMixed;
+}
+
 StatusOr<Kernel> make_strided_slice(Prepare& p) {
   const Shape& shape = p.input_shape(0);
   TENON_ASSIGN_OR_RETURN(
@@ -264,6 +283,7 @@ TENON_OP(StridedSlice) = {
         "ellipsis_mask: int = 0; new_axis_mask: int = 0; shrink_axis_mask: int = 0",
     .host_inputs = {1, 2, 3},
     .shape = strided_slice_shape,
+    .rows = strided_slice_rows,
     .gradient = strided_slice_gradient,
     .kernels = {make_strided_slice},
 };

@@ -27,6 +27,15 @@ StatusOr<std::vector<int>> read_permutation(const Tensor& value, int rank) {
   return permutation;
 }
 
+// The batch dimension stays the first.
+Rows transpose_rows(const ShapeContext& c) {
+  const Tensor* value = c.constant(1);
+  if (!value || !c.input(0).has_rank()) return Rows::kMixed;
+  const StatusOr<std::vector<int>> permutation = read_permutation(*value, c.input(0).rank());
+  return permutation.ok() && !permutation->empty() && permutation->front() == 0 ? Rows::kIndependent
+                                                                                : Rows::kMixed;
+}
+
 Status transpose_shape(ShapeContext& c) {
   TENON_RETURN_IF_ERROR(c.expect_rank(1, 1));
   const PartialShape& x = c.input(0);
@@ -85,6 +94,7 @@ constexpr OpDecl transposition() {
       .attrs = "T: type; Tperm: {int32, int64} = int32",
       .host_inputs = {1},
       .shape = transpose_shape,
+      .rows = transpose_rows,
       .gradient = transpose_gradient<conjugate>,
       .kernels = {make_transpose<conjugate>},
   };

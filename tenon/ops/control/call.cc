@@ -44,7 +44,7 @@ TENON_OP(StatefulPartitionedCall) = {
     .attrs =
         "Tin: list(type) >= 0; Tout: list(type) >= 0; f: func; config: string = ''; "
         "config_proto: string = ''; executor_type: string = ''",
-    .effect = Effect::kWrite,
+    .effect = Effect::kCall,
     .supplies_outputs = true,
     .shape = call_shape,
     .gradient = call_gradient,

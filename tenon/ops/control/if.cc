@@ -83,7 +83,7 @@ TENON_OP(If) = {
     .attrs =
         "Tcond: type; Tin: list(type) >= 0; Tout: list(type) >= 0; then_branch: func; "
         "else_branch: func; output_shapes: list(shape) = []",
-    .effect = Effect::kWrite,
+    .effect = Effect::kCall,
     .supplies_outputs = true,
     .shape = if_shape,
     .gradient = if_gradient,
@@ -108,7 +108,7 @@ TENON_OP(Case) = {
     .attrs =
         "Tin: list(type) >= 0; Tout: list(type) >= 0; branches: list(func) >= 1; "
         "output_shapes: list(shape) = []",
-    .effect = Effect::kWrite,
+    .effect = Effect::kCall,
     .supplies_outputs = true,
     .shape = case_shape,
     .gradient = case_gradient,

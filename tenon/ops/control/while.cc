@@ -70,7 +70,7 @@ TENON_OP(While) = {
     .attrs =
         "T: list(type) >= 0; cond: func; body: func; output_shapes: list(shape) = []; "
         "parallel_iterations: int = 10",
-    .effect = Effect::kWrite,
+    .effect = Effect::kCall,
     .supplies_outputs = true,
     .shape = while_shape,
     .gradient = while_gradient,

@@ -64,6 +64,20 @@ Status batch_matmul_gradient(Gradient& g) {
   return absl::OkStatus();
 }
 
+// Each side is a batch of matrices, or the same for all rows; or rows of a matrix times one matrix.
+Rows batch_matmul_rows(const ShapeContext& c) {
+  const PartialShape& x = c.input(0);
+  const PartialShape& y = c.input(1);
+  if (!x.has_rank() || !y.has_rank()) return Rows::kMixed;
+  const int rank = std::max(x.rank(), y.rank());
+  const auto batch_or_shared = [&](const PartialShape& side) {
+    return !has_unknown_rows(side) || (side.rank() == rank && rank > 2);
+  };
+  const bool one_matrix = rank == 2 && !c.attr<bool>("adj_x") && !has_unknown_rows(y);
+  return one_matrix || (batch_or_shared(x) && batch_or_shared(y)) ? Rows::kIndependent
+                                                                  : Rows::kMixed;
+}
+
 }  // namespace
 
 TENON_OP(BatchMatMul) = {
@@ -73,7 +87,7 @@ TENON_OP(BatchMatMul) = {
         "T: {floating, complex, int32, int64}; adj_x: bool = false; adj_y: bool = false; "
         "grad_x: bool = false; grad_y: bool = false",
     .shape = batch_matmul_v1_shape,
-    .rows = Rows::kIndependent,
+    .rows = batch_matmul_rows,
     .gradient = batch_matmul_gradient,
     .kernels = {make_batch_matmul},
 };
@@ -86,7 +100,7 @@ TENON_OP(BatchMatMulV2) = {
         "adj_x: bool = false; adj_y: bool = false; "
         "grad_x: bool = false; grad_y: bool = false",
     .shape = batch_matmul_v2_shape,
-    .rows = Rows::kIndependent,
+    .rows = batch_matmul_rows,
     .gradient = batch_matmul_gradient,
     .kernels = {make_batch_matmul},
 };
@@ -101,7 +115,7 @@ TENON_OP(BatchMatMulV3) = {
         "adj_x: bool = false; adj_y: bool = false; "
         "grad_x: bool = false; grad_y: bool = false",
     .shape = batch_matmul_v2_shape,
-    .rows = Rows::kIndependent,
+    .rows = batch_matmul_rows,
     .gradient = batch_matmul_gradient,
     .kernels = {make_batch_matmul},
 };

@@ -36,7 +36,7 @@ TENON_OP(MatMul) = {
         "T: {floating, complex, int32, int64, uint8, uint16, uint32, uint64}; "
         "grad_a: bool = false; grad_b: bool = false",
     .shape = matmul_shape,
-    .rows = Rows::kIndependent,
+    .rows = matmul_rows,
     .gradient = matmul_gradient,
     .kernels = {make_matmul},
 };

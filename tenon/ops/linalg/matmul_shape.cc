@@ -15,6 +15,12 @@ Status matmul_shape(ShapeContext& c) {
   return absl::OkStatus();
 }
 
+Rows matmul_rows(const ShapeContext& c) {
+  const PartialShape& b = c.input(1);
+  const bool apart = !c.attr<bool>("transpose_a") && b.has_rank() && !has_unknown_rows(b);
+  return apart ? Rows::kIndependent : Rows::kMixed;
+}
+
 StatusOr<PartialShape> batch_matmul_shape(const PartialShape& a, const PartialShape& b,
                                           bool transpose_a, bool transpose_b) {
   for (const PartialShape* side : {&a, &b}) {

@@ -74,6 +74,7 @@ constexpr OpDecl cumulative(GradientFn gradient, KernelFactory factory) {
           "qint32, qint16, quint16}; Tidx: {int32, int64} = int32",
       .host_inputs = {1},
       .shape = cumulative_shape,
+      .rows = rows_beside_axis_input<1>,
       .gradient = gradient,
       .kernels = {factory},
   };

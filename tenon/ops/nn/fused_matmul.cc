@@ -25,7 +25,7 @@ TENON_OP(_FusedMatMul) = {
         "T: {bfloat16, half, float}; num_args: int >= 0; fused_ops: list(string) = []; "
         "epsilon: float = 0.0001; leakyrelu_alpha: float = 0.2",
     .shape = matmul_shape,
-    .rows = Rows::kIndependent,
+    .rows = matmul_rows,
     .gradient = [](Gradient&) { return internal("gradients are taken before ops are fused"); },
     .kernels = {make_fused_matmul},
 };

@@ -73,6 +73,7 @@ constexpr OpDecl arg_op(AttrsText attrs, KernelFactory factory) {
       .attrs = attrs,
       .host_inputs = {1},
       .shape = arg_shape,
+      .rows = rows_beside_axis_input<1>,
       .gradient = not_differentiable,
       .kernels = {factory},
   };

@@ -141,6 +141,7 @@ constexpr OpDecl reduction(ArgsText inputs, ArgsText outputs, AttrsText attrs, G
       .attrs = attrs,
       .host_inputs = {1},
       .shape = reduction_shape,
+      .rows = reduction_rows,
       .gradient = gradient,
       .kernels = {factory},
   };

@@ -41,6 +41,13 @@ Status reduction_shape(ShapeContext& c) {
   return absl::OkStatus();
 }
 
+Rows reduction_rows(const ShapeContext& c) {
+  const PartialShape& x = c.input(0);
+  if (!c.constant(1) || !x.has_rank() || x.rank() == 0) return Rows::kMixed;
+  const StatusOr<std::vector<char>> reduced = reduced_axes_of(*c.constant(1), x.rank());
+  return reduced.ok() && !reduced->front() ? Rows::kIndependent : Rows::kMixed;
+}
+
 Endpoint reduced_mask(Gradient& g) {
   GraphBuilder& b = g.build();
   const Endpoint rank = b.op("Rank", {g.input(0)});

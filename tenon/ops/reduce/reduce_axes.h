@@ -9,6 +9,9 @@ namespace tenon {
 // Input 1 holds the axes, attribute keep_dims says whether they stay as 1.
 Status reduction_shape(ShapeContext& c);
 
+// The rows of a batch stay apart unless axis 0 is reduced.
+Rows reduction_rows(const ShapeContext& c);
+
 // `reduced[i]`: axis i of input 0 is reduced. The axes must be known.
 StatusOr<std::vector<char>> reduced_axes_of(const Tensor& axes, int rank);
 

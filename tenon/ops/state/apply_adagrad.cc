@@ -38,44 +38,20 @@ StatusOr<Kernel> make_apply_ftrl(Prepare& p) {
 
 }  // namespace
 
-TENON_OP(ResourceApplyAdagradV2) = {
-    .inputs = "var: resource, accum: resource, lr: T, epsilon: T, grad: T",
-    .outputs = "",
-    .attrs =
-        "T: {real, complex, qint8, quint8, qint32, qint16, quint16}; use_locking: bool "
-        "= false; update_slots: bool = true",
-    .effect = Effect::kWrite,
-    .shape = [](ShapeContext& c) { return optimizer_shape(c, 2, 4); },
-    .gradient = not_differentiable,
-    .kernels = {make_apply_adagrad},
-};
+TENON_OP(ResourceApplyAdagradV2) = optimizer_op<2, 4>(
+    "var: resource, accum: resource, lr: T, epsilon: T, grad: T", make_apply_adagrad,
+    "T: {real, complex, qint8, quint8, qint32, qint16, quint16}; use_locking: bool = false; "
+    "update_slots: bool = true");
 
-TENON_OP(ResourceApplyAdadelta) = {
-    .inputs =
-        "var: resource, accum: resource, accum_update: resource, lr: T, rho: T, "
-        "epsilon: T, grad: T",
-    .outputs = "",
-    .attrs =
-        "T: {real, complex, qint8, quint8, qint32, qint16, quint16}; use_locking: bool "
-        "= false",
-    .effect = Effect::kWrite,
-    .shape = [](ShapeContext& c) { return optimizer_shape(c, 3, 6); },
-    .gradient = not_differentiable,
-    .kernels = {make_apply_adadelta},
-};
+TENON_OP(ResourceApplyAdadelta) = optimizer_op<3, 6>(
+    "var: resource, accum: resource, accum_update: resource, lr: T, rho: T, epsilon: T, grad: T",
+    make_apply_adadelta);
 
-TENON_OP(ResourceApplyFtrlV2) = {
-    .inputs =
-        "var: resource, accum: resource, linear: resource, grad: T, lr: T, l1: T, l2: "
-        "T, l2_shrinkage: T, lr_power: T",
-    .outputs = "",
-    .attrs =
-        "T: {real, complex, qint8, quint8, qint32, qint16, quint16}; use_locking: bool "
-        "= false; multiply_linear_by_lr: bool = false",
-    .effect = Effect::kWrite,
-    .shape = [](ShapeContext& c) { return optimizer_shape(c, 3, 3); },
-    .gradient = not_differentiable,
-    .kernels = {make_apply_ftrl},
-};
+TENON_OP(ResourceApplyFtrlV2) = optimizer_op<3, 3>(
+    "var: resource, accum: resource, linear: resource, grad: T, lr: T, l1: T, l2: T, l2_shrinkage: "
+    "T, lr_power: T",
+    make_apply_ftrl,
+    "T: {real, complex, qint8, quint8, qint32, qint16, quint16}; use_locking: bool = false; "
+    "multiply_linear_by_lr: bool = false");
 
 }  // namespace tenon

@@ -57,46 +57,21 @@ StatusOr<Kernel> make_apply_ada_max(Prepare& p) {
 
 }  // namespace
 
-TENON_OP(ResourceApplyAdam) = {
-    .inputs =
-        "var: resource, m: resource, v: resource, beta1_power: T, beta2_power: T, lr: "
-        "T, beta1: T, beta2: T, epsilon: T, grad: T",
-    .outputs = "",
-    .attrs =
-        "T: {real, complex, qint8, quint8, qint32, qint16, quint16}; use_locking: bool "
-        "= false; use_nesterov: bool = false",
-    .effect = Effect::kWrite,
-    .shape = [](ShapeContext& c) { return optimizer_shape(c, 3, 9); },
-    .gradient = not_differentiable,
-    .kernels = {make_apply_adam},
-};
+TENON_OP(ResourceApplyAdam) = optimizer_op<3, 9>(
+    "var: resource, m: resource, v: resource, beta1_power: T, beta2_power: T, lr: T, beta1: T, "
+    "beta2: T, epsilon: T, grad: T",
+    make_apply_adam,
+    "T: {real, complex, qint8, quint8, qint32, qint16, quint16}; use_locking: bool = false; "
+    "use_nesterov: bool = false");
 
-TENON_OP(ResourceApplyAdamWithAmsgrad) = {
-    .inputs =
-        "var: resource, m: resource, v: resource, vhat: resource, beta1_power: T, "
-        "beta2_power: T, lr: T, beta1: T, beta2: T, epsilon: T, grad: T",
-    .outputs = "",
-    .attrs =
-        "T: {real, complex, qint8, quint8, qint32, qint16, quint16}; use_locking: bool "
-        "= false",
-    .effect = Effect::kWrite,
-    .shape = [](ShapeContext& c) { return optimizer_shape(c, 4, 10); },
-    .gradient = not_differentiable,
-    .kernels = {make_apply_adam_amsgrad},
-};
+TENON_OP(ResourceApplyAdamWithAmsgrad) = optimizer_op<4, 10>(
+    "var: resource, m: resource, v: resource, vhat: resource, beta1_power: T, beta2_power: T, lr: "
+    "T, beta1: T, beta2: T, epsilon: T, grad: T",
+    make_apply_adam_amsgrad);
 
-TENON_OP(ResourceApplyAdaMax) = {
-    .inputs =
-        "var: resource, m: resource, v: resource, beta1_power: T, lr: T, beta1: T, "
-        "beta2: T, epsilon: T, grad: T",
-    .outputs = "",
-    .attrs =
-        "T: {real, complex, qint8, quint8, qint32, qint16, quint16}; use_locking: bool "
-        "= false",
-    .effect = Effect::kWrite,
-    .shape = [](ShapeContext& c) { return optimizer_shape(c, 3, 8); },
-    .gradient = not_differentiable,
-    .kernels = {make_apply_ada_max},
-};
+TENON_OP(ResourceApplyAdaMax) = optimizer_op<3, 8>(
+    "var: resource, m: resource, v: resource, beta1_power: T, lr: T, beta1: T, beta2: T, epsilon: "
+    "T, grad: T",
+    make_apply_ada_max);
 
 }  // namespace tenon

@@ -31,40 +31,17 @@ StatusOr<Kernel> make_apply_keras_momentum(Prepare& p) {
 
 }  // namespace
 
-TENON_OP(ResourceApplyGradientDescent) = {
-    .inputs = "var: resource, alpha: T, delta: T",
-    .outputs = "",
-    .attrs =
-        "T: {real, complex, qint8, quint8, qint32, qint16, quint16}; use_locking: bool "
-        "= false",
-    .effect = Effect::kWrite,
-    .shape = [](ShapeContext& c) { return optimizer_shape(c, 1, 2); },
-    .gradient = not_differentiable,
-    .kernels = {make_apply_gradient_descent},
-};
+TENON_OP(ResourceApplyGradientDescent) = optimizer_op<1, 2>("var: resource, alpha: T, delta: T",
+                                                            make_apply_gradient_descent);
 
-TENON_OP(ResourceApplyMomentum) = {
-    .inputs = "var: resource, accum: resource, lr: T, grad: T, momentum: T",
-    .outputs = "",
-    .attrs =
-        "T: {real, complex, qint8, quint8, qint32, qint16, quint16}; use_locking: bool "
-        "= false; use_nesterov: bool = false",
-    .effect = Effect::kWrite,
-    .shape = [](ShapeContext& c) { return optimizer_shape(c, 2, 3); },
-    .gradient = not_differentiable,
-    .kernels = {make_apply_momentum},
-};
+TENON_OP(ResourceApplyMomentum) = optimizer_op<2, 3>(
+    "var: resource, accum: resource, lr: T, grad: T, momentum: T", make_apply_momentum,
+    "T: {real, complex, qint8, quint8, qint32, qint16, quint16}; use_locking: bool = false; "
+    "use_nesterov: bool = false");
 
-TENON_OP(ResourceApplyKerasMomentum) = {
-    .inputs = "var: resource, accum: resource, lr: T, grad: T, momentum: T",
-    .outputs = "",
-    .attrs =
-        "T: {real, complex, qint8, quint8, qint32, qint16, quint16}; use_locking: bool "
-        "= false; use_nesterov: bool = false",
-    .effect = Effect::kWrite,
-    .shape = [](ShapeContext& c) { return optimizer_shape(c, 2, 3); },
-    .gradient = not_differentiable,
-    .kernels = {make_apply_keras_momentum},
-};
+TENON_OP(ResourceApplyKerasMomentum) = optimizer_op<2, 3>(
+    "var: resource, accum: resource, lr: T, grad: T, momentum: T", make_apply_keras_momentum,
+    "T: {real, complex, qint8, quint8, qint32, qint16, quint16}; use_locking: bool = false; "
+    "use_nesterov: bool = false");
 
 }  // namespace tenon

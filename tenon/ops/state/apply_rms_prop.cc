@@ -24,32 +24,13 @@ StatusOr<Kernel> make_apply_centered_rms_prop(Prepare& p) {
 
 }  // namespace
 
-TENON_OP(ResourceApplyRMSProp) = {
-    .inputs =
-        "var: resource, ms: resource, mom: resource, lr: T, rho: T, momentum: T, "
-        "epsilon: T, grad: T",
-    .outputs = "",
-    .attrs =
-        "T: {real, complex, qint8, quint8, qint32, qint16, quint16}; use_locking: bool "
-        "= false",
-    .effect = Effect::kWrite,
-    .shape = [](ShapeContext& c) { return optimizer_shape(c, 3, 7); },
-    .gradient = not_differentiable,
-    .kernels = {make_apply_rms_prop},
-};
+TENON_OP(ResourceApplyRMSProp) = optimizer_op<3, 7>(
+    "var: resource, ms: resource, mom: resource, lr: T, rho: T, momentum: T, epsilon: T, grad: T",
+    make_apply_rms_prop);
 
-TENON_OP(ResourceApplyCenteredRMSProp) = {
-    .inputs =
-        "var: resource, mg: resource, ms: resource, mom: resource, lr: T, rho: T, "
-        "momentum: T, epsilon: T, grad: T",
-    .outputs = "",
-    .attrs =
-        "T: {real, complex, qint8, quint8, qint32, qint16, quint16}; use_locking: bool "
-        "= false",
-    .effect = Effect::kWrite,
-    .shape = [](ShapeContext& c) { return optimizer_shape(c, 4, 8); },
-    .gradient = not_differentiable,
-    .kernels = {make_apply_centered_rms_prop},
-};
+TENON_OP(ResourceApplyCenteredRMSProp) = optimizer_op<4, 8>(
+    "var: resource, mg: resource, ms: resource, mom: resource, lr: T, rho: T, momentum: T, "
+    "epsilon: T, grad: T",
+    make_apply_centered_rms_prop);
 
 }  // namespace tenon

@@ -2,7 +2,7 @@
 // updated together.
 #pragma once
 
-#include "tenon/core/kernel.h"
+#include "tenon/core/op.h"
 #include "tenon/core/shape_context.h"
 #include "tenon/core/variable.h"
 
@@ -39,6 +39,25 @@ StatusOr<Kernel> make_optimizer_kernel(Prepare& p, int variables, int gradient, 
     return unimplemented("an optimizer for variables of dtype ", p.input_dtype(gradient));
   }
   return kernel;
+}
+
+// The attributes that all these ops have.
+inline constexpr AttrsText kOptimizerAttrs =
+    "T: {real, complex, qint8, quint8, qint32, qint16, quint16}; use_locking: bool = false";
+
+// The declaration of an optimizer's op: see optimizer_shape().
+template <int variables, int gradient>
+constexpr OpDecl optimizer_op(ArgsText inputs, KernelFactory factory,
+                              AttrsText attrs = kOptimizerAttrs) {
+  return {
+      .inputs = inputs,
+      .outputs = "",
+      .attrs = attrs,
+      .effect = Effect::kWrite,
+      .shape = [](ShapeContext& c) { return optimizer_shape(c, variables, gradient); },
+      .gradient = not_differentiable,
+      .kernels = {factory},
+  };
 }
 
 }  // namespace tenon

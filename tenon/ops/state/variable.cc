@@ -120,6 +120,19 @@ StatusOr<Kernel> make_disable_copy_on_read(Prepare&) {
   return Kernel([](KernelRun& r) { return variable_of(r, 0).status(); });
 }
 
+template <kernels::BinaryOp op>
+constexpr OpDecl variable_update() {
+  return {
+      .inputs = "resource: resource, value: dtype",
+      .outputs = "",
+      .attrs = "dtype: type",
+      .effect = Effect::kWrite,
+      .shape = write_variable_shape,
+      .gradient = not_differentiable,
+      .kernels = {make_update_variable<op>},
+  };
+}
+
 }  // namespace
 
 TENON_OP(VarHandleOp) = {
@@ -165,25 +178,8 @@ TENON_OP(AssignVariableOp) = {
     .kernels = {make_assign_variable},
 };
 
-TENON_OP(AssignAddVariableOp) = {
-    .inputs = "resource: resource, value: dtype",
-    .outputs = "",
-    .attrs = "dtype: type",
-    .effect = Effect::kWrite,
-    .shape = write_variable_shape,
-    .gradient = not_differentiable,
-    .kernels = {make_update_variable<kernels::BinaryOp::kAdd>},
-};
-
-TENON_OP(AssignSubVariableOp) = {
-    .inputs = "resource: resource, value: dtype",
-    .outputs = "",
-    .attrs = "dtype: type",
-    .effect = Effect::kWrite,
-    .shape = write_variable_shape,
-    .gradient = not_differentiable,
-    .kernels = {make_update_variable<kernels::BinaryOp::kSub>},
-};
+TENON_OP(AssignAddVariableOp) = variable_update<kernels::BinaryOp::kAdd>();
+TENON_OP(AssignSubVariableOp) = variable_update<kernels::BinaryOp::kSub>();
 
 TENON_OP(VarIsInitializedOp) = {
     .inputs = "resource: resource",

@@ -1,13 +1,12 @@
-#include "tenon/kernels/winograd.h"
+#include "tenon/kernels/convolution/winograd.h"
 
-#include "tenon/kernels/own_conv.h"
+#include "tenon/kernels/convolution/own_conv.h"
 #include "tenon/kernels/simd/winograd_loops.h"
 
 namespace tenon::kernels {
 namespace {
 
 constexpr int64_t kPlaces = 16;  // of a transformed tile
-constexpr int64_t kTaps = 9;     // of a filter
 constexpr int64_t kTiles = 36;   // transformed at once; with 64 channels they stay in the L2 cache
 constexpr int64_t kWeights = 128 * 128;  // at most: the filter is transformed in each run
 constexpr int64_t kGradientParts = 16;   // of a filter gradient: at most so many threads take part

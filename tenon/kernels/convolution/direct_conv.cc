@@ -1,6 +1,6 @@
-#include "tenon/kernels/direct_conv.h"
+#include "tenon/kernels/convolution/direct_conv.h"
 
-#include "tenon/kernels/own_conv.h"
+#include "tenon/kernels/convolution/own_conv.h"
 #include "tenon/kernels/simd/winograd_loops.h"
 
 namespace tenon::kernels {

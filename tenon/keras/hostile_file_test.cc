@@ -1,0 +1,159 @@
+// .keras files from strangers: one clear error, whatever is wrong with them.
+#include <gtest/gtest.h>
+
+#include "tenon/io/zip.h"
+#include "tenon/keras/model.h"
+#include "tenon/keras/reference_test.h"
+
+namespace tenon::keras {
+namespace {
+
+// A file of real Keras', taken apart.
+class HostileFile : public testing::Test {
+ protected:
+  void SetUp() override {
+    StatusOr<TemporaryDirectory> made = TemporaryDirectory::create();
+    ASSERT_TRUE(made.ok());
+    folder_.emplace(*std::move(made));
+    const auto zip = ZipReader::open(testdata("dense_adam.keras"));
+    ASSERT_TRUE(zip.ok()) << zip.status();
+    for (const ZipEntry& entry : (*zip)->entries()) {
+      const StatusOr<std::string> bytes = (*zip)->read(entry.name);
+      ASSERT_TRUE(bytes.ok()) << bytes.status();
+      members_.emplace_back(entry.name, *bytes);
+    }
+  }
+
+  std::string& member(std::string_view name) {
+    for (auto& [own, bytes] : members_) {
+      if (own == name) return bytes;
+    }
+    return members_.emplace_back(name, "").second;
+  }
+  void replace(std::string_view name, std::string_view what, std::string_view by) {
+    std::string& text = member(name);
+    const size_t at = text.find(what);
+    ASSERT_NE(at, std::string::npos) << what;
+    text.replace(at, what.size(), by);
+  }
+
+  std::string path() const { return join_path(folder_->path(), "m.keras"); }
+  void write(bool deflated = false) {
+    const auto zip = ZipWriter::create(path());
+    ASSERT_TRUE(zip.ok()) << zip.status();
+    for (const auto& [name, bytes] : members_) {
+      ASSERT_EQ((*zip)->add(name, bytes, deflated), absl::OkStatus());
+    }
+    ASSERT_EQ((*zip)->finish(), absl::OkStatus());
+  }
+  Status load() const {
+    const auto model = Model::load(path());
+    return model.status();
+  }
+  // Refused in one line with a canonical code, which is none of our own bugs'.
+  void expect_refused(const std::string& what) const {
+    const Status status = load();
+    EXPECT_FALSE(status.ok()) << what;
+    EXPECT_NE(status.code(), absl::StatusCode::kInternal) << what << ": " << status;
+    EXPECT_EQ(message_of(status).find('\n'), std::string_view::npos) << what << ": " << status;
+  }
+
+  std::optional<TemporaryDirectory> folder_;
+  std::vector<std::pair<std::string, std::string>> members_;
+};
+
+TEST_F(HostileFile, IsReadWhenItIsWhole) {
+  write();
+  EXPECT_EQ(load(), absl::OkStatus());
+  write(/*deflated=*/true);
+  EXPECT_EQ(load(), absl::OkStatus());
+}
+
+TEST_F(HostileFile, MissingAndTruncatedMembersAreRefused) {
+  const auto whole = members_;
+  for (const char* name : {"config.json", "model.weights.h5"}) {
+    members_ = whole;
+    std::erase_if(members_, [&](const auto& one) { return one.first == name; });
+    write();
+    expect_refused(cat("without ", name));
+    for (size_t length : {size_t{0}, size_t{1}, size_t{100}}) {
+      members_ = whole;
+      member(name).resize(std::min(length, member(name).size()));
+      write();
+      expect_refused(cat(name, " of ", length, " bytes"));
+    }
+    members_ = whole;
+    member(name).resize(member(name).size() / 2);
+    write();
+    expect_refused(cat("half of ", name));
+  }
+}
+
+TEST_F(HostileFile, ATruncatedArchiveIsRefused) {
+  write();
+  const std::string bytes = *read_file(path());
+  for (size_t length = 0; length < bytes.size(); length += 1 + bytes.size() / 97) {
+    ASSERT_EQ(write_file(path(), bytes.substr(0, length)), absl::OkStatus());
+    expect_refused(cat("the first ", length, " bytes"));
+  }
+}
+
+TEST_F(HostileFile, AFlippedByteIsRefusedOrHarmless) {
+  write();
+  const std::string bytes = *read_file(path());
+  for (size_t at = 0; at < bytes.size(); at += 1 + bytes.size() / 211) {
+    std::string flipped = bytes;
+    flipped[at] = static_cast<char>(flipped[at] ^ 0x41);
+    ASSERT_EQ(write_file(path(), flipped), absl::OkStatus());
+    const Status status = load();
+    EXPECT_NE(status.code(), absl::StatusCode::kInternal) << at << ": " << status;
+  }
+}
+
+TEST_F(HostileFile, AMillionLevelsOfJsonAreRefused) {
+  for (const char* bracket : {"[", "{\"a\":"}) {
+    std::string& config = member("config.json");
+    config.clear();
+    for (int i = 0; i < 1000000; ++i) config += bracket;
+    write(/*deflated=*/true);
+    expect_refused(cat("a million of ", bracket));
+  }
+}
+
+TEST_F(HostileFile, AConfigThatIsABombIsRefused) {
+  member("config.json").assign(256 << 20, ' ');
+  write(/*deflated=*/true);
+  EXPECT_EQ(load().code(), absl::StatusCode::kResourceExhausted) << load();
+}
+
+TEST_F(HostileFile, OtherShapesThanTheConfigsAreRefused) {
+  const std::string& config = member("config.json");
+  const size_t at = config.find("\"units\": ");
+  ASSERT_NE(at, std::string::npos);
+  const size_t end = config.find_first_of(",}", at);
+  const std::string units = config.substr(at, end - at);
+  const auto whole = members_;
+  for (const char* other : {"\"units\": 7", "\"units\": 0", "\"units\": -3", "\"units\": 1e300",
+                            "\"units\": 9223372036854775807", "\"units\": \"8\"", "\"units\": null",
+                            "\"units\": [8]"}) {
+    members_ = whole;
+    replace("config.json", units, other);
+    write();
+    expect_refused(other);
+  }
+}
+
+// Members are looked up by name and never written anywhere.
+TEST_F(HostileFile, MembersWithPathsOutsideAreNotTouched) {
+  for (const char* name : {"../escaped", "/tmp/tenon_escaped", "a/../../escaped", ""}) {
+    members_.emplace_back(name, "x");
+  }
+  write();
+  const Status status = load();
+  EXPECT_NE(status.code(), absl::StatusCode::kInternal) << status;
+  EXPECT_FALSE(path_exists("/tmp/tenon_escaped"));
+  EXPECT_FALSE(path_exists(join_path(folder_->path(), "../escaped")));
+}
+
+}  // namespace
+}  // namespace tenon::keras
