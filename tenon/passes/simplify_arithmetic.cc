@@ -1,5 +1,7 @@
 // Local identities. Each rule looks at one node and says which value stands for its output; rules
 // that would change a bit of any result (x + 0 for x = -0, x - x for NaN) are left out.
+#include <limits>
+
 #include "tenon/graph/builder.h"
 #include "tenon/passes/pass.h"
 
@@ -88,6 +90,62 @@ Endpoint reshape_to_same(Graph& graph, GraphBuilder&, const Node& node) {
   return from.is_fully_known() && from == node.outputs[0].shape ? node.inputs[0] : Endpoint{};
 }
 
+// Is `value` Shape(x)[0]?
+bool is_first_dimension_of(const Graph& graph, Endpoint value, Endpoint x) {
+  const Node& slice = graph.node(value.node);
+  if (!slice.is("StridedSlice")) return false;
+  const Node& shape = graph.node(slice.inputs[0].node);
+  if (!shape.is("Shape") || shape.inputs[0] != x) return false;
+  const auto is = [&](size_t input, int64_t wanted) {
+    const Tensor* constant = graph.constant(slice.inputs[input]);
+    return constant && constant->num_elements() == 1 && integer_at(*constant, 0) == wanted;
+  };
+  return is(1, 0) && is(3, 1) && slice.attrs.get<int64_t>("shrink_axis_mask") == 1 &&
+         slice.attrs.get<int64_t>("begin_mask") == 0 &&
+         slice.attrs.get<int64_t>("new_axis_mask") == 0 &&
+         slice.attrs.get<int64_t>("ellipsis_mask") == 0;
+}
+
+int64_t row_elements(const PartialShape& shape) {
+  if (!shape.has_rank() || shape.rank() == 0) return -1;
+  int64_t count = 1;
+  for (int64_t dim : shape.dims().subspan(1)) {
+    if (dim < 0 || (dim > 0 && count > std::numeric_limits<int32_t>::max() / dim)) return -1;
+    count *= dim;
+  }
+  return count;
+}
+
+// Keras' reshaping layers ask for [Shape(x)[0], constants ...], one of which may be -1. Where a row
+// of x has as many elements as they say, that is [-1, constants ...], which needs no shape at run
+// time and shows that rows stay rows.
+Endpoint reshape_of_rows(Graph& graph, GraphBuilder& builder, const Node& node) {
+  if (!node.is("Reshape")) return {};
+  const Node& shape = graph.node(node.inputs[1].node);
+  const Endpoint x = node.inputs[0];
+  if (!shape.is("Pack") || !is_first_dimension_of(graph, shape.inputs[0], x)) return {};
+  const int64_t elements = row_elements(graph.value(x).shape);
+  if (elements <= 0) return {};
+  std::vector<int64_t> dims = {-1};
+  int64_t left = elements;  // for a dimension of -1
+  int64_t* open = nullptr;
+  dims.reserve(shape.inputs.size());
+  for (size_t i = 1; i < shape.inputs.size(); ++i) {
+    const Tensor* dim = graph.constant(shape.inputs[i]);
+    if (!dim || dim->num_elements() != 1) return {};
+    dims.push_back(integer_at(*dim, 0));
+    if (dims.back() == -1 && !open) {
+      open = &dims.back();
+    } else if (dims.back() <= 0 || left % dims.back() != 0) {
+      return {};
+    } else {
+      left /= dims.back();
+    }
+  }
+  if (open) *open = std::exchange(left, 1);
+  return left == 1 ? builder.reshape(x, std::span<const int64_t>(dims)) : Endpoint{};
+}
+
 // Max pooling after a relu: a window's gradient goes to a cell that equals the window's maximum,
 // and the relu lets it through where that is positive. So it may be asked of the maxima, before
 // they are spread: a quarter of the values for a 2x2 window.
@@ -106,6 +164,7 @@ constexpr Rule kRules[] = {multiplied_by_one,
                            relu_gradient_of_pooling,
                            transpose_of_transpose,
                            reshape_of_reshape,
+                           reshape_of_rows,
                            reshape_to_same};
 
 }  // namespace
@@ -113,7 +172,10 @@ constexpr Rule kRules[] = {multiplied_by_one,
 Status simplify_arithmetic(Graph& graph, const PassContext& context) {
   TENON_ASSIGN_OR_RETURN(const std::vector<NodeId> order, graph.topological_order());
   GraphBuilder builder(graph);
+  bool replaced = false;
   for (NodeId id : order) {
+    // What stands for a value may say more of its shape.
+    if (replaced) TENON_RETURN_IF_ERROR(graph.infer(id));
     for (Rule rule : kRules) {
       const Node node = graph.node(id);
       const Endpoint replacement = rule(graph, builder, node);
@@ -122,6 +184,7 @@ Status simplify_arithmetic(Graph& graph, const PassContext& context) {
       context.note("arithmetic: ", node.name, " (", node.op->name(), ") is ",
                    graph.node(replacement.node).name);
       graph.replace_uses({id, 0}, replacement);
+      replaced = true;
       break;
     }
   }
