@@ -21,7 +21,8 @@ std::string usage() {
     out += cat(left, verb.summary, "\n");
   }
   return out +
-         "\ntenon VERB --help lists the flags. Exit codes: 0 done, 1 failed, 2 wrong usage.\n";
+         "\ntenon VERB --help lists the flags. Exit codes: 0 done, 1 failed, 2 wrong usage.\n"
+         "Environment: TENON_PLUGIN_PATH (plug-ins to load), TENON_DEVICE (where models run).\n";
 }
 
 // Images start the program under the names of TensorFlow Serving's: the server, and the script that
