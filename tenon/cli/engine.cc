@@ -13,9 +13,7 @@ Status start_engine(int64_t threads) {
   }
   Lanes::configure(static_cast<int>(threads));
   TENON_RETURN_IF_ERROR(register_all_ops(OpRegistry::global()));
-  if (const char* path = std::getenv("TENON_PLUGIN_PATH")) {
-    TENON_RETURN_IF_ERROR(PluginHost::global().load_path(path));
-  }
+  TENON_RETURN_IF_ERROR(PluginHost::global().load_from_environment());
   if (const char* name = std::getenv("TENON_DEVICE")) {
     TENON_ASSIGN_OR_RETURN(Device * device, DeviceRegistry::global().find(name));
     DeviceRegistry::global().prefer(device);

@@ -192,6 +192,7 @@ bool Binder::try_view(const Node& node, int first, const NodeShapes& shapes) {
 
 // Strings and variants are always in host memory, and so are the kernels that look into them.
 bool Binder::runs_on_host(const Node& node) const {
+  if (!separate_memory()) return true;
   const auto on_host_only = [](DType dtype) {
     return dtype == DType::kString || dtype == DType::kVariant;
   };
@@ -201,8 +202,7 @@ bool Binder::runs_on_host(const Node& node) const {
   for (const ValueInfo& output : node.outputs) {
     if (on_host_only(output.dtype)) return true;
   }
-  return !separate_memory() || node.op->decl().touches_no_elements() ||
-         !device_->implements(*node.op, node.attrs);
+  return node.op->decl().touches_no_elements() || !device_->implements(*node.op, node.attrs);
 }
 
 // A constant's copy in the device's memory; that of a frozen one is shared by all Bindings.

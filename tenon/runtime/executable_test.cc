@@ -1,6 +1,5 @@
 #include "tenon/runtime/executable.h"
 
-#include <cstdlib>
 #include <thread>
 
 #include "tenon/graph/builder.h"
@@ -15,8 +14,7 @@ Status register_once() {
   static const Status status = []() -> Status {
     Lanes::configure(3);
     TENON_RETURN_IF_ERROR(register_all_ops(OpRegistry::global()));
-    const char* plugins = std::getenv("TENON_PLUGIN_PATH");
-    return plugins ? PluginHost::global().load_path(plugins) : absl::OkStatus();
+    return PluginHost::global().load_from_environment();
   }();
   return status;
 }

@@ -1,5 +1,6 @@
 #include "tenon/base/files.h"
 #include "tenon/io/record_io.h"
+#include "tenon/saved_model/golden.h"
 #include "tenon/serving/prediction_service.h"
 #include "tenon/serving/request_metrics.h"
 #include "tenon/serving/warmup.h"
@@ -52,7 +53,7 @@ Status replay_file(const Servable& servable, const std::string& path,
 
 Status replay_warmup(const Servable& servable, const std::string& folder,
                      const WarmupOptions& options) {
-  const std::string path = join_path(folder, "assets.extra/tf_serving_warmup_requests");
+  const std::string path = join_path(folder, cat("assets.extra/", kGoldenFile));
   if (!path_exists(path)) return absl::OkStatus();
   const int64_t start = steady_microseconds();
   const Status status = replay_file(servable, path, options);

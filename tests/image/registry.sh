@@ -36,6 +36,15 @@ stop_registry() {
   kill -9 $registry
   wait $registry 2>/dev/null || true
 }
+push_until() { # starts a push, and stops the registry when it holds more than $1 of an upload
+  "$tenon" image push "$work/a.tar" "$host/team/big:1.0.0" --chunk_bytes 32768 >"$work/first" 2>&1 &
+  push=$!
+  until [ -n "$(find "$work/registry" -path '*_uploads*' -name data -size "+$1" 2>/dev/null)" ]; do
+    kill -0 $push 2>/dev/null || fail "the push ends early: $(cat "$work/first")"
+    sleep 0.02
+  done
+  stop_registry
+}
 cleanup_commands+=('kill $registry')
 configure ""
 start_registry
@@ -59,13 +68,7 @@ export DOCKER_CONFIG=$work/docker
 
 # The registry dies in the middle of a push. While it is away the push says so in one line, and the tag is not
 # there; run again, the push sends what is missing.
-"$tenon" image push "$work/a.tar" "$host/team/big:1.0.0" --chunk_bytes 32768 >"$work/first" 2>&1 &
-push=$!
-until [ -n "$(find "$work/registry" -path '*_uploads*' -name data -size +100k 2>/dev/null)" ]; do
-  kill -0 $push 2>/dev/null || fail "the push ends early: $(cat "$work/first")"
-  sleep 0.02
-done
-stop_registry
+push_until 100k
 ! wait $push || fail "a push to a dead registry succeeds"
 [ "$(grep -c '^error: UNAVAILABLE: ' "$work/first")" = 1 ] && [ "$(wc -l <"$work/first")" = 1 ] ||
   fail "an interrupted push says: $(cat "$work/first")"
@@ -74,13 +77,7 @@ expect_code 1 "$tenon" image pull "$host/team/big:1.0.0" --output "$work/none.ta
 [ ! -e "$work/none.tar" ] || fail "half an image is pulled"
 
 # It dies again and comes back within the second: the same push goes on.
-"$tenon" image push "$work/a.tar" "$host/team/big:1.0.0" --chunk_bytes 32768 >"$work/first" 2>&1 &
-push=$!
-until [ -n "$(find "$work/registry" -path '*_uploads*' -name data -size +4000k 2>/dev/null)" ]; do
-  kill -0 $push 2>/dev/null || fail "the push ends early: $(cat "$work/first")"
-  sleep 0.02
-done
-stop_registry
+push_until 4000k
 start_registry
 wait $push || fail "a push does not survive a restart: $(cat "$work/first")"
 "$tenon" image push "$work/a.tar" "$host/team/big:1.0.0" | grep -q '0 blobs sent' || fail "sent twice"

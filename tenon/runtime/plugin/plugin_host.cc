@@ -2,6 +2,8 @@
 
 #include <dlfcn.h>
 
+#include <cstdlib>
+
 #include "tenon/base/files.h"
 #include "tenon/runtime/plugin/plugin_abi.h"
 
@@ -34,6 +36,11 @@ Status PluginHost::load_path(std::string_view path) {
     }
   }
   return absl::OkStatus();
+}
+
+Status PluginHost::load_from_environment() {
+  const char* path = std::getenv("TENON_PLUGIN_PATH");
+  return path ? load_path(path) : absl::OkStatus();
 }
 
 std::vector<const TenonKernelFactory*> PluginHost::kernels(std::string_view op,

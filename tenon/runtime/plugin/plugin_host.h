@@ -28,6 +28,9 @@ class PluginHost {
   // what does not load in a folder is only noted in all().
   Status load_path(std::string_view path);
 
+  // load_path() of the environment's TENON_PLUGIN_PATH, where it is set.
+  Status load_from_environment();
+
   const std::vector<PluginInfo>& all() const { return plugins_; }
 
   // The factories for `op` on devices of `type`, in the order in which they are tried.
