@@ -102,28 +102,24 @@ Kernel plain_matmul(const kernels::MatMulSpec& spec, std::span<const int64_t> ba
   };
 }
 
-// op(a) op(b) with one or both operands conjugated.
-template <class T>
-Kernel conjugated_matmul(const kernels::MatMulSpec& spec, std::span<const int64_t> batch,
-                         bool conjugate_a, bool conjugate_b) {
-  return [spec, conjugate_a, conjugate_b, in_a = operand_batches(spec.batch_a, batch),
+// y = sum of term(a, b) over the inner dimension, from an element of each operand; kept in a Sum.
+template <class A, class B, class Y, class Sum, class Term>
+Kernel summed_terms(const kernels::MatMulSpec& spec, std::span<const int64_t> batch, Term term) {
+  return [spec, term, in_a = operand_batches(spec.batch_a, batch),
           in_b = operand_batches(spec.batch_b, batch)](KernelRun& r) {
     const int64_t a_row = spec.transpose_a ? 1 : spec.k, a_step = spec.transpose_a ? spec.m : 1;
     const int64_t b_row = spec.transpose_b ? 1 : spec.n, b_step = spec.transpose_b ? spec.k : 1;
-    T* y = r.out<T>(0);
+    Y* y = r.out<Y>(0);
     for (size_t i = 0; i < in_a.size(); ++i) {
-      const T* a = r.in<T>(0) + in_a[i] * spec.m * spec.k;
-      const T* b = r.in<T>(1) + in_b[i] * spec.k * spec.n;
+      const A* a = r.in<A>(0) + in_a[i] * spec.m * spec.k;
+      const B* b = r.in<B>(1) + in_b[i] * spec.k * spec.n;
       for (int64_t row = 0; row < spec.m; ++row) {
         for (int64_t column = 0; column < spec.n; ++column) {
-          std::complex<double> sum;
+          Sum sum{};
           for (int64_t k = 0; k < spec.k; ++k) {
-            const std::complex<double> left = a[row * a_row + k * a_step];
-            const std::complex<double> right = b[k * b_row + column * b_step];
-            sum +=
-                (conjugate_a ? std::conj(left) : left) * (conjugate_b ? std::conj(right) : right);
+            sum += term(a[row * a_row + k * a_step], b[k * b_row + column * b_step]);
           }
-          *y++ = static_cast<T>(sum);
+          *y++ = static_cast<Y>(sum);
         }
       }
     }
@@ -131,30 +127,21 @@ Kernel conjugated_matmul(const kernels::MatMulSpec& spec, std::span<const int64_
   };
 }
 
-// Eight-bit operands, summed in 32 bits.
+// op(a) op(b) with one or both operands conjugated.
+template <class T>
+Kernel conjugated_matmul(const kernels::MatMulSpec& spec, std::span<const int64_t> batch,
+                         bool conjugate_a, bool conjugate_b) {
+  using Wide = std::complex<double>;
+  return summed_terms<T, T, T, Wide>(spec, batch, [=](Wide left, Wide right) {
+    return (conjugate_a ? std::conj(left) : left) * (conjugate_b ? std::conj(right) : right);
+  });
+}
+
+// Eight-bit operands, summed in 32 bits that wrap around, as TensorFlow's do.
 template <class A, class B>
 Kernel widening_matmul(const kernels::MatMulSpec& spec, std::span<const int64_t> batch) {
-  return [spec, in_a = operand_batches(spec.batch_a, batch),
-          in_b = operand_batches(spec.batch_b, batch)](KernelRun& r) {
-    const int64_t a_row = spec.transpose_a ? 1 : spec.k, a_step = spec.transpose_a ? spec.m : 1;
-    const int64_t b_row = spec.transpose_b ? 1 : spec.n, b_step = spec.transpose_b ? spec.k : 1;
-    int32_t* y = r.out<int32_t>(0);
-    for (size_t i = 0; i < in_a.size(); ++i) {
-      const A* a = r.in<A>(0) + in_a[i] * spec.m * spec.k;
-      const B* b = r.in<B>(1) + in_b[i] * spec.k * spec.n;
-      for (int64_t row = 0; row < spec.m; ++row) {
-        for (int64_t column = 0; column < spec.n; ++column) {
-          uint32_t sum = 0;  // wraps around, as TensorFlow's does
-          for (int64_t k = 0; k < spec.k; ++k) {
-            sum += static_cast<uint32_t>(int32_t{a[row * a_row + k * a_step]} *
-                                         int32_t{b[k * b_row + column * b_step]});
-          }
-          *y++ = static_cast<int32_t>(sum);
-        }
-      }
-    }
-    return absl::OkStatus();
-  };
+  return summed_terms<A, B, int32_t, uint32_t>(
+      spec, batch, [](A a, B b) { return static_cast<uint32_t>(int32_t{a} * int32_t{b}); });
 }
 
 // The batch dimensions of the output that `spec` runs over (those that became rows are gone).
