@@ -132,12 +132,14 @@ StatusOr<FrameTree> FrameSearch::run() {
       if (--waiting[static_cast<size_t>(user)] == 0) ready.push_back(user);
     }
   }
+  // Only once every node has its frame: a node on a cycle has none to compare with.
   for (NodeId id = 0; id < graph_.size(); ++id) {
-    if (!graph_.alive(id)) continue;
-    if (waiting[static_cast<size_t>(id)] > 0) {
+    if (graph_.alive(id) && waiting[static_cast<size_t>(id)] > 0) {
       return invalid_argument("the graph has a cycle through ", describe(graph_.node(id)));
     }
-    TENON_RETURN_IF_ERROR(check_back_edges(id));
+  }
+  for (NodeId id = 0; id < graph_.size(); ++id) {
+    if (graph_.alive(id)) TENON_RETURN_IF_ERROR(check_back_edges(id));
   }
   return std::move(tree_);
 }

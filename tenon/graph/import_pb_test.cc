@@ -2,6 +2,7 @@
 // TensorFlow computes is tested by tests/interop/control_flow_v1.py and by shared/cases.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 
 #include "tenon/base/files.h"
@@ -39,6 +40,7 @@ ReferenceModel read_reference_model() {
        saved.meta_graphs(0).signature_def().at("serving_default").outputs()) {
     model.fetches.push_back(info.name());
   }
+  std::sort(model.fetches.begin(), model.fetches.end());  // a protobuf map has no order
   return model;
 }
 
