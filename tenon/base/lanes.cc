@@ -58,14 +58,60 @@ Lanes::~Lanes() {
   for (std::thread& worker : workers_) worker.join();
 }
 
+void Lanes::enqueue(Waiting& waiting) {
+  (last_ ? last_->next : first_) = &waiting;
+  last_ = &waiting;
+}
+
+Lanes::Waiting* Lanes::take_first() {
+  Waiting* taken = first_;
+  first_ = taken->next;
+  if (!first_) last_ = nullptr;
+  return taken;
+}
+
+bool Lanes::is_free(Form form) const {
+  return !team_running_ && (form == Form::kSingle || singles_running_ == 0);
+}
+
+void Lanes::perform(Waiting& taken, std::unique_lock<std::mutex>& lock) {
+  const bool team = taken.form != Form::kSingle;
+  if (team) {
+    team_running_ = true;
+  } else {
+    ++singles_running_;
+    if (first_) changed_.notify_all();
+  }
+  lock.unlock();
+  set_team_size(team ? threads_ : 1);
+  taken.job();
+  lock.lock();
+  if (team) {
+    team_running_ = false;
+  } else {
+    --singles_running_;
+  }
+  taken.done = true;
+  // A caller that led its own team waits for nobody; waking idle lanes would cost it time.
+  if (first_ || taken.form != Form::kCallersTeam) changed_.notify_all();
+}
+
 void Lanes::run(Form form, FunctionRef<void()> job) {
   if (is_lane) return job();
   Waiting waiting{form, job};
   std::unique_lock lock(mutex_);
-  (last_ ? last_->next : first_) = &waiting;
-  last_ = &waiting;
-  changed_.notify_all();
-  changed_.wait(lock, [&] { return waiting.done; });
+  enqueue(waiting);
+  if (form != Form::kCallersTeam) {
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return waiting.done; });
+    return;
+  }
+  changed_.wait(lock, [&] { return first_ == &waiting && is_free(form); });
+  take_first();
+  is_lane = true;
+  perform(waiting, lock);
+  is_lane = false;
+  set_team_size(1);
 }
 
 void Lanes::work(int lane) {
@@ -75,31 +121,11 @@ void Lanes::work(int lane) {
     // Team jobs are always led by lane 0, so that OpenMP keeps one team.
     changed_.wait(lock, [&] {
       if (stopping_) return true;
-      if (!first_ || team_running_) return false;
-      return first_->form == Form::kTeam ? lane == 0 && singles_running_ == 0 : true;
+      if (!first_ || !is_free(first_->form)) return false;
+      return first_->form == Form::kSingle || (first_->form == Form::kTeam && lane == 0);
     });
     if (stopping_) return;
-    Waiting* taken = first_;
-    first_ = taken->next;
-    if (!first_) last_ = nullptr;
-    const bool team = taken->form == Form::kTeam;
-    if (team) {
-      team_running_ = true;
-    } else {
-      ++singles_running_;
-    }
-    if (!team && first_) changed_.notify_all();
-    lock.unlock();
-    set_team_size(team ? threads_ : 1);
-    taken->job();
-    lock.lock();
-    if (team) {
-      team_running_ = false;
-    } else {
-      --singles_running_;
-    }
-    taken->done = true;
-    changed_.notify_all();
+    perform(*take_first(), lock);
   }
 }
 

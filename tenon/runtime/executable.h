@@ -17,7 +17,7 @@ class Plan;
 struct ExecutableOptions {
   Device* device = nullptr;  // null: DeviceRegistry::preferred()
   Precision precision = Precision::kFloat32;
-  // kTeam: one run at a time with all threads; kSingle: as many runs as threads.
+  // kTeam, kCallersTeam: one run at a time with all threads; kSingle: as many runs as threads.
   Lanes::Form form = Lanes::Form::kTeam;
   // Bindings beyond this many bytes (arena and scratch of their idle Instances) are dropped, the
   // longest unused first.
