@@ -315,8 +315,7 @@ PackedLayout conv_packed_layout(const ConvSpec& spec) {
     const Desc chosen =
         forward_desc(nominal, descs_of(nominal, any_filter_desc(spec, type), type)).weights_desc();
     if (chosen == plain_filter_desc(spec)) return;
-    layout = PackedLayout(std::make_shared<PackedLayout::Description>(
-        PackedLayout::Description{chosen, bfloat16 ? Precision::kBfloat16 : Precision::kFloat32}));
+    layout = onednn_layout(chosen, bfloat16 ? Precision::kBfloat16 : Precision::kFloat32);
   });
   return status.ok() ? layout : PackedLayout();
 }

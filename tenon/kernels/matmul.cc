@@ -4,29 +4,11 @@
 
 #include "tenon/base/parallel.h"
 #include "tenon/kernels/broadcast.h"
-#include "tenon/kernels/onednn/onednn_common.h"
+#include "tenon/kernels/onednn/bfloat16_product.h"
+#include "tenon/kernels/product/float_product.h"
 
 namespace tenon::kernels {
 namespace {
-
-using Type = dnnl::memory::data_type;
-
-// m for which the packed layout is chosen: where packing pays most. Measured (docs/kernels.md):
-// oneDNN runs every m from 1 to 512 on that layout at full speed.
-constexpr int64_t kNominalM = 256;
-
-// [batch, rows, columns] of a matrix that may be stored transposed, or without `batch` when 0.
-dnnl::memory::desc matrix_desc(int64_t batch, int64_t rows, int64_t columns, bool transposed,
-                               Type type) {
-  dnnl::memory::dims dims{rows, columns};
-  dnnl::memory::dims strides =
-      transposed ? dnnl::memory::dims{1, rows} : dnnl::memory::dims{columns, 1};
-  if (batch > 0) {
-    dims.insert(dims.begin(), batch);
-    strides.insert(strides.begin(), rows * columns);
-  }
-  return {dims, type, strides};
-}
 
 Status check_sizes(const MatMulSpec& spec) {
   if (spec.m < 0 || spec.k < 0 || spec.n < 0) {
@@ -39,30 +21,27 @@ Status check_sizes(const MatMulSpec& spec) {
   return absl::OkStatus();
 }
 
+// Packed weights say in which precision they are multiplied.
+bool takes_bfloat16(const MatMulSpec& spec) {
+  const Precision precision =
+      spec.packed.is_plain() ? spec.precision : spec.packed.description()->precision;
+  return precision == Precision::kBfloat16 && has_native_bfloat16();
+}
+
 }  // namespace
 
-// The batch dimensions are collapsed; the innermost is oneDNN's batch, the others are a loop.
+// One of the two products.
 struct MatMul::Impl {
   MatMulSpec spec;
-  PostOps rest;  // of spec.post, which keeps what the primitive does
-  BroadcastPlan batches;
-  int64_t a_size = 0;  // elements of one item
-  int64_t b_size = 0;
-  int64_t inner_batch = 0;     // 0: two-dimensional primitive
-  int64_t primitive_runs = 1;  // product of the looped dimensions
-  std::vector<float> zeros;    // stands in for a and b when k is 0
-  bool bfloat16 = false;
-  int64_t a_elements = 0;  // of the operands that one run converts to bfloat16
-  int64_t b_elements = 0;
-  size_t primitive_scratch = 0;
-  std::unique_ptr<PreparedPrimitive> product;
-  std::unique_ptr<PreparedPrimitive> convert_a;
-  std::unique_ptr<PreparedPrimitive> convert_b;
+  BroadcastPlan batches;  // collapsed: inputs are a and b, in matrices
+  std::unique_ptr<FloatProduct> in_float;
+  std::unique_ptr<Bfloat16Product> in_bfloat16;
+  int64_t items_of_run = 1;  // in_bfloat16: the innermost batch dimension, where it can
 
   Status plan();
-  void build();
-  void run_one(const MatMulPointers& p, int64_t y_item, const void* a, const void* b,
-               void* scratch) const;
+  void make_bfloat16();
+  MatMulPointers item_of(const MatMulPointers& p, int64_t item) const;
+  void run_float(const MatMulPointers& p, char* scratch) const;
 };
 
 Status MatMul::Impl::plan() {
@@ -75,97 +54,14 @@ Status MatMul::Impl::plan() {
   }
   const std::array<Shape, 2> shapes{Shape(spec.batch_a), Shape(spec.batch_b)};
   TENON_ASSIGN_OR_RETURN(batches, plan_broadcast(shapes));
-  if (spec.k == 0) {
-    zeros.assign(static_cast<size_t>(std::max(spec.m, spec.n)), 0.0f);
-    spec.k = 1;
-    for (Dims& strides : batches.strides) std::fill(strides.begin(), strides.end(), 0);
-    spec.packed = PackedLayout();
-  }
-  a_size = spec.m * spec.k;
-  b_size = spec.k * spec.n;
   return absl::OkStatus();
 }
 
-void MatMul::Impl::build() {
-  const int64_t inner = batches.dims.back();
-  // One product for all batches (k was 0) is computed for each of them.
-  const bool same_product = batches.strides[0].back() == 0 && batches.strides[1].back() == 0;
-  const bool looped_only = !spec.packed.is_plain() || inner == 1 || same_product;
-  inner_batch = looped_only ? 0 : inner;
-  primitive_runs = looped_only ? batches.count : batches.count / inner;
-  const auto batch_of = [&](int input) {
-    return looped_only ? 0 : batches.strides[input].back() == 0 ? 1 : inner;
-  };
-  const bool packed = !spec.packed.is_plain();
-  bfloat16 = packed ? spec.packed.description()->precision == Precision::kBfloat16
-                    : spec.precision == Precision::kBfloat16 && has_native_bfloat16();
-  const Type type = bfloat16 ? Type::bf16 : Type::f32;
-  const auto a = matrix_desc(batch_of(0), spec.m, spec.k, spec.transpose_a, type);
-  const auto b = packed ? spec.packed.description()->desc
-                        : matrix_desc(batch_of(1), spec.k, spec.n, spec.transpose_b, type);
-  const auto y = matrix_desc(inner_batch, spec.m, spec.n, false, Type::f32);
-  const dnnl::primitive_attr attributes = attributes_of(spec.post, y);
-  const dnnl::memory::dims bias_dims =
-      inner_batch > 0 ? dnnl::memory::dims{1, 1, spec.n} : dnnl::memory::dims{1, spec.n};
-  const auto bias = plain_desc(bias_dims);
-  const dnnl::matmul::primitive_desc primitive(
-      spec.post.bias ? dnnl::matmul::desc(a, b, bias, y) : dnnl::matmul::desc(a, b, y), attributes,
-      cpu_engine());
-  std::vector<PreparedPrimitive::Argument> arguments{
-      {DNNL_ARG_SRC, a},
-      {DNNL_ARG_WEIGHTS, b},
-      {DNNL_ARG_DST, y},
-      {DNNL_ARG_SCRATCHPAD, primitive.scratchpad_desc()}};
-  if (spec.post.bias) arguments.push_back({DNNL_ARG_BIAS, bias});
-  if (spec.post.residual != Residual::kNone) {
-    arguments.push_back({residual_argument(spec.post), y});
-  }
-  product = std::make_unique<PreparedPrimitive>(dnnl::matmul(primitive), std::move(arguments));
-  primitive_scratch = align_up(primitive.scratchpad_desc().get_size());
-  if (!bfloat16) return;
-  const auto converter = [](int64_t elements) {
-    const auto from = plain_desc({elements});
-    const auto to = plain_desc({elements}, Type::bf16);
-    dnnl::primitive_attr user;
-    user.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-    const dnnl::reorder::primitive_desc reorder(cpu_engine(), from, cpu_engine(), to, user);
-    return std::make_unique<PreparedPrimitive>(
-        dnnl::reorder(reorder),
-        std::vector<PreparedPrimitive::Argument>{{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}});
-  };
-  a_elements = a_size * std::max<int64_t>(batch_of(0), 1);
-  convert_a = converter(a_elements);
-  if (packed) return;
-  b_elements = b_size * std::max<int64_t>(batch_of(1), 1);
-  convert_b = converter(b_elements);
-}
-
-void MatMul::Impl::run_one(const MatMulPointers& p, int64_t y_item, const void* a, const void* b,
-                           void* scratch) const {
-  char* free_scratch = static_cast<char*>(scratch) + primitive_scratch;
-  if (convert_a) {
-    convert_a->run({a, free_scratch});
-    a = free_scratch;
-    free_scratch += align_up(static_cast<size_t>(a_elements) * 2);
-  }
-  if (convert_b) {
-    convert_b->run({b, free_scratch});
-    b = free_scratch;
-  }
-  const int64_t offset = y_item * spec.m * spec.n;
-  float* y = p.y + offset;
-  const float* residual = p.residual == nullptr ? nullptr : p.residual + offset;
-  const bool with_residual = spec.post.residual != Residual::kNone;
-  if (spec.post.bias && with_residual) {
-    product->run({a, b, y, scratch, p.bias, residual});
-  } else if (spec.post.bias) {
-    product->run({a, b, y, scratch, p.bias});
-  } else if (with_residual) {
-    product->run({a, b, y, scratch, residual});
-  } else {
-    product->run({a, b, y, scratch});
-  }
-  finish_post_ops(rest, residual, y, std::max<int64_t>(inner_batch, 1) * spec.m * spec.n);
+void MatMul::Impl::make_bfloat16() {
+  const bool one_a = batches.strides[0].back() == 0;
+  const bool one_b = batches.strides[1].back() == 0;
+  if (spec.packed.is_plain() && !(one_a && one_b)) items_of_run = batches.dims.back();
+  in_bfloat16 = std::make_unique<Bfloat16Product>(spec, items_of_run, one_a, one_b);
 }
 
 MatMul::MatMul(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -177,68 +73,80 @@ StatusOr<MatMul> MatMul::make(const MatMulSpec& spec) {
   TENON_RETURN_IF_ERROR(check_sizes(spec));
   auto impl = std::make_unique<Impl>();
   impl->spec = spec;
-  const SplitPostOps post = split_post_ops(spec.post);
-  impl->spec.post = post.primitive;
-  impl->rest = post.rest;
   TENON_RETURN_IF_ERROR(impl->plan());
-  if (impl->batches.count * impl->spec.m * impl->spec.n > 0) {
-    TENON_RETURN_IF_ERROR(guarded("matrix product", [&] { impl->build(); }));
+  if (impl->batches.count * impl->spec.m * impl->spec.n == 0) return MatMul(std::move(impl));
+  if (takes_bfloat16(spec) && spec.k > 0) {
+    TENON_RETURN_IF_ERROR(guarded("matrix product", [&] { impl->make_bfloat16(); }));
+  } else {
+    impl->in_float = std::make_unique<FloatProduct>(impl->spec, impl->batches.count, team_size());
   }
   return MatMul(std::move(impl));
 }
 
 size_t MatMul::scratch_bytes() const {
-  return impl_->primitive_scratch + align_up(static_cast<size_t>(impl_->a_elements) * 2) +
-         align_up(static_cast<size_t>(impl_->b_elements) * 2);
+  if (impl_->in_bfloat16) return impl_->in_bfloat16->scratch_bytes();
+  if (!impl_->in_float) return 0;  // empty result
+  return static_cast<size_t>(impl_->in_float->workers()) * impl_->in_float->worker_scratch_bytes();
+}
+
+MatMulPointers MatMul::Impl::item_of(const MatMulPointers& p, int64_t item) const {
+  int64_t a_item = 0, b_item = 0, rest = item;
+  for (size_t i = batches.dims.size(); i-- > 0;) {
+    const int64_t index = rest % batches.dims[i];
+    rest /= batches.dims[i];
+    a_item += index * batches.strides[0][i];
+    b_item += index * batches.strides[1][i];
+  }
+  MatMulPointers found = p;
+  found.a = p.a + a_item * spec.m * spec.k;
+  found.b = static_cast<const float*>(p.b) + b_item * spec.k * spec.n;
+  found.y = p.y + item * spec.m * spec.n;
+  if (p.residual) found.residual = p.residual + item * spec.m * spec.n;
+  return found;
+}
+
+void MatMul::Impl::run_float(const MatMulPointers& p, char* scratch) const {
+  const int64_t workers = in_float->workers();
+  const int64_t pieces = in_float->jobs();
+  const int64_t jobs = batches.count * pieces;
+  const size_t bytes = in_float->worker_scratch_bytes();
+  parallel_for(workers, 1, [&](int64_t first, int64_t last) {
+    char* const own = scratch + static_cast<size_t>(first) * bytes;
+    for (int64_t job = jobs * first / workers; job < jobs * last / workers; ++job) {
+      in_float->run_job(job % pieces, item_of(p, job / pieces), reinterpret_cast<float*>(own));
+    }
+  });
 }
 
 void MatMul::run(const MatMulPointers& pointers, void* scratch) const {
   const Impl& impl = *impl_;
-  if (!impl.product) return;  // empty result
-  const bool no_terms = !impl.zeros.empty();
-  const char* a = reinterpret_cast<const char*>(no_terms ? impl.zeros.data() : pointers.a);
-  const char* b = no_terms ? reinterpret_cast<const char*>(impl.zeros.data())
-                           : static_cast<const char*>(pointers.b);
-  const Dims& dims = impl.batches.dims;
-  const int64_t per_run = std::max<int64_t>(impl.inner_batch, 1);
-  for (int64_t run = 0; run < impl.primitive_runs; ++run) {
-    int64_t rest = run * per_run;
-    int64_t a_item = 0;
-    int64_t b_item = 0;
-    for (size_t i = dims.size(); i-- > 0;) {
-      const int64_t index = rest % dims[i];
-      rest /= dims[i];
-      a_item += index * impl.batches.strides[0][i];
-      b_item += index * impl.batches.strides[1][i];
-    }
-    impl.run_one(pointers, run * per_run, a + a_item * impl.a_size * 4,
-                 b + b_item * impl.b_size * 4, scratch);
+  if (impl.in_float) return impl.run_float(pointers, static_cast<char*>(scratch));
+  if (!impl.in_bfloat16) return;  // empty result
+  for (int64_t item = 0; item < impl.batches.count; item += impl.items_of_run) {
+    impl.in_bfloat16->run(impl.item_of(pointers, item), scratch);
   }
 }
 
 PackedLayout matmul_packed_layout(int64_t k, int64_t n, Precision precision) {
   if (k <= 0 || n <= 0) return {};
-  const bool bfloat16 = precision == Precision::kBfloat16 && has_native_bfloat16();
-  const Type type = bfloat16 ? Type::bf16 : Type::f32;
-  PackedLayout layout;
-  const Status status = guarded("packing weights", [&] {
-    const dnnl::memory::desc any({k, n}, type, dnnl::memory::format_tag::any);
-    const dnnl::matmul::primitive_desc primitive({matrix_desc(0, kNominalM, k, false, type), any,
-                                                  matrix_desc(0, kNominalM, n, false, Type::f32)},
-                                                 cpu_engine());
-    const dnnl::memory::desc desc = primitive.weights_desc();
-    if (desc == matrix_desc(0, k, n, false, Type::f32)) return;
-    layout = PackedLayout(std::make_shared<PackedLayout::Description>(
-        PackedLayout::Description{desc, bfloat16 ? Precision::kBfloat16 : Precision::kFloat32}));
-  });
-  return status.ok() ? layout : PackedLayout();
+  if (precision == Precision::kBfloat16 && has_native_bfloat16()) {
+    return bfloat16_packed_layout(k, n);
+  }
+  if (float_panels_are_plain(n)) return {};
+  PackedLayout::Description description;
+  description.name = cat("panels of ", k, " x ", n);
+  description.bytes = static_cast<size_t>(float_panels_size(k, n)) * sizeof(float);
+  return PackedLayout(std::make_shared<PackedLayout::Description>(std::move(description)));
 }
 
 Status pack_matmul_weights(const PackedLayout& layout, int64_t k, int64_t n, bool transposed,
                            const float* weights, void* packed) {
   if (layout.is_plain()) return invalid_argument("the plain layout needs no packing");
-  return reorder(matrix_desc(0, k, n, transposed, Type::f32), weights, layout.description()->desc,
-                 packed);
+  if (layout.description()->precision == Precision::kBfloat16) {
+    return pack_bfloat16_weights(layout, k, n, transposed, weights, packed);
+  }
+  pack_float_panels(k, n, transposed, weights, static_cast<float*>(packed));
+  return absl::OkStatus();
 }
 
 namespace {

@@ -4,8 +4,8 @@
 // when transpose_b), y is [broadcast(batch_a, batch_b).., m, n]; all float32, row-major. Any size
 // may be 0.
 //
-// Bits: equal for equal m, k, n, team size and machine. On AVX-512, with weights packed, a row of y
-// has the same bits whatever m and the team size are (matmul_test.cc).
+// Bits, in float32: a value of y depends on its row of a and its column of b alone, whatever m, the
+// batch and the team are and whether b is packed. In bfloat16: equal for equal sizes and team.
 //
 // A MatMul is immutable: threads may run one object at the same time, each with its own scratch. It
 // must run on a thread whose team_size() is the one it was made under.

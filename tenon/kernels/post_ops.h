@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
+#include <optional>
 
 #include "tenon/core/precision.h"
 
@@ -31,5 +33,16 @@ struct PostOps {
   Residual residual = Residual::kNone;  // float32, shaped like the output, not overlapping it
   friend bool operator==(const PostOps&, const PostOps&) = default;
 };
+
+// Relu, relu6 and none as bounds of the result, that leave a NaN as it is; no value for the others.
+struct Limits {
+  float low = -std::numeric_limits<float>::infinity();
+  float high = std::numeric_limits<float>::infinity();
+};
+std::optional<Limits> limits_of(Activation activation);
+
+// Activation and residual of `post` to `count` values of y in place, on the calling thread. The
+// bias must have been added.
+void apply_post_ops(const PostOps& post, const float* residual, float* y, int64_t count);
 
 }  // namespace tenon::kernels

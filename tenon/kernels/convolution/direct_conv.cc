@@ -1,7 +1,7 @@
 #include "tenon/kernels/convolution/direct_conv.h"
 
 #include "tenon/kernels/convolution/own_conv.h"
-#include "tenon/kernels/simd/winograd_loops.h"
+#include "tenon/kernels/simd/product_loops.h"
 
 namespace tenon::kernels {
 namespace {
@@ -35,7 +35,7 @@ void copy_rows(const ConvSpec& s, const float* image, int64_t row, float* rows) 
 bool direct_conv_suits(const ConvSpec& s) {
   return own_conv_form(s) && s.in_channels <= kFewChannels &&
          s.kernel[0] * s.kernel[1] * s.in_channels <= kTerms && s.out_channels % 16 == 0 &&
-         s.out_channels <= kOwnConvChannels && winograd_loops();
+         s.out_channels <= kOwnConvChannels && product_loops().lanes >= 16;
 }
 
 size_t direct_conv_scratch_bytes(const ConvSpec& spec) {
@@ -45,17 +45,18 @@ size_t direct_conv_scratch_bytes(const ConvSpec& spec) {
 
 void direct_conv(const ConvSpec& s, const float* input, const float* filter, const float* bias,
                  float* output, void* scratch) {
-  const WinogradLoops& loops = *winograd_loops();
   const bool padded = is_padded(s);
   const int64_t row_values = padded ? padded_row(s) : s.input[1] * s.in_channels;
+  const TileFinish finish{.bias = bias, .limits = *limits_of(s.post.activation)};
   const TileProduct sizes{.m = s.output[1],
                           .n = s.out_channels,
                           .k = s.kernel[1] * s.in_channels,
                           .a_row = s.stride[1] * s.in_channels,
-                          .a_column = 1,
+                          .b_row = s.out_channels,
+                          .c_row = s.out_channels,
                           .runs = s.kernel[0],
-                          .a_run = row_values};
-  const Limits limits = limits_of(s.post.activation);
+                          .a_run = row_values,
+                          .finish = &finish};
   for_workers(s.batch * s.output[0], [&](int64_t worker, int64_t first, int64_t last) {
     float* copied = static_cast<float*>(scratch) + worker * s.kernel[0] * row_values;
     for (int64_t i = first; i < last; ++i) {
@@ -67,8 +68,7 @@ void direct_conv(const ConvSpec& s, const float* input, const float* filter, con
         from = copied;
       }
       float* to = output + i * s.output[1] * s.out_channels;
-      loops.product(sizes, from, filter, to);
-      loops.finish_rows(s.output[1], s.out_channels, bias, limits.low, limits.high, to);
+      product_loops().product(sizes, from, filter, to);
     }
   });
 }

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <algorithm>
-#include <limits>
 
 #include "tenon/base/parallel.h"
 #include "tenon/kernels/conv.h"
@@ -17,21 +16,7 @@ constexpr int64_t kOwnConvChannels = 256;  // at most
 inline bool own_conv_form(const ConvSpec& s) {
   return s.rank == 2 && s.groups == 1 && s.precision == Precision::kFloat32 &&
          s.packed.is_plain() && s.post.residual == Residual::kNone && s.dilation[0] == 1 &&
-         s.dilation[1] == 1 &&
-         (s.post.activation == Activation::kNone || s.post.activation == Activation::kRelu ||
-          s.post.activation == Activation::kRelu6);
-}
-
-// The activation as bounds of the result.
-struct Limits {
-  float low = -std::numeric_limits<float>::infinity();
-  float high = std::numeric_limits<float>::infinity();
-};
-inline Limits limits_of(Activation activation) {
-  Limits limits;
-  if (activation != Activation::kNone) limits.low = 0.0f;
-  if (activation == Activation::kRelu6) limits.high = 6.0f;
-  return limits;
+         s.dilation[1] == 1 && limits_of(s.post.activation);
 }
 
 inline int64_t input_image(const ConvSpec& s) { return s.input[0] * s.input[1] * s.in_channels; }

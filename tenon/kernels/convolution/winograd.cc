@@ -1,6 +1,7 @@
 #include "tenon/kernels/convolution/winograd.h"
 
 #include "tenon/kernels/convolution/own_conv.h"
+#include "tenon/kernels/simd/product_loops.h"
 #include "tenon/kernels/simd/winograd_loops.h"
 
 namespace tenon::kernels {
@@ -126,7 +127,7 @@ void winograd_forward(const ConvSpec& spec, const float* input, const float* fil
   const WinogradLoops& loops = *winograd_loops();
   const Tiling tiling(spec, scratch);
   const int64_t in = spec.in_channels, out = spec.out_channels;
-  const Limits limits = limits_of(spec.post.activation);
+  const Limits limits = *limits_of(spec.post.activation);
   transform_filter(spec, loops, filter, tiling.filter());
   const int64_t blocks = (tiling.tiles() + kTiles - 1) / kTiles;
   for_workers(spec.batch * blocks, [&](int64_t worker, int64_t first, int64_t last) {
@@ -141,9 +142,10 @@ void winograd_forward(const ConvSpec& spec, const float* input, const float* fil
                                loops.transform_input(in, cells, from + tile * in, kTiles * in);
                              });
       for (int64_t place = 0; place < kPlaces; ++place) {
-        loops.product({.m = end - begin, .n = out, .k = in, .a_row = in, .a_column = 1},
-                      from + place * kTiles * in, tiling.filter() + place * in * out,
-                      to + place * kTiles * out);
+        product_loops().product(
+            {.m = end - begin, .n = out, .k = in, .a_row = in, .b_row = out, .c_row = out},
+            from + place * kTiles * in, tiling.filter() + place * in * out,
+            to + place * kTiles * out);
       }
       tiling.for_output_cells<float>(output + item * output_image(spec), nullptr, begin, end,
                                      [&](int64_t tile, float* const* cells) {
@@ -174,9 +176,10 @@ void winograd_input_gradient(const ConvSpec& spec, const float* d_output, const 
                                                                   kTiles * out);
                                 });
         for (int64_t place = 0; place < kPlaces; ++place) {
-          loops.product({.m = end - begin, .n = in, .k = out, .a_row = out, .a_column = 1},
-                        from + place * kTiles * out, tiling.filter() + place * in * out,
-                        to + place * kTiles * in);
+          product_loops().product(
+              {.m = end - begin, .n = in, .k = out, .a_row = out, .b_row = in, .c_row = in},
+              from + place * kTiles * out, tiling.filter() + place * in * out,
+              to + place * kTiles * in);
         }
         tiling.for_input_cells<float>(
             image, nullptr, begin, end, [&](int64_t tile, float* const* cells) {
@@ -212,10 +215,17 @@ void winograd_filter_gradient(const ConvSpec& spec, const float* input, const fl
                                     loops.transform_output_gradient(out, cells, right + tile * out,
                                                                     kTiles * out);
                                   });
-          const bool add = item > first_item || begin > 0;
+          const TileProduct sizes{.m = in,
+                                  .n = out,
+                                  .k = end - begin,
+                                  .a_row = 1,
+                                  .a_column = in,
+                                  .b_row = out,
+                                  .c_row = out,
+                                  .add = item > first_item || begin > 0};
           for (int64_t place = 0; place < kPlaces; ++place) {
-            loops.product({in, out, end - begin, 1, in, add}, left + place * kTiles * in,
-                          right + place * kTiles * out, sums + place * in * out);
+            product_loops().product(sizes, left + place * kTiles * in, right + place * kTiles * out,
+                                    sums + place * in * out);
           }
         }
       }

@@ -2,7 +2,6 @@
 
 #include "tenon/base/log.h"
 #include "tenon/base/parallel.h"
-#include "tenon/kernels/elementwise.h"
 
 extern "C" {  // <omp.h> needs no -fopenmp for these two
 int omp_get_max_threads(void);
@@ -11,6 +10,8 @@ void omp_set_num_threads(int);
 
 namespace tenon::kernels {
 namespace {
+
+constexpr int64_t kPostOpsGrain = 16384;
 
 const dnnl::stream& thread_stream() {
   thread_local const dnnl::stream stream(cpu_engine());
@@ -46,25 +47,26 @@ void append_activation(dnnl::post_ops& ops, Activation activation, float alpha) 
 
 }  // namespace
 
-size_t PackedLayout::bytes() const { return description_ ? description_->desc.get_size() : 0; }
+size_t PackedLayout::bytes() const { return description_ ? description_->bytes : 0; }
 
-std::string PackedLayout::name() const {
-  if (!description_) return "plain";
-  const dnnl_memory_desc_t& desc = description_->desc.data;
-  const dnnl_blocking_desc_t& blocking = desc.format_desc.blocking;
-  std::string name = cat(static_cast<int>(desc.data_type), ":");
-  for (int i = 0; i < desc.ndims; ++i) {
-    name += cat(desc.padded_dims[i], "/", blocking.strides[i], ",");
+std::string PackedLayout::name() const { return description_ ? description_->name : "plain"; }
+
+bool PackedLayout::same(const PackedLayout& a, const PackedLayout& b) {
+  return a.description_ == b.description_ || a.name() == b.name();
+}
+
+PackedLayout onednn_layout(const dnnl::memory::desc& desc, Precision precision) {
+  const dnnl_memory_desc_t& data = desc.data;
+  const dnnl_blocking_desc_t& blocking = data.format_desc.blocking;
+  std::string name = cat(static_cast<int>(data.data_type), ":");
+  for (int i = 0; i < data.ndims; ++i) {
+    name += cat(data.padded_dims[i], "/", blocking.strides[i], ",");
   }
   for (int i = 0; i < blocking.inner_nblks; ++i) {
     name += cat(" ", blocking.inner_blks[i], "@", blocking.inner_idxs[i]);
   }
-  return name;
-}
-
-bool PackedLayout::same(const PackedLayout& a, const PackedLayout& b) {
-  if (a.description_ == b.description_) return true;
-  return a.description_ && b.description_ && a.description_->desc == b.description_->desc;
+  return PackedLayout(std::make_shared<PackedLayout::Description>(
+      PackedLayout::Description{std::move(name), desc.get_size(), precision, desc}));
 }
 
 const dnnl::engine& cpu_engine() {
@@ -108,12 +110,10 @@ SplitPostOps split_post_ops(const PostOps& post) {
 }
 
 void finish_post_ops(const PostOps& rest, const float* residual, float* y, int64_t count) {
-  if (rest.activation == Activation::kNone) return;
-  const UnaryOp op = rest.activation == Activation::kRelu ? UnaryOp::kRelu : UnaryOp::kRelu6;
-  apply_unary(find_unary(op, DType::kFloat), sizeof(float), y, sizeof(float), y, count);
-  if (rest.residual == Residual::kNone) return;
-  const float* both[] = {y, residual};
-  add_n(DType::kFloat, reinterpret_cast<const void* const*>(both), 2, y, count);
+  if (rest == PostOps()) return;
+  parallel_for(count, kPostOpsGrain, [&](int64_t begin, int64_t end) {
+    apply_post_ops(rest, residual ? residual + begin : nullptr, y + begin, end - begin);
+  });
 }
 
 dnnl::primitive_attr attributes_of(const PostOps& post, const dnnl::memory::desc& output) {

@@ -15,9 +15,13 @@
 namespace tenon::kernels {
 
 struct PackedLayout::Description {
-  dnnl::memory::desc desc;
-  Precision precision;
+  std::string name;
+  size_t bytes = 0;
+  Precision precision = Precision::kFloat32;
+  dnnl::memory::desc desc;  // of oneDNN's layouts
 };
+
+PackedLayout onednn_layout(const dnnl::memory::desc& desc, Precision precision);
 
 const dnnl::engine& cpu_engine();
 
@@ -54,7 +58,7 @@ struct SplitPostOps {
 };
 SplitPostOps split_post_ops(const PostOps& post);
 
-// Does `rest` to `count` values of y in place.
+// apply_post_ops() with the team.
 void finish_post_ops(const PostOps& rest, const float* residual, float* y, int64_t count);
 
 // User-managed scratchpad and the post-ops; `output` is the descriptor of y.

@@ -20,58 +20,6 @@ using Tag16 = hn::CappedTag<float, 16>;
 using Vec16 = hn::Vec<Tag16>;
 constexpr int64_t kWidth = 16;
 
-// kRows rows by kVectors vectors of c stay in registers.
-template <int kRows, int kVectors>
-HWY_INLINE void product_tile(const TileProduct& s, const float* a, const float* b, float* c) {
-  const Tag16 d;
-  Vec16 sums[kRows][kVectors];
-  HWY_UNROLL(12)
-  for (int r = 0; r < kRows; ++r) {
-    HWY_UNROLL(4)
-    for (int v = 0; v < kVectors; ++v) {
-      sums[r][v] = s.add ? hn::LoadU(d, c + r * s.n + v * kWidth) : hn::Zero(d);
-    }
-  }
-  for (int64_t run = 0; run < s.runs; ++run) {
-    const float* at = a + run * s.a_run;
-    for (int64_t k = 0; k < s.k; ++k) {
-      Vec16 row[kVectors];
-      HWY_UNROLL(4)
-      for (int v = 0; v < kVectors; ++v) row[v] = hn::LoadU(d, b + v * kWidth);
-      HWY_UNROLL(12)
-      for (int r = 0; r < kRows; ++r) {
-        const Vec16 left = hn::Set(d, at[r * s.a_row]);
-        HWY_UNROLL(4)
-        for (int v = 0; v < kVectors; ++v) sums[r][v] = hn::MulAdd(left, row[v], sums[r][v]);
-      }
-      at += s.a_column;
-      b += s.n;
-    }
-  }
-  HWY_UNROLL(12)
-  for (int r = 0; r < kRows; ++r) {
-    HWY_UNROLL(4)
-    for (int v = 0; v < kVectors; ++v) hn::StoreU(sums[r][v], d, c + r * s.n + v * kWidth);
-  }
-}
-
-// As many rows at once as registers hold, then fewer.
-template <int kRows, int kVectors>
-HWY_INLINE void product_rows(const TileProduct& s, int64_t row, const float* a, const float* b,
-                             float* c) {
-  for (; row + kRows <= s.m; row += kRows) {
-    product_tile<kRows, kVectors>(s, a + row * s.a_row, b, c + row * s.n);
-  }
-  if constexpr (kRows > 1) product_rows<kRows / 2, kVectors>(s, row, a, b, c);
-}
-
-void product(const TileProduct& s, const float* a, const float* b, float* c) {
-  int64_t n = 0;
-  for (; n + 4 * kWidth <= s.n; n += 4 * kWidth) product_rows<6, 4>(s, 0, a, b + n, c + n);
-  for (; n + 2 * kWidth <= s.n; n += 2 * kWidth) product_rows<12, 2>(s, 0, a, b + n, c + n);
-  for (; n < s.n; n += kWidth) product_rows<12, 1>(s, 0, a, b + n, c + n);
-}
-
 // The one-dimensional transforms of four values.
 struct Four {
   Vec16 at[4];
@@ -129,19 +77,6 @@ HWY_INLINE Vec16 finished(Vec16 value, Vec16 shift, Vec16 least, Vec16 most) {
   value = hn::Add(value, shift);
   value = hn::IfThenElse(hn::Lt(value, least), least, value);
   return hn::IfThenElse(hn::Gt(value, most), most, value);
-}
-
-void finish_rows(int64_t rows, int64_t channels, const float* bias, float low, float high,
-                 float* y) {
-  const Tag16 d;
-  const Vec16 least = hn::Set(d, low);
-  const Vec16 most = hn::Set(d, high);
-  for (int64_t c = 0; c < channels; c += kWidth) {
-    const Vec16 shift = bias ? hn::LoadU(d, bias + c) : hn::Zero(d);
-    for (float* at = y + c; at < y + rows * channels; at += channels) {
-      hn::StoreU(finished(hn::LoadU(d, at), shift, least, most), d, at);
-    }
-  }
 }
 
 void finish_output(int64_t channels, const float* tile, int64_t place, const float* bias, float low,
@@ -256,9 +191,9 @@ void finish_filter_gradient(int64_t channels, const float* tile, int64_t place, 
 }
 
 const WinogradLoops* winograd_table() {
-  static constexpr WinogradLoops kLoops = {
-      &product,     &transform_input,    &transform_output_gradient, &finish_output,
-      &finish_rows, &add_input_gradient, &transform_filter,          &finish_filter_gradient};
+  static constexpr WinogradLoops kLoops = {&transform_input,  &transform_output_gradient,
+                                           &finish_output,    &add_input_gradient,
+                                           &transform_filter, &finish_filter_gradient};
   return &kLoops;
 }
 

@@ -1,0 +1,191 @@
+#include "tenon/kernels/product/float_product.h"
+
+#include <algorithm>
+
+#include "tenon/kernels/simd/product_loops.h"
+
+namespace tenon::kernels {
+namespace {
+
+// Terms that are summed before the next panel of b is taken: so many rows of it fit the L2 cache.
+constexpr int64_t kDepth = 1024;
+// Rows of b so long that a panel's lie on pages of their own, and rows of y that repay its copy.
+constexpr int64_t kFarRows = 1024;
+constexpr int64_t kRowsForCopy = 48;
+// Multiplications that are worth a thread.
+constexpr int64_t kWorkerTerms = 200'000;
+
+int64_t padded(int64_t width) {
+  const int64_t lanes = product_loops().lanes;
+  return (width + lanes - 1) / lanes * lanes;
+}
+
+// Columns of the panel that begins at `column`.
+int64_t panel_width(int64_t n, int64_t column) {
+  return std::min(product_loops().panel, n - column);
+}
+
+// [rows, width] of a row-major matrix, with zeros up to whole vectors.
+void copy_panel(int64_t rows, int64_t width, const float* from, int64_t from_row, float* to) {
+  const int64_t to_row = padded(width);
+  for (int64_t r = 0; r < rows; ++r, from += from_row, to += to_row) {
+    std::copy_n(from, width, to);
+    std::fill(to + width, to + to_row, 0.0f);
+  }
+}
+
+}  // namespace
+
+FloatProduct::FloatProduct(const MatMulSpec& spec, int64_t items, int team)
+    : m_(spec.m),
+      k_(spec.k),
+      n_(spec.n),
+      transpose_a_(spec.transpose_a),
+      transpose_b_(spec.transpose_b),
+      packed_(!spec.packed.is_plain()),
+      in_tile_(spec.post) {
+  const bool bounds = limits_of(spec.post.activation).has_value();
+  if (!bounds || spec.post.residual == Residual::kAfterActivation) {
+    rest_ = spec.post;
+    rest_.bias = false;
+    if (bounds) {
+      rest_.activation = Activation::kNone;
+    } else {
+      in_tile_.activation = Activation::kNone;
+    }
+    if (spec.post.residual == Residual::kAfterActivation) {
+      in_tile_.residual = Residual::kNone;
+    } else {
+      rest_.residual = Residual::kNone;
+    }
+  }
+  cut(items, team);
+}
+
+// Cuts items where there are too few for the team: into as many rows and columns as leave the
+// least to the busiest thread.
+void FloatProduct::cut(int64_t items, int team) {
+  const int64_t terms = items * m_ * n_ * std::max<int64_t>(k_, 1);
+  workers_ = std::clamp<int64_t>(terms / kWorkerTerms, 1, team);
+  if (items % workers_ == 0 || items >= 4 * workers_) return;
+  const int64_t panels = (n_ + product_loops().panel - 1) / product_loops().panel;
+  int64_t best = -1;
+  for (int64_t rows = 1; rows <= workers_; ++rows) {
+    if (workers_ % rows != 0) continue;
+    const int64_t columns = workers_ / rows;
+    // Rows of y are cut before columns where that makes no difference: what reads y next is cut
+    // likewise. Each piece of rows copies its panels for itself.
+    const int64_t most_rows = (m_ + rows - 1) / rows + (copies_panels() ? 4 : 0);
+    const int64_t most = most_rows * ((panels + columns - 1) / columns);
+    if (best >= 0 && most > best) continue;
+    if (most == best && m_ < n_) continue;
+    best = most;
+    row_pieces_ = rows;
+    column_pieces_ = columns;
+  }
+}
+
+// Are whole panels of b copied before they are used?
+bool FloatProduct::copies_panels() const {
+  return !packed_ && (transpose_b_ || (n_ >= kFarRows && m_ >= kRowsForCopy));
+}
+
+size_t FloatProduct::worker_scratch_bytes() const {
+  if (packed_ || (!copies_panels() && padded(n_) == n_)) return 0;
+  const int64_t values = std::min(k_, kDepth) * padded(panel_width(n_, 0));
+  return static_cast<size_t>(values) * sizeof(float);
+}
+
+// Of the `depth` terms from k on, those whose row of b can be read where it stands. The last vector
+// of a row may reach into the next one, for columns that nobody keeps, but not beyond the matrix.
+int64_t FloatProduct::terms_in_place(int64_t k, int64_t depth, int64_t column,
+                                     int64_t width) const {
+  if (packed_ || padded(width) == width) return depth;
+  const int64_t rows_behind = (column + padded(width) + n_ - 1) / n_;
+  return std::clamp<int64_t>(k_ - rows_behind + 1 - k, 0, depth);
+}
+
+// Adds `depth` terms from k on to the columns of the panel at `column`.
+void FloatProduct::sum_panel(Range rows, int64_t column, int64_t k, int64_t depth,
+                             const MatMulPointers& p, float* scratch) const {
+  const ProductLoops& loops = product_loops();
+  const int64_t width = panel_width(n_, column);
+  const int64_t at = rows.begin * n_ + column;
+  TileFinish finish{.limits = *limits_of(in_tile_.activation)};
+  if (in_tile_.bias) finish.bias = p.bias + column;
+  if (in_tile_.residual != Residual::kNone) finish.residual = p.residual + at;
+  const auto sum = [&](int64_t from, int64_t terms, const float* b, int64_t b_row) {
+    const bool last = from + terms == k_;
+    const TileProduct tile{.m = rows.end - rows.begin,
+                           .n = width,
+                           .k = terms,
+                           .a_row = transpose_a_ ? 1 : k_,
+                           .a_column = transpose_a_ ? m_ : 1,
+                           .b_row = b_row,
+                           .c_row = n_,
+                           .add = from > 0,
+                           .finish = last && in_tile_ != PostOps() ? &finish : nullptr};
+    const int64_t left = transpose_a_ ? rows.begin + from * m_ : rows.begin * k_ + from;
+    loops.product(tile, p.a + left, b, p.y + at);
+  };
+  const auto* const b = static_cast<const float*>(p.b);
+  const int64_t row = padded(width);
+  if (packed_) return sum(k, depth, b + k_ * column + k * row, row);
+  if (transpose_b_) {
+    loops.transpose(depth, width, b + column * k_ + k, k_, scratch, row);
+    return sum(k, depth, scratch, row);
+  }
+  const int64_t in_place = copies_panels() ? 0 : terms_in_place(k, depth, column, width);
+  if (in_place > 0 || depth == 0) sum(k, in_place, b + k * n_ + column, n_);
+  if (in_place == depth) return;
+  copy_panel(depth - in_place, width, b + (k + in_place) * n_ + column, n_, scratch);
+  sum(k + in_place, depth - in_place, scratch, row);
+}
+
+void FloatProduct::run_job(int64_t job, const MatMulPointers& p, float* scratch) const {
+  const auto piece = [](int64_t count, int64_t pieces, int64_t index) {
+    return Range{count * index / pieces, count * (index + 1) / pieces};
+  };
+  const int64_t panel = product_loops().panel;
+  const Range rows = piece(m_, row_pieces_, job / column_pieces_);
+  const Range panels = piece((n_ + panel - 1) / panel, column_pieces_, job % column_pieces_);
+  const Range columns{panels.begin * panel, std::min(n_, panels.end * panel)};
+  int64_t k = 0;
+  do {
+    const int64_t depth = std::min(k_ - k, kDepth);
+    for (int64_t column = columns.begin; column < columns.end; column += panel) {
+      sum_panel(rows, column, k, depth, p, scratch);
+    }
+    k += depth;
+  } while (k < k_);
+  if (rest_ != PostOps()) finish(rows, columns, p);
+}
+
+void FloatProduct::finish(Range rows, Range columns, const MatMulPointers& p) const {
+  for (int64_t row = rows.begin; row < rows.end; ++row) {
+    const int64_t at = row * n_ + columns.begin;
+    const float* residual = p.residual ? p.residual + at : nullptr;
+    apply_post_ops(rest_, residual, p.y + at, columns.end - columns.begin);
+  }
+}
+
+int64_t float_panels_size(int64_t k, int64_t n) {
+  const int64_t panel = product_loops().panel;
+  return k * (n / panel * panel + padded(n % panel));
+}
+
+void pack_float_panels(int64_t k, int64_t n, bool transposed, const float* b, float* packed) {
+  for (int64_t column = 0; column < n; column += product_loops().panel) {
+    const int64_t width = panel_width(n, column);
+    float* const to = packed + k * column;
+    if (transposed) {
+      product_loops().transpose(k, width, b + column * k, k, to, padded(width));
+    } else {
+      copy_panel(k, width, b + column, n, to);
+    }
+  }
+}
+
+bool float_panels_are_plain(int64_t n) { return n <= product_loops().panel && padded(n) == n; }
+
+}  // namespace tenon::kernels

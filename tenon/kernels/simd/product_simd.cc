@@ -1,0 +1,206 @@
+// product_loops.h, compiled once per instruction set and chosen at run time.
+#include "tenon/kernels/simd/dispatch.h"
+#include "tenon/kernels/simd/product_loops.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "tenon/kernels/simd/product_simd.cc"
+#include "hwy/foreach_target.h"
+// foreach_target.h stands before highway.h.
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace tenon::kernels {
+namespace HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Lanes = hn::CappedTag<float, 16>;
+using LanesVec = hn::Vec<Lanes>;
+constexpr int64_t kLanes = hn::MaxLanes(Lanes());
+
+// Sums fill the registers but for a row of b and one value of a.
+#if HWY_MAX_BYTES >= 64 || HWY_ARCH_ARM
+constexpr int kRowsOfVectors[] = {12, 12, 8, 6};  // 32 registers
+#else
+constexpr int kRowsOfVectors[] = {12, 6};  // 16 registers
+#endif
+constexpr int kMostVectors = sizeof(kRowsOfVectors) / sizeof(int);
+constexpr int kMostRows = 12;
+
+HWY_INLINE LanesVec finished(LanesVec sum, const TileFinish& f, int64_t column, int64_t at) {
+  const Lanes d;
+  if (f.bias) sum = hn::Add(sum, hn::LoadU(d, f.bias + column));
+  if (f.residual) sum = hn::Add(sum, hn::LoadU(d, f.residual + at));
+  const LanesVec low = hn::Set(d, f.limits.low);
+  const LanesVec high = hn::Set(d, f.limits.high);
+  sum = hn::IfThenElse(hn::Lt(sum, low), low, sum);
+  return hn::IfThenElse(hn::Gt(sum, high), high, sum);
+}
+
+// kRows rows by kVectors vectors of c, whose first is row `row`, column `column`.
+template <int kRows, int kVectors>
+void product_tile(const TileProduct& s, int64_t row, int64_t column, const float* a, const float* b,
+                  float* c) {
+  const Lanes d;
+  float* const to = c + row * s.c_row + column;
+  LanesVec sums[kRows][kVectors];
+  HWY_UNROLL(12)
+  for (int r = 0; r < kRows; ++r) {
+    HWY_UNROLL(4)
+    for (int v = 0; v < kVectors; ++v) {
+      sums[r][v] = s.add ? hn::LoadU(d, to + r * s.c_row + v * kLanes) : hn::Zero(d);
+    }
+  }
+  for (int64_t run = 0; run < s.runs; ++run) {
+    const float* at = a + row * s.a_row + run * s.a_run;
+    for (int64_t k = 0; k < s.k; ++k) {
+      LanesVec right[kVectors];
+      HWY_UNROLL(4)
+      for (int v = 0; v < kVectors; ++v) right[v] = hn::LoadU(d, b + v * kLanes);
+      HWY_UNROLL(12)
+      for (int r = 0; r < kRows; ++r) {
+        const LanesVec left = hn::Set(d, at[r * s.a_row]);
+        HWY_UNROLL(4)
+        for (int v = 0; v < kVectors; ++v) sums[r][v] = hn::MulAdd(left, right[v], sums[r][v]);
+      }
+      at += s.a_column;
+      b += s.b_row;
+    }
+  }
+  HWY_UNROLL(12)
+  for (int r = 0; r < kRows; ++r) {
+    HWY_UNROLL(4)
+    for (int v = 0; v < kVectors; ++v) {
+      const int64_t offset = r * s.c_row + v * kLanes;
+      LanesVec sum = sums[r][v];
+      if (s.finish) {
+        sum = finished(sum, *s.finish, column + v * kLanes, row * s.c_row + column + offset);
+      }
+      hn::StoreU(sum, d, to + offset);
+    }
+  }
+}
+
+// The last rows, fewer than kRows.
+template <int kRows, int kVectors>
+HWY_INLINE void last_rows(const TileProduct& s, int64_t row, int64_t column, const float* a,
+                          const float* b, float* c) {
+  if constexpr (kRows > 1) {
+    if (s.m - row == kRows - 1) return product_tile<kRows - 1, kVectors>(s, row, column, a, b, c);
+    last_rows<kRows - 1, kVectors>(s, row, column, a, b, c);
+  }
+}
+
+template <int kRows, int kVectors>
+HWY_INLINE void product_rows(const TileProduct& s, int64_t column, const float* a, const float* b,
+                             float* c) {
+  int64_t row = 0;
+  for (; row + kRows <= s.m; row += kRows) {
+    product_tile<kRows, kVectors>(s, row, column, a, b, c);
+  }
+  last_rows<kRows, kVectors>(s, row, column, a, b, c);
+}
+
+// `vectors` whole vectors of columns from `column` on.
+template <int kVectors = kMostVectors>
+void product_columns(int vectors, const TileProduct& s, int64_t column, const float* a,
+                     const float* b, float* c) {
+  if (vectors == kVectors) {
+    product_rows<kRowsOfVectors[kVectors - 1], kVectors>(s, column, a, b, c);
+  } else if constexpr (kVectors > 1) {
+    product_columns<kVectors - 1>(vectors, s, column, a, b, c);
+  }
+}
+
+void copy_rows(int64_t rows, int64_t columns, const float* from, int64_t from_row, float* to,
+               int64_t to_row) {
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t i = 0; i < columns; ++i) to[r * to_row + i] = from[r * from_row + i];
+  }
+}
+
+// The last columns, fewer than a vector: by way of whole vectors.
+void product_rest(const TileProduct& s, int64_t column, const float* a, const float* b, float* c) {
+  const int64_t columns = s.n - column;
+  alignas(64) float part[kMostRows * kLanes] = {};
+  alignas(64) float residual[kMostRows * kLanes] = {};
+  alignas(64) float bias[kLanes] = {};
+  TileFinish finish;
+  if (s.finish) {
+    finish = *s.finish;
+    if (finish.bias) copy_rows(1, columns, finish.bias + column, 0, bias, 0);
+    if (finish.bias) finish.bias = bias;
+    if (finish.residual) finish.residual = residual;
+  }
+  TileProduct few = s;
+  few.n = few.c_row = kLanes;
+  if (s.finish) few.finish = &finish;
+  for (int64_t row = 0; row < s.m; row += kMostRows) {
+    few.m = s.m - row < kMostRows ? s.m - row : kMostRows;
+    float* const to = c + row * s.c_row + column;
+    if (s.add) copy_rows(few.m, columns, to, s.c_row, part, kLanes);
+    if (finish.residual) {
+      copy_rows(few.m, columns, s.finish->residual + row * s.c_row + column, s.c_row, residual,
+                kLanes);
+    }
+    product_columns(1, few, 0, a + row * s.a_row, b, part);
+    copy_rows(few.m, columns, part, kLanes, to, s.c_row);
+  }
+}
+
+void product(const TileProduct& s, const float* a, const float* b, float* c) {
+  const int64_t whole = s.n / kLanes * kLanes;
+  for (int64_t column = 0; column < whole; column += kMostVectors * kLanes) {
+    const int64_t vectors = (whole - column) / kLanes;
+    product_columns(static_cast<int>(vectors < kMostVectors ? vectors : kMostVectors), s, column, a,
+                    b + column, c);
+  }
+  if (whole < s.n) product_rest(s, whole, a, b + whole, c);
+}
+
+// Squares of four by four in registers.
+void transpose(int64_t rows, int64_t columns, const float* from, int64_t from_row, float* to,
+               int64_t to_row) {
+  const hn::CappedTag<float, 4> d;
+  const int64_t whole_rows = hn::MaxLanes(d) == 4 ? rows / 4 * 4 : 0;
+  const int64_t whole_columns = columns / 4 * 4;
+  for (int64_t column = 0; column < whole_columns; column += 4) {
+    const float* at = from + column * from_row;
+    for (int64_t row = 0; row < whole_rows; row += 4, at += 4) {
+      const auto a = hn::LoadU(d, at);
+      const auto b = hn::LoadU(d, at + from_row);
+      const auto c = hn::LoadU(d, at + 2 * from_row);
+      const auto e = hn::LoadU(d, at + 3 * from_row);
+      const auto ac_low = hn::InterleaveLower(d, a, c);
+      const auto be_low = hn::InterleaveLower(d, b, e);
+      const auto ac_high = hn::InterleaveUpper(d, a, c);
+      const auto be_high = hn::InterleaveUpper(d, b, e);
+      float* const out = to + row * to_row + column;
+      hn::StoreU(hn::InterleaveLower(d, ac_low, be_low), d, out);
+      hn::StoreU(hn::InterleaveUpper(d, ac_low, be_low), d, out + to_row);
+      hn::StoreU(hn::InterleaveLower(d, ac_high, be_high), d, out + 2 * to_row);
+      hn::StoreU(hn::InterleaveUpper(d, ac_high, be_high), d, out + 3 * to_row);
+    }
+  }
+  const int64_t padded = (columns + kLanes - 1) / kLanes * kLanes;
+  for (int64_t row = 0; row < rows; ++row) {
+    const int64_t first = row < whole_rows ? whole_columns : 0;
+    for (int64_t i = first; i < columns; ++i) to[row * to_row + i] = from[i * from_row + row];
+    for (int64_t i = columns; i < padded; ++i) to[row * to_row + i] = 0.0f;
+  }
+}
+
+const ProductLoops* product_table() {
+  static constexpr ProductLoops kLoops = {kLanes, kMostVectors * kLanes, &product, &transpose};
+  return &kLoops;
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace tenon::kernels
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace tenon::kernels {
+const ProductLoops& product_loops() { return *TENON_BEST(product_table)(); }
+}  // namespace tenon::kernels
+#endif
