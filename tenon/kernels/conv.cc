@@ -161,6 +161,7 @@ struct PreparedConvolution {
   size_t filter_bytes = 0;
   size_t input_bytes = 0;
   bool winograd = false;  // winograd.h does it, there is no primitive
+  bool direct = false;    // direct_conv.h does
 
   size_t scratch_bytes() const { return own_bytes + filter_bytes + input_bytes; }
   char* filter_scratch(void* scratch) const { return static_cast<char*>(scratch) + own_bytes; }
@@ -213,8 +214,7 @@ StatusOr<Window> window_of(int64_t input, int64_t kernel, int64_t stride, int64_
 
 struct Convolution::Impl : PreparedConvolution {
   ConvSpec spec;
-  PostOps rest;         // of spec.post, which keeps what the primitive does
-  bool direct = false;  // direct_conv.h does it, there is no primitive
+  PostOps rest;  // of spec.post, which keeps what the primitive does
   void build();
 };
 
@@ -423,7 +423,10 @@ StatusOr<ConvolutionFilterGradient> ConvolutionFilterGradient::make(const ConvSp
   auto impl = std::make_unique<Impl>();
   impl->spec = spec;
   impl->spec.post = PostOps();
-  if (!is_empty(spec) && !impl->take_winograd(impl->spec)) {
+  impl->direct = direct_conv_suits(impl->spec) && !is_empty(spec);
+  if (impl->direct) {
+    impl->own_bytes = direct_conv_filter_gradient_scratch_bytes(spec);
+  } else if (!is_empty(spec) && !impl->take_winograd(impl->spec)) {
     TENON_RETURN_IF_ERROR(guarded("gradient of a convolution", [&] { impl->build(); }));
   }
   return ConvolutionFilterGradient(std::move(impl));
@@ -434,8 +437,9 @@ size_t ConvolutionFilterGradient::scratch_bytes() const { return impl_->scratch_
 void ConvolutionFilterGradient::run(const float* input, const float* d_output, float* d_filter,
                                     void* scratch) const {
   const Impl& impl = *impl_;
-  if (impl.winograd) {
-    return winograd_filter_gradient(impl.spec, input, d_output, d_filter, scratch);
+  if (impl.direct || impl.winograd) {
+    return (impl.direct ? direct_conv_filter_gradient : winograd_filter_gradient)(
+        impl.spec, input, d_output, d_filter, scratch);
   }
   if (!impl.primitive) {
     std::fill_n(d_filter, conv_filter_count(impl.spec), 0.0f);

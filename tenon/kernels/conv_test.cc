@@ -195,26 +195,28 @@ TEST(Convolution, PackedFilterServesEveryBatchWithTheSameBits) {
 
 // oneDNN's filter gradients keep their bits for one team only, ours for any.
 TEST(Convolution, OwnKernelsGiveTheSameBitsForAnyTeam) {
-  const ConvSpec s = spec_of(19, {13, 11}, 32, 64, {3, 3}, 1, 1, Padding::kSame, 1);
-  const auto x = random_floats(inputs_of(s), 1);
-  const auto w = random_floats(filters_of(s), 2);
-  const auto dy = random_floats(outputs_of(s), 3);
-  std::vector<std::vector<float>> first;
-  for (int threads : {1, 2, 3}) {
-    const ScopedTeam team(threads);
-    const auto forward = Convolution::make(s);
-    const auto back_input = ConvolutionInputGradient::make(s);
-    const auto back_filter = ConvolutionFilterGradient::make(s);
-    AlignedBytes scratch(std::max(
-        {forward->scratch_bytes(), back_input->scratch_bytes(), back_filter->scratch_bytes()}));
-    std::vector<std::vector<float>> got{dy, x, w};
-    forward->run({.input = x.data(), .filter = w.data(), .output = got[0].data()}, scratch.get());
-    back_input->run(dy.data(), w.data(), got[1].data(), scratch.get());
-    back_filter->run(x.data(), dy.data(), got[2].data(), scratch.get());
-    if (first.empty()) first = got;
-    for (size_t i = 0; i < got.size(); ++i) {
-      if (i == 2 && !has_wide_vectors()) continue;
-      EXPECT_TRUE(same_bits(first[i], got[i])) << threads << " threads, result " << i;
+  for (const ConvSpec& s : {spec_of(19, {13, 11}, 32, 64, {3, 3}, 1, 1, Padding::kSame, 1),
+                            spec_of(19, {13, 11}, 3, 48, {3, 3}, 2, 1, Padding::kSame, 1)}) {
+    const auto x = random_floats(inputs_of(s), 1);
+    const auto w = random_floats(filters_of(s), 2);
+    const auto dy = random_floats(outputs_of(s), 3);
+    std::vector<std::vector<float>> first;
+    for (int threads : {1, 2, 3}) {
+      const ScopedTeam team(threads);
+      const auto forward = Convolution::make(s);
+      const auto back_input = ConvolutionInputGradient::make(s);
+      const auto back_filter = ConvolutionFilterGradient::make(s);
+      AlignedBytes scratch(std::max(
+          {forward->scratch_bytes(), back_input->scratch_bytes(), back_filter->scratch_bytes()}));
+      std::vector<std::vector<float>> got{dy, x, w};
+      forward->run({.input = x.data(), .filter = w.data(), .output = got[0].data()}, scratch.get());
+      back_input->run(dy.data(), w.data(), got[1].data(), scratch.get());
+      back_filter->run(x.data(), dy.data(), got[2].data(), scratch.get());
+      if (first.empty()) first = got;
+      for (size_t i = 0; i < got.size(); ++i) {
+        if (i == 2 && !has_wide_vectors()) continue;
+        EXPECT_TRUE(same_bits(first[i], got[i])) << threads << " threads, result " << i;
+      }
     }
   }
 }

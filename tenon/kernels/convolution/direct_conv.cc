@@ -19,15 +19,26 @@ int64_t padded_row(const ConvSpec& s) {
   return (s.pad_before[1] + s.input[1] + s.pad_after[1]) * s.in_channels;
 }
 
-// The input rows that output row `row` reads, with their padding.
-void copy_rows(const ConvSpec& s, const float* image, int64_t row, float* rows) {
+// Rows [first, first + count) of an image, counted with its padding, with their own.
+void copy_rows(const ConvSpec& s, const float* image, int64_t first, int64_t count, float* rows) {
   const int64_t values = s.input[1] * s.in_channels;
   const int64_t before = s.pad_before[1] * s.in_channels;
-  for (int64_t i = 0; i < s.kernel[0]; ++i, rows += padded_row(s)) {
-    const int64_t y = row * s.stride[0] - s.pad_before[0] + i;
+  for (int64_t i = 0; i < count; ++i, rows += padded_row(s)) {
+    const int64_t y = first + i - s.pad_before[0];
     std::fill_n(rows, padded_row(s), 0.0f);
     if (y >= 0 && y < s.input[0]) std::copy_n(image + y * values, values, rows + before);
   }
+}
+
+// The sum over images of a filter's gradient is kept in so many parts, whatever the team is.
+int64_t gradient_parts(const ConvSpec& s) { return std::min<int64_t>(s.batch, 16); }
+
+int64_t padded_image(const ConvSpec& s) {
+  return is_padded(s) ? (s.pad_before[0] + s.input[0] + s.pad_after[0]) * padded_row(s) : 0;
+}
+
+int64_t filter_values(const ConvSpec& s) {
+  return s.kernel[0] * s.kernel[1] * s.in_channels * s.out_channels;
 }
 
 }  // namespace
@@ -64,13 +75,61 @@ void direct_conv(const ConvSpec& s, const float* input, const float* filter, con
       const int64_t row = i % s.output[0];
       const float* from = image + row * s.stride[0] * row_values;
       if (padded) {
-        copy_rows(s, image, row, copied);
+        copy_rows(s, image, row * s.stride[0], s.kernel[0], copied);
         from = copied;
       }
       float* to = output + i * s.output[1] * s.out_channels;
       product_loops().product(sizes, from, filter, to);
     }
   });
+}
+
+size_t direct_conv_filter_gradient_scratch_bytes(const ConvSpec& s) {
+  const int64_t values = gradient_parts(s) * filter_values(s) + team_size() * padded_image(s);
+  return static_cast<size_t>(values) * sizeof(float);
+}
+
+// A row of taps is one product for each image: its terms are the image's outputs.
+void direct_conv_filter_gradient(const ConvSpec& s, const float* input, const float* d_output,
+                                 float* d_filter, void* scratch) {
+  const int64_t parts = gradient_parts(s);
+  const int64_t row_values = is_padded(s) ? padded_row(s) : s.input[1] * s.in_channels;
+  const int64_t tap_row = s.kernel[1] * s.in_channels * s.out_channels;
+  auto* const sums = static_cast<float*>(scratch);
+  TileProduct sizes{.m = s.kernel[1] * s.in_channels,
+                    .n = s.out_channels,
+                    .k = s.output[1],
+                    .a_row = 1,
+                    .a_column = s.stride[1] * s.in_channels,
+                    .b_row = s.out_channels,
+                    .c_row = s.out_channels,
+                    .runs = s.output[0],
+                    .a_run = s.stride[0] * row_values};
+  for_workers(parts, [&](int64_t worker, int64_t first, int64_t last) {
+    float* const copied = sums + parts * filter_values(s) + worker * padded_image(s);
+    TileProduct product = sizes;
+    for (int64_t part = first; part < last; ++part) {
+      const int64_t end = s.batch * (part + 1) / parts;
+      product.add = false;
+      for (int64_t item = s.batch * part / parts; item < end; ++item, product.add = true) {
+        const float* image = input + item * input_image(s);
+        if (is_padded(s)) {
+          copy_rows(s, image, 0, padded_image(s) / padded_row(s), copied);
+          image = copied;
+        }
+        for (int64_t i = 0; i < s.kernel[0]; ++i) {
+          product_loops().product(product, image + i * row_values,
+                                  d_output + item * output_image(s),
+                                  sums + part * filter_values(s) + i * tap_row);
+        }
+      }
+    }
+  });
+  for (int64_t i = 0; i < filter_values(s); ++i) {
+    float sum = sums[i];
+    for (int64_t part = 1; part < parts; ++part) sum += sums[part * filter_values(s) + i];
+    d_filter[i] = sum;
+  }
 }
 
 }  // namespace tenon::kernels
