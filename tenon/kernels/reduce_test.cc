@@ -122,6 +122,29 @@ TEST(Reduce, IntegersBooleansAndEmptyInputs) {
   EXPECT_FALSE(reduce(ReduceOp::kAll, DType::kFloat, plan, x, y));
 }
 
+TEST(Reduce, ExtremesOfAnyLengthAndNanAnywhere) {
+  for (int64_t count = 1; count <= 40; ++count) {
+    const ReducePlan plan = plan_of({count}, {1});
+    const auto extreme = [&](ReduceOp op, const std::vector<float>& x) {
+      float y = 0;
+      EXPECT_TRUE(reduce(op, DType::kFloat, plan, x.data(), &y));
+      return y;
+    };
+    // All of one sign, so that what stands beside the last element would be seen.
+    for (const float low : {-2.0f, 1.0f}) {
+      auto x = random_floats(count, 3, low, low + 1);
+      EXPECT_EQ(extreme(ReduceOp::kMax, x), *std::max_element(x.begin(), x.end()));
+      EXPECT_EQ(extreme(ReduceOp::kMin, x), *std::min_element(x.begin(), x.end()));
+      for (float& element : x) {
+        const float before = std::exchange(element, NAN);
+        EXPECT_TRUE(std::isnan(extreme(ReduceOp::kMax, x)));
+        EXPECT_TRUE(std::isnan(extreme(ReduceOp::kMin, x)));
+        element = before;
+      }
+    }
+  }
+}
+
 TEST(ArgMax, FirstOfEqualsWins) {
   const float x[] = {1, 3, 3, 2, 0, -1, -1, 5};
   int64_t y[2];

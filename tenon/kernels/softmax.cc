@@ -28,20 +28,15 @@ Compute<T> row_max(int64_t count, const T* x) {
   }
 }
 
-// A row of exponentials, a piece at a time: body(begin, piece, exp(x - shift) values). Pieces are
-// of fixed size, so sums over them have a fixed order.
-constexpr int64_t kPiece = 512;
-
-template <class T, class Body>
-void for_each_exp(int64_t columns, const T* x, Compute<T> shift, Body&& body) {
+// y = exp(x - shift); `y` may be `x`.
+template <class T>
+void exp_minus(int64_t count, const T* x, Compute<T> shift, Compute<T>* y) {
   using C = Compute<T>;
-  C values[kPiece];
-  const UnaryKernel exp = find_unary(UnaryOp::kExp, dtype_of<C>);
-  for (int64_t begin = 0; begin < columns; begin += kPiece) {
-    const int64_t count = std::min(kPiece, columns - begin);
-    for (int64_t i = 0; i < count; ++i) values[i] = static_cast<C>(x[begin + i]) - shift;
-    exp(values, values, count);
-    body(begin, count, values);
+  if constexpr (std::is_same_v<T, float>) {
+    row_ops().exp_minus(count, x, shift, y);
+  } else {
+    for (int64_t i = 0; i < count; ++i) y[i] = static_cast<C>(x[i]) - shift;
+    find_unary(UnaryOp::kExp, dtype_of<C>)(y, y, count);
   }
 }
 
@@ -56,6 +51,20 @@ C sum_of(int64_t count, const C* values) {
   }
 }
 
+// Rows are taken in pieces of fixed size, so sums over them have a fixed order.
+constexpr int64_t kPiece = 512;
+
+// body(begin, count, exp(x - shift) values) for each piece of a row.
+template <class T, class Body>
+void for_each_exp(int64_t columns, const T* x, Compute<T> shift, Body&& body) {
+  Compute<T> values[kPiece];
+  for (int64_t begin = 0; begin < columns; begin += kPiece) {
+    const int64_t count = std::min(kPiece, columns - begin);
+    exp_minus(count, x + begin, shift, values);
+    body(begin, count, values);
+  }
+}
+
 template <class T>
 Compute<T> exp_sum(int64_t columns, const T* x, Compute<T> shift) {
   Compute<T> sum{0};
@@ -65,17 +74,24 @@ Compute<T> exp_sum(int64_t columns, const T* x, Compute<T> shift) {
   return sum;
 }
 
+// The same sum, and the exponentials in `y`, which may be `x`.
+template <class C>
+C exp_row(int64_t columns, const C* x, C shift, C* y) {
+  C sum{0};
+  for (int64_t begin = 0; begin < columns; begin += kPiece) {
+    const int64_t count = std::min(kPiece, columns - begin);
+    exp_minus(count, x + begin, shift, y + begin);
+    sum += sum_of(count, y + begin);
+  }
+  return sum;
+}
+
 template <class T>
 void softmax_row(int64_t columns, const T* x, T* y) {
   using C = Compute<T>;
   const C most = row_max(columns, x);
   if constexpr (std::is_same_v<T, C>) {  // the exponentials are kept in y
-    C sum{0};
-    for_each_exp(columns, x, most, [&](int64_t begin, int64_t count, const C* values) {
-      std::copy_n(values, count, y + begin);
-      sum += sum_of(count, values);
-    });
-    const C scale = C{1} / sum;
+    const C scale = C{1} / exp_row(columns, x, most, y);
     for (int64_t i = 0; i < columns; ++i) y[i] *= scale;
   } else {
     const C scale = C{1} / exp_sum(columns, x, most);
@@ -83,6 +99,32 @@ void softmax_row(int64_t columns, const T* x, T* y) {
       for (int64_t i = 0; i < count; ++i) y[begin + i] = static_cast<T>(values[i] * scale);
     });
   }
+}
+
+// Calls set_loss(most, sum) with the row's maximum and the sum of exp(x - most); then, unless `y`
+// is null, puts exp(x - most) / sum into it less what subtract(begin, count, values) takes from a
+// piece of these quotients. `y` is not `x`.
+template <class T, class SetLoss, class Subtract>
+void cross_entropy_row(int64_t columns, const T* x, T* y, SetLoss&& set_loss, Subtract&& subtract) {
+  using C = Compute<T>;
+  const C most = row_max(columns, x);
+  if constexpr (std::is_same_v<T, C>) {
+    if (y != nullptr) {  // the exponentials are kept in y
+      const C sum = exp_row(columns, x, most, y);
+      set_loss(most, sum);
+      for (int64_t i = 0; i < columns; ++i) y[i] /= sum;
+      subtract(0, columns, y);
+      return;
+    }
+  }
+  const C sum = exp_sum(columns, x, most);
+  set_loss(most, sum);
+  if (y == nullptr) return;
+  for_each_exp(columns, x, most, [&](int64_t begin, int64_t count, C* values) {
+    for (int64_t i = 0; i < count; ++i) values[i] /= sum;
+    subtract(begin, count, values);
+    for (int64_t i = 0; i < count; ++i) y[begin + i] = static_cast<T>(values[i]);
+  });
 }
 
 // sum(a * b) of a row; with `b` null, sum(a).
@@ -164,23 +206,21 @@ void softmax_cross_entropy(int64_t rows, int64_t columns, const T* logits,
   for_each_row(rows, columns, [&](int64_t row) {
     const T* x = logits + row * logits_row_stride;
     const T* label = labels + row * labels_row_stride;
-    const C most = row_max(columns, x);
-    const C sum = exp_sum(columns, x, most);
-    const C log_sum = std::log(sum);
-    C total{0};
-    for (int64_t i = 0; i < columns; ++i) {
-      const C weight = static_cast<C>(label[i]);
-      // A label of 0 has no share even where the log probability is -infinity.
-      if (weight != C{0}) total += weight * (log_sum - (static_cast<C>(x[i]) - most));
-    }
-    loss[row] = static_cast<T>(total);
-    if (backprop == nullptr) return;
-    T* to = backprop + row * columns;
-    for_each_exp(columns, x, most, [&](int64_t begin, int64_t count, const C* values) {
-      for (int64_t i = 0; i < count; ++i) {
-        to[begin + i] = static_cast<T>(values[i] / sum - static_cast<C>(label[begin + i]));
+    const auto set_loss = [&](C most, C sum) {
+      const C log_sum = std::log(sum);
+      C total{0};
+      for (int64_t i = 0; i < columns; ++i) {
+        const C weight = static_cast<C>(label[i]);
+        // A label of 0 has no share even where the log probability is -infinity.
+        if (weight != C{0}) total += weight * (log_sum - (static_cast<C>(x[i]) - most));
       }
-    });
+      loss[row] = static_cast<T>(total);
+    };
+    const auto subtract = [&](int64_t begin, int64_t count, C* values) {
+      for (int64_t i = 0; i < count; ++i) values[i] -= static_cast<C>(label[begin + i]);
+    };
+    cross_entropy_row(columns, x, backprop == nullptr ? nullptr : backprop + row * columns,
+                      set_loss, subtract);
   });
 }
 
@@ -198,16 +238,13 @@ int64_t sparse_softmax_cross_entropy(int64_t rows, int64_t columns, const T* log
       if (to != nullptr) std::fill_n(to, columns, nan);
       return;
     }
-    const C most = row_max(columns, x);
-    const C sum = exp_sum(columns, x, most);
-    loss[row] = static_cast<T>(std::log(sum) - (static_cast<C>(x[label]) - most));
-    if (to == nullptr) return;
-    for_each_exp(columns, x, most, [&](int64_t begin, int64_t count, const C* values) {
-      for (int64_t i = 0; i < count; ++i) {
-        const C target = begin + i == label ? C{1} : C{0};
-        to[begin + i] = static_cast<T>(values[i] / sum - target);
-      }
-    });
+    const auto set_loss = [&](C most, C sum) {
+      loss[row] = static_cast<T>(std::log(sum) - (static_cast<C>(x[label]) - most));
+    };
+    const auto subtract = [&](int64_t begin, int64_t count, C* values) {
+      if (label >= begin && label < begin + count) values[label - begin] -= C{1};
+    };
+    cross_entropy_row(columns, x, to, set_loss, subtract);
   });
   for (int64_t row = 0; row < rows; ++row) {
     const auto label = static_cast<int64_t>(labels[row]);

@@ -6,7 +6,7 @@
 
 namespace tenon::kernels {
 
-// `y` may be `x` in all of these.
+// `y` may be `x`.
 template <class T>
 void softmax(int64_t rows, int64_t columns, const T* x, T* y);
 template <class T>
@@ -20,14 +20,15 @@ template <class T>
 void log_softmax_gradient(int64_t rows, int64_t columns, const T* y, const T* dy, T* dx);
 
 // loss[r] = -sum(labels * log_softmax(logits)), backprop = softmax(logits) - labels. A stride of 0
-// rows repeats one row (TensorFlow broadcasts both arguments); null `backprop` leaves it out.
+// rows repeats one row (TensorFlow broadcasts both arguments). A null `backprop` is left out; it is
+// not `logits`.
 template <class T>
 void softmax_cross_entropy(int64_t rows, int64_t columns, const T* logits,
                            int64_t logits_row_stride, const T* labels, int64_t labels_row_stride,
                            T* loss, T* backprop);
 
 // labels[r] is a class. Returns the first row whose label is outside [0, columns), or -1; such rows
-// get NaN.
+// get NaN. `backprop` as above.
 template <class T, class Index>
 int64_t sparse_softmax_cross_entropy(int64_t rows, int64_t columns, const T* logits,
                                      const Index* labels, T* loss, T* backprop);

@@ -102,6 +102,48 @@ TEST(CrossEntropy, BackpropAgreesWithFiniteDifferences) {
   expect_close(dense_dx, dx, 1e-12, 1e-12);
 }
 
+TEST(CrossEntropy, IsRightForAnyNumberOfClasses) {
+  for (const int64_t columns : {1, 2, 3, 7, 8, 10, 15, 16, 17, 31, 37, 128, 131, 513, 1100}) {
+    const int64_t rows = 1 + 9000 / columns;
+    const auto x = random_floats(rows * columns, 1, -20, 20);
+    const auto probability = softmax_truth(rows, columns, x);
+    std::vector<int64_t> labels;
+    for (int64_t row = 0; row < rows; ++row) labels.push_back(row * 7 % columns);
+    std::vector<double> want_loss, want_dx = probability;
+    for (size_t row = 0; row < labels.size(); ++row) {
+      const size_t at = row * static_cast<size_t>(columns) + static_cast<size_t>(labels[row]);
+      want_loss.push_back(-std::log(probability[at]));
+      want_dx[at] -= 1;
+    }
+    std::vector<float> loss(labels.size()), dx(x.size()), alone(loss), shared(loss), shared_dx(dx);
+    sparse_softmax_cross_entropy(rows, columns, x.data(), labels.data(), loss.data(), dx.data());
+    expect_close(loss, want_loss, 1e-6, 2e-6);
+    expect_close(dx, want_dx, 1e-5, 5e-7);
+    sparse_softmax_cross_entropy<float, int64_t>(rows, columns, x.data(), labels.data(),
+                                                 alone.data(), nullptr);
+    EXPECT_TRUE(same_bits(alone, loss));
+    const ScopedTeam team(2);
+    sparse_softmax_cross_entropy(rows, columns, x.data(), labels.data(), shared.data(),
+                                 shared_dx.data());
+    EXPECT_TRUE(same_bits(shared, loss));
+    EXPECT_TRUE(same_bits(shared_dx, dx));
+  }
+}
+
+TEST(CrossEntropy, ANanOrInfiniteLogitSpoilsItsOwnRowOnly) {
+  for (const float bad : {NAN, INFINITY}) {
+    for (const size_t at : {10, 15, 19}) {
+      std::vector<float> x = random_floats(30, 1), loss(3), dx(30);
+      x[at] = bad;
+      const int64_t labels[] = {1, 2, 3};
+      sparse_softmax_cross_entropy(3, 10, x.data(), labels, loss.data(), dx.data());
+      for (size_t row = 0; row < 3; ++row) EXPECT_EQ(std::isnan(loss[row]), row == 1);
+      for (size_t i = 0; i < 10; ++i) EXPECT_FALSE(std::isnan(dx[i]) || std::isnan(dx[20 + i]));
+      EXPECT_TRUE(std::isnan(dx[at]));
+    }
+  }
+}
+
 TEST(CrossEntropy, NamesTheFirstBadLabel) {
   const std::vector<float> x(6, 1.0f);
   const int64_t labels[] = {1, 3};

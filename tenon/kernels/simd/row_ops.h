@@ -26,6 +26,8 @@ struct RowOps {
   // y[i] = a[i] * p[i] + x[i] * q[i] + r[i].
   void (*affine_two)(int64_t count, const float* a, const float* p, const float* x, const float* q,
                      const float* r, float* y);
+  // y[i] = exp(x[i] - shift), with the bits of UnaryOp::kExp; `y` may be `x`.
+  void (*exp_minus)(int64_t count, const float* x, float shift, float* y);
   // Pairwise: blocks of 128 elements summed in a fixed number of lanes (16), blocks added in a
   // tree.
   float (*sum)(int64_t count, const float* x);

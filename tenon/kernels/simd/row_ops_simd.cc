@@ -11,6 +11,7 @@
 #include "hwy/foreach_target.h"
 // foreach_target.h stands before highway.h.
 #include "hwy/highway.h"
+#include "tenon/kernels/simd/math_simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tenon::kernels {
@@ -19,6 +20,31 @@ namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 using RowTag = hn::ScalableTag<float>;
 using RowVec = hn::Vec<RowTag>;
+
+// The first `count` lanes, fewer than all, of memory that ends there; the others get `fill`.
+template <class D>
+HWY_INLINE hn::Vec<D> load_first(D d, const float* x, int64_t count, float fill = 0.0f) {
+  const auto rest = hn::Set(d, fill);
+#if HWY_TARGET <= HWY_AVX2  // masked lanes are not read
+  const auto mask = hn::FirstN(d, static_cast<size_t>(count));
+  return hn::IfThenElse(mask, hn::MaskedLoad(mask, d, x), rest);
+#else
+  HWY_ALIGN float lanes[hn::MaxLanes(d)];
+  hn::Store(rest, d, lanes);
+  std::memcpy(lanes, x, static_cast<size_t>(count) * sizeof(float));
+  return hn::Load(d, lanes);
+#endif
+}
+template <class D>
+HWY_INLINE void store_first(hn::Vec<D> v, D d, int64_t count, float* y) {
+#if HWY_TARGET <= HWY_AVX2
+  hn::BlendedStore(v, hn::FirstN(d, static_cast<size_t>(count)), d, y);
+#else
+  HWY_ALIGN float lanes[hn::MaxLanes(d)];
+  hn::Store(v, d, lanes);
+  std::memcpy(y, lanes, static_cast<size_t>(count) * sizeof(float));
+#endif
+}
 
 HWY_INLINE RowVec max_vec(RowVec a, RowVec b) {
   const RowVec larger = hn::IfThenElse(hn::Lt(a, b), b, a);
@@ -110,41 +136,73 @@ void affine_two(int64_t count, const float* a, const float* p, const float* x, c
   }
 }
 
+void exp_minus(int64_t count, const float* x, float shift, float* y) {
+  const RowTag d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const RowVec subtracted = hn::Set(d, shift);
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    hn::StoreU(exp_f32(d, hn::Sub(hn::LoadU(d, x + i), subtracted)), d, y + i);
+  }
+  if (i == count) return;
+  const RowVec tail = load_first(d, x + i, count - i);
+  store_first(exp_f32(d, hn::Sub(tail, subtracted)), d, count - i, y + i);
+}
+
 // Sixteen running sums whatever the vector width is, so that the order is that of the length alone.
 constexpr int64_t kLanes = 16;
 constexpr int64_t kBlock = 128;
+using SumTag = hn::CappedTag<float, kLanes>;
 
+// Lanes i and i + half are added, for halves of 8, 4, 2, 1 in all.
+template <class D>
+HWY_INLINE float sum_halves(D d, hn::Vec<D> v) {
+  if constexpr (hn::MaxLanes(d) == 1) {
+    return hn::GetLane(v);
+  } else {
+    const hn::Half<D> half;
+    return sum_halves(half, hn::Add(hn::LowerHalf(half, v), hn::UpperHalf(half, v)));
+  }
+}
+
+// term(load) of elements [0, count), where load(p) are elements of p.
 template <class Term>
 HWY_INLINE float block_sum(int64_t count, Term term) {
-  const hn::CappedTag<float, kLanes> d;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  HWY_ALIGN float sums[kLanes] = {};
+  const SumTag d;
+  constexpr auto kVector = static_cast<int64_t>(hn::MaxLanes(SumTag()));
+  constexpr int64_t kVectors = kLanes / kVector;
   const int64_t whole = count / kLanes * kLanes;
-  for (int64_t lane = 0; lane < kLanes; lane += lanes) {
+  hn::Vec<SumTag> sums[kVectors];
+  for (int64_t v = 0; v < kVectors; ++v) {
     auto sum = hn::Zero(d);
-    for (int64_t i = 0; i < whole; i += kLanes) sum = hn::Add(sum, term(d, i + lane));
-    hn::Store(sum, d, sums + lane);
+    int64_t i = v * kVector;
+    for (; i < whole; i += kLanes) {
+      sum = hn::Add(sum, term([&](const float* p) { return hn::LoadU(d, p + i); }));
+    }
+    if (const int64_t rest = count - i; rest > 0) {
+      sum = hn::Add(sum, term([&](const float* p) {
+                      return rest >= kVector ? hn::LoadU(d, p + i) : load_first(d, p + i, rest);
+                    }));
+    }
+    sums[v] = sum;
   }
-  HWY_ALIGN float one[kLanes];
-  for (int64_t i = whole; i < count; ++i) {
-    hn::Store(term(hn::CappedTag<float, 1>(), i), hn::CappedTag<float, 1>(), one);
-    sums[i - whole] += one[0];
+  for (int64_t half = kVectors / 2; half > 0; half /= 2) {
+    for (int64_t v = 0; v < half; ++v) sums[v] = hn::Add(sums[v], sums[v + half]);
   }
-  for (int64_t half = kLanes / 2; half > 0; half /= 2) {
-    for (int64_t i = 0; i < half; ++i) sums[i] += sums[i + half];
-  }
-  return sums[0];
+  return sum_halves(d, sums[0]);
 }
 
 // Adds blocks in a binary tree: a stack of sums of 1, 2, 4, ... blocks.
 template <class Term>
 HWY_INLINE float tree_sum(int64_t count, Term term) {
+  if (count <= kBlock) return block_sum(count, term);
   float stack[64];
   int depth = 0;
   int64_t block = 0;
   for (int64_t begin = 0; begin < count; begin += kBlock, ++block) {
     const int64_t size = count - begin < kBlock ? count - begin : kBlock;
-    stack[depth++] = block_sum(size, [&](auto d, int64_t i) { return term(d, begin + i); });
+    stack[depth++] = block_sum(
+        size, [&](auto load) { return term([&](const float* p) { return load(p + begin); }); });
     for (int64_t done = block; done & 1; done >>= 1) {
       stack[depth - 2] += stack[depth - 1];
       --depth;
@@ -156,37 +214,40 @@ HWY_INLINE float tree_sum(int64_t count, Term term) {
 }
 
 float sum(int64_t count, const float* x) {
-  return tree_sum(count, [&](auto d, int64_t i) { return hn::LoadU(d, x + i); });
+  return tree_sum(count, [&](auto load) { return load(x); });
 }
 float sum_squares(int64_t count, const float* x) {
-  return tree_sum(count, [&](auto d, int64_t i) {
-    const auto v = hn::LoadU(d, x + i);
+  return tree_sum(count, [&](auto load) {
+    const auto v = load(x);
     return hn::Mul(v, v);
   });
 }
 float dot(int64_t count, const float* x, const float* y) {
-  return tree_sum(
-      count, [&](auto d, int64_t i) { return hn::Mul(hn::LoadU(d, x + i), hn::LoadU(d, y + i)); });
+  return tree_sum(count, [&](auto load) { return hn::Mul(load(x), load(y)); });
 }
 
-template <class Combine>
-HWY_INLINE float fold(int64_t count, const float* x, float start, Combine combine) {
+// `combine` keeps a NaN; `of_lanes` folds the lanes of a vector without one.
+template <class Combine, class OfLanes>
+HWY_INLINE float fold(int64_t count, const float* x, float start, Combine combine,
+                      OfLanes of_lanes) {
   const RowTag d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   RowVec best = hn::Set(d, start);
   int64_t i = 0;
   for (; i + lanes <= count; i += lanes) best = combine(best, hn::LoadU(d, x + i));
-  for (; i < count; ++i) best = combine(best, hn::Set(d, x[i]));
-  HWY_ALIGN float values[hn::MaxLanes(d)];
-  hn::Store(best, d, values);
-  for (int64_t lane = 0; lane < lanes; ++lane) best = combine(best, hn::Set(d, values[lane]));
-  return hn::GetLane(best);
+  if (i < count) best = combine(best, load_first(d, x + i, count - i, start));
+  if (HWY_UNLIKELY(!hn::AllFalse(d, hn::IsNaN(best)))) {
+    return std::numeric_limits<float>::quiet_NaN();
+  }
+  return hn::GetLane(of_lanes(d, best));
 }
 float largest(int64_t count, const float* x) {
-  return fold(count, x, -std::numeric_limits<float>::infinity(), max_vec);
+  return fold(count, x, -std::numeric_limits<float>::infinity(), max_vec,
+              [](RowTag d, RowVec v) { return hn::MaxOfLanes(d, v); });
 }
 float smallest(int64_t count, const float* x) {
-  return fold(count, x, std::numeric_limits<float>::infinity(), min_vec);
+  return fold(count, x, std::numeric_limits<float>::infinity(), min_vec,
+              [](RowTag d, RowVec v) { return hn::MinOfLanes(d, v); });
 }
 
 const RowOps* table() {
@@ -199,6 +260,7 @@ const RowOps* table() {
                                   &add_product_to_double,
                                   &affine,
                                   &affine_two,
+                                  &exp_minus,
                                   &sum,
                                   &sum_squares,
                                   &dot,
