@@ -170,20 +170,36 @@ TenonStatus* run_gradient_descent(void*, TenonRun* run) {
   });
 }
 
+struct AdamScalars {
+  float alpha, one_minus_beta1, one_minus_beta2, epsilon;
+};
+
+// Of variables var, m, v; the gradient is the last input.
+void apply_adam(const Update& u, const AdamScalars& p) {
+  float *w = u.variable<float>(0), *m = u.variable<float>(1), *v = u.variable<float>(2);
+  const float* g = u.input<float>(u.inputs.size() - 1);
+  for (int64_t i = 0; i < u.size(); ++i) {
+    m[i] += (g[i] - m[i]) * p.one_minus_beta1;
+    v[i] += (g[i] * g[i] - v[i]) * p.one_minus_beta2;
+    w[i] -= p.alpha * m[i] / (std::sqrt(v[i]) + p.epsilon);
+  }
+}
+
 // tensorflow/core/kernels/training_ops.cc, ApplyAdam: var, m, v, beta1_power, beta2_power, lr,
 // beta1, beta2, epsilon, grad.
 TenonStatus* run_adam(void*, TenonRun* run) {
   return enqueue_update(run, 3, [](const Update& u) {
     const auto scalar = [&](size_t i) { return *u.input<float>(i); };
-    const float rate = scalar(5) * std::sqrt(1 - scalar(4)) / (1 - scalar(3));
-    const float beta1 = scalar(6), beta2 = scalar(7), epsilon = scalar(8);
-    float *w = u.variable<float>(0), *m = u.variable<float>(1), *v = u.variable<float>(2);
-    const float* g = u.input<float>(9);
-    for (int64_t i = 0; i < u.size(); ++i) {
-      m[i] += (g[i] - m[i]) * (1 - beta1);
-      v[i] += (g[i] * g[i] - v[i]) * (1 - beta2);
-      w[i] -= rate * m[i] / (std::sqrt(v[i]) + epsilon);
-    }
+    const float alpha = scalar(5) * std::sqrt(1 - scalar(4)) / (1 - scalar(3));
+    apply_adam(u, {alpha, 1 - scalar(6), 1 - scalar(7), scalar(8)});
+  });
+}
+
+// tenon/ops/state/apply_adam.cc: var, m, v, alpha, one_minus_beta1, one_minus_beta2, epsilon, grad.
+TenonStatus* run_keras_adam(void*, TenonRun* run) {
+  return enqueue_update(run, 3, [](const Update& u) {
+    const auto scalar = [&](size_t i) { return *u.input<float>(i); };
+    apply_adam(u, {scalar(3), scalar(4), scalar(5), scalar(6)});
   });
 }
 
@@ -192,6 +208,9 @@ TenonStatus* prepare_update(void*, TenonPrepare* prepare, TenonKernel* kernel) {
   int nesterov = 0;
   host->attr_bool(host->prepare_attrs(prepare), "use_nesterov", &nesterov);
   if (nesterov) return error(kUnimplemented, "the lazy device has no Nesterov momentum");
+  int64_t num_v_hat = 0;
+  host->attr_int(host->prepare_attrs(prepare), "num_v_hat", &num_v_hat);
+  if (num_v_hat > 0) return error(kUnimplemented, "the lazy device has no amsgrad");
   *kernel = {nullptr, run, nullptr};
   return nullptr;
 }
@@ -212,6 +231,7 @@ constexpr UpdateRow kUpdates[] = {
     {"AssignAddVariableOp", "dtype", kInt64Only, prepare_update<run_assign_add<int64_t>>},
     {"ResourceApplyGradientDescent", "T", kFloatOnly, prepare_update<run_gradient_descent>},
     {"ResourceApplyAdam", "T", kFloatOnly, prepare_update<run_adam>},
+    {"_KerasAdam", "T", kFloatOnly, prepare_update<run_keras_adam>},
 };
 
 // The rest runs on the host, between copies.

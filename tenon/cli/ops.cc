@@ -56,7 +56,7 @@ Status list_ops(const Operands& names, bool json) {
     }
   }
   for (const OpDef* op : ops) {
-    if (op->name().starts_with('_') && names.empty()) continue;  // made by passes, in no model
+    if (op->name().starts_with('_') && names.empty()) continue;  // Tenon's own, in no model
     print((json ? json_of(*op) : row_of(*op)) + "\n");
   }
   return absl::OkStatus();

@@ -151,7 +151,7 @@ class Trace {
   // Adds an op that changes the weight: `op`(handle, inputs...).
   void write(std::string_view op, const Weight& weight, std::vector<Endpoint> inputs,
              AttrMap attrs = {});
-  // As write(), for an op that changes several; their handles must be given among `inputs`.
+  // As write(), for an op that changes several: `op`(their handles..., inputs...).
   void write_all(std::string_view op, std::span<const Weight* const> weights,
                  std::vector<Endpoint> inputs, AttrMap attrs = {});
   void assign(const Weight& weight, Endpoint value) {

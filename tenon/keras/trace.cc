@@ -25,13 +25,15 @@ Endpoint Trace::read(const Weight& weight) {
 
 void Trace::write(std::string_view op, const Weight& weight, std::vector<Endpoint> inputs,
                   AttrMap attrs) {
-  inputs.insert(inputs.begin(), handle(weight));
   const Weight* const changed[] = {&weight};
   write_all(op, changed, std::move(inputs), std::move(attrs));
 }
 
 void Trace::write_all(std::string_view op, std::span<const Weight* const> weights,
                       std::vector<Endpoint> inputs, AttrMap attrs) {
+  std::vector<Endpoint> handles;
+  for (const Weight* weight : weights) handles.push_back(handle(*weight));
+  inputs.insert(inputs.begin(), handles.begin(), handles.end());
   const NodeId id = build_.node(op, std::move(inputs), std::move(attrs));
   if (id < 0) return;
   for (const Weight* weight : weights) state(*weight).value = {};

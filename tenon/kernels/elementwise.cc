@@ -52,6 +52,24 @@ void select_loop(const bool* condition, const T* left, const T* right, T* y, int
 
 }  // namespace
 
+void apply_unary(UnaryKernel kernel, size_t x_size, const void* x, size_t y_size, void* y,
+                 int64_t count) {
+  parallel_for(count, kElementGrain, [&](int64_t begin, int64_t end) {
+    kernel(static_cast<const char*>(x) + begin * static_cast<int64_t>(x_size),
+           static_cast<char*>(y) + begin * static_cast<int64_t>(y_size), end - begin);
+  });
+}
+
+void apply_binary(BinaryKernel kernel, size_t element_size, const void* a, const void* b, void* y,
+                  int64_t count) {
+  const auto size = static_cast<int64_t>(element_size);
+  parallel_for(count, kElementGrain, [&](int64_t begin, int64_t end) {
+    kernel(static_cast<const char*>(a) + begin * size, 1,
+           static_cast<const char*>(b) + begin * size, 1, static_cast<char*>(y) + begin * size,
+           end - begin);
+  });
+}
+
 template <class T>
 void leaky_relu(float alpha, const T* x, T* y, int64_t count) {
   using C = Compute<T>;

@@ -2,8 +2,8 @@
 //
 // find_unary() and find_binary() give a plain function for an operation and a dtype, already the
 // best one for this processor; null when the operation has no meaning for the dtype. Kernels run on
-// the calling thread; apply_unary() and run_binary() (broadcast.h) split over the team. An
-// element's bits do not depend on its position, on `count` or on the team size.
+// the calling thread; apply_unary(), apply_binary() and run_binary() (broadcast.h) split over
+// the team. An element's bits do not depend on its position, on `count` or on the team size.
 //
 // float32 is vectorised to within 2 ulp, in most places 1 (elementwise_test.cc measures); float16
 // and bfloat16 compute in float32 and round once; integers wrap around as in TensorFlow.
@@ -129,6 +129,11 @@ DType result_dtype(BinaryOp op, DType dtype);
 // Runs `kernel` over `count` elements, split over the team.
 void apply_unary(UnaryKernel kernel, size_t x_size, const void* x, size_t y_size, void* y,
                  int64_t count);
+
+// y[i] = kernel(a[i], b[i]), split over the team; all three of one element size. As the kernel, `y`
+// may be `a` or `b`.
+void apply_binary(BinaryKernel kernel, size_t element_size, const void* a, const void* b, void* y,
+                  int64_t count);
 
 // y = x > 0 ? x : alpha * x, and dx = x > 0 ? dy : alpha * dy. T: float, double, float16, bfloat16.
 template <class T>

@@ -281,6 +281,19 @@ TEST(Broadcast, CollapsesAndRunsLikeNumPy) {
   EXPECT_EQ(plan_broadcast(bad).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
+TEST(Binary, InPlaceOverATeamIsTheDifferenceOfEachElement) {
+  for (const int64_t count : {1, 15, 16385, 100003}) {
+    const auto x = random_floats(count, 1), y = random_floats(count, 2);
+    std::vector<float> alone = x, shared = x;
+    const BinaryKernel sub = find_binary(BinaryOp::kSub, DType::kFloat);
+    apply_binary(sub, sizeof(float), alone.data(), y.data(), alone.data(), count);
+    const ScopedTeam team(2);
+    apply_binary(sub, sizeof(float), shared.data(), y.data(), shared.data(), count);
+    EXPECT_TRUE(same_bits(shared, alone));
+    for (size_t i = 0; i < x.size(); ++i) ASSERT_EQ(shared[i], x[i] - y[i]) << "element " << i;
+  }
+}
+
 FusedInstruction unary_step(UnaryOp op, int a) {
   return {.kind = FusedInstruction::Kind::kUnary, .unary = op, .a = a};
 }

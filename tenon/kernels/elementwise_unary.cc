@@ -1,6 +1,5 @@
 #include <complex>
 
-#include "tenon/base/parallel.h"
 #include "tenon/kernels/scalar/elementwise_generic.h"
 #include "tenon/kernels/simd/elementwise_f32.h"
 
@@ -130,14 +129,6 @@ UnaryKernel find_unary(UnaryOp op, DType dtype) {
 
 DType result_dtype(UnaryOp op, DType dtype) {
   return kUnaryRows[static_cast<size_t>(op)].predicate ? DType::kBool : dtype;
-}
-
-void apply_unary(UnaryKernel kernel, size_t x_size, const void* x, size_t y_size, void* y,
-                 int64_t count) {
-  parallel_for(count, 16384, [&](int64_t begin, int64_t end) {
-    kernel(static_cast<const char*>(x) + begin * static_cast<int64_t>(x_size),
-           static_cast<char*>(y) + begin * static_cast<int64_t>(y_size), end - begin);
-  });
 }
 
 }  // namespace tenon::kernels

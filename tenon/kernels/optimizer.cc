@@ -40,18 +40,16 @@ void apply_momentum(int64_t count, T lr, T momentum, bool nesterov, const T* g, 
 
 template <class T>
 void apply_adam(int64_t count, const AdamParameters<T>& p, const T* g, T* w, T* m, T* v, T* v_hat) {
-  const T alpha = p.lr * std::sqrt(T{1} - p.beta2_power) / (T{1} - p.beta1_power);
   parallel_for(count, kUpdateGrain, [&](int64_t b, int64_t e) {
-    optimizer_loops<T>().adam(e - b, p, alpha, g + b, w + b, m + b, v + b, shifted(v_hat, b));
+    optimizer_loops<T>().adam(e - b, p, g + b, w + b, m + b, v + b, shifted(v_hat, b));
   });
 }
 
 template <class T>
-void apply_rms_prop(int64_t count, T lr, T rho, T momentum, T epsilon, const T* g, T* w, T* ms,
-                    T* mom, T* mg) {
+void apply_rms_prop(int64_t count, const RmsPropParameters<T>& p, const T* g, T* w, T* ms, T* mom,
+                    T* mg) {
   parallel_for(count, kUpdateGrain, [&](int64_t b, int64_t e) {
-    optimizer_loops<T>().rms_prop(e - b, lr, rho, momentum, epsilon, g + b, w + b, ms + b,
-                                  shifted(mom, b), shifted(mg, b));
+    optimizer_loops<T>().rms_prop(e - b, p, g + b, w + b, ms + b, shifted(mom, b), shifted(mg, b));
   });
 }
 
@@ -92,14 +90,14 @@ void apply_ftrl(int64_t count, const FtrlParameters<T>& p, const T* g, T* w, T* 
   });
 }
 
-#define TENON_INSTANTIATE(T)                                                             \
-  template void apply_gradient_descent(int64_t, T, const T*, T*);                        \
-  template void apply_keras_momentum(int64_t, T, T, bool, const T*, T*, T*);             \
-  template void apply_momentum(int64_t, T, T, bool, const T*, T*, T*);                   \
-  template void apply_adam(int64_t, const AdamParameters<T>&, const T*, T*, T*, T*, T*); \
-  template void apply_rms_prop(int64_t, T, T, T, T, const T*, T*, T*, T*, T*);           \
-  template void apply_adagrad(int64_t, T, T, T, bool, const T*, T*, T*);                 \
-  template void apply_adadelta(int64_t, T, T, T, const T*, T*, T*, T*);                  \
+#define TENON_INSTANTIATE(T)                                                                    \
+  template void apply_gradient_descent(int64_t, T, const T*, T*);                               \
+  template void apply_keras_momentum(int64_t, T, T, bool, const T*, T*, T*);                    \
+  template void apply_momentum(int64_t, T, T, bool, const T*, T*, T*);                          \
+  template void apply_adam(int64_t, const AdamParameters<T>&, const T*, T*, T*, T*, T*);        \
+  template void apply_rms_prop(int64_t, const RmsPropParameters<T>&, const T*, T*, T*, T*, T*); \
+  template void apply_adagrad(int64_t, T, T, T, bool, const T*, T*, T*);                        \
+  template void apply_adadelta(int64_t, T, T, T, const T*, T*, T*, T*);                         \
   template void apply_ftrl(int64_t, const FtrlParameters<T>&, const T*, T*, T*, T*);
 TENON_INSTANTIATE(float)
 TENON_INSTANTIATE(double)

@@ -22,24 +22,30 @@ void apply_keras_momentum(int64_t count, T lr, T momentum, bool nesterov, const 
 template <class T>
 void apply_momentum(int64_t count, T lr, T momentum, bool nesterov, const T* g, T* w, T* m);
 
-// alpha = lr * sqrt(1 - beta2_power) / (1 - beta1_power); m += (g - m) * (1 - beta1);
-// v += (g^2 - v) * (1 - beta2); w -= alpha * m / (sqrt(v) + epsilon), where nesterov takes
-// m * beta1 + (1 - beta1) * g for m. `v_hat`, when not null, holds the running maximum of v and
-// replaces it (amsgrad).
+// m += (g - m) * one_minus_beta1; v += (g^2 - v) * one_minus_beta2;
+// w -= alpha * m / (sqrt(v) + epsilon), where nesterov takes m * beta1 + one_minus_beta1 * g for m.
+// `v_hat`, when not null, holds the running maximum of v and replaces it (amsgrad). The caller
+// decides how alpha, the learning rate with its bias corrections, and 1 - beta are rounded:
+// TensorFlow computes them in T, Keras 1 - beta in double.
 template <class T>
 struct AdamParameters {
-  T lr, beta1, beta2, beta1_power, beta2_power, epsilon;
+  T alpha, one_minus_beta1, one_minus_beta2, epsilon;
   bool nesterov = false;
+  T beta1 = {};  // read when nesterov
 };
 template <class T>
 void apply_adam(int64_t count, const AdamParameters<T>& p, const T* g, T* w, T* m, T* v, T* v_hat);
 
-// ms = rho * ms + (1 - rho) * g^2; centred: mg = rho * mg + (1 - rho) * g, d = ms - mg^2 + epsilon,
-// else d = ms + epsilon; mom = momentum * mom + lr * g / sqrt(d); w -= mom. `mg` is null when not
-// centred, `mom` when momentum is 0.
+// ms = rho * ms + one_minus_rho * g^2; centred: mg = rho * mg + one_minus_rho * g,
+// d = ms - mg^2 + epsilon, else d = ms + epsilon; mom = momentum * mom + lr * g / sqrt(d);
+// w -= mom. `mg` is null when not centred, `mom` when momentum is 0. one_minus_rho: as for Adam.
 template <class T>
-void apply_rms_prop(int64_t count, T lr, T rho, T momentum, T epsilon, const T* g, T* w, T* ms,
-                    T* mom, T* mg);
+struct RmsPropParameters {
+  T lr, rho, one_minus_rho, momentum, epsilon;
+};
+template <class T>
+void apply_rms_prop(int64_t count, const RmsPropParameters<T>& p, const T* g, T* w, T* ms, T* mom,
+                    T* mg);
 
 // a += g^2 (when update_slots); w -= lr * g / (sqrt(a) + epsilon_outside) with d = sqrt(a +
 // epsilon_inside). TensorFlow's V2 op uses the one outside, Keras the one inside.

@@ -63,20 +63,24 @@ TEST(Optimizer, GradientDescentAndMomentum) {
 
 TEST(Optimizer, Adam) {
   for (int form = 0; form < 3; ++form) {
-    AdamParameters<float> p{0.01f, 0.9f, 0.999f, 0.729f, 0.997f, 1e-3f, form == 1};
+    const AdamParameters<float> p{.alpha = 0.01f,
+                                  .one_minus_beta1 = 0.1f,
+                                  .one_minus_beta2 = 0.001f,
+                                  .epsilon = 1e-3f,
+                                  .nesterov = form == 1,
+                                  .beta1 = 0.9f};
     expect_update(
         [&](Slots& s) {
           apply_adam(kCount, p, s.g.data(), s.w.data(), s.a.data(), s.b.data(),
                      form == 2 ? s.c.data() : nullptr);
         },
         [&](double g, double& w, double& m, double& v, double& v_hat) {
-          const double alpha = d(p.lr) * std::sqrt(1 - d(p.beta2_power)) / (1 - d(p.beta1_power));
-          m += (g - m) * (1 - d(p.beta1));
-          v += (g * g - v) * (1 - d(p.beta2));
+          m += (g - m) * 0.1;
+          v += (g * g - v) * 0.001;
           double second = v;
           if (form == 2) second = v_hat = std::max(v_hat, v);
-          const double first = form == 1 ? d(p.beta1) * m + (1 - d(p.beta1)) * g : m;
-          w -= first * alpha / (std::sqrt(second) + d(p.epsilon));
+          const double first = form == 1 ? 0.9 * m + 0.1 * g : m;
+          w -= first * 0.01 / (std::sqrt(second) + 1e-3);
         });
   }
 }
@@ -84,23 +88,23 @@ TEST(Optimizer, Adam) {
 TEST(Optimizer, RmsProp) {
   expect_update(
       [](Slots& s) {
-        apply_rms_prop(kCount, 0.01f, 0.9f, 0.0f, 1e-3f, s.g.data(), s.w.data(), s.a.data(),
-                       static_cast<float*>(nullptr), static_cast<float*>(nullptr));
+        apply_rms_prop<float>(kCount, {0.01f, 0.9f, 0.1f, 0.0f, 1e-3f}, s.g.data(), s.w.data(),
+                              s.a.data(), nullptr, nullptr);
       },
       [](double g, double& w, double& v, double&, double&) {
-        v = 0.9 * v + (1 - d(0.9f)) * g * g;
+        v = 0.9 * v + 0.1 * g * g;
         w -= 0.01 * g / std::sqrt(v + 1e-3);
       });
   expect_update(
       [](Slots& s) {
         for (float& x : s.a) x += 2;  // keeps v - a^2 positive
-        apply_rms_prop(kCount, 0.01f, 0.9f, 0.5f, 1e-3f, s.g.data(), s.w.data(), s.a.data(),
-                       s.b.data(), s.c.data());
+        apply_rms_prop<float>(kCount, {0.01f, 0.9f, 0.1f, 0.5f, 1e-3f}, s.g.data(), s.w.data(),
+                              s.a.data(), s.b.data(), s.c.data());
       },
       [](double g, double& w, double& v, double& m, double& a) {
         v += 2;
-        v = 0.9 * v + (1 - d(0.9f)) * g * g;
-        a = 0.9 * a + (1 - d(0.9f)) * g;
+        v = 0.9 * v + 0.1 * g * g;
+        a = 0.9 * a + 0.1 * g;
         m = 0.5 * m + 0.01 * g / std::sqrt(v - a * a + 1e-3);
         w -= m;
       });

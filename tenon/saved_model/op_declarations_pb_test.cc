@@ -106,8 +106,7 @@ class OpDeclarations : public testing::Test {
     ASSERT_TRUE(register_test_ops().ok());
     ASSERT_GT(tensorflow_ops().size(), 1000u);
   }
-  // Calls `check` with each op of ours and theirs; ops whose name starts with '_' are made by
-  // passes.
+  // Calls `check` with each op of ours and theirs; ops whose name starts with '_' are Tenon's own.
   template <class Check>
   void for_each_op(Check check) {
     EXPECT_GT(OpRegistry::global().all().size(), 200u);

@@ -27,8 +27,6 @@ class AdamOptimizer final : public Optimizer {
   }
 
  protected:
-  // Composed of element-wise ops, which fuse: TensorFlow's op takes 1 - beta in float32, Keras in
-  // double, and that shows in the sixth digit of an update.
   void begin(const Step& step) override {
     GraphBuilder& g = step.trace.build();
     const auto one_minus_power = [&](double beta) {
@@ -39,23 +37,15 @@ class AdamOptimizer final : public Optimizer {
     alpha_ = g.div(g.mul(step.rate, root), one_minus_power(beta_1_));
   }
   void update(const Step& step, size_t index, Endpoint gradient) override {
-    Trace& trace = step.trace;
-    GraphBuilder& g = trace.build();
+    GraphBuilder& g = step.trace.build();
     const Weight& w = weight(index);
-    const auto number = [&](double value) { return g.scalar_of(w.dtype, value); };
-    const auto average = [&](const Weight& slot, Endpoint value, double beta) {
-      trace.assign_add(slot, g.mul(g.sub(value, trace.read(slot)), number(1 - beta)));
-      return trace.read(slot);
-    };
-    const Endpoint m = average(slot(index, "momentum"), gradient, beta_1_);
-    Endpoint v = average(slot(index, "velocity"), g.op("Square", {gradient}), beta_2_);
-    if (amsgrad_) {
-      const Weight& largest = slot(index, "velocity_hat");
-      trace.assign(largest, g.op("Maximum", {trace.read(largest), v}));
-      v = trace.read(largest);
-    }
-    const Endpoint divisor = g.add(g.op("Sqrt", {v}), number(epsilon_));
-    trace.assign_sub(w, g.div(g.mul(m, alpha_), divisor));
+    std::vector<const Weight*> changed = {&w, &slot(index, "momentum"), &slot(index, "velocity")};
+    if (amsgrad_) changed.push_back(&slot(index, "velocity_hat"));
+    step.trace.write_all(
+        "_KerasAdam", changed,
+        {g.cast(alpha_, w.dtype), g.scalar_of(w.dtype, 1 - beta_1_),
+         g.scalar_of(w.dtype, 1 - beta_2_), g.scalar_of(w.dtype, epsilon_), gradient},
+        {{"num_v_hat", int64_t{amsgrad_}}});
   }
 
  private:

@@ -27,31 +27,18 @@ class RMSpropOptimizer final : public Optimizer {
   }
 
  protected:
-  // Composed of element-wise ops, which fuse: TensorFlow's op keeps a momentum that Keras has not.
   void update(const Step& step, size_t index, Endpoint gradient) override {
-    Trace& trace = step.trace;
-    GraphBuilder& g = trace.build();
+    GraphBuilder& g = step.trace.build();
     const Weight& w = weight(index);
     const auto number = [&](double value) { return g.scalar_of(w.dtype, value); };
-    const auto average = [&](const Weight& slot, Endpoint value) {
-      const Endpoint mean =
-          g.add(g.mul(number(rho_), trace.read(slot)), g.mul(number(1 - rho_), value));
-      trace.assign(slot, mean);
-      return mean;
-    };
-    Endpoint variance = average(slot(index, "velocity"), g.op("Square", {gradient}));
-    if (centered_) {
-      const Endpoint mean = average(slot(index, "average_gradient"), gradient);
-      variance = g.sub(variance, g.op("Square", {mean}));
-    }
-    Endpoint step_taken =
-        g.div(g.mul(step.rate, gradient), g.op("Sqrt", {g.add(variance, number(epsilon_))}));
-    if (momentum_ > 0) {
-      const Weight& m = slot(index, "momentum");
-      step_taken = g.add(g.mul(number(momentum_), trace.read(m)), step_taken);
-      trace.assign(m, step_taken);
-    }
-    trace.assign_sub(w, step_taken);
+    std::vector<const Weight*> changed = {&w, &slot(index, "velocity")};
+    if (momentum_ > 0) changed.push_back(&slot(index, "momentum"));
+    if (centered_) changed.push_back(&slot(index, "average_gradient"));
+    step.trace.write_all(
+        "_KerasRmsProp", changed,
+        {g.cast(step.rate, w.dtype), number(rho_), number(1 - rho_), number(momentum_),
+         number(epsilon_), gradient},
+        {{"num_momentum", int64_t{momentum_ > 0}}, {"num_average", int64_t{centered_}}});
   }
 
  private:

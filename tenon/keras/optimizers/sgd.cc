@@ -23,16 +23,15 @@ class SGDOptimizer final : public Optimizer {
  protected:
   void update(const Step& step, size_t index, Endpoint gradient) override {
     const Weight& w = weight(index);
+    GraphBuilder& g = step.trace.build();
+    const Endpoint rate = g.cast(step.rate, w.dtype);
     if (momentum_ == 0) {
-      step.trace.write("ResourceApplyGradientDescent", w, {step.rate, gradient});
+      step.trace.write("ResourceApplyGradientDescent", w, {rate, gradient});
       return;
     }
-    const Weight& m = slot(index, "momentum");
-    const Weight* const changed[] = {&w, &m};
-    GraphBuilder& g = step.trace.build();
+    const Weight* const changed[] = {&w, &slot(index, "momentum")};
     step.trace.write_all("ResourceApplyKerasMomentum", changed,
-                         {step.trace.handle(w), step.trace.handle(m), step.rate, gradient,
-                          g.scalar_of(w.dtype, momentum_)},
+                         {rate, gradient, g.scalar_of(w.dtype, momentum_)},
                          {{"use_nesterov", nesterov_}});
   }
 

@@ -59,18 +59,15 @@ void momentum_loop(int64_t count, T lr, T momentum, bool nesterov, const T* g, T
 }
 
 template <class T>
-void adam(int64_t count, const AdamParameters<T>& p, T alpha, const T* g, T* w, T* m, T* v,
-          T* v_hat) {
-  const T one_minus_beta1 = T{1} - p.beta1;
-  const T one_minus_beta2 = T{1} - p.beta2;
-  for_each_vector<T>(count, [&](auto d, int64_t i) {
+void adam(int64_t count, const AdamParameters<T>& p, const T* g, T* w, T* m, T* v, T* v_hat) {
+  for_each_vector<T>(count, [=](auto d, int64_t i) {
     const auto gradient = hn::LoadU(d, g + i);
-    const auto rest1 = hn::Set(d, one_minus_beta1);
+    const auto rest1 = hn::Set(d, p.one_minus_beta1);
     auto first = hn::LoadU(d, m + i);
     auto second = hn::LoadU(d, v + i);
     first = hn::Add(first, hn::Mul(hn::Sub(gradient, first), rest1));
-    second = hn::Add(
-        second, hn::Mul(hn::Sub(hn::Mul(gradient, gradient), second), hn::Set(d, one_minus_beta2)));
+    second = hn::Add(second, hn::Mul(hn::Sub(hn::Mul(gradient, gradient), second),
+                                     hn::Set(d, p.one_minus_beta2)));
     hn::StoreU(first, d, m + i);
     hn::StoreU(second, d, v + i);
     if (v_hat != nullptr) {
@@ -80,31 +77,30 @@ void adam(int64_t count, const AdamParameters<T>& p, T alpha, const T* g, T* w, 
     const auto direction =
         p.nesterov ? hn::Add(hn::Mul(gradient, rest1), hn::Mul(hn::Set(d, p.beta1), first)) : first;
     const auto scale = hn::Add(hn::Sqrt(second), hn::Set(d, p.epsilon));
-    const auto step = hn::Div(hn::Mul(direction, hn::Set(d, alpha)), scale);
+    const auto step = hn::Div(hn::Mul(direction, hn::Set(d, p.alpha)), scale);
     hn::StoreU(hn::Sub(hn::LoadU(d, w + i), step), d, w + i);
   });
 }
 
 template <class T>
-void rms_prop(int64_t count, T lr, T rho, T momentum, T epsilon, const T* g, T* w, T* ms, T* mom,
+void rms_prop(int64_t count, const RmsPropParameters<T>& p, const T* g, T* w, T* ms, T* mom,
               T* mg) {
-  const T rest = T{1} - rho;
   for_each_vector<T>(count, [=](auto d, int64_t i) {
-    const auto keep = hn::Set(d, rho);
-    const auto take = hn::Set(d, rest);
+    const auto keep = hn::Set(d, p.rho);
+    const auto take = hn::Set(d, p.one_minus_rho);
     const auto gradient = hn::LoadU(d, g + i);
     const auto square =
         hn::Add(hn::Mul(keep, hn::LoadU(d, ms + i)), hn::Mul(take, hn::Mul(gradient, gradient)));
     hn::StoreU(square, d, ms + i);
-    auto denominator = hn::Add(square, hn::Set(d, epsilon));
+    auto denominator = hn::Add(square, hn::Set(d, p.epsilon));
     if (mg != nullptr) {
       const auto average = hn::Add(hn::Mul(keep, hn::LoadU(d, mg + i)), hn::Mul(take, gradient));
       hn::StoreU(average, d, mg + i);
-      denominator = hn::Add(hn::Sub(square, hn::Mul(average, average)), hn::Set(d, epsilon));
+      denominator = hn::Add(hn::Sub(square, hn::Mul(average, average)), hn::Set(d, p.epsilon));
     }
-    auto step = hn::Div(hn::Mul(hn::Set(d, lr), gradient), hn::Sqrt(denominator));
+    auto step = hn::Div(hn::Mul(hn::Set(d, p.lr), gradient), hn::Sqrt(denominator));
     if (mom != nullptr) {
-      step = hn::Add(hn::Mul(hn::Set(d, momentum), hn::LoadU(d, mom + i)), step);
+      step = hn::Add(hn::Mul(hn::Set(d, p.momentum), hn::LoadU(d, mom + i)), step);
       hn::StoreU(step, d, mom + i);
     }
     hn::StoreU(hn::Sub(hn::LoadU(d, w + i), step), d, w + i);

@@ -1,4 +1,4 @@
-// ResourceApplyAdam, ResourceApplyAdamWithAmsgrad, ResourceApplyAdaMax.
+// ResourceApplyAdam, ResourceApplyAdamWithAmsgrad, ResourceApplyAdaMax, and Keras' Adam.
 #include "tenon/core/op.h"
 #include "tenon/kernels/optimizer.h"
 #include "tenon/ops/state/optimizer_kernel.h"
@@ -10,13 +10,12 @@ namespace {
 template <class T>
 kernels::AdamParameters<T> adam_parameters(const KernelRun& r, int first, bool nesterov) {
   const auto scalar = [&](int index) { return *r.in<T>(first + index); };
-  return {.lr = scalar(2),
-          .beta1 = scalar(3),
-          .beta2 = scalar(4),
-          .beta1_power = scalar(0),
-          .beta2_power = scalar(1),
+  return {.alpha = scalar(2) * std::sqrt(T{1} - scalar(1)) / (T{1} - scalar(0)),
+          .one_minus_beta1 = T{1} - scalar(3),
+          .one_minus_beta2 = T{1} - scalar(4),
           .epsilon = scalar(5),
-          .nesterov = nesterov};
+          .nesterov = nesterov,
+          .beta1 = scalar(3)};
 }
 
 StatusOr<Kernel> make_apply_adam(Prepare& p) {
@@ -32,6 +31,20 @@ StatusOr<Kernel> make_apply_adam_amsgrad(Prepare& p) {
   return make_optimizer_kernel(
       p, 4, 10, []<class T>(KernelRun& r, const auto& v, const T* g, int64_t count) {
         kernels::apply_adam<T>(count, adam_parameters<T>(r, 4, false), g, v[0], v[1], v[2], v[3]);
+      });
+}
+
+StatusOr<Kernel> make_keras_adam(Prepare& p) {
+  const int first = 3 + static_cast<int>(p.attr<int64_t>("num_v_hat"));
+  return make_optimizer_kernel(
+      p, first, first + 4,
+      [first]<class T>(KernelRun& r, const auto& v, const T* g, int64_t count) {
+        const auto scalar = [&](int index) { return *r.in<T>(first + index); };
+        const kernels::AdamParameters<T> parameters{.alpha = scalar(0),
+                                                    .one_minus_beta1 = scalar(1),
+                                                    .one_minus_beta2 = scalar(2),
+                                                    .epsilon = scalar(3)};
+        kernels::apply_adam<T>(count, parameters, g, v[0], v[1], v[2], v[3]);
       });
 }
 
@@ -68,6 +81,21 @@ TENON_OP(ResourceApplyAdamWithAmsgrad) = optimizer_op<4, 10>(
     "var: resource, m: resource, v: resource, vhat: resource, beta1_power: T, beta2_power: T, lr: "
     "T, beta1: T, beta2: T, epsilon: T, grad: T",
     make_apply_adam_amsgrad);
+
+// Keras' Adam in one pass over memory. TensorFlow's op takes 1 - beta in T, Keras in double, and
+// that shows in the sixth digit of an update; Keras keeps no powers of beta either. alpha is the
+// learning rate with both bias corrections. One v_hat: amsgrad.
+TENON_OP(_KerasAdam) = {
+    .inputs =
+        "var: resource, m: resource, v: resource, v_hat: num_v_hat * resource, alpha: T, "
+        "one_minus_beta1: T, one_minus_beta2: T, epsilon: T, grad: T",
+    .outputs = "",
+    .attrs = "T: {float, double}; num_v_hat: int >= 0 = 0",
+    .effect = Effect::kWrite,
+    .shape = [](ShapeContext& c) { return keras_optimizer_shape(c, {"num_v_hat"}); },
+    .gradient = not_differentiable,
+    .kernels = {make_keras_adam},
+};
 
 TENON_OP(ResourceApplyAdaMax) = optimizer_op<3, 8>(
     "var: resource, m: resource, v: resource, beta1_power: T, lr: T, beta1: T, beta2: T, epsilon: "

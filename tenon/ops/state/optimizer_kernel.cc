@@ -22,6 +22,16 @@ Status optimizer_shape(ShapeContext& c, int variables, int gradient) {
   return absl::OkStatus();
 }
 
+Status keras_optimizer_shape(ShapeContext& c, std::initializer_list<std::string_view> optional) {
+  for (std::string_view name : optional) {
+    const int64_t count = c.attr<int64_t>(name);
+    if (count > 1) return invalid_argument(name, " is ", count, ", 0 or 1 is expected");
+  }
+  int variables = 0;
+  while (c.input_dtype(variables) == DType::kResource) ++variables;
+  return optimizer_shape(c, variables, c.num_inputs() - 1);
+}
+
 Status update_variables(KernelRun& r, int count, int gradient,
                         FunctionRef<void(std::span<Tensor* const>)> body) {
   std::array<Variable*, kMostOptimizerVariables> variables;

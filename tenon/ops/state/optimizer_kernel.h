@@ -14,6 +14,11 @@ inline constexpr size_t kMostOptimizerVariables = 4;
 // scalars.
 Status optimizer_shape(ShapeContext& c, int variables, int gradient);
 
+// The same for Keras' optimizers: the leading resources are the variables, the last input is the
+// gradient. `optional` names the attributes that say whether there is one resource of a kind: 0
+// or 1.
+Status keras_optimizer_shape(ShapeContext& c, std::initializer_list<std::string_view> optional);
+
 // The values of the variables at inputs [0, count), which nobody else reads meanwhile, as
 // `body` changes them. INVALID_ARGUMENT when one has another dtype or shape than input `gradient`,
 // or when two are the same variable.

@@ -1,5 +1,6 @@
 // The optimizers' ops update their variables as TensorFlow's formulas say
-// (tensorflow/core/kernels/training_ops.cc), computed here element by element in double.
+// (tensorflow/core/kernels/training_ops.cc), or Keras' (keras/src/optimizers/adam.py, rmsprop.py),
+// computed here element by element in double.
 #include <gtest/gtest.h>
 
 #include "tenon/graph/builder.h"
@@ -18,9 +19,11 @@ class OptimizerOps : public testing::Test {
     }
   }
 
-  // Runs `op` once on variables v0, v1, ... with these values; the other inputs are given in order.
+  // Runs `op` once on new variables v0, v1, ... with these values; the other inputs are given in
+  // order.
   Status apply(std::string_view op, std::span<const std::vector<double>> variables,
                std::span<const std::vector<double>> others, AttrMap attrs = {}) {
+    state_ = std::make_shared<ModelState>();
     Graph graph(std::make_shared<FunctionLibrary>());
     GraphBuilder b(graph);
     std::vector<Endpoint> inputs;
@@ -55,7 +58,7 @@ class OptimizerOps : public testing::Test {
     }
   }
 
-  const std::shared_ptr<ModelState> state_ = std::make_shared<ModelState>();
+  std::shared_ptr<ModelState> state_;
 };
 
 TEST_F(OptimizerOps, AdamFollowsItsFormula) {
@@ -113,6 +116,80 @@ TEST_F(OptimizerOps, AdaMaxFollowsItsFormula) {
   expect_variable("v0", nw);
   expect_variable("v1", nm);
   expect_variable("v2", nv);
+}
+
+// Values for any count of elements, so that whole vectors and tails are met.
+std::vector<double> spread_values(size_t count, double first, double step) {
+  std::vector<double> values;
+  for (size_t i = 0; i < count; ++i) values.push_back(first + step * static_cast<double>(i % 17));
+  return values;
+}
+
+TEST_F(OptimizerOps, KerasAdamFollowsItsFormula) {
+  const double alpha = 0.01, c1 = 0.1, c2 = 0.001, epsilon = 1e-7;
+  for (const bool amsgrad : {false, true}) {
+    for (const size_t n : {2, 7, 8, 31, 20003}) {
+      std::vector<std::vector<double>> state = {
+          spread_values(n, -1, 0.1), spread_values(n, -0.3, 0.03), spread_values(n, 0.1, 0.05)};
+      if (amsgrad) state.push_back(spread_values(n, 0.9, -0.05));
+      const std::vector<double> g = spread_values(n, 0.8, -0.1);
+      const std::vector<double> others[] = {{alpha}, {c1}, {c2}, {epsilon}, g};
+      const Status status = apply("_KerasAdam", state, others, {{"num_v_hat", int64_t{amsgrad}}});
+      ASSERT_TRUE(status.ok()) << message_of(status);
+      for (size_t i = 0; i < n; ++i) {
+        state[1][i] += (g[i] - state[1][i]) * c1;
+        double second = state[2][i] += (g[i] * g[i] - state[2][i]) * c2;
+        if (amsgrad) second = state[3][i] = std::max(state[3][i], second);
+        state[0][i] -= state[1][i] * alpha / (std::sqrt(second) + epsilon);
+      }
+      for (size_t v = 0; v < state.size(); ++v) expect_variable(cat("v", v), state[v]);
+    }
+  }
+}
+
+TEST_F(OptimizerOps, KerasRmsPropFollowsItsFormulaInItsFourForms) {
+  const double lr = 0.01, rho = 0.9, rest = 0.1, momentum = 0.5, epsilon = 1e-3;
+  const size_t n = 37;
+  for (const bool moves : {false, true}) {
+    for (const bool centered : {false, true}) {
+      std::vector<std::vector<double>> state = {spread_values(n, -1, 0.1),
+                                                spread_values(n, 0.3, 0.05)};
+      if (moves) state.push_back(spread_values(n, 0.2, -0.03));
+      if (centered) state.push_back(spread_values(n, -0.1, 0.02));
+      const std::vector<double> g = spread_values(n, 0.8, -0.1);
+      const std::vector<double> others[] = {{lr}, {rho}, {rest}, {momentum}, {epsilon}, g};
+      const Status status =
+          apply("_KerasRmsProp", state, others,
+                {{"num_momentum", int64_t{moves}}, {"num_average", int64_t{centered}}});
+      ASSERT_TRUE(status.ok()) << message_of(status);
+      for (size_t i = 0; i < n; ++i) {
+        state[1][i] = rho * state[1][i] + rest * g[i] * g[i];
+        double variance = state[1][i];
+        if (centered) {
+          double& mean = state.back()[i];
+          mean = rho * mean + rest * g[i];
+          variance -= mean * mean;
+        }
+        double step = lr * g[i] / std::sqrt(variance + epsilon);
+        if (moves) step = state[2][i] = momentum * state[2][i] + step;
+        state[0][i] -= step;
+      }
+      for (size_t v = 0; v < state.size(); ++v) expect_variable(cat("v", v), state[v]);
+    }
+  }
+}
+
+TEST_F(OptimizerOps, KerasOpsRefuseMoreThanOneOptionalVariable) {
+  const std::vector<double> value{1.0, 2.0};
+  const std::vector<std::vector<double>> five(5, value);
+  const std::vector<double> adam[] = {{0.1}, {0.1}, {0.1}, {0.1}, value};
+  EXPECT_EQ(apply("_KerasAdam", five, adam, {{"num_v_hat", int64_t{2}}}).code(),
+            absl::StatusCode::kInvalidArgument);
+  const std::vector<double> rms_prop[] = {{0.1}, {0.1}, {0.1}, {0.1}, {0.1}, value};
+  EXPECT_EQ(apply("_KerasRmsProp", std::span(five).first(4), rms_prop,
+                  {{"num_momentum", int64_t{2}}, {"num_average", int64_t{0}}})
+                .code(),
+            absl::StatusCode::kInvalidArgument);
 }
 
 TEST_F(OptimizerOps, RefuseAGradientOfAnotherShape) {

@@ -92,7 +92,8 @@ StatusOr<Kernel> make_update_variable(Prepare& p) {
             return invalid_argument("variable '", variable->name(), "' holds ", held.dtype(),
                                     held.shape(), ", ", dtype, value.shape(), " was added");
           }
-          kernel(held.raw(), 1, value.raw(), 1, held.mutable_raw(), held.num_elements());
+          kernels::apply_binary(kernel, size_of(dtype), held.raw(), value.raw(), held.mutable_raw(),
+                                held.num_elements());
           return absl::OkStatus();
         },
         r.context().stream);

@@ -4,6 +4,7 @@
 #include <deque>
 
 #include "tenon/core/device.h"
+#include "tenon/core/op.h"
 #include "tenon/plugin.h"
 
 namespace tenon {
