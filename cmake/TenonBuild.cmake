@@ -94,8 +94,8 @@ elseif(TENON_SANITIZE STREQUAL "thread")
        TSAN_OPTIONS=ignore_noninstrumented_modules=1:second_deadlock_stack=1)
 endif()
 
-# tenon_unit_test(<name> <target>): runs a gtest binary as the test <name>, labelled `unit`, in a
-# sanitizer preset as the test <preset>.<name>, labelled by the preset.
+# tenon_unit_test(<name> <target> [<variable>=<value> ...]): runs a gtest binary as the test <name>,
+# labelled `unit`, in a sanitizer preset as the test <preset>.<name>, labelled by the preset.
 function(tenon_unit_test name target)
   if(TENON_FUZZ)
     return()
@@ -107,7 +107,7 @@ function(tenon_unit_test name target)
   endif()
   add_test(NAME ${test} COMMAND ${target})
   set_tests_properties(${test} PROPERTIES LABELS ${label} TIMEOUT 900
-                       ENVIRONMENT "${TENON_TEST_ENVIRONMENT}")
+                       ENVIRONMENT "${TENON_TEST_ENVIRONMENT};${ARGN}")
 endfunction()
 
 # tenon_library(<folder> DEPS <targets> [TEST_DEPS <targets>])

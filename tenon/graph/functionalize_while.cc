@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "tenon/graph/effects.h"
 #include "tenon/graph/frames.h"
 #include "tenon/graph/functionalize.h"
 #include "tenon/graph/import_ops.h"
@@ -184,8 +185,9 @@ LoopMaker::Function LoopMaker::body() const {
 // What condition and body both need is computed in both, which an effect must not be.
 Status LoopMaker::check_shared_effects(const Region& a, const Region& b) const {
   for (NodeId id : a.nodes()) {
-    const Effect effect = graph_.node(id).op->decl().effect;
-    if (effect == Effect::kNone || effect == Effect::kRead || !b.nodes().contains(id)) continue;
+    const Effects effects = effects_of(graph_, graph_.node(id));
+    const bool shareable = !effects.writes && !effects.random && !effects.outside;
+    if (shareable || !b.nodes().contains(id)) continue;
     return unimplemented(describe(graph_.node(id)),
                          " has an effect and is needed by the loop's condition and by its body");
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tenon/graph/builder.h"
+#include "tenon/graph/effects.h"
 #include "tenon/graph/function_library.h"
 #include "tenon/graph/import_ops.h"
 #include "tenon/graph/verifier.h"
@@ -98,7 +99,7 @@ StatusOr<FunctionAttr> add_function(const Graph& graph, std::string_view prefix,
 
 bool has_effects(const Graph& graph) {
   for (NodeId id = 0; id < graph.size(); ++id) {
-    if (graph.alive(id) && graph.node(id).op->decl().effect != Effect::kNone) return true;
+    if (graph.alive(id) && effects_of(graph, graph.node(id)).any()) return true;
   }
   return false;
 }

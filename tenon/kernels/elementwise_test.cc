@@ -14,15 +14,16 @@
 namespace tenon::kernels {
 namespace {
 
-TEST(Simd, BestCompiledInstructionSetIsDispatched) {
-  std::string_view best;
-  for (int64_t target : {static_cast<int64_t>(HWY_AVX3), static_cast<int64_t>(HWY_AVX2),
-                         static_cast<int64_t>(HWY_SSSE3)}) {
-    if ((static_cast<int64_t>(hwy::SupportedTargets()) & target) != 0) {
-      best = hwy::TargetName(static_cast<uint32_t>(target));
-      break;
-    }
-  }
+TEST(Simd, BestAllowedInstructionSetIsDispatched) {
+  const char* const limit = std::getenv("TENON_MAX_ISA");
+  const std::string_view allowed = limit ? limit : "avx3";
+  std::string_view best = hwy::TargetName(HWY_STATIC_TARGET);
+  const auto consider = [&](int64_t target, bool is_allowed) {
+    const bool supported = (static_cast<int64_t>(hwy::SupportedTargets()) & target) != 0;
+    if (supported && is_allowed) best = hwy::TargetName(static_cast<uint32_t>(target));
+  };
+  consider(HWY_AVX2, allowed != "baseline");
+  consider(HWY_AVX3, allowed == "avx3");
   EXPECT_EQ(std::string_view(simd_target()), best);
 }
 

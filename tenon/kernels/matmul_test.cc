@@ -148,35 +148,68 @@ TEST(MatMul, WithoutTermsIsBiasAlone) {
   EXPECT_EQ(run_matmul(spec, {.bias = bias.data()}, 6), (std::vector<float>{1, 2, 3, 1, 2, 3}));
 }
 
+// Deeper than what is summed at once, rows of b longer than what is read in place.
+TEST(MatMul, AgreesWithDoublePrecisionForLongRowsAndColumns) {
+  const ScopedTeam team(2);
+  const int64_t m = 49, k = 1030, n = 1029;
+  const auto a = random_floats(m * k, 1);
+  const auto b = random_floats(k * n, 2);
+  for (bool transpose_a : {false, true}) {
+    for (bool transpose_b : {false, true}) {
+      MatMulSpec spec{.m = m, .k = k, .n = n};
+      spec.transpose_a = transpose_a;
+      spec.transpose_b = transpose_b;
+      expect_close(run_matmul(spec, {.a = a.data(), .b = b.data()}, m * n),
+                   naive_product(m, k, n, a.data(), transpose_a, b.data(), transpose_b), 1e-5,
+                   1e-4);
+    }
+  }
+}
+
+std::vector<float> transposed(int64_t rows, int64_t columns, const std::vector<float>& matrix) {
+  std::vector<float> result(matrix.size());
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t j = 0; j < columns; ++j) {
+      result[static_cast<size_t>(j * rows + i)] = matrix[static_cast<size_t>(i * columns + j)];
+    }
+  }
+  return result;
+}
+
 // What merging requests into batches rests on (docs/architecture.md).
-TEST(MatMul, PackedRowHasTheSameBitsInAnyBatchAndTeam) {
-  if (std::string_view(simd_target()) != "AVX3") GTEST_SKIP() << "promised on AVX-512 only";
-  const int64_t sizes[][2] = {{784, 128}, {128, 10}, {768, 3072}, {100, 17}, {512, 1000}, {33, 1}};
+TEST(MatMul, RowHasTheSameBitsInAnyBatchAndTeamAndLayout) {
+  const int64_t sizes[][2] = {{784, 128}, {128, 10},   {768, 3072}, {100, 17},
+                              {33, 1},    {512, 1000}, {1030, 40}};
   for (const auto& [k, n] : sizes) {
+    SCOPED_TRACE(cat("k ", k, ", n ", n));
     const PackedLayout layout = matmul_packed_layout(k, n, Precision::kFloat32);
     const auto weights = random_floats(k * n, 2);
+    const auto weights_transposed = transposed(k, n, weights);
     AlignedBytes packed(layout.bytes());
     if (!layout.is_plain()) {
       ASSERT_TRUE(pack_matmul_weights(layout, k, n, false, weights.data(), packed.get()).ok());
     }
-    const auto a = random_floats(67 * k, 1);
     std::vector<float> first;
-    for (int threads : {1, 2}) {
+    const auto expect_first = [&](const MatMulSpec& spec, const float* a, const void* b) {
+      auto y = run_matmul(spec, {.a = a, .b = b}, spec.m * n);
+      y.resize(static_cast<size_t>(n));
+      if (first.empty()) first = y;
+      EXPECT_TRUE(same_bits(first, y)) << "m " << spec.m << ", team " << team_size();
+    };
+    const auto a = random_floats(67 * k, 1);
+    for (int threads : {1, 2, 3}) {
       const ScopedTeam team(threads);
       for (int64_t m : {1, 2, 3, 4, 32, 37, 67}) {
         MatMulSpec spec{.m = m, .k = k, .n = n};
+        expect_first(spec, a.data(), weights.data());
         spec.packed = layout;
-        const void* b = layout.is_plain() ? static_cast<const void*>(weights.data()) : packed.get();
-        auto y = run_matmul(spec, {.a = a.data(), .b = b}, m * n);
-        y.resize(static_cast<size_t>(n));
-        if (first.empty()) {
-          first = y;
-          std::vector<double> want = naive_product(1, k, n, a.data(), false, weights.data(), false);
-          expect_close(first, want, 1e-5, 1e-4);
-        }
-        EXPECT_TRUE(same_bits(first, y)) << "k " << k << ", n " << n << ", m " << m;
+        if (!layout.is_plain()) expect_first(spec, a.data(), packed.get());
       }
+      MatMulSpec spec{.m = 67, .k = k, .n = n};
+      spec.transpose_a = spec.transpose_b = true;
+      expect_first(spec, transposed(67, k, a).data(), weights_transposed.data());
     }
+    expect_close(first, naive_product(1, k, n, a.data(), false, weights.data(), false), 1e-5, 1e-4);
   }
 }
 

@@ -1,10 +1,9 @@
-// A warm run allocates nothing: what a step needs was made with its Binding and its Instance. Only
-// oneDNN does, which makes a map of the arguments in each call of dnnl_primitive_execute
-// (docs/kernels.md); how often is printed.
+// A warm run allocates nothing: what a step needs was made with its Binding and its Instance.
 #include "tests/allocations/allocations.h"
 
 #include <gtest/gtest.h>
 
+#include "tenon/kernels/elementwise.h"
 #include "tenon/keras/layers.h"
 #include "tenon/keras/steps.h"
 #include "tenon/ops/register_all.h"
@@ -42,6 +41,10 @@ Tensor made_up_rows(const Model& model) {
   return x;
 }
 
+// oneDNN makes a map of the arguments in each call of dnnl_primitive_execute: it is left to what
+// kernels of ours do not cover, convolutions where vectors are narrower than AVX-512's.
+bool without_onednn() { return std::string_view(kernels::simd_target()).starts_with("AVX3"); }
+
 template <class Run>
 void expect_none(Run run) {
   Status status;
@@ -50,8 +53,9 @@ void expect_none(Run run) {
   const allocations::Counts counts = allocations::stop_counting();
   EXPECT_TRUE(status.ok()) << status;
   EXPECT_EQ(counts.ours, 0) << allocations::first_stack();
-  EXPECT_EQ(counts.onednn % kRuns, 0);
-  std::printf("oneDNN: %d a run\n", static_cast<int>(counts.onednn / kRuns));
+  if (without_onednn()) {
+    EXPECT_EQ(counts.onednn, 0);
+  }
 }
 
 class Allocations : public testing::TestWithParam<std::unique_ptr<Sequential> (*)()> {

@@ -1,5 +1,11 @@
 #include "tenon/kernels/simd/dispatch.h"
 
+#include <algorithm>
+#include <cstdlib>
+#include <string_view>
+
+#include "tenon/base/log.h"
+
 namespace tenon::kernels {
 namespace {
 
@@ -22,10 +28,22 @@ InstructionSet detected() {
 #endif
 }
 
+// TENON_MAX_ISA, which makes a processor pass for a smaller one.
+InstructionSet allowed() {
+  const char* const text = std::getenv("TENON_MAX_ISA");
+  const std::string_view name = text ? text : "";
+  if (name == "baseline") return InstructionSet::kBaseline;
+  if (name == "avx2") return InstructionSet::kAvx2;
+  if (!name.empty() && name != "avx3") {
+    log_warning("TENON_MAX_ISA is '", name, "', expected baseline, avx2 or avx3");
+  }
+  return InstructionSet::kAvx3;
+}
+
 }  // namespace
 
 InstructionSet instruction_set() {
-  static const InstructionSet best = detected();
+  static const InstructionSet best = std::min(detected(), allowed());
   return best;
 }
 

@@ -13,7 +13,8 @@ namespace tenon::kernels {
 
 enum class InstructionSet { kBaseline, kAvx2, kAvx3 };
 
-// The best of them that this processor has.
+// The best of them that this processor has, or a lesser one that the environment variable
+// TENON_MAX_ISA asks for: baseline, avx2 (tests run all of them).
 InstructionSet instruction_set();
 
 // A null function was not compiled.

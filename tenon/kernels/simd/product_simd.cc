@@ -25,30 +25,63 @@ constexpr int kRowsOfVectors[] = {12, 12, 8, 6};  // 32 registers
 constexpr int kRowsOfVectors[] = {12, 6};  // 16 registers
 #endif
 constexpr int kMostVectors = sizeof(kRowsOfVectors) / sizeof(int);
-constexpr int kMostRows = 12;
 
-HWY_INLINE LanesVec finished(LanesVec sum, const TileFinish& f, int64_t column, int64_t at) {
+// A vector whose lanes are all kept, or the first `columns` of them.
+template <bool kPart>
+HWY_INLINE LanesVec load(const float* from, int64_t columns) {
   const Lanes d;
-  if (f.bias) sum = hn::Add(sum, hn::LoadU(d, f.bias + column));
-  if (f.residual) sum = hn::Add(sum, hn::LoadU(d, f.residual + at));
+  if constexpr (!kPart) return hn::LoadU(d, from);
+#if HWY_MAX_BYTES >= 32  // where masked lanes are not touched
+  return hn::MaskedLoad(hn::FirstN(d, static_cast<size_t>(columns)), d, from);
+#else
+  alignas(64) float part[kLanes] = {};
+  for (int64_t i = 0; i < columns; ++i) part[i] = from[i];
+  return hn::Load(d, part);
+#endif
+}
+
+template <bool kPart>
+HWY_INLINE void store(LanesVec value, float* to, int64_t columns) {
+  const Lanes d;
+  if constexpr (!kPart) {
+    hn::StoreU(value, d, to);
+  } else {
+#if HWY_MAX_BYTES >= 32
+    hn::BlendedStore(value, hn::FirstN(d, static_cast<size_t>(columns)), d, to);
+#else
+    alignas(64) float part[kLanes];
+    hn::Store(value, d, part);
+    for (int64_t i = 0; i < columns; ++i) to[i] = part[i];
+#endif
+  }
+}
+
+template <bool kPart>
+HWY_INLINE LanesVec finished(LanesVec sum, const TileFinish& f, int64_t column, int64_t at,
+                             int64_t columns) {
+  const Lanes d;
+  if (f.bias) sum = hn::Add(sum, load<kPart>(f.bias + column, columns));
+  if (f.residual) sum = hn::Add(sum, load<kPart>(f.residual + at, columns));
   const LanesVec low = hn::Set(d, f.limits.low);
   const LanesVec high = hn::Set(d, f.limits.high);
   sum = hn::IfThenElse(hn::Lt(sum, low), low, sum);
   return hn::IfThenElse(hn::Gt(sum, high), high, sum);
 }
 
-// kRows rows by kVectors vectors of c, whose first is row `row`, column `column`.
-template <int kRows, int kVectors>
+// kRows rows by kVectors vectors of c, whose first is row `row`, column `column`. kPart: of the one
+// vector, only the columns up to s.n are there.
+template <int kRows, int kVectors, bool kPart>
 void product_tile(const TileProduct& s, int64_t row, int64_t column, const float* a, const float* b,
                   float* c) {
   const Lanes d;
+  const int64_t columns = s.n - column;
   float* const to = c + row * s.c_row + column;
   LanesVec sums[kRows][kVectors];
   HWY_UNROLL(12)
   for (int r = 0; r < kRows; ++r) {
     HWY_UNROLL(4)
     for (int v = 0; v < kVectors; ++v) {
-      sums[r][v] = s.add ? hn::LoadU(d, to + r * s.c_row + v * kLanes) : hn::Zero(d);
+      sums[r][v] = s.add ? load<kPart>(to + r * s.c_row + v * kLanes, columns) : hn::Zero(d);
     }
   }
   for (int64_t run = 0; run < s.runs; ++run) {
@@ -74,77 +107,43 @@ void product_tile(const TileProduct& s, int64_t row, int64_t column, const float
       const int64_t offset = r * s.c_row + v * kLanes;
       LanesVec sum = sums[r][v];
       if (s.finish) {
-        sum = finished(sum, *s.finish, column + v * kLanes, row * s.c_row + column + offset);
+        sum = finished<kPart>(sum, *s.finish, column + v * kLanes, to - c + offset, columns);
       }
-      hn::StoreU(sum, d, to + offset);
+      store<kPart>(sum, to + offset, columns);
     }
   }
 }
 
 // The last rows, fewer than kRows.
-template <int kRows, int kVectors>
+template <int kRows, int kVectors, bool kPart>
 HWY_INLINE void last_rows(const TileProduct& s, int64_t row, int64_t column, const float* a,
                           const float* b, float* c) {
   if constexpr (kRows > 1) {
-    if (s.m - row == kRows - 1) return product_tile<kRows - 1, kVectors>(s, row, column, a, b, c);
-    last_rows<kRows - 1, kVectors>(s, row, column, a, b, c);
+    if (s.m - row == kRows - 1) {
+      return product_tile<kRows - 1, kVectors, kPart>(s, row, column, a, b, c);
+    }
+    last_rows<kRows - 1, kVectors, kPart>(s, row, column, a, b, c);
   }
 }
 
-template <int kRows, int kVectors>
-HWY_INLINE void product_rows(const TileProduct& s, int64_t column, const float* a, const float* b,
-                             float* c) {
+template <int kVectors, bool kPart = false>
+void product_rows(const TileProduct& s, int64_t column, const float* a, const float* b, float* c) {
+  constexpr int kRows = kRowsOfVectors[kVectors - 1];
   int64_t row = 0;
   for (; row + kRows <= s.m; row += kRows) {
-    product_tile<kRows, kVectors>(s, row, column, a, b, c);
+    product_tile<kRows, kVectors, kPart>(s, row, column, a, b, c);
   }
-  last_rows<kRows, kVectors>(s, row, column, a, b, c);
+  last_rows<kRows, kVectors, kPart>(s, row, column, a, b, c);
 }
 
 // `vectors` whole vectors of columns from `column` on.
 template <int kVectors = kMostVectors>
-void product_columns(int vectors, const TileProduct& s, int64_t column, const float* a,
+void product_columns(int64_t vectors, const TileProduct& s, int64_t column, const float* a,
                      const float* b, float* c) {
   if (vectors == kVectors) {
-    product_rows<kRowsOfVectors[kVectors - 1], kVectors>(s, column, a, b, c);
+    product_rows<kVectors>(s, column, a, b, c);
   } else if constexpr (kVectors > 1) {
     product_columns<kVectors - 1>(vectors, s, column, a, b, c);
-  }
-}
-
-void copy_rows(int64_t rows, int64_t columns, const float* from, int64_t from_row, float* to,
-               int64_t to_row) {
-  for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t i = 0; i < columns; ++i) to[r * to_row + i] = from[r * from_row + i];
-  }
-}
-
-// The last columns, fewer than a vector: by way of whole vectors.
-void product_rest(const TileProduct& s, int64_t column, const float* a, const float* b, float* c) {
-  const int64_t columns = s.n - column;
-  alignas(64) float part[kMostRows * kLanes] = {};
-  alignas(64) float residual[kMostRows * kLanes] = {};
-  alignas(64) float bias[kLanes] = {};
-  TileFinish finish;
-  if (s.finish) {
-    finish = *s.finish;
-    if (finish.bias) copy_rows(1, columns, finish.bias + column, 0, bias, 0);
-    if (finish.bias) finish.bias = bias;
-    if (finish.residual) finish.residual = residual;
-  }
-  TileProduct few = s;
-  few.n = few.c_row = kLanes;
-  if (s.finish) few.finish = &finish;
-  for (int64_t row = 0; row < s.m; row += kMostRows) {
-    few.m = s.m - row < kMostRows ? s.m - row : kMostRows;
-    float* const to = c + row * s.c_row + column;
-    if (s.add) copy_rows(few.m, columns, to, s.c_row, part, kLanes);
-    if (finish.residual) {
-      copy_rows(few.m, columns, s.finish->residual + row * s.c_row + column, s.c_row, residual,
-                kLanes);
-    }
-    product_columns(1, few, 0, a + row * s.a_row, b, part);
-    copy_rows(few.m, columns, part, kLanes, to, s.c_row);
   }
 }
 
@@ -152,10 +151,9 @@ void product(const TileProduct& s, const float* a, const float* b, float* c) {
   const int64_t whole = s.n / kLanes * kLanes;
   for (int64_t column = 0; column < whole; column += kMostVectors * kLanes) {
     const int64_t vectors = (whole - column) / kLanes;
-    product_columns(static_cast<int>(vectors < kMostVectors ? vectors : kMostVectors), s, column, a,
-                    b + column, c);
+    product_columns(vectors < kMostVectors ? vectors : kMostVectors, s, column, a, b + column, c);
   }
-  if (whole < s.n) product_rest(s, whole, a, b + whole, c);
+  if (whole < s.n) product_rows<1, true>(s, whole, a, b + whole, c);
 }
 
 // Squares of four by four in registers.
