@@ -7,6 +7,7 @@
 #include "hwy/foreach_target.h"
 // foreach_target.h stands before highway.h.
 #include "hwy/highway.h"
+#include "tenon/kernels/simd/part_simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tenon::kernels {
@@ -26,33 +27,18 @@ constexpr int kRowsOfVectors[] = {12, 6};  // 16 registers
 #endif
 constexpr int kMostVectors = sizeof(kRowsOfVectors) / sizeof(int);
 
-// A vector whose lanes are all kept, or the first `columns` of them.
+// A vector, or its first `columns` lanes.
 template <bool kPart>
 HWY_INLINE LanesVec load(const float* from, int64_t columns) {
-  const Lanes d;
-  if constexpr (!kPart) return hn::LoadU(d, from);
-#if HWY_MAX_BYTES >= 32  // where masked lanes are not touched
-  return hn::MaskedLoad(hn::FirstN(d, static_cast<size_t>(columns)), d, from);
-#else
-  alignas(64) float part[kLanes] = {};
-  for (int64_t i = 0; i < columns; ++i) part[i] = from[i];
-  return hn::Load(d, part);
-#endif
+  if constexpr (kPart) return load_first(Lanes(), from, columns);
+  return hn::LoadU(Lanes(), from);
 }
-
 template <bool kPart>
 HWY_INLINE void store(LanesVec value, float* to, int64_t columns) {
-  const Lanes d;
-  if constexpr (!kPart) {
-    hn::StoreU(value, d, to);
+  if constexpr (kPart) {
+    store_first(value, Lanes(), columns, to);
   } else {
-#if HWY_MAX_BYTES >= 32
-    hn::BlendedStore(value, hn::FirstN(d, static_cast<size_t>(columns)), d, to);
-#else
-    alignas(64) float part[kLanes];
-    hn::Store(value, d, part);
-    for (int64_t i = 0; i < columns; ++i) to[i] = part[i];
-#endif
+    hn::StoreU(value, Lanes(), to);
   }
 }
 

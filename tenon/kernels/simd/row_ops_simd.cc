@@ -12,6 +12,7 @@
 // foreach_target.h stands before highway.h.
 #include "hwy/highway.h"
 #include "tenon/kernels/simd/math_simd-inl.h"
+#include "tenon/kernels/simd/part_simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tenon::kernels {
@@ -20,31 +21,6 @@ namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 using RowTag = hn::ScalableTag<float>;
 using RowVec = hn::Vec<RowTag>;
-
-// The first `count` lanes, fewer than all, of memory that ends there; the others get `fill`.
-template <class D>
-HWY_INLINE hn::Vec<D> load_first(D d, const float* x, int64_t count, float fill = 0.0f) {
-  const auto rest = hn::Set(d, fill);
-#if HWY_TARGET <= HWY_AVX2  // masked lanes are not read
-  const auto mask = hn::FirstN(d, static_cast<size_t>(count));
-  return hn::IfThenElse(mask, hn::MaskedLoad(mask, d, x), rest);
-#else
-  HWY_ALIGN float lanes[hn::MaxLanes(d)];
-  hn::Store(rest, d, lanes);
-  std::memcpy(lanes, x, static_cast<size_t>(count) * sizeof(float));
-  return hn::Load(d, lanes);
-#endif
-}
-template <class D>
-HWY_INLINE void store_first(hn::Vec<D> v, D d, int64_t count, float* y) {
-#if HWY_TARGET <= HWY_AVX2
-  hn::BlendedStore(v, hn::FirstN(d, static_cast<size_t>(count)), d, y);
-#else
-  HWY_ALIGN float lanes[hn::MaxLanes(d)];
-  hn::Store(v, d, lanes);
-  std::memcpy(y, lanes, static_cast<size_t>(count) * sizeof(float));
-#endif
-}
 
 HWY_INLINE RowVec max_vec(RowVec a, RowVec b) {
   const RowVec larger = hn::IfThenElse(hn::Lt(a, b), b, a);
