@@ -31,7 +31,7 @@ NARROWER = {"image": {"base", "io"}}  # may include less than its row allows
 CODE = (".cc", ".h", ".cu", ".cuh")
 SCRIPTS = (".py", ".sh", ".cmake", "CMakeLists.txt", "/dev", "/run")
 INLINE = ("-inl.h", "_inl.h")  # included once for each of Highway's targets
-ONEDNN = r"^/tenon/kernels/(.*\.cc|(onednn/)?onednn_\w+\.h)$"
+ONEDNN = r"^/(tenon/kernels/(.*\.cc|(onednn/)?onednn_\w+\.h)|benchmarks/\w+\.cc)$"
 MAX_LINES = 500
 MAX_FILES = 50
 INCLUDE = re.compile(r'^\s*#\s*include\s+(<[^>]+>|"[^"]+")')
@@ -211,7 +211,7 @@ def header_shape(tree):
             yield path, 1, "a header opens with a comment that says what it promises"
 
 
-ONEDNN_INSIDE = only_in(r"(dnnl|oneapi/dnnl|tenon/kernels/(onednn/)?onednn_)", ONEDNN, "oneDNN is for kernels/*.cc")
+ONEDNN_INSIDE = only_in(r"(dnnl|oneapi/dnnl|tenon/kernels/(onednn/)?onednn_)", ONEDNN, "oneDNN is for kernels/*.cc and benchmarks")
 # Tests too: there protobuf is the other reader of what we write.
 PROTOBUF_FILES = r"(_pb|_test|(^|[/_])(rpc|grpc)(_\w+)?)\.cc$"
 LATER = "|".join(["TO" + "DO", "FIX" + "ME", r"\bXX" + r"X\b", r"\bHA" + r"CK\b", "[Ff]or " + "now", "not implemented " + "yet"])

@@ -4,7 +4,7 @@
 
 #include "tenon/base/parallel.h"
 #include "tenon/kernels/broadcast.h"
-#include "tenon/kernels/onednn/bfloat16_product.h"
+#include "tenon/kernels/onednn/onednn_product.h"
 #include "tenon/kernels/product/float_product.h"
 
 namespace tenon::kernels {

@@ -190,9 +190,10 @@ TEST(MatMul, RowHasTheSameBitsInAnyBatchAndTeamAndLayout) {
       ASSERT_TRUE(pack_matmul_weights(layout, k, n, false, weights.data(), packed.get()).ok());
     }
     std::vector<float> first;
-    const auto expect_first = [&](const MatMulSpec& spec, const float* a, const void* b) {
-      auto y = run_matmul(spec, {.a = a, .b = b}, spec.m * n);
-      y.resize(static_cast<size_t>(n));
+    const auto expect_first = [&, columns = n](const MatMulSpec& spec, const float* a,
+                                               const void* b) {
+      auto y = run_matmul(spec, {.a = a, .b = b}, spec.m * columns);
+      y.resize(static_cast<size_t>(columns));
       if (first.empty()) first = y;
       EXPECT_TRUE(same_bits(first, y)) << "m " << spec.m << ", team " << team_size();
     };

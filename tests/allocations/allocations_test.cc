@@ -3,9 +3,9 @@
 
 #include <gtest/gtest.h>
 
-#include "tenon/kernels/elementwise.h"
 #include "tenon/keras/layers.h"
 #include "tenon/keras/steps.h"
+#include "tenon/kernels/elementwise.h"
 #include "tenon/ops/register_all.h"
 #include "tenon/runtime/executable.h"
 

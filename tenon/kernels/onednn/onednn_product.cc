@@ -1,4 +1,4 @@
-#include "tenon/kernels/onednn/bfloat16_product.h"
+#include "tenon/kernels/onednn/onednn_product.h"
 
 namespace tenon::kernels {
 namespace {
