@@ -1,5 +1,6 @@
 #include "tenon/kernels/optimizer.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "tenon/base/parallel.h"
@@ -15,58 +16,72 @@ T* shifted(T* pointer, int64_t by) {
   return pointer == nullptr ? nullptr : pointer + by;
 }
 
+// body(begin, end, weights from `begin` on) for pieces of the range, in parallel. Pieces begin at
+// cache lines of w.
+template <class T, class Body>
+void for_pieces(int64_t count, T* w, Body body) {
+  constexpr auto kLine = static_cast<int64_t>(64 / sizeof(T));
+  const bool aligned = reinterpret_cast<uintptr_t>(w) % 64 == 0;
+  const bool streamed = aligned && team_size() > 1 && count > kUpdateGrain;
+  parallel_for((count + kLine - 1) / kLine, kUpdateGrain / kLine, [&](int64_t first, int64_t last) {
+    const int64_t begin = first * kLine;
+    body(begin, std::min(last * kLine, count), UpdatedWeights<T>{w + begin, streamed});
+  });
+}
+
 }  // namespace
 
 template <class T>
 void apply_gradient_descent(int64_t count, T lr, const T* g, T* w) {
-  parallel_for(count, kUpdateGrain, [&](int64_t b, int64_t e) {
-    optimizer_loops<T>().gradient_descent(e - b, lr, g + b, w + b);
+  for_pieces(count, w, [&](int64_t b, int64_t e, UpdatedWeights<T> weights) {
+    optimizer_loops<T>().gradient_descent(e - b, lr, g + b, weights);
   });
 }
 
 template <class T>
 void apply_keras_momentum(int64_t count, T lr, T momentum, bool nesterov, const T* g, T* w, T* m) {
-  parallel_for(count, kUpdateGrain, [&](int64_t b, int64_t e) {
-    optimizer_loops<T>().keras_momentum(e - b, lr, momentum, nesterov, g + b, w + b, m + b);
+  for_pieces(count, w, [&](int64_t b, int64_t e, UpdatedWeights<T> weights) {
+    optimizer_loops<T>().keras_momentum(e - b, lr, momentum, nesterov, g + b, weights, m + b);
   });
 }
 
 template <class T>
 void apply_momentum(int64_t count, T lr, T momentum, bool nesterov, const T* g, T* w, T* m) {
-  parallel_for(count, kUpdateGrain, [&](int64_t b, int64_t e) {
-    optimizer_loops<T>().momentum(e - b, lr, momentum, nesterov, g + b, w + b, m + b);
+  for_pieces(count, w, [&](int64_t b, int64_t e, UpdatedWeights<T> weights) {
+    optimizer_loops<T>().momentum(e - b, lr, momentum, nesterov, g + b, weights, m + b);
   });
 }
 
 template <class T>
 void apply_adam(int64_t count, const AdamParameters<T>& p, const T* g, T* w, T* m, T* v, T* v_hat) {
-  parallel_for(count, kUpdateGrain, [&](int64_t b, int64_t e) {
-    optimizer_loops<T>().adam(e - b, p, g + b, w + b, m + b, v + b, shifted(v_hat, b));
+  for_pieces(count, w, [&](int64_t b, int64_t e, UpdatedWeights<T> weights) {
+    optimizer_loops<T>().adam(e - b, p, g + b, weights, m + b, v + b, shifted(v_hat, b));
   });
 }
 
 template <class T>
 void apply_rms_prop(int64_t count, const RmsPropParameters<T>& p, const T* g, T* w, T* ms, T* mom,
                     T* mg) {
-  parallel_for(count, kUpdateGrain, [&](int64_t b, int64_t e) {
-    optimizer_loops<T>().rms_prop(e - b, p, g + b, w + b, ms + b, shifted(mom, b), shifted(mg, b));
+  for_pieces(count, w, [&](int64_t b, int64_t e, UpdatedWeights<T> weights) {
+    optimizer_loops<T>().rms_prop(e - b, p, g + b, weights, ms + b, shifted(mom, b),
+                                  shifted(mg, b));
   });
 }
 
 template <class T>
 void apply_adagrad(int64_t count, T lr, T epsilon_inside, T epsilon_outside, bool update_slots,
                    const T* g, T* w, T* a) {
-  parallel_for(count, kUpdateGrain, [&](int64_t b, int64_t e) {
+  for_pieces(count, w, [&](int64_t b, int64_t e, UpdatedWeights<T> weights) {
     optimizer_loops<T>().adagrad(e - b, lr, epsilon_inside, epsilon_outside, update_slots, g + b,
-                                 w + b, a + b);
+                                 weights, a + b);
   });
 }
 
 template <class T>
 void apply_adadelta(int64_t count, T lr, T rho, T epsilon, const T* g, T* w, T* accumulator,
                     T* accumulated_update) {
-  parallel_for(count, kUpdateGrain, [&](int64_t b, int64_t e) {
-    optimizer_loops<T>().adadelta(e - b, lr, rho, epsilon, g + b, w + b, accumulator + b,
+  for_pieces(count, w, [&](int64_t b, int64_t e, UpdatedWeights<T> weights) {
+    optimizer_loops<T>().adadelta(e - b, lr, rho, epsilon, g + b, weights, accumulator + b,
                                   accumulated_update + b);
   });
 }
