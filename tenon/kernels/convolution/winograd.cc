@@ -27,13 +27,15 @@ class Tiling {
 
   int64_t tiles() const { return tiles_; }
 
-  // [16][in][out], or [16][out][in]; parts of a filter gradient take its place.
+  // A transformed filter, [16][in][out] or [16][out][in], for each worker: to make it costs less
+  // than lines that two cores write and read. Parts of a filter gradient take their place.
   int64_t filter_size() const { return kPlaces * in_ * out_; }
-  float* filter() const { return memory_; }
+  float* filter(int64_t index) const { return memory_ + index * filter_size(); }
   int64_t parts() const { return std::min(spec_.batch, kGradientParts); }
   // Transformed tiles of worker `worker`: [16][kTiles][in] and [16][kTiles][out].
   float* input_tiles(int64_t worker) const {
-    return memory_ + parts() * filter_size() + worker * kPlaces * kTiles * (in_ + out_);
+    return filter(std::max<int64_t>(parts(), team_size())) +
+           worker * kPlaces * kTiles * (in_ + out_);
   }
   float* output_tiles(int64_t worker) const { return input_tiles(worker) + kPlaces * kTiles * in_; }
   size_t bytes(int64_t workers) const {
@@ -79,30 +81,22 @@ class Tiling {
 void transform_filter(const ConvSpec& s, const WinogradLoops& loops, const float* filter,
                       float* transformed) {
   const int64_t tap = s.in_channels * s.out_channels;
-  parallel_for(s.in_channels, 8, [&](int64_t begin, int64_t end) {
-    for (int64_t in = begin; in < end; ++in) {
-      const int64_t row = in * s.out_channels;
-      loops.transform_filter(s.out_channels, filter + row, tap, transformed + row, tap);
-    }
-  });
+  for (int64_t row = 0; row < tap; row += s.out_channels) {
+    loops.transform_filter(s.out_channels, filter + row, tap, transformed + row, tap);
+  }
 }
 
-// [16][out][in]
+// [16][out][in]. `taps` holds nine taps: no more than a worker's tiles, as in * out <= kWeights.
 void transform_filter_transposed(const ConvSpec& s, const WinogradLoops& loops, const float* filter,
-                                 float* transformed) {
+                                 float* taps, float* transformed) {
   const int64_t tap = s.in_channels * s.out_channels;
-  parallel_for(s.in_channels, 8, [&](int64_t begin, int64_t end) {
-    alignas(64) float row[kPlaces * kOwnConvChannels];
-    for (int64_t in = begin; in < end; ++in) {
-      loops.transform_filter(s.out_channels, filter + in * s.out_channels, tap, row,
-                             kOwnConvChannels);
-      for (int64_t place = 0; place < kPlaces; ++place) {
-        const float* from = row + place * kOwnConvChannels;
-        float* to = transformed + place * tap + in;
-        for (int64_t out = 0; out < s.out_channels; ++out) to[out * s.in_channels] = from[out];
-      }
-    }
-  });
+  for (int64_t i = 0; i < 9; ++i) {
+    product_loops().transpose(s.out_channels, s.in_channels, filter + i * tap, s.out_channels,
+                              taps + i * tap, s.in_channels);
+  }
+  for (int64_t row = 0; row < tap; row += s.in_channels) {
+    loops.transform_filter(s.in_channels, taps + row, tap, transformed + row, tap);
+  }
 }
 
 }  // namespace
@@ -128,9 +122,10 @@ void winograd_forward(const ConvSpec& spec, const float* input, const float* fil
   const Tiling tiling(spec, scratch);
   const int64_t in = spec.in_channels, out = spec.out_channels;
   const Limits limits = *limits_of(spec.post.activation);
-  transform_filter(spec, loops, filter, tiling.filter());
   const int64_t blocks = (tiling.tiles() + kTiles - 1) / kTiles;
   for_workers(spec.batch * blocks, [&](int64_t worker, int64_t first, int64_t last) {
+    float* const weights = tiling.filter(worker);
+    transform_filter(spec, loops, filter, weights);
     float* from = tiling.input_tiles(worker);
     float* to = tiling.output_tiles(worker);
     for (int64_t i = first; i < last; ++i) {
@@ -144,8 +139,7 @@ void winograd_forward(const ConvSpec& spec, const float* input, const float* fil
       for (int64_t place = 0; place < kPlaces; ++place) {
         product_loops().product(
             {.m = end - begin, .n = out, .k = in, .a_row = in, .b_row = out, .c_row = out},
-            from + place * kTiles * in, tiling.filter() + place * in * out,
-            to + place * kTiles * out);
+            from + place * kTiles * in, weights + place * in * out, to + place * kTiles * out);
       }
       tiling.for_output_cells<float>(output + item * output_image(spec), nullptr, begin, end,
                                      [&](int64_t tile, float* const* cells) {
@@ -161,8 +155,9 @@ void winograd_input_gradient(const ConvSpec& spec, const float* d_output, const 
   const WinogradLoops& loops = *winograd_loops();
   const Tiling tiling(spec, scratch);
   const int64_t in = spec.in_channels, out = spec.out_channels;
-  transform_filter_transposed(spec, loops, filter, tiling.filter());
   for_workers(spec.batch, [&](int64_t worker, int64_t first, int64_t last) {
+    float* const weights = tiling.filter(worker);
+    transform_filter_transposed(spec, loops, filter, tiling.input_tiles(worker), weights);
     float* from = tiling.output_tiles(worker);
     float* to = tiling.input_tiles(worker);
     for (int64_t item = first; item < last; ++item) {
@@ -178,8 +173,7 @@ void winograd_input_gradient(const ConvSpec& spec, const float* d_output, const 
         for (int64_t place = 0; place < kPlaces; ++place) {
           product_loops().product(
               {.m = end - begin, .n = in, .k = out, .a_row = out, .b_row = in, .c_row = in},
-              from + place * kTiles * out, tiling.filter() + place * in * out,
-              to + place * kTiles * in);
+              from + place * kTiles * out, weights + place * in * out, to + place * kTiles * in);
         }
         tiling.for_input_cells<float>(
             image, nullptr, begin, end, [&](int64_t tile, float* const* cells) {
@@ -201,7 +195,7 @@ void winograd_filter_gradient(const ConvSpec& spec, const float* input, const fl
     float* left = tiling.input_tiles(worker);
     float* right = tiling.output_tiles(worker);
     for (int64_t part = first; part < last; ++part) {
-      float* sums = tiling.filter() + part * tiling.filter_size();
+      float* sums = tiling.filter(part);
       const int64_t first_item = spec.batch * part / parts;
       for (int64_t item = first_item; item < spec.batch * (part + 1) / parts; ++item) {
         for (int64_t begin = 0; begin < tiling.tiles(); begin += kTiles) {
@@ -234,7 +228,7 @@ void winograd_filter_gradient(const ConvSpec& spec, const float* input, const fl
   const int64_t tap = in * out;
   parallel_for(in, 8, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin * out; row < end * out; row += out) {
-      loops.finish_filter_gradient(out, tiling.filter() + row, tap, parts, tiling.filter_size(),
+      loops.finish_filter_gradient(out, tiling.filter(0) + row, tap, parts, tiling.filter_size(),
                                    d_filter + row, tap);
     }
   });
