@@ -142,10 +142,17 @@ TEST(MatMul, ReluKeepsNaN) {
 }
 
 TEST(MatMul, WithoutTermsIsBiasAlone) {
-  MatMulSpec spec{.m = 2, .k = 0, .n = 3};
-  spec.post.bias = true;
-  const std::vector<float> bias{1, 2, 3};
-  EXPECT_EQ(run_matmul(spec, {.bias = bias.data()}, 6), (std::vector<float>{1, 2, 3, 1, 2, 3}));
+  for (bool transposed : {false, true}) {
+    for (int64_t n : {3, 150}) {
+      MatMulSpec spec{.m = 2, .k = 0, .n = n};
+      spec.transpose_a = spec.transpose_b = transposed;
+      spec.post.bias = true;
+      const auto bias = random_floats(n, 1);
+      std::vector<float> want = bias;
+      want.insert(want.end(), bias.begin(), bias.end());
+      EXPECT_EQ(run_matmul(spec, {.bias = bias.data()}, 2 * n), want);
+    }
+  }
 }
 
 // Deeper than what is summed at once, rows of b longer than what is read in place.

@@ -73,8 +73,8 @@ void FloatProduct::cut(int64_t items, int team) {
   for (int64_t rows = 1; rows <= workers_; ++rows) {
     if (workers_ % rows != 0) continue;
     const int64_t columns = workers_ / rows;
-    // Rows of y are cut before columns where that makes no difference: what reads y next is cut
-    // likewise. Each piece of rows copies its panels for itself.
+    // Where it makes no difference, the longer side of y is cut. Each piece of rows copies its
+    // panels for itself.
     const int64_t most_rows = (m_ + rows - 1) / rows + (copies_panels() ? 4 : 0);
     const int64_t most = most_rows * ((panels + columns - 1) / columns);
     if (best >= 0 && most > best) continue;
@@ -126,8 +126,9 @@ void FloatProduct::sum_panel(Range rows, int64_t column, int64_t k, int64_t dept
                            .add = from > 0,
                            .finish = last && in_tile_ != PostOps() ? &finish : nullptr};
     const int64_t left = transpose_a_ ? rows.begin + from * m_ : rows.begin * k_ + from;
-    loops.product(tile, p.a + left, b, p.y + at);
+    loops.product(tile, terms > 0 ? p.a + left : p.y, b, p.y + at);
   };
+  if (depth == 0) return sum(0, 0, p.y, 0);  // k is 0: a and b, which may be null, are not read
   const auto* const b = static_cast<const float*>(p.b);
   const int64_t row = padded(width);
   if (packed_) return sum(k, depth, b + k_ * column + k * row, row);
@@ -136,7 +137,7 @@ void FloatProduct::sum_panel(Range rows, int64_t column, int64_t k, int64_t dept
     return sum(k, depth, scratch, row);
   }
   const int64_t in_place = copies_panels() ? 0 : terms_in_place(k, depth, column, width);
-  if (in_place > 0 || depth == 0) sum(k, in_place, b + k * n_ + column, n_);
+  if (in_place > 0) sum(k, in_place, b + k * n_ + column, n_);
   if (in_place == depth) return;
   copy_panel(depth - in_place, width, b + (k + in_place) * n_ + column, n_, scratch);
   sum(k + in_place, depth - in_place, scratch, row);
@@ -162,10 +163,12 @@ void FloatProduct::run_job(int64_t job, const MatMulPointers& p, float* scratch)
 }
 
 void FloatProduct::finish(Range rows, Range columns, const MatMulPointers& p) const {
+  const auto apply = [&](int64_t at, int64_t count) {
+    apply_post_ops(rest_, p.residual ? p.residual + at : nullptr, p.y + at, count);
+  };
+  if (column_pieces_ == 1) return apply(rows.begin * n_, (rows.end - rows.begin) * n_);
   for (int64_t row = rows.begin; row < rows.end; ++row) {
-    const int64_t at = row * n_ + columns.begin;
-    const float* residual = p.residual ? p.residual + at : nullptr;
-    apply_post_ops(rest_, residual, p.y + at, columns.end - columns.begin);
+    apply(row * n_ + columns.begin, columns.end - columns.begin);
   }
 }
 
