@@ -10,7 +10,8 @@ struct Effects {
   bool writes = false;
   bool random = false;
   bool outside = false;
-  bool any() const { return reads || writes || random || outside; }
+  bool beyond_reading() const { return writes || random || outside; }
+  bool any() const { return reads || beyond_reading(); }
 };
 
 // The effect of the node's op, and the effects of all that the functions it may run do, at any

@@ -185,9 +185,7 @@ LoopMaker::Function LoopMaker::body() const {
 // What condition and body both need is computed in both, which an effect must not be.
 Status LoopMaker::check_shared_effects(const Region& a, const Region& b) const {
   for (NodeId id : a.nodes()) {
-    const Effects effects = effects_of(graph_, graph_.node(id));
-    const bool shareable = !effects.writes && !effects.random && !effects.outside;
-    if (shareable || !b.nodes().contains(id)) continue;
+    if (!effects_of(graph_, graph_.node(id)).beyond_reading() || !b.nodes().contains(id)) continue;
     return unimplemented(describe(graph_.node(id)),
                          " has an effect and is needed by the loop's condition and by its body");
   }

@@ -49,7 +49,7 @@ Status order_effects(Graph& graph, const PassContext&) {
     const Effects effects = effects_of(graph, graph.node(id));
     if (!effects.any()) continue;
     if (effects.outside) access(id, outside, true);
-    const bool write = effects.writes || effects.random || effects.outside;
+    const bool write = effects.beyond_reading();
     std::set<std::string> seen;
     const std::vector<Endpoint> inputs = graph.node(id).inputs;
     for (Endpoint input : inputs) {
