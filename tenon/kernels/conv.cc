@@ -167,6 +167,11 @@ struct PreparedConvolution {
   char* filter_scratch(void* scratch) const { return static_cast<char*>(scratch) + own_bytes; }
   char* input_scratch(void* scratch) const { return filter_scratch(scratch) + filter_bytes; }
 
+  bool take_direct(const ConvSpec& spec, size_t (*scratch_bytes_of)(const ConvSpec&)) {
+    direct = direct_conv_suits(spec);
+    if (direct) own_bytes = scratch_bytes_of(spec);
+    return direct;
+  }
   bool take_winograd(const ConvSpec& spec) {
     winograd = winograd_suits(spec);
     if (winograd) own_bytes = winograd_scratch_bytes(spec);
@@ -259,10 +264,8 @@ StatusOr<Convolution> Convolution::make(const ConvSpec& spec) {
   TENON_RETURN_IF_ERROR(check_spec(spec));
   auto impl = std::make_unique<Impl>();
   impl->spec = spec;
-  impl->direct = direct_conv_suits(spec);
-  if (impl->direct) {
-    impl->own_bytes = direct_conv_scratch_bytes(spec);
-  } else if (!is_empty(spec) && !impl->take_winograd(spec)) {
+  if (!is_empty(spec) && !impl->take_direct(spec, direct_conv_scratch_bytes) &&
+      !impl->take_winograd(spec)) {
     TENON_RETURN_IF_ERROR(guarded("convolution", [&] { impl->build(); }));
   }
   return Convolution(std::move(impl));
@@ -423,10 +426,9 @@ StatusOr<ConvolutionFilterGradient> ConvolutionFilterGradient::make(const ConvSp
   auto impl = std::make_unique<Impl>();
   impl->spec = spec;
   impl->spec.post = PostOps();
-  impl->direct = direct_conv_suits(impl->spec) && !is_empty(spec);
-  if (impl->direct) {
-    impl->own_bytes = direct_conv_filter_gradient_scratch_bytes(spec);
-  } else if (!is_empty(spec) && !impl->take_winograd(impl->spec)) {
+  if (!is_empty(spec) &&
+      !impl->take_direct(impl->spec, direct_conv_filter_gradient_scratch_bytes) &&
+      !impl->take_winograd(impl->spec)) {
     TENON_RETURN_IF_ERROR(guarded("gradient of a convolution", [&] { impl->build(); }));
   }
   return ConvolutionFilterGradient(std::move(impl));

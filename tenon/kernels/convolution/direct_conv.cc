@@ -1,6 +1,7 @@
 #include "tenon/kernels/convolution/direct_conv.h"
 
 #include "tenon/kernels/convolution/own_conv.h"
+#include "tenon/kernels/scalar/conv_reference.h"
 #include "tenon/kernels/simd/product_loops.h"
 
 namespace tenon::kernels {
@@ -30,15 +31,8 @@ void copy_rows(const ConvSpec& s, const float* image, int64_t first, int64_t cou
   }
 }
 
-// The sum over images of a filter's gradient is kept in so many parts, whatever the team is.
-int64_t gradient_parts(const ConvSpec& s) { return std::min<int64_t>(s.batch, 16); }
-
 int64_t padded_image(const ConvSpec& s) {
   return is_padded(s) ? (s.pad_before[0] + s.input[0] + s.pad_after[0]) * padded_row(s) : 0;
-}
-
-int64_t filter_values(const ConvSpec& s) {
-  return s.kernel[0] * s.kernel[1] * s.in_channels * s.out_channels;
 }
 
 }  // namespace
@@ -57,7 +51,7 @@ size_t direct_conv_scratch_bytes(const ConvSpec& spec) {
 void direct_conv(const ConvSpec& s, const float* input, const float* filter, const float* bias,
                  float* output, void* scratch) {
   const bool padded = is_padded(s);
-  const int64_t row_values = padded ? padded_row(s) : s.input[1] * s.in_channels;
+  const int64_t row_values = padded_row(s);
   const TileFinish finish{.bias = bias, .limits = *limits_of(s.post.activation)};
   const TileProduct sizes{.m = s.output[1],
                           .n = s.out_channels,
@@ -85,7 +79,7 @@ void direct_conv(const ConvSpec& s, const float* input, const float* filter, con
 }
 
 size_t direct_conv_filter_gradient_scratch_bytes(const ConvSpec& s) {
-  const int64_t values = gradient_parts(s) * filter_values(s) + team_size() * padded_image(s);
+  const int64_t values = gradient_parts(s) * conv_filter_count(s) + team_size() * padded_image(s);
   return static_cast<size_t>(values) * sizeof(float);
 }
 
@@ -93,20 +87,21 @@ size_t direct_conv_filter_gradient_scratch_bytes(const ConvSpec& s) {
 void direct_conv_filter_gradient(const ConvSpec& s, const float* input, const float* d_output,
                                  float* d_filter, void* scratch) {
   const int64_t parts = gradient_parts(s);
-  const int64_t row_values = is_padded(s) ? padded_row(s) : s.input[1] * s.in_channels;
+  const int64_t row_values = padded_row(s);
+  const int64_t filter_values = conv_filter_count(s);
   const int64_t tap_row = s.kernel[1] * s.in_channels * s.out_channels;
   auto* const sums = static_cast<float*>(scratch);
-  TileProduct sizes{.m = s.kernel[1] * s.in_channels,
-                    .n = s.out_channels,
-                    .k = s.output[1],
-                    .a_row = 1,
-                    .a_column = s.stride[1] * s.in_channels,
-                    .b_row = s.out_channels,
-                    .c_row = s.out_channels,
-                    .runs = s.output[0],
-                    .a_run = s.stride[0] * row_values};
+  const TileProduct sizes{.m = s.kernel[1] * s.in_channels,
+                          .n = s.out_channels,
+                          .k = s.output[1],
+                          .a_row = 1,
+                          .a_column = s.stride[1] * s.in_channels,
+                          .b_row = s.out_channels,
+                          .c_row = s.out_channels,
+                          .runs = s.output[0],
+                          .a_run = s.stride[0] * row_values};
   for_workers(parts, [&](int64_t worker, int64_t first, int64_t last) {
-    float* const copied = sums + parts * filter_values(s) + worker * padded_image(s);
+    float* const copied = sums + parts * filter_values + worker * padded_image(s);
     TileProduct product = sizes;
     for (int64_t part = first; part < last; ++part) {
       const int64_t end = s.batch * (part + 1) / parts;
@@ -114,20 +109,20 @@ void direct_conv_filter_gradient(const ConvSpec& s, const float* input, const fl
       for (int64_t item = s.batch * part / parts; item < end; ++item, product.add = true) {
         const float* image = input + item * input_image(s);
         if (is_padded(s)) {
-          copy_rows(s, image, 0, padded_image(s) / padded_row(s), copied);
+          copy_rows(s, image, 0, padded_image(s) / row_values, copied);
           image = copied;
         }
         for (int64_t i = 0; i < s.kernel[0]; ++i) {
           product_loops().product(product, image + i * row_values,
                                   d_output + item * output_image(s),
-                                  sums + part * filter_values(s) + i * tap_row);
+                                  sums + part * filter_values + i * tap_row);
         }
       }
     }
   });
-  for (int64_t i = 0; i < filter_values(s); ++i) {
+  for (int64_t i = 0; i < filter_values; ++i) {
     float sum = sums[i];
-    for (int64_t part = 1; part < parts; ++part) sum += sums[part * filter_values(s) + i];
+    for (int64_t part = 1; part < parts; ++part) sum += sums[part * filter_values + i];
     d_filter[i] = sum;
   }
 }

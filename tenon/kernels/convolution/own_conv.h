@@ -19,6 +19,10 @@ inline bool own_conv_form(const ConvSpec& s) {
          s.dilation[1] == 1 && limits_of(s.post.activation);
 }
 
+// The sum over images of a filter's gradient is kept in so many parts, whatever the team is: at
+// most so many threads take part.
+inline int64_t gradient_parts(const ConvSpec& s) { return std::min<int64_t>(s.batch, 16); }
+
 inline int64_t input_image(const ConvSpec& s) { return s.input[0] * s.input[1] * s.in_channels; }
 inline int64_t output_image(const ConvSpec& s) {
   return s.output[0] * s.output[1] * s.out_channels;

@@ -10,7 +10,6 @@ namespace {
 constexpr int64_t kPlaces = 16;  // of a transformed tile
 constexpr int64_t kTiles = 36;   // transformed at once; with 64 channels they stay in the L2 cache
 constexpr int64_t kWeights = 128 * 128;  // at most: the filter is transformed in each run
-constexpr int64_t kGradientParts = 16;   // of a filter gradient: at most so many threads take part
 
 alignas(64) constexpr float kZeros[kOwnConvChannels] = {};
 
@@ -31,10 +30,9 @@ class Tiling {
   // than lines that two cores write and read. Parts of a filter gradient take their place.
   int64_t filter_size() const { return kPlaces * in_ * out_; }
   float* filter(int64_t index) const { return memory_ + index * filter_size(); }
-  int64_t parts() const { return std::min(spec_.batch, kGradientParts); }
   // Transformed tiles of worker `worker`: [16][kTiles][in] and [16][kTiles][out].
   float* input_tiles(int64_t worker) const {
-    return filter(std::max<int64_t>(parts(), team_size())) +
+    return filter(std::max<int64_t>(gradient_parts(spec_), team_size())) +
            worker * kPlaces * kTiles * (in_ + out_);
   }
   float* output_tiles(int64_t worker) const { return input_tiles(worker) + kPlaces * kTiles * in_; }
@@ -190,7 +188,7 @@ void winograd_filter_gradient(const ConvSpec& spec, const float* input, const fl
   const Tiling tiling(spec, scratch);
   const int64_t in = spec.in_channels, out = spec.out_channels;
   // Each part of the batch has a sum of its own: who computes it does not matter.
-  const int64_t parts = tiling.parts();
+  const int64_t parts = gradient_parts(spec);
   for_workers(parts, [&](int64_t worker, int64_t first, int64_t last) {
     float* left = tiling.input_tiles(worker);
     float* right = tiling.output_tiles(worker);

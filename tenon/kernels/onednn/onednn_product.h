@@ -28,7 +28,7 @@ class Bfloat16Product {
   std::unique_ptr<PreparedPrimitive> convert_b_;
 };
 
-// The layout of packed weights, for every m; plain where oneDNN prefers none.
+// The layout of packed weights, for every m; plain where oneDNN has none.
 PackedLayout bfloat16_packed_layout(int64_t k, int64_t n);
 Status pack_bfloat16_weights(const PackedLayout& layout, int64_t k, int64_t n, bool transposed,
                              const float* weights, void* packed);

@@ -44,20 +44,12 @@ FloatProduct::FloatProduct(const MatMulSpec& spec, int64_t items, int team)
       transpose_b_(spec.transpose_b),
       packed_(!spec.packed.is_plain()),
       in_tile_(spec.post) {
-  const bool bounds = limits_of(spec.post.activation).has_value();
-  if (!bounds || spec.post.residual == Residual::kAfterActivation) {
-    rest_ = spec.post;
-    rest_.bias = false;
-    if (bounds) {
-      rest_.activation = Activation::kNone;
-    } else {
-      in_tile_.activation = Activation::kNone;
-    }
-    if (spec.post.residual == Residual::kAfterActivation) {
-      in_tile_.residual = Residual::kNone;
-    } else {
-      rest_.residual = Residual::kNone;
-    }
+  if (!limits_of(in_tile_.activation)) {
+    std::swap(in_tile_.activation, rest_.activation);
+    std::swap(in_tile_.alpha, rest_.alpha);
+  }
+  if (in_tile_.residual == Residual::kAfterActivation) {
+    std::swap(in_tile_.residual, rest_.residual);
   }
   cut(items, team);
 }
@@ -100,7 +92,7 @@ size_t FloatProduct::worker_scratch_bytes() const {
 // of a row may reach into the next one, for columns that nobody keeps, but not beyond the matrix.
 int64_t FloatProduct::terms_in_place(int64_t k, int64_t depth, int64_t column,
                                      int64_t width) const {
-  if (packed_ || padded(width) == width) return depth;
+  if (padded(width) == width) return depth;
   const int64_t rows_behind = (column + padded(width) + n_ - 1) / n_;
   return std::clamp<int64_t>(k_ - rows_behind + 1 - k, 0, depth);
 }
