@@ -62,7 +62,7 @@ void direct_conv(const ConvSpec& s, const float* input, const float* filter, con
                           .runs = s.kernel[0],
                           .a_run = row_values,
                           .finish = &finish};
-  for_workers(s.batch * s.output[0], [&](int64_t worker, int64_t first, int64_t last) {
+  parallel_workers(s.batch * s.output[0], 1, [&](int64_t worker, int64_t first, int64_t last) {
     float* copied = static_cast<float*>(scratch) + worker * s.kernel[0] * row_values;
     for (int64_t i = first; i < last; ++i) {
       const float* image = input + i / s.output[0] * input_image(s);
@@ -100,7 +100,7 @@ void direct_conv_filter_gradient(const ConvSpec& s, const float* input, const fl
                           .c_row = s.out_channels,
                           .runs = s.output[0],
                           .a_run = s.stride[0] * row_values};
-  for_workers(parts, [&](int64_t worker, int64_t first, int64_t last) {
+  parallel_workers(parts, 1, [&](int64_t worker, int64_t first, int64_t last) {
     float* const copied = sums + parts * filter_values + worker * padded_image(s);
     TileProduct product = sizes;
     for (int64_t part = first; part < last; ++part) {

@@ -28,15 +28,4 @@ inline int64_t output_image(const ConvSpec& s) {
   return s.output[0] * s.output[1] * s.out_channels;
 }
 
-// body(worker, begin, end): `count` items over the team, each worker with scratch of its own.
-template <class Body>
-void for_workers(int64_t count, Body body) {
-  const int64_t workers = std::min<int64_t>(team_size(), count);
-  parallel_for(workers, 1, [&](int64_t first, int64_t last) {
-    for (int64_t worker = first; worker < last; ++worker) {
-      body(worker, count * worker / workers, count * (worker + 1) / workers);
-    }
-  });
-}
-
 }  // namespace tenon::kernels

@@ -13,7 +13,8 @@ constexpr int64_t kWeights = 128 * 128;  // at most: the filter is transformed i
 
 alignas(64) constexpr float kZeros[kOwnConvChannels] = {};
 
-// How a convolution falls into tiles, and where its scratch memory lies.
+// How a convolution falls into tiles, and where the scratch memory of a team lies. Made outside the
+// region whose workers use it.
 class Tiling {
  public:
   Tiling(const ConvSpec& spec, void* scratch)
@@ -22,6 +23,7 @@ class Tiling {
         out_(spec.out_channels),
         columns_((spec.output[1] + 1) / 2),
         tiles_((spec.output[0] + 1) / 2 * columns_),
+        filters_(std::max<int64_t>(gradient_parts(spec), team_size())),
         memory_(static_cast<float*>(scratch)) {}
 
   int64_t tiles() const { return tiles_; }
@@ -32,8 +34,7 @@ class Tiling {
   float* filter(int64_t index) const { return memory_ + index * filter_size(); }
   // Transformed tiles of worker `worker`: [16][kTiles][in] and [16][kTiles][out].
   float* input_tiles(int64_t worker) const {
-    return filter(std::max<int64_t>(gradient_parts(spec_), team_size())) +
-           worker * kPlaces * kTiles * (in_ + out_);
+    return filter(filters_) + worker * kPlaces * kTiles * (in_ + out_);
   }
   float* output_tiles(int64_t worker) const { return input_tiles(worker) + kPlaces * kTiles * in_; }
   size_t bytes(int64_t workers) const {
@@ -72,6 +73,7 @@ class Tiling {
 
   const ConvSpec& spec_;
   const int64_t in_, out_, columns_, tiles_;
+  const int64_t filters_;  // laid out for the team of the thread that leads the region
   float* memory_;
 };
 
@@ -121,7 +123,7 @@ void winograd_forward(const ConvSpec& spec, const float* input, const float* fil
   const int64_t in = spec.in_channels, out = spec.out_channels;
   const Limits limits = *limits_of(spec.post.activation);
   const int64_t blocks = (tiling.tiles() + kTiles - 1) / kTiles;
-  for_workers(spec.batch * blocks, [&](int64_t worker, int64_t first, int64_t last) {
+  parallel_workers(spec.batch * blocks, 1, [&](int64_t worker, int64_t first, int64_t last) {
     float* const weights = tiling.filter(worker);
     transform_filter(spec, loops, filter, weights);
     float* from = tiling.input_tiles(worker);
@@ -153,7 +155,7 @@ void winograd_input_gradient(const ConvSpec& spec, const float* d_output, const 
   const WinogradLoops& loops = *winograd_loops();
   const Tiling tiling(spec, scratch);
   const int64_t in = spec.in_channels, out = spec.out_channels;
-  for_workers(spec.batch, [&](int64_t worker, int64_t first, int64_t last) {
+  parallel_workers(spec.batch, 1, [&](int64_t worker, int64_t first, int64_t last) {
     float* const weights = tiling.filter(worker);
     transform_filter_transposed(spec, loops, filter, tiling.input_tiles(worker), weights);
     float* from = tiling.output_tiles(worker);
@@ -189,7 +191,7 @@ void winograd_filter_gradient(const ConvSpec& spec, const float* input, const fl
   const int64_t in = spec.in_channels, out = spec.out_channels;
   // Each part of the batch has a sum of its own: who computes it does not matter.
   const int64_t parts = gradient_parts(spec);
-  for_workers(parts, [&](int64_t worker, int64_t first, int64_t last) {
+  parallel_workers(parts, 1, [&](int64_t worker, int64_t first, int64_t last) {
     float* left = tiling.input_tiles(worker);
     float* right = tiling.output_tiles(worker);
     for (int64_t part = first; part < last; ++part) {
