@@ -38,7 +38,7 @@ endfunction()
 # `./dev test` names presets in TENON_TEST_PRESETS; ctest then runs their tests too, each under its
 # preset's prefix, so that one summary covers all.
 file(WRITE ${CMAKE_BINARY_DIR}/preset_tests.cmake "
-foreach(preset asan tsan fuzz)
+foreach(preset asan tsan)
   if(\" \$ENV{TENON_TEST_PRESETS} \" MATCHES \" \${preset} \")
     if(EXISTS \"${CMAKE_SOURCE_DIR}/build-\${preset}/CTestTestfile.cmake\")
       subdirs(\"${CMAKE_SOURCE_DIR}/build-\${preset}\")
