@@ -10,7 +10,6 @@ if(NOT CMAKE_BUILD_TYPE)
 endif()
 
 option(TENON_UNITY "Compile several sources as one, for a fast full build" ON)
-option(TENON_OPENMP "parallel_for runs on OpenMP; off, it runs on the calling thread" ON)
 set(TENON_SANITIZE "" CACHE STRING "address,undefined or thread")
 option(TENON_FUZZ "Build the libFuzzer targets of tests/fuzz too (clang)" OFF)
 set(TENON_TEST_PREFIX "" CACHE STRING "Stands before the names of this build's tests")
@@ -65,9 +64,6 @@ target_link_options(tenon_flags INTERFACE -Wl,--build-id=none -Wl,--as-needed)
 find_package(Threads REQUIRED)
 find_package(absl REQUIRED)
 find_package(GTest REQUIRED)
-if(TENON_OPENMP)
-  find_package(OpenMP REQUIRED)
-endif()
 
 # One precompiled header for the engine, one that also holds gtest; every target reuses one of them.
 function(tenon_pch_target name)
@@ -90,11 +86,12 @@ if(TENON_SANITIZE MATCHES address)
   list(APPEND TENON_TEST_ENVIRONMENT ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1
        UBSAN_OPTIONS=print_stacktrace=1)
 elseif(TENON_SANITIZE STREQUAL "thread")
-  # oneDNN runs on libgomp, which ThreadSanitizer cannot see into: its teams have one thread here.
-  # Nor can it see the locks inside gRPC, abseil and protobuf: what these libraries themselves write
-  # by way of libc is left out. What our code does on their threads is not, so that no suppression is
-  # needed (race:LIBRARY would hide every race on a thread that the library has started).
-  list(APPEND TENON_TEST_ENVIRONMENT OMP_NUM_THREADS=1
+  # oneDNN runs on libgomp, which ThreadSanitizer cannot see into: its teams have one thread here,
+  # whatever is asked for. Nor can it see the locks inside gRPC, abseil and protobuf: what these
+  # libraries themselves write by way of libc is left out. What our code does on their threads is
+  # not, so that no suppression is needed (race:LIBRARY would hide every race on a thread that the
+  # library has started).
+  list(APPEND TENON_TEST_ENVIRONMENT OMP_THREAD_LIMIT=1
        TSAN_OPTIONS=ignore_noninstrumented_modules=1:second_deadlock_stack=1)
 endif()
 

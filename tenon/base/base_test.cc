@@ -2,7 +2,6 @@
 #include <vector>
 
 #include "tenon/base/log.h"
-#include "tenon/base/parallel.h"
 #include "tenon/base/ref.h"
 #include "tenon/base/status.h"
 
@@ -33,18 +32,6 @@ TEST(JsonEscape, ReplacesInvalidUtf8AndEscapesControls) {
   EXPECT_EQ(json_escape("\xff"
                         "\xc3\xa9"),
             "\xEF\xBF\xBD\xc3\xa9");
-}
-
-TEST(ParallelFor, CoversEachIndexOnceForAnyTeam) {
-  for (int team : {1, 2, 3}) {
-    set_team_size(team);
-    std::vector<std::atomic<int>> seen(1000);
-    parallel_for(1000, 10, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) ++seen[i];
-    });
-    for (const auto& count : seen) EXPECT_EQ(count, 1);
-  }
-  set_team_size(1);
 }
 
 struct Counted : RefCounted {

@@ -3,19 +3,41 @@
 #include <algorithm>
 
 #include "tenon/base/log.h"
+#include "tenon/base/thread_pool.h"
 
 namespace tenon {
 namespace {
 
 thread_local int current_team = 1;
+thread_local int current_present = 1;
 thread_local bool in_region = false;
+
+// Ranges of parallel_for for each thread: threads that arrive late or are slower take fewer.
+constexpr int64_t kRangesOfOne = 2;
 
 // Marks the calling thread as within a region for the duration of one body.
 struct InRegion {
-  InRegion() : before(in_region) { in_region = true; }
-  ~InRegion() { in_region = before; }
-  const bool before;
+  InRegion() { in_region = true; }
+  ~InRegion() { in_region = false; }
 };
+
+// In at most `most` ranges.
+void split(int64_t count, int64_t grain, int64_t most,
+           FunctionRef<void(int64_t, int64_t, int64_t)> body) {
+  TENON_CHECK(!in_region);
+  if (count <= 0) return;
+  const int64_t fine = (count - 1) / std::max<int64_t>(grain, 1) + 1;
+  const int64_t ranges = std::min(fine, most);
+  const int threads = std::min(current_team, current_present);
+  if (ranges <= 1 || threads <= 1) {
+    const InRegion region;
+    return body(0, 0, count);
+  }
+  ThreadPool::global().run(ranges, threads, [&](int worker, int64_t range) {
+    const InRegion region;
+    body(worker, count * range / ranges, count * (range + 1) / ranges);
+  });
+}
 
 }  // namespace
 
@@ -24,28 +46,19 @@ int team_size() {
   return current_team;
 }
 
-void set_team_size(int threads) { current_team = threads; }
+void set_team_size(int threads, int present) {
+  current_team = std::max(threads, 1);
+  current_present = std::max(present, 1);
+}
 
 void parallel_workers(int64_t count, int64_t grain,
                       FunctionRef<void(int64_t, int64_t, int64_t)> body) {
-  if (count <= 0) return;
-  const int64_t most = (count - 1) / std::max<int64_t>(grain, 1) + 1;
-  const int64_t parts = std::clamp<int64_t>(most, 1, current_team);
-  if (parts == 1) {
-    const InRegion region;
-    return body(0, 0, count);
-  }
-#ifdef TENON_OPENMP
-#pragma omp parallel for schedule(static, 1) num_threads(static_cast <int>(parts))
-#endif
-  for (int64_t part = 0; part < parts; ++part) {
-    const InRegion region;
-    body(part, count * part / parts, count * (part + 1) / parts);
-  }
+  split(count, grain, current_team, body);
 }
 
 void parallel_for(int64_t count, int64_t grain, FunctionRef<void(int64_t, int64_t)> body) {
-  parallel_workers(count, grain, [&](int64_t, int64_t begin, int64_t end) { body(begin, end); });
+  split(count, grain, kRangesOfOne * current_team,
+        [&](int64_t, int64_t begin, int64_t end) { body(begin, end); });
 }
 
 }  // namespace tenon
