@@ -47,14 +47,32 @@ def first_answer_ms(tenon, base, body):
         server.wait()
 
 
+class Version:
+    name = "tenon --version, median ms"
+
+    def measure(self, tenon):
+        return statistics.median(version_ms(tenon) for _ in range(30))
+
+
+class FirstAnswer:
+    """A server of the digits' model, trained by the program itself."""
+    name = "tenon serve, start to first predict, median ms"
+
+    def measure(self, tenon):
+        with tempfile.TemporaryDirectory() as base:
+            subprocess.run([tenon, "train", "--model", os.path.join(DIGITS, "cnn.json"), "--data", os.path.join(DIGITS, "train.csv"),
+                            "--optimizer", "adam", "--loss", "sparse_categorical_crossentropy", "--epochs", "1", "--export_dir",
+                            os.path.join(base, "1")], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            with open(os.path.join(DIGITS, "test.csv"), encoding="utf-8") as f:
+                pixels = [int(value) for value in f.readline().split(",")[:64]]
+            body = json.dumps({"instances": [pixels]})
+            return statistics.median(first_answer_ms(tenon, base, body) for _ in range(10))
+
+
+def rows():
+    return [Version(), FirstAnswer()]
+
+
 def figures(tenon):
-    yield {"figure": "tenon --version, median ms", "tenon": round(statistics.median(version_ms(tenon) for _ in range(30)), 2)}
-    with tempfile.TemporaryDirectory() as base:
-        subprocess.run([tenon, "train", "--model", os.path.join(DIGITS, "cnn.json"), "--data", os.path.join(DIGITS, "train.csv"),
-                        "--optimizer", "adam", "--loss", "sparse_categorical_crossentropy", "--epochs", "1", "--export_dir",
-                        os.path.join(base, "1")], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        with open(os.path.join(DIGITS, "test.csv"), encoding="utf-8") as f:
-            pixels = [int(value) for value in f.readline().split(",")[:64]]
-        body = json.dumps({"instances": [pixels]})
-        times = [first_answer_ms(tenon, base, body) for _ in range(10)]
-    yield {"figure": "tenon serve, start to first predict, median ms", "tenon": round(statistics.median(times), 1)}
+    for row in rows():
+        yield {"figure": row.name, "tenon": round(row.measure(tenon), 2)}

@@ -1,7 +1,9 @@
 #include <atomic>
 #include <vector>
 
+#include "tenon/base/error_parts.h"
 #include "tenon/base/log.h"
+#include "tenon/base/nearest.h"
 #include "tenon/base/ref.h"
 #include "tenon/base/status.h"
 
@@ -12,6 +14,30 @@ TEST(Status, CarriesCodeAndJoinedMessage) {
   const Status status = invalid_argument("rank ", 3, ", expected ", 2);
   EXPECT_EQ(code_name(status.code()), "INVALID_ARGUMENT");
   EXPECT_EQ(message_of(with_context(status, "node 'x'")), "node 'x': rank 3, expected 2");
+}
+
+TEST(Status, GivesItsCauseApartFromTheContexts) {
+  Status status = with_context(invalid_argument("a: b"), "node 'x'");
+  status.SetPayload("somewhere/else", absl::Cord("kept"));
+  status = with_context(with_context(status, "function 'f: g'"), "");
+  EXPECT_EQ(message_of(status), ": function 'f: g': node 'x': a: b");
+  const ErrorParts parts = parts_of(status);
+  EXPECT_EQ(parts.cause, "a: b");
+  EXPECT_EQ(parts.contexts, (std::vector<std::string>{"node 'x'", "function 'f: g'", ""}));
+  EXPECT_EQ(*status.GetPayload("somewhere/else"), "kept");
+  EXPECT_EQ(parts_of(not_found("x: y")).cause, "x: y");
+  EXPECT_TRUE(parts_of(not_found("x: y")).contexts.empty());
+}
+
+TEST(Strings, NearestIsTheLeastNumberOfEditsAway) {
+  const std::string_view names[] = {"serve", "verify", "evaluate", "ops"};
+  EXPECT_EQ(nearest("sevre", names), "serve");  // a swap is one edit
+  EXPECT_EQ(nearest("evalaute", names), "evaluate");
+  EXPECT_EQ(nearest("verfy", names), "verify");
+  EXPECT_EQ(nearest("op", names), "ops");
+  EXPECT_EQ(nearest("x", names), "");
+  EXPECT_EQ(nearest("predict", names), "");
+  EXPECT_EQ(nearest(std::string(100000, 'x'), names), "");
 }
 
 TEST(Strings, SplitKeepsEmptyPieces) {

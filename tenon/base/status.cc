@@ -3,7 +3,20 @@
 #include <cerrno>
 #include <cstring>
 
+#include "tenon/base/error_parts.h"
+
 namespace tenon {
+namespace {
+
+// The lengths of the contexts at a message's start, outermost first: "12 9".
+constexpr absl::string_view kContextLengths = "tenon/context_lengths";
+
+std::string payload_text(const Status& status, absl::string_view url) {
+  const auto payload = status.GetPayload(url);
+  return payload ? std::string(*payload) : std::string();
+}
+
+}  // namespace
 
 Status make_status(absl::StatusCode code, std::string_view message) {
   return Status(code, absl::string_view(message.data(), message.size()));
@@ -52,7 +65,28 @@ std::string_view code_name(absl::StatusCode code) {
 
 Status with_context(const Status& status, std::string_view context) {
   if (status.ok()) return status;
-  return make_status(status.code(), cat(context, ": ", message_of(status)));
+  Status outer = make_status(status.code(), cat(context, ": ", message_of(status)));
+  status.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) {
+    if (url != kContextLengths) outer.SetPayload(url, payload);
+  });
+  const std::string inner = payload_text(status, kContextLengths);
+  outer.SetPayload(kContextLengths,
+                   absl::Cord(cat(context.size(), inner.empty() ? "" : " ", inner)));
+  return outer;
+}
+
+ErrorParts parts_of(const Status& status) {
+  ErrorParts parts;
+  std::string_view message = message_of(status);
+  const std::string lengths = payload_text(status, kContextLengths);
+  for (const std::string_view text : split(lengths, ' ')) {
+    int64_t length = 0;
+    if (!parse_number(text, length)) break;
+    parts.contexts.emplace(parts.contexts.begin(), message.substr(0, static_cast<size_t>(length)));
+    message.remove_prefix(static_cast<size_t>(length) + 2);  // ": "
+  }
+  parts.cause = message;
+  return parts;
 }
 
 Status errno_status(int error_number, std::string_view what, std::string_view path) {

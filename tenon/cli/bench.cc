@@ -1,15 +1,15 @@
 #include "tenon/cli/bench.h"
 
-#include "tenon/base/files.h"
 #include "tenon/cli/engine.h"
 #include "tenon/cli/flags.h"
+#include "tenon/cli/model_folder.h"
 #include "tenon/cli/verbs.h"
 
 namespace tenon::cli {
 namespace {
 
 struct BenchFlags {
-  std::string model_base_path, signature = "serving_default", precision = "f32", tag_set = "serve";
+  std::string signature = "serving_default", precision = "f32", tag_set = "serve";
   std::vector<std::string> dims;
   bool train = false, json = false;
   int64_t threads = 0;
@@ -22,21 +22,11 @@ constexpr Usage kBenchUsage = {
         "Times a SavedModel, or with --train a Keras model's training step, on made-up inputs. "
         "The last line\nis one JSON object.",
     .example =
-        "tenon bench --model_base_path models/digits --batch 32 --seconds 3\n"
+        "tenon bench --model models/digits --batch 32 --seconds 3\n"
         "  tenon bench --train --model digits.keras --batch 64 --optimizer adam "
-        "--loss sparse_categorical_crossentropy"};
-
-// The highest version in a base path; the folder itself where it is a model.
-StatusOr<std::string> newest_version(const std::string& base) {
-  if (path_exists(join_path(base, "saved_model.pb"))) return base;
-  TENON_ASSIGN_OR_RETURN(const auto names, list_directory(base));
-  int64_t newest = -1, version = 0;
-  for (const std::string& name : names) {
-    if (parse_number(name, version)) newest = std::max(newest, version);
-  }
-  if (newest < 0) return not_found("'", base, "' holds no version folders (1, 2, ...)");
-  return join_path(base, cat(newest));
-}
+        "--loss sparse_categorical_crossentropy",
+    .operands = "[MODEL]",
+    .operand_flag = "model"};
 
 // "tokens=128": the size of that input's unknown dimensions beside the first.
 StatusOr<std::map<std::string, int64_t>> parse_dims(const std::vector<std::string>& texts) {
@@ -70,10 +60,9 @@ StatusOr<Shape> bench_shape(const SignatureTensor& input, int64_t batch,
 }
 
 Status bench_saved_model(const BenchFlags& flags) {
-  if (flags.model_base_path.empty()) return wrong_usage("--model_base_path or --train is missing");
   BenchTimes times;
   const auto start = std::chrono::steady_clock::now();
-  TENON_ASSIGN_OR_RETURN(const std::string folder, newest_version(flags.model_base_path));
+  TENON_ASSIGN_OR_RETURN(const std::string folder, model_folder(flags.training.model));
   LoadOptions options;
   options.tags = parse_tags(flags.tag_set);
   TENON_ASSIGN_OR_RETURN(options.executable.precision, parse_precision(flags.precision));
@@ -108,7 +97,8 @@ Status bench(const BenchFlags& flags) {
 int bench_command(Words words) {
   BenchFlags f;
   const Flag flags[] = {
-      {"model_base_path", &f.model_base_path, "DIR", "folder of version folders"},
+      {"model", &f.training.model, "DIR|FILE", "a SavedModel; with --train FILE.keras or FILE.json",
+       true, "model_base_path,dir"},
       {"signature_def", &f.signature, "NAME", "the signature"},
       {"tag_set", &f.tag_set, "TAGS", "tags of the MetaGraph"},
       {"batch", &f.training.batch, "N", "rows of a batch"},
@@ -118,7 +108,6 @@ int bench_command(Words words) {
       {"threads", &f.threads, "N", "threads that compute; 0: all"},
       {"precision", &f.precision, "f32|bf16", "of multiplications"},
       {"train", &f.train, "", "time the training step of --model"},
-      {"model", &f.training.model, "FILE", "with --train: FILE.keras or FILE.json"},
       {"optimizer", &f.training.optimizer, "NAME", "with --train"},
       {"loss", &f.training.loss, "NAME", "with --train, which needs it: mse, ..."},
       {"from_logits", &f.training.from_logits, "", "with --train: outputs are logits"},

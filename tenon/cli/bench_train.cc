@@ -32,7 +32,6 @@ StatusOr<Tensor> made_up_targets(const keras::Model& model, const TrainBenchFlag
 }  // namespace
 
 Status bench_training(const TrainBenchFlags& flags) {
-  if (flags.model.empty()) return wrong_usage("--model is missing: FILE.keras or FILE.json");
   if (flags.loss.empty()) {
     return wrong_usage(
         "--loss is missing: with --train it decides what the made-up targets look like; for "

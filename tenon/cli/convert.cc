@@ -1,48 +1,140 @@
+#include "tenon/base/files.h"
+#include "tenon/cli/engine.h"
 #include "tenon/cli/flags.h"
+#include "tenon/cli/model_export.h"
+#include "tenon/cli/model_source.h"
 #include "tenon/cli/verbs.h"
+#include "tenon/io/tensor_bundle.h"
+#include "tenon/saved_model/graph_file.h"
+#include "tenon/saved_model/writer.h"
 
 namespace tenon::cli {
 namespace {
 
+struct ConvertFlags {
+  std::string model, export_dir;
+  std::vector<std::string> inputs, outputs;
+  bool overwrite = false;
+};
+
 constexpr Usage kConvertUsage = {
     .verb = "convert",
     .what =
-        "Turns models of foreign formats into SavedModels. This version reads none of them yet "
-        "and says what\ncan be done instead.",
-    .example = "tenon convert model.pb --export_dir model/1",
-    .operands = "FILE"};
+        "Turns a model of another format into a SavedModel: a frozen GraphDef (.pb, .pbtxt), "
+        "TensorFlow 1's\nMetaGraphDef beside its checkpoint (.meta), a Keras 3 file (.keras).",
+    .example =
+        "tenon convert frozen.pb --export_dir model/1\n"
+        "  tenon convert model.ckpt.meta --inputs x=input:0 --outputs probabilities=softmax:0 "
+        "--export_dir model/1",
+    .operands = "[FILE]",
+    .operand_flag = "model"};
 
 constexpr struct {
   std::string_view ending;
   std::string_view format;
   std::string_view instead;
 } kForeign[] = {
-    {".keras", "Keras 3 files", "`tenon export --model FILE.keras --export_dir DIR/1` takes them"},
-    {".pb", "frozen GraphDefs", "save the model as a SavedModel (tf.saved_model.save)"},
-    {".pbtxt", "GraphDefs as text", "save the model as a SavedModel (tf.saved_model.save)"},
     {".h5", "Keras 2 files", "load and save them with Keras 3 as FILE.keras"},
     {".hdf5", "Keras 2 files", "load and save them with Keras 3 as FILE.keras"},
     {".tflite", "TensorFlow Lite models", "export the model they were made from"},
-    {".index", "bare checkpoints", "they hold no graph: save the model as a SavedModel"},
+    {".index", "checkpoints without their graph", "name the .meta file beside it"},
 };
 
-Status convert(const Operands& files) {
-  if (files.size() != 1) return wrong_usage("tenon convert takes one FILE");
+// A tensor and the name that requests will use for it.
+struct Named {
+  std::string name;
+  std::string tensor;
+};
+
+// "name=tensor" or "tensor"; without any, those that the graph says itself. ":0" may be left out.
+std::vector<Named> named_tensors(const std::vector<std::string>& given,
+                                 const std::vector<std::string>& otherwise) {
+  std::vector<Named> named;
+  for (const std::string& text : given.empty() ? otherwise : given) {
+    const size_t equals = text.find('=');
+    Named& added = named.emplace_back();
+    added.tensor = equals == text.npos ? text : text.substr(equals + 1);
+    added.name = text.substr(0, std::min(equals, text.find(':')));
+    if (added.tensor.find(':') == added.tensor.npos) added.tensor += ":0";
+  }
+  return named;
+}
+
+// The values of the graph's variables, from the checkpoint that FILE.meta belongs to.
+Status read_variables(const std::string& file, const GraphFile& graph, ModelState& state) {
+  if (graph.variables.empty()) return absl::OkStatus();
+  if (!file.ends_with(".meta")) {
+    return failed_precondition("'", file, "' is not frozen: it has ", graph.variables.size(),
+                               " variables, the first '", graph.variables[0],
+                               "'; freeze it, or convert the .meta file of its checkpoint");
+  }
+  TENON_ASSIGN_OR_RETURN(
+      const auto bundle,
+      BundleReader::open(file.substr(0, file.size() - std::string_view(".meta").size())));
+  for (const std::string& name : graph.variables) {
+    if (!bundle->contains(name)) continue;  // what only training needs may not be kept
+    TENON_ASSIGN_OR_RETURN(Tensor value, bundle->read(name));
+    TENON_RETURN_IF_ERROR(state.set_variable(name, std::move(value)));
+  }
+  return absl::OkStatus();
+}
+
+Status convert_graph(const ConvertFlags& flags) {
+  TENON_ASSIGN_OR_RETURN(const GraphFile file, read_graph_file(flags.model));
+  if (flags.outputs.empty() && flags.model.ends_with(".meta")) {
+    return wrong_usage("--outputs is missing: a .meta file holds what training needs too");
+  }
+  ModelState state;
+  TENON_RETURN_IF_ERROR(read_variables(flags.model, file, state));
+  std::vector<std::string> feeds, names, fetches;
+  for (const Named& input : named_tensors(flags.inputs, file.inputs)) {
+    names.push_back(input.name);
+    feeds.push_back(input.tensor);
+  }
+  const std::vector<Named> outputs = named_tensors(flags.outputs, file.outputs);
+  if (outputs.empty()) return wrong_usage("--outputs is missing: every node of the graph is read");
+  for (const Named& output : outputs) fetches.push_back(output.tensor);
+  TENON_ASSIGN_OR_RETURN(Graph function, file.importer->extract(feeds, names, fetches, {}));
+  function.result_names.clear();
+  for (const Named& output : outputs) function.result_names.push_back(output.name);
+  SavedModelSpec spec;
+  spec.folder = flags.export_dir;
+  spec.overwrite = flags.overwrite;
+  spec.state = &state;
+  spec.endpoints.push_back({.name = "serve", .function = std::move(function)});
+  return write_saved_model(spec);
+}
+
+Status convert(const ConvertFlags& flags) {
   for (const auto& foreign : kForeign) {
-    if (!files[0].ends_with(foreign.ending)) continue;
-    return unimplemented("'", files[0], "': ", foreign.format, " are not converted; ",
+    if (!flags.model.ends_with(foreign.ending)) continue;
+    return unimplemented("'", flags.model, "': ", foreign.format, " are not converted; ",
                          foreign.instead);
   }
-  return invalid_argument("'", files[0], "' has no ending that names a model format");
+  if (is_directory(flags.model)) {
+    return invalid_argument("'", flags.model, "' is a folder; expected a model file");
+  }
+  TENON_RETURN_IF_ERROR(start_engine());
+  if (!flags.model.ends_with(".keras")) return convert_graph(flags);
+  if (!flags.inputs.empty() || !flags.outputs.empty()) {
+    return wrong_usage("--inputs and --outputs are of graphs; a .keras file names its own");
+  }
+  TENON_ASSIGN_OR_RETURN(const auto model, open_model(flags.model, nullptr));
+  return export_model(*model, flags.export_dir, nullptr, flags.overwrite);
 }
 
 }  // namespace
 
 int convert_command(Words words) {
-  std::string export_dir;
-  const Flag flags[] = {{"export_dir", &export_dir, "DIR/1", "the SavedModel's version folder"}};
-  return run_verb(kConvertUsage, flags, words,
-                  [](const Operands& files) { return convert(files); });
+  ConvertFlags f;
+  const Flag flags[] = {
+      {"model", &f.model, "FILE", "FILE.pb, FILE.pbtxt, FILE.meta or FILE.keras", true},
+      {"export_dir", &f.export_dir, "DIR/1", "the SavedModel's version folder", true},
+      {"inputs", &f.inputs, "X=TENSOR,...", "of a graph: what is fed; else its placeholders"},
+      {"outputs", &f.outputs, "Y=TENSOR,...", "of a graph: what is given; else what no node reads"},
+      {"overwrite", &f.overwrite, "", "replace what stands in the folder"},
+  };
+  return run_verb(kConvertUsage, flags, words, [&](const Operands&) { return convert(f); });
 }
 
 }  // namespace tenon::cli

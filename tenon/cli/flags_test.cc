@@ -60,6 +60,39 @@ TEST(Flags, RefuseWhatTheyDoNotKnow) {
   }
 }
 
+TEST(Flags, NameTheNearestFlag) {
+  Values v;
+  const auto message = [&](std::string word) {
+    return std::string(message_of(parse(v, {"--dir=d", std::move(word)}).status()));
+  };
+  EXPECT_EQ(message("--epohcs=1"), "there is no flag --epohcs; did you mean --epochs?");
+  EXPECT_EQ(message("--learning-rat=1"),
+            "there is no flag --learning_rat; did you mean --learning_rate?");
+  EXPECT_EQ(message("--hlep"), "there is no flag --hlep; did you mean --help?");
+  EXPECT_EQ(message("--something"), "there is no flag --something");
+}
+
+TEST(Flags, TakeAliasesAndAWordForOneOfThem) {
+  std::string model;
+  const Flag table[] = {{"model", &model, "DIR", "a model", true, "dir,model_base_path"}};
+  const auto given = [&](std::vector<std::string> words) {
+    model.clear();
+    return parse_flags(words, table, "model");
+  };
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"--model=m"},
+                                                {"--dir", "m"},
+                                                {"--model-base-path=m"},
+                                                {"m"}}) {
+    const StatusOr<Operands> operands = given(words);
+    ASSERT_TRUE(operands.ok()) << operands.status();
+    EXPECT_EQ(model, "m");
+    EXPECT_TRUE(operands->empty());
+  }
+  EXPECT_FALSE(given({}).ok());
+  EXPECT_FALSE(given({"m", "--dir=n"}).ok());
+  EXPECT_EQ(*given({"m", "n"}), (Operands{"n"}));
+}
+
 TEST(Flags, ExitCodesTellUsageFromFailure) {
   Values v;
   const Usage usage = {.verb = "test", .what = "Tests.", .example = "tenon test"};

@@ -1,26 +1,33 @@
+#include <set>
+
 #include "tenon/cli/engine.h"
 #include "tenon/cli/flags.h"
+#include "tenon/cli/inspect_file.h"
 #include "tenon/cli/json_text.h"
+#include "tenon/cli/model_folder.h"
 #include "tenon/cli/verbs.h"
 #include "tenon/graph/batch_dimension.h"
+#include "tenon/saved_model/missing.h"
 
 namespace tenon::cli {
 namespace {
 
 struct InspectFlags {
-  std::string dir, tag_set, signature;
-  bool all = false, graph = false, json = false;
+  std::string model, tag_set, signature;
+  bool all = false, graph = false, json = false, list_ops = false;
 };
 
 constexpr Usage kInspectUsage = {
     .verb = "inspect",
     .what =
         "Shows what a SavedModel holds, with saved_model_cli show's arguments and output: tag "
-        "sets, signatures,\ntheir inputs and outputs; beyond it ops, variables and whether "
-        "requests may be merged.",
+        "sets, signatures,\ntheir inputs and outputs; beyond it ops, variables, what is missing "
+        "of them, and\nwhether requests may be merged.",
     .example =
-        "tenon inspect --dir model/1 --all\n"
-        "  tenon inspect --dir model/1 --tag_set serve --signature_def serving_default"};
+        "tenon inspect model/1 --all\n"
+        "  tenon inspect --model model/1 --tag_set serve --signature_def serving_default",
+    .operands = "[MODEL]",
+    .operand_flag = "model"};
 
 std::string shape_tuple(const PartialShape& shape) {
   return shape.has_rank() ? cat('(', join(shape.dims(), ", "), ')') : "unknown_rank";
@@ -50,40 +57,100 @@ std::string merge_verdict(const SavedModel& model, const Signature& signature) {
 }
 
 struct VariableSummary {
-  size_t count = 0;
+  int64_t count = 0;
   uint64_t bytes = 0;
 };
 
-VariableSummary summarise_variables(const SavedModel& model) {
-  VariableSummary summary;
-  for (const auto& [name, variable] : model.state()->variables()) {
+// A model as far as it can be read, and what keeps it from being loaded.
+struct Inspected {
+  std::shared_ptr<SavedModel> model;
+  Status load;  // of the whole model
+  MissingParts missing;
+  VariableSummary variables;
+};
+
+StatusOr<Inspected> read_model(const std::string& folder, const std::vector<std::string>& tags) {
+  LoadOptions options;
+  options.tags = tags;
+  Inspected inspected;
+  StatusOr<std::shared_ptr<SavedModel>> loaded = SavedModel::load(folder, options);
+  inspected.load = loaded.status();
+  if (!loaded.ok()) loaded = SavedModel::read(folder, options);
+  if (!loaded.ok()) return loaded.status();
+  inspected.model = *std::move(loaded);
+  inspected.missing = missing_parts(*inspected.model);
+  if (!inspected.load.ok()) return inspected;
+  for (const auto& [name, variable] : inspected.model->state()->variables()) {
     const StatusOr<Tensor> value = variable->read();
-    ++summary.count;
-    if (value.ok()) summary.bytes += value->num_bytes();
+    ++inspected.variables.count;
+    if (value.ok()) inspected.variables.bytes += value->num_bytes();
   }
-  return summary;
+  return inspected;
 }
 
-std::vector<std::string> missing_ops(const SavedModel& model) {
-  std::vector<std::string> missing;
-  for (const std::string& op : model.ops()) {
-    if (!OpRegistry::global().find(op)) missing.push_back(op);
-  }
-  return missing;
+std::string place_of(const MissingOp& missing) {
+  return missing.function.empty() ? "the graph" : cat("function '", missing.function, "'");
 }
 
-void print_all(const SavedModel& model, std::string_view tags) {
-  print(cat("\nMetaGraphDef with tag-set: '", tags, "' contains the following SignatureDefs:\n"));
-  for (const Signature& signature : model.signatures()) {
+// At most so many of a list of names; the rest is counted.
+std::string some_of(const std::vector<std::string>& names) {
+  constexpr size_t kShown = 10;
+  if (names.size() <= kShown) return join(names, ", ");
+  return cat(join(std::span(names).first(kShown), ", "), " and ", names.size() - kShown, " more");
+}
+
+void print_missing(const Inspected& inspected) {
+  const MissingParts& missing = inspected.missing;
+  if (missing.ops.empty()) print("Ops that are not implemented: none\n");
+  std::map<std::string_view, std::vector<const MissingOp*>> by_op;
+  for (const MissingOp& op : missing.ops) by_op[op.op].push_back(&op);
+  if (!by_op.empty()) print(cat("Ops that are not implemented: ", by_op.size(), "\n"));
+  for (const auto& [op, places] : by_op) {
+    int64_t nodes = 0;
+    for (const MissingOp* place : places) nodes += place->nodes;
+    print(cat("  ", op, ": ", nodes, nodes == 1 ? " node, '" : " nodes, the first '",
+              places[0]->node, "' in ", place_of(*places[0])));
+    print(places.size() == 1 ? "\n" : cat(", in ", places.size(), " functions\n"));
+  }
+  if (inspected.load.ok()) {
+    print(cat("Variables: ", inspected.variables.count, ", ",
+              human_bytes(inspected.variables.bytes), "\n"));
+  } else {
+    print(cat("Variables: ", missing.variables_declared, "\n"));
+  }
+  if (!missing.variables.empty()) {
+    print(cat("Variables that are missing: ", missing.variables.size(), " (",
+              some_of(missing.variables), ")\n"));
+  }
+  if (!missing.assets.empty()) {
+    print(cat("Assets that are missing: ", some_of(missing.assets), "\n"));
+  }
+  if (!inspected.load.ok()) {
+    print(cat("The model cannot be loaded: ", code_name(inspected.load.code()), ": ",
+              message_of(inspected.load), "\n"));
+  }
+}
+
+void print_ops(const SavedModel& model, const std::vector<std::string>& tags) {
+  std::vector<std::string> quoted_tags, quoted_ops;
+  for (const std::string& tag : tags) quoted_tags.push_back(cat("'", tag, "'"));
+  for (const std::string& op : model.ops()) quoted_ops.push_back(cat("'", op, "'"));
+  print(cat("The MetaGraph with tag set [", join(quoted_tags, ", "),
+            "] contains the following ops: {", join(quoted_ops, ", "), "}\n"));
+}
+
+void print_all(const Inspected& inspected, const std::vector<std::string>& tags) {
+  const SavedModel& model = *inspected.model;
+  print(cat("\nMetaGraphDef with tag-set: '", join(tags, ", "),
+            "' contains the following SignatureDefs:\n"));
+  for (const Signature& signature : model.declared_signatures()) {
     print(cat("\nsignature_def['", signature.name, "']:\n"));
     print_signature(signature, "  ");
+    if (!model.find_signature(signature.name)) continue;
     print(cat("  Requests may be merged: ", merge_verdict(model, signature), "\n"));
   }
-  const std::vector<std::string> missing = missing_ops(model);
-  const VariableSummary variables = summarise_variables(model);
-  print(cat("\nThe MetaGraph contains the following ops: ", join(model.ops(), ", "),
-            "\nOps that are not implemented: ", missing.empty() ? "none" : join(missing, ", "),
-            "\nVariables: ", variables.count, ", ", human_bytes(variables.bytes), "\n"));
+  print_ops(model, tags);
+  print_missing(inspected);
 }
 
 std::string json_tensors(const std::vector<SignatureTensor>& tensors) {
@@ -98,7 +165,18 @@ std::string json_tensors(const std::vector<SignatureTensor>& tensors) {
   return cat('{', join(parts, ","), '}');
 }
 
-void print_json(const SavedModel& model, const std::vector<std::string>& tags) {
+std::string json_missing(const MissingParts& missing) {
+  std::vector<std::string> ops;
+  for (const MissingOp& op : missing.ops) {
+    ops.push_back(cat("{\"op\":", json_string(op.op), ",\"function\":", json_string(op.function),
+                      ",\"node\":", json_string(op.node), ",\"nodes\":", op.nodes, "}"));
+  }
+  return cat("{\"ops\":[", join(ops, ","), "],\"variables\":", json_strings(missing.variables),
+             ",\"assets\":", json_strings(missing.assets), "}");
+}
+
+void print_json(const Inspected& inspected, const std::vector<std::string>& tags) {
+  const SavedModel& model = *inspected.model;
   std::vector<std::string> signatures;
   for (const Signature& signature : model.signatures()) {
     signatures.push_back(cat(json_string(signature.name),
@@ -107,11 +185,16 @@ void print_json(const SavedModel& model, const std::vector<std::string>& tags) {
                              ",\"method_name\":", json_string(signature.method_name),
                              ",\"mergeable\":", json_string(merge_verdict(model, signature)), "}"));
   }
-  const VariableSummary variables = summarise_variables(model);
+  std::set<std::string> missing_ops;
+  for (const MissingOp& op : inspected.missing.ops) missing_ops.insert(op.op);
+  const bool loads = inspected.load.ok();
   print(cat("{\"tags\":", json_strings(tags), ",\"signatures\":{", join(signatures, ","),
-            "},\"ops\":", json_strings(model.ops()),
-            ",\"missing_ops\":", json_strings(missing_ops(model)),
-            ",\"variables\":", variables.count, ",\"variable_bytes\":", variables.bytes, "}\n"));
+            "},\"ops\":", json_strings(model.ops()), ",\"missing_ops\":", json_strings(missing_ops),
+            ",\"missing\":", json_missing(inspected.missing), ",\"variables\":",
+            loads ? inspected.variables.count : inspected.missing.variables_declared,
+            ",\"variable_bytes\":", inspected.variables.bytes, ",\"loads\":", loads));
+  if (!loads) print(cat(",\"error\":", json_string(inspected.load.ToString())));
+  print("}\n");
 }
 
 Status print_tag_sets(const std::vector<std::vector<std::string>>& sets) {
@@ -120,53 +203,64 @@ Status print_tag_sets(const std::vector<std::vector<std::string>>& sets) {
   return absl::OkStatus();
 }
 
-Status print_keys(const SavedModel& model) {
+void print_keys(const SavedModel& model) {
   print("The given SavedModel MetaGraphDef contains SignatureDefs with the following keys:\n");
-  for (const Signature& signature : model.signatures()) {
+  for (const Signature& signature : model.declared_signatures()) {
     print(cat("SignatureDef key: \"", signature.name, "\"\n"));
   }
-  return absl::OkStatus();
 }
 
-Status show(const SavedModel& model, const std::vector<std::string>& tags,
+Status show(const Inspected& inspected, const std::vector<std::string>& tags,
             const InspectFlags& flags) {
+  const SavedModel& model = *inspected.model;
   if (flags.json) {
-    print_json(model, tags);
-  } else if (flags.graph) {
+    print_json(inspected, tags);
+    return absl::OkStatus();
+  }
+  if (flags.graph) {
     TENON_ASSIGN_OR_RETURN(
         const Signature* signature,
         require_signature(model, flags.signature.empty() ? "serving_default" : flags.signature));
     TENON_ASSIGN_OR_RETURN(const auto executable, model.executable(*signature));
     print(to_string(executable->graph()));
-  } else if (!flags.signature.empty()) {
+    return absl::OkStatus();
+  }
+  if (flags.list_ops) print_ops(model, tags);
+  if (!flags.signature.empty()) {
     TENON_ASSIGN_OR_RETURN(const Signature* signature, require_signature(model, flags.signature));
     print_signature(*signature, "");
   } else if (flags.all) {
-    print_all(model, join(tags, ", "));
+    print_all(inspected, tags);
   } else {
-    return print_keys(model);
+    print_keys(model);
   }
   return absl::OkStatus();
 }
 
 Status inspect(const InspectFlags& flags) {
-  TENON_ASSIGN_OR_RETURN(auto sets, SavedModel::tag_sets(flags.dir));
+  if (is_model_file(flags.model)) {
+    TENON_RETURN_IF_ERROR(start_engine());
+    return inspect_file(flags.model, flags.json);
+  }
+  TENON_ASSIGN_OR_RETURN(const std::string folder, model_folder(flags.model));
+  TENON_ASSIGN_OR_RETURN(auto sets, SavedModel::tag_sets(folder));
   for (auto& tags : sets) std::sort(tags.begin(), tags.end());
   std::sort(sets.begin(), sets.end());
-  const bool wants_graph = flags.all || flags.json || flags.graph || !flags.signature.empty();
+  const bool wants_graph =
+      flags.all || flags.json || flags.graph || flags.list_ops || !flags.signature.empty();
   if (flags.tag_set.empty() && !wants_graph) return print_tag_sets(sets);
   if (!flags.tag_set.empty()) {
     sets = {parse_tags(flags.tag_set)};
-  } else if (!flags.all && sets.size() > 1) {
-    return wrong_usage(
-        cat("'", flags.dir, "' has ", sets.size(), " tag sets; name one with --tag_set"));
+  } else if (!flags.all && !flags.json && sets.size() > 1) {
+    std::vector<std::string> names;
+    for (const auto& tags : sets) names.push_back(join(tags, ","));
+    return wrong_usage(cat("'", folder, "' has ", sets.size(),
+                           " tag sets; name one with --tag_set: ", join(names, " or ")));
   }
   TENON_RETURN_IF_ERROR(start_engine());
   for (const auto& tags : sets) {
-    LoadOptions options;
-    options.tags = tags;
-    TENON_ASSIGN_OR_RETURN(const auto model, SavedModel::load(flags.dir, std::move(options)));
-    TENON_RETURN_IF_ERROR(show(*model, tags, flags));
+    TENON_ASSIGN_OR_RETURN(const Inspected inspected, read_model(folder, tags));
+    TENON_RETURN_IF_ERROR(show(inspected, tags, flags));
   }
   return absl::OkStatus();
 }
@@ -176,10 +270,12 @@ Status inspect(const InspectFlags& flags) {
 int inspect_command(Words words) {
   InspectFlags f;
   const Flag flags[] = {
-      {"dir", &f.dir, "DIR", "the SavedModel's version folder", true},
+      {"model", &f.model, "DIR|FILE", "the SavedModel; FILE.keras, .h5, .pb, a checkpoint", true,
+       "dir,model_base_path"},
       {"tag_set", &f.tag_set, "TAGS", "tags of the MetaGraph, separated by commas"},
       {"signature_def", &f.signature, "NAME", "show this signature's inputs and outputs"},
       {"all", &f.all, "", "show everything"},
+      {"list_ops", &f.list_ops, "", "list the ops"},
       {"graph", &f.graph, "", "print the signature's graph after the passes"},
       {"json", &f.json, "", "everything as one JSON object a tag set"},
   };

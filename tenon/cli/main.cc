@@ -21,8 +21,8 @@ std::string usage() {
     out += cat(left, verb.summary, "\n");
   }
   return out +
-         "\ntenon VERB --help lists the flags. Exit codes: 0 done, 1 failed, 2 wrong usage.\n"
-         "Environment: TENON_PLUGIN_PATH (plug-ins to load), TENON_DEVICE (where models run).\n";
+         "\n`tenon help VERB` lists its flags. Exit codes: 0 done, 1 failed, 2 wrong usage.\n"
+         "TENON_PLUGIN_PATH names plug-ins to load, TENON_DEVICE where models run.\n";
 }
 
 // Images start the program under the names of TensorFlow Serving's: the server, and the script that
@@ -34,6 +34,18 @@ std::vector<std::string> words_of_name(std::string_view program) {
   return {};
 }
 
+int run_named_verb(const std::string& name, tenon::cli::Words words) {
+  std::vector<std::string_view> names = {"help", "version"};
+  for (const Verb& verb : tenon::cli::verbs()) {
+    if (verb.name == name) return verb.run(words);
+    names.push_back(verb.name);
+  }
+  tenon::cli::print_error(tenon::invalid_argument("there is no verb '", name, "'",
+                                                  tenon::cli::did_you_mean(name, names),
+                                                  "; `tenon --help` lists those there are"));
+  return 2;
+}
+
 int run(std::vector<std::string> words, std::string_view program) {
   const std::vector<std::string> implied = words_of_name(program);
   words.insert(words.begin(), implied.begin(), implied.end());
@@ -41,20 +53,20 @@ int run(std::vector<std::string> words, std::string_view program) {
     std::fputs(usage().c_str(), stderr);
     return 2;
   }
-  if (words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
+  const bool help = words[0] == "--help" || words[0] == "-h" || words[0] == "help";
+  if (help && (words.size() == 1 || words[1].starts_with('-'))) {
     print(usage());
     return 0;
+  }
+  if (help) {  // help VERB, help image VERB
+    words.erase(words.begin());
+    words.emplace_back("--help");
   }
   if (words[0] == "--version" || words[0] == "version") {
     print("tenon " TENON_VERSION "\n");
     return 0;
   }
-  for (const Verb& verb : tenon::cli::verbs()) {
-    if (verb.name == words[0]) return verb.run(std::span(words).subspan(1));
-  }
-  tenon::cli::print_error(tenon::invalid_argument("there is no verb '", words[0],
-                                                  "'; `tenon --help` lists those there are"));
-  return 2;
+  return run_named_verb(words[0], std::span(words).subspan(1));
 }
 
 }  // namespace
@@ -64,9 +76,11 @@ int main(int argc, char** argv) {
   const int code =
       run(std::vector<std::string>(argv + (argc > 0), argv + argc), argc > 0 ? argv[0] : "");
   // A result that could not be written (a full disk, a closed pipe) is no success.
-  if (std::fflush(stdout) != 0 && code == 0) {
-    tenon::cli::print_error(tenon::errno_status(errno, "writing to", "standard output"));
-    return 1;
-  }
-  return code;
+  errno = 0;
+  const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  if (written || code != 0) return code;
+  tenon::cli::print_error(
+      errno != 0 ? tenon::errno_status(errno, "writing to", "standard output")
+                 : tenon::data_loss("standard output did not take all of the results"));
+  return 1;
 }

@@ -51,7 +51,11 @@ Status list_ops(const Operands& names, bool json) {
     ops.clear();
     for (const std::string& name : names) {
       const OpDef* op = OpRegistry::global().find(name);
-      if (!op) return not_found("op ", name, " is not implemented");
+      if (!op) {
+        std::vector<std::string_view> known;
+        for (const OpDef* each : OpRegistry::global().all()) known.push_back(each->name());
+        return not_found("op ", name, " is not implemented", did_you_mean(name, known));
+      }
       ops.push_back(op);
     }
   }

@@ -2,6 +2,7 @@
 #include "tenon/cli/arrays/expression.h"
 #include "tenon/cli/engine.h"
 #include "tenon/cli/flags.h"
+#include "tenon/cli/model_folder.h"
 #include "tenon/cli/run_inputs.h"
 #include "tenon/cli/signature_gradient.h"
 #include "tenon/cli/verbs.h"
@@ -12,7 +13,7 @@ namespace tenon::cli {
 namespace {
 
 struct RunFlags {
-  std::string dir, tag_set = "serve", signature = "serving_default", outdir, grad_outputs;
+  std::string model, tag_set = "serve", signature = "serving_default", outdir, grad_outputs;
   std::string precision = "f32";
   InputFlags inputs;
   bool overwrite = false, save = false, explain = false, allow_file_ops = false;
@@ -24,7 +25,9 @@ constexpr Usage kRunUsage = {
     .what =
         "Runs one signature of a SavedModel and prints its outputs, with saved_model_cli run's "
         "arguments.",
-    .example = "tenon run --dir model/1 --input_exprs 'x=np.ones((1, 4))' --outdir out"};
+    .example = "tenon run --model model/1 --input_exprs 'x=np.ones((1, 4))' --outdir out",
+    .operands = "[MODEL]",
+    .operand_flag = "model"};
 
 class SignatureRun {
  public:
@@ -32,6 +35,7 @@ class SignatureRun {
 
   Status run() {
     TENON_RETURN_IF_ERROR(start_engine(flags_.threads));
+    TENON_ASSIGN_OR_RETURN(folder_, model_folder(flags_.model));
     TENON_ASSIGN_OR_RETURN(const auto given, read_inputs(flags_.inputs));
     TENON_RETURN_IF_ERROR(load());
     TENON_ASSIGN_OR_RETURN(signature_, require_signature(*model_, flags_.signature));
@@ -55,7 +59,7 @@ class SignatureRun {
     std::vector<std::string> writable;
     if (!flags_.outdir.empty()) writable.push_back(flags_.outdir);
     std::vector<std::string> readable = writable;
-    readable.push_back(flags_.dir);
+    readable.push_back(folder_);
     files_ = std::make_unique<FolderAccess>(readable, writable, flags_.allow_file_ops);
     TENON_ASSIGN_OR_RETURN(options_.precision, parse_precision(flags_.precision));
     options_.files = files_.get();
@@ -63,7 +67,7 @@ class SignatureRun {
       options_.explain = [](std::string_view line) { print(cat("explain: ", line, "\n")); };
     }
     options.executable = options_;
-    TENON_ASSIGN_OR_RETURN(model_, SavedModel::load(flags_.dir, std::move(options)));
+    TENON_ASSIGN_OR_RETURN(model_, SavedModel::load(folder_, std::move(options)));
     return absl::OkStatus();
   }
 
@@ -105,6 +109,7 @@ class SignatureRun {
   }
 
   const RunFlags& flags_;
+  std::string folder_;
   std::unique_ptr<FolderAccess> files_;
   ExecutableOptions options_;
   std::shared_ptr<SavedModel> model_;
@@ -117,7 +122,7 @@ class SignatureRun {
 int run_command(Words words) {
   RunFlags f;
   const Flag flags[] = {
-      {"dir", &f.dir, "DIR", "the SavedModel's version folder", true},
+      {"model", &f.model, "DIR", "the SavedModel", true, "dir,model_base_path"},
       {"tag_set", &f.tag_set, "TAGS", "tags of the MetaGraph, separated by commas"},
       {"signature_def", &f.signature, "NAME", "the signature"},
       {"inputs", &f.inputs.inputs, "X=FILE;...", "arrays: FILE.npy, FILE.npz[KEY]"},

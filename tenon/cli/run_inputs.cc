@@ -1,14 +1,17 @@
 #include "tenon/cli/run_inputs.h"
 
+#include "tenon/base/log.h"
 #include "tenon/cli/arrays/expression.h"
+#include "tenon/cli/flags.h"
 #include "tenon/io/npy.h"
 
 namespace tenon::cli {
 namespace {
 
-// "name=value" pieces between semicolons that stand outside quotes.
+// "name=value" pieces between semicolons; with `quotes`, between those outside quotes.
 StatusOr<std::vector<std::pair<std::string, std::string_view>>> pairs_of(std::string_view text,
-                                                                         std::string_view flag) {
+                                                                         std::string_view flag,
+                                                                         bool quotes) {
   std::vector<std::pair<std::string, std::string_view>> pairs;
   size_t start = 0;
   char quote = 0;
@@ -20,14 +23,14 @@ StatusOr<std::vector<std::pair<std::string, std::string_view>>> pairs_of(std::st
         quote = 0;
       continue;
     }
-    if (i < text.size() && (text[i] == '\'' || text[i] == '"')) quote = text[i];
+    if (quotes && i < text.size() && (text[i] == '\'' || text[i] == '"')) quote = text[i];
     if (i < text.size() && text[i] != ';') continue;
     const std::string_view piece = trim(text.substr(start, std::min(i, text.size()) - start));
     start = i + 1;
     if (piece.empty()) continue;
     const size_t equals = piece.find('=');
-    if (equals == piece.npos || equals == 0) {
-      return invalid_argument("--", flag, ": '", piece, "' is not NAME=VALUE");
+    if (equals == piece.npos || equals == 0 || equals + 1 == piece.size()) {
+      return wrong_usage(cat("--", flag, ": '", piece, "' is not NAME=VALUE"));
     }
     pairs.emplace_back(std::string(trim(piece.substr(0, equals))), trim(piece.substr(equals + 1)));
   }
@@ -38,7 +41,12 @@ StatusOr<Tensor> read_array(const std::string& path) {
   if (path.ends_with(']')) {
     const size_t bracket = path.rfind('[');
     if (bracket == path.npos) return invalid_argument("'", path, "' has no opening [");
-    TENON_ASSIGN_OR_RETURN(const NpzReader npz, NpzReader::open(path.substr(0, bracket)));
+    const std::string file = path.substr(0, bracket);
+    if (file.ends_with(".npy")) {
+      log_warning("'", file, "' holds one array; the key ", path.substr(bracket), " is ignored");
+      return read_npy(file);
+    }
+    TENON_ASSIGN_OR_RETURN(const NpzReader npz, NpzReader::open(file));
     return npz.read(std::string_view(path).substr(bracket + 1, path.size() - bracket - 2));
   }
   if (!path.ends_with(".npz")) return read_npy(path);
@@ -55,7 +63,7 @@ StatusOr<Tensor> read_array(const std::string& path) {
 StatusOr<std::map<std::string, Tensor>> read_array_files(std::string_view text,
                                                          std::string_view flag) {
   std::map<std::string, Tensor> arrays;
-  TENON_ASSIGN_OR_RETURN(const auto pairs, pairs_of(text, flag));
+  TENON_ASSIGN_OR_RETURN(const auto pairs, pairs_of(text, flag, false));
   for (const auto& [name, path] : pairs) {
     TENON_ASSIGN_OR_RETURN(arrays[name], read_array(std::string(path)));
   }
@@ -71,7 +79,7 @@ StatusOr<std::map<std::string, Tensor>> read_inputs(const InputFlags& flags) {
   } kinds[] = {{"input_exprs", flags.input_exprs, evaluate_expression},
                {"input_examples", flags.input_examples, evaluate_examples}};
   for (const auto& kind : kinds) {
-    TENON_ASSIGN_OR_RETURN(const auto pairs, pairs_of(kind.text, kind.flag));
+    TENON_ASSIGN_OR_RETURN(const auto pairs, pairs_of(kind.text, kind.flag, true));
     for (const auto& [name, text] : pairs) {
       StatusOr<Tensor> value = kind.evaluate(text);
       if (!value.ok()) {
@@ -89,8 +97,9 @@ StatusOr<std::vector<Tensor>> match_inputs(const Signature& signature,
   for (const SignatureTensor& input : signature.inputs) names.push_back(input.name);
   for (const auto& [name, value] : given) {
     if (std::find(names.begin(), names.end(), name) == names.end()) {
-      return invalid_argument("'", name, "' is no input of signature '", signature.name,
-                              "'; its inputs: ", join(names, ", "));
+      const std::vector<std::string_view> known(names.begin(), names.end());
+      return invalid_argument("'", name, "' is no input of signature '", signature.name, "'",
+                              did_you_mean(name, known), "; its inputs: ", join(names, ", "));
     }
   }
   std::vector<Tensor> args;
@@ -103,6 +112,11 @@ StatusOr<std::vector<Tensor>> match_inputs(const Signature& signature,
     StatusOr<Tensor> value =
         convert_tensor(it == given.end() ? input.fallback() : it->second, input.dtype);
     if (!value.ok()) return with_context(value.status(), cat("input '", input.name, "'"));
+    if (!input.shape.matches(value->shape())) {
+      return invalid_argument("an array of shape ", value->shape(), " was given for input '",
+                              input.name, "', which signature '", signature.name,
+                              "' declares with shape ", input.shape);
+    }
     args.push_back(*std::move(value));
   }
   return args;

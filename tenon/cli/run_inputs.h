@@ -15,7 +15,8 @@ struct InputFlags {
 StatusOr<std::map<std::string, Tensor>> read_inputs(const InputFlags& flags);
 
 // One tensor for each input of `signature`, of its dtype: the default where none is given.
-// INVALID_ARGUMENT for a name that is no input, and for an input that lacks a value.
+// INVALID_ARGUMENT for a name that is no input, for an input that lacks a value, and for an array
+// whose shape contradicts the signature's.
 StatusOr<std::vector<Tensor>> match_inputs(const Signature& signature,
                                            const std::map<std::string, Tensor>& given);
 

@@ -9,7 +9,6 @@ std::span<const Verb> verbs() {
       {"predict", "predict for each row of the data", predict_command},
       {"export", "turn a .keras file or a checkpoint into a SavedModel", export_command},
       {"convert", "turn a foreign format into a SavedModel", convert_command},
-      {"serve", "serve SavedModels by REST and gRPC", serve_command},
       {"run", "run one signature of a SavedModel", run_command},
       {"serve", "serve SavedModels by REST and gRPC", serve_command},
       {"inspect", "show a SavedModel's signatures, ops and variables", inspect_command},

@@ -3,6 +3,7 @@
 #include "tenon/cli/engine.h"
 #include "tenon/cli/flags.h"
 #include "tenon/cli/json_text.h"
+#include "tenon/cli/model_folder.h"
 #include "tenon/cli/verbs.h"
 #include "tenon/saved_model/golden.h"
 
@@ -10,7 +11,7 @@ namespace tenon::cli {
 namespace {
 
 struct VerifyFlags {
-  std::string precision = "f32";
+  std::string model, precision = "f32";
   int64_t threads = 0;
   bool json = false;
 };
@@ -21,7 +22,8 @@ constexpr Usage kVerifyUsage = {
         "Replays the golden records of a SavedModel and reports by how much the answers drift "
         "from those\nit gave when it was exported.",
     .example = "tenon verify model/1",
-    .operands = "DIR"};
+    .operands = "[MODEL]",
+    .operand_flag = "model"};
 
 StatusOr<GoldenReport> replay(const std::string& folder, Precision precision) {
   LoadOptions options;
@@ -64,13 +66,13 @@ void print_report(const GoldenReport& report, bool json) {
   print(cat(report.replayed, " records replayed\n"));
 }
 
-Status verify(const Operands& folders, const VerifyFlags& flags) {
-  if (folders.size() != 1) return wrong_usage("tenon verify takes one folder: DIR");
+Status verify(const VerifyFlags& flags) {
   TENON_RETURN_IF_ERROR(start_engine(flags.threads));
   TENON_ASSIGN_OR_RETURN(const Precision precision, parse_precision(flags.precision));
-  TENON_ASSIGN_OR_RETURN(const GoldenReport report, replay(folders[0], precision));
+  TENON_ASSIGN_OR_RETURN(const std::string folder, model_folder(flags.model));
+  TENON_ASSIGN_OR_RETURN(const GoldenReport report, replay(folder, precision));
   print_report(report, flags.json);
-  return judge(folders[0], report);
+  return judge(folder, report);
 }
 
 }  // namespace
@@ -84,12 +86,12 @@ Status verify_model(const std::string& folder) {
 int verify_command(Words words) {
   VerifyFlags f;
   const Flag flags[] = {
+      {"model", &f.model, "DIR", "the SavedModel", true, "dir,model_base_path"},
       {"precision", &f.precision, "f32|bf16", "of multiplications"},
       {"threads", &f.threads, "N", "threads that compute; 0: all"},
       {"json", &f.json, "", "one JSON object an output"},
   };
-  return run_verb(kVerifyUsage, flags, words,
-                  [&](const Operands& folders) { return verify(folders, f); });
+  return run_verb(kVerifyUsage, flags, words, [&](const Operands&) { return verify(f); });
 }
 
 }  // namespace tenon::cli

@@ -3,6 +3,7 @@
 #include "tenon/graph/body_importer.h"
 #include "tenon/graph/function_library.h"
 #include "tenon/graph/functionalize.h"
+#include "tenon/graph/import.h"
 #include "tenon/graph/import_ops.h"
 #include "tenon/graph/tensor_pb.h"
 #include "tenon/graph/verifier.h"
@@ -53,6 +54,10 @@ Status in_node(const Status& status, const tensorflow::NodeDef& def) {
 }
 
 }  // namespace
+
+bool GraphImporter::knows(std::string_view op) {
+  return find_op_for_import(op) || find_ref_op(op) || is_ref_variable(op);
+}
 
 StatusOr<InputRef> parse_input(std::string_view text) {
   InputRef ref;

@@ -33,6 +33,9 @@ class GraphImporter {
   // dtype and declared shape of a tensor of the top-level graph.
   StatusOr<ValueInfo> describe_tensor(const std::string& tensor) const;
 
+  // Whether an import takes nodes of this op: one that is registered, or that it turns into such.
+  static bool knows(std::string_view op);
+
   struct Impl;
 
  private:

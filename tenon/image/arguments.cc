@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "tenon/base/nearest.h"
+
 namespace tenon::image {
 
 StatusOr<Arguments> Arguments::parse(std::span<const std::string> words,
@@ -29,7 +31,11 @@ StatusOr<Arguments> Arguments::parse(std::span<const std::string> words,
       if (equals != std::string::npos) return invalid_argument("--", name, " takes no value");
       arguments.flags_[name];
     } else if (!known(valued, name)) {
-      return invalid_argument("unknown flag --", name);
+      std::vector<std::string_view> names(valued.begin(), valued.end());
+      names.insert(names.end(), switches.begin(), switches.end());
+      const std::string_view meant = nearest(name, names);
+      return invalid_argument("unknown flag --", name, meant.empty() ? "" : "; did you mean --",
+                              meant, meant.empty() ? "" : "?");
     } else if (equals != std::string::npos) {
       arguments.flags_[name].push_back(word.substr(equals + 1));
     } else if (i + 1 < words.size()) {

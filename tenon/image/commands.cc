@@ -3,12 +3,21 @@
 #include <cstdlib>
 #include <ctime>
 
+#include "tenon/base/nearest.h"
 #include "tenon/image/verbs.h"
 
 namespace tenon::image {
 namespace {
 
 constexpr std::string_view kUsagePayload = "tenon/usage";
+
+std::string_view nearest_verb(std::string_view name) {
+  std::vector<std::string_view> names;
+  for (const auto table : {build_verbs(), trust_verbs(), registry_verbs()}) {
+    for (const Verb& verb : table) names.push_back(verb.name);
+  }
+  return nearest(name, names);
+}
 
 const Verb* find_verb(std::string_view name) {
   for (const auto table : {build_verbs(), trust_verbs(), registry_verbs()}) {
@@ -69,8 +78,12 @@ int run_image_command(std::span<const std::string> words, const CommandContext& 
   }
   const Verb* verb = find_verb(words[0]);
   if (verb == nullptr) {
-    return report(usage_error(cat("unknown verb '", words[0], "'; see tenon image --help")),
-                  context, 2, 2);
+    const std::string_view meant = nearest_verb(words[0]);
+    return report(
+        usage_error(cat("there is no verb '", words[0], "'", meant.empty() ? "" : "; did you mean ",
+                        meant, meant.empty() ? "" : "?",
+                        "; `tenon image --help` lists those there are")),
+        context, 2, 2);
   }
   const int failure_code = verb->name == "scan" ? 3 : 1;
   if (words.size() > 1 && words[1] == "--help") {

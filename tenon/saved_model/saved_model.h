@@ -44,6 +44,10 @@ class SavedModel {
   // that does reports it when it is asked for.
   static StatusOr<std::shared_ptr<SavedModel>> load(const std::string& folder,
                                                     LoadOptions options = {});
+  // As load(), but without variables and initialisation: what the model is, whatever of it is
+  // missing. Its Executables are good for looking at, not for running.
+  static StatusOr<std::shared_ptr<SavedModel>> read(const std::string& folder,
+                                                    LoadOptions options = {});
   ~SavedModel();
 
   // The tag sets of a model folder, without loading it.
@@ -51,6 +55,8 @@ class SavedModel {
 
   const std::string& folder() const { return folder_; }
   const std::vector<Signature>& signatures() const { return signatures_; }
+  // The signatures and, as TensorFlow lists it among them, the initialisation: for showing.
+  std::vector<Signature> declared_signatures() const;
   // Null when there is none of that name.
   const Signature* find_signature(std::string_view name) const;
 

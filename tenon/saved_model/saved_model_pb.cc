@@ -50,6 +50,15 @@ StatusOr<std::vector<std::vector<std::string>>> SavedModel::tag_sets(const std::
 
 StatusOr<std::shared_ptr<SavedModel>> SavedModel::load(const std::string& folder,
                                                        LoadOptions options) {
+  TENON_ASSIGN_OR_RETURN(std::shared_ptr<SavedModel> model, read(folder, std::move(options)));
+  TENON_RETURN_IF_ERROR(model->restore());
+  TENON_RETURN_IF_ERROR(model->initialise());
+  model->find_frozen();
+  return model;
+}
+
+StatusOr<std::shared_ptr<SavedModel>> SavedModel::read(const std::string& folder,
+                                                       LoadOptions options) {
   std::shared_ptr<SavedModel> model(new SavedModel);
   model->folder_ = folder;
   model->options_ = std::move(options);
@@ -66,9 +75,6 @@ StatusOr<std::shared_ptr<SavedModel>> SavedModel::load(const std::string& folder
   model->state_ = std::make_shared<ModelState>();
   TENON_ASSIGN_OR_RETURN(model->signatures_, meta::signatures_of(*model->meta_graph_));
   model->find_unfed_values();
-  TENON_RETURN_IF_ERROR(model->restore());
-  TENON_RETURN_IF_ERROR(model->initialise());
-  model->find_frozen();
   return model;
 }
 
@@ -149,6 +155,23 @@ void SavedModel::find_frozen() {
   for (const auto& [name, variable] : state_->variables()) {
     if (!written.contains(name)) state_->freeze(name);
   }
+}
+
+std::vector<Signature> SavedModel::declared_signatures() const {
+  std::vector<Signature> declared = signatures_;
+  for (const auto& [name, def] : meta_graph_->signature_def()) {
+    if (find_signature(name)) continue;
+    Signature& added = declared.emplace_back();
+    added.name = name;
+    for (const auto& [alias, info] : def.outputs()) {
+      SignatureTensor& output = added.outputs.emplace_back();
+      output.name = alias;
+      output.tensor = info.name();
+    }
+  }
+  std::sort(declared.begin(), declared.end(),
+            [](const Signature& a, const Signature& b) { return a.name < b.name; });
+  return declared;
 }
 
 const Signature* SavedModel::find_signature(std::string_view name) const {

@@ -209,9 +209,9 @@ int serve(std::span<const std::string> arguments) {
   Status status = parsed.status();
   if (status.ok()) {
     for (const std::string& argument : parsed->unknown) {
-      std::fprintf(stderr, "unknown argument: %s\n", argument.c_str());
+      std::fprintf(stderr, "unknown argument: %s%s\n", argument.c_str(),
+                   nearest_server_flag(argument).c_str());
     }
-    if (!parsed->unknown.empty()) std::fputs(server_usage().c_str(), stderr);
     if (parsed->flags.version) {
       std::fputs("TensorFlow ModelServer: " TENON_VERSION
                  "-tenon\nTensorFlow Library: tenon " TENON_VERSION "\n",
@@ -222,9 +222,9 @@ int serve(std::span<const std::string> arguments) {
     status = check_server_flags(parsed->flags);
   }
   if (!status.ok()) {
-    std::fprintf(stderr, "error: %s: %s\n", std::string(code_name(status.code())).c_str(),
+    std::fprintf(stderr, "error: %s: %s; `tenon serve --help` lists the flags\n",
+                 std::string(code_name(status.code())).c_str(),
                  std::string(message_of(status)).c_str());
-    std::fputs(server_usage().c_str(), stderr);
     return 2;
   }
   const ServerFlags& flags = parsed->flags;

@@ -3,6 +3,7 @@
 #include <variant>
 
 #include "tenon/base/files.h"
+#include "tenon/base/nearest.h"
 
 namespace tenon::serving {
 namespace {
@@ -197,6 +198,14 @@ void apply_environment(ServerFlags& flags, const std::function<const char*(const
   if (base == nullptr || *base == '\0') base = "/models";
   flags.model_base_path = join_path(base, name);
   if (flags.model_name == ServerFlags().model_name) flags.model_name = name;
+}
+
+std::string nearest_server_flag(std::string_view argument) {
+  std::vector<std::string_view> names;
+  for (const Flag& flag : kFlags) names.push_back(flag.name);
+  argument.remove_prefix(std::min(argument.find_first_not_of('-'), argument.size()));
+  const std::string_view found = nearest(argument.substr(0, argument.find('=')), names);
+  return found.empty() ? "" : cat("; did you mean --", found, "?");
 }
 
 std::string server_usage() {

@@ -85,6 +85,9 @@ Status check_server_flags(const ServerFlags& flags);
 // `get` is getenv.
 void apply_environment(ServerFlags& flags, const std::function<const char*(const char*)>& get);
 
+// "; did you mean --port?" for an argument that is no flag, where one is near; else "".
+std::string nearest_server_flag(std::string_view argument);
+
 // One line a flag: name, default, type, what it does.
 std::string server_usage();
 

@@ -57,6 +57,13 @@ TEST(ServerFlagsTest, UnknownArgumentsAreKeptAndNoError) {
   EXPECT_EQ(parsed->flags.port, 1);
 }
 
+TEST(ServerFlagsTest, UnknownArgumentsMeetTheNearestFlag) {
+  EXPECT_EQ(nearest_server_flag("--modle_name=m"), "; did you mean --model_name?");
+  EXPECT_EQ(nearest_server_flag("-port=2"), "; did you mean --port?");
+  EXPECT_EQ(nearest_server_flag("--something_else=1"), "");
+  EXPECT_EQ(nearest_server_flag("---"), "");
+}
+
 TEST(ServerFlagsTest, BadValuesAreErrors) {
   for (const char* bad : {"--port=x", "--port=", "--port=99999999999", "--enable_batching=yes",
                           "--per_process_gpu_memory_fraction=half", "--model_name"}) {

@@ -14,8 +14,10 @@ namespace tenon::cli {
 // INVALID_ARGUMENT says where the text stops being such an expression.
 StatusOr<Tensor> evaluate_expression(std::string_view text);
 
-// As `tensor`, of `dtype`, where no value changes its meaning: numbers to wider kinds (integers to
-// floats, never back), uint16 bits to bfloat16. INVALID_ARGUMENT otherwise.
+// As `tensor`, of `dtype`, where no value changes its meaning: integers and floats to floats and
+// complex numbers, which may round; anything to bools, integers, or from complex to floats where
+// each value is the same there; uint16 bits to bfloat16. INVALID_ARGUMENT otherwise (NumPy, which
+// saved_model_cli leaves it to, cuts off and wraps).
 StatusOr<Tensor> convert_tensor(const Tensor& tensor, DType dtype);
 
 // The tf.Examples of --input_examples, [{"age": [22.0], "name": ["x"]}, ...], as serialized

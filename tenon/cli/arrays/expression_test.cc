@@ -60,10 +60,30 @@ TEST(Expression, ConvertsToWiderKindsOnly) {
   const StatusOr<Tensor> floats = convert_tensor(whole, DType::kFloat);
   ASSERT_TRUE(floats.ok());
   EXPECT_EQ(floats->data<float>()[1], 2.0f);
-  EXPECT_FALSE(convert_tensor(*floats, DType::kInt64).ok());
+  EXPECT_EQ(convert_tensor(*floats, DType::kInt64)->data<int64_t>()[1], 2);
   EXPECT_FALSE(convert_tensor(whole, DType::kString).ok());
   EXPECT_EQ(convert_tensor(Tensor::vector<uint16_t>({0x3f80}), DType::kBfloat16)->dtype(),
             DType::kBfloat16);
+}
+
+TEST(Expression, ConvertsNothingToAValueThatDiffers) {
+  const auto fits = [](const Tensor& tensor, DType dtype) {
+    return convert_tensor(tensor, dtype).ok();
+  };
+  EXPECT_TRUE(fits(Tensor::vector<int64_t>({0, 1}), DType::kBool));
+  EXPECT_FALSE(fits(Tensor::vector<int64_t>({0, 2}), DType::kBool));
+  EXPECT_TRUE(fits(Tensor::vector<bool>({true, false}), DType::kInt32));
+  EXPECT_FALSE(fits(Tensor::vector<double>({1.0, 2.5}), DType::kInt32));
+  EXPECT_FALSE(fits(Tensor::vector<double>({std::nan("")}), DType::kInt32));
+  EXPECT_FALSE(fits(Tensor::vector<int64_t>({4'000'000'000}), DType::kInt32));
+  EXPECT_FALSE(fits(Tensor::vector<int8_t>({-1}), DType::kUint64));
+  EXPECT_FALSE(fits(Tensor::vector<int64_t>({-1}), DType::kUint64));
+  EXPECT_FALSE(fits(Tensor::vector<uint8_t>({200}), DType::kInt8));
+  EXPECT_FALSE(fits(Tensor::vector<int64_t>({(int64_t{1} << 53) + 1, -1}), DType::kUint64));
+  EXPECT_TRUE(fits(Tensor::vector<int64_t>({(int64_t{1} << 53) + 1}), DType::kUint64));
+  EXPECT_TRUE(fits(Tensor::vector<double>({0.1}), DType::kFloat));
+  EXPECT_TRUE(fits(Tensor::vector<std::complex<float>>({{1, 0}}), DType::kFloat));
+  EXPECT_FALSE(fits(Tensor::vector<std::complex<float>>({{1, 2}}), DType::kFloat));
 }
 
 TEST(Expression, EncodesExamplesThatAReaderDecodes) {
@@ -81,6 +101,8 @@ TEST(Expression, EncodesExamplesThatAReaderDecodes) {
   EXPECT_EQ(ages, (std::vector<float>{22.5f, 3.0f}));
   EXPECT_EQ(names, (std::vector<std::string_view>{"x", "yz"}));
   EXPECT_EQ(numbers, (std::vector<int64_t>{-1, 300}));
+  EXPECT_TRUE(evaluate_examples("[{'age': [22.5, 1]}]").ok());  // as protobuf's extend() takes
+  EXPECT_FALSE(evaluate_examples("[{'age': [1, 22.5]}]").ok());
   EXPECT_FALSE(evaluate_examples("[{'age': 22.5}]").ok());
   EXPECT_FALSE(evaluate_examples("{'age': [1]}").ok());
 }
