@@ -3,54 +3,10 @@
 #include "tenon/graph/gradient.h"
 #include "tenon/kernels/elementwise.h"
 #include "tenon/ops/array/elements.h"
+#include "tenon/ops/array/nd_index.h"
 
 namespace tenon {
 namespace {
-
-// What to do with an index outside the tensor: attribute bad_indices_policy.
-enum class BadIndex : uint8_t { kError, kIgnore };
-StatusOr<BadIndex> bad_index_policy(const AttrMap& attrs) {
-  const auto& policy = attrs.get<std::string>("bad_indices_policy");
-  if (policy == "IGNORE") return BadIndex::kIgnore;
-  if (policy.empty() || policy == "DEFAULT" || policy == "ERROR") return BadIndex::kError;
-  return invalid_argument("bad_indices_policy is '", policy, "', ERROR or IGNORE is possible");
-}
-
-// indices [..., depth] name slices of the first `depth` axes of a tensor.
-struct NdLayout {
-  int64_t slices = 0;                  // how many are named
-  int64_t inner = 1;                   // elements of a slice
-  std::vector<int64_t> dims, strides;  // of the first `depth` axes; strides in slices
-
-  NdLayout(const Shape& tensor, const Shape& indices) {
-    const auto depth = static_cast<int>(indices[indices.rank() - 1]);
-    slices = indices.product(0, indices.rank() - 1);
-    inner = tensor.product(depth, tensor.rank());
-    for (int axis = 0; axis < depth; ++axis) {
-      dims.push_back(tensor[axis]);
-      strides.push_back(tensor.product(axis + 1, depth));
-    }
-  }
-
-  // Number of the slice at `index`, -1 when it is outside.
-  template <class Index>
-  int64_t slice_at(const Index* index) const {
-    int64_t slice = 0;
-    for (size_t i = 0; i < dims.size(); ++i) {
-      if (index[i] < 0 || index[i] >= dims[i]) return -1;
-      slice += index[i] * strides[i];
-    }
-    return slice;
-  }
-};
-
-template <class Index>
-Status outside(int64_t position, const Index* index, const NdLayout& layout) {
-  return invalid_argument("indices[", position, "] = [",
-                          join(std::span(index, layout.dims.size()), ", "),
-                          "] does not index into param shape whose first dimensions are [",
-                          join(layout.dims, ","), "]");
-}
 
 Status gather_nd_shape(ShapeContext& c) {
   TENON_RETURN_IF_ERROR(bad_index_policy(c.attrs()).status());
@@ -77,8 +33,6 @@ Status gather_nd_shape(ShapeContext& c) {
   return absl::OkStatus();
 }
 
-using NdIndexTypes = TypeList<int16_t, int32_t, int64_t>;
-
 StatusOr<Kernel> make_gather_nd(Prepare& p) {
   TENON_ASSIGN_OR_RETURN(const BadIndex policy, bad_index_policy(p.attrs()));
   if (is_object(p.input_dtype(0)) && policy == BadIndex::kIgnore) {
@@ -99,7 +53,7 @@ StatusOr<Kernel> make_gather_nd(Prepare& p) {
         } else if (policy == BadIndex::kIgnore) {
           std::memset(to, 0, bytes);
         } else {
-          return outside(i, index, layout);
+          return outside_params(i, index, layout);
         }
       }
       own_elements(r, 0, 0);
@@ -121,27 +75,10 @@ Status scatter_nd_shape(ShapeContext& c) {
   TENON_RETURN_IF_ERROR(bad_index_policy(c.attrs()).status());
   TENON_RETURN_IF_ERROR(c.expect_rank_at_least(0, 1));
   TENON_ASSIGN_OR_RETURN(PartialShape y, c.shape_from_input(2));
-  const PartialShape& indices = c.input(0);
-  const PartialShape& updates = c.input(1);
   if (c.constant(2)) {
     TENON_RETURN_IF_ERROR(Shape::make(y.dims(), size_of(c.input_dtype(1))).status());
   }
-  if (c.constant(2) && indices.is_fully_known() && updates.is_fully_known()) {
-    const int64_t depth = indices[indices.rank() - 1];
-    if (depth > y.rank()) {
-      return invalid_argument("the last dimension of indices is ", depth, ", the shape has rank ",
-                              y.rank());
-    }
-    std::vector<int64_t> wanted(indices.dims().begin(), indices.dims().end() - 1);
-    wanted.insert(wanted.end(), y.dims().begin() + depth, y.dims().end());
-    if (!std::ranges::equal(wanted, updates.dims())) {
-      return invalid_argument("updates must have shape [", join(wanted, ","), "], they have ",
-                              updates);
-    }
-    if (y.num_elements() == 0 && updates.num_elements() > 0) {
-      return invalid_argument("Indices and updates specified for empty output tensor");
-    }
-  }
+  if (c.constant(2)) TENON_RETURN_IF_ERROR(check_nd_updates(y, c.input(0), c.input(1)));
   c.set_output(0, std::move(y));
   return absl::OkStatus();
 }
@@ -167,7 +104,7 @@ StatusOr<Kernel> make_scatter_nd(Prepare& p) {
         const int64_t slice = layout.slice_at(index);
         if (slice < 0) {
           if (policy == BadIndex::kIgnore) continue;
-          return outside(i, index, layout);
+          return outside_params(i, index, layout);
         }
         char* to = r.out<char>(0) + static_cast<size_t>(slice) * bytes;
         add(to, 1, r.in<char>(1) + static_cast<size_t>(i) * bytes, 1, to, layout.inner);
