@@ -6,8 +6,9 @@
 #include <cstdio>
 #include <dnnl.hpp>
 
-#include "tenon/base/lanes.h"
+#include "tenon/base/parallel.h"
 #include "tenon/base/strings.h"
+#include "tenon/base/thread_pool.h"
 #include "tenon/kernels/elementwise.h"
 #include "tenon/kernels/matmul.h"
 
@@ -176,12 +177,9 @@ void compare(const Product& p, int threads) {
 int main(int argc, char** argv) {
   int64_t threads = 0;
   if (argc > 1 && !tenon::parse_number(argv[1], threads)) return 2;
-  tenon::Lanes::configure(static_cast<int>(threads));
-  tenon::Lanes& lanes = tenon::Lanes::global();
-  lanes.run(tenon::Lanes::Form::kTeam, [&] {
-    omp_set_num_threads(lanes.threads());
-    for (const auto& product : tenon::kernels::kProducts) {
-      tenon::kernels::compare(product, lanes.threads());
-    }
-  });
+  tenon::ThreadPool::configure(static_cast<int>(threads));
+  const int team = tenon::ThreadPool::configured_threads();
+  tenon::set_team_size(team);
+  omp_set_num_threads(team);
+  for (const auto& product : tenon::kernels::kProducts) tenon::kernels::compare(product, team);
 }

@@ -8,8 +8,8 @@
 #include <cstdio>
 #include <vector>
 
-#include "tenon/base/lanes.h"
 #include "tenon/base/parallel.h"
+#include "tenon/base/thread_pool.h"
 
 namespace tenon {
 namespace {
@@ -100,8 +100,7 @@ void measure(Memory& x, Stored stored) {
 
 int main() {
   static tenon::Memory memory;
-  tenon::Lanes::configure(2);
-  tenon::Lanes::global().run(tenon::Lanes::Form::kTeam, [] {
-    for (int i = 0; i < 4; ++i) tenon::measure(memory, static_cast<tenon::Stored>(i));
-  });
+  tenon::ThreadPool::configure(2);
+  tenon::set_team_size(2);
+  for (int i = 0; i < 4; ++i) tenon::measure(memory, static_cast<tenon::Stored>(i));
 }

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
+#include <cstdio>
 #include <thread>
 
 #include "tenon/base/futex.h"
@@ -22,11 +24,25 @@ constexpr int kWokenByOne = 2;
 
 std::atomic<int> wanted_threads{0};
 
+// Processors' worth of time that the container may use (cgroup v2), rounded up; `most` if there is
+// no limit.
+int within_quota(int most) {
+  std::FILE* file = std::fopen("/sys/fs/cgroup/cpu.max", "re");
+  if (!file) return most;
+  double quota = 0, period = 0;
+  const bool limited = std::fscanf(file, "%lf %lf", &quota, &period) == 2 && period > 0;
+  std::fclose(file);
+  return limited && quota < most * period ? static_cast<int>(std::ceil(quota / period)) : most;
+}
+
+// Asked for once: a run makes no system call for it.
 int processors() {
   static const int count = [] {
     cpu_set_t set;
-    if (sched_getaffinity(0, sizeof(set), &set) == 0) return std::max(1, CPU_COUNT(&set));
-    return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+    const int usable = sched_getaffinity(0, sizeof(set), &set) == 0
+                           ? CPU_COUNT(&set)
+                           : static_cast<int>(std::thread::hardware_concurrency());
+    return std::max(1, within_quota(usable));
   }();
   return count;
 }
@@ -61,10 +77,18 @@ struct ThreadPool::Region {
   static constexpr uint32_t kLeaderSleeps = uint32_t{1} << 31;
 
   Region(FunctionRef<void(int, int64_t)> body, int64_t ranges, int most_helpers)
-      : body(body), ranges(ranges), most_helpers(most_helpers) {}
+      : body(body),
+        ranges(ranges),
+        most_helpers(most_helpers),
+        open(static_cast<uint32_t>(most_helpers)) {}
 
   bool has_ranges() const { return next.load(std::memory_order_relaxed) < ranges; }
   bool closed() const { return (open.load(std::memory_order_acquire) & ~kLeaderSleeps) == 0; }
+  // The number of one more helper; 0: there are to be no more.
+  int another_helper() {
+    const int before = helpers.fetch_add(1, std::memory_order_relaxed);
+    return before < most_helpers ? before + 1 : 0;
+  }
   void work(int number) {
     for (;;) {
       const int64_t range = next.fetch_add(1, std::memory_order_relaxed);
@@ -76,29 +100,43 @@ struct ThreadPool::Region {
   void close() {
     if (open.fetch_sub(1, std::memory_order_acq_rel) == (kLeaderSleeps | 1)) futex_wake_one(&open);
   }
+  // No helper's number is given from now on: those that were not count as closed.
+  void stop_recruiting() {
+    const int given = std::min(helpers.exchange(most_helpers), most_helpers);
+    open.fetch_sub(static_cast<uint32_t>(most_helpers - given), std::memory_order_relaxed);
+  }
 
   const FunctionRef<void(int, int64_t)> body;
   const int64_t ranges;
   const int most_helpers;
+  std::atomic<int> helpers{0};  // numbers that were given, or more
   alignas(64) std::atomic<int64_t> next{0};
-  alignas(64) std::atomic<int> offers{0};  // made and not taken back
-  std::atomic<int> helpers{0};             // that have joined
-  std::atomic<uint32_t> open{0};           // offers that are neither taken back nor worked off
+  alignas(64) std::atomic<uint32_t> open;  // helpers that are not done or may yet come
 };
 
 struct alignas(64) ThreadPool::Worker {
-  // What `state` holds beside an offer.
-  static Region* awake() { return nullptr; }  // idle and looking
-  static Region* asleep() { return reinterpret_cast<Region*>(uintptr_t{1}); }
-  static Region* busy() { return reinterpret_cast<Region*>(uintptr_t{2}); }
-  static Region* stop() { return reinterpret_cast<Region*>(uintptr_t{3}); }
+  // What `state` holds: one of these, or an offer: a Region's address and above it, in the 16 bits
+  // that addresses leave, the helper's number.
+  static constexpr uint64_t kAwake = 0;  // idle and looking
+  static constexpr uint64_t kAsleep = 1;
+  static constexpr uint64_t kBusy = 2;
+  static constexpr uint64_t kStop = 3;
+  static constexpr int kAddressBits = 48;
+
+  static uint64_t offer(const Region& region, int number) {
+    return reinterpret_cast<uint64_t>(&region) | static_cast<uint64_t>(number) << kAddressBits;
+  }
+  static Region* region_of(uint64_t offer) {
+    return reinterpret_cast<Region*>(offer & ((uint64_t{1} << kAddressBits) - 1));
+  }
+  static int number_of(uint64_t offer) { return static_cast<int>(offer >> kAddressBits); }
 
   void wake() {
     wakes.fetch_add(1, std::memory_order_release);
     futex_wake_one(&wakes);
   }
 
-  std::atomic<Region*> state{awake()};
+  std::atomic<uint64_t> state{kAwake};
   std::atomic<uint32_t> wakes{0};
   std::thread thread;
 };
@@ -126,13 +164,10 @@ ThreadPool::ThreadPool(int workers) {
 ThreadPool::~ThreadPool() {
   for (const auto& worker : workers_) {
     // Nobody makes offers any more: a worker that is busy is about to be done.
-    for (Region* found = worker->state; found != Worker::stop();) {
-      if (found == Worker::busy()) {
-        std::this_thread::yield();
-        found = worker->state;
-      } else if (worker->state.compare_exchange_weak(found, Worker::stop())) {
-        break;
-      }
+    uint64_t found = worker->state;
+    while (found == Worker::kBusy || !worker->state.compare_exchange_weak(found, Worker::kStop)) {
+      std::this_thread::yield();
+      found = worker->state;
     }
     worker->wake();
   }
@@ -141,64 +176,56 @@ ThreadPool::~ThreadPool() {
 
 void ThreadPool::work(Worker& self) {
   for (;;) {
-    Region* found = self.state.load(std::memory_order_acquire);
-    if (found == Worker::stop()) return;
-    if (found == Worker::asleep()) {
+    uint64_t found = self.state.load(std::memory_order_acquire);
+    if (found == Worker::kStop) return;
+    if (found == Worker::kAsleep) {
       const uint32_t wakes = self.wakes.load(std::memory_order_acquire);
       if (self.state.load(std::memory_order_acquire) == found) futex_wait(self.wakes, wakes);
-    } else if (found == Worker::awake()) {
+    } else if (found == Worker::kAwake) {
       const bool offered =
-          look_out([&] { return self.state.load(std::memory_order_acquire) != Worker::awake(); });
-      if (!offered) self.state.compare_exchange_strong(found, Worker::asleep());
-    } else if (self.state.compare_exchange_strong(found, Worker::busy())) {
-      Region& region = *found;
-      const int number = 1 + region.helpers.fetch_add(1, std::memory_order_relaxed);
-      if (region.has_ranges()) recruit(region);
-      region.work(number);
+          look_out([&] { return self.state.load(std::memory_order_acquire) != Worker::kAwake; });
+      if (!offered) self.state.compare_exchange_strong(found, Worker::kAsleep);
+    } else if (self.state.compare_exchange_strong(found, Worker::kBusy)) {
+      Region& region = *Worker::region_of(found);
+      wake_for(region);
+      region.work(Worker::number_of(found));
       // Before the leader may go on, so that its next region finds this worker idle.
-      self.state.store(Worker::awake(), std::memory_order_release);
+      self.state.store(Worker::kAwake, std::memory_order_release);
       region.close();
     }
   }
 }
 
-// Offers the region to `worker` if its state is `state`. Called by the leader or a helper, so that
-// the region stays open meanwhile.
-bool ThreadPool::offer(Region& region, Worker& worker, const Region* state) {
-  Region* found = worker.state.load(std::memory_order_relaxed);
-  if (found != state) return false;
-  if (region.offers.fetch_add(1, std::memory_order_relaxed) < region.most_helpers) {
-    region.open.fetch_add(1, std::memory_order_relaxed);
-    if (worker.state.compare_exchange_strong(found, &region)) return true;
-    region.open.fetch_sub(1, std::memory_order_relaxed);
+// Offers the region to workers whose state is `state`, at most `most` of them. Called by the leader
+// or a helper, so that the region stays open meanwhile.
+int ThreadPool::recruit(Region& region, uint64_t state, int most) {
+  int made = 0, number = 0;
+  for (const auto& worker : workers_) {
+    uint64_t found = worker->state.load(std::memory_order_relaxed);
+    if (found != state) continue;
+    if (number == 0) number = region.another_helper();
+    if (number == 0) return made;
+    if (!worker->state.compare_exchange_strong(found, Worker::offer(region, number))) continue;
+    number = 0;
+    if (state == Worker::kAsleep) worker->wake();
+    if (++made == most) return made;
   }
-  region.offers.fetch_sub(1, std::memory_order_relaxed);
-  return false;
+  if (number != 0) region.close();  // nobody took it
+  return made;
 }
 
-// Offers the region to all that look out for one, and wakes some of those that sleep.
-void ThreadPool::recruit(Region& region) {
-  const auto wanted = [&] {
-    return region.offers.load(std::memory_order_relaxed) < region.most_helpers &&
-           region.has_ranges();
-  };
-  for (const auto& worker : workers_) {
-    if (!wanted()) return;
-    offer(region, *worker, Worker::awake());
-  }
-  int woken = 0;
-  for (const auto& worker : workers_) {
-    if (woken == kWokenByOne || !wanted()) return;
-    if (!offer(region, *worker, Worker::asleep())) continue;
-    worker->wake();
-    ++woken;
+// Wakes some of those that sleep, if there is work for them.
+void ThreadPool::wake_for(Region& region) {
+  if (region.helpers.load(std::memory_order_relaxed) < region.most_helpers && region.has_ranges()) {
+    recruit(region, Worker::kAsleep, kWokenByOne);
   }
 }
 
 void ThreadPool::take_back_offers(Region& region) {
   for (const auto& worker : workers_) {
-    Region* found = worker->state.load(std::memory_order_relaxed);
-    if (found == &region && worker->state.compare_exchange_strong(found, Worker::awake())) {
+    uint64_t found = worker->state.load(std::memory_order_relaxed);
+    if (Worker::region_of(found) == &region &&
+        worker->state.compare_exchange_strong(found, Worker::kAwake)) {
       region.open.fetch_sub(1, std::memory_order_relaxed);
     }
   }
@@ -221,14 +248,16 @@ void ThreadPool::finish(Region& region) {
 }
 
 void ThreadPool::run(int64_t ranges, int threads, FunctionRef<void(int, int64_t)> body) {
-  const auto most = std::min<int64_t>(ranges, threads) - 1;
-  if (most <= 0 || workers_.empty()) {
+  const auto most = std::min<int64_t>({ranges, threads, static_cast<int64_t>(workers_.size()) + 1});
+  if (most <= 1) {
     for (int64_t range = 0; range < ranges; ++range) body(0, range);
     return;
   }
-  Region region(body, ranges, static_cast<int>(most));
-  recruit(region);
+  Region region(body, ranges, static_cast<int>(most) - 1);
+  recruit(region, Worker::kAwake, region.most_helpers);
+  wake_for(region);
   region.work(0);
+  region.stop_recruiting();
   if (!region.closed()) finish(region);
 }
 

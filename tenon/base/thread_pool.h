@@ -23,8 +23,9 @@ class ThreadPool {
   // but no more than there are processors, since more would only take turns.
   static ThreadPool& global();
 
-  // Sets the number of threads that compute (`--threads`), before the first use of global(); 0: all
-  // processors that this process may run on when the number is first asked for.
+  // Sets the number of threads that compute (`--threads`), before the first use of global(); 0: as
+  // many as processors that this process may use when the number is first asked for, by affinity
+  // and by its container's quota.
   static void configure(int threads);
   static int configured_threads();
 
@@ -43,8 +44,8 @@ class ThreadPool {
   struct Region;
   struct Worker;
   void work(Worker& worker);
-  void recruit(Region& region);
-  bool offer(Region& region, Worker& worker, const Region* state);
+  int recruit(Region& region, uint64_t state, int most);
+  void wake_for(Region& region);
   void take_back_offers(Region& region);
   void finish(Region& region);
 

@@ -12,7 +12,7 @@ struct BenchFlags {
   std::string signature = "serving_default", precision = "f32", tag_set = "serve";
   std::vector<std::string> dims;
   bool train = false, json = false;
-  int64_t threads = 0;
+  int64_t threads = 0, concurrency = 1;
   TrainBenchFlags training;  // batch, seconds and int_limit are of both forms
 };
 
@@ -72,15 +72,27 @@ Status bench_saved_model(const BenchFlags& flags) {
   times.load_ms = milliseconds_since(start);
 
   TENON_ASSIGN_OR_RETURN(const auto dims, parse_dims(flags.dims));
-  std::vector<Tensor> args, results;
+  std::vector<Tensor> args;
   for (const SignatureTensor& input : signature->inputs) {
     TENON_ASSIGN_OR_RETURN(const Shape shape, bench_shape(input, flags.training.batch, dims));
     TENON_ASSIGN_OR_RETURN(Tensor arg,
                            made_up(input.dtype, shape, flags.training.int_limit, args.size() + 1));
     args.push_back(std::move(arg));
   }
-  TENON_RETURN_IF_ERROR(measure_steps(
-      flags.training.seconds, [&] { return executable->run(args, results); }, times));
+  std::vector<std::vector<Tensor>> args_of(static_cast<size_t>(flags.concurrency), args);
+  for (std::vector<Tensor>& own : args_of) {
+    for (Tensor& arg : own) arg = arg.clone();
+  }
+  std::vector<std::vector<Tensor>> results(args_of.size());
+  const auto run = [&](int64_t caller) {
+    const auto i = static_cast<size_t>(caller);
+    return executable->run(args_of[i], results[i]);
+  };
+  const double seconds = flags.training.seconds;
+  TENON_RETURN_IF_ERROR(flags.concurrency > 1
+                            ? measure_callers(seconds, flags.concurrency, run, times)
+                            : measure_steps(
+                                  seconds, [&] { return run(0); }, times));
   print(bench_line(std::move(times)) + "\n");
   return absl::OkStatus();
 }
@@ -88,6 +100,9 @@ Status bench_saved_model(const BenchFlags& flags) {
 Status bench(const BenchFlags& flags) {
   TENON_RETURN_IF_ERROR(start_engine(flags.threads));
   if (flags.training.batch <= 0) return wrong_usage("--batch: expected more than 0");
+  if (flags.concurrency <= 0 || flags.concurrency > 4096) {
+    return wrong_usage("--concurrency: expected 1 to 4096");
+  }
   if (flags.training.int_limit <= 0) return wrong_usage("--int_limit: expected more than 0");
   return flags.train ? bench_training(flags.training) : bench_saved_model(flags);
 }
@@ -106,6 +121,7 @@ int bench_command(Words words) {
       {"int_limit", &f.training.int_limit, "N", "integers are drawn below it"},
       {"seconds", &f.training.seconds, "T", "how long to measure"},
       {"threads", &f.threads, "N", "threads that compute; 0: all"},
+      {"concurrency", &f.concurrency, "N", "threads that run the model at once"},
       {"precision", &f.precision, "f32|bf16", "of multiplications"},
       {"train", &f.train, "", "time the training step of --model"},
       {"optimizer", &f.training.optimizer, "NAME", "with --train"},

@@ -1,4 +1,5 @@
 #include <cstdio>
+#include <thread>
 
 #include "tenon/cli/bench.h"
 #include "tenon/kernels/cast.h"
@@ -69,6 +70,32 @@ Status measure_steps(double seconds, FunctionRef<Status()> step, BenchTimes& tim
   return absl::OkStatus();
 }
 
+Status measure_callers(double seconds, int64_t callers, FunctionRef<Status(int64_t)> step,
+                       BenchTimes& times) {
+  const auto first = std::chrono::steady_clock::now();
+  TENON_RETURN_IF_ERROR(step(0));
+  times.first_ms = milliseconds_since(first);
+  std::vector<BenchTimes> each(static_cast<size_t>(callers));
+  std::vector<Status> statuses(each.size());
+  std::vector<std::thread> threads;
+  const auto begin = std::chrono::steady_clock::now();
+  for (int64_t caller = 0; caller < callers; ++caller) {
+    const auto i = static_cast<size_t>(caller);
+    threads.emplace_back([&, caller, i] {
+      statuses[i] = measure_steps(
+          seconds, [&] { return step(caller); }, each[i]);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  const double elapsed = milliseconds_since(begin) / 1e3;
+  for (size_t i = 0; i < each.size(); ++i) {
+    TENON_RETURN_IF_ERROR(statuses[i]);
+    times.step_ms.insert(times.step_ms.end(), each[i].step_ms.begin(), each[i].step_ms.end());
+  }
+  times.runs_per_second = static_cast<double>(times.step_ms.size()) / elapsed;
+  return absl::OkStatus();
+}
+
 std::string bench_line(BenchTimes times) {
   std::vector<double>& sorted = times.step_ms;
   std::sort(sorted.begin(), sorted.end());
@@ -76,10 +103,15 @@ std::string bench_line(BenchTimes times) {
   char line[256];
   std::snprintf(line, sizeof(line),
                 "{\"median_ms\":%.6g,\"best_ms\":%.6g,\"p99_ms\":%.6g,\"load_ms\":%.6g,"
-                "\"first_ms\":%.6g,\"peak_rss_mb\":%.6g}",
+                "\"first_ms\":%.6g,\"peak_rss_mb\":%.6g",
                 sorted[sorted.size() / 2], sorted[0], sorted[p99], times.load_ms, times.first_ms,
                 peak_rss_mb());
-  return line;
+  std::string text = line;
+  if (times.runs_per_second > 0) {
+    std::snprintf(line, sizeof(line), ",\"runs_per_second\":%.6g", times.runs_per_second);
+    text += line;
+  }
+  return text + "}";
 }
 
 }  // namespace tenon::cli

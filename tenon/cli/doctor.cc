@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "tenon/base/files.h"
-#include "tenon/base/lanes.h"
+#include "tenon/base/thread_pool.h"
 #include "tenon/cli/engine.h"
 #include "tenon/cli/flags.h"
 #include "tenon/cli/json_text.h"
@@ -38,7 +38,7 @@ Finding processor() {
 }
 
 Finding cores() {
-  const int usable = Lanes::configured_threads();
+  const int usable = ThreadPool::configured_threads();
   const auto present = static_cast<int>(std::thread::hardware_concurrency());
   return {"cores", cat(usable, " usable"),
           usable < present ? cat("the machine has ", present,
@@ -94,7 +94,7 @@ Finding library(std::string_view what, std::string_view name, std::string_view a
 }
 
 Finding openmp() {
-  Finding finding = library("OpenMP", "libgomp", "this build runs kernels on one thread");
+  Finding finding = library("OpenMP", "libgomp", "oneDNN computes on one thread");
   if (const char* threads = std::getenv("OMP_NUM_THREADS")) {
     finding.advice =
         cat("OMP_NUM_THREADS=", threads, " is set; --threads decides here, so unset it");

@@ -1,6 +1,6 @@
 #include "tenon/cli/engine.h"
 
-#include "tenon/base/lanes.h"
+#include "tenon/base/thread_pool.h"
 #include "tenon/cli/flags.h"
 #include "tenon/ops/register_all.h"
 #include "tenon/runtime/plugin/plugin_host.h"
@@ -11,7 +11,7 @@ Status start_engine(int64_t threads) {
   if (threads < 0 || threads > 4096) {
     return wrong_usage(cat("--threads=", threads, ": expected 0 (all processors) to 4096"));
   }
-  Lanes::configure(static_cast<int>(threads));
+  ThreadPool::configure(static_cast<int>(threads));
   TENON_RETURN_IF_ERROR(register_all_ops(OpRegistry::global()));
   TENON_RETURN_IF_ERROR(PluginHost::global().load_from_environment());
   if (const char* name = std::getenv("TENON_DEVICE")) {

@@ -1,6 +1,6 @@
 #include "tenon/cli/model_export.h"
 
-#include "tenon/base/lanes.h"
+#include "tenon/base/thread_pool.h"
 #include "tenon/cli/arrays/expression.h"
 #include "tenon/core/device.h"
 #include "tenon/saved_model/golden.h"

@@ -1,8 +1,8 @@
 #include "tenon/cli/training_checkpoint.h"
 
 #include "tenon/base/files.h"
-#include "tenon/base/lanes.h"
 #include "tenon/base/log.h"
+#include "tenon/base/thread_pool.h"
 #include "tenon/core/device.h"
 #include "tenon/saved_model/checkpoint.h"
 
@@ -27,7 +27,7 @@ class CheckpointCallback final : public keras::Callback {
                                        .step = steps_,
                                        .seed = seed_,
                                        .isa = cpu_device()->description(),
-                                       .threads = Lanes::configured_threads()};
+                                       .threads = ThreadPool::configured_threads()};
     return with_context(save_checkpoint(folder_, progress, values).status(),
                         "writing a checkpoint");
   }
@@ -40,7 +40,7 @@ class CheckpointCallback final : public keras::Callback {
 
 void warn_of_differences(const TrainingProgress& then) {
   const std::string isa = cpu_device()->description();
-  const int64_t threads = Lanes::configured_threads();
+  const int64_t threads = ThreadPool::configured_threads();
   if (then.isa != isa) {
     log_warning("the checkpoint was made on ", then.isa, ", this machine is ", isa,
                 ": bits will differ");

@@ -168,10 +168,7 @@ Status Steps::prepare(StepKind kind, const BatchLayout& layout, std::span<const 
   }
   if (fits) return absl::OkStatus();
   TENON_ASSIGN_OR_RETURN(Graph graph, build(kind, layout, batch));
-  ExecutableOptions options;
-  options.form = Lanes::Form::kCallersTeam;  // many short runs of one thread
-  TENON_ASSIGN_OR_RETURN(made.executable,
-                         Executable::create(std::move(graph), model_.state_, std::move(options)));
+  TENON_ASSIGN_OR_RETURN(made.executable, Executable::create(std::move(graph), model_.state_));
   made.batch.clear();
   for (const Tensor& tensor : batch) {
     made.batch.push_back({tensor.dtype(), open_rows(tensor), std::nullopt});

@@ -2,10 +2,12 @@
 
 #include <limits>
 
+#include "tenon/base/thread_pool.h"
 #include "tenon/core/node_prepare.h"
 #include "tenon/graph/function_library.h"
 #include "tenon/graph/shape_inference.h"
 #include "tenon/runtime/memory_plan.h"
+#include "tenon/runtime/work.h"
 
 namespace tenon {
 namespace {
@@ -13,6 +15,16 @@ namespace {
 // Values up to this size are computed while binding when all their inputs are known.
 constexpr int64_t kFoldedElements = 1024;
 constexpr int kForever = std::numeric_limits<int>::max();
+
+bool calls_functions(const Node& node) {
+  for (const auto& [name, value] : node.attrs) {
+    if (std::holds_alternative<FunctionAttr>(value) ||
+        std::holds_alternative<std::vector<FunctionAttr>>(value)) {
+      return true;
+    }
+  }
+  return false;
+}
 
 class Binder {
  public:
@@ -41,6 +53,7 @@ class Binder {
   void find_lifetimes();
   void share_memory();
   void place_arena();
+  void find_form();
 
   Binding& b_;
   const Plan& plan_;
@@ -81,7 +94,17 @@ Status Binder::run(std::span<const Shape> args) {
   find_lifetimes();
   share_memory();
   place_arena();
+  find_form();
   return absl::OkStatus();
+}
+
+// Long: much work, or an unknown amount.
+void Binder::find_form() {
+  bool is_long = b_.work_ns >= kLongRun || plan_.team() > 0 || separate_memory();
+  for (const Step& step : b_.steps) {
+    is_long |= step.kind == Step::Kind::kDynamic || (step.node && calls_functions(*step.node));
+  }
+  b_.form = is_long ? RunForm::kLong : RunForm::kShort;
 }
 
 void Binder::bind_argument(const Node& node, std::span<const Shape> args) {
@@ -148,9 +171,7 @@ StatusOr<bool> Binder::try_fold(const Node& node, int first, const NodeShapes& s
       return false;
     }
   }
-  for (const auto& [name, value] : node.attrs) {
-    if (std::holds_alternative<FunctionAttr>(value)) return false;
-  }
+  if (calls_functions(node)) return false;
   for (Endpoint input : node.inputs) frozen &= slot(slot_of(input)).frozen;
   TENON_ASSIGN_OR_RETURN(
       std::vector<Tensor> outputs,
@@ -259,8 +280,8 @@ Status Binder::prepare_step(Step& step, const NodeShapes& shapes) {
   }
   const auto prepare = [&] {
     step.overwrites.clear();
-    return prepare_kernel(plan_, *step.node, step.on_host, b_.team, constants, frozen, input_shapes,
-                          shapes.outputs, &step.overwrites);
+    return prepare_kernel(plan_, *step.node, step.on_host, b_.most_threads, constants, frozen,
+                          input_shapes, shapes.outputs, &step.overwrites);
   };
   StatusOr<PreparedKernel> prepared = prepare();
   // What the device's kernels do not take, the host does.
@@ -270,6 +291,8 @@ Status Binder::prepare_step(Step& step, const NodeShapes& shapes) {
   }
   TENON_RETURN_IF_ERROR(prepared.status());
   step.kernel = std::move(prepared->kernel);
+  step.team = prepared->team;
+  b_.work_ns += prepared->work_ns;
   step.scratch_bytes = prepared->scratch_bytes;
   size_t& scratch = step.on_host ? b_.scratch_bytes : b_.device_scratch_bytes;
   scratch = std::max(scratch, step.scratch_bytes);
@@ -424,10 +447,29 @@ void Binder::place_arena() {
 }  // namespace
 
 StatusOr<std::shared_ptr<const Binding>> Binding::create(std::shared_ptr<const Plan> plan,
-                                                         std::span<const Shape> args, int team) {
-  auto binding = std::make_shared<Binding>(plan, team);
+                                                         std::span<const Shape> args) {
+  auto binding = std::make_shared<Binding>(plan, ThreadPool::configured_threads());
   TENON_RETURN_IF_ERROR(Binder(*binding, *plan).run(args));
+  bool wide = false;
+  for (const Step& step : binding->steps) wide |= step.team > 1;
+  if (plan->team() == 0 && binding->form == RunForm::kShort && wide) {
+    // All together they are little: kernels that share their work would only lay it out for nobody.
+    binding = std::make_shared<Binding>(plan, 1);
+    TENON_RETURN_IF_ERROR(Binder(*binding, *plan).run(args));
+  }
   return std::shared_ptr<const Binding>(std::move(binding));
+}
+
+size_t Binding::own_bytes() const {
+  // Of a step's kernel, with what the library behind it keeps for it: measured, 2 to 9 KB.
+  constexpr size_t kKernelBytes = 8 << 10;
+  // An Instance has a tensor for each slot, and a pointer and a KernelRun for each use and step.
+  size_t bytes = sizeof(Binding) + slots.size() * (sizeof(Slot) + sizeof(Tensor)) +
+                 steps.size() * (sizeof(Step) + sizeof(KernelRun) + kKernelBytes);
+  for (const Slot& slot : slots) {
+    if (slot.storage == Storage::kConstant && !slot.frozen) bytes += slot.constant.num_bytes();
+  }
+  return bytes;
 }
 
 }  // namespace tenon

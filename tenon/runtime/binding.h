@@ -14,6 +14,8 @@ struct PreparedKernel {
   Kernel kernel;
   std::vector<PartialShape> outputs;
   size_t scratch_bytes = 0;
+  int team = 1;         // that it was made for and must run under
+  int64_t work_ns = 0;  // estimated, on one thread
 };
 
 // Thread-safe.
@@ -60,6 +62,7 @@ struct Step {
   bool on_host = true;         // the kernel is the host's
   bool on_stream = true;  // its RunContext names the stream: it works there, or hands on values
   Kernel kernel;
+  int team = 1;  // that the kernel was made for
   size_t scratch_bytes = 0;
   std::vector<int> inputs;
   std::vector<int> outputs;
@@ -73,10 +76,12 @@ struct Step {
 class Binding {
  public:
   static StatusOr<std::shared_ptr<const Binding>> create(std::shared_ptr<const Plan> plan,
-                                                         std::span<const Shape> args, int team);
+                                                         std::span<const Shape> args);
 
   const std::shared_ptr<const Plan> plan;
-  const int team;
+  const int most_threads;  // of a step's team
+  int64_t work_ns = 0;     // estimated, of all steps on one thread
+  RunForm form = RunForm::kShort;
   std::vector<Shape> arg_shapes;
   std::vector<Slot> slots;
   std::vector<Step> steps;
@@ -87,12 +92,17 @@ class Binding {
   size_t scratch_bytes = 0;
   size_t device_scratch_bytes = 0;
 
-  Binding(std::shared_ptr<const Plan> plan, int team) : plan(std::move(plan)), team(team) {}
+  // Estimated memory of the Binding itself and of one Instance without its Workspace.
+  size_t own_bytes() const;
+
+  Binding(std::shared_ptr<const Plan> plan, int most_threads)
+      : plan(std::move(plan)), most_threads(most_threads) {}
 };
 
-// The Prepare of the runtime: packed weights are shared by the Plan, functions are Executables.
-StatusOr<PreparedKernel> prepare_kernel(const Plan& plan, const Node& node, bool on_host, int team,
-                                        std::span<const Tensor* const> constants,
+// The Prepare of the runtime: packed weights are shared by the Plan, functions are Executables. The
+// kernel is made for the team that its work pays for, of at most `most_threads`.
+StatusOr<PreparedKernel> prepare_kernel(const Plan& plan, const Node& node, bool on_host,
+                                        int most_threads, std::span<const Tensor* const> constants,
                                         const std::vector<bool>& frozen,
                                         std::span<const Shape> shapes,
                                         std::vector<PartialShape> outputs,

@@ -11,19 +11,33 @@ StatusOr<Tensor> BumpArena::allocate(DType dtype, const Shape& shape) {
     used_ = 0;
   }
   if (current_ == chunks_.size()) {
-    TENON_ASSIGN_OR_RETURN(Ref<Buffer> chunk, device_->allocate(std::max(kChunk, aligned), false));
+    TENON_ASSIGN_OR_RETURN(Ref<Buffer> chunk,
+                           device_->allocate(std::max(least_chunk_, aligned), false));
     chunks_.push_back(std::move(chunk));
     used_ = 0;
   }
   void* data = static_cast<char*>(chunks_[current_]->data()) + used_;
   used_ += aligned;
+  given_ += aligned;
   return Tensor(dtype, shape, chunks_[current_], data);
 }
 
 void BumpArena::reset() {
   std::erase_if(chunks_, [](const Ref<Buffer>& chunk) { return !chunk->unique(); });
+  least_chunk_ = kChunk;
+  if (chunks_.size() > 1) {
+    chunks_.clear();
+    least_chunk_ = std::max(kChunk, given_);
+  }
   current_ = 0;
   used_ = 0;
+  given_ = 0;
+}
+
+size_t BumpArena::bytes() const {
+  size_t total = 0;
+  for (const Ref<Buffer>& chunk : chunks_) total += chunk->size();
+  return total;
 }
 
 }  // namespace tenon

@@ -15,7 +15,9 @@ class BumpArena {
 
   // Uninitialised memory on the arena's device; strings and objects are always on the host.
   StatusOr<Tensor> allocate(DType dtype, const Shape& shape);
+  // What several chunks were needed for becomes one, so that sizes that rise do not collect.
   void reset();
+  size_t bytes() const;
 
  private:
   static constexpr size_t kChunk = size_t{1} << 20;
@@ -23,6 +25,8 @@ class BumpArena {
   std::vector<Ref<Buffer>> chunks_;
   size_t current_ = 0;  // index of the chunk that is being filled
   size_t used_ = 0;     // bytes of it
+  size_t given_ = 0;    // since reset()
+  size_t least_chunk_ = kChunk;
 };
 
 }  // namespace tenon

@@ -1,14 +1,15 @@
 // Executable: a function of the graph, ready to run. The only way anything runs.
 //
 // It owns a Plan (passes, done once), a bounded cache of Bindings (one for each combination of
-// argument shapes and team size) and, for each Binding, a bounded pool of Instances (memory of a
-// run in flight). Immutable from outside and thread-safe: any number of threads may call run().
+// argument shapes) with idle Instances, and a bounded pool of Workspaces (memory of a run in
+// flight) that they share. Immutable from outside and thread-safe: any number of threads may call
+// run().
 #pragma once
 
-#include "tenon/base/lanes.h"
 #include "tenon/core/device.h"
 #include "tenon/graph/graph.h"
 #include "tenon/runtime/model_state.h"
+#include "tenon/runtime/run_turn.h"
 
 namespace tenon {
 
@@ -17,11 +18,13 @@ class Plan;
 struct ExecutableOptions {
   Device* device = nullptr;  // null: DeviceRegistry::preferred()
   Precision precision = Precision::kFloat32;
-  // kTeam, kCallersTeam: one run at a time with all threads; kSingle: as many runs as threads.
-  Lanes::Form form = Lanes::Form::kTeam;
-  // Bindings beyond this many bytes (arena and scratch of their idle Instances) are dropped, the
-  // longest unused first.
-  size_t cache_bytes = size_t{1} << 30;
+  // Threads of every step's team, for tests and measurements; 0: what its work pays for.
+  int team = 0;
+  // Bindings and their idle Instances beyond so many bytes (estimated) or beyond `cache_bindings`
+  // are dropped, the longest unused first; so are idle Workspaces beyond `workspace_bytes`.
+  size_t cache_bytes = size_t{256} << 20;
+  size_t cache_bindings = 256;
+  size_t workspace_bytes = size_t{1} << 30;
   bool optimize = true;  // false: only what is needed to run at all (inlining)
   // Receives one line for each thing that a pass did (`--explain`).
   std::function<void(std::string_view)> explain;
@@ -37,11 +40,14 @@ class Executable {
                                                       ExecutableOptions options = {});
   ~Executable();
 
-  // Runs on a lane (on the calling thread when that is one) and returns when done. `args` in the
-  // order of the function's args, in host memory; their dtypes and known dimensions are checked.
+  // Runs on the calling thread when it is its turn (RunTurn), long runs with helpers, and returns
+  // when done, or soon after one of the `limits` was reached with CANCELLED or DEADLINE_EXCEEDED;
+  // variables then keep what was written until then. `args` in the order of the function's args, in
+  // host memory; their dtypes and known dimensions are checked.
   // `results` is resized; a tensor in it that nobody else holds and that has the right dtype and
   // size is written in place, so that a caller who keeps `results` makes runs allocate nothing.
-  Status run(std::span<const Tensor> args, std::vector<Tensor>& results);
+  Status run(std::span<const Tensor> args, std::vector<Tensor>& results,
+             const RunLimits& limits = {});
 
   // The same within a run, for functions called by ops.
   Status run_nested(RunContext& context, std::span<const Tensor> args,

@@ -1,66 +1,68 @@
 #include "tenon/runtime/instance.h"
 
+#include "tenon/base/parallel.h"
 #include "tenon/graph/function_library.h"
 #include "tenon/graph/shape_inference.h"
 
 namespace tenon {
 
+namespace {
+
+// The team of the calling thread for the duration of a run.
+struct TeamOfRun {
+  TeamOfRun() : before(team_size()) {}
+  ~TeamOfRun() { set_team_size(before); }
+  const int before;
+};
+
+void lead(int team) { set_team_size(team, team > 1 ? RunTurn::threads() : 1); }
+
+}  // namespace
+
 Instance::Instance(std::shared_ptr<const Binding> binding)
-    : binding_(std::move(binding)),
-      slots_(binding_->slots.size()),
-      host_memory_(cpu_device()),
-      device_memory_(binding_->plan->device()) {}
-
-StatusOr<std::unique_ptr<Instance>> Instance::create(std::shared_ptr<const Binding> binding) {
-  std::unique_ptr<Instance> instance(new Instance(std::move(binding)));
-  const Binding& b = *instance->binding_;
-  Device* device = b.plan->device();
-  TENON_ASSIGN_OR_RETURN(instance->arena_, cpu_device()->allocate(b.arena_bytes, true));
-  TENON_ASSIGN_OR_RETURN(instance->scratch_, cpu_device()->allocate(b.scratch_bytes, true));
-  TENON_ASSIGN_OR_RETURN(instance->stream_, device->create_stream());
-  if (b.device_arena_bytes > 0) {
-    TENON_ASSIGN_OR_RETURN(instance->device_arena_, device->allocate(b.device_arena_bytes, true));
-  }
-  if (b.device_scratch_bytes > 0) {
-    TENON_ASSIGN_OR_RETURN(instance->device_scratch_,
-                           device->allocate(b.device_scratch_bytes, true));
-  }
-  TENON_RETURN_IF_ERROR(instance->fill_constants_and_arena());
-  size_t count = 0;
-  for (const Step& step : b.steps) count += step.inputs.size() + step.outputs.size();
-  instance->pointers_.reserve(count);
-  instance->runs_.reserve(b.steps.size());
-  for (const Step& step : b.steps) {
-    Tensor** first = instance->pointers_.data() + instance->pointers_.size();
-    for (int i : step.inputs) {
-      instance->pointers_.push_back(&instance->slots_[static_cast<size_t>(i)]);
-    }
-    for (int i : step.outputs) {
-      instance->pointers_.push_back(&instance->slots_[static_cast<size_t>(i)]);
-    }
-    const Buffer* scratch =
-        step.on_host ? instance->scratch_.get() : instance->device_scratch_.get();
-    instance->runs_.emplace_back(first, static_cast<int>(step.inputs.size()),
-                                 first + step.inputs.size(), static_cast<int>(step.outputs.size()),
-                                 scratch ? scratch->data() : nullptr, instance->context_of(step),
-                                 step.on_host ? instance->host_memory_ : instance->device_memory_);
-  }
-  return instance;
-}
-
-Status Instance::fill_constants_and_arena() {
+    : binding_(std::move(binding)), slots_(binding_->slots.size()) {
   for (size_t i = 0; i < slots_.size(); ++i) {
     const Slot& slot = binding_->slots[i];
-    if (slot.storage == Storage::kConstant) {
-      slots_[i] = slot.constant;
-    } else if (slot.storage == Storage::kArena) {
-      const bool host = slot.on_host || !device_arena_;
-      const Ref<Buffer>& arena = host ? arena_ : device_arena_;
-      slots_[i] = Tensor(slot.dtype, slot.shape.to_shape(), arena,
-                         static_cast<char*>(arena->data()) + slot.offset);
-    }
+    if (slot.storage == Storage::kConstant) slots_[i] = slot.constant;
+  }
+  size_t count = 0;
+  for (const Step& step : binding_->steps) count += step.inputs.size() + step.outputs.size();
+  pointers_.reserve(count);
+  for (const Step& step : binding_->steps) {
+    for (int i : step.inputs) pointers_.push_back(&slots_[static_cast<size_t>(i)]);
+    for (int i : step.outputs) pointers_.push_back(&slots_[static_cast<size_t>(i)]);
+  }
+  runs_.reserve(binding_->steps.size());
+}
+
+Status Instance::attach(std::unique_ptr<Workspace> workspace) {
+  TENON_RETURN_IF_ERROR(workspace->reserve(*binding_));
+  workspace_ = std::move(workspace);
+  const bool separate = binding_->device_arena_bytes > 0;
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    const Slot& slot = binding_->slots[i];
+    if (slot.storage != Storage::kArena) continue;
+    const Ref<Buffer>& arena = workspace_->arena(slot.on_host || !separate);
+    slots_[i] = Tensor(slot.dtype, slot.shape.to_shape(), arena,
+                       static_cast<char*>(arena->data()) + slot.offset);
+  }
+  Tensor** first = pointers_.data();
+  for (const Step& step : binding_->steps) {
+    Tensor** outputs = first + step.inputs.size();
+    runs_.emplace_back(first, static_cast<int>(step.inputs.size()), outputs,
+                       static_cast<int>(step.outputs.size()), workspace_->scratch(step.on_host),
+                       context_of(step), workspace_->dynamic_memory(step.on_host));
+    first = outputs + step.outputs.size();
   }
   return absl::OkStatus();
+}
+
+std::unique_ptr<Workspace> Instance::detach() {
+  runs_.clear();
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    if (binding_->slots[i].storage == Storage::kArena) slots_[i] = Tensor();
+  }
+  return std::move(workspace_);
 }
 
 Status Instance::run(const RunContext& context, std::span<const Tensor> args,
@@ -68,7 +70,7 @@ Status Instance::run(const RunContext& context, std::span<const Tensor> args,
   host_context_ = context;
   host_context_.stream = nullptr;
   context_ = context;
-  context_.stream = stream_.get();
+  context_.stream = &workspace_->stream();
   for (size_t i = 0; i < slots_.size(); ++i) {
     const Slot& slot = binding_->slots[i];
     if (slot.storage != Storage::kArgument) continue;
@@ -78,10 +80,10 @@ Status Instance::run(const RunContext& context, std::span<const Tensor> args,
   Status status = place_results(results);
   if (status.ok()) status = run_steps();
   if (status.ok()) {
-    status = stream_->synchronize();
+    status = workspace_->stream().synchronize();
   } else {
     // Memory must not be given back while the device may still write it.
-    stream_->synchronize().IgnoreError();
+    workspace_->stream().synchronize().IgnoreError();
   }
   if (status.ok()) take_results(results);
   forget();
@@ -123,8 +125,10 @@ Status Instance::run_steps() {
   // holds until the stream is done, unless it is the writer itself: it works in order.
   const Plan& plan = *binding_->plan;
   const bool early_release = plan.device()->host_accessible() || plan.writes_state();
+  const TeamOfRun team;
   for (size_t i = 0; i < binding_->steps.size(); ++i) {
     const Step& step = binding_->steps[i];
+    TENON_RETURN_IF_ERROR(RunTurn::check());
     Status status;
     switch (step.kind) {
       case Step::Kind::kKernel:
@@ -157,12 +161,13 @@ Status Instance::run_kernel(size_t index) {
       slots_[static_cast<size_t>(output)] = Tensor(slot.dtype, Shape(), Ref<Buffer>(), nullptr);
     }
   }
+  lead(step.team);
   TENON_RETURN_IF_ERROR(step.kernel(runs_[index]));
   for (int output : step.outputs) {
     const Slot& slot = binding_->slots[static_cast<size_t>(output)];
     if (slot.storage != Storage::kOwned) continue;
     Tensor& value = slots_[static_cast<size_t>(output)];
-    TENON_RETURN_IF_ERROR(keep(value, stream_.get()));
+    TENON_RETURN_IF_ERROR(keep(value, context_.stream));
     if (!slot.shape.matches(value.shape())) {
       return internal("output ", slot.endpoint.index, " has shape ", value.shape(), ", ",
                       slot.shape, " was inferred");
@@ -218,9 +223,10 @@ StatusOr<std::shared_ptr<const PreparedKernel>> Instance::prepare_dynamic(const 
         {input.dtype(), input.shape(), constants.back(), slot.handle ? &*slot.handle : nullptr});
   }
   TENON_RETURN_IF_ERROR(shapes.infer());
-  TENON_ASSIGN_OR_RETURN(PreparedKernel prepared,
-                         prepare_kernel(plan, *step.node, step.on_host, binding_->team, constants,
-                                        frozen, input_shapes, std::move(shapes.outputs), nullptr));
+  TENON_ASSIGN_OR_RETURN(
+      PreparedKernel prepared,
+      prepare_kernel(plan, *step.node, step.on_host, binding_->most_threads, constants, frozen,
+                     input_shapes, std::move(shapes.outputs), nullptr));
   auto shared = std::make_shared<const PreparedKernel>(std::move(prepared));
   step.cache->insert(key, shared);
   return std::shared_ptr<const PreparedKernel>(shared);
@@ -228,16 +234,16 @@ StatusOr<std::shared_ptr<const PreparedKernel>> Instance::prepare_dynamic(const 
 
 Status Instance::run_dynamic(const Step& step) {
   // Shapes and host inputs are read here, so what makes them must be done.
-  TENON_RETURN_IF_ERROR(stream_->synchronize());
+  TENON_RETURN_IF_ERROR(context_.stream->synchronize());
   TENON_ASSIGN_OR_RETURN(const auto prepared, prepare_dynamic(step));
-  BumpArena& memory = step.on_host ? host_memory_ : device_memory_;
+  BumpArena& memory = workspace_->dynamic_memory(step.on_host);
   std::vector<Tensor*> pointers;
   for (int i : step.inputs) pointers.push_back(&slots_[static_cast<size_t>(i)]);
   for (size_t i = 0; i < step.outputs.size(); ++i) {
     const Slot& slot = binding_->slots[static_cast<size_t>(step.outputs[i])];
     Tensor& output = slots_[static_cast<size_t>(step.outputs[i])];
     if (prepared->outputs[i].is_fully_known() && !step.node->op->decl().sets_outputs()) {
-      BumpArena& place = slot.on_host ? host_memory_ : memory;
+      BumpArena& place = slot.on_host ? workspace_->dynamic_memory(true) : memory;
       TENON_ASSIGN_OR_RETURN(output, place.allocate(slot.dtype, prepared->outputs[i].to_shape()));
     } else {
       output = Tensor(slot.dtype, Shape(), Ref<Buffer>(), nullptr);
@@ -250,12 +256,13 @@ Status Instance::run_dynamic(const Step& step) {
   StepRun run(pointers.data(), static_cast<int>(step.inputs.size()),
               pointers.data() + step.inputs.size(), static_cast<int>(step.outputs.size()),
               scratch.mutable_raw(), context_of(step), memory);
+  lead(prepared->team);
   TENON_RETURN_IF_ERROR(prepared->kernel(run));
   for (int index : step.outputs) {
-    TENON_RETURN_IF_ERROR(keep(slots_[static_cast<size_t>(index)], stream_.get()));
+    TENON_RETURN_IF_ERROR(keep(slots_[static_cast<size_t>(index)], context_.stream));
   }
   // `pointers` and `scratch` end here; work that is under way must not need them.
-  return step.on_host ? absl::OkStatus() : stream_->synchronize();
+  return step.on_host ? absl::OkStatus() : context_.stream->synchronize();
 }
 
 Status Instance::run_copy(const Step& step) {
@@ -263,15 +270,16 @@ Status Instance::run_copy(const Step& step) {
   const Slot& slot = binding_->slots[static_cast<size_t>(step.outputs[0])];
   Tensor& to = slots_[static_cast<size_t>(step.outputs[0])];
   if (slot.storage == Storage::kOwned) {
-    TENON_RETURN_IF_ERROR(stream_->synchronize());
-    BumpArena& memory = slot.on_host ? host_memory_ : device_memory_;
+    TENON_RETURN_IF_ERROR(context_.stream->synchronize());
+    BumpArena& memory = workspace_->dynamic_memory(slot.on_host);
     TENON_ASSIGN_OR_RETURN(to, memory.allocate(slot.dtype, from.shape()));
   }
   if (step.kind == Step::Kind::kToDevice) {
-    return stream_->copy_from_host(to.mutable_raw(), from.raw(), from.num_bytes());
+    return context_.stream->copy_from_host(to.mutable_raw(), from.raw(), from.num_bytes());
   }
-  TENON_RETURN_IF_ERROR(stream_->copy_to_host(to.mutable_raw(), from.raw(), from.num_bytes()));
-  return stream_->synchronize();
+  TENON_RETURN_IF_ERROR(
+      context_.stream->copy_to_host(to.mutable_raw(), from.raw(), from.num_bytes()));
+  return context_.stream->synchronize();
 }
 
 void Instance::take_results(std::vector<Tensor>& results) {
@@ -290,8 +298,7 @@ void Instance::forget() {
       slots_[i] = Tensor();
     }
   }
-  host_memory_.reset();
-  device_memory_.reset();
+  for (bool on_host : {true, false}) workspace_->dynamic_memory(on_host).reset();
 }
 
 }  // namespace tenon

@@ -1,8 +1,7 @@
-// Instance: the memory of one run in flight of a Binding.
+// Instance: the values of one run in flight of a Binding.
 #pragma once
 
-#include "tenon/runtime/binding.h"
-#include "tenon/runtime/bump_arena.h"
+#include "tenon/runtime/workspace.h"
 
 namespace tenon {
 
@@ -21,10 +20,16 @@ class StepRun final : public KernelRun {
   BumpArena& memory_;
 };
 
-// Used by one run at a time.
+// Used by one run at a time. Made without a Workspace; it runs with one.
 class Instance {
  public:
-  static StatusOr<std::unique_ptr<Instance>> create(std::shared_ptr<const Binding> binding);
+  explicit Instance(std::shared_ptr<const Binding> binding);
+
+  // Lays the Binding out in `workspace`, which grows at need. Without an error there is one from
+  // then on, until detach() gives it back.
+  Status attach(std::unique_ptr<Workspace> workspace);
+  std::unique_ptr<Workspace> detach();
+  const Workspace& workspace() const { return *workspace_; }
 
   // Arguments have the Binding's shapes. See Executable::run() for `results`.
   Status run(const RunContext& context, std::span<const Tensor> args, std::vector<Tensor>& results);
@@ -32,8 +37,6 @@ class Instance {
   const Binding& binding() const { return *binding_; }
 
  private:
-  explicit Instance(std::shared_ptr<const Binding> binding);
-  Status fill_constants_and_arena();
   Status place_results(std::vector<Tensor>& results);
   Status run_steps();
   Status run_kernel(size_t index);
@@ -45,16 +48,10 @@ class Instance {
   RunContext& context_of(const Step& step) { return step.on_stream ? context_ : host_context_; }
 
   std::shared_ptr<const Binding> binding_;
+  std::unique_ptr<Workspace> workspace_;
   std::vector<Tensor> slots_;
   std::vector<Tensor*> pointers_;  // inputs, then outputs of each step
-  std::vector<StepRun> runs_;      // by step
-  Ref<Buffer> arena_;
-  Ref<Buffer> device_arena_;
-  Ref<Buffer> scratch_;
-  Ref<Buffer> device_scratch_;
-  BumpArena host_memory_;
-  BumpArena device_memory_;
-  std::unique_ptr<Stream> stream_;
+  std::vector<StepRun> runs_;      // by step, of the Workspace
   RunContext context_;
   RunContext host_context_;  // of the host's kernels beside a device: no stream
 };

@@ -6,6 +6,7 @@
 #include "tenon/graph/function_library.h"
 #include "tenon/graph/verifier.h"
 #include "tenon/passes/pass.h"
+#include "tenon/runtime/work.h"
 
 namespace tenon {
 
@@ -13,6 +14,7 @@ StatusOr<std::shared_ptr<Plan>> Plan::create(Graph function, std::shared_ptr<Mod
                                              ExecutableOptions options) {
   std::shared_ptr<Plan> plan(new Plan);
   if (!options.device) options.device = DeviceRegistry::global().preferred();
+  if (options.team == 0) options.team = team_of_environment();
   TENON_RETURN_IF_ERROR(verify(function));
   PassContext context;
   context.explain = options.explain;

@@ -15,6 +15,8 @@ class Plan {
   const std::vector<NodeId>& order() const { return order_; }
   const ExecutableOptions& options() const { return options_; }
   Device* device() const { return options_.device; }
+  // That every step is to have; 0: what its work pays for.
+  int team() const { return options_.team; }
   const std::shared_ptr<ModelState>& state() const { return state_; }
   bool writes_state() const { return writes_state_; }
   bool has_effects() const { return has_effects_; }

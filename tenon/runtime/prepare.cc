@@ -1,5 +1,7 @@
+#include "tenon/base/parallel.h"
 #include "tenon/core/node_prepare.h"
 #include "tenon/runtime/binding.h"
+#include "tenon/runtime/work.h"
 
 namespace tenon {
 namespace {
@@ -47,14 +49,13 @@ class PlanPrepare final : public NodePrepare {
 
 }  // namespace
 
-StatusOr<PreparedKernel> prepare_kernel(const Plan& plan, const Node& node, bool on_host, int team,
-                                        std::span<const Tensor* const> constants,
+StatusOr<PreparedKernel> prepare_kernel(const Plan& plan, const Node& node, bool on_host,
+                                        int most_threads, std::span<const Tensor* const> constants,
                                         const std::vector<bool>& frozen,
                                         std::span<const Shape> shapes,
                                         std::vector<PartialShape> outputs,
                                         std::vector<std::pair<int, int>>* overwrites) {
   PlanPrepare prepare(plan, node);
-  prepare.team_threads = team;
   prepare.compute_precision = plan.options().precision;
   prepare.resource_store = plan.state().get();
   for (size_t i = 0; i < shapes.size(); ++i) {
@@ -65,8 +66,16 @@ StatusOr<PreparedKernel> prepare_kernel(const Plan& plan, const Node& node, bool
     prepare.outputs.push_back({node.outputs[i].dtype, outputs[i]});
   }
   PreparedKernel prepared;
+  prepared.work_ns = estimated_work(prepare);
+  prepared.team = plan.team() > 0 ? plan.team() : team_for(prepared.work_ns, most_threads);
+  prepare.team_threads = prepared.team;
   const Device* device = on_host ? cpu_device() : plan.device();
-  TENON_ASSIGN_OR_RETURN(prepared.kernel, device->make_kernel(prepare));
+  const int before = team_size();
+  set_team_size(prepared.team, RunTurn::threads());
+  StatusOr<Kernel> kernel = device->make_kernel(prepare);
+  set_team_size(before);
+  TENON_RETURN_IF_ERROR(kernel.status());
+  prepared.kernel = *std::move(kernel);
   prepared.outputs = std::move(outputs);
   prepared.scratch_bytes = prepare.scratch_bytes;
   if (overwrites) *overwrites = std::move(prepare.overwrites);

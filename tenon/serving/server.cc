@@ -8,8 +8,8 @@
 #include <thread>
 
 #include "tenon/base/files.h"
-#include "tenon/base/lanes.h"
 #include "tenon/base/log.h"
+#include "tenon/base/thread_pool.h"
 #include "tenon/serving/grpc_server.h"
 #include "tenon/serving/http/http_server.h"
 #include "tenon/serving/rest_api.h"
@@ -229,10 +229,10 @@ int serve(std::span<const std::string> arguments) {
   }
   const ServerFlags& flags = parsed->flags;
   if (flags.log_format == "json") set_log_format(LogFormat::kJson);
-  Lanes::configure(flags.threads > 0
-                       ? flags.threads
-                       : static_cast<int>(std::max(flags.tensorflow_session_parallelism,
-                                                   flags.tensorflow_intra_op_parallelism)));
+  ThreadPool::configure(flags.threads > 0
+                            ? flags.threads
+                            : static_cast<int>(std::max(flags.tensorflow_session_parallelism,
+                                                        flags.tensorflow_intra_op_parallelism)));
   status = run(flags);
   if (status.ok()) return 0;
   std::string line = cat("error: ", code_name(status.code()), ": ", message_of(status));

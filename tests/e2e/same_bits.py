@@ -1,9 +1,12 @@
-"""Two training runs with the same seed and threads give the same bits."""
+"""Training runs with the same seed give the same bits, whatever the threads and the steps' teams; so do predictions."""
 import os
 import tempfile
 import zipfile
 
-from common import Checks, train_digits
+import numpy as np
+from common import Checks, digits, run_saved_model, train_digits
+
+TEAMS = (2, 2, 1, 3, 8, 32)
 
 
 def contents(folder):
@@ -18,16 +21,27 @@ def contents(folder):
     return found
 
 
+def outcome(folder, team, x):
+    """Losses, files and predictions of a run whose every step has a team of so many."""
+    os.environ["TENON_TEAM"] = str(team)
+    epochs = train_digits(folder, save=os.path.join(folder, "digits.keras"), threads=team)
+    outputs = run_saved_model(os.path.join(folder, "1"), pixels=x)
+    return [epoch["loss"] for epoch in epochs], contents(folder), np.concatenate([y.ravel() for y in outputs.values()])
+
+
 def main():
     check = Checks()
-    with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
-        epochs = [train_digits(folder, save=os.path.join(folder, "digits.keras"), threads=2) for folder in (first, second)]
-        losses = [[epoch["loss"] for epoch in run] for run in epochs]
-        check.that(losses[0] == losses[1], "the same losses", losses)
-        a, b = contents(first), contents(second)
-        check.that(sorted(a) == sorted(b) and len(a) >= 3, "the same files", sorted(a))
-        for name in a:
-            check.that(a[name] == b.get(name), f"the same bytes in {name}")
+    x = digits("test")[0][:37]
+    first = None
+    for team in TEAMS:
+        with tempfile.TemporaryDirectory() as folder:
+            losses, files, outputs = outcome(folder, team, x)
+        first = first or (losses, files, outputs)
+        check.that(losses == first[0], f"the same losses, team {team}", (losses, first[0]))
+        check.that(sorted(files) == sorted(first[1]) and len(files) >= 3, "the same files", sorted(files))
+        for name, data in files.items():
+            check.that(data == first[1].get(name), f"the same bytes in {name}, team {team}")
+        check.that(outputs.tobytes() == first[2].tobytes(), f"the same predictions, team {team}")
     check.done()
 
 

@@ -1,0 +1,169 @@
+#include "tenon/runtime/binding_cache.h"
+
+namespace tenon {
+namespace {
+
+// A thread keeps an Instance whose memory is at most this; larger ones are shared.
+constexpr size_t kKeptByThread = size_t{1} << 20;
+
+bool fits(const Binding& binding, std::span<const Tensor> args) {
+  for (size_t i = 0; i < args.size(); ++i) {
+    if (!(binding.arg_shapes[i] == args[i].shape())) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+BindingCache::Place& BindingCache::place_of_thread() {
+  static std::atomic<size_t> threads{0};
+  thread_local const size_t number = threads.fetch_add(1, std::memory_order_relaxed);
+  return places_[number % kPlaces];
+}
+
+// Under the lock; what it finds is then the last used.
+BindingCache::Bound* BindingCache::find(std::span<const Tensor> args) {
+  for (auto it = bound_.begin(); it != bound_.end(); ++it) {
+    if (!fits(*it->binding, args)) continue;
+    if (it != bound_.begin()) bound_.splice(bound_.begin(), bound_, it);
+    return &*it;
+  }
+  return nullptr;
+}
+
+StatusOr<RunForm> BindingCache::form_of(std::span<const Tensor> args, const RunLimits& limits) {
+  {
+    Place& place = place_of_thread();
+    const std::lock_guard lock(place.mutex);
+    if (place.last && fits(place.last->binding(), args)) return place.last->binding().form;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    if (const Bound* bound = find(args)) return bound->binding->form;
+  }
+  TENON_ASSIGN_OR_RETURN(const auto binding, bind(args, limits));
+  return binding->form;
+}
+
+StatusOr<std::unique_ptr<Instance>> BindingCache::take(std::span<const Tensor> args) {
+  Place& place = place_of_thread();
+  {
+    const std::lock_guard lock(place.mutex);
+    if (place.last && fits(place.last->binding(), args)) return std::move(place.last);
+  }
+  std::shared_ptr<const Binding> binding;
+  std::unique_ptr<Instance> instance;
+  {
+    const std::lock_guard lock(mutex_);
+    if (Bound* bound = find(args)) {
+      binding = bound->binding;
+      if (!bound->idle.empty()) {
+        instance = std::move(bound->idle.back());
+        bound->idle.pop_back();
+      }
+    }
+  }
+  if (!binding) {
+    TENON_ASSIGN_OR_RETURN(binding, bind(args, {}));
+  }
+  TENON_ASSIGN_OR_RETURN(auto workspace, take_workspace(*binding));
+  if (!instance) instance = std::make_unique<Instance>(std::move(binding));
+  TENON_RETURN_IF_ERROR(instance->attach(std::move(workspace)));
+  return instance;
+}
+
+// The smallest that is large enough, else the largest, which then grows.
+StatusOr<std::unique_ptr<Workspace>> BindingCache::take_workspace(const Binding& binding) {
+  std::unique_ptr<Workspace> best;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto better = [&](const auto& a, const auto& b) {
+      const bool a_holds = a->holds(binding), b_holds = b->holds(binding);
+      if (a_holds != b_holds) return a_holds;
+      return a_holds ? a->bytes() < b->bytes() : a->bytes() > b->bytes();
+    };
+    const auto found = std::min_element(workspaces_.begin(), workspaces_.end(), better);
+    if (found != workspaces_.end()) {
+      best = std::move(*found);
+      workspaces_.erase(found);
+    }
+  }
+  if (best) return best;
+  return Workspace::create(plan_->device());
+}
+
+void BindingCache::give_back(std::unique_ptr<Instance> instance) {
+  if (instance->workspace().bytes() <= kKeptByThread) {
+    Place& place = place_of_thread();
+    const std::lock_guard lock(place.mutex);
+    std::swap(place.last, instance);
+    if (!instance) return;
+  }
+  std::unique_ptr<Workspace> workspace = instance->detach();
+  const std::lock_guard lock(mutex_);
+  workspaces_.push_back(std::move(workspace));
+  for (Bound& each : bound_) {
+    if (each.binding.get() == &instance->binding()) {
+      each.idle.push_back(std::move(instance));
+      break;
+    }
+  }
+  drop_workspaces();
+}
+
+StatusOr<std::shared_ptr<const Binding>> BindingCache::bind(std::span<const Tensor> args,
+                                                            const RunLimits& limits) {
+  std::vector<Shape> shapes;
+  for (const Tensor& arg : args) shapes.push_back(arg.shape());
+  return bind(shapes, limits);
+}
+
+StatusOr<std::shared_ptr<const Binding>> BindingCache::bind(std::span<const Shape> shapes,
+                                                            const RunLimits& limits) {
+  TENON_ASSIGN_OR_RETURN(const RunTurn turn, RunTurn::take(RunForm::kLong, limits));
+  TENON_ASSIGN_OR_RETURN(auto binding, Binding::create(plan_, shapes));
+  const std::lock_guard lock(mutex_);
+  for (const Bound& other : bound_) {
+    // Somebody else made the same one meanwhile: use that, so that its Instances are shared.
+    if (other.binding->arg_shapes == binding->arg_shapes) return other.binding;
+  }
+  bound_.push_front({binding, binding->own_bytes(), {}});
+  drop_bindings();
+  return binding;
+}
+
+// Under the lock. The last used one always stays.
+void BindingCache::drop_bindings() {
+  const ExecutableOptions& options = plan_->options();
+  size_t bytes = 0, count = 0;
+  for (auto it = bound_.begin(); it != bound_.end();) {
+    bytes += it->bytes();
+    const bool over = bytes > options.cache_bytes || ++count > options.cache_bindings;
+    it = over && it != bound_.begin() ? bound_.erase(it) : std::next(it);
+  }
+}
+
+// Under the lock. One always stays.
+void BindingCache::drop_workspaces() {
+  size_t bytes = 0;
+  for (const auto& workspace : workspaces_) bytes += workspace->bytes();
+  while (workspaces_.size() > 1 && bytes > plan_->options().workspace_bytes) {
+    bytes -= workspaces_.front()->bytes();
+    workspaces_.erase(workspaces_.begin());
+  }
+}
+
+size_t BindingCache::bytes() const {
+  const std::lock_guard lock(mutex_);
+  size_t total = 0;
+  for (const Bound& bound : bound_) total += bound.bytes();
+  for (const auto& workspace : workspaces_) total += workspace->bytes();
+  return total;
+}
+
+size_t BindingCache::size() const {
+  const std::lock_guard lock(mutex_);
+  return bound_.size();
+}
+
+}  // namespace tenon

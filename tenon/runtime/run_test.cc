@@ -1,0 +1,227 @@
+// What Executable::run() promises whatever the team, the limits and the number of shapes.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <thread>
+
+#include "tenon/graph/builder.h"
+#include "tenon/graph/function_library.h"
+#include "tenon/ops/register_all.h"
+#include "tenon/runtime/binding_cache.h"
+
+namespace tenon {
+namespace {
+
+using std::chrono::milliseconds;
+using Clock = std::chrono::steady_clock;
+
+class Run : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    if (!OpRegistry::global().find("MatMul")) {
+      const Status registered = register_all_ops(OpRegistry::global());
+      ASSERT_TRUE(registered.ok()) << registered;
+    }
+  }
+};
+
+Tensor made_up_values(const Shape& shape) {
+  Tensor values(DType::kFloat, shape);
+  for (int64_t i = 0; i < values.num_elements(); ++i) {
+    values.mutable_data<float>()[i] = static_cast<float>((i * 37) % 101) / 53.0f - 0.9f;
+  }
+  return values;
+}
+
+// softmax(relu(x w + b) v), summed over the rows, for any number of rows.
+Graph two_layers(int64_t width) {
+  Graph graph;
+  GraphBuilder b(graph);
+  const Endpoint x = b.arg("x", DType::kFloat, PartialShape{-1, width});
+  const Endpoint hidden =
+      b.op("Relu", {b.add(b.matmul(x, b.constant(made_up_values({width, width}))),
+                          b.constant(made_up_values({width})))});
+  const Endpoint y =
+      b.op("Softmax", {b.matmul(hidden, b.constant(made_up_values({width, width})))});
+  graph.results = {y, b.sum(y, std::vector<int64_t>{0})};
+  graph.result_names = {"y", "sum"};
+  EXPECT_TRUE(b.status().ok()) << b.status();
+  return graph;
+}
+
+TEST_F(Run, GivesTheSameBitsForAnyTeam) {
+  for (int64_t rows : {1, 7, 64, 1000}) {
+    const Tensor args[] = {made_up_values({rows, 96})};
+    std::vector<Tensor> expected;
+    for (int team : {1, 2, 3, 8, 32, 0}) {
+      ExecutableOptions options;
+      options.team = team;
+      const auto made = Executable::create(two_layers(96), std::make_shared<ModelState>(), options);
+      ASSERT_TRUE(made.ok()) << made.status();
+      std::vector<Tensor> results;
+      for (int i = 0; i < 3; ++i) {
+        ASSERT_TRUE((*made)->run(args, results).ok());
+        if (expected.empty()) expected = {results[0].clone(), results[1].clone()};
+        for (size_t r = 0; r < results.size(); ++r) {
+          EXPECT_EQ(std::memcmp(results[r].raw(), expected[r].raw(), expected[r].num_bytes()), 0)
+              << "result " << r << ", rows " << rows << ", team " << team;
+        }
+      }
+    }
+  }
+}
+
+// Callers of one Executable beside each other, in both forms.
+TEST_F(Run, ServesManyCallersAtOnce) {
+  const auto made = Executable::create(two_layers(64), std::make_shared<ModelState>());
+  ASSERT_TRUE(made.ok()) << made.status();
+  std::vector<Tensor> expected;
+  const auto rows_of = [](int caller) { return caller % 3 == 0 ? 900 : 1 + caller % 4; };
+  for (int caller = 0; caller < 8; ++caller) {
+    const Tensor args[] = {made_up_values({rows_of(caller), 64})};
+    std::vector<Tensor> results;
+    ASSERT_TRUE((*made)->run(args, results).ok());
+    expected.push_back(results[0].clone());
+  }
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < 8; ++caller) {
+    callers.emplace_back([&, caller] {
+      const Tensor args[] = {made_up_values({rows_of(caller), 64})};
+      const Tensor& right = expected[static_cast<size_t>(caller)];
+      std::vector<Tensor> results;
+      for (int i = 0; i < 60; ++i) {
+        wrong += !(*made)->run(args, results).ok() ||
+                 std::memcmp(results[0].raw(), right.raw(), right.num_bytes()) != 0;
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(wrong, 0);
+}
+
+// while (x < 1) x = x * 1: for ever; and with `empty`, a loop whose functions have nothing to do.
+StatusOr<std::shared_ptr<Executable>> endless_loop(bool empty) {
+  const auto library = std::make_shared<FunctionLibrary>();
+  const auto function = [&](std::string_view name, bool condition) {
+    Graph body;
+    GraphBuilder b(body);
+    const Endpoint x = b.arg("x", DType::kFloat, PartialShape{});
+    body.results = {condition ? empty ? b.scalar(true) : b.op("Less", {x, b.scalar(1.0f)})
+                    : empty ? x
+                              : b.mul(x, b.scalar(1.0f))};
+    body.result_names = {"result"};
+    library->add(name, std::move(body));
+    return FunctionAttr{std::string(name), nullptr};
+  };
+  Graph graph;
+  graph.set_library(library);
+  GraphBuilder b(graph);
+  const Endpoint x = b.arg("x", DType::kFloat, PartialShape{});
+  graph.results = {b.op("While", {x},
+                        {{"T", std::vector<DType>{DType::kFloat}},
+                         {"cond", function("condition", true)},
+                         {"body", function("body", false)}})};
+  graph.result_names = {"result"};
+  TENON_RETURN_IF_ERROR(b.status());
+  return Executable::create(std::move(graph), std::make_shared<ModelState>());
+}
+
+TEST_F(Run, EndsAtItsDeadlineAndWhenCancelled) {
+  for (bool empty : {false, true}) {
+    const auto loop = endless_loop(empty);
+    ASSERT_TRUE(loop.ok()) << loop.status();
+    const Tensor args[] = {Tensor::scalar(0.5f)};
+    std::vector<Tensor> results;
+    const auto start = Clock::now();
+    EXPECT_EQ((*loop)->run(args, results, {start + milliseconds(30), nullptr}).code(),
+              absl::StatusCode::kDeadlineExceeded);
+    EXPECT_GE(Clock::now() - start, milliseconds(30));
+    std::atomic<bool> cancelled{false};
+    std::thread canceller([&] {
+      std::this_thread::sleep_for(milliseconds(20));
+      cancelled = true;
+    });
+    EXPECT_EQ((*loop)->run(args, results, {Clock::time_point::max(), &cancelled}).code(),
+              absl::StatusCode::kCancelled);
+    canceller.join();
+  }
+}
+
+// What ended early leaves nothing behind: the next run is right.
+TEST_F(Run, IsRightAfterOneThatEndedEarly) {
+  const auto made = Executable::create(two_layers(64), std::make_shared<ModelState>());
+  ASSERT_TRUE(made.ok()) << made.status();
+  const Tensor args[] = {made_up_values({300, 64})};
+  std::vector<Tensor> expected, results;
+  ASSERT_TRUE((*made)->run(args, expected).ok());
+  EXPECT_EQ((*made)->run(args, results, {Clock::now(), nullptr}).code(),
+            absl::StatusCode::kDeadlineExceeded);
+  ASSERT_TRUE((*made)->run(args, results, {Clock::now() + std::chrono::hours(1), nullptr}).ok());
+  EXPECT_EQ(std::memcmp(results[0].raw(), expected[0].raw(), expected[0].num_bytes()), 0);
+}
+
+int64_t resident_bytes() {
+  int64_t total = 0, pages = 0;
+  std::ifstream("/proc/self/statm") >> total >> pages;
+  EXPECT_GT(pages, 0);
+  return pages * sysconf(_SC_PAGESIZE);
+}
+
+TEST_F(Run, ThousandsOfShapesTakeBoundedMemory) {
+  const auto made = Executable::create(two_layers(16), std::make_shared<ModelState>());
+  ASSERT_TRUE(made.ok()) << made.status();
+  std::vector<Tensor> results;
+  int64_t after_some = 0;
+  for (int64_t rows = 1; rows <= 4000; ++rows) {
+    const Tensor args[] = {made_up_values({rows, 16})};
+    ASSERT_TRUE((*made)->run(args, results).ok());
+    if (rows == 1000) after_some = resident_bytes();
+  }
+  EXPECT_LT(resident_bytes() - after_some, int64_t{16} << 20);
+}
+
+class Cache : public Run {};
+
+// Bindings are few in number, in bytes, and none that is used again and again is made anew.
+TEST_F(Cache, IsBoundedInNumberAndBytes) {
+  for (size_t most_bytes : {size_t{256} << 20, size_t{1} << 20}) {
+    ExecutableOptions options;
+    options.cache_bindings = 40;
+    options.cache_bytes = most_bytes;
+    const auto plan =
+        Plan::create(two_layers(16), std::make_shared<ModelState>(), std::move(options));
+    ASSERT_TRUE(plan.ok()) << plan.status();
+    BindingCache cache(*plan);
+    for (int64_t rows = 1; rows <= 300; ++rows) {
+      ASSERT_TRUE(cache.bind(std::vector<Shape>{Shape{rows, 16}}, {}).ok());
+      ASSERT_LE(cache.size(), 40u);
+      ASSERT_LE(cache.bytes(), most_bytes);
+    }
+    EXPECT_GE(cache.size(), 8u);
+  }
+}
+
+// Many shapes of a model that computes in tens of megabytes share one Workspace.
+TEST_F(Cache, ManyLargeShapesShareTheMemory) {
+  const auto plan = Plan::create(two_layers(256), std::make_shared<ModelState>(), {});
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  BindingCache cache(*plan);
+  std::vector<const Binding*> bindings;
+  for (int round = 0; round < 2; ++round) {
+    for (int64_t i = 0; i < 24; ++i) {
+      const Tensor args[] = {Tensor(DType::kFloat, Shape{25000 + i, 256})};
+      auto instance = cache.take(args);
+      ASSERT_TRUE(instance.ok()) << instance.status();
+      EXPECT_GT((*instance)->binding().arena_bytes, size_t{20} << 20);
+      if (round == 0) bindings.push_back(&(*instance)->binding());
+      EXPECT_EQ(&(*instance)->binding(), bindings[static_cast<size_t>(i)]);
+      cache.give_back(*std::move(instance));
+      EXPECT_LT(cache.bytes(), size_t{100} << 20);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace tenon

@@ -1,0 +1,43 @@
+// Workspace: the memory that a run in flight computes in, whatever the shapes: an arena and scratch
+// memory in each space, and the stream. It grows to what the largest Binding that used it needs and
+// is handed from one to the next, so that many shapes cost no more memory than the largest.
+#pragma once
+
+#include "tenon/runtime/binding.h"
+#include "tenon/runtime/bump_arena.h"
+
+namespace tenon {
+
+// Used by one run at a time.
+class Workspace {
+ public:
+  // Of a Plan that runs on `device`.
+  static StatusOr<std::unique_ptr<Workspace>> create(Device* device);
+
+  // Makes the memory large enough for `binding`; what it held before is lost. RESOURCE_EXHAUSTED.
+  Status reserve(const Binding& binding);
+
+  // Of arenas and scratch memory.
+  size_t bytes() const;
+  bool holds(const Binding& binding) const;
+
+  const Ref<Buffer>& arena(bool on_host) const { return on_host ? arena_ : device_arena_; }
+  void* scratch(bool on_host) const;
+  BumpArena& dynamic_memory(bool on_host) { return on_host ? host_memory_ : device_memory_; }
+  Stream& stream() { return *stream_; }
+
+ private:
+  explicit Workspace(Device* device)
+      : device_(device), host_memory_(cpu_device()), device_memory_(device) {}
+
+  Device* device_;
+  Ref<Buffer> arena_;
+  Ref<Buffer> device_arena_;
+  Ref<Buffer> scratch_;
+  Ref<Buffer> device_scratch_;
+  BumpArena host_memory_;
+  BumpArena device_memory_;
+  std::unique_ptr<Stream> stream_;
+};
+
+}  // namespace tenon
