@@ -12,6 +12,7 @@
 #include "tenon/cli/json_text.h"
 #include "tenon/cli/verbs.h"
 #include "tenon/core/device.h"
+#include "tenon/kernels/processor.h"
 #include "tenon/runtime/plugin/plugin_host.h"
 
 namespace tenon::cli {
@@ -31,9 +32,13 @@ struct Finding {
 };
 
 Finding processor() {
-  const std::string description = cpu_device()->description();
+  std::string description = cpu_device()->description();
   const bool slow = description.find("AVX") == description.npos;
-  return {"processor", description,
+  std::string lacking;
+  for (const std::string& level : kernels::missing_instruction_levels()) {
+    lacking += (lacking.empty() ? "; without " : ", ") + level;
+  }
+  return {"processor", description + lacking,
           slow ? "there is no AVX2: kernels run at SSE4.2's speed; use a machine with AVX2" : ""};
 }
 

@@ -4,18 +4,18 @@
 
 #include "tenon/base/parallel.h"
 #include "tenon/kernels/elementwise.h"
+#include "tenon/kernels/grain.h"
 
 namespace tenon::kernels {
 
 template <class T>
 void bias_add(int64_t rows, int64_t columns, const T* x, const T* bias, T* y) {
   const BinaryKernel add = find_binary(BinaryOp::kAdd, dtype_of<T>);
-  parallel_for(rows, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, columns)),
-               [&](int64_t begin, int64_t end) {
-                 for (int64_t row = begin; row < end; ++row) {
-                   add(x + row * columns, 1, bias, 1, y + row * columns, columns);
-                 }
-               });
+  parallel_for(rows, grain_of(columns), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      add(x + row * columns, 1, bias, 1, y + row * columns, columns);
+    }
+  });
 }
 
 #define TENON_INSTANTIATE(T) template void bias_add(int64_t, int64_t, const T*, const T*, T*);

@@ -4,12 +4,12 @@
 #include <cstring>
 
 #include "tenon/base/parallel.h"
+#include "tenon/kernels/grain.h"
 
 namespace tenon::kernels {
 namespace {
 
 // Elements that one thread should at least have.
-constexpr int64_t kGrain = 16384;
 
 // Size of axis `axis` of the result (counted in `rank` axes) in `shape`, 1 where it has none.
 int64_t size_at(const Shape& shape, int axis, int rank) {
@@ -85,7 +85,7 @@ void for_each_run(const BroadcastPlan& plan, BroadcastBody body) {
   const size_t last = plan.dims.size() - 1;
   const int64_t inner = plan.dims[last];
   // Split by elements, so that one long run is shared too; a piece of a run is a run.
-  parallel_for(plan.count, kGrain, [&](int64_t begin, int64_t end) {
+  parallel_for(plan.count, grain_of(), [&](int64_t begin, int64_t end) {
     Dims index(plan.dims.size(), 0);
     int64_t offsets[kMaxBroadcastInputs] = {};
     int64_t steps[kMaxBroadcastInputs] = {};

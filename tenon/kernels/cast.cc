@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "tenon/base/parallel.h"
+#include "tenon/kernels/grain.h"
 #include "tenon/kernels/scalar/elementwise_generic.h"
 
 namespace tenon::kernels {
@@ -98,7 +99,7 @@ CastKernel find_cast(DType from, DType to, bool truncate) {
 
 void run_cast(CastKernel kernel, size_t from_size, const void* x, size_t to_size, void* y,
               int64_t count) {
-  parallel_for(count, 16384, [&](int64_t begin, int64_t end) {
+  parallel_for(count, grain_of(), [&](int64_t begin, int64_t end) {
     kernel(static_cast<const char*>(x) + begin * static_cast<int64_t>(from_size),
            static_cast<char*>(y) + begin * static_cast<int64_t>(to_size), end - begin);
   });

@@ -7,8 +7,9 @@
 // the same bytes as [h, w, 1, in * multiplier].
 //
 // Objects are immutable, shared by threads (scratch is per run), and run on a thread whose
-// team_size() is the one they were made under. Bits: forward and backward input are equal for equal
-// shapes on one machine and team size; backward filter too.
+// team_size() is the one they were made under. Bits, on one machine: an image's output and input
+// gradient are the same for any batch that it is in and any team; the filter's gradient for any
+// team.
 #pragma once
 
 #include <array>
@@ -66,6 +67,7 @@ class Convolution {
   Convolution(Convolution&&) noexcept;
   Convolution& operator=(Convolution&&) noexcept;
   ~Convolution();
+  std::string name() const;  // of the implementation that was chosen
   size_t scratch_bytes() const;
   void run(const ConvPointers& pointers, void* scratch) const;
 
@@ -87,6 +89,7 @@ class ConvolutionInputGradient {
   ConvolutionInputGradient(ConvolutionInputGradient&&) noexcept;
   ConvolutionInputGradient& operator=(ConvolutionInputGradient&&) noexcept;
   ~ConvolutionInputGradient();
+  std::string name() const;  // of the implementation that was chosen
   size_t scratch_bytes() const;
   void run(const float* d_output, const float* filter, float* d_input, void* scratch) const;
 
@@ -102,6 +105,7 @@ class ConvolutionFilterGradient {
   ConvolutionFilterGradient(ConvolutionFilterGradient&&) noexcept;
   ConvolutionFilterGradient& operator=(ConvolutionFilterGradient&&) noexcept;
   ~ConvolutionFilterGradient();
+  std::string name() const;  // of the implementation that was chosen
   size_t scratch_bytes() const;
   void run(const float* input, const float* d_output, float* d_filter, void* scratch) const;
 
@@ -111,8 +115,7 @@ class ConvolutionFilterGradient {
   std::unique_ptr<Impl> impl_;
 };
 
-// The plain loops for double, float16, bfloat16 (sums in double for double, else in float). No
-// bias, no post-ops.
+// The plain loops, for double. No bias, no post-ops.
 template <class T>
 void reference_conv(const ConvSpec& spec, const T* input, const T* filter, T* output);
 template <class T>

@@ -4,12 +4,11 @@
 #include <cstring>
 
 #include "tenon/base/parallel.h"
+#include "tenon/kernels/grain.h"
 #include "tenon/kernels/scalar/elementwise_generic.h"
 
 namespace tenon::kernels {
 namespace {
-
-constexpr int64_t kElementGrain = 16384;
 
 struct Bytes16 {
   uint64_t words[2];
@@ -54,7 +53,7 @@ void select_loop(const bool* condition, const T* left, const T* right, T* y, int
 
 void apply_unary(UnaryKernel kernel, size_t x_size, const void* x, size_t y_size, void* y,
                  int64_t count) {
-  parallel_for(count, kElementGrain, [&](int64_t begin, int64_t end) {
+  parallel_for(count, grain_of(), [&](int64_t begin, int64_t end) {
     kernel(static_cast<const char*>(x) + begin * static_cast<int64_t>(x_size),
            static_cast<char*>(y) + begin * static_cast<int64_t>(y_size), end - begin);
   });
@@ -63,7 +62,7 @@ void apply_unary(UnaryKernel kernel, size_t x_size, const void* x, size_t y_size
 void apply_binary(BinaryKernel kernel, size_t element_size, const void* a, const void* b, void* y,
                   int64_t count) {
   const auto size = static_cast<int64_t>(element_size);
-  parallel_for(count, kElementGrain, [&](int64_t begin, int64_t end) {
+  parallel_for(count, grain_of(), [&](int64_t begin, int64_t end) {
     kernel(static_cast<const char*>(a) + begin * size, 1,
            static_cast<const char*>(b) + begin * size, 1, static_cast<char*>(y) + begin * size,
            end - begin);
@@ -73,7 +72,7 @@ void apply_binary(BinaryKernel kernel, size_t element_size, const void* a, const
 template <class T>
 void leaky_relu(float alpha, const T* x, T* y, int64_t count) {
   using C = Compute<T>;
-  parallel_for(count, kElementGrain, [&](int64_t begin, int64_t end) {
+  parallel_for(count, grain_of(), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const C value = static_cast<C>(x[i]);
       y[i] = static_cast<T>(value > 0 ? value : static_cast<C>(alpha) * value);
@@ -84,7 +83,7 @@ void leaky_relu(float alpha, const T* x, T* y, int64_t count) {
 template <class T>
 void leaky_relu_gradient(float alpha, const T* dy, const T* x, T* dx, int64_t count) {
   using C = Compute<T>;
-  parallel_for(count, kElementGrain, [&](int64_t begin, int64_t end) {
+  parallel_for(count, grain_of(), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const C upstream = static_cast<C>(dy[i]);
       dx[i] =
@@ -118,7 +117,7 @@ bool add_n(DType dtype, const void* const* inputs, int input_count, void* y, int
   if (add == nullptr || input_count < 1) return false;
   const size_t size = size_of(dtype);
   // In pieces that stay in the cache between one input and the next.
-  parallel_for(count, kElementGrain, [&](int64_t begin, int64_t end) {
+  parallel_for(count, grain_of(), [&](int64_t begin, int64_t end) {
     for (int64_t at = begin; at < end; at += 2048) {
       const int64_t piece = std::min<int64_t>(2048, end - at);
       const auto offset = static_cast<size_t>(at) * size;

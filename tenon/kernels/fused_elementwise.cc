@@ -4,13 +4,13 @@
 #include <cstring>
 
 #include "tenon/base/parallel.h"
+#include "tenon/kernels/grain.h"
 
 namespace tenon::kernels {
 namespace {
 
 // Elements of one tile: kMaxLive of them are 64 KiB, and a usual chain's four to eight fit L1.
 constexpr int64_t kTile = 512;
-constexpr int64_t kFusedGrain = 16384;
 
 using Instruction = FusedInstruction;
 
@@ -324,7 +324,7 @@ StatusOr<FusedElementwise> FusedElementwise::compile(const FusedProgram& program
 
 void FusedElementwise::run(std::span<const void* const> inputs, std::span<void* const> outputs,
                            int64_t rows, int64_t columns) const {
-  parallel_for(rows * columns, kFusedGrain, [&](int64_t begin, int64_t end) {
+  parallel_for(rows * columns, grain_of(), [&](int64_t begin, int64_t end) {
     for (int64_t at = begin; at < end; at += kTile) {
       impl_->run_tile(inputs, outputs, columns, at, std::min(kTile, end - at));
     }

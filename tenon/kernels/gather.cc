@@ -6,6 +6,7 @@
 
 #include "tenon/base/parallel.h"
 #include "tenon/kernels/elementwise.h"
+#include "tenon/kernels/grain.h"
 #include "tenon/kernels/scalar/elementwise_generic.h"
 
 namespace tenon::kernels {
@@ -57,7 +58,7 @@ int64_t scatter_rows(ScatterOp op, DType dtype, int64_t size, int64_t inner, con
   if (bad >= 0) return bad;
   const auto element = static_cast<int64_t>(size_of(dtype));
   // Threads share the columns: every target sees its updates in the order of the indices.
-  const int64_t grain = std::max<int64_t>(16, 16384 / std::max<int64_t>(1, count));
+  const int64_t grain = std::max<int64_t>(16, grain_of(count));
   parallel_for(inner, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = 0; i < count; ++i) {
       const char* from = static_cast<const char*>(updates) + (i * inner + begin) * element;
@@ -79,16 +80,15 @@ void one_hot(size_t element_size, int64_t prefix, int64_t depth, int64_t suffix,
   char* to = static_cast<char*>(y);
   const auto size = static_cast<int64_t>(element_size);
   const int64_t item = depth * suffix;
-  parallel_for(prefix, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, item)),
-               [&](int64_t begin, int64_t end) {
-                 fill(element_size, off, to + begin * item * size, (end - begin) * item);
-                 for (int64_t i = begin * suffix; i < end * suffix; ++i) {
-                   const auto index = static_cast<int64_t>(indices[i]);
-                   if (index < 0 || index >= depth) continue;
-                   const int64_t at = (i / suffix * depth + index) * suffix + i % suffix;
-                   std::memcpy(to + at * size, on, element_size);
-                 }
-               });
+  parallel_for(prefix, grain_of(item), [&](int64_t begin, int64_t end) {
+    fill(element_size, off, to + begin * item * size, (end - begin) * item);
+    for (int64_t i = begin * suffix; i < end * suffix; ++i) {
+      const auto index = static_cast<int64_t>(indices[i]);
+      if (index < 0 || index >= depth) continue;
+      const int64_t at = (i / suffix * depth + index) * suffix + i % suffix;
+      std::memcpy(to + at * size, on, element_size);
+    }
+  });
 }
 
 namespace {
@@ -97,19 +97,18 @@ template <class T, class Combine>
 void cumulate(int64_t outer, int64_t size, int64_t inner, bool exclusive, bool reverse,
               Compute<T> start, const T* x, T* y, Combine combine) {
   using C = Compute<T>;
-  parallel_for(outer * inner, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, size)),
-               [&](int64_t begin, int64_t end) {
-                 for (int64_t i = begin; i < end; ++i) {
-                   const int64_t base = i / inner * size * inner + i % inner;
-                   C total = start;
-                   for (int64_t j = 0; j < size; ++j) {
-                     const int64_t at = base + (reverse ? size - 1 - j : j) * inner;
-                     const C next = combine(total, static_cast<C>(x[at]));
-                     y[at] = static_cast<T>(exclusive ? total : next);
-                     total = next;
-                   }
-                 }
-               });
+  parallel_for(outer * inner, grain_of(size), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t base = i / inner * size * inner + i % inner;
+      C total = start;
+      for (int64_t j = 0; j < size; ++j) {
+        const int64_t at = base + (reverse ? size - 1 - j : j) * inner;
+        const C next = combine(total, static_cast<C>(x[at]));
+        y[at] = static_cast<T>(exclusive ? total : next);
+        total = next;
+      }
+    }
+  });
 }
 
 }  // namespace

@@ -4,8 +4,13 @@
 
 #include "tenon/base/parallel.h"
 #include "tenon/kernels/broadcast.h"
-#include "tenon/kernels/onednn/onednn_product.h"
+#include "tenon/kernels/product/float_panels.h"
 #include "tenon/kernels/product/float_product.h"
+#include "tenon/kernels/product/packed_description.h"
+#include "tenon/kernels/product/worker_scratch.h"
+#if defined(TENON_ONEDNN)
+#include "tenon/kernels/onednn/onednn_product.h"
+#endif
 
 namespace tenon::kernels {
 namespace {
@@ -21,12 +26,14 @@ Status check_sizes(const MatMulSpec& spec) {
   return absl::OkStatus();
 }
 
+#if defined(TENON_ONEDNN)
 // Packed weights say in which precision they are multiplied.
 bool takes_bfloat16(const MatMulSpec& spec) {
   const Precision precision =
       spec.packed.is_plain() ? spec.precision : spec.packed.description()->precision;
   return precision == Precision::kBfloat16 && has_native_bfloat16();
 }
+#endif
 
 }  // namespace
 
@@ -35,11 +42,13 @@ struct MatMul::Impl {
   MatMulSpec spec;
   BroadcastPlan batches;  // collapsed: inputs are a and b, in matrices
   std::unique_ptr<FloatProduct> in_float;
+#if defined(TENON_ONEDNN)
   std::unique_ptr<Bfloat16Product> in_bfloat16;
-  int64_t items_of_run = 1;  // in_bfloat16: the innermost batch dimension, where it can
+  std::optional<WorkerScratch> bfloat16_scratch;
+  void run_bfloat16(const MatMulPointers& p, void* scratch) const;
+#endif
 
   Status plan();
-  void make_bfloat16();
   MatMulPointers item_of(const MatMulPointers& p, int64_t item) const;
   void run_float(const MatMulPointers& p, char* scratch) const;
 };
@@ -57,13 +66,6 @@ Status MatMul::Impl::plan() {
   return absl::OkStatus();
 }
 
-void MatMul::Impl::make_bfloat16() {
-  const bool one_a = batches.strides[0].back() == 0;
-  const bool one_b = batches.strides[1].back() == 0;
-  if (spec.packed.is_plain() && !(one_a && one_b)) items_of_run = batches.dims.back();
-  in_bfloat16 = std::make_unique<Bfloat16Product>(spec, items_of_run, one_a, one_b);
-}
-
 MatMul::MatMul(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 MatMul::MatMul(MatMul&&) noexcept = default;
 MatMul& MatMul::operator=(MatMul&&) noexcept = default;
@@ -75,16 +77,31 @@ StatusOr<MatMul> MatMul::make(const MatMulSpec& spec) {
   impl->spec = spec;
   TENON_RETURN_IF_ERROR(impl->plan());
   if (impl->batches.count * impl->spec.m * impl->spec.n == 0) return MatMul(std::move(impl));
+#if defined(TENON_ONEDNN)
   if (takes_bfloat16(spec) && spec.k > 0) {
-    TENON_RETURN_IF_ERROR(guarded("matrix product", [&] { impl->make_bfloat16(); }));
-  } else {
-    impl->in_float = std::make_unique<FloatProduct>(impl->spec, impl->batches.count, team_size());
+    impl->in_bfloat16 = Bfloat16Product::make(impl->spec);
+    if (impl->in_bfloat16) {
+      impl->bfloat16_scratch.emplace(0, impl->in_bfloat16->worker_scratch_bytes());
+      return MatMul(std::move(impl));
+    }
+    if (!spec.packed.is_plain()) return internal("oneDNN cannot multiply by the weights it packed");
   }
+#endif
+  impl->in_float = std::make_unique<FloatProduct>(impl->spec, impl->batches.count, team_size());
   return MatMul(std::move(impl));
 }
 
+std::string MatMul::name() const {
+#if defined(TENON_ONEDNN)
+  if (impl_->in_bfloat16) return cat("onednn:", impl_->in_bfloat16->name());
+#endif
+  return impl_->in_float ? "panels" : "empty";
+}
+
 size_t MatMul::scratch_bytes() const {
-  if (impl_->in_bfloat16) return impl_->in_bfloat16->scratch_bytes();
+#if defined(TENON_ONEDNN)
+  if (impl_->in_bfloat16) return impl_->bfloat16_scratch->bytes();
+#endif
   if (!impl_->in_float) return 0;  // empty result
   return static_cast<size_t>(impl_->in_float->workers()) * impl_->in_float->worker_scratch_bytes();
 }
@@ -118,20 +135,32 @@ void MatMul::Impl::run_float(const MatMulPointers& p, char* scratch) const {
   });
 }
 
+#if defined(TENON_ONEDNN)
+void MatMul::Impl::run_bfloat16(const MatMulPointers& p, void* scratch) const {
+  const int64_t tiles = in_bfloat16->tiles();
+  parallel_workers(batches.count * tiles, 1, [&](int64_t worker, int64_t first, int64_t last) {
+    auto* const own = static_cast<char*>(bfloat16_scratch->of_worker(scratch, worker));
+    for (int64_t i = first; i < last; ++i) {
+      in_bfloat16->run_tile(i % tiles, item_of(p, i / tiles), own);
+    }
+  });
+}
+#endif
+
 void MatMul::run(const MatMulPointers& pointers, void* scratch) const {
-  const Impl& impl = *impl_;
-  if (impl.in_float) return impl.run_float(pointers, static_cast<char*>(scratch));
-  if (!impl.in_bfloat16) return;  // empty result
-  for (int64_t item = 0; item < impl.batches.count; item += impl.items_of_run) {
-    impl.in_bfloat16->run(impl.item_of(pointers, item), scratch);
-  }
+#if defined(TENON_ONEDNN)
+  if (impl_->in_bfloat16) return impl_->run_bfloat16(pointers, scratch);
+#endif
+  if (impl_->in_float) impl_->run_float(pointers, static_cast<char*>(scratch));
 }
 
 PackedLayout matmul_packed_layout(int64_t k, int64_t n, Precision precision) {
   if (k <= 0 || n <= 0) return {};
+#if defined(TENON_ONEDNN)
   if (precision == Precision::kBfloat16 && has_native_bfloat16()) {
-    return bfloat16_packed_layout(k, n);
+    if (PackedLayout layout = bfloat16_packed_layout(k, n); !layout.is_plain()) return layout;
   }
+#endif
   if (float_panels_are_plain(n)) return {};
   PackedLayout::Description description;
   description.name = cat("panels of ", k, " x ", n);
@@ -142,9 +171,11 @@ PackedLayout matmul_packed_layout(int64_t k, int64_t n, Precision precision) {
 Status pack_matmul_weights(const PackedLayout& layout, int64_t k, int64_t n, bool transposed,
                            const float* weights, void* packed) {
   if (layout.is_plain()) return invalid_argument("the plain layout needs no packing");
-  if (layout.description()->precision == Precision::kBfloat16) {
+#if defined(TENON_ONEDNN)
+  if (layout.description()->onednn) {
     return pack_bfloat16_weights(layout, k, n, transposed, weights, packed);
   }
+#endif
   pack_float_panels(k, n, transposed, weights, static_cast<float*>(packed));
   return absl::OkStatus();
 }
@@ -154,14 +185,6 @@ namespace {
 template <class T>
 struct SumOf {
   using Type = T;
-};
-template <>
-struct SumOf<float16> {
-  using Type = float;
-};
-template <>
-struct SumOf<bfloat16> {
-  using Type = float;
 };
 template <>
 struct SumOf<int32_t> {
@@ -200,8 +223,6 @@ void reference_matmul(int64_t m, int64_t k, int64_t n, const T* a, bool transpos
   template void reference_matmul(int64_t, int64_t, int64_t, const T*, bool, const T*, bool, T*);
 TENON_INSTANTIATE(float)
 TENON_INSTANTIATE(double)
-TENON_INSTANTIATE(float16)
-TENON_INSTANTIATE(bfloat16)
 TENON_INSTANTIATE(int32_t)
 TENON_INSTANTIATE(int64_t)
 TENON_INSTANTIATE(std::complex<float>)

@@ -5,7 +5,7 @@
 // may be 0.
 //
 // Bits, in float32: a value of y depends on its row of a and its column of b alone, whatever m, the
-// batch and the team are and whether b is packed. In bfloat16: equal for equal sizes and team.
+// batch and the team are and whether b is packed. In bfloat16: equal for equal sizes and any team.
 //
 // A MatMul is immutable: threads may run one object at the same time, each with its own scratch. It
 // must run on a thread whose team_size() is the one it was made under.
@@ -51,6 +51,8 @@ class MatMul {
   MatMul& operator=(MatMul&&) noexcept;
   ~MatMul();
 
+  std::string name() const;  // of the implementation that was chosen
+
   // Bytes of 64-byte-aligned memory that run() needs for its own use.
   size_t scratch_bytes() const;
   void run(const MatMulPointers& pointers, void* scratch) const;
@@ -69,9 +71,9 @@ PackedLayout matmul_packed_layout(int64_t k, int64_t n, Precision precision);
 Status pack_matmul_weights(const PackedLayout& layout, int64_t k, int64_t n, bool transposed,
                            const float* weights, void* packed);
 
-// The plain loops, for the dtypes that MatMul does not take: float, double, float16, bfloat16,
-// int32, int64, complex. One batch item; sums in double, int64 or a float accumulator, in the order
-// of k. Splits rows over the team; same bits for any team size.
+// The plain loops, for the dtypes that MatMul does not take: double, int32, int64, complex (float
+// for comparison). One batch item; sums in the order of k. Splits rows over the team; same bits for
+// any team size.
 template <class T>
 void reference_matmul(int64_t m, int64_t k, int64_t n, const T* a, bool transpose_a, const T* b,
                       bool transpose_b, T* y);

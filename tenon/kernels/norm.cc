@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "tenon/base/parallel.h"
+#include "tenon/kernels/grain.h"
 #include "tenon/kernels/simd/row_ops.h"
 
 namespace tenon::kernels {
@@ -17,7 +18,7 @@ constexpr int64_t kChannelChunk = 64;
 template <class Body>
 void for_each_chunk(int64_t rows, int64_t channels, Body&& body) {
   const int64_t chunks = (channels + kChannelChunk - 1) / kChannelChunk;
-  const int64_t grain = std::max<int64_t>(1, 16384 / std::max<int64_t>(1, rows * kChannelChunk));
+  const int64_t grain = grain_of(rows * kChannelChunk);
   parallel_for(chunks, grain, [&](int64_t begin, int64_t end) {
     for (int64_t chunk = begin; chunk < end; ++chunk) {
       const int64_t first = chunk * kChannelChunk;
@@ -31,7 +32,7 @@ void for_each_chunk(int64_t rows, int64_t channels, Body&& body) {
 template <class Make>
 void affine_rows(int64_t rows, int64_t channels, const float* x, float* y, Make&& make) {
   const RowOps& ops = row_ops();
-  const int64_t grain = std::max<int64_t>(1, 16384 / std::max<int64_t>(1, channels));
+  const int64_t grain = grain_of(channels);
   parallel_for(rows, grain, [&](int64_t begin, int64_t end) {
     float scale[kChannelChunk];
     float shift[kChannelChunk];
@@ -120,7 +121,7 @@ void batch_norm_training_gradient(int64_t rows, int64_t channels, const float* d
                                   float epsilon, float* dx, float* d_scale, float* d_offset) {
   batch_norm_sums(rows, channels, dy, x, mean, variance, epsilon, d_scale, d_offset);
   const RowOps& ops = row_ops();
-  const int64_t grain = std::max<int64_t>(1, 16384 / std::max<int64_t>(1, channels));
+  const int64_t grain = grain_of(channels);
   parallel_for(rows, grain, [&](int64_t begin, int64_t end) {
     float p[kChannelChunk];
     float q[kChannelChunk];

@@ -7,6 +7,7 @@
 
 #include "tenon/base/parallel.h"
 #include "tenon/core/float16.h"
+#include "tenon/kernels/grain.h"
 #include "tenon/kernels/simd/pool_loops.h"
 #include "tenon/kernels/simd/row_ops.h"
 
@@ -62,11 +63,10 @@ T lowest_value() {
 template <class Body>
 void for_each_output(const PoolSpec& s, Body&& body) {
   const int64_t cells = cells_in(s.output);
-  const int64_t work = std::max<int64_t>(1, cells_in(s.window) * s.channels);
-  parallel_for(s.batch * cells, std::max<int64_t>(1, 16384 / work),
-               [&](int64_t begin, int64_t end) {
-                 for (int64_t i = begin; i < end; ++i) body(i / cells, i % cells);
-               });
+  const int64_t work = cells_in(s.window) * s.channels;
+  parallel_for(s.batch * cells, grain_of(work), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) body(i / cells, i % cells);
+  });
 }
 
 // body(item, sums) adds into zeroed sums of one batch item: the result itself where T is wide
@@ -159,8 +159,8 @@ void for_each_window_row(const PoolSpec& s, int64_t row, Body&& body) {
 template <class Body>
 void for_each_window_line(const PoolSpec& s, Body&& body) {
   const int64_t rows = s.output[0] * s.output[1];
-  const int64_t work = std::max<int64_t>(1, cells_in(s.window) * s.channels * s.output[2]);
-  parallel_for(s.batch * rows, std::max<int64_t>(1, 16384 / work), [&](int64_t begin, int64_t end) {
+  const int64_t work = cells_in(s.window) * s.channels * s.output[2];
+  parallel_for(s.batch * rows, grain_of(work), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) body(i / rows, i % rows);
   });
 }

@@ -1,5 +1,7 @@
 #include "tenon/kernels/post_ops.h"
 
+#include <utility>
+
 #include "tenon/kernels/elementwise.h"
 
 namespace tenon::kernels {
@@ -37,6 +39,18 @@ std::optional<Limits> limits_of(Activation activation) {
   if (activation == Activation::kRelu) return Limits{.low = 0.0f};
   if (activation == Activation::kRelu6) return Limits{.low = 0.0f, .high = 6.0f};
   return std::nullopt;
+}
+
+TilePostOps split_for_tiles(const PostOps& post) {
+  TilePostOps split{post, {}};
+  if (!limits_of(post.activation)) {
+    std::swap(split.in_tile.activation, split.rest.activation);
+    std::swap(split.in_tile.alpha, split.rest.alpha);
+  }
+  if (post.residual == Residual::kAfterActivation) {
+    std::swap(split.in_tile.residual, split.rest.residual);
+  }
+  return split;
 }
 
 void apply_post_ops(const PostOps& post, const float* residual, float* y, int64_t count) {

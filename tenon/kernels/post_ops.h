@@ -41,6 +41,14 @@ struct Limits {
 };
 std::optional<Limits> limits_of(Activation activation);
 
+// What is done to a result of our own products while it is in registers, and what is left for
+// apply_post_ops().
+struct TilePostOps {
+  PostOps in_tile;
+  PostOps rest;
+};
+TilePostOps split_for_tiles(const PostOps& post);
+
 // Activation and residual of `post` to `count` values of y in place, on the calling thread. The
 // bias must have been added.
 void apply_post_ops(const PostOps& post, const float* residual, float* y, int64_t count);

@@ -6,13 +6,12 @@
 #include <limits>
 
 #include "tenon/base/parallel.h"
+#include "tenon/kernels/grain.h"
 #include "tenon/kernels/scalar/elementwise_generic.h"
 #include "tenon/kernels/simd/row_ops.h"
 
 namespace tenon::kernels {
 namespace {
-
-constexpr int64_t kReduceGrain = 16384;
 
 // What a sum of T's is kept in.
 template <class T>
@@ -203,7 +202,7 @@ void reduce_rows_in_parts(int64_t rows, const Dims& dims, const Dims& strides, c
   while (part * kMostParts < rows) part *= 2;
   const int64_t parts = (rows + part - 1) / part;
   Accumulator<T> partial[kMostParts][kColumnChunk];
-  const int64_t grain = std::max<int64_t>(1, kReduceGrain / (part * columns));
+  const int64_t grain = grain_of(part * columns);
   parallel_for(parts, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       reduce_rows<Step>(i * part, std::min(rows, (i + 1) * part), dims, strides, x, columns,
@@ -239,8 +238,7 @@ void reduce_inner(ReduceOp op, const ReducePlan& plan, const Axes& axes, const T
   Dims strides(axes.reduced_strides.begin(), axes.reduced_strides.end() - 1);
   const int64_t run = axes.reduced.back();
   const int64_t runs = run == 0 ? 0 : plan.reduced_count / run;
-  const int64_t grain =
-      std::max<int64_t>(1, kReduceGrain / std::max<int64_t>(1, plan.reduced_count));
+  const int64_t grain = grain_of(plan.reduced_count);
   parallel_for(plan.output_count, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const T* from = x + offset_of(i, axes.kept, axes.kept_strides);
@@ -279,16 +277,15 @@ void reduce_outer(ReduceOp op, const ReducePlan& plan, const Axes& axes, const T
     }
     return;
   }
-  const int64_t work = std::max<int64_t>(1, plan.reduced_count * std::min(columns, kColumnChunk));
-  parallel_for(outer * chunks, std::max<int64_t>(1, kReduceGrain / work),
-               [&](int64_t begin, int64_t end) {
-                 for (int64_t i = begin; i < end; ++i) {
-                   reduce_chunk(i, [&](const T* from, int64_t count, A* sums) {
-                     reduce_rows<Step>(0, plan.reduced_count, axes.reduced, axes.reduced_strides,
-                                       from, count, sums);
-                   });
-                 }
-               });
+  const int64_t work = plan.reduced_count * std::min(columns, kColumnChunk);
+  parallel_for(outer * chunks, grain_of(work), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      reduce_chunk(i, [&](const T* from, int64_t count, A* sums) {
+        reduce_rows<Step>(0, plan.reduced_count, axes.reduced, axes.reduced_strides, from, count,
+                          sums);
+      });
+    }
+  });
 }
 
 template <class Step, class Types>
@@ -307,24 +304,22 @@ bool reduce_typed(ReduceOp op, DType dtype, const ReducePlan& plan, const void* 
 template <bool kLargest, class T, class Index>
 void arg_best(int64_t outer, int64_t size, int64_t inner, const T* x, Index* y) {
   using C = Compute<T>;
-  parallel_for(
-      outer * inner, std::max<int64_t>(1, kReduceGrain / std::max<int64_t>(1, size)),
-      [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) {
-          const T* from = x + i / inner * size * inner + i % inner;
-          C best = static_cast<C>(*from);
-          int64_t at = 0;
-          for (int64_t j = 1; j < size; ++j) {
-            const C value = static_cast<C>(from[j * inner]);
-            // A NaN is beaten by any number, as in TensorFlow.
-            if ((kLargest ? value > best : value < best) || (best != best && value == value)) {
-              best = value;
-              at = j;
-            }
-          }
-          y[i] = static_cast<Index>(at);
+  parallel_for(outer * inner, grain_of(size), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const T* from = x + i / inner * size * inner + i % inner;
+      C best = static_cast<C>(*from);
+      int64_t at = 0;
+      for (int64_t j = 1; j < size; ++j) {
+        const C value = static_cast<C>(from[j * inner]);
+        // A NaN is beaten by any number, as in TensorFlow.
+        if ((kLargest ? value > best : value < best) || (best != best && value == value)) {
+          best = value;
+          at = j;
         }
-      });
+      }
+      y[i] = static_cast<Index>(at);
+    }
+  });
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "tenon/base/parallel.h"
+#include "tenon/kernels/grain.h"
 #include "tenon/kernels/strided_copy.h"
 
 namespace tenon::kernels {
@@ -28,7 +29,7 @@ void transpose_block(int64_t rows, int64_t columns, const T* x, int64_t x_stride
 template <class T>
 void transpose_matrices(int64_t batch, int64_t rows, int64_t columns, const T* x, T* y) {
   const int64_t strips = (columns + kBlockSide - 1) / kBlockSide;
-  const int64_t grain = std::max<int64_t>(1, 16384 / std::max<int64_t>(1, rows * kBlockSide));
+  const int64_t grain = grain_of(rows * kBlockSide);
   parallel_for(batch * strips, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t first = i % strips * kBlockSide;

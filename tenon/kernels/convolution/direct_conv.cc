@@ -7,9 +7,7 @@
 namespace tenon::kernels {
 namespace {
 
-// Terms of a result, at most: with more, oneDNN's blocked loops and a relu after them are faster.
-constexpr int64_t kTerms = 32;
-constexpr int64_t kFewChannels = 4;
+constexpr int64_t kFewChannels = 4;  // more are worth a pointer to each cell (gathered_conv.h)
 
 bool is_padded(const ConvSpec& s) {
   return s.pad_before[0] + s.pad_before[1] + s.pad_after[0] + s.pad_after[1] > 0;
@@ -26,8 +24,13 @@ void copy_rows(const ConvSpec& s, const float* image, int64_t first, int64_t cou
   const int64_t before = s.pad_before[1] * s.in_channels;
   for (int64_t i = 0; i < count; ++i, rows += padded_row(s)) {
     const int64_t y = first + i - s.pad_before[0];
-    std::fill_n(rows, padded_row(s), 0.0f);
-    if (y >= 0 && y < s.input[0]) std::copy_n(image + y * values, values, rows + before);
+    if (y < 0 || y >= s.input[0]) {
+      std::fill_n(rows, padded_row(s), 0.0f);
+      continue;
+    }
+    std::fill_n(rows, before, 0.0f);
+    std::copy_n(image + y * values, values, rows + before);
+    std::fill_n(rows + before + values, s.pad_after[1] * s.in_channels, 0.0f);
   }
 }
 
@@ -35,24 +38,17 @@ int64_t padded_image(const ConvSpec& s) {
   return is_padded(s) ? (s.pad_before[0] + s.input[0] + s.pad_after[0]) * padded_row(s) : 0;
 }
 
-}  // namespace
-
-bool direct_conv_suits(const ConvSpec& s) {
-  return own_conv_form(s) && s.in_channels <= kFewChannels &&
-         s.kernel[0] * s.kernel[1] * s.in_channels <= kTerms && s.out_channels % 16 == 0 &&
-         s.out_channels <= kOwnConvChannels && product_loops().lanes >= 16;
-}
-
 size_t direct_conv_scratch_bytes(const ConvSpec& spec) {
   if (!is_padded(spec)) return 0;
   return static_cast<size_t>(team_size() * spec.kernel[0] * padded_row(spec)) * sizeof(float);
 }
 
-void direct_conv(const ConvSpec& s, const float* input, const float* filter, const float* bias,
-                 float* output, void* scratch) {
+void direct_conv(const ConvSpec& s, const ConvPointers& p, void* scratch) {
   const bool padded = is_padded(s);
   const int64_t row_values = padded_row(s);
-  const TileFinish finish{.bias = bias, .limits = *limits_of(s.post.activation)};
+  const auto* const filter = static_cast<const float*>(p.filter);
+  const TileFinish finish{.bias = s.post.bias ? p.bias : nullptr,
+                          .limits = *limits_of(s.post.activation)};
   const TileProduct sizes{.m = s.output[1],
                           .n = s.out_channels,
                           .k = s.kernel[1] * s.in_channels,
@@ -65,14 +61,14 @@ void direct_conv(const ConvSpec& s, const float* input, const float* filter, con
   parallel_workers(s.batch * s.output[0], 1, [&](int64_t worker, int64_t first, int64_t last) {
     float* copied = static_cast<float*>(scratch) + worker * s.kernel[0] * row_values;
     for (int64_t i = first; i < last; ++i) {
-      const float* image = input + i / s.output[0] * input_image(s);
+      const float* image = p.input + i / s.output[0] * input_image(s);
       const int64_t row = i % s.output[0];
       const float* from = image + row * s.stride[0] * row_values;
       if (padded) {
         copy_rows(s, image, row * s.stride[0], s.kernel[0], copied);
         from = copied;
       }
-      float* to = output + i * s.output[1] * s.out_channels;
+      float* to = p.output + i * s.output[1] * s.out_channels;
       product_loops().product(sizes, from, filter, to);
     }
   });
@@ -125,6 +121,23 @@ void direct_conv_filter_gradient(const ConvSpec& s, const float* input, const fl
     for (int64_t part = 1; part < parts; ++part) sum += sums[part * filter_values + i];
     d_filter[i] = sum;
   }
+}
+
+}  // namespace
+
+bool direct_conv_suits(const ConvSpec& s) {
+  return own_conv_form(s) && s.in_channels <= kFewChannels &&
+         s.out_channels % product_loops().lanes == 0 && s.out_channels <= kOwnConvChannels;
+}
+
+std::unique_ptr<ConvKernel> make_direct_conv(const ConvSpec& spec) {
+  return std::make_unique<OwnConv>("direct", spec, direct_conv_scratch_bytes(spec), &direct_conv);
+}
+
+std::unique_ptr<ConvGradientKernel> make_direct_conv_filter_gradient(const ConvSpec& spec) {
+  return std::make_unique<OwnConvGradient>("direct", spec,
+                                           direct_conv_filter_gradient_scratch_bytes(spec),
+                                           &direct_conv_filter_gradient);
 }
 
 }  // namespace tenon::kernels

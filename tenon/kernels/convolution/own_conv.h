@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "tenon/base/parallel.h"
-#include "tenon/kernels/conv.h"
+#include "tenon/kernels/convolution/conv_kernel.h"
 
 namespace tenon::kernels {
 
@@ -27,5 +27,43 @@ inline int64_t input_image(const ConvSpec& s) { return s.input[0] * s.input[1] *
 inline int64_t output_image(const ConvSpec& s) {
   return s.output[0] * s.output[1] * s.out_channels;
 }
+
+// A kernel made of a function, its spec and the scratch memory that it needs.
+class OwnConv : public ConvKernel {
+ public:
+  using Run = void (*)(const ConvSpec&, const ConvPointers&, void* scratch);
+  OwnConv(std::string name, const ConvSpec& spec, size_t scratch_bytes, Run run)
+      : name_(std::move(name)), spec_(spec), scratch_bytes_(scratch_bytes), run_(run) {}
+  std::string name() const override { return name_; }
+  size_t scratch_bytes() const override { return scratch_bytes_; }
+  void run(const ConvPointers& pointers, void* scratch) const override {
+    run_(spec_, pointers, scratch);
+  }
+
+ private:
+  std::string name_;
+  ConvSpec spec_;
+  size_t scratch_bytes_;
+  Run run_;
+};
+
+class OwnConvGradient : public ConvGradientKernel {
+ public:
+  using Run = void (*)(const ConvSpec&, const float* left, const float* right, float* result,
+                       void* scratch);
+  OwnConvGradient(std::string name, const ConvSpec& spec, size_t scratch_bytes, Run run)
+      : name_(std::move(name)), spec_(spec), scratch_bytes_(scratch_bytes), run_(run) {}
+  std::string name() const override { return name_; }
+  size_t scratch_bytes() const override { return scratch_bytes_; }
+  void run(const float* left, const float* right, float* result, void* scratch) const override {
+    run_(spec_, left, right, result, scratch);
+  }
+
+ private:
+  std::string name_;
+  ConvSpec spec_;
+  size_t scratch_bytes_;
+  Run run_;
+};
 
 }  // namespace tenon::kernels

@@ -23,7 +23,8 @@ class Tiling {
         out_(spec.out_channels),
         columns_((spec.output[1] + 1) / 2),
         tiles_((spec.output[0] + 1) / 2 * columns_),
-        filters_(std::max<int64_t>(gradient_parts(spec), team_size())),
+        workers_(team_size()),
+        filters_(std::max<int64_t>(gradient_parts(spec), workers_)),
         memory_(static_cast<float*>(scratch)) {}
 
   int64_t tiles() const { return tiles_; }
@@ -37,8 +38,14 @@ class Tiling {
     return filter(filters_) + worker * kPlaces * kTiles * (in_ + out_);
   }
   float* output_tiles(int64_t worker) const { return input_tiles(worker) + kPlaces * kTiles * in_; }
-  size_t bytes(int64_t workers) const {
-    return static_cast<size_t>(input_tiles(workers) - memory_) * sizeof(float);
+  // Has a worker transformed the filter in this run? clear() stands before the region.
+  bool& has_filter(int64_t worker) const {
+    return reinterpret_cast<bool*>(input_tiles(workers_))[worker];
+  }
+  void clear() const { std::fill_n(&has_filter(0), workers_, false); }
+  size_t bytes() const {
+    return static_cast<size_t>(input_tiles(workers_) - memory_) * sizeof(float) +
+           static_cast<size_t>(workers_);
   }
 
   // body(tile within the block, cells) with the 16 input cells of each tile in [begin, end).
@@ -73,7 +80,8 @@ class Tiling {
 
   const ConvSpec& spec_;
   const int64_t in_, out_, columns_, tiles_;
-  const int64_t filters_;  // laid out for the team of the thread that leads the region
+  const int64_t workers_;  // of the thread that leads the region
+  const int64_t filters_;
   float* memory_;
 };
 
@@ -99,40 +107,29 @@ void transform_filter_transposed(const ConvSpec& s, const WinogradLoops& loops, 
   }
 }
 
-}  // namespace
+size_t winograd_scratch_bytes(const ConvSpec& spec) { return Tiling(spec, nullptr).bytes(); }
 
-bool winograd_suits(const ConvSpec& s) {
-  if (!own_conv_form(s) || !winograd_loops()) return false;
-  for (size_t i = 0; i < 2; ++i) {
-    if (s.kernel[i] != 3 || s.stride[i] != 1 || s.output[i] < 4) return false;
-  }
-  for (int64_t channels : {s.in_channels, s.out_channels}) {
-    if (channels < 32 || channels > kOwnConvChannels || channels % 16 != 0) return false;
-  }
-  return s.in_channels * s.out_channels <= kWeights;
-}
-
-size_t winograd_scratch_bytes(const ConvSpec& spec) {
-  return Tiling(spec, nullptr).bytes(team_size());
-}
-
-void winograd_forward(const ConvSpec& spec, const float* input, const float* filter,
-                      const float* bias, float* output, void* scratch) {
+void winograd_forward(const ConvSpec& spec, const ConvPointers& p, void* scratch) {
   const WinogradLoops& loops = *winograd_loops();
   const Tiling tiling(spec, scratch);
   const int64_t in = spec.in_channels, out = spec.out_channels;
+  const auto* const filter = static_cast<const float*>(p.filter);
+  const float* const bias = spec.post.bias ? p.bias : nullptr;
   const Limits limits = *limits_of(spec.post.activation);
   const int64_t blocks = (tiling.tiles() + kTiles - 1) / kTiles;
+  tiling.clear();
   parallel_workers(spec.batch * blocks, 1, [&](int64_t worker, int64_t first, int64_t last) {
     float* const weights = tiling.filter(worker);
-    transform_filter(spec, loops, filter, weights);
+    if (!std::exchange(tiling.has_filter(worker), true)) {
+      transform_filter(spec, loops, filter, weights);
+    }
     float* from = tiling.input_tiles(worker);
     float* to = tiling.output_tiles(worker);
     for (int64_t i = first; i < last; ++i) {
       const int64_t item = i / blocks;
       const int64_t begin = i % blocks * kTiles;
       const int64_t end = std::min(begin + kTiles, tiling.tiles());
-      tiling.for_input_cells(input + item * input_image(spec), &kZeros[0], begin, end,
+      tiling.for_input_cells(p.input + item * input_image(spec), &kZeros[0], begin, end,
                              [&](int64_t tile, const float* const* cells) {
                                loops.transform_input(in, cells, from + tile * in, kTiles * in);
                              });
@@ -141,7 +138,7 @@ void winograd_forward(const ConvSpec& spec, const float* input, const float* fil
             {.m = end - begin, .n = out, .k = in, .a_row = in, .b_row = out, .c_row = out},
             from + place * kTiles * in, weights + place * in * out, to + place * kTiles * out);
       }
-      tiling.for_output_cells<float>(output + item * output_image(spec), nullptr, begin, end,
+      tiling.for_output_cells<float>(p.output + item * output_image(spec), nullptr, begin, end,
                                      [&](int64_t tile, float* const* cells) {
                                        loops.finish_output(out, to + tile * out, kTiles * out, bias,
                                                            limits.low, limits.high, cells);
@@ -155,9 +152,12 @@ void winograd_input_gradient(const ConvSpec& spec, const float* d_output, const 
   const WinogradLoops& loops = *winograd_loops();
   const Tiling tiling(spec, scratch);
   const int64_t in = spec.in_channels, out = spec.out_channels;
+  tiling.clear();
   parallel_workers(spec.batch, 1, [&](int64_t worker, int64_t first, int64_t last) {
     float* const weights = tiling.filter(worker);
-    transform_filter_transposed(spec, loops, filter, tiling.input_tiles(worker), weights);
+    if (!std::exchange(tiling.has_filter(worker), true)) {
+      transform_filter_transposed(spec, loops, filter, tiling.input_tiles(worker), weights);
+    }
     float* from = tiling.output_tiles(worker);
     float* to = tiling.input_tiles(worker);
     for (int64_t item = first; item < last; ++item) {
@@ -232,6 +232,34 @@ void winograd_filter_gradient(const ConvSpec& spec, const float* input, const fl
                                    d_filter + row, tap);
     }
   });
+}
+
+}  // namespace
+
+bool winograd_suits(const ConvSpec& s) {
+  if (!own_conv_form(s) || !winograd_loops()) return false;
+  for (size_t i = 0; i < 2; ++i) {
+    if (s.kernel[i] != 3 || s.stride[i] != 1 || s.output[i] < 4) return false;
+  }
+  for (int64_t channels : {s.in_channels, s.out_channels}) {
+    if (channels < 32 || channels > kOwnConvChannels || channels % 16 != 0) return false;
+  }
+  return s.in_channels * s.out_channels <= kWeights;
+}
+
+std::unique_ptr<ConvKernel> make_winograd_conv(const ConvSpec& spec) {
+  return std::make_unique<OwnConv>("winograd", spec, winograd_scratch_bytes(spec),
+                                   &winograd_forward);
+}
+
+std::unique_ptr<ConvGradientKernel> make_winograd_input_gradient(const ConvSpec& spec) {
+  return std::make_unique<OwnConvGradient>("winograd", spec, winograd_scratch_bytes(spec),
+                                           &winograd_input_gradient);
+}
+
+std::unique_ptr<ConvGradientKernel> make_winograd_filter_gradient(const ConvSpec& spec) {
+  return std::make_unique<OwnConvGradient>("winograd", spec, winograd_scratch_bytes(spec),
+                                           &winograd_filter_gradient);
 }
 
 }  // namespace tenon::kernels

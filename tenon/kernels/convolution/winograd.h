@@ -6,7 +6,7 @@
 // filter gradient adds in an order of the shape: same bits for any team, forward for any batch too.
 #pragma once
 
-#include "tenon/kernels/conv.h"
+#include "tenon/kernels/convolution/conv_kernel.h"
 
 namespace tenon::kernels {
 
@@ -14,13 +14,9 @@ namespace tenon::kernels {
 // depend on the batch.
 bool winograd_suits(const ConvSpec& spec);
 
-// For convolutions that it suits, under a team of team_size(). Scratch is 64-byte-aligned.
-size_t winograd_scratch_bytes(const ConvSpec& spec);
-void winograd_forward(const ConvSpec& spec, const float* input, const float* filter,
-                      const float* bias, float* output, void* scratch);
-void winograd_input_gradient(const ConvSpec& spec, const float* d_output, const float* filter,
-                             float* d_input, void* scratch);
-void winograd_filter_gradient(const ConvSpec& spec, const float* input, const float* d_output,
-                              float* d_filter, void* scratch);
+// For convolutions that it suits.
+std::unique_ptr<ConvKernel> make_winograd_conv(const ConvSpec& spec);
+std::unique_ptr<ConvGradientKernel> make_winograd_input_gradient(const ConvSpec& spec);
+std::unique_ptr<ConvGradientKernel> make_winograd_filter_gradient(const ConvSpec& spec);
 
 }  // namespace tenon::kernels

@@ -1,7 +1,7 @@
 #include "tenon/kernels/onednn/onednn_common.h"
 
 #include "tenon/base/log.h"
-#include "tenon/base/parallel.h"
+#include "tenon/kernels/simd/dispatch.h"
 
 extern "C" {  // <omp.h> needs no -fopenmp for these two
 int omp_get_max_threads(void);
@@ -10,8 +10,6 @@ void omp_set_num_threads(int);
 
 namespace tenon::kernels {
 namespace {
-
-constexpr int64_t kPostOpsGrain = 16384;
 
 const dnnl::stream& thread_stream() {
   thread_local const dnnl::stream stream(cpu_engine());
@@ -25,7 +23,7 @@ void append_activation(dnnl::post_ops& ops, Activation activation, float alpha) 
   };
   switch (activation) {
     case Activation::kNone:
-    case Activation::kRelu:  // these two: finish_post_ops()
+    case Activation::kRelu:  // these two: apply_post_ops()
     case Activation::kRelu6:
       return;
     case Activation::kTanh:
@@ -47,15 +45,9 @@ void append_activation(dnnl::post_ops& ops, Activation activation, float alpha) 
 
 }  // namespace
 
-size_t PackedLayout::bytes() const { return description_ ? description_->bytes : 0; }
+namespace {
 
-std::string PackedLayout::name() const { return description_ ? description_->name : "plain"; }
-
-bool PackedLayout::same(const PackedLayout& a, const PackedLayout& b) {
-  return a.description_ == b.description_ || a.name() == b.name();
-}
-
-PackedLayout onednn_layout(const dnnl::memory::desc& desc, Precision precision) {
+std::string name_of(const dnnl::memory::desc& desc) {
   const dnnl_memory_desc_t& data = desc.data;
   const dnnl_blocking_desc_t& blocking = data.format_desc.blocking;
   std::string name = cat(static_cast<int>(data.data_type), ":");
@@ -65,21 +57,42 @@ PackedLayout onednn_layout(const dnnl::memory::desc& desc, Precision precision) 
   for (int i = 0; i < blocking.inner_nblks; ++i) {
     name += cat(" ", blocking.inner_blks[i], "@", blocking.inner_idxs[i]);
   }
-  return PackedLayout(std::make_shared<PackedLayout::Description>(
-      PackedLayout::Description{std::move(name), desc.get_size(), precision, desc}));
+  return name;
 }
 
+}  // namespace
+
+PackedLayout onednn_layout(const dnnl::memory::desc& piece, Precision precision, int64_t pieces,
+                           const dnnl::memory::desc& last) {
+  const size_t bytes =
+      static_cast<size_t>(pieces - 1) * align_up(piece.get_size()) + last.get_size();
+  return PackedLayout(std::make_shared<PackedLayout::Description>(PackedLayout::Description{
+      cat(pieces, " of ", name_of(piece), ", last ", name_of(last)), bytes, precision,
+      std::make_shared<OneDnnLayout>(OneDnnLayout{piece, last})}));
+}
+
+// TENON_MAX_ISA holds for oneDNN too, which can be told so before its first use only.
 const dnnl::engine& cpu_engine() {
-  static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+  static const dnnl::engine engine = [] {
+    const InstructionSet best = instruction_set();
+    if (best == InstructionSet::kBaseline) dnnl::set_max_cpu_isa(dnnl::cpu_isa::sse41);
+    if (best == InstructionSet::kAvx2) dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx2);
+    return dnnl::engine(dnnl::engine::kind::cpu, 0);
+  }();
   return engine;
 }
 
-void match_team() {
-  if (omp_get_max_threads() != team_size()) omp_set_num_threads(team_size());
+void run_alone() {
+  if (omp_get_max_threads() != 1) omp_set_num_threads(1);
+}
+
+bool is_reference(std::string_view implementation) {
+  return implementation.find("ref") != std::string_view::npos;
 }
 
 bool has_native_bfloat16() {
   static const bool native = [] {
+    cpu_engine();  // applies the limit
     const dnnl::cpu_isa isa = dnnl::get_effective_cpu_isa();
     return isa == dnnl::cpu_isa::avx512_core_bf16 || isa == dnnl::cpu_isa::avx512_core_amx;
   }();
@@ -107,13 +120,6 @@ SplitPostOps split_post_ops(const PostOps& post) {
     std::swap(split.primitive.residual, split.rest.residual);
   }
   return split;
-}
-
-void finish_post_ops(const PostOps& rest, const float* residual, float* y, int64_t count) {
-  if (rest == PostOps()) return;
-  parallel_for(count, kPostOpsGrain, [&](int64_t begin, int64_t end) {
-    apply_post_ops(rest, residual ? residual + begin : nullptr, y + begin, end - begin);
-  });
 }
 
 dnnl::primitive_attr attributes_of(const PostOps& post, const dnnl::memory::desc& output) {
@@ -171,7 +177,7 @@ void PreparedPrimitive::give(Slot* slot) const {
 }
 
 void PreparedPrimitive::run(std::initializer_list<const void*> pointers) const {
-  match_team();
+  run_alone();
   const dnnl::stream& stream = thread_stream();
   Slot* slot = take();
   size_t index = 0;

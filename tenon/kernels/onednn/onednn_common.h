@@ -9,25 +9,34 @@
 #include <vector>
 
 #include "tenon/base/status.h"
-#include "tenon/kernels/packed_layout.h"
 #include "tenon/kernels/post_ops.h"
+#include "tenon/kernels/product/packed_description.h"
 
 namespace tenon::kernels {
 
-struct PackedLayout::Description {
-  std::string name;
-  size_t bytes = 0;
-  Precision precision = Precision::kFloat32;
-  dnnl::memory::desc desc;  // of oneDNN's layouts
+// Pieces one after the other, each beginning on a line of its own.
+struct OneDnnLayout {
+  dnnl::memory::desc piece;
+  dnnl::memory::desc last;
 };
 
-PackedLayout onednn_layout(const dnnl::memory::desc& desc, Precision precision);
+PackedLayout onednn_layout(const dnnl::memory::desc& piece, Precision precision, int64_t pieces,
+                           const dnnl::memory::desc& last);
+inline const dnnl::memory::desc& piece_desc(const PackedLayout& layout, bool last) {
+  const OneDnnLayout& pieces = *layout.description()->onednn;
+  return last ? pieces.last : pieces.piece;
+}
 
 const dnnl::engine& cpu_engine();
 
-// Makes OpenMP's default team of the calling thread team_size(), which oneDNN reads when a
-// primitive is made and again when it runs.
-void match_team();
+// Makes the calling thread lead no team of OpenMP's: oneDNN reads its size when a primitive is made
+// and again when it runs. Ours split the work, so that bits do not depend on the team, and one
+// primitive runs on one thread.
+void run_alone();
+
+// Does the name of an implementation say that it is oneDNN's reference code, which is a thousand
+// times slower than the others?
+bool is_reference(std::string_view implementation);
 
 // Are bfloat16 products native to this processor?
 bool has_native_bfloat16();
@@ -36,7 +45,7 @@ bool has_native_bfloat16();
 template <class Body>
 Status guarded(std::string_view what, Body&& body) {
   try {
-    match_team();
+    run_alone();
     body();
     return absl::OkStatus();
   } catch (const dnnl::error& error) {
@@ -49,7 +58,7 @@ dnnl::memory::dims row_major(const dnnl::memory::dims& dims);
 dnnl::memory::desc plain_desc(const dnnl::memory::dims& dims,
                               dnnl::memory::data_type type = dnnl::memory::data_type::f32);
 
-// What oneDNN does of `post`, and what is left for finish_post_ops(): oneDNN's relu makes 0 of a
+// What oneDNN does of `post`, and what is left for apply_post_ops(): oneDNN's relu makes 0 of a
 // NaN, which TensorFlow's keeps, so that relu, relu6 and what follows them are done by loops of
 // ours.
 struct SplitPostOps {
@@ -57,9 +66,6 @@ struct SplitPostOps {
   PostOps rest;
 };
 SplitPostOps split_post_ops(const PostOps& post);
-
-// apply_post_ops() with the team.
-void finish_post_ops(const PostOps& rest, const float* residual, float* y, int64_t count);
 
 // User-managed scratchpad and the post-ops; `output` is the descriptor of y.
 dnnl::primitive_attr attributes_of(const PostOps& post, const dnnl::memory::desc& output);

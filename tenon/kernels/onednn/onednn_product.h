@@ -1,5 +1,8 @@
 // Matrix products in bfloat16, summed in float32, by oneDNN: what MatMul runs where the processor
 // multiplies bfloat16 natively. Private to this folder.
+//
+// y falls into tiles by its sizes alone; each is computed on one thread, so that bits are the same
+// for any team.
 #pragma once
 
 #include "tenon/kernels/matmul.h"
@@ -7,25 +10,40 @@
 
 namespace tenon::kernels {
 
-// y = a b for `items` products, each y [m, n]; float32 operands are converted when it runs. With
-// more items than one, a and b hold that many matrices or one.
+// y = a b for one item of a batch; float32 operands are converted while it runs.
 class Bfloat16Product {
  public:
-  // The spec's batches are not looked at. Throws dnnl::error.
-  Bfloat16Product(const MatMulSpec& spec, int64_t items, bool one_a, bool one_b);
-  size_t scratch_bytes() const;
-  // With the team of the calling thread.
-  void run(const MatMulPointers& p, void* scratch) const;
+  // Null when oneDNN refuses these sizes or would run its reference code. The spec's batches are
+  // not looked at.
+  static std::unique_ptr<Bfloat16Product> make(const MatMulSpec& spec);
+
+  const std::string& name() const { return name_; }  // oneDNN's, of its implementation
+  int64_t tiles() const { return row_bands_ * column_pieces_; }
+  size_t worker_scratch_bytes() const { return scratch_bytes_; }
+  void run_tile(int64_t tile, const MatMulPointers& p, char* scratch) const;
 
  private:
+  // What computes a tile of some size.
+  struct Kernel {
+    std::unique_ptr<PreparedPrimitive> product;
+    std::unique_ptr<PreparedPrimitive> convert_a;
+    std::unique_ptr<PreparedPrimitive> convert_b;  // null: packed
+    size_t a_bytes = 0;
+    size_t b_bytes = 0;
+    size_t y_bytes = 0;  // 0: y is written where it belongs
+  };
+
+  explicit Bfloat16Product(const MatMulSpec& spec);
+  bool build();
+  Kernel make_kernel(int64_t rows, int64_t columns, const dnnl::matmul::primitive_desc& chosen);
+
+  MatMulSpec spec_;
   SplitPostOps post_;
-  int64_t a_elements_ = 0;  // that a run converts
-  int64_t b_elements_ = 0;
-  int64_t y_elements_ = 0;
-  size_t primitive_scratch_ = 0;
-  std::unique_ptr<PreparedPrimitive> product_;
-  std::unique_ptr<PreparedPrimitive> convert_a_;
-  std::unique_ptr<PreparedPrimitive> convert_b_;
+  std::string name_;
+  int64_t row_bands_ = 1;
+  int64_t column_pieces_ = 1;
+  std::array<std::array<Kernel, 2>, 2> kernels_;  // [last rows][last columns]
+  size_t scratch_bytes_ = 0;
 };
 
 // The layout of packed weights, for every m; plain where oneDNN has none.

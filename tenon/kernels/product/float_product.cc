@@ -1,8 +1,6 @@
 #include "tenon/kernels/product/float_product.h"
 
-#include <algorithm>
-
-#include "tenon/kernels/simd/product_loops.h"
+#include "tenon/kernels/product/float_panels.h"
 
 namespace tenon::kernels {
 namespace {
@@ -15,25 +13,6 @@ constexpr int64_t kRowsForCopy = 48;
 // Multiplications that are worth a thread.
 constexpr int64_t kWorkerTerms = 200'000;
 
-int64_t padded(int64_t width) {
-  const int64_t lanes = product_loops().lanes;
-  return (width + lanes - 1) / lanes * lanes;
-}
-
-// Columns of the panel that begins at `column`.
-int64_t panel_width(int64_t n, int64_t column) {
-  return std::min(product_loops().panel, n - column);
-}
-
-// [rows, width] of a row-major matrix, with zeros up to whole vectors.
-void copy_panel(int64_t rows, int64_t width, const float* from, int64_t from_row, float* to) {
-  const int64_t to_row = padded(width);
-  for (int64_t r = 0; r < rows; ++r, from += from_row, to += to_row) {
-    std::copy_n(from, width, to);
-    std::fill(to + width, to + to_row, 0.0f);
-  }
-}
-
 }  // namespace
 
 FloatProduct::FloatProduct(const MatMulSpec& spec, int64_t items, int team)
@@ -43,14 +22,7 @@ FloatProduct::FloatProduct(const MatMulSpec& spec, int64_t items, int team)
       transpose_a_(spec.transpose_a),
       transpose_b_(spec.transpose_b),
       packed_(!spec.packed.is_plain()),
-      in_tile_(spec.post) {
-  if (!limits_of(in_tile_.activation)) {
-    std::swap(in_tile_.activation, rest_.activation);
-    std::swap(in_tile_.alpha, rest_.alpha);
-  }
-  if (in_tile_.residual == Residual::kAfterActivation) {
-    std::swap(in_tile_.residual, rest_.residual);
-  }
+      post_(split_for_tiles(spec.post)) {
   cut(items, team);
 }
 
@@ -60,7 +32,7 @@ void FloatProduct::cut(int64_t items, int team) {
   const int64_t terms = items * m_ * n_ * std::max<int64_t>(k_, 1);
   workers_ = std::clamp<int64_t>(terms / kWorkerTerms, 1, team);
   if (items % workers_ == 0 || items >= 4 * workers_) return;
-  const int64_t panels = (n_ + product_loops().panel - 1) / product_loops().panel;
+  const int64_t panels = panel_count(n_);
   int64_t best = -1;
   for (int64_t rows = 1; rows <= workers_; ++rows) {
     if (workers_ % rows != 0) continue;
@@ -83,8 +55,8 @@ bool FloatProduct::copies_panels() const {
 }
 
 size_t FloatProduct::worker_scratch_bytes() const {
-  if (packed_ || (!copies_panels() && padded(n_) == n_)) return 0;
-  const int64_t values = std::min(k_, kDepth) * padded(panel_width(n_, 0));
+  if (packed_ || (!copies_panels() && padded_width(n_) == n_)) return 0;
+  const int64_t values = std::min(k_, kDepth) * padded_width(panel_width(n_, 0));
   return static_cast<size_t>(values) * sizeof(float);
 }
 
@@ -92,8 +64,8 @@ size_t FloatProduct::worker_scratch_bytes() const {
 // of a row may reach into the next one, for columns that nobody keeps, but not beyond the matrix.
 int64_t FloatProduct::terms_in_place(int64_t k, int64_t depth, int64_t column,
                                      int64_t width) const {
-  if (padded(width) == width) return depth;
-  const int64_t rows_behind = (column + padded(width) + n_ - 1) / n_;
+  if (padded_width(width) == width) return depth;
+  const int64_t rows_behind = (column + padded_width(width) + n_ - 1) / n_;
   return std::clamp<int64_t>(k_ - rows_behind + 1 - k, 0, depth);
 }
 
@@ -103,9 +75,9 @@ void FloatProduct::sum_panel(Range rows, int64_t column, int64_t k, int64_t dept
   const ProductLoops& loops = product_loops();
   const int64_t width = panel_width(n_, column);
   const int64_t at = rows.begin * n_ + column;
-  TileFinish finish{.limits = *limits_of(in_tile_.activation)};
-  if (in_tile_.bias) finish.bias = p.bias + column;
-  if (in_tile_.residual != Residual::kNone) finish.residual = p.residual + at;
+  TileFinish finish{.limits = *limits_of(post_.in_tile.activation)};
+  if (post_.in_tile.bias) finish.bias = p.bias + column;
+  if (post_.in_tile.residual != Residual::kNone) finish.residual = p.residual + at;
   const auto sum = [&](int64_t from, int64_t terms, const float* b, int64_t b_row) {
     const bool last = from + terms == k_;
     const TileProduct tile{.m = rows.end - rows.begin,
@@ -116,13 +88,13 @@ void FloatProduct::sum_panel(Range rows, int64_t column, int64_t k, int64_t dept
                            .b_row = b_row,
                            .c_row = n_,
                            .add = from > 0,
-                           .finish = last && in_tile_ != PostOps() ? &finish : nullptr};
+                           .finish = last && post_.in_tile != PostOps() ? &finish : nullptr};
     const int64_t left = transpose_a_ ? rows.begin + from * m_ : rows.begin * k_ + from;
     loops.product(tile, terms > 0 ? p.a + left : p.y, b, p.y + at);
   };
   if (depth == 0) return sum(0, 0, p.y, 0);  // k is 0: a and b, which may be null, are not read
   const auto* const b = static_cast<const float*>(p.b);
-  const int64_t row = padded(width);
+  const int64_t row = padded_width(width);
   if (packed_) return sum(k, depth, b + k_ * column + k * row, row);
   if (transpose_b_) {
     loops.transpose(depth, width, b + column * k_ + k, k_, scratch, row);
@@ -141,7 +113,7 @@ void FloatProduct::run_job(int64_t job, const MatMulPointers& p, float* scratch)
   };
   const int64_t panel = product_loops().panel;
   const Range rows = piece(m_, row_pieces_, job / column_pieces_);
-  const Range panels = piece((n_ + panel - 1) / panel, column_pieces_, job % column_pieces_);
+  const Range panels = piece(panel_count(n_), column_pieces_, job % column_pieces_);
   const Range columns{panels.begin * panel, std::min(n_, panels.end * panel)};
   int64_t k = 0;
   do {
@@ -151,36 +123,17 @@ void FloatProduct::run_job(int64_t job, const MatMulPointers& p, float* scratch)
     }
     k += depth;
   } while (k < k_);
-  if (rest_ != PostOps()) finish(rows, columns, p);
+  if (post_.rest != PostOps()) finish(rows, columns, p);
 }
 
 void FloatProduct::finish(Range rows, Range columns, const MatMulPointers& p) const {
   const auto apply = [&](int64_t at, int64_t count) {
-    apply_post_ops(rest_, p.residual ? p.residual + at : nullptr, p.y + at, count);
+    apply_post_ops(post_.rest, p.residual ? p.residual + at : nullptr, p.y + at, count);
   };
   if (column_pieces_ == 1) return apply(rows.begin * n_, (rows.end - rows.begin) * n_);
   for (int64_t row = rows.begin; row < rows.end; ++row) {
     apply(row * n_ + columns.begin, columns.end - columns.begin);
   }
 }
-
-int64_t float_panels_size(int64_t k, int64_t n) {
-  const int64_t panel = product_loops().panel;
-  return k * (n / panel * panel + padded(n % panel));
-}
-
-void pack_float_panels(int64_t k, int64_t n, bool transposed, const float* b, float* packed) {
-  for (int64_t column = 0; column < n; column += product_loops().panel) {
-    const int64_t width = panel_width(n, column);
-    float* const to = packed + k * column;
-    if (transposed) {
-      product_loops().transpose(k, width, b + column * k, k, to, padded(width));
-    } else {
-      copy_panel(k, width, b + column, n, to);
-    }
-  }
-}
-
-bool float_panels_are_plain(int64_t n) { return n <= product_loops().panel && padded(n) == n; }
 
 }  // namespace tenon::kernels

@@ -37,18 +37,10 @@ class FloatProduct {
 
   int64_t m_, k_, n_;
   bool transpose_a_, transpose_b_, packed_;
-  PostOps in_tile_;  // while a tile is in registers
-  PostOps rest_;
+  TilePostOps post_;
   int64_t workers_ = 1;
   int64_t row_pieces_ = 1;
   int64_t column_pieces_ = 1;
 };
-
-// Floats of a [k, n] matrix packed for FloatProduct, and the packing, from [n, k] when
-// `transposed`.
-int64_t float_panels_size(int64_t k, int64_t n);
-void pack_float_panels(int64_t k, int64_t n, bool transposed, const float* b, float* packed);
-// Would the packed matrix be what a row-major one is?
-bool float_panels_are_plain(int64_t n);
 
 }  // namespace tenon::kernels

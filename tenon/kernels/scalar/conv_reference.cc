@@ -113,8 +113,6 @@ void reference_conv_filter_gradient(const ConvSpec& spec, const T* input, const 
   template void reference_conv_input_gradient(const ConvSpec&, const T*, const T*, T*); \
   template void reference_conv_filter_gradient(const ConvSpec&, const T*, const T*, T*);
 TENON_INSTANTIATE(double)
-TENON_INSTANTIATE(float16)
-TENON_INSTANTIATE(bfloat16)
 #undef TENON_INSTANTIATE
 
 }  // namespace tenon::kernels

@@ -37,6 +37,12 @@ struct ProductLoops {
   int64_t lanes = 0;  // of a vector
   int64_t panel = 0;  // columns that are summed at once: a multiple of `lanes`
   void (*product)(const TileProduct& sizes, const float* a, const float* b, float* c);
+  // Rows of a where a table says: term k of row m in run r is rows[r * a_run + m][a_column + k].
+  void (*product_of_rows)(const TileProduct& sizes, const float* const* rows, const float* b,
+                          float* c);
+  // Columns of a where a table says: term k of row m is terms[k][a_column + m]. One run.
+  void (*product_of_terms)(const TileProduct& sizes, const float* const* terms, const float* b,
+                           float* c);
   // to[row, column] = from[column, row] for `rows` rows that lie `to_row` values apart; columns up
   // to the next multiple of `lanes` become 0.
   void (*transpose)(int64_t rows, int64_t columns, const float* from, int64_t from_row, float* to,

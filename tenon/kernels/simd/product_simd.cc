@@ -7,17 +7,13 @@
 #include "hwy/foreach_target.h"
 // foreach_target.h stands before highway.h.
 #include "hwy/highway.h"
-#include "tenon/kernels/simd/part_simd-inl.h"
+#include "tenon/kernels/simd/tile_simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tenon::kernels {
 namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
-
-using Lanes = hn::CappedTag<float, 16>;
-using LanesVec = hn::Vec<Lanes>;
-constexpr int64_t kLanes = hn::MaxLanes(Lanes());
 
 // Sums fill the registers but for a row of b and one value of a.
 #if HWY_MAX_BYTES >= 64 || HWY_ARCH_ARM
@@ -27,37 +23,64 @@ constexpr int kRowsOfVectors[] = {12, 6};  // 16 registers
 #endif
 constexpr int kMostVectors = sizeof(kRowsOfVectors) / sizeof(int);
 
-// A vector, or its first `columns` lanes.
-template <bool kPart>
-HWY_INLINE LanesVec load(const float* from, int64_t columns) {
-  if constexpr (kPart) return load_first(Lanes(), from, columns);
-  return hn::LoadU(Lanes(), from);
-}
-template <bool kPart>
-HWY_INLINE void store(LanesVec value, float* to, int64_t columns) {
-  if constexpr (kPart) {
-    store_first(value, Lanes(), columns, to);
-  } else {
-    hn::StoreU(value, Lanes(), to);
-  }
-}
+// Where the left operand's values stand. A run gives value(r) of the tile's row r for one term
+// after the other, next() going on to the next term.
 
-template <bool kPart>
-HWY_INLINE LanesVec finished(LanesVec sum, const TileFinish& f, int64_t column, int64_t at,
-                             int64_t columns) {
-  const Lanes d;
-  if (f.bias) sum = hn::Add(sum, load<kPart>(f.bias + column, columns));
-  if (f.residual) sum = hn::Add(sum, load<kPart>(f.residual + at, columns));
-  const LanesVec low = hn::Set(d, f.limits.low);
-  const LanesVec high = hn::Set(d, f.limits.high);
-  sum = hn::IfThenElse(hn::Lt(sum, low), low, sum);
-  return hn::IfThenElse(hn::Gt(sum, high), high, sum);
-}
+// Rows and terms at equal distances.
+struct SpacedLeft {
+  const float* a;
+  template <int kRows>
+  struct Run {
+    const float* at;
+    int64_t row, term;
+    HWY_INLINE float value(int r) const { return at[r * row]; }
+    HWY_INLINE void next() { at += term; }
+  };
+  template <int kRows>
+  HWY_INLINE Run<kRows> run(const TileProduct& s, int64_t row, int64_t run) const {
+    return {a + row * s.a_row + run * s.a_run, s.a_row, s.a_column};
+  }
+};
+
+// Each row of each run where a table says; its terms lie side by side.
+struct GatheredRows {
+  const float* const* rows;
+  template <int kRows>
+  struct Run {
+    const float* at[kRows];
+    int64_t term = 0;
+    HWY_INLINE float value(int r) const { return at[r][term]; }
+    HWY_INLINE void next() { ++term; }
+  };
+  template <int kRows>
+  HWY_INLINE Run<kRows> run(const TileProduct& s, int64_t row, int64_t run) const {
+    Run<kRows> found;
+    HWY_UNROLL(12)
+    for (int r = 0; r < kRows; ++r) found.at[r] = rows[run * s.a_run + row + r] + s.a_column;
+    return found;
+  }
+};
+
+// Each term where a table says; its rows lie side by side.
+struct GatheredTerms {
+  const float* const* terms;
+  template <int kRows>
+  struct Run {
+    const float* const* at;
+    int64_t row;
+    HWY_INLINE float value(int r) const { return (*at)[row + r]; }
+    HWY_INLINE void next() { ++at; }
+  };
+  template <int kRows>
+  HWY_INLINE Run<kRows> run(const TileProduct& s, int64_t row, int64_t) const {
+    return {terms, row + s.a_column};
+  }
+};
 
 // kRows rows by kVectors vectors of c, whose first is row `row`, column `column`. kPart: of the one
 // vector, only the columns up to s.n are there.
-template <int kRows, int kVectors, bool kPart>
-void product_tile(const TileProduct& s, int64_t row, int64_t column, const float* a, const float* b,
+template <int kRows, int kVectors, bool kPart, class Left>
+void product_tile(const TileProduct& s, int64_t row, int64_t column, const Left& a, const float* b,
                   float* c) {
   const Lanes d;
   const int64_t columns = s.n - column;
@@ -71,18 +94,18 @@ void product_tile(const TileProduct& s, int64_t row, int64_t column, const float
     }
   }
   for (int64_t run = 0; run < s.runs; ++run) {
-    const float* at = a + row * s.a_row + run * s.a_run;
+    auto left = a.template run<kRows>(s, row, run);
     for (int64_t k = 0; k < s.k; ++k) {
       LanesVec right[kVectors];
       HWY_UNROLL(4)
       for (int v = 0; v < kVectors; ++v) right[v] = hn::LoadU(d, b + v * kLanes);
       HWY_UNROLL(12)
       for (int r = 0; r < kRows; ++r) {
-        const LanesVec left = hn::Set(d, at[r * s.a_row]);
+        const LanesVec value = hn::Set(d, left.value(r));
         HWY_UNROLL(4)
-        for (int v = 0; v < kVectors; ++v) sums[r][v] = hn::MulAdd(left, right[v], sums[r][v]);
+        for (int v = 0; v < kVectors; ++v) sums[r][v] = hn::MulAdd(value, right[v], sums[r][v]);
       }
-      at += s.a_column;
+      left.next();
       b += s.b_row;
     }
   }
@@ -101,8 +124,8 @@ void product_tile(const TileProduct& s, int64_t row, int64_t column, const float
 }
 
 // The last rows, fewer than kRows.
-template <int kRows, int kVectors, bool kPart>
-HWY_INLINE void last_rows(const TileProduct& s, int64_t row, int64_t column, const float* a,
+template <int kRows, int kVectors, bool kPart, class Left>
+HWY_INLINE void last_rows(const TileProduct& s, int64_t row, int64_t column, const Left& a,
                           const float* b, float* c) {
   if constexpr (kRows > 1) {
     if (s.m - row == kRows - 1) {
@@ -112,8 +135,8 @@ HWY_INLINE void last_rows(const TileProduct& s, int64_t row, int64_t column, con
   }
 }
 
-template <int kVectors, bool kPart = false>
-void product_rows(const TileProduct& s, int64_t column, const float* a, const float* b, float* c) {
+template <int kVectors, bool kPart, class Left>
+void product_rows(const TileProduct& s, int64_t column, const Left& a, const float* b, float* c) {
   constexpr int kRows = kRowsOfVectors[kVectors - 1];
   int64_t row = 0;
   for (; row + kRows <= s.m; row += kRows) {
@@ -123,23 +146,36 @@ void product_rows(const TileProduct& s, int64_t column, const float* a, const fl
 }
 
 // `vectors` whole vectors of columns from `column` on.
-template <int kVectors = kMostVectors>
-void product_columns(int64_t vectors, const TileProduct& s, int64_t column, const float* a,
+template <int kVectors = kMostVectors, class Left>
+void product_columns(int64_t vectors, const TileProduct& s, int64_t column, const Left& a,
                      const float* b, float* c) {
   if (vectors == kVectors) {
-    product_rows<kVectors>(s, column, a, b, c);
+    product_rows<kVectors, false>(s, column, a, b, c);
   } else if constexpr (kVectors > 1) {
     product_columns<kVectors - 1>(vectors, s, column, a, b, c);
   }
 }
 
-void product(const TileProduct& s, const float* a, const float* b, float* c) {
+template <class Left>
+HWY_INLINE void product_of(const TileProduct& s, const Left& a, const float* b, float* c) {
   const int64_t whole = s.n / kLanes * kLanes;
   for (int64_t column = 0; column < whole; column += kMostVectors * kLanes) {
     const int64_t vectors = (whole - column) / kLanes;
     product_columns(vectors < kMostVectors ? vectors : kMostVectors, s, column, a, b + column, c);
   }
   if (whole < s.n) product_rows<1, true>(s, whole, a, b + whole, c);
+}
+
+void product(const TileProduct& s, const float* a, const float* b, float* c) {
+  product_of(s, SpacedLeft{a}, b, c);
+}
+
+void product_of_rows(const TileProduct& s, const float* const* rows, const float* b, float* c) {
+  product_of(s, GatheredRows{rows}, b, c);
+}
+
+void product_of_terms(const TileProduct& s, const float* const* terms, const float* b, float* c) {
+  product_of(s, GatheredTerms{terms}, b, c);
 }
 
 // Squares of four by four in registers.
@@ -175,7 +211,12 @@ void transpose(int64_t rows, int64_t columns, const float* from, int64_t from_ro
 }
 
 const ProductLoops* product_table() {
-  static constexpr ProductLoops kLoops = {kLanes, kMostVectors * kLanes, &product, &transpose};
+  static constexpr ProductLoops kLoops = {.lanes = kLanes,
+                                          .panel = kMostVectors * kLanes,
+                                          .product = &product,
+                                          .product_of_rows = &product_of_rows,
+                                          .product_of_terms = &product_of_terms,
+                                          .transpose = &transpose};
   return &kLoops;
 }
 

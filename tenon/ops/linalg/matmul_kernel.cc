@@ -1,5 +1,7 @@
 #include "tenon/ops/linalg/matmul_kernel.h"
 
+#include "tenon/kernels/widened_operands.h"
+
 namespace tenon {
 namespace {
 
@@ -32,8 +34,15 @@ StatusOr<Ref<Buffer>> packed_weights(Prepare& p, int input, kernels::MatMulSpec&
   const auto pack = [&](const Tensor& weights) -> StatusOr<Ref<Buffer>> {
     Ref<Buffer> buffer = Buffer::host(layout.bytes());
     if (!buffer) return resource_exhausted("no memory to pack weights of ", weights.shape());
-    TENON_RETURN_IF_ERROR(kernels::pack_matmul_weights(layout, spec.k, spec.n, transposed,
-                                                       weights.data<float>(), buffer->data()));
+    std::vector<float> widened;
+    if (weights.dtype() != DType::kFloat) {
+      widened.resize(static_cast<size_t>(weights.num_elements()));
+      kernels::find_cast(weights.dtype(), DType::kFloat)(weights.raw(), widened.data(),
+                                                         weights.num_elements());
+    }
+    const float* values = widened.empty() ? weights.data<float>() : widened.data();
+    TENON_RETURN_IF_ERROR(
+        kernels::pack_matmul_weights(layout, spec.k, spec.n, transposed, values, buffer->data()));
     return buffer;
   };
   TENON_ASSIGN_OR_RETURN(
@@ -63,6 +72,28 @@ StatusOr<Kernel> make_float_matmul(Prepare& p, const MatMulInputs& inputs,
   });
 }
 
+// Of float16 or bfloat16: multiplied and summed in float32, rounded once.
+StatusOr<Kernel> make_half_matmul(Prepare& p, kernels::MatMulSpec spec) {
+  TENON_ASSIGN_OR_RETURN(Ref<Buffer> packed, packed_weights(p, 1, spec));
+  TENON_ASSIGN_OR_RETURN(kernels::MatMul made, kernels::MatMul::make(spec));
+  const kernels::WidenedOperands wide(
+      p.input_dtype(0),
+      {p.input_shape(0).num_elements(), p.output_shape(0).to_shape().num_elements(),
+       packed ? 0 : p.input_shape(1).num_elements()});
+  p.reserve_scratch(wide.bytes() + made.scratch_bytes());
+  auto matmul = std::make_shared<const kernels::MatMul>(std::move(made));
+  return Kernel([matmul, packed, wide](KernelRun& r) {
+    void* const scratch = r.scratch();
+    kernels::MatMulPointers pointers;
+    pointers.a = wide.widen(0, r.input(0).raw(), scratch);
+    pointers.y = wide.operand(1, scratch);
+    pointers.b = packed ? packed->data() : wide.widen(2, r.input(1).raw(), scratch);
+    matmul->run(pointers, wide.rest(scratch));
+    wide.round(1, scratch, r.output(0).mutable_raw());
+    return absl::OkStatus();
+  });
+}
+
 // For each batch of the output, which batch of an operand it reads.
 std::vector<int64_t> operand_batches(const Dims& operand, std::span<const int64_t> output) {
   std::vector<int64_t> batches{0};
@@ -83,8 +114,8 @@ std::vector<int64_t> operand_batches(const Dims& operand, std::span<const int64_
   return batches;
 }
 
-using MatMulPlainTypes = TypeList<double, float16, bfloat16, int32_t, int64_t, std::complex<float>,
-                                  std::complex<double>>;
+using MatMulPlainTypes =
+    TypeList<double, int32_t, int64_t, std::complex<float>, std::complex<double>>;
 
 template <class T>
 Kernel plain_matmul(const kernels::MatMulSpec& spec, std::span<const int64_t> batch) {
@@ -176,6 +207,8 @@ StatusOr<Kernel> make_matmul_kernel(Prepare& p, const MatMulInputs& inputs, bool
     return make_float_matmul(p, inputs, std::move(spec));
   }
   if (post != kernels::PostOps()) return unimplemented("a fused matrix product of dtype ", dtype);
+  if (dtype == DType::kHalf || dtype == DType::kBfloat16)
+    return make_half_matmul(p, std::move(spec));
   const Dims batch = plain_batch(spec, p.output_shape(0));
   Kernel kernel;
   if (!visit<MatMulPlainTypes>(dtype,

@@ -1,11 +1,12 @@
 #include "tenon/ops/nn/conv_kernel.h"
 
+#include "tenon/kernels/widened_operands.h"
 #include "tenon/ops/nn/window_geometry.h"
 
 namespace tenon {
 namespace {
 
-using ConvPlainTypes = TypeList<double, float16, bfloat16>;
+bool is_half(DType dtype) { return dtype == DType::kHalf || dtype == DType::kBfloat16; }
 
 StatusOr<Ref<Buffer>> packed_filter(Prepare& p, kernels::ConvSpec& spec) {
   if (!p.frozen(1)) return Ref<Buffer>();
@@ -41,14 +42,52 @@ StatusOr<Kernel> make_float_conv(Prepare& p, kernels::ConvSpec spec, const ConvI
   });
 }
 
-// Calls `body.operator()<T>()`, which gives the kernel of that dtype.
-template <class Body>
-StatusOr<Kernel> plain_conv(DType dtype, Body body) {
-  Kernel kernel;
-  if (!visit<ConvPlainTypes>(dtype, [&]<class T>() { kernel = body.template operator()<T>(); })) {
-    return unimplemented("a convolution of dtype ", dtype);
+// Of float16 or bfloat16: multiplied and summed in float32, rounded once. Forward, of inputs 0 and
+// 1 of the op.
+StatusOr<Kernel> make_half_conv(Prepare& p, const kernels::ConvSpec& spec) {
+  TENON_ASSIGN_OR_RETURN(kernels::Convolution made, kernels::Convolution::make(spec));
+  const kernels::WidenedOperands wide(
+      p.input_dtype(0), {p.input_shape(0).num_elements(), p.input_shape(1).num_elements(),
+                         p.output_shape(0).to_shape().num_elements()});
+  p.reserve_scratch(wide.bytes() + made.scratch_bytes());
+  auto conv = std::make_shared<const kernels::Convolution>(std::move(made));
+  return Kernel([conv, wide](KernelRun& r) {
+    void* const scratch = r.scratch();
+    kernels::ConvPointers pointers;
+    pointers.input = wide.widen(0, r.input(0).raw(), scratch);
+    pointers.filter = wide.widen(1, r.input(1).raw(), scratch);
+    pointers.output = wide.operand(2, scratch);
+    conv->run(pointers, wide.rest(scratch));
+    wide.round(2, scratch, r.output(0).mutable_raw());
+    return absl::OkStatus();
+  });
+}
+
+// A gradient, of the op's inputs `left` and `right`.
+template <class Gradient>
+StatusOr<Kernel> make_gradient(Prepare& p, const kernels::ConvSpec& spec, int left, int right) {
+  TENON_ASSIGN_OR_RETURN(Gradient made, Gradient::make(spec));
+  const DType dtype = p.input_dtype(right);
+  auto gradient = std::make_shared<const Gradient>(std::move(made));
+  if (dtype == DType::kFloat) {
+    p.reserve_scratch(gradient->scratch_bytes());
+    return Kernel([gradient, left, right](KernelRun& r) {
+      gradient->run(r.in<float>(left), r.in<float>(right), r.out<float>(0), r.scratch());
+      return absl::OkStatus();
+    });
   }
-  return kernel;
+  const kernels::WidenedOperands wide(
+      dtype, {p.input_shape(left).num_elements(), p.input_shape(right).num_elements(),
+              p.output_shape(0).to_shape().num_elements()});
+  p.reserve_scratch(wide.bytes() + gradient->scratch_bytes());
+  return Kernel([gradient, wide, left, right](KernelRun& r) {
+    void* const scratch = r.scratch();
+    const float* a = wide.widen(0, r.input(left).raw(), scratch);
+    const float* b = wide.widen(1, r.input(right).raw(), scratch);
+    gradient->run(a, b, wide.operand(2, scratch), wide.rest(scratch));
+    wide.round(2, scratch, r.output(0).mutable_raw());
+    return absl::OkStatus();
+  });
 }
 
 }  // namespace
@@ -63,11 +102,11 @@ StatusOr<Kernel> make_conv_kernel(Prepare& p, bool depthwise, const kernels::Pos
     return make_float_conv(p, std::move(spec), inputs);
   }
   if (post != kernels::PostOps()) return unimplemented("a fused convolution of dtype ", dtype);
-  return plain_conv(dtype, [&]<class T>() -> Kernel {
-    return [spec](KernelRun& r) {
-      kernels::reference_conv<T>(spec, r.in<T>(0), r.in<T>(1), r.out<T>(0));
-      return absl::OkStatus();
-    };
+  if (is_half(dtype)) return make_half_conv(p, spec);
+  if (dtype != DType::kDouble) return unimplemented("a convolution of dtype ", dtype);
+  return Kernel([spec](KernelRun& r) {
+    kernels::reference_conv(spec, r.in<double>(0), r.in<double>(1), r.out<double>(0));
+    return absl::OkStatus();
   });
 }
 
@@ -75,21 +114,13 @@ StatusOr<Kernel> make_conv_input_gradient_kernel(Prepare& p, bool depthwise) {
   TENON_ASSIGN_OR_RETURN(kernels::ConvSpec spec, conv_spec(p.attrs(), p.output_shape(0).to_shape(),
                                                            p.input_shape(1), depthwise));
   const DType dtype = p.input_dtype(1);
-  if (dtype != DType::kFloat) {
-    return plain_conv(dtype, [&]<class T>() -> Kernel {
-      return [spec](KernelRun& r) {
-        kernels::reference_conv_input_gradient<T>(spec, r.in<T>(2), r.in<T>(1), r.out<T>(0));
-        return absl::OkStatus();
-      };
-    });
+  if (dtype == DType::kFloat || is_half(dtype)) {
+    return make_gradient<kernels::ConvolutionInputGradient>(p, spec, 2, 1);
   }
-  spec.precision = p.precision();
-  TENON_ASSIGN_OR_RETURN(kernels::ConvolutionInputGradient made,
-                         kernels::ConvolutionInputGradient::make(spec));
-  p.reserve_scratch(made.scratch_bytes());
-  auto gradient = std::make_shared<const kernels::ConvolutionInputGradient>(std::move(made));
-  return Kernel([gradient](KernelRun& r) {
-    gradient->run(r.in<float>(2), r.in<float>(1), r.out<float>(0), r.scratch());
+  if (dtype != DType::kDouble) return unimplemented("a convolution of dtype ", dtype);
+  return Kernel([spec](KernelRun& r) {
+    kernels::reference_conv_input_gradient(spec, r.in<double>(2), r.in<double>(1),
+                                           r.out<double>(0));
     return absl::OkStatus();
   });
 }
@@ -99,21 +130,13 @@ StatusOr<Kernel> make_conv_filter_gradient_kernel(Prepare& p, bool depthwise) {
       kernels::ConvSpec spec,
       conv_spec(p.attrs(), p.input_shape(0), p.output_shape(0).to_shape(), depthwise));
   const DType dtype = p.input_dtype(0);
-  if (dtype != DType::kFloat) {
-    return plain_conv(dtype, [&]<class T>() -> Kernel {
-      return [spec](KernelRun& r) {
-        kernels::reference_conv_filter_gradient<T>(spec, r.in<T>(0), r.in<T>(2), r.out<T>(0));
-        return absl::OkStatus();
-      };
-    });
+  if (dtype == DType::kFloat || is_half(dtype)) {
+    return make_gradient<kernels::ConvolutionFilterGradient>(p, spec, 0, 2);
   }
-  spec.precision = p.precision();
-  TENON_ASSIGN_OR_RETURN(kernels::ConvolutionFilterGradient made,
-                         kernels::ConvolutionFilterGradient::make(spec));
-  p.reserve_scratch(made.scratch_bytes());
-  auto gradient = std::make_shared<const kernels::ConvolutionFilterGradient>(std::move(made));
-  return Kernel([gradient](KernelRun& r) {
-    gradient->run(r.in<float>(0), r.in<float>(2), r.out<float>(0), r.scratch());
+  if (dtype != DType::kDouble) return unimplemented("a convolution of dtype ", dtype);
+  return Kernel([spec](KernelRun& r) {
+    kernels::reference_conv_filter_gradient(spec, r.in<double>(0), r.in<double>(2),
+                                            r.out<double>(0));
     return absl::OkStatus();
   });
 }

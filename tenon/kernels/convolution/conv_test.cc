@@ -1,70 +1,11 @@
 #include "tenon/kernels/conv.h"
 
+#include "tenon/kernels/convolution/conv_testing.h"
 #include "tenon/kernels/elementwise.h"
 #include "tenon/kernels/kernel_testing.h"
 
 namespace tenon::kernels {
 namespace {
-
-// A second implementation, written as the definition: y[o] = sum x[o * s - p + k * d] * w[k].
-struct NaiveConv {
-  const ConvSpec& s;
-  int64_t in_cells = s.input[0] * s.input[1] * s.input[2];
-  int64_t out_cells = s.output[0] * s.output[1] * s.output[2];
-
-  // body(input element, filter element, output element) for every product.
-  template <class Body>
-  void products(Body body) const {
-    const int64_t in_group = s.in_channels / s.groups;
-    const int64_t out_group = s.out_channels / s.groups;
-    for (int64_t n = 0; n < s.batch; ++n) {
-      for (int64_t cell = 0; cell < out_cells; ++cell) {
-        const int64_t o[] = {cell / (s.output[1] * s.output[2]), cell / s.output[2] % s.output[1],
-                             cell % s.output[2]};
-        for (int64_t tap = 0; tap < s.kernel[0] * s.kernel[1] * s.kernel[2]; ++tap) {
-          const int64_t k[] = {tap / (s.kernel[1] * s.kernel[2]), tap / s.kernel[2] % s.kernel[1],
-                               tap % s.kernel[2]};
-          int64_t at[3];
-          bool inside = true;
-          for (size_t d = 0; d < 3; ++d) {
-            at[d] = o[d] * s.stride[d] - s.pad_before[d] + k[d] * s.dilation[d];
-            inside = inside && at[d] >= 0 && at[d] < s.input[d];
-          }
-          if (!inside) continue;
-          const int64_t x_cell = n * in_cells + (at[0] * s.input[1] + at[1]) * s.input[2] + at[2];
-          for (int64_t oc = 0; oc < s.out_channels; ++oc) {
-            for (int64_t ic = 0; ic < in_group; ++ic) {
-              body(x_cell * s.in_channels + oc / out_group * in_group + ic,
-                   (tap * in_group + ic) * s.out_channels + oc,
-                   (n * out_cells + cell) * s.out_channels + oc);
-            }
-          }
-        }
-      }
-    }
-  }
-};
-
-ConvSpec spec_of(int64_t batch, std::array<int64_t, 2> input, int64_t in, int64_t out,
-                 std::array<int64_t, 2> kernel, int64_t stride, int64_t dilation, Padding padding,
-                 int64_t groups) {
-  ConvSpec s;
-  s.batch = batch;
-  s.in_channels = in;
-  s.out_channels = out;
-  s.groups = groups;
-  for (size_t d = 0; d < 2; ++d) {
-    s.input[d] = input[d];
-    s.kernel[d] = kernel[d];
-    s.stride[d] = stride;
-    s.dilation[d] = dilation;
-    const Window w = window_of(input[d], kernel[d], stride, dilation, padding, 2, 1).value();
-    s.output[d] = w.output;
-    s.pad_before[d] = w.pad_before;
-    s.pad_after[d] = w.pad_after;
-  }
-  return s;
-}
 
 std::vector<ConvSpec> all_specs() {
   return {spec_of(2, {8, 8}, 3, 8, {3, 3}, 1, 1, Padding::kSame, 1),
@@ -80,17 +21,17 @@ std::vector<ConvSpec> all_specs() {
           spec_of(2, {9, 13}, 4, 16, {1, 2}, 1, 1, Padding::kExplicit, 1),
           spec_of(3, {13, 13}, 32, 64, {3, 3}, 1, 1, Padding::kValid, 1),
           spec_of(2, {7, 16}, 48, 32, {3, 3}, 1, 1, Padding::kSame, 1),
-          spec_of(1, {5, 6}, 32, 112, {3, 3}, 1, 1, Padding::kExplicit, 1)};
+          spec_of(1, {5, 6}, 32, 112, {3, 3}, 1, 1, Padding::kExplicit, 1),
+          spec_of(2, {13, 12}, 24, 72, {1, 1}, 2, 1, Padding::kSame, 1),
+          spec_of(1, {7, 7}, 1100, 70, {1, 1}, 1, 1, Padding::kValid, 1),
+          spec_of(2, {14, 14}, 130, 33, {3, 3}, 1, 2, Padding::kSame, 1),
+          spec_of(1, {20, 17}, 20, 24, {7, 7}, 3, 1, Padding::kSame, 2),
+          spec_of(2, {9, 9}, 5, 10, {3, 3}, 1, 1, Padding::kSame, 5),
+          spec_of(1, {9, 11}, 100, 100, {5, 5}, 2, 1, Padding::kSame, 100),
+          spec_of(1, {9, 11}, 70, 70, {3, 3}, 1, 2, Padding::kSame, 70),
+          spec_of(2, {4, 4}, 6, 7, {2, 2}, 3, 1, Padding::kValid, 1)};
 }
 
-int64_t cells(const std::array<int64_t, 3>& a) { return a[0] * a[1] * a[2]; }
-int64_t inputs_of(const ConvSpec& s) { return s.batch * cells(s.input) * s.in_channels; }
-int64_t outputs_of(const ConvSpec& s) { return s.batch * cells(s.output) * s.out_channels; }
-int64_t filters_of(const ConvSpec& s) {
-  return cells(s.kernel) * s.in_channels / s.groups * s.out_channels;
-}
-// Where conv.cc takes Winograd's way.
-bool has_wide_vectors() { return std::string(simd_target()).starts_with("AVX3"); }
 size_t at(int64_t i) { return static_cast<size_t>(i); }
 double wide(float x) { return static_cast<double>(x); }
 
@@ -190,34 +131,6 @@ TEST(Convolution, PackedFilterServesEveryBatchWithTheSameBits) {
       want[i] = std::max(0.0, want[i] + wide(bias[i % bias.size()]));
     }
     expect_close(first, want, 1e-5, 5e-5);
-  }
-}
-
-// oneDNN's filter gradients keep their bits for one team only, ours for any.
-TEST(Convolution, OwnKernelsGiveTheSameBitsForAnyTeam) {
-  for (const ConvSpec& s : {spec_of(19, {13, 11}, 32, 64, {3, 3}, 1, 1, Padding::kSame, 1),
-                            spec_of(19, {13, 11}, 3, 48, {3, 3}, 2, 1, Padding::kSame, 1)}) {
-    const auto x = random_floats(inputs_of(s), 1);
-    const auto w = random_floats(filters_of(s), 2);
-    const auto dy = random_floats(outputs_of(s), 3);
-    std::vector<std::vector<float>> first;
-    for (int threads : {1, 2, 3}) {
-      const ScopedTeam team(threads);
-      const auto forward = Convolution::make(s);
-      const auto back_input = ConvolutionInputGradient::make(s);
-      const auto back_filter = ConvolutionFilterGradient::make(s);
-      AlignedBytes scratch(std::max(
-          {forward->scratch_bytes(), back_input->scratch_bytes(), back_filter->scratch_bytes()}));
-      std::vector<std::vector<float>> got{dy, x, w};
-      forward->run({.input = x.data(), .filter = w.data(), .output = got[0].data()}, scratch.get());
-      back_input->run(dy.data(), w.data(), got[1].data(), scratch.get());
-      back_filter->run(x.data(), dy.data(), got[2].data(), scratch.get());
-      if (first.empty()) first = got;
-      for (size_t i = 0; i < got.size(); ++i) {
-        if (i == 2 && !has_wide_vectors()) continue;
-        EXPECT_TRUE(same_bits(first[i], got[i])) << threads << " threads, result " << i;
-      }
-    }
   }
 }
 

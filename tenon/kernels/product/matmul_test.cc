@@ -205,7 +205,7 @@ TEST(MatMul, RowHasTheSameBitsInAnyBatchAndTeamAndLayout) {
       EXPECT_TRUE(same_bits(first, y)) << "m " << spec.m << ", team " << team_size();
     };
     const auto a = random_floats(67 * k, 1);
-    for (int threads : {1, 2, 3}) {
+    for (int threads : {1, 2, 3, 8, 32}) {
       const ScopedTeam team(threads);
       for (int64_t m : {1, 2, 3, 4, 32, 37, 67}) {
         MatMulSpec spec{.m = m, .k = k, .n = n};
