@@ -9,8 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "tenon/base/lanes.h"
+#include "tenon/base/parallel.h"
 #include "tenon/base/strings.h"
+#include "tenon/base/thread_pool.h"
 #include "tenon/kernels/conv.h"
 
 extern "C" void omp_set_num_threads(int);
@@ -267,18 +268,17 @@ int main(int argc, char** argv) {
   int64_t threads = 0;
   if (argc > 1 && !tenon::parse_number(argv[1], threads)) return 2;
   const std::string only = argc > 2 ? argv[2] : "";
-  tenon::Lanes::configure(static_cast<int>(threads));
-  tenon::Lanes& lanes = tenon::Lanes::global();
+  tenon::ThreadPool::configure(static_cast<int>(threads));
+  const int team = tenon::ThreadPool::configured_threads();
+  tenon::set_team_size(team);
+  omp_set_num_threads(team);
   const std::pair<Direction, std::string> directions[] = {{Direction::kForward, "forward"},
                                                           {Direction::kInput, "input"},
                                                           {Direction::kFilter, "filter"}};
-  lanes.run(tenon::Lanes::Form::kTeam, [&] {
-    omp_set_num_threads(lanes.threads());
-    for (const auto& [direction, name] : directions) {
-      if (!only.empty() && only != name) continue;
-      for (const auto& shape : tenon::kernels::kShapes) {
-        tenon::kernels::compare(shape, direction, name, lanes.threads());
-      }
+  for (const auto& [direction, name] : directions) {
+    if (!only.empty() && only != name) continue;
+    for (const auto& shape : tenon::kernels::kShapes) {
+      tenon::kernels::compare(shape, direction, name, team);
     }
-  });
+  }
 }

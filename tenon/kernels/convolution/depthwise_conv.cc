@@ -20,47 +20,82 @@ class DepthwiseConv : public ConvKernel {
         gather_(forward_gather(spec)),
         blocks_(spec.batch * gather_.cells(), 1, channels_, gather_.taps() * kTermCost),
         post_(split_for_tiles(spec.post)),
-        zeros_(static_cast<size_t>(channels_), 0.0f),
-        scratch_(0, pointer_bytes(gather_.taps() * blocks_.band())) {}
+        spaced_(channels_ < kChannelsForTable),
+        zeros_(static_cast<size_t>((spaced_ ? inner().cells * inner().step : 1) * channels_), 0.0f),
+        scratch_(0, pointer_bytes(gather_.taps() * blocks_.band())) {
+    for (const GatherAxis::Tap& tap : inner().taps) {
+      inside_.begin = std::max(inside_.begin, tap.begin);
+      inside_.end = std::min(inside_.end, tap.end);
+    }
+  }
 
   std::string name() const override { return "depthwise"; }
   size_t scratch_bytes() const override { return scratch_.bytes(); }
 
   void run(const ConvPointers& p, void* scratch) const override {
-    const auto* filter = static_cast<const float*>(p.filter);
-    const PostOps& in_tile = post_.in_tile;
-    const Limits limits = *limits_of(in_tile.activation);
     parallel_workers(
         blocks_.count(), blocks_.grain(), [&](int64_t worker, int64_t first, int64_t last) {
           auto* const table = static_cast<const float**>(scratch_.of_worker(scratch, worker));
-          for (int64_t i = first; i < last; ++i) {
-            const CellBlock b = blocks_[i];
-            const int64_t at = b.first * channels_ + b.column;
-            gather_cells(gather_, p.input + b.column, channels_, zeros_.data(), b.first, b.count,
-                         blocks_.band(), 0, gather_.taps(), table);
-            TileFinish finish{.limits = limits};
-            if (in_tile.bias) finish.bias = p.bias + b.column;
-            if (in_tile.residual != Residual::kNone) finish.residual = p.residual + at;
-            const DepthwiseSizes sizes{.cells = b.count,
-                                       .channels = b.columns,
-                                       .taps = gather_.taps(),
-                                       .table_row = blocks_.band(),
-                                       .row = channels_,
-                                       .finish = in_tile == PostOps() ? nullptr : &finish};
-            depthwise_loops().sum(sizes, table, filter + b.column, p.output + at);
-            if (post_.rest == PostOps()) continue;
-            finish_block(post_.rest, b, channels_, p.residual ? p.residual + at : nullptr,
-                         p.output + at);
-          }
+          for (int64_t i = first; i < last; ++i) run_block(blocks_[i], p, table);
         });
   }
 
  private:
+  // With more channels a pointer to each cell costs little; with fewer, cells whose taps all lie
+  // within a row of the input are found by their distance.
+  static constexpr int64_t kChannelsForTable = 256;
+
+  const GatherAxis& inner() const { return gather_.axes[2]; }
+
+  void run_block(const CellBlock& b, const ConvPointers& p, const float** table) const {
+    if (!spaced_) return sum(b, p, table, false);
+    const int64_t width = inner().cells;
+    for (int64_t done = 0; done < b.count;) {
+      const int64_t x = (b.first + done) % width;
+      const bool inside = x >= inside_.begin && x < inside_.end;
+      const int64_t end = inside ? inside_.end : x < inside_.begin ? inside_.begin : width;
+      const int64_t count = std::min(end - x, b.count - done);
+      sum({b.first + done, count, b.group, b.column, b.columns}, p, table, inside);
+      done += count;
+    }
+  }
+
+  // `spaced`: the cells stand side by side and read within rows.
+  void sum(const CellBlock& b, const ConvPointers& p, const float** table, bool spaced) const {
+    const int64_t at = b.first * channels_ + b.column;
+    const int64_t table_row = spaced ? 1 : blocks_.band();
+    gather_cells(gather_, p.input + b.column, channels_, zeros_.data(), b.first,
+                 spaced ? 1 : b.count, table_row, 0, gather_.taps(), table);
+    const PostOps& in_tile = post_.in_tile;
+    TileFinish finish{.limits = *limits_of(in_tile.activation)};
+    if (in_tile.bias) finish.bias = p.bias + b.column;
+    if (in_tile.residual != Residual::kNone) finish.residual = p.residual + at;
+    const DepthwiseSizes sizes{.cells = b.count,
+                               .channels = b.columns,
+                               .taps = gather_.taps(),
+                               .table_row = table_row,
+                               .row = channels_,
+                               .finish = in_tile == PostOps() ? nullptr : &finish};
+    const float* const filter = static_cast<const float*>(p.filter) + b.column;
+    if (spaced) {
+      depthwise_loops().sum_spaced(sizes, table, inner().step * channels_, filter, p.output + at);
+    } else {
+      depthwise_loops().sum(sizes, table, filter, p.output + at);
+    }
+    if (post_.rest == PostOps()) return;
+    finish_block(post_.rest, b, channels_, p.residual ? p.residual + at : nullptr, p.output + at);
+  }
+
   int64_t channels_;
   CellGather gather_;
   CellBlocks blocks_;
   TilePostOps post_;
+  bool spaced_;
+  // Where rows outside the input point: as long as the cells of a row reach.
   std::vector<float> zeros_;
+  struct {
+    int64_t begin = 0, end = INT64_MAX;
+  } inside_;  // cells of a row whose taps lie within the input's
   WorkerScratch scratch_;
 };
 

@@ -22,6 +22,9 @@ struct DepthwiseLoops {
   // y[cell, c] = sum over taps of rows[tap, cell][c] * weights[tap, c]
   void (*sum)(const DepthwiseSizes& sizes, const float* const* rows, const float* weights,
               float* y);
+  // The same where cells read at equal distances: cell i for a tap at rows[tap] + i * distance.
+  void (*sum_spaced)(const DepthwiseSizes& sizes, const float* const* rows, int64_t distance,
+                     const float* weights, float* y);
   // sums[tap, c] = sum over cells of rows[tap, cell][c] * dy[cell, c], or that added to it.
   void (*sum_cells)(const DepthwiseSizes& sizes, const float* const* rows, const float* dy,
                     bool add, float* sums);

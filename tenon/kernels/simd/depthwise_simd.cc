@@ -24,9 +24,25 @@ constexpr int kDepthwiseVectors = 2;
 constexpr int kDepthwiseCells = 6;
 constexpr int kDepthwiseTaps = 5;
 
-template <int kCells, int kVectors, bool kPart>
-HWY_INLINE void depthwise_tile(const DepthwiseSizes& s, int64_t cell, int64_t c,
-                               const float* const* rows, const float* weights, float* y) {
+// Where a cell's channels lie for a tap.
+struct TableRows {
+  const float* const* rows;
+  int64_t table_row;
+  HWY_INLINE const float* at(int64_t tap, int64_t cell) const {
+    return rows[tap * table_row + cell];
+  }
+};
+struct SpacedRows {
+  const float* const* rows;
+  int64_t distance;
+  HWY_INLINE const float* at(int64_t tap, int64_t cell) const {
+    return rows[tap] + cell * distance;
+  }
+};
+
+template <int kCells, int kVectors, bool kPart, class Rows>
+HWY_INLINE void depthwise_tile(const DepthwiseSizes& s, int64_t cell, int64_t c, const Rows& rows,
+                               const float* weights, float* y) {
   const Lanes d;
   const int64_t channels = s.channels - c;
   LanesVec sums[kCells][kVectors];
@@ -35,15 +51,14 @@ HWY_INLINE void depthwise_tile(const DepthwiseSizes& s, int64_t cell, int64_t c,
     HWY_UNROLL(4)
     for (int v = 0; v < kVectors; ++v) sums[i][v] = hn::Zero(d);
   }
-  const float* const* at = rows + cell;
   const float* weight = weights + c;
-  for (int64_t tap = 0; tap < s.taps; ++tap, at += s.table_row, weight += s.row) {
+  for (int64_t tap = 0; tap < s.taps; ++tap, weight += s.row) {
     LanesVec factors[kVectors];
     HWY_UNROLL(4)
     for (int v = 0; v < kVectors; ++v) factors[v] = load<kPart>(weight + v * kLanes, channels);
     HWY_UNROLL(6)
     for (int i = 0; i < kCells; ++i) {
-      const float* const from = at[i] + c;
+      const float* const from = rows.at(tap, cell + i) + c;
       HWY_UNROLL(4)
       for (int v = 0; v < kVectors; ++v) {
         sums[i][v] = hn::MulAdd(load<kPart>(from + v * kLanes, channels), factors[v], sums[i][v]);
@@ -63,9 +78,9 @@ HWY_INLINE void depthwise_tile(const DepthwiseSizes& s, int64_t cell, int64_t c,
 }
 
 // The last cells, fewer than kCells.
-template <int kCells, int kVectors, bool kPart>
+template <int kCells, int kVectors, bool kPart, class Rows>
 HWY_INLINE void last_depthwise_cells(const DepthwiseSizes& s, int64_t cell, int64_t c,
-                                     const float* const* rows, const float* weights, float* y) {
+                                     const Rows& rows, const float* weights, float* y) {
   if constexpr (kCells > 1) {
     if (s.cells - cell == kCells - 1) {
       return depthwise_tile<kCells - 1, kVectors, kPart>(s, cell, c, rows, weights, y);
@@ -75,9 +90,9 @@ HWY_INLINE void last_depthwise_cells(const DepthwiseSizes& s, int64_t cell, int6
 }
 
 // Cells that read the same rows follow each other while these are in the cache.
-template <int kVectors, bool kPart>
-void depthwise_channels(const DepthwiseSizes& s, int64_t c, const float* const* rows,
-                        const float* weights, float* y) {
+template <int kVectors, bool kPart, class Rows>
+void depthwise_channels(const DepthwiseSizes& s, int64_t c, const Rows& rows, const float* weights,
+                        float* y) {
   int64_t cell = 0;
   for (; cell + kDepthwiseCells <= s.cells; cell += kDepthwiseCells) {
     depthwise_tile<kDepthwiseCells, kVectors, kPart>(s, cell, c, rows, weights, y);
@@ -99,11 +114,22 @@ HWY_INLINE void for_channel_pieces(int64_t channels, int64_t c, Body body) {
   }
 }
 
-void depthwise_sum(const DepthwiseSizes& s, const float* const* rows, const float* weights,
-                   float* y) {
+template <class Rows>
+HWY_INLINE void sum_of_rows(const DepthwiseSizes& s, const Rows& rows, const float* weights,
+                            float* y) {
   for_channel_pieces(s.channels, 0, [&]<int kVectors, bool kPart>(int64_t c) {
     depthwise_channels<kVectors, kPart>(s, c, rows, weights, y);
   });
+}
+
+void depthwise_sum(const DepthwiseSizes& s, const float* const* rows, const float* weights,
+                   float* y) {
+  sum_of_rows(s, TableRows{rows, s.table_row}, weights, y);
+}
+
+void depthwise_sum_spaced(const DepthwiseSizes& s, const float* const* rows, int64_t distance,
+                          const float* weights, float* y) {
+  sum_of_rows(s, SpacedRows{rows, distance}, weights, y);
 }
 
 // kTaps taps from `tap` on, by kVectors vectors of channels.
@@ -175,7 +201,8 @@ void depthwise_sum_cells(const DepthwiseSizes& s, const float* const* rows, cons
 }
 
 const DepthwiseLoops* depthwise_table() {
-  static constexpr DepthwiseLoops kLoops = {&depthwise_sum, &depthwise_sum_cells};
+  static constexpr DepthwiseLoops kLoops = {&depthwise_sum, &depthwise_sum_spaced,
+                                            &depthwise_sum_cells};
   return &kLoops;
 }
 
