@@ -1,6 +1,8 @@
 #include "tenon/base/parallel.h"
 
 #include <algorithm>
+#include <exception>
+#include <mutex>
 
 #include "tenon/base/log.h"
 #include "tenon/base/thread_pool.h"
@@ -21,6 +23,22 @@ struct InRegion {
   ~InRegion() { in_region = false; }
 };
 
+// The first exception of a region's bodies. None may leave a worker, so it goes on in the caller.
+class FirstException {
+ public:
+  void keep_current() {
+    std::lock_guard lock(mutex_);
+    if (!first_) first_ = std::current_exception();
+  }
+  void rethrow() const {
+    if (first_) std::rethrow_exception(first_);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::exception_ptr first_;
+};
+
 // In at most `most` ranges.
 void split(int64_t count, int64_t grain, int64_t most,
            FunctionRef<void(int64_t, int64_t, int64_t)> body) {
@@ -33,10 +51,16 @@ void split(int64_t count, int64_t grain, int64_t most,
     const InRegion region;
     return body(0, 0, count);
   }
+  FirstException thrown;
   ThreadPool::global().run(ranges, threads, [&](int worker, int64_t range) {
     const InRegion region;
-    body(worker, count * range / ranges, count * (range + 1) / ranges);
+    try {
+      body(worker, count * range / ranges, count * (range + 1) / ranges);
+    } catch (...) {
+      thrown.keep_current();
+    }
   });
+  thrown.rethrow();
 }
 
 }  // namespace

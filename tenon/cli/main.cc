@@ -1,6 +1,7 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "tenon/base/out_of_memory.h"
 #include "tenon/cli/flags.h"
 #include "tenon/cli/team_waits.h"
 #include "tenon/cli/verbs.h"
@@ -66,7 +67,13 @@ int run(std::vector<std::string> words, std::string_view program) {
     print("tenon " TENON_VERSION "\n");
     return 0;
   }
-  return run_named_verb(words[0], std::span(words).subspan(1));
+  int code = 1;
+  const tenon::Status status = tenon::or_out_of_memory([&] {
+    code = run_named_verb(words[0], std::span(words).subspan(1));
+    return absl::OkStatus();
+  });
+  if (!status.ok()) tenon::cli::print_error(status);
+  return code;
 }
 
 }  // namespace

@@ -1,23 +1,16 @@
 #include "tenon/core/buffer.h"
 
-#include <cstdlib>
 #include <new>
 
-#include "tenon/base/log.h"
+#include "tenon/core/host_memory.h"
 
 namespace tenon {
 namespace {
 
-void* allocate_aligned(size_t bytes) {
-  const size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
-  if (rounded < bytes) return nullptr;
-  return std::aligned_alloc(kAlignment, rounded == 0 ? kAlignment : rounded);
-}
-
 class HostBuffer final : public Buffer {
  public:
   HostBuffer(void* data, size_t size) : Buffer(data, size, nullptr, false) {}
-  ~HostBuffer() override { std::free(data()); }
+  ~HostBuffer() override { free_host_memory(data(), size()); }
 };
 
 class ExternalBuffer final : public Buffer {
@@ -33,15 +26,17 @@ class ExternalBuffer final : public Buffer {
 };
 
 void* allocate_elements(int64_t count, size_t size) {
-  void* data = allocate_aligned(static_cast<size_t>(count) * size);
-  TENON_CHECK(data != nullptr);
+  size_t bytes = 0;
+  if (__builtin_mul_overflow(count, size, &bytes)) throw std::bad_alloc();
+  void* data = allocate_host_memory(bytes);
+  if (!data) throw std::bad_alloc();
   return data;
 }
 
 }  // namespace
 
 Ref<Buffer> Buffer::host(size_t bytes) {
-  void* data = allocate_aligned(bytes);
+  void* data = allocate_host_memory(bytes);
   if (!data) return {};
   return Ref<Buffer>(new HostBuffer(data, bytes));
 }
@@ -56,7 +51,7 @@ StringBuffer::StringBuffer(int64_t count)
   std::uninitialized_value_construct_n(views(), count);
 }
 
-StringBuffer::~StringBuffer() { std::free(data()); }
+StringBuffer::~StringBuffer() { free_host_memory(data(), size()); }
 
 ObjectBuffer::ObjectBuffer(int64_t count)
     : Buffer(allocate_elements(count, sizeof(Ref<Object>)),
@@ -67,7 +62,7 @@ ObjectBuffer::ObjectBuffer(int64_t count)
 
 ObjectBuffer::~ObjectBuffer() {
   std::destroy_n(objects(), count_);
-  std::free(data());
+  free_host_memory(data(), size());
 }
 
 }  // namespace tenon

@@ -51,7 +51,8 @@ class Buffer : public RefCounted {
   bool transient_;
 };
 
-// Elements of kString (std::string_view) and the blocks that their characters live in.
+// Elements of kString (std::string_view) and the blocks that their characters live in. Throws
+// std::bad_alloc as containers do.
 class StringBuffer final : public Buffer {
  public:
   explicit StringBuffer(int64_t count);
@@ -67,7 +68,7 @@ class StringBuffer final : public Buffer {
   std::vector<Ref<Buffer>> blocks_;
 };
 
-// Elements of kResource and kVariant (Ref<Object>), all null at first.
+// Elements of kResource and kVariant (Ref<Object>), all null at first. Throws std::bad_alloc.
 class ObjectBuffer final : public Buffer {
  public:
   explicit ObjectBuffer(int64_t count);

@@ -1,11 +1,42 @@
 #include "tenon/core/node_prepare.h"
 
+#include "tenon/base/out_of_memory.h"
 #include "tenon/core/device.h"
 
 namespace tenon {
+namespace {
+
+// More elements than memory holds: only a tensor without elements may have these dimensions.
+constexpr int64_t kSpan = int64_t{1} << 40;
+
+bool spans_more_than_memory(const Shape& shape) {
+  int64_t span = 1;
+  for (int64_t dim : shape.dims()) {
+    if (dim != 0 && (__builtin_mul_overflow(span, dim, &span) || span > kSpan)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+// Tensors without elements may have dimensions whose products, over several tensors, do not fit in
+// int64. Where nothing is to be computed of them, no kernel sees them.
+bool NodePrepare::has_nothing_to_compute() const {
+  if (op_.decl().effect != Effect::kNone || op_.decl().sets_outputs() || outputs.empty()) {
+    return false;
+  }
+  bool spans = false;
+  for (const Output& output : outputs) {
+    if (output.shape.num_elements() != 0) return false;
+    spans |= spans_more_than_memory(output.shape.to_shape());
+  }
+  for (const Input& input : inputs) spans |= spans_more_than_memory(input.shape);
+  return spans;
+}
 
 StatusOr<Kernel> NodePrepare::first_accepted(size_t count,
                                              FunctionRef<StatusOr<Kernel>(size_t)> make) {
+  if (has_nothing_to_compute()) return Kernel([](KernelRun&) { return absl::OkStatus(); });
   std::string reasons;
   for (size_t i = 0; i < count; ++i) {
     scratch_bytes = 0;
@@ -43,10 +74,12 @@ class HeapRun final : public KernelRun {
 };
 }  // namespace
 
-StatusOr<std::vector<Tensor>> evaluate(const OpDef& op, const AttrMap& attrs,
-                                       std::string_view node_name, std::span<const Tensor> inputs,
-                                       std::span<const PartialShape> output_shapes,
-                                       ResourceStore* resources) {
+namespace {
+StatusOr<std::vector<Tensor>> evaluate_node(const OpDef& op, const AttrMap& attrs,
+                                            std::string_view node_name,
+                                            std::span<const Tensor> inputs,
+                                            std::span<const PartialShape> output_shapes,
+                                            ResourceStore* resources) {
   NodePrepare prepare(op, attrs, node_name);
   prepare.resource_store = resources;
   std::vector<Tensor> copies(inputs.begin(), inputs.end());
@@ -77,6 +110,15 @@ StatusOr<std::vector<Tensor>> evaluate(const OpDef& op, const AttrMap& attrs,
     return with_context(status, cat("node '", node_name, "' (op ", op.name(), ")"));
   }
   return outputs;
+}
+}  // namespace
+
+StatusOr<std::vector<Tensor>> evaluate(const OpDef& op, const AttrMap& attrs,
+                                       std::string_view node_name, std::span<const Tensor> inputs,
+                                       std::span<const PartialShape> output_shapes,
+                                       ResourceStore* resources) {
+  return or_out_of_memory(
+      [&] { return evaluate_node(op, attrs, node_name, inputs, output_shapes, resources); });
 }
 
 }  // namespace tenon

@@ -63,6 +63,8 @@ class NodePrepare : public Prepare {
   StatusOr<std::shared_ptr<FunctionRunner>> function(std::string_view name, int index) override;
 
  private:
+  bool has_nothing_to_compute() const;
+
   const OpDef& op_;
   const AttrMap& attrs_;
   std::string_view name_;

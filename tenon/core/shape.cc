@@ -1,31 +1,55 @@
 #include "tenon/core/shape.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace tenon {
+namespace {
+int64_t saturating_product(int64_t a, int64_t b) {
+  int64_t product = 0;
+  return __builtin_mul_overflow(a, b, &product) ? std::numeric_limits<int64_t>::max() : product;
+}
+}  // namespace
 
 StatusOr<Shape> Shape::make(std::span<const int64_t> dims, size_t element_size) {
   if (dims.size() > kMaxRank) {
     return invalid_argument("a shape has rank ", dims.size(), ", at most ", kMaxRank,
                             " is possible");
   }
-  int64_t bytes = static_cast<int64_t>(std::max<size_t>(element_size, 1));
+  auto bytes = static_cast<int64_t>(std::max<size_t>(element_size, 1));
   for (int64_t dim : dims) {
     if (dim < 0) return invalid_argument("a shape has the negative dimension ", dim);
     // Zeros are left out, as NumPy does: products of some of the dimensions must not overflow
     // either.
-    if (dim != 0 && __builtin_mul_overflow(bytes, dim, &bytes)) {
-      return invalid_argument("shape [", join(dims, ","), "] has too many elements");
+    int64_t product = 0;
+    if (dim != 0 && __builtin_mul_overflow(bytes, dim, &product)) {
+      return invalid_argument("shape [", join(dims, ","),
+                              "]: Encountered overflow when multiplying ", bytes, " with ", dim);
     }
+    if (dim != 0) bytes = product;
   }
   return Shape(dims);
 }
 
+Status Shape::check() const {
+  TENON_RETURN_IF_ERROR(make(dims()).status());
+  int64_t count = 1;
+  for (int64_t dim : dims()) count *= std::max<int64_t>(dim, 1);
+  if (count <= kMostElements) return absl::OkStatus();
+  return resource_exhausted("out of memory: a tensor of shape ", to_string(*this),
+                            " has more elements than can be addressed");
+}
+
 int64_t Shape::num_elements() const { return product(0, rank()); }
+
+size_t Shape::num_bytes(size_t element_size) const {
+  return static_cast<size_t>(
+      saturating_product(num_elements(), static_cast<int64_t>(element_size)));
+}
 
 int64_t Shape::product(int begin, int end) const {
   int64_t count = 1;
-  for (int axis = begin; axis < end; ++axis) count *= (*this)[axis];
+  for (int axis = begin; axis < end; ++axis) count = saturating_product(count, (*this)[axis]);
   return count;
 }
 

@@ -1,6 +1,7 @@
 #include "tenon/core/shape_context.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace tenon {
 
@@ -87,16 +88,38 @@ StatusOr<Shape> broadcast_shapes(const Shape& a, const Shape& b) {
   return out.to_shape();
 }
 
+StatusOr<int64_t> add_dims(int64_t a, int64_t b) {
+  if (a < 0 || b < 0) return -1;
+  int64_t sum = 0;
+  if (!__builtin_add_overflow(a, b, &sum)) return sum;
+  return invalid_argument("the dimensions ", a, " and ", b, " have a sum that does not fit");
+}
+
+StatusOr<int64_t> multiply_dims(int64_t a, int64_t b) {
+  if (a < 0 || b < 0) return -1;
+  int64_t product = 0;
+  if (!__builtin_mul_overflow(a, b, &product)) return product;
+  return invalid_argument("Encountered overflow when multiplying ", a, " with ", b);
+}
+
 StatusOr<Window> window_output(int64_t input, int64_t filter, int64_t dilation, int64_t stride,
                                std::string_view padding, int64_t before, int64_t after) {
   if (stride <= 0) return invalid_argument("the stride is ", stride, ", it must be positive");
   if (dilation <= 0) return invalid_argument("the dilation is ", dilation, ", it must be positive");
   Window window;
   if (input < 0 || filter < 0) return window;
-  const int64_t effective = (filter - 1) * dilation + 1;
+  // 128 bits hold whatever three int64 make of each other; results are checked.
+  using Wide = __int128;
+  constexpr Wide kMost = std::numeric_limits<int64_t>::max();
+  const Wide effective = (Wide{filter} - 1) * dilation + 1;
+  if (effective > kMost || before < 0 || after < 0) {
+    return invalid_argument("a window of ", filter, " with dilation ", dilation, " and padding ",
+                            before, " and ", after, " does not fit in int64");
+  }
   if (padding == "SAME") {
-    window.output = (input + stride - 1) / stride;
-    const int64_t needed = std::max<int64_t>((window.output - 1) * stride + effective - input, 0);
+    window.output = static_cast<int64_t>((Wide{input} + stride - 1) / stride);
+    const auto needed = static_cast<int64_t>(
+        std::max<Wide>((Wide{window.output} - 1) * stride + effective - input, 0));
     window.before = needed / 2;
     window.after = needed - window.before;
     return window;
@@ -105,10 +128,12 @@ StatusOr<Window> window_output(int64_t input, int64_t filter, int64_t dilation, 
     window.before = before;
     window.after = after;
   }
-  window.output = (input + window.before + window.after - effective + stride) / stride;
-  if (window.output < 0 || input + window.before + window.after - effective + stride < 0) {
-    return invalid_argument("a window of ", effective, " does not fit an input of ", input,
-                            " with padding ", window.before, " and ", window.after);
+  const Wide room = Wide{input} + window.before + window.after - effective + stride;
+  window.output = static_cast<int64_t>(std::min(room / stride, kMost));
+  if (room < 0 || room / stride > kMost) {
+    return invalid_argument("a window of ", static_cast<int64_t>(effective),
+                            " does not fit an input of ", input, " with padding ", window.before,
+                            " and ", window.after);
   }
   return window;
 }

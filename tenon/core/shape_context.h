@@ -61,6 +61,11 @@ StatusOr<std::vector<int>> resolve_axes(const Tensor& axes, int rank);
 StatusOr<PartialShape> broadcast_shapes(const PartialShape& a, const PartialShape& b);
 StatusOr<Shape> broadcast_shapes(const Shape& a, const Shape& b);
 
+// Sum and product of dimensions: -1 (not known) when one is; INVALID_ARGUMENT when the result does
+// not fit in int64. Shape functions compute new dimensions with them.
+StatusOr<int64_t> add_dims(int64_t a, int64_t b);
+StatusOr<int64_t> multiply_dims(int64_t a, int64_t b);
+
 // Output size of a window op along one axis (TensorFlow's GetWindowedOutputSize): `padding` is
 // SAME, VALID or EXPLICIT (then `before` and `after` are given). -1 when `input` is.
 struct Window {

@@ -1,26 +1,29 @@
 #include "tenon/core/tensor.h"
 
+#include <new>
+
 #include "tenon/base/log.h"
 
 namespace tenon {
 
+namespace {
+Ref<Buffer> buffer_of(DType dtype, const Shape& shape) {
+  if (dtype == DType::kString) return Ref<Buffer>(new StringBuffer(shape.num_elements()));
+  if (is_object(dtype)) return Ref<Buffer>(new ObjectBuffer(shape.num_elements()));
+  return Buffer::host(shape.num_bytes(size_of(dtype)));
+}
+}  // namespace
+
 StatusOr<Tensor> Tensor::allocate(DType dtype, Shape shape) {
-  const int64_t count = shape.num_elements();
-  if (dtype == DType::kString) {
-    Ref<StringBuffer> buffer(new StringBuffer(count));
-    void* data = buffer->data();
-    return Tensor(dtype, std::move(shape), Ref<Buffer>(buffer), data);
+  TENON_RETURN_IF_ERROR(Shape::make(shape.dims()).status());
+  Ref<Buffer> buffer;
+  try {
+    buffer = buffer_of(dtype, shape);
+  } catch (const std::bad_alloc&) {  // no buffer
   }
-  if (is_object(dtype)) {
-    Ref<ObjectBuffer> buffer(new ObjectBuffer(count));
-    void* data = buffer->data();
-    return Tensor(dtype, std::move(shape), Ref<Buffer>(buffer), data);
-  }
-  const size_t bytes = static_cast<size_t>(count) * size_of(dtype);
-  Ref<Buffer> buffer = Buffer::host(bytes);
   if (!buffer) {
     return resource_exhausted("out of memory: a ", dtype, " tensor of shape ", shape, " needs ",
-                              bytes, " bytes");
+                              shape.num_bytes(size_of(dtype)), " bytes");
   }
   void* data = buffer->data();
   return Tensor(dtype, std::move(shape), std::move(buffer), data);
@@ -28,7 +31,7 @@ StatusOr<Tensor> Tensor::allocate(DType dtype, Shape shape) {
 
 Tensor::Tensor(DType dtype, Shape shape) {
   StatusOr<Tensor> tensor = allocate(dtype, std::move(shape));
-  TENON_CHECK(tensor.ok());
+  if (!tensor.ok()) throw std::bad_alloc();
   *this = *std::move(tensor);
 }
 
@@ -54,13 +57,13 @@ Tensor Tensor::keep() const { return buffer_ && buffer_->transient() ? clone() :
 
 Tensor Tensor::clone() const {
   if (!has_value()) return {};
-  Tensor copy(dtype_, shape_);
   if (dtype_ == DType::kString) {
     StringTensorBuilder builder(shape_);
     const auto views = span<std::string_view>();
     for (size_t i = 0; i < views.size(); ++i) builder.set(static_cast<int64_t>(i), views[i]);
     return std::move(builder).build();
   }
+  Tensor copy(dtype_, shape_);
   if (is_object(dtype_)) {
     std::copy_n(data<Ref<Object>>(), num_elements(), copy.mutable_data<Ref<Object>>());
   } else if (num_bytes() > 0) {
@@ -122,7 +125,7 @@ void StringTensorBuilder::set(int64_t index, std::string_view text) {
   if (text.empty()) return set_view(index, {});
   if (!block_ || block_->size() - used_ < text.size()) {
     block_ = Buffer::host(std::max(kBlock, text.size()));
-    TENON_CHECK(block_);
+    if (!block_) throw std::bad_alloc();
     buffer_->hold(block_);
     used_ = 0;
   }

@@ -16,11 +16,12 @@ class Tensor {
  public:
   Tensor() = default;  // no value: dtype() is kInvalid
 
-  // Uninitialised host memory (empty strings, null objects). Allocation failure is a CHECK: sizes
-  // that come from outside go through allocate().
+  // Uninitialised host memory (empty strings, null objects). Throws std::bad_alloc where allocate()
+  // fails; so does whatever below makes a tensor.
   Tensor(DType dtype, Shape shape);
 
-  // As the constructor, RESOURCE_EXHAUSTED when the memory is not to be had.
+  // As the constructor. INVALID_ARGUMENT when the shape's element count does not fit in int64,
+  // RESOURCE_EXHAUSTED when the memory is not to be had.
   static StatusOr<Tensor> allocate(DType dtype, Shape shape);
 
   // A view of `buffer` from `data` on; `data` points into it.
@@ -58,7 +59,7 @@ class Tensor {
   int rank() const { return shape_.rank(); }
   int64_t dim(int axis) const { return shape_[axis]; }
   int64_t num_elements() const { return shape_.num_elements(); }
-  size_t num_bytes() const { return static_cast<size_t>(num_elements()) * size_of(dtype_); }
+  size_t num_bytes() const { return shape_.num_bytes(size_of(dtype_)); }
 
   const void* raw() const { return data_; }
   void* mutable_raw() { return data_; }

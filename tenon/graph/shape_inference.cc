@@ -12,7 +12,21 @@ NodeShapes::NodeShapes(const OpDef& op, const AttrMap& attrs, FunctionLibrary* l
 }
 
 Status NodeShapes::infer() {
-  return with_context(op_.decl().shape.function(*this), cat("op ", op_.name()));
+  Status status = op_.decl().shape.function(*this);
+  for (size_t i = 0; status.ok() && i < outputs.size(); ++i) status = check_output(i);
+  return with_context(status, cat("op ", op_.name()));
+}
+
+// What shape functions compute of dimensions that a caller chose, no kernel has to doubt.
+Status NodeShapes::check_output(size_t index) const {
+  const PartialShape& shape = outputs[index];
+  if (!shape.has_rank()) return absl::OkStatus();
+  for (int64_t dim : shape.dims()) {
+    if (dim < -1) return invalid_argument("output ", index, " has the negative dimension ", dim);
+  }
+  if (!shape.is_fully_known()) return absl::OkStatus();
+  TENON_RETURN_IF_ERROR(shape.to_shape().check());
+  return absl::OkStatus();
 }
 
 std::vector<PartialShape> NodeShapes::function_results(std::string_view name, int) {

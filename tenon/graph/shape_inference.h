@@ -25,7 +25,8 @@ class NodeShapes final : public ShapeContext {
   std::vector<PartialShape> outputs;
   std::vector<std::optional<HandleInfo>> handles;
 
-  // Runs the op's shape function; errors carry the op's name.
+  // Runs the op's shape function; errors carry the op's name. Outputs whose dimensions are known
+  // pass Shape::check().
   Status infer();
 
   const OpDef& op() const override { return op_; }
@@ -45,6 +46,8 @@ class NodeShapes final : public ShapeContext {
   std::vector<PartialShape> function_results(std::string_view name, int first_input) override;
 
  private:
+  Status check_output(size_t index) const;
+
   const OpDef& op_;
   const AttrMap& attrs_;
   FunctionLibrary* library_;

@@ -69,7 +69,7 @@ class MetricFamily {
       : label_names_(std::move(label_names)), limits_(std::move(limits)) {}
 
   // The cell of these values, one for each label name; made on first use. Beyond kMaxCells sets of
-  // values (a client can make up model names) all new ones share the cell "other".
+  // values all new ones share the cell "other": a bound on what callers failed to bound.
   Cell& cell(std::initializer_list<std::string_view> values) {
     return cell(std::span<const std::string_view>(values.begin(), values.size()));
   }

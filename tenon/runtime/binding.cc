@@ -39,7 +39,7 @@ class Binder {
   Slot& slot(int index) { return b_.slots[static_cast<size_t>(index)]; }
   bool separate_memory() const { return !device_->host_accessible(); }
 
-  void bind_argument(const Node& node, std::span<const Shape> args);
+  Status bind_argument(const Node& node, std::span<const Shape> args);
   Status bind_node(NodeId id, const Node& node);
   StatusOr<bool> try_fold(const Node& node, int first, const NodeShapes& shapes);
   bool try_view(const Node& node, int first, const NodeShapes& shapes);
@@ -85,7 +85,7 @@ Status Binder::run(std::span<const Shape> args) {
       add_slot(std::move(fresh));
     }
     if (node.is("_Arg")) {
-      bind_argument(node, args);
+      TENON_RETURN_IF_ERROR(bind_argument(node, args));
     } else {
       TENON_RETURN_IF_ERROR(bind_node(id, node));
     }
@@ -107,13 +107,14 @@ void Binder::find_form() {
   b_.form = is_long ? RunForm::kLong : RunForm::kShort;
 }
 
-void Binder::bind_argument(const Node& node, std::span<const Shape> args) {
+Status Binder::bind_argument(const Node& node, std::span<const Shape> args) {
   const auto index = static_cast<size_t>(node.attrs.get<int64_t>("index"));
   Slot& arg = b_.slots.back();
   arg.storage = Storage::kArgument;
   arg.shape = args[index];
   arg.source = static_cast<int>(index);
   b_.arg_slots[index] = static_cast<int>(b_.slots.size()) - 1;
+  return with_context(Shape::make(args[index].dims()).status(), cat("argument ", index));
 }
 
 Status Binder::bind_node(NodeId id, const Node& node) {

@@ -52,7 +52,7 @@ struct Slot {
   int source = -1;      // kArgument: index of the argument; kResult: of the result
   size_t offset = 0;    // kArena
 
-  size_t bytes() const { return static_cast<size_t>(shape.num_elements()) * size_of(dtype); }
+  size_t bytes() const { return shape.to_shape().num_bytes(size_of(dtype)); }  // known shape only
 };
 
 struct Step {

@@ -4,7 +4,8 @@ namespace tenon {
 
 StatusOr<Tensor> BumpArena::allocate(DType dtype, const Shape& shape) {
   if (is_object(dtype)) return Tensor::allocate(dtype, shape);
-  const size_t bytes = static_cast<size_t>(shape.num_elements()) * size_of(dtype);
+  TENON_RETURN_IF_ERROR(Shape::make(shape.dims()).status());
+  const size_t bytes = shape.num_bytes(size_of(dtype));
   const size_t aligned = (bytes + kAlignment - 1) / kAlignment * kAlignment;
   while (current_ < chunks_.size() && chunks_[current_]->size() - used_ < aligned) {
     ++current_;

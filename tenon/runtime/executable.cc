@@ -1,5 +1,6 @@
 #include "tenon/runtime/executable.h"
 
+#include "tenon/base/out_of_memory.h"
 #include "tenon/graph/function_library.h"
 #include "tenon/runtime/binding_cache.h"
 
@@ -20,9 +21,11 @@ Executable::~Executable() = default;
 StatusOr<std::shared_ptr<Executable>> Executable::create(Graph function,
                                                          std::shared_ptr<ModelState> state,
                                                          ExecutableOptions options) {
-  TENON_ASSIGN_OR_RETURN(auto plan,
-                         Plan::create(std::move(function), std::move(state), std::move(options)));
-  return std::shared_ptr<Executable>(new Executable(std::move(plan)));
+  return or_out_of_memory([&]() -> StatusOr<std::shared_ptr<Executable>> {
+    TENON_ASSIGN_OR_RETURN(auto plan,
+                           Plan::create(std::move(function), std::move(state), std::move(options)));
+    return std::shared_ptr<Executable>(new Executable(std::move(plan)));
+  });
 }
 
 Status Executable::run(std::span<const Tensor> args, std::vector<Tensor>& results,
@@ -37,15 +40,18 @@ Status Executable::run(std::span<const Tensor> args, std::vector<Tensor>& result
                               " is provided");
     }
   }
-  RunContext context;
-  context.resources = impl_->plan->state().get();
-  context.files = impl_->plan->options().files;
-  // Before the turn: those that wait for another writer must not fill the gate.
-  std::unique_lock<std::mutex> alone;
-  if (impl_->plan->writes_state()) alone = std::unique_lock(impl_->plan->state()->writers());
-  TENON_ASSIGN_OR_RETURN(const RunForm form, impl_->cache.form_of(args, limits));
-  TENON_ASSIGN_OR_RETURN(const RunTurn turn, RunTurn::take(form, limits));
-  return run_nested(context, args, results);
+  return or_out_of_memory([&]() -> Status {
+    RunContext context;
+    context.resources = impl_->plan->state().get();
+    context.files = impl_->plan->options().files;
+    context.seed = impl_->plan->state()->seed();
+    // Before the turn: those that wait for another writer must not fill the gate.
+    std::unique_lock<std::mutex> alone;
+    if (impl_->plan->writes_state()) alone = std::unique_lock(impl_->plan->state()->writers());
+    TENON_ASSIGN_OR_RETURN(const RunForm form, impl_->cache.form_of(args, limits));
+    TENON_ASSIGN_OR_RETURN(const RunTurn turn, RunTurn::take(form, limits));
+    return run_nested(context, args, results);
+  });
 }
 
 Status Executable::run_nested(RunContext& context, std::span<const Tensor> args,
@@ -64,7 +70,7 @@ Status Executable::run_nested(RunContext& context, std::span<const Tensor> args,
 }
 
 Status Executable::prepare(std::span<const Shape> arg_shapes) {
-  return impl_->cache.bind(arg_shapes, {}).status();
+  return or_out_of_memory([&] { return impl_->cache.bind(arg_shapes, {}).status(); });
 }
 
 int Executable::num_args() const { return static_cast<int>(graph().args.size()); }

@@ -1,5 +1,6 @@
 #include "tenon/runtime/instance.h"
 
+#include "tenon/base/out_of_memory.h"
 #include "tenon/base/parallel.h"
 #include "tenon/graph/function_library.h"
 #include "tenon/graph/shape_inference.h"
@@ -78,7 +79,7 @@ Status Instance::run(const RunContext& context, std::span<const Tensor> args,
     slots_[i] = slot.root == static_cast<int>(i) ? arg : arg.reshaped(slot.shape.to_shape());
   }
   Status status = place_results(results);
-  if (status.ok()) status = run_steps();
+  if (status.ok()) status = or_out_of_memory([&] { return run_steps(); });
   if (status.ok()) {
     status = workspace_->stream().synchronize();
   } else {

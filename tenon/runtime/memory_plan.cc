@@ -1,12 +1,15 @@
 #include "tenon/runtime/memory_plan.h"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 
 #include "tenon/core/buffer.h"
 
 namespace tenon {
 namespace {
+// What does not fit in int64 stays there: no allocation grants it, and no sum of two wraps.
+constexpr size_t kMost = std::numeric_limits<int64_t>::max();
 size_t aligned(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 }  // namespace
 
@@ -30,10 +33,10 @@ size_t plan_memory(std::span<ArenaBlock> blocks) {
         best = end;
         best_gap = other.offset - end;
       }
-      end = std::max(end, other.offset + aligned(other.bytes));
+      end = std::max(end, std::min(kMost, other.offset + aligned(other.bytes)));
     }
     block.offset = best == SIZE_MAX ? end : best;
-    total = std::max(total, block.offset + size);
+    total = std::max(total, std::min(kMost, block.offset + size));
     const auto place = std::upper_bound(
         placed.begin(), placed.end(), block.offset,
         [&](size_t offset, size_t other) { return offset < blocks[other].offset; });

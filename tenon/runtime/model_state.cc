@@ -1,6 +1,13 @@
 #include "tenon/runtime/model_state.h"
 
+#include <random>
+
 namespace tenon {
+
+uint64_t ModelState::draw_seed() {
+  std::random_device device;
+  return uint64_t{device()} << 32 | device();
+}
 
 Ref<Object> ModelState::find(std::string_view container, std::string_view name) const {
   std::shared_lock lock(mutex_);

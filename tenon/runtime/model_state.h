@@ -32,15 +32,22 @@ class ModelState final : public ResourceStore {
   void freeze(std::string_view name);
   bool is_frozen(std::string_view name) const;
 
+  // Where random ops without seeds of their own begin: another number for every model that is made,
+  // in every process.
+  uint64_t seed() const { return seed_; }
+
   // Runs that write state hold this, one at a time; readers run beside them.
   std::mutex& writers() { return writers_; }
 
  private:
+  static uint64_t draw_seed();
+
   using Key = std::pair<std::string, std::string>;
   mutable std::shared_mutex mutex_;
   std::map<Key, Ref<Object>> resources_;
   std::set<std::string, std::less<>> frozen_;
   std::mutex writers_;
+  const uint64_t seed_ = draw_seed();
 };
 
 }  // namespace tenon

@@ -2,6 +2,7 @@
 
 #include "tenon/base/files.h"
 #include "tenon/base/log.h"
+#include "tenon/base/out_of_memory.h"
 #include "tenon/graph/effects.h"
 #include "tenon/io/tensor_bundle.h"
 #include "tenon/passes/pass.h"
@@ -50,11 +51,13 @@ StatusOr<std::vector<std::vector<std::string>>> SavedModel::tag_sets(const std::
 
 StatusOr<std::shared_ptr<SavedModel>> SavedModel::load(const std::string& folder,
                                                        LoadOptions options) {
-  TENON_ASSIGN_OR_RETURN(std::shared_ptr<SavedModel> model, read(folder, std::move(options)));
-  TENON_RETURN_IF_ERROR(model->restore());
-  TENON_RETURN_IF_ERROR(model->initialise());
-  model->find_frozen();
-  return model;
+  return or_out_of_memory([&]() -> StatusOr<std::shared_ptr<SavedModel>> {
+    TENON_ASSIGN_OR_RETURN(std::shared_ptr<SavedModel> model, read(folder, std::move(options)));
+    TENON_RETURN_IF_ERROR(model->restore());
+    TENON_RETURN_IF_ERROR(model->initialise());
+    model->find_frozen();
+    return model;
+  });
 }
 
 StatusOr<std::shared_ptr<SavedModel>> SavedModel::read(const std::string& folder,

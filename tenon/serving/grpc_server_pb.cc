@@ -2,6 +2,7 @@
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
 
+#include "tenon/base/out_of_memory.h"
 #include "tenon/serving/grpc_server.h"
 #include "tenon/serving/model_config.h"
 #include "tenon/serving/prediction_service.h"
@@ -37,12 +38,14 @@ class PredictionService final : public tfs::PredictionService::Service {
                        tfs::PredictResponse* response) override {
     const int64_t start = steady_microseconds();
     std::shared_ptr<const ServedVersion> served;
-    const Status status = predict(models_, options_, *request, *response, served);
+    const Status status =
+        or_out_of_memory([&] { return predict(models_, options_, *request, *response, served); });
     if (status.ok()) {
       served->cells.ok.add();
       served->cells.grpc_latency.observe(static_cast<double>(microseconds_since(start)));
     } else {
-      requests_.count(request->model_spec().name(), status.code());
+      const std::string& name = request->model_spec().name();
+      requests_.count(models_.knows(name) ? name : "", status.code());
     }
     return grpc_status_of(status);
   }

@@ -18,7 +18,8 @@ struct PredictCells {
   Histogram& runtime_latency;
 };
 
-// Looks the cells up at each call: for requests that fail, and those that are no predicts.
+// Looks the cells up at each call: for requests that fail, and those that are no predicts. `model`
+// is empty for a name that no configured model has, since a client can make up any number of them.
 class RequestMetrics {
  public:
   explicit RequestMetrics(MetricRegistry& registry);

@@ -1,5 +1,6 @@
 #include "tenon/serving/rest_api.h"
 
+#include "tenon/base/out_of_memory.h"
 #include "tenon/observe/prometheus.h"
 #include "tenon/serving/json/json_predict.h"
 #include "tenon/serving/model_messages.h"
@@ -55,7 +56,8 @@ HttpResponse RestApi::answer_api(const HttpRequest& request) {
   }
   RestRoute route;
   StatusOr<RestRoute> parsed = parse_rest_route(request.method, request.target);
-  StatusOr<Answer> answer = parsed.ok() ? dispatch(route = *parsed, request) : parsed.status();
+  StatusOr<Answer> answer = parsed.status();
+  if (parsed.ok()) answer = or_out_of_memory([&] { return dispatch(route = *parsed, request); });
   count(route, answer, start);
   response.status = http_status_of(answer.status().code());
   response.body =
@@ -70,8 +72,9 @@ void RestApi::count(const RestRoute& route, const StatusOr<Answer>& answer, int6
     answer->served->cells.rest_latency.observe(static_cast<double>(took));
     return;
   }
-  requests_.count(route.model.name, answer.status().code());
-  if (answer.ok()) requests_.observe(route.model.name, route.api(), "REST", took);
+  const std::string_view name = models_.knows(route.model.name) ? route.model.name : "";
+  requests_.count(name, answer.status().code());
+  if (answer.ok()) requests_.observe(name, route.api(), "REST", took);
 }
 
 StatusOr<RestApi::Answer> RestApi::dispatch(const RestRoute& route,

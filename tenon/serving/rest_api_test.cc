@@ -186,6 +186,18 @@ TEST_F(RestApiTest, RequestsAreCountedByModelAndStatus) {
   }
 }
 
+TEST_F(RestApiTest, NamesThatNoModelHasShareOneCell) {
+  for (int i = 0; i < 10; ++i) {
+    predict(cat("invented", i), "{\"instances\":[1]}");
+    ask("GET", cat("/v1/models/invented", i));
+  }
+  const std::string page = ask("GET", "/monitoring/prometheus/metrics").body;
+  EXPECT_EQ(page.find("invented"), std::string::npos);
+  EXPECT_NE(
+      page.find(":tensorflow:serving:request_count{model_name=\"\",status=\"NOT_FOUND\"} 20\n"),
+      std::string::npos);
+}
+
 TEST(RestRouteTest, CodesMapAsInTensorFlowServing) {
   const std::pair<absl::StatusCode, int> rows[] = {
       {absl::StatusCode::kOk, 200},

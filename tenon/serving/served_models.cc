@@ -452,6 +452,11 @@ StatusOr<std::vector<VersionStatus>> ServedModels::status(const std::string& nam
   return not_found("Could not find any versions of model ", name);
 }
 
+bool ServedModels::knows(const std::string& model) const {
+  std::shared_lock lock(impl_->mutex);
+  return impl_->models.contains(model);
+}
+
 bool ServedModels::ready() const {
   std::shared_lock lock(impl_->mutex);
   return std::all_of(impl_->models.begin(), impl_->models.end(), [](const auto& entry) {

@@ -77,6 +77,9 @@ class ServedModels {
   StatusOr<std::vector<VersionStatus>> status(const std::string& model,
                                               std::optional<int64_t> version) const;
 
+  // Is `model` one that is, or was, configured? Only of such are there metrics of their own.
+  bool knows(const std::string& model) const;
+
   // Does every configured model have an available version?
   bool ready() const;
 

@@ -25,7 +25,8 @@ Status append_value(const PartialShape& value, int axis, PartialShape& y) {
   }
   for (int i = 0; i < y.rank(); ++i) {
     if (i == axis) {
-      y.set(i, y[i] < 0 || value[i] < 0 ? -1 : y[i] + value[i]);
+      TENON_ASSIGN_OR_RETURN(const int64_t size, add_dims(y[i], value[i]));
+      y.set(i, size);
     } else if (y[i] < 0) {
       y.set(i, value[i]);
     } else if (value[i] >= 0 && value[i] != y[i]) {

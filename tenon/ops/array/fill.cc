@@ -15,7 +15,7 @@ Status fill_shape(ShapeContext& c) {
   }
   TENON_ASSIGN_OR_RETURN(PartialShape y, c.shape_from_input(0));
   if (c.constant(0)) {
-    TENON_RETURN_IF_ERROR(Shape::make(y.dims(), size_of(c.input_dtype(1))).status());
+    TENON_RETURN_IF_ERROR(Shape::make(y.dims()).status());
   }
   c.set_output(0, std::move(y));
   return absl::OkStatus();

@@ -26,9 +26,6 @@ Status one_hot_shape(ShapeContext& c) {
   std::vector<int64_t> y(indices.dims().begin(), indices.dims().end());
   y.insert(y.begin() + axis, depth);
   PartialShape shape{std::span<const int64_t>(y)};
-  if (shape.is_fully_known()) {
-    TENON_RETURN_IF_ERROR(Shape::make(y, size_of(c.input_dtype(2))).status());
-  }
   c.set_output(0, std::move(shape));
   return absl::OkStatus();
 }

@@ -41,17 +41,9 @@ Status padded_shape(ShapeContext& c) {
   PartialShape y = x;
   for (int axis = 0; axis < x.rank(); ++axis) {
     const auto i = static_cast<size_t>(axis);
-    int64_t size = x[axis];
-    if (size < 0) continue;
-    if (__builtin_add_overflow(size, paddings.before[i], &size) ||
-        __builtin_add_overflow(size, paddings.after[i], &size)) {
-      return invalid_argument("the paddings of dimension ", axis, " are too large");
-    }
+    TENON_ASSIGN_OR_RETURN(const int64_t with_before, add_dims(x[axis], paddings.before[i]));
+    TENON_ASSIGN_OR_RETURN(const int64_t size, add_dims(with_before, paddings.after[i]));
     y.set(axis, size);
-  }
-  if (y.is_fully_known()) {
-    TENON_RETURN_IF_ERROR(
-        Shape::make(y.dims(), std::max<size_t>(size_of(c.input_dtype(0)), 1)).status());
   }
   c.set_output(0, std::move(y));
   return absl::OkStatus();

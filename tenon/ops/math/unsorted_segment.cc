@@ -36,9 +36,6 @@ Status unsorted_segment_shape(ShapeContext& c) {
   std::vector<int64_t> y{count};
   for (int axis = ids.rank(); axis < data.rank(); ++axis) y.push_back(data[axis]);
   PartialShape shape{std::span<const int64_t>(y)};
-  if (shape.is_fully_known()) {
-    TENON_RETURN_IF_ERROR(Shape::make(y, size_of(c.input_dtype(0))).status());
-  }
   c.set_output(0, std::move(shape));
   return absl::OkStatus();
 }

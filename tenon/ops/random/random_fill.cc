@@ -48,7 +48,7 @@ Status fill_random_int(kernels::Philox generator, const Tensor& low, const Tenso
 
 Status random_shape(ShapeContext& c) {
   TENON_ASSIGN_OR_RETURN(PartialShape y, c.shape_from_input(0));
-  if (c.constant(0)) TENON_RETURN_IF_ERROR(Shape::make(y.dims(), sizeof(int64_t)).status());
+  if (c.constant(0)) TENON_RETURN_IF_ERROR(Shape::make(y.dims()).status());
   c.set_output(0, std::move(y));
   return absl::OkStatus();
 }

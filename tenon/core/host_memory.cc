@@ -1,0 +1,84 @@
+#include "tenon/core/host_memory.h"
+
+#include <sys/sysinfo.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <cstdlib>
+#include <fstream>
+#include <string>
+
+#include "tenon/core/buffer.h"
+
+namespace tenon {
+namespace {
+
+constexpr size_t kCounted = size_t{1} << 20;
+std::atomic<size_t> counted_bytes{0};
+
+// A number in `path`; SIZE_MAX where there is none ("max").
+size_t limit_in(const std::string& path) {
+  std::ifstream file(path);
+  size_t limit = 0;
+  return file >> limit ? limit : SIZE_MAX;
+}
+
+// The limits of the process's cgroup and of those around it, as cgroups(7) lays them out: version 2
+// has one hierarchy (its line begins with "0::"), version 1 one for memory.
+size_t cgroup_limit() {
+  size_t limit = SIZE_MAX;
+  std::ifstream groups("/proc/self/cgroup");
+  for (std::string line; std::getline(groups, line);) {
+    const bool unified = line.starts_with("0::");
+    const size_t memory = line.find(":memory:");
+    if (!unified && memory == std::string::npos) continue;
+    const std::string root = unified ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
+    const std::string name = unified ? "/memory.max" : "/memory.limit_in_bytes";
+    std::string group = line.substr(unified ? 3 : memory + 8);
+    for (;;) {
+      limit = std::min(limit, limit_in(root + (group == "/" ? "" : group) + name));
+      const size_t slash = group.rfind('/');
+      if (slash == std::string::npos || group.size() <= 1) break;
+      group = group.substr(0, std::max<size_t>(slash, 1));
+    }
+  }
+  return limit;
+}
+
+size_t find_limit() {
+  struct sysinfo info = {};
+  if (sysinfo(&info) != 0) return cgroup_limit();
+  return std::min((size_t{info.totalram} + info.totalswap) * info.mem_unit, cgroup_limit());
+}
+
+bool take(size_t bytes) {
+  if (bytes > host_memory_limit()) return false;
+  if (counted_bytes.fetch_add(bytes, std::memory_order_relaxed) + bytes <= host_memory_limit()) {
+    return true;
+  }
+  counted_bytes.fetch_sub(bytes, std::memory_order_relaxed);
+  return false;
+}
+
+}  // namespace
+
+size_t host_memory_limit() {
+  static const size_t limit = find_limit();
+  return limit;
+}
+
+void* allocate_host_memory(size_t bytes) {
+  if (bytes >= kCounted && !take(bytes)) return nullptr;
+  const size_t rounded = (std::max<size_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
+  void* data = std::aligned_alloc(kAlignment, rounded);
+  if (!data && bytes >= kCounted) counted_bytes.fetch_sub(bytes, std::memory_order_relaxed);
+  return data;
+}
+
+void free_host_memory(void* data, size_t bytes) {
+  std::free(data);
+  if (bytes >= kCounted) counted_bytes.fetch_sub(bytes, std::memory_order_relaxed);
+}
+
+}  // namespace tenon
