@@ -62,7 +62,7 @@ StatusOr<PartialShape> broadcast_shapes(const PartialShape& a, const PartialShap
 StatusOr<Shape> broadcast_shapes(const Shape& a, const Shape& b);
 
 // Output size of a window op along one axis (TensorFlow's GetWindowedOutputSize): `padding` is
-// SAME, VALID or EXPLICIT (then `before` and `after` are given). -1 when `input` is.
+// SAME, VALID or EXPLICIT (then `before` and `after` are given). Not known when `input` is not.
 struct Window {
   int64_t output = -1;
   int64_t before = 0;  // padding put before, after
