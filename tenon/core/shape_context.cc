@@ -76,6 +76,9 @@ StatusOr<PartialShape> broadcast_shapes(const PartialShape& a, const PartialShap
       out.set(axis, da == 1 ? db : da);
     } else if (da >= 0 && db >= 0 && da != db) {
       return invalid_argument("Incompatible shapes: ", a, " vs. ", b);
+    } else if (da < 0 && db < 0) {
+      // One of them may turn out to be 1.
+      out.set(axis, da == db ? da : -1);
     } else {
       out.set(axis, da >= 0 ? da : db);
     }
@@ -107,6 +110,7 @@ StatusOr<Window> window_output(int64_t input, int64_t filter, int64_t dilation, 
   if (stride <= 0) return invalid_argument("the stride is ", stride, ", it must be positive");
   if (dilation <= 0) return invalid_argument("the dilation is ", dilation, ", it must be positive");
   Window window;
+  if (input < 0 && stride == 1 && padding == "SAME") window.output = input;
   if (input < 0 || filter < 0) return window;
   // 128 bits hold whatever three int64 make of each other; results are checked.
   using Wide = __int128;

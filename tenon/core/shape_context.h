@@ -67,7 +67,7 @@ StatusOr<int64_t> add_dims(int64_t a, int64_t b);
 StatusOr<int64_t> multiply_dims(int64_t a, int64_t b);
 
 // Output size of a window op along one axis (TensorFlow's GetWindowedOutputSize): `padding` is
-// SAME, VALID or EXPLICIT (then `before` and `after` are given). -1 when `input` is.
+// SAME, VALID or EXPLICIT (then `before` and `after` are given). Not known when `input` is not.
 struct Window {
   int64_t output = -1;
   int64_t before = 0;  // padding put before, after

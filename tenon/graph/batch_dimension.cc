@@ -4,15 +4,15 @@
 #include "tenon/graph/shape_inference.h"
 
 namespace tenon {
-namespace {
 
-// Does row i of the node's outputs depend on row i of its batched inputs only?
 bool keeps_rows(const Graph& graph, const Node& node) {
   const Rows rows = node.op->decl().rows.of(shapes_of(graph, node));
   if (rows != Rows::kIndependentUnlessRank1) return rows == Rows::kIndependent;
   const PartialShape& shape = graph.value(node.inputs[0]).shape;
   return shape.has_rank() && shape.rank() > 1;
 }
+
+namespace {
 
 // A value that two rows of one request may not differ in: it must not change with the batch.
 bool is_shared(const Graph& graph, Endpoint value) {
@@ -23,37 +23,6 @@ bool is_shared(const Graph& graph, Endpoint value) {
 }
 
 }  // namespace
-
-StatusOr<BatchDimensions> BatchDimensions::analyze(const Graph& graph) {
-  BatchDimensions dimensions;
-  int next = 0;
-  TENON_ASSIGN_OR_RETURN(const std::vector<NodeId> order, graph.topological_order());
-  for (NodeId id : order) {
-    const Node& node = graph.node(id);
-    // The symbol of the inputs, when all that have one agree.
-    int common = -1;
-    bool agree = keeps_rows(graph, node);
-    int rank = 0;
-    for (Endpoint input : node.inputs) {
-      const int symbol = dimensions.of(input);
-      if (graph.value(input).shape.has_rank()) {
-        rank = std::max(rank, graph.value(input).shape.rank());
-      }
-      if (symbol < 0) continue;
-      agree &= common < 0 || common == symbol;
-      common = symbol;
-    }
-    // An input of lower rank is broadcast: its rows are not the output's.
-    for (Endpoint input : node.inputs) {
-      if (dimensions.of(input) >= 0 && graph.value(input).shape.rank() < rank) agree = false;
-    }
-    for (size_t i = 0; i < node.outputs.size(); ++i) {
-      if (!has_unknown_rows(node.outputs[i].shape)) continue;
-      dimensions.symbols_[{id, static_cast<int32_t>(i)}] = agree && common >= 0 ? common : next++;
-    }
-  }
-  return dimensions;
-}
 
 StatusOr<MergeVerdict> may_merge_rows(const Graph& graph) {
   const auto refuse = [](std::string reason) { return MergeVerdict{false, std::move(reason)}; };

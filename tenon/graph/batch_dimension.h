@@ -1,25 +1,12 @@
-// Which unknown dimension 0 is which: two values whose leading dimensions come from the same place
-// have equal ones, whatever they will be.
+// The batch dimension: whether the rows of several requests may be computed as one batch.
 #pragma once
 
 #include "tenon/graph/graph.h"
 
 namespace tenon {
 
-// A number for the unknown dimension 0 of each value. Equal numbers: equal sizes.
-class BatchDimensions {
- public:
-  static StatusOr<BatchDimensions> analyze(const Graph& graph);
-
-  // -1 when dimension 0 is known, or there is none.
-  int of(Endpoint value) const {
-    const auto it = symbols_.find(value);
-    return it == symbols_.end() ? -1 : it->second;
-  }
-
- private:
-  std::map<Endpoint, int> symbols_;
-};
+// Does row i of the node's outputs depend on row i of its batched inputs only?
+bool keeps_rows(const Graph& graph, const Node& node);
 
 // May requests be merged along dimension 0 (DESIGN section 3, "Merging requests")? Yes, when every
 // argument has the same role (an unknown batch dimension), every node on the way computes row i

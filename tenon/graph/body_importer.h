@@ -33,9 +33,11 @@ StatusOr<AttrMap> read_attrs(const tensorflow::NodeDef& def);
 // when that node runs. Its control flow and TensorArrays become functions and TensorLists.
 class BodyImporter {
  public:
-  // `defs` must outlive the importer.
-  BodyImporter(const NodeDefs& defs, std::shared_ptr<FunctionLibrary> library)
-      : defs_(defs), library_(std::move(library)), graph_(library_) {}
+  // `defs` must outlive the importer, and `function`, the name of the function whose nodes they
+  // are; empty: the graph's own.
+  BodyImporter(const NodeDefs& defs, std::shared_ptr<FunctionLibrary> library,
+               std::string_view function = "")
+      : defs_(defs), function_(function), library_(std::move(library)), graph_(library_) {}
 
   Graph& graph() { return graph_; }
 
@@ -71,7 +73,13 @@ class BodyImporter {
   StatusOr<Endpoint> resolve_result(const InputRef& ref);
   StatusOr<NodeId> resolve_node(std::string_view name) const;
 
+  bool is_implemented(std::string_view op) const;
+  Status not_implemented(const tensorflow::NodeDef& def) const;
+  Status import_nodes(std::span<const tensorflow::NodeDef* const> defs,
+                      std::span<const InputRef> results, std::span<const InputRef> controls);
+
   const NodeDefs& defs_;
+  const std::string_view function_;
   std::shared_ptr<FunctionLibrary> library_;
   Graph graph_;
   std::unordered_map<std::string, std::vector<std::pair<int, Endpoint>>> bound_;

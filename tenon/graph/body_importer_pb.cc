@@ -44,13 +44,13 @@ const RefOp* find_ref_op(std::string_view op) {
 
 bool is_ref_variable(std::string_view op) { return op == "VariableV2" || op == "Variable"; }
 
+Status in_node(const Status& status, const tensorflow::NodeDef& def) {
+  return with_context(status, cat("node '", def.name(), "' (op ", def.op(), ")"));
+}
+
 // Whether data input `index` of the op is a reference.
 bool takes_reference(const RefOp* op, int index) {
   return op && (index == 0 || op->ref == "RefMerge");
-}
-
-Status in_node(const Status& status, const tensorflow::NodeDef& def) {
-  return with_context(status, cat("node '", def.name(), "' (op ", def.op(), ")"));
 }
 
 }  // namespace
@@ -128,11 +128,23 @@ Status BodyImporter::collect(std::span<const InputRef> results,
 }
 
 Status BodyImporter::import(std::span<const InputRef> results, std::span<const InputRef> controls) {
-  TENON_RETURN_IF_ERROR(collect(results, controls));
+  Status status = collect(results, controls);
   // In the order of the GraphDef, which is the program's where nothing else decides.
   std::vector<const tensorflow::NodeDef*> defs;
   for (std::string_view name : reached_) defs.push_back(defs_.at(name));
   std::sort(defs.begin(), defs.end());
+  if (status.ok()) {
+    for (const auto* def : defs) {
+      if (!is_implemented(def->op())) return not_implemented(*def);
+    }
+    status = import_nodes(defs, results, controls);
+  }
+  return function_.empty() ? status : with_context(status, cat("function '", function_, "'"));
+}
+
+Status BodyImporter::import_nodes(std::span<const tensorflow::NodeDef* const> defs,
+                                  std::span<const InputRef> results,
+                                  std::span<const InputRef> controls) {
   for (const auto* def : defs) {
     if (Status status = make(*def); !status.ok()) return in_node(status, *def);
   }
@@ -150,6 +162,18 @@ Status BodyImporter::import(std::span<const InputRef> results, std::span<const I
   TENON_ASSIGN_OR_RETURN(const std::vector<NodeId> order, graph_.topological_order());
   for (NodeId id : order) TENON_RETURN_IF_ERROR(graph_.infer(id));
   return absl::OkStatus();
+}
+
+// A function of the library may stand in the place of an op.
+bool BodyImporter::is_implemented(std::string_view op) const {
+  return is_ref_variable(op) || find_ref_op(op) || find_op_for_import(op) ||
+         (library_ && library_->contains(op));
+}
+
+Status BodyImporter::not_implemented(const tensorflow::NodeDef& def) const {
+  return unimplemented("op ", def.op(), " (node '", def.name(),
+                       function_.empty() ? "'" : cat("' of function '", function_, "'"),
+                       ") is not implemented");
 }
 
 // Old graphs call a function by using its name as the op.
@@ -184,7 +208,6 @@ Status BodyImporter::make(const tensorflow::NodeDef& def) {
   if (!node.op && library_ && library_->contains(def.op())) {
     TENON_ASSIGN_OR_RETURN(node, describe_call(def));
   }
-  if (!node.op) return unimplemented("op ", def.op(), " is not implemented");
   node.name = def.name();
   node.device = def.device();
   TENON_RETURN_IF_ERROR(node.op->complete_attrs(node.attrs));

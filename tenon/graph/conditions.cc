@@ -71,9 +71,13 @@ StatusOr<Conditions> ConditionTable::of_merge(NodeId id) {
 
 Status ConditionTable::place_switch(NodeId id, const Conditions& conditions) {
   Endpoint predicate = graph_->node(id).inputs[1];
+  std::vector<NodeId> copies;
   while (graph_->node(predicate.node).is("Identity")) {
-    predicate = graph_->node(predicate.node).inputs[0];
+    const auto known = copied_.find(predicate.node);
+    if (known == copied_.end()) copies.push_back(predicate.node);
+    predicate = known == copied_.end() ? graph_->node(predicate.node).inputs[0] : known->second;
   }
+  for (NodeId copy : copies) copied_[copy] = predicate;
   predicates_[id] = predicate;
   for (const Side& side : conditions) {
     if (side.predicate != predicate) continue;

@@ -60,6 +60,7 @@ class ConditionTable {
   std::vector<const Conditions*> by_node_;  // into known_
   std::map<NodeId, Side> first_sides_;
   std::map<NodeId, Endpoint> predicates_;  // of Switch nodes
+  std::map<NodeId, Endpoint> copied_;      // by Identity node on the way to one: the predicate
   std::map<Endpoint, Endpoint> replaced_;
 };
 

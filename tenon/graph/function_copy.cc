@@ -6,11 +6,14 @@ namespace {
 // One copy in progress.
 class FunctionCopier {
  public:
-  FunctionCopier(Graph& into, const Graph& body, const FunctionCopyOptions& options, int depth)
+  // `budget`: how many nodes callees may add.
+  FunctionCopier(Graph& into, const Graph& body, const FunctionCopyOptions& options, int depth,
+                 int64_t& budget)
       : into_(into),
         body_(body),
         options_(options),
         depth_(depth),
+        budget_(budget),
         outputs_(static_cast<size_t>(body.size())),
         copies_(static_cast<size_t>(body.size()), -1) {}
 
@@ -52,10 +55,13 @@ class FunctionCopier {
     if (options_.results_only && is_call(copy)) {
       TENON_ASSIGN_OR_RETURN(const auto callee,
                              find_function(body_, copy.attrs.get<FunctionAttr>("f").name));
-      FunctionCopier inner(into_, *callee, options_, depth_ + 1);
-      TENON_ASSIGN_OR_RETURN(FunctionCopy called, inner.copy(copy.inputs));
-      outputs = std::move(called.results);
-      return absl::OkStatus();
+      if (callee->size() <= budget_) {
+        budget_ -= callee->size();
+        FunctionCopier inner(into_, *callee, options_, depth_ + 1, budget_);
+        TENON_ASSIGN_OR_RETURN(FunctionCopy called, inner.copy(copy.inputs));
+        outputs = std::move(called.results);
+        return absl::OkStatus();
+      }
     }
     if (!options_.prefix.empty()) copy.name = cat(options_.prefix, "/", copy.name);
     std::vector<NodeId> controls(options_.controls.begin(), options_.controls.end());
@@ -77,6 +83,7 @@ class FunctionCopier {
   const Graph& body_;
   const FunctionCopyOptions& options_;
   const int depth_;
+  int64_t& budget_;
   std::vector<std::vector<Endpoint>> outputs_;  // in `into_`, by the body's NodeId
   std::vector<NodeId> copies_;                  // by the body's NodeId; -1: not copied
 };
@@ -99,7 +106,8 @@ std::vector<bool> needed_by_results(const Graph& body) {
 
 StatusOr<FunctionCopy> copy_function(Graph& into, const Graph& body, std::span<const Endpoint> args,
                                      const FunctionCopyOptions& options) {
-  return FunctionCopier(into, body, options, 0).copy(args);
+  int64_t budget = std::max<int64_t>(8 * body.size(), 4096);
+  return FunctionCopier(into, body, options, 0, budget).copy(args);
 }
 
 }  // namespace tenon

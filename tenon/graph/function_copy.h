@@ -10,7 +10,8 @@ struct FunctionCopyOptions {
   std::string_view prefix = {};           // copies are named "<prefix>/<name>"
   std::span<const NodeId> controls = {};  // what every copy waits for
   // Nodes that no result needs are left out, and the calls among the others are replaced by copies
-  // of what they call. Only for functions without effects.
+  // of what they call, until these are eight times the body or some thousand nodes. Only for
+  // functions without effects.
   bool results_only = false;
   // Infers the copies' shapes again, for arguments that are known better than in the body.
   bool infer = false;

@@ -6,9 +6,12 @@
 namespace tenon {
 
 // Thread-safe. Graphs handed out are immutable and live as long as somebody holds them.
+struct FunctionEffects;  // tenon/graph/effects.h
+
 class FunctionLibrary : public std::enable_shared_from_this<FunctionLibrary> {
  public:
-  // Called at most once, with this library, when the function is first found.
+  // Called at most once, with this library, when the function is first found. Its errors name the
+  // function.
   using Import = std::function<StatusOr<Graph>(std::shared_ptr<FunctionLibrary>)>;
 
   void add(std::string_view name, Graph graph);
@@ -20,9 +23,15 @@ class FunctionLibrary : public std::enable_shared_from_this<FunctionLibrary> {
   bool contains(std::string_view name) const;
   std::vector<std::string> names() const;
 
-  // NOT_FOUND when there is none of that name; the importer's error otherwise. A function that
-  // reaches itself is INVALID_ARGUMENT only when it is inlined or run too deep, not here.
+  // NOT_FOUND when there is none of that name; the importer's error otherwise, each time.
+  // INVALID_ARGUMENT when the function is asked for while it is imported, or 100 others are: where
+  // that is for the shape of its results (a branch may call the function it belongs to), they stay
+  // unknown.
   StatusOr<std::shared_ptr<const Graph>> find(std::string_view name);
+
+  // What effects_of() found out about function `name`; null: nothing yet.
+  std::shared_ptr<const FunctionEffects> effects(std::string_view name) const;
+  void set_effects(std::string_view name, std::shared_ptr<const FunctionEffects> effects);
 
  private:
   std::shared_ptr<const Graph> own(Graph graph);
@@ -30,9 +39,14 @@ class FunctionLibrary : public std::enable_shared_from_this<FunctionLibrary> {
   struct Entry {
     Import import;
     std::shared_ptr<const Graph> graph;
+    Status error;  // of the import
+    std::shared_ptr<const FunctionEffects> effects;
   };
+  StatusOr<std::shared_ptr<const Graph>> import(std::string_view name, const Import& import);
+
   mutable std::mutex mutex_;
   std::map<std::string, Entry, std::less<>> entries_;
+  std::map<std::string, int, std::less<>> next_suffix_;
 };
 
 // Calls that reach deeper are refused: a function calls itself.

@@ -8,10 +8,10 @@ namespace tenon {
 Status functionalize(Graph& graph) {
   if (check_no_import_ops(graph).ok()) return absl::OkStatus();
   TENON_RETURN_IF_ERROR(lower_tensor_arrays(graph));
-  remove_unreached(graph);
+  graph.remove_unreached();
   TENON_RETURN_IF_ERROR(functionalize_loops(graph));
   TENON_RETURN_IF_ERROR(functionalize_conditions(graph));
-  remove_unreached(graph);
+  graph.remove_unreached();
   return check_no_import_ops(graph);
 }
 

@@ -5,6 +5,7 @@
 #include "tenon/graph/conditions.h"
 #include "tenon/graph/functionalize.h"
 #include "tenon/graph/region.h"
+#include "tenon/graph/uses.h"
 
 namespace tenon {
 namespace {
@@ -41,8 +42,8 @@ struct Condition {
 
 class ConditionMaker {
  public:
-  ConditionMaker(Graph& graph, ConditionTable& table, Rewiring& wiring, const Condition& condition)
-      : graph_(graph), table_(table), wiring_(wiring), condition_(condition) {}
+  ConditionMaker(Graph& graph, ConditionTable& table, Uses& uses, const Condition& condition)
+      : graph_(graph), table_(table), uses_(uses), condition_(condition) {}
 
   Status run();
 
@@ -57,7 +58,7 @@ class ConditionMaker {
 
   Graph& graph_;
   ConditionTable& table_;
-  Rewiring& wiring_;
+  Uses& uses_;
   const Condition& condition_;
   Arguments args_;
   std::set<NodeId> controls_;    // that the If waits for
@@ -137,12 +138,12 @@ StatusOr<NodeId> ConditionMaker::add_if(FunctionAttr then_branch, FunctionAttr e
 void ConditionMaker::rewire(NodeId made) {
   int32_t output = 0;
   const auto replace = [&](Endpoint value) {
-    wiring_.replace_value(value, {made, output});
+    uses_.replace_value(value, {made, output});
     table_.replaced(value, {made, output++});
   };
   for (NodeId merge : condition_.merges) replace({merge, 0});
   for (NodeId merge : indexed_) replace({merge, 1});
-  for (NodeId merge : condition_.merges) wiring_.replace_control(merge, made);
+  for (NodeId merge : condition_.merges) uses_.replace_control(merge, made);
 }
 
 Status ConditionMaker::run() {
@@ -154,7 +155,7 @@ Status ConditionMaker::run() {
   collect_controls(then_region, then_side);
   collect_controls(else_region, else_side);
   for (NodeId merge : condition_.merges) {
-    if (wiring_.is_read({merge, 1})) indexed_.push_back(merge);
+    if (uses_.is_read({merge, 1})) indexed_.push_back(merge);
     const auto& controls = graph_.node(merge).control_inputs;
     controls_.insert(controls.begin(), controls.end());
   }
@@ -163,7 +164,6 @@ Status ConditionMaker::run() {
   TENON_ASSIGN_OR_RETURN(const NodeId made, add_if(std::move(then_branch), std::move(else_branch)));
   const Conditions conditions = table_.of(condition_.merges[0]);
   table_.set(made, conditions);
-  wiring_.added(made);
   rewire(made);
   return absl::OkStatus();
 }
@@ -230,10 +230,10 @@ Status functionalize_conditions(Graph& graph) {
     merges[{conditions.size(), conditions, table.first_side(id).predicate}].push_back(id);
   }
   if (merges.empty()) return absl::OkStatus();
-  Rewiring wiring(graph);
+  Uses uses(graph);
   for (const auto& [key, candidates] : merges) {
     for (const Condition& condition : group(graph, table, std::get<Endpoint>(key), candidates)) {
-      if (Status status = ConditionMaker(graph, table, wiring, condition).run(); !status.ok()) {
+      if (Status status = ConditionMaker(graph, table, uses, condition).run(); !status.ok()) {
         return with_context(status,
                             cat("the condition of ", describe(graph.node(condition.merges[0]))));
       }

@@ -6,6 +6,7 @@
 #include "tenon/graph/functionalize.h"
 #include "tenon/graph/import_ops.h"
 #include "tenon/graph/region.h"
+#include "tenon/graph/uses.h"
 
 namespace tenon {
 namespace {
@@ -56,8 +57,8 @@ class LoopBoundary final : public Boundary {
 
 class LoopMaker {
  public:
-  LoopMaker(Graph& graph, Rewiring& wiring, const Frame& frame)
-      : graph_(graph), wiring_(wiring), frame_(frame) {}
+  LoopMaker(Graph& graph, Uses& uses, const Frame& frame)
+      : graph_(graph), uses_(uses), frame_(frame) {}
 
   // Returns the While.
   StatusOr<NodeId> run();
@@ -81,7 +82,7 @@ class LoopMaker {
   StatusOr<NodeId> add_while(FunctionAttr condition, FunctionAttr body, bool effects);
 
   Graph& graph_;
-  Rewiring& wiring_;
+  Uses& uses_;
   const Frame& frame_;
   Loop loop_;
   Arguments args_;
@@ -204,7 +205,7 @@ StatusOr<FunctionAttr> LoopMaker::build(const Region& region, const Function& fu
     }
   }
   TENON_RETURN_IF_ERROR(functionalize_conditions(body));
-  remove_unreached(body);
+  body.remove_unreached();
   effects |= has_effects(body);
   return add_function(graph_, cat(frame_.name, suffix), std::move(body));
 }
@@ -245,11 +246,10 @@ StatusOr<NodeId> LoopMaker::run() {
   TENON_ASSIGN_OR_RETURN(FunctionAttr body_function, build(body_region, body, "_body", effects));
   TENON_ASSIGN_OR_RETURN(const NodeId loop, add_while(std::move(condition_function),
                                                       std::move(body_function), effects));
-  wiring_.added(loop);
   for (NodeId exit : frame_.exits) {
     const size_t variable = loop_.variable_of.at(graph_.node(exit).inputs[0].node);
-    wiring_.replace_value({exit, 0}, {loop, static_cast<int32_t>(variable)});
-    wiring_.replace_control(exit, loop);
+    uses_.replace_value({exit, 0}, {loop, static_cast<int32_t>(variable)});
+    uses_.replace_control(exit, loop);
   }
   return loop;
 }
@@ -258,15 +258,15 @@ StatusOr<NodeId> LoopMaker::run() {
 
 Status functionalize_loops(Graph& graph) {
   TENON_ASSIGN_OR_RETURN(const FrameTree tree, find_frames(graph));
-  Rewiring wiring(graph);
+  Uses uses(graph);
   // Frames come after their parents, so the innermost are made first.
   for (size_t i = tree.frames.size(); i-- > 1;) {
     const Frame& frame = tree.frames[i];
-    if (StatusOr<NodeId> loop = LoopMaker(graph, wiring, frame).run(); !loop.ok()) {
+    if (StatusOr<NodeId> loop = LoopMaker(graph, uses, frame).run(); !loop.ok()) {
       return with_context(loop.status(), cat("frame '", frame.name, "'"));
     }
   }
-  remove_unreached(graph);
+  graph.remove_unreached();
   return absl::OkStatus();
 }
 

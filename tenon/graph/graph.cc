@@ -49,7 +49,10 @@ StatusOr<NodeId> Graph::add(std::string_view op_name, std::string_view name,
     }
   }
   const NodeId id = add_unchecked(std::move(node));
-  TENON_RETURN_IF_ERROR(infer(id));
+  if (Status status = infer(id); !status.ok()) {
+    remove(id);
+    return status;
+  }
   return id;
 }
 
@@ -85,45 +88,41 @@ void Graph::remove(NodeId id) {
   target.attrs = {};
 }
 
-void Graph::replace_uses(Endpoint from, Endpoint to) {
-  for (Node& user : nodes_) {
-    std::replace(user.inputs.begin(), user.inputs.end(), from, to);
-  }
-  std::replace(results.begin(), results.end(), from, to);
-}
-
 const Tensor* Graph::constant(Endpoint e) const {
   const Node& source = node(e.node);
   return source.is("Const") ? source.attrs.get_if<Tensor>("value") : nullptr;
 }
 
-StatusOr<std::vector<NodeId>> Graph::topological_order() const {
+StatusOr<std::vector<NodeId>> Graph::topological_order(const std::vector<bool>& late) const {
   std::vector<int> waiting(nodes_.size(), 0);
   std::vector<std::vector<NodeId>> next(nodes_.size());
+  const auto wait = [&](NodeId id, NodeId input) {
+    ++waiting[static_cast<size_t>(id)];
+    next[static_cast<size_t>(input)].push_back(id);
+  };
   for (NodeId id = 0; id < size(); ++id) {
-    for (const Endpoint& input : node(id).inputs) {
-      ++waiting[static_cast<size_t>(id)];
-      next[static_cast<size_t>(input.node)].push_back(id);
-    }
-    for (NodeId input : node(id).control_inputs) {
-      ++waiting[static_cast<size_t>(id)];
-      next[static_cast<size_t>(input)].push_back(id);
-    }
+    for (const Endpoint& input : node(id).inputs) wait(id, input.node);
+    for (NodeId input : node(id).control_inputs) wait(id, input);
   }
-  std::priority_queue<NodeId, std::vector<NodeId>, std::greater<>> ready;
+  using Entry = std::pair<bool, NodeId>;  // smallest first
+  std::priority_queue<Entry, std::vector<Entry>, std::greater<>> ready;
+  const auto push = [&](NodeId id) {
+    const auto at = static_cast<size_t>(id);
+    ready.emplace(at < late.size() && late[at], id);
+  };
   size_t alive_count = 0;
   for (NodeId id = 0; id < size(); ++id) {
     if (!alive(id)) continue;
     ++alive_count;
-    if (waiting[static_cast<size_t>(id)] == 0) ready.push(id);
+    if (waiting[static_cast<size_t>(id)] == 0) push(id);
   }
   std::vector<NodeId> order;
   while (!ready.empty()) {
-    const NodeId id = ready.top();
+    const NodeId id = ready.top().second;
     ready.pop();
     order.push_back(id);
     for (NodeId user : next[static_cast<size_t>(id)]) {
-      if (--waiting[static_cast<size_t>(user)] == 0) ready.push(user);
+      if (--waiting[static_cast<size_t>(user)] == 0) push(user);
     }
   }
   if (order.size() != alive_count) {
@@ -134,6 +133,32 @@ StatusOr<std::vector<NodeId>> Graph::topological_order() const {
     }
   }
   return order;
+}
+
+int Graph::remove_unreached() {
+  std::vector<bool> reached(nodes_.size());
+  std::vector<NodeId> stack;
+  const auto reach = [&](NodeId id) {
+    if (reached[static_cast<size_t>(id)]) return;
+    reached[static_cast<size_t>(id)] = true;
+    stack.push_back(id);
+  };
+  for (NodeId id : args) reach(id);
+  for (Endpoint result : results) reach(result.node);
+  for (NodeId id : control_results) reach(id);
+  while (!stack.empty()) {
+    const Node& user = node(stack.back());
+    stack.pop_back();
+    for (Endpoint input : user.inputs) reach(input.node);
+    for (NodeId control : user.control_inputs) reach(control);
+  }
+  int removed = 0;
+  for (NodeId id = 0; id < size(); ++id) {
+    if (!alive(id) || reached[static_cast<size_t>(id)]) continue;
+    remove(id);
+    ++removed;
+  }
+  return removed;
 }
 
 std::string to_string(const Graph& graph) {

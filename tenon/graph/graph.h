@@ -68,15 +68,16 @@ class Graph {
 
   void remove(NodeId id);
 
-  // Every input and result that reads `from` reads `to` instead. O(size of the graph).
-  void replace_uses(Endpoint from, Endpoint to);
-
   // The value of a Const node's output; null for everything else.
   const Tensor* constant(Endpoint e) const;
 
-  // Alive nodes, inputs and control inputs before their users, otherwise in order of NodeId.
+  // Alive nodes, inputs and control inputs before their users, otherwise in order of NodeId; of
+  // those that are ready, the ones that `late` names (by NodeId, if given) after all others.
   // INVALID_ARGUMENT naming a node when there is a cycle.
-  StatusOr<std::vector<NodeId>> topological_order() const;
+  StatusOr<std::vector<NodeId>> topological_order(const std::vector<bool>& late = {}) const;
+
+  // Removes the nodes that arguments, results and control results do not need; returns how many.
+  int remove_unreached();
 
   // Infers a node's output shapes again from its inputs'.
   Status infer(NodeId id);

@@ -32,14 +32,17 @@ PartialShape arg_shape_hint(const tensorflow::FunctionDef& def, int index) {
 
 StatusOr<Graph> import_function(const tensorflow::FunctionDef& def,
                                 std::shared_ptr<FunctionLibrary> library) {
-  TENON_ASSIGN_OR_RETURN(const NodeDefs defs, index_nodes(def.node_def()));
-  BodyImporter importer(defs, std::move(library));
+  const std::string& name = def.signature().name();
+  StatusOr<NodeDefs> nodes = index_nodes(def.node_def());
+  if (!nodes.ok()) return with_context(nodes.status(), cat("function '", name, "'"));
+  BodyImporter importer(*nodes, std::move(library), name);
   GraphBuilder builder(importer.graph());
   for (int i = 0; i < def.signature().input_arg_size(); ++i) {
     const auto& arg = def.signature().input_arg(i);
     const auto dtype = dtype_from_enum(arg.type());
     if (!dtype || !arg.number_attr().empty() || !arg.type_list_attr().empty()) {
-      return unimplemented("argument '", arg.name(), "' takes its type from an attribute");
+      return unimplemented("argument '", arg.name(), "' of function '", name,
+                           "' takes its type from an attribute");
     }
     importer.bind(arg.name(), -1, builder.arg(arg.name(), *dtype, arg_shape_hint(def, i)));
     TENON_RETURN_IF_ERROR(builder.status());
@@ -47,7 +50,9 @@ StatusOr<Graph> import_function(const tensorflow::FunctionDef& def,
   std::vector<InputRef> results, controls;
   for (const auto& output : def.signature().output_arg()) {
     const auto it = def.ret().find(output.name());
-    if (it == def.ret().end()) return invalid_argument("result '", output.name(), "' is not set");
+    if (it == def.ret().end()) {
+      return invalid_argument("result '", output.name(), "' of function '", name, "' is not set");
+    }
     TENON_ASSIGN_OR_RETURN(results.emplace_back(), parse_input(it->second));
     importer.graph().result_names.push_back(output.name());
   }

@@ -7,7 +7,7 @@
 
 #include "tenon/base/files.h"
 #include "tenon/graph/import.h"
-#include "tenon/ops/register_all.h"
+#include "tenon/ops/registered_ops_test.h"
 #include "tensorflow/core/protobuf/saved_model.pb.h"
 
 namespace tenon {
@@ -15,11 +15,6 @@ namespace {
 
 using tensorflow::GraphDef;
 using tensorflow::NodeDef;
-
-const Status& register_ops() {
-  static const Status status = register_all_ops(OpRegistry::global());
-  return status;
-}
 
 // The reference case with nested loops, conditions and TensorArrays.
 struct ReferenceModel {
@@ -46,7 +41,7 @@ ReferenceModel read_reference_model() {
 
 StatusOr<Graph> import_graph(const GraphDef& graph, const std::vector<std::string>& feeds,
                              const std::vector<std::string>& fetches) {
-  TENON_RETURN_IF_ERROR(register_ops());
+  TENON_RETURN_IF_ERROR(registered_ops());
   TENON_ASSIGN_OR_RETURN(const auto importer,
                          GraphImporter::create(std::make_shared<const GraphDef>(graph)));
   return importer->extract(feeds, feeds, fetches, {});

@@ -80,27 +80,4 @@ Status check_no_import_ops(const Graph& graph);
 // Whether any node does more than compute its outputs.
 bool has_effects(const Graph& graph);
 
-// Removes the nodes that results and control results do not need.
-void remove_unreached(Graph& graph);
-
-// Changes who reads what, without looking at the whole graph for each change. The graph must not be
-// changed otherwise meanwhile, but for nodes that nobody reads.
-class Rewiring {
- public:
-  explicit Rewiring(Graph& graph);
-
-  bool is_read(Endpoint value);
-  void replace_value(Endpoint from, Endpoint to);
-  // Whoever waits for `from` waits for `to`.
-  void replace_control(NodeId from, NodeId to);
-  // Tells of a node that was added, so that what it reads can be replaced.
-  void added(NodeId id);
-
- private:
-  std::vector<NodeId>& users(NodeId id);
-
-  Graph& graph_;
-  std::vector<std::vector<NodeId>> users_;
-};
-
 }  // namespace tenon

@@ -63,8 +63,9 @@ Status retype_flows(Graph& graph) {
 
 // The TensorArrayV3 that made the handle that `user` takes.
 StatusOr<NodeId> array_of(const Graph& graph, const Node& user) {
+  constexpr int kLongestWay = 256;  // as many loops in one another would be fewer
   NodeId id = user.inputs[0].node;
-  for (NodeId steps = 0; steps < graph.size(); ++steps) {
+  for (int steps = 0; steps < kLongestWay; ++steps) {
     const Node& node = graph.node(id);
     if (node.is("TensorArrayV3")) return id;
     if (!is_one_of(node, kHandOn) || node.is("Merge")) break;

@@ -1,18 +1,38 @@
 // Inference batch normalisation is y * scale + offset with constants: the scale goes into the
 // weights of the convolution or matmul before it, and two constant offsets become one.
-#include "tenon/core/node_prepare.h"
+#include <cmath>
+
 #include "tenon/graph/builder.h"
+#include "tenon/graph/uses.h"
 #include "tenon/passes/pass.h"
-#include "tenon/passes/uses.h"
 
 namespace tenon {
 namespace {
 
-// The last dimension of a float constant when it has no other above 1: one value a channel.
-int64_t channels_of(const Tensor* constant) {
-  if (!constant || constant->dtype() != DType::kFloat || constant->rank() == 0) return -1;
-  const int64_t last = constant->dim(constant->rank() - 1);
-  return constant->num_elements() == last ? last : -1;
+// Whether `constant` is float and broadcasts along the last of `channels` alone: it has no other
+// dimension above 1, and no more dimensions than `rank`.
+bool is_row(const Tensor* constant, int64_t channels, int rank) {
+  return constant && constant->dtype() == DType::kFloat && constant->rank() > 0 &&
+         constant->rank() <= rank && constant->dim(constant->rank() - 1) == channels &&
+         constant->num_elements() == channels;
+}
+
+// values * row, along the last dimension; nullopt when a product is infinite or none: an input of 0
+// would no longer give 0.
+std::optional<Tensor> scaled(const Tensor& values, const Tensor& row) {
+  Tensor product(DType::kFloat, values.shape());
+  const float* const in = values.data<float>();
+  const float* const scale = row.data<float>();
+  float* const out = product.mutable_data<float>();
+  const int64_t count = values.num_elements(), channels = row.num_elements();
+  bool finite = true;
+  for (int64_t at = 0; at < count; at += channels) {
+    for (int64_t c = 0; c < channels; ++c) {
+      out[at + c] = in[at + c] * scale[c];
+      finite &= std::isfinite(out[at + c]);
+    }
+  }
+  return finite ? std::optional(std::move(product)) : std::nullopt;
 }
 
 class BatchNormFolder {
@@ -20,96 +40,130 @@ class BatchNormFolder {
   BatchNormFolder(Graph& graph, const PassContext& context)
       : graph_(graph), context_(context), uses_(graph) {}
 
+  // FusedBatchNorm in inference mode with constant statistics becomes x * scale + offset.
+  Status expand(NodeId id) {
+    const Node norm = graph_.node(id);
+    if (!may_expand(id, norm)) return absl::OkStatus();
+    const int64_t channels = graph_.constant(norm.inputs[1])->num_elements();
+    const float* inputs[5];
+    for (size_t i = 1; i < 5; ++i) inputs[i] = graph_.constant(norm.inputs[i])->data<float>();
+    const float epsilon = norm.attrs.get<float>("epsilon");
+    Tensor scale(DType::kFloat, Shape{channels}), offset(DType::kFloat, Shape{channels});
+    for (int64_t c = 0; c < channels; ++c) {
+      const float factor = inputs[1][c] / std::sqrt(inputs[4][c] + epsilon);
+      scale.mutable_data<float>()[c] = factor;
+      offset.mutable_data<float>()[c] = inputs[2][c] - inputs[3][c] * factor;
+      // What is no number must come out where it came out before.
+      if (!std::isfinite(factor) || !std::isfinite(offset.data<float>()[c])) {
+        return absl::OkStatus();
+      }
+    }
+    GraphBuilder b(graph_);
+    const Endpoint result =
+        b.add(b.mul(norm.inputs[0], b.constant(std::move(scale))), b.constant(std::move(offset)));
+    TENON_RETURN_IF_ERROR(b.status());
+    uses_.replace_value({id, 0}, result);
+    uses_.remove_if_unused(id);
+    return absl::OkStatus();
+  }
+
   // root -> [BiasAdd] -> Mul by a constant per channel.
-  Status fold_scale(NodeId root_id) {
-    const Node root = graph_.node(root_id);
-    if (root.outputs[0].dtype != DType::kFloat) return absl::OkStatus();
-    const Tensor* weights = graph_.constant(root.inputs[1]);
-    if (!weights || root.attrs.get_or<bool>("transpose_b", false)) return absl::OkStatus();
+  Status fold_scale(NodeId root) {
+    const Node& node = graph_.node(root);
+    const Tensor* weights = graph_.constant(node.inputs[1]);
+    if (!weights || weights->dtype() != DType::kFloat || weights->num_elements() == 0 ||
+        node.attrs.get_or<bool>("transpose_b", false) || !is_channels_last(node)) {
+      return absl::OkStatus();
+    }
     const int64_t channels = weights->dim(weights->rank() - 1);
-    Endpoint product{root_id, 0};
-    Endpoint bias;
-    NodeId reader = uses_.only_reader(product);
-    NodeId bias_node = -1;
-    if (reader >= 0 && graph_.node(reader).is("BiasAdd")) {
-      bias_node = reader;
-      bias = graph_.node(reader).inputs[1];
-      if (channels_of(graph_.constant(bias)) != channels) return absl::OkStatus();
-      reader = uses_.only_reader({reader, 0});
+    const int rank = graph_.value({root, 0}).shape.rank();
+    Endpoint end{root, 0};
+    const Tensor* bias = nullptr;
+    NodeId reader = next(end);
+    if (reader >= 0 && graph_.node(reader).is("BiasAdd") && is_channels_last(graph_.node(reader))) {
+      bias = graph_.constant(graph_.node(reader).inputs[1]);
+      if (!is_row(bias, channels, rank)) return absl::OkStatus();
+      end = {reader, 0};
+      reader = next(end);
     }
     if (reader < 0 || !graph_.node(reader).is("Mul")) return absl::OkStatus();
-    const Node scale_node = graph_.node(reader);
-    const Endpoint before = bias_node >= 0 ? Endpoint{bias_node, 0} : product;
-    const Endpoint scale = scale_node.inputs[scale_node.inputs[0] == before ? 1 : 0];
-    if (channels_of(graph_.constant(scale)) != channels) return absl::OkStatus();
-    return apply_scale(root, bias, scale, {reader, 0});
+    const std::vector<Endpoint>& factors = graph_.node(reader).inputs;
+    const Tensor* scale = graph_.constant(factors[factors[0] == end ? 1 : 0]);
+    if (!is_row(scale, channels, rank)) return absl::OkStatus();
+    return apply_scale(root, *weights, bias, *scale, {reader, 0});
   }
 
  private:
-  Status apply_scale(const Node& root, Endpoint bias, Endpoint scale, Endpoint end) {
+  static bool is_channels_last(const Node& node) {
+    return node.attrs.get_or<std::string>("data_format", "NHWC") == "NHWC";
+  }
+
+  // The one node that reads `value`, where it can be computed in one with what makes the value.
+  NodeId next(Endpoint value) {
+    const NodeId id = uses_.is_waited_for(value.node) ? -1 : uses_.only_reader(value);
+    return id >= 0 && graph_.node(id).control_inputs.empty() ? id : -1;
+  }
+
+  bool may_expand(NodeId id, const Node& norm) {
+    const PartialShape& x = graph_.value(norm.inputs[0]).shape;
+    if (norm.attrs.get<bool>("is_training") || !is_channels_last(norm) ||
+        norm.outputs[0].dtype != DType::kFloat || !norm.control_inputs.empty() ||
+        uses_.is_waited_for(id) || !x.has_rank() || x.rank() != 4) {
+      return false;
+    }
+    for (size_t i = 1; i < norm.inputs.size(); ++i) {
+      const Tensor* constant = graph_.constant(norm.inputs[i]);
+      if (!is_row(constant, x[3], 1)) return false;
+    }
+    for (int32_t i = 1; i < static_cast<int32_t>(norm.outputs.size()); ++i) {
+      if (uses_.is_read({id, i})) return false;
+    }
+    return true;
+  }
+
+  Status apply_scale(NodeId root, const Tensor& weights, const Tensor* bias, const Tensor& scale,
+                     Endpoint end) {
+    std::optional<Tensor> new_weights = scaled(weights, scale);
+    std::optional<Tensor> new_bias = bias ? scaled(*bias, scale) : std::nullopt;
+    if (!new_weights || (bias && !new_bias)) return absl::OkStatus();
+    const Node node = graph_.node(root);
     GraphBuilder builder(graph_);
-    const Endpoint row = builder.reshape(scale, std::vector<int64_t>{-1});
-    std::vector<Endpoint> inputs = root.inputs;
-    inputs[1] = builder.mul(root.inputs[1], row);
+    const std::vector<Endpoint> inputs{node.inputs[0], builder.constant(*std::move(new_weights))};
     TENON_RETURN_IF_ERROR(builder.status());
-    TENON_ASSIGN_OR_RETURN(const NodeId scaled,
-                           graph_.add(root.op->name(), cat(root.name, "/scaled"), inputs,
-                                      root.attrs, root.control_inputs));
-    Endpoint result{scaled, 0};
-    if (bias) result = builder.op("BiasAdd", {result, builder.mul(bias, row)});
+    TENON_ASSIGN_OR_RETURN(const NodeId product,
+                           graph_.add(node.op->name(), cat(node.name, "/scaled"), inputs,
+                                      node.attrs, node.control_inputs));
+    Endpoint result{product, 0};
+    if (bias) result = builder.op("BiasAdd", {result, builder.constant(*std::move(new_bias))});
     TENON_RETURN_IF_ERROR(builder.status());
-    context_.note("batch norm: scale of ", root.name, " is in its weights");
-    graph_.replace_uses(end, result);
+    context_.note("batch norm: scale of ", node.name, " is in its weights");
+    uses_.replace_value(end, result);
+    uses_.replace_control(end.node, result.node);
+    uses_.remove_if_unused(end.node);
     return absl::OkStatus();
   }
 
   Graph& graph_;
   const PassContext& context_;
-  const Uses uses_;
+  Uses uses_;
 };
-
-// FusedBatchNorm in inference mode with constant statistics becomes x * scale + offset.
-Status expand_inference_batch_norm(Graph& graph, NodeId id) {
-  const Node norm = graph.node(id);
-  if (norm.attrs.get<bool>("is_training") || norm.attrs.get<std::string>("data_format") != "NHWC") {
-    return absl::OkStatus();
-  }
-  for (size_t i = 1; i < norm.inputs.size(); ++i) {
-    if (!graph.constant(norm.inputs[i])) return absl::OkStatus();
-  }
-  if (norm.outputs[0].dtype != DType::kFloat) return absl::OkStatus();
-  const Uses uses(graph);
-  for (int32_t i = 1; i < static_cast<int32_t>(norm.outputs.size()); ++i) {
-    if (!uses.of({id, i}).empty()) return absl::OkStatus();
-  }
-  GraphBuilder b(graph);
-  const Endpoint epsilon = b.scalar(norm.attrs.get<float>("epsilon"));
-  const Endpoint scale = b.mul(norm.inputs[1], b.op("Rsqrt", {b.add(norm.inputs[4], epsilon)}));
-  const Endpoint offset = b.sub(norm.inputs[2], b.mul(norm.inputs[3], scale));
-  const Endpoint result = b.add(b.mul(norm.inputs[0], scale), offset);
-  TENON_RETURN_IF_ERROR(b.status());
-  graph.replace_uses({id, 0}, result);
-  return absl::OkStatus();
-}
 
 }  // namespace
 
 Status fold_batch_norm(Graph& graph, const PassContext& context) {
-  const NodeId nodes = graph.size();
-  for (NodeId id = 0; id < nodes; ++id) {
-    if (!graph.alive(id)) continue;
+  BatchNormFolder folder(graph, context);
+  NodeId count = graph.size();
+  for (NodeId id = 0; id < count; ++id) {
     const Node& node = graph.node(id);
     if (node.is("FusedBatchNorm") || node.is("FusedBatchNormV2") || node.is("FusedBatchNormV3")) {
-      TENON_RETURN_IF_ERROR(expand_inference_batch_norm(graph, id));
+      TENON_RETURN_IF_ERROR(folder.expand(id));
     }
   }
-  TENON_RETURN_IF_ERROR(fold_constants(graph, context));
-  BatchNormFolder folder(graph, context);
-  const NodeId count = graph.size();
+  count = graph.size();
   for (NodeId id = 0; id < count; ++id) {
-    if (!graph.alive(id)) continue;
     const Node& node = graph.node(id);
-    if (node.is("MatMul") || node.is("Conv2D")) TENON_RETURN_IF_ERROR(folder.fold_scale(id));
+    if (!node.is("MatMul") && !node.is("Conv2D")) continue;
+    if (node.outputs[0].dtype == DType::kFloat) TENON_RETURN_IF_ERROR(folder.fold_scale(id));
   }
   return absl::OkStatus();
 }

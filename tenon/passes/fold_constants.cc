@@ -1,4 +1,5 @@
 #include "tenon/core/node_prepare.h"
+#include "tenon/graph/uses.h"
 #include "tenon/passes/pass.h"
 
 namespace tenon {
@@ -37,10 +38,11 @@ size_t bytes_of(const std::vector<Tensor>& tensors) {
 
 Status fold_constants(Graph& graph, const PassContext& context) {
   TENON_ASSIGN_OR_RETURN(const std::vector<NodeId> order, graph.topological_order());
+  Uses uses(graph);
   for (NodeId id : order) {
-    // Shapes of the inputs may have become known by folding what comes before.
-    TENON_RETURN_IF_ERROR(graph.infer(id));
-    if (!may_fold(graph, graph.node(id))) continue;
+    // Shapes of the inputs may have become known by folding what comes before. Where they do not go
+    // together the node fails when it runs, if it runs: a branch may never be taken.
+    if (!graph.alive(id) || !graph.infer(id).ok() || !may_fold(graph, graph.node(id))) continue;
     const Node node = graph.node(id);
     std::vector<Tensor> inputs;
     for (Endpoint input : node.inputs) {
@@ -59,7 +61,6 @@ Status fold_constants(Graph& graph, const PassContext& context) {
     if (shapes.empty()) continue;
     StatusOr<std::vector<Tensor>> outputs =
         evaluate(*node.op, node.attrs, node.name, inputs, shapes, context.resources);
-    // What fails here fails when it runs, if it runs: a branch may never be taken.
     if (!outputs.ok()) continue;
     if (bytes_of(*outputs) > std::max(kAlwaysFolded, bytes_of(inputs))) continue;
     for (size_t i = 0; i < outputs->size(); ++i) {
@@ -69,8 +70,9 @@ Status fold_constants(Graph& graph, const PassContext& context) {
           const NodeId constant,
           graph.add("Const", cat(node.name, "/folded"), {},
                     {{"dtype", dtype}, {"value", std::move(value)}}, node.control_inputs));
-      graph.replace_uses({id, static_cast<int32_t>(i)}, {constant, 0});
+      uses.replace_value({id, static_cast<int32_t>(i)}, {constant, 0});
     }
+    uses.remove_if_unused(id);
     context.note("fold: ", node.name, " (", node.op->name(), ")");
   }
   return absl::OkStatus();

@@ -1,55 +1,56 @@
-#include <set>
-
+#include "tenon/graph/uses.h"
 #include "tenon/passes/pass.h"
 
 namespace tenon {
 namespace {
 
-// Waiting for a read of what never changes is waiting for what the read itself waited for.
-void wait_past(Graph& graph, const std::set<NodeId>& reads) {
-  const auto expand = [&](std::vector<NodeId>& controls) {
-    std::set<NodeId> seen;
-    std::vector<NodeId> kept;
-    for (size_t i = 0; i < controls.size(); ++i) {
-      const NodeId control = controls[i];
-      if (!seen.insert(control).second) continue;
-      if (!reads.contains(control)) {
-        kept.push_back(control);
-        continue;
-      }
-      const std::vector<NodeId>& before = graph.node(control).control_inputs;
-      controls.insert(controls.end(), before.begin(), before.end());
-    }
-    controls = std::move(kept);
-  };
-  for (NodeId id = 0; id < graph.size(); ++id) {
-    if (graph.alive(id) && !reads.contains(id)) expand(graph.node(id).control_inputs);
-  }
-  expand(graph.control_results);
+// The variable that a ReadVariableOp reads, as the runtime would find it: empty for none by name.
+std::string frozen_name(const Graph& graph, const Node& read) {
+  const Node& handle = graph.node(read.inputs[0].node);
+  if (!handle.is("VarHandleOp") || !handle.attrs.get<std::string>("container").empty()) return "";
+  const std::string& shared = handle.attrs.get<std::string>("shared_name");
+  return shared.empty() ? handle.name : shared;
+}
+
+// Who waits for a read of what never changes waits for what the read itself waited for.
+Status wait_past(Graph& graph, Uses& uses, NodeId read) {
+  if (!uses.is_waited_for(read)) return absl::OkStatus();
+  std::vector<NodeId> controls = graph.node(read).control_inputs;
+  std::erase(controls, -1);
+  if (controls.empty()) uses.drop_control(read);
+  if (controls.size() == 1) uses.replace_control(read, controls[0]);
+  if (controls.size() < 2) return absl::OkStatus();
+  TENON_ASSIGN_OR_RETURN(const NodeId wait,
+                         graph.add("NoOp", cat(graph.node(read).name, "/wait"), {}, {}, controls));
+  uses.replace_control(read, wait);
+  return absl::OkStatus();
 }
 
 }  // namespace
 
 Status freeze_variables(Graph& graph, const PassContext& context) {
   if (!context.frozen_variable) return absl::OkStatus();
-  std::set<NodeId> reads;
-  for (NodeId id = 0; id < graph.size(); ++id) {
+  Uses uses(graph);
+  const NodeId count = graph.size();
+  for (NodeId id = 0; id < count; ++id) {
     if (!graph.alive(id) || !graph.node(id).is("ReadVariableOp")) continue;
-    const Node& handle = graph.node(graph.node(id).inputs[0].node);
-    if (!handle.is("VarHandleOp")) continue;
-    std::string name = handle.attrs.get<std::string>("shared_name");
-    if (name.empty()) name = handle.name;
+    const std::string name = frozen_name(graph, graph.node(id));
+    if (name.empty()) continue;
     Tensor value = context.frozen_variable(name);
-    if (!value.has_value()) continue;
+    // A read that does not fit its variable says so when it runs.
+    const ValueInfo& read = graph.value({id, 0});
+    if (!value.has_value() || value.dtype() != read.dtype || !read.shape.matches(value.shape())) {
+      continue;
+    }
     const DType dtype = value.dtype();
     TENON_ASSIGN_OR_RETURN(const NodeId constant,
                            graph.add("Const", cat(graph.node(id).name, "/frozen"), {},
                                      {{"dtype", dtype}, {"value", std::move(value)}}));
     context.note("freeze: variable ", name, " is never written");
-    graph.replace_uses({id, 0}, {constant, 0});
-    reads.insert(id);
+    uses.replace_value({id, 0}, {constant, 0});
+    TENON_RETURN_IF_ERROR(wait_past(graph, uses, id));
+    uses.remove_if_unused(id);
   }
-  wait_past(graph, reads);
   return absl::OkStatus();
 }
 

@@ -1,5 +1,6 @@
+#include "tenon/graph/symbolic_shapes.h"
+#include "tenon/graph/uses.h"
 #include "tenon/passes/pass.h"
-#include "tenon/passes/uses.h"
 
 namespace tenon {
 namespace {
@@ -30,8 +31,8 @@ struct Chain {
 
 class Fuser {
  public:
-  Fuser(Graph& graph, const PassContext& context)
-      : graph_(graph), context_(context), uses_(graph) {}
+  Fuser(Graph& graph, const PassContext& context, SymbolicShapes shapes)
+      : graph_(graph), context_(context), uses_(graph), shapes_(std::move(shapes)) {}
 
   Status fuse(NodeId id) {
     const Node root = graph_.node(id);
@@ -46,10 +47,11 @@ class Fuser {
   }
 
  private:
-  // The node after `value` when nothing else reads it.
+  // The node after `value` when nothing else reads it and it need not wait.
   Node* next(Endpoint value, NodeId& id) {
-    id = uses_.only_reader(value);
-    return id >= 0 && !uses_.is_waited_for(value.node) ? &graph_.node(id) : nullptr;
+    id = uses_.is_waited_for(value.node) ? -1 : uses_.only_reader(value);
+    if (id < 0 || !graph_.node(id).control_inputs.empty()) return nullptr;
+    return &graph_.node(id);
   }
 
   // A vector that matches the last dimension of `value`.
@@ -75,21 +77,15 @@ class Fuser {
     return true;
   }
 
-  // The residual must exist before: it may not depend on what is fused.
+  // The residual must exist before (it may not depend on what is fused), and have the product's
+  // shape in every run: what is broadcast stays an addition.
   void take_residual(Chain& chain) {
     NodeId id;
     Node* node = next(chain.end, id);
     if (!node || (!node->is("AddV2") && !node->is("Add"))) return;
-    const size_t other = node->inputs[0] == chain.end ? 1 : 0;
-    const PartialShape& a = graph_.value(node->inputs[other]).shape;
-    const PartialShape& b = graph_.value(chain.end).shape;
-    // Unknown dimensions must come from the same place to be equal: the batch of one graph.
-    if (node->inputs[0] == node->inputs[1] || !a.has_rank() || !(a == b)) return;
-    for (int axis = 1; axis < a.rank(); ++axis) {
-      if (a[axis] < 0) return;
-    }
-    if (a.rank() > 0 && a[0] == 1) return;
-    chain.args.push_back(node->inputs[other]);
+    const Endpoint other = node->inputs[node->inputs[0] == chain.end ? 1 : 0];
+    if (other == chain.end || !shapes_.equal(other, chain.end)) return;
+    chain.args.push_back(other);
     chain.fused_ops.emplace_back("Add");
     chain.end = {id, 0};
   }
@@ -122,19 +118,24 @@ class Fuser {
                    std::move(inputs), std::move(attrs), std::move(controls)));
     context_.note("fuse: ", root.name, " (", root.op->name(), ") with ",
                   join(chain.fused_ops, ", "));
-    graph_.replace_uses(chain.end, {fused, 0});
+    shapes_.is_same({fused, 0}, chain.end);
+    uses_.replace_value(chain.end, {fused, 0});
+    uses_.replace_control(chain.end.node, fused);
+    uses_.remove_if_unused(chain.end.node);
     return absl::OkStatus();
   }
 
   Graph& graph_;
   const PassContext& context_;
-  const Uses uses_;
+  Uses uses_;
+  SymbolicShapes shapes_;
 };
 
 }  // namespace
 
 Status fuse_bias_activation(Graph& graph, const PassContext& context) {
-  Fuser fuser(graph, context);
+  TENON_ASSIGN_OR_RETURN(SymbolicShapes shapes, SymbolicShapes::analyze(graph));
+  Fuser fuser(graph, context, std::move(shapes));
   const NodeId count = graph.size();
   for (NodeId id = 0; id < count; ++id) {
     if (!graph.alive(id)) continue;

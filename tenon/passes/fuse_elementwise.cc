@@ -2,10 +2,12 @@
 //
 // A group grows from its last node towards its inputs: a producer joins when all that read it are
 // in the group already, so nothing outside waits for an inner value and no cycle can arise.
-#include "tenon/graph/batch_dimension.h"
+#include <set>
+
+#include "tenon/graph/symbolic_shapes.h"
+#include "tenon/graph/uses.h"
 #include "tenon/kernels/fused_program.h"
 #include "tenon/passes/pass.h"
-#include "tenon/passes/uses.h"
 
 namespace tenon {
 namespace {
@@ -61,8 +63,8 @@ std::optional<FusedInstruction> instruction_of(const Node& node) {
 
 class ElementwiseFuser {
  public:
-  ElementwiseFuser(Graph& graph, const PassContext& context, BatchDimensions batch)
-      : graph_(graph), context_(context), uses_(graph), batch_(std::move(batch)) {}
+  ElementwiseFuser(Graph& graph, const PassContext& context, SymbolicShapes shapes)
+      : graph_(graph), context_(context), uses_(graph), shapes_(std::move(shapes)) {}
 
   Status run() {
     TENON_ASSIGN_OR_RETURN(const std::vector<NodeId> order, graph_.topological_order());
@@ -83,19 +85,6 @@ class ElementwiseFuser {
   static constexpr size_t kMostNodes = 24;
   static constexpr size_t kMostInputs = 24;
 
-  // Every dimension but the first is known, so that "same shape" can be told.
-  bool has_form(Endpoint value) const {
-    const PartialShape& shape = graph_.value(value).shape;
-    if (!shape.has_rank() || graph_.value(value).dtype != DType::kFloat) return false;
-    for (int axis = 1; axis < shape.rank(); ++axis) {
-      if (shape[axis] < 0) return false;
-    }
-    return true;
-  }
-  bool same_form(Endpoint a, Endpoint b) const {
-    return graph_.value(a).shape == graph_.value(b).shape && batch_.of(a) == batch_.of(b);
-  }
-
   // A scalar, or a row that repeats along the last dimension of `wide`.
   bool spreads_over(Endpoint value, Endpoint wide) const {
     const PartialShape& shape = graph_.value(value).shape;
@@ -110,10 +99,11 @@ class ElementwiseFuser {
   bool fusible(NodeId id) const {
     const Node& node = graph_.node(id);
     if (!node.op || !instruction_of(node) || !node.control_inputs.empty()) return false;
-    if (!has_form({id, 0})) return false;
+    const ValueInfo& output = node.outputs[0];
+    if (output.dtype != DType::kFloat || !output.shape.has_rank()) return false;
     for (Endpoint input : node.inputs) {
       if (graph_.value(input).dtype != DType::kFloat) return false;
-      if (!same_form(input, {id, 0}) && !spreads_over(input, {id, 0})) return false;
+      if (!shapes_.equal(input, {id, 0}) && !spreads_over(input, {id, 0})) return false;
     }
     return true;
   }
@@ -141,16 +131,13 @@ class ElementwiseFuser {
     return ordered;
   }
 
-  bool joins(Endpoint value, NodeId last, const std::set<NodeId>& group) const {
+  bool joins(Endpoint value, NodeId last, const std::set<NodeId>& group) {
     if (static_cast<size_t>(value.node) >= taken_.size() ||
         taken_[static_cast<size_t>(value.node)] || uses_.is_waited_for(value.node) ||
-        !same_form(value, {last, 0}) || !fusible(value.node)) {
+        !shapes_.equal(value, {last, 0}) || !fusible(value.node)) {
       return false;
     }
-    for (NodeId reader : uses_.of(value)) {
-      if (!group.contains(reader)) return false;
-    }
-    return true;
+    return uses_.is_read_only_among(value, [&](NodeId reader) { return group.contains(reader); });
   }
 
   Status replace(const std::vector<NodeId>& group) {
@@ -204,14 +191,16 @@ class ElementwiseFuser {
     graph_.node(fused).outputs[0].shape = graph_.node(last).outputs[0].shape;
     context_.note("element-wise: ", name, " is ", join(names, ", "));
     for (NodeId id : group) taken_[static_cast<size_t>(id)] = true;
-    graph_.replace_uses({last, 0}, {fused, 0});
+    uses_.replace_value({last, 0}, {fused, 0});
+    uses_.replace_control(last, fused);
+    uses_.remove_if_unused(last);
     return absl::OkStatus();
   }
 
   Graph& graph_;
   const PassContext& context_;
-  const Uses uses_;
-  const BatchDimensions batch_;
+  Uses uses_;
+  const SymbolicShapes shapes_;
   std::vector<bool> taken_;
   std::vector<int> rank_in_order_;
 };
@@ -219,8 +208,8 @@ class ElementwiseFuser {
 }  // namespace
 
 Status fuse_elementwise(Graph& graph, const PassContext& context) {
-  TENON_ASSIGN_OR_RETURN(BatchDimensions batch, BatchDimensions::analyze(graph));
-  return ElementwiseFuser(graph, context, std::move(batch)).run();
+  TENON_ASSIGN_OR_RETURN(SymbolicShapes shapes, SymbolicShapes::analyze(graph));
+  return ElementwiseFuser(graph, context, std::move(shapes)).run();
 }
 
 }  // namespace tenon

@@ -17,6 +17,8 @@ struct PassContext {
   ResourceStore* resources = nullptr;
   // The value of a frozen variable by name; an empty Tensor for every other one.
   std::function<Tensor(std::string_view)> frozen_variable;
+  // How many nodes inlining may add; not set: what inline_budgets() gives the graph.
+  std::optional<int64_t> inline_budget;
 
   template <class... Parts>
   void note(const Parts&... parts) const {
@@ -24,9 +26,17 @@ struct PassContext {
   }
 };
 
-// PartitionedCall and StatefulPartitionedCall are replaced by their bodies, again and again, until
-// none is left; at most 100 calls deep. NOT_FOUND or UNIMPLEMENTED name what a body lacks.
+// PartitionedCall and StatefulPartitionedCall are replaced by their bodies, again and again, the
+// outer ones first, until none is left or the budget is used up: the calls that are left run their
+// function. NOT_FOUND or UNIMPLEMENTED name what a body lacks; INVALID_ARGUMENT a function that
+// calls itself whatever happens, or calls more than 100 deep.
 Status inline_functions(Graph& graph, const PassContext& context);
+
+// How many nodes inlining may add to the graph and to each function that it may run, by name (""
+// is the graph), so that all together grow to eight times what they hold, or some thousand nodes.
+// Graphs whose calls fit are inlined whole; what one leaves, the functions that it reaches get, in
+// the order in which they are reached.
+StatusOr<std::map<std::string, int64_t>> inline_budgets(const Graph& graph);
 
 // Reads of frozen variables become constants.
 Status freeze_variables(Graph& graph, const PassContext& context);

@@ -1,21 +1,25 @@
 // Local identities. Each rule looks at one node and says which value stands for its output; rules
 // that would change a bit of any result (x + 0 for x = -0, x - x for NaN) are left out.
+#include <cmath>
 #include <limits>
 
 #include "tenon/graph/builder.h"
+#include "tenon/graph/uses.h"
 #include "tenon/passes/pass.h"
 
 namespace tenon {
 namespace {
 
-// Every element of a numeric constant equals `value`.
+// Every element of a numeric constant equals `value`; 0 is not -0, which x - -0 would show.
 bool is_all(const Tensor* tensor, double value) {
   if (!tensor || tensor->num_elements() == 0) return false;
   bool all = false;
   visit<RealTypes>(tensor->dtype(), [&]<class T>() {
     const auto elements = tensor->span<T>();
-    all = std::all_of(elements.begin(), elements.end(),
-                      [&](T x) { return static_cast<double>(x) == value; });
+    all = std::all_of(elements.begin(), elements.end(), [&](T x) {
+      const double element = static_cast<double>(x);
+      return element == value && std::signbit(element) == std::signbit(value);
+    });
   });
   return all;
 }
@@ -30,6 +34,11 @@ Endpoint other_operand(const Graph& graph, const Node& node, double value, bool 
     if (shape.has_rank() && shape == node.outputs[0].shape) return other;
   }
   return {};
+}
+
+// A node that a rule may look through: nothing would be waited for any more.
+bool is_free(const Node& node, std::string_view op) {
+  return node.is(op) && node.control_inputs.empty();
 }
 
 using Rule = Endpoint (*)(Graph&, GraphBuilder&, const Node&);
@@ -49,7 +58,7 @@ Endpoint minus_zero(Graph& graph, GraphBuilder&, const Node& node) {
 Endpoint identity(Graph&, GraphBuilder&, const Node& node) {
   const bool plain = node.is("Identity") || node.is("StopGradient") || node.is("PreventGradient") ||
                      node.is("Snapshot");
-  return plain && node.control_inputs.empty() ? node.inputs[0] : Endpoint{};
+  return plain ? node.inputs[0] : Endpoint{};
 }
 
 Endpoint cast_to_same(Graph& graph, GraphBuilder&, const Node& node) {
@@ -62,7 +71,7 @@ Endpoint transpose_of_transpose(Graph& graph, GraphBuilder& builder, const Node&
   if (!node.is("Transpose")) return {};
   const Tensor* outer = graph.constant(node.inputs[1]);
   const Node& before = graph.node(node.inputs[0].node);
-  if (!outer || !before.is("Transpose")) return {};
+  if (!outer || !is_free(before, "Transpose")) return {};
   const Tensor* inner = graph.constant(before.inputs[1]);
   if (!inner || inner->num_elements() != outer->num_elements()) return {};
   std::vector<int64_t> joined;
@@ -80,7 +89,7 @@ Endpoint transpose_of_transpose(Graph& graph, GraphBuilder& builder, const Node&
 Endpoint reshape_of_reshape(Graph& graph, GraphBuilder& builder, const Node& node) {
   if (!node.is("Reshape")) return {};
   const Node& before = graph.node(node.inputs[0].node);
-  if (!before.is("Reshape")) return {};
+  if (!is_free(before, "Reshape")) return {};
   return builder.op("Reshape", {before.inputs[0], node.inputs[1]});
 }
 
@@ -93,9 +102,9 @@ Endpoint reshape_to_same(Graph& graph, GraphBuilder&, const Node& node) {
 // Is `value` Shape(x)[0]?
 bool is_first_dimension_of(const Graph& graph, Endpoint value, Endpoint x) {
   const Node& slice = graph.node(value.node);
-  if (!slice.is("StridedSlice")) return false;
+  if (!is_free(slice, "StridedSlice")) return false;
   const Node& shape = graph.node(slice.inputs[0].node);
-  if (!shape.is("Shape") || shape.inputs[0] != x) return false;
+  if (!is_free(shape, "Shape") || shape.inputs[0] != x) return false;
   const auto is = [&](size_t input, int64_t wanted) {
     const Tensor* constant = graph.constant(slice.inputs[input]);
     return constant && constant->num_elements() == 1 && integer_at(*constant, 0) == wanted;
@@ -123,7 +132,7 @@ Endpoint reshape_of_rows(Graph& graph, GraphBuilder& builder, const Node& node) 
   if (!node.is("Reshape")) return {};
   const Node& shape = graph.node(node.inputs[1].node);
   const Endpoint x = node.inputs[0];
-  if (!shape.is("Pack") || !is_first_dimension_of(graph, shape.inputs[0], x)) return {};
+  if (!is_free(shape, "Pack") || !is_first_dimension_of(graph, shape.inputs[0], x)) return {};
   const int64_t elements = row_elements(graph.value(x).shape);
   if (elements <= 0) return {};
   std::vector<int64_t> dims = {-1};
@@ -152,7 +161,7 @@ Endpoint reshape_of_rows(Graph& graph, GraphBuilder& builder, const Node& node) 
 Endpoint relu_gradient_of_pooling(Graph& graph, GraphBuilder& builder, const Node& node) {
   if (!node.is("ReluGrad")) return {};
   const Node pooling = graph.node(node.inputs[0].node);
-  if (!pooling.is("MaxPoolGrad") || pooling.inputs[0] != node.inputs[1]) return {};
+  if (!is_free(pooling, "MaxPoolGrad") || pooling.inputs[0] != node.inputs[1]) return {};
   const Endpoint gated = builder.op("ReluGrad", {pooling.inputs[2], pooling.inputs[1]});
   return builder.op("MaxPoolGrad", {pooling.inputs[0], pooling.inputs[1], gated}, pooling.attrs);
 }
@@ -171,19 +180,24 @@ constexpr Rule kRules[] = {multiplied_by_one,
 
 Status simplify_arithmetic(Graph& graph, const PassContext& context) {
   TENON_ASSIGN_OR_RETURN(const std::vector<NodeId> order, graph.topological_order());
-  GraphBuilder builder(graph);
+  Uses uses(graph);
   bool replaced = false;
   for (NodeId id : order) {
-    // What stands for a value may say more of its shape.
-    if (replaced) TENON_RETURN_IF_ERROR(graph.infer(id));
+    // What stands for a value may say more of its shape. Shapes that do not go together are told
+    // when the node runs, if it runs.
+    if (!graph.alive(id) || (replaced && !graph.infer(id).ok())) continue;
+    // What a node waits for, those who read it wait for too.
+    if (!graph.node(id).control_inputs.empty()) continue;
     for (Rule rule : kRules) {
       const Node node = graph.node(id);
+      GraphBuilder builder(graph);
       const Endpoint replacement = rule(graph, builder, node);
-      TENON_RETURN_IF_ERROR(builder.status());
-      if (!replacement) continue;
+      if (!replacement || !builder.status().ok()) continue;
       context.note("arithmetic: ", node.name, " (", node.op->name(), ") is ",
                    graph.node(replacement.node).name);
-      graph.replace_uses({id, 0}, replacement);
+      uses.replace_value({id, 0}, replacement);
+      uses.replace_control(id, replacement.node);
+      uses.remove_if_unused(id);
       replaced = true;
       break;
     }

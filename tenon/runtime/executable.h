@@ -67,6 +67,7 @@ class Executable {
   bool has_effects() const;
 
  private:
+  friend class Plan;  // makes those of its functions
   explicit Executable(std::shared_ptr<Plan> plan);
   struct Impl;
   std::unique_ptr<Impl> impl_;

@@ -15,8 +15,8 @@ struct ArenaBlock {
 };
 
 // Places blocks so that two that live at one time do not overlap, largest first, each in the
-// tightest gap that holds it (the rule of TFLite's simple_memory_arena.cc). Returns the arena's
-// size in bytes.
+// tightest gap that holds it (the rule of TFLite's simple_memory_arena.cc); where there are very
+// many, in the order in which they come alive. Returns the arena's size in bytes.
 size_t plan_memory(std::span<ArenaBlock> blocks);
 
 }  // namespace tenon

@@ -1,7 +1,5 @@
 #include "tenon/runtime/plan.h"
 
-#include <queue>
-
 #include "tenon/graph/effects.h"
 #include "tenon/graph/function_library.h"
 #include "tenon/graph/verifier.h"
@@ -12,11 +10,26 @@ namespace tenon {
 
 StatusOr<std::shared_ptr<Plan>> Plan::create(Graph function, std::shared_ptr<ModelState> state,
                                              ExecutableOptions options) {
+  TENON_RETURN_IF_ERROR(verify(function));
+  auto functions = std::make_unique<Functions>();
+  TENON_ASSIGN_OR_RETURN(functions->inline_budgets, inline_budgets(function));
+  TENON_ASSIGN_OR_RETURN(
+      std::shared_ptr<Plan> plan,
+      create(std::move(function), std::move(state), std::move(options), functions.get(), ""));
+  plan->own_functions_ = std::move(functions);
+  return plan;
+}
+
+StatusOr<std::shared_ptr<Plan>> Plan::create(Graph function, std::shared_ptr<ModelState> state,
+                                             ExecutableOptions options, Functions* functions,
+                                             const std::string& name) {
   std::shared_ptr<Plan> plan(new Plan);
+  plan->functions_ = functions;
   if (!options.device) options.device = DeviceRegistry::global().preferred();
   if (options.team == 0) options.team = team_of_environment();
-  TENON_RETURN_IF_ERROR(verify(function));
   PassContext context;
+  const auto budget = functions->inline_budgets.find(name);
+  context.inline_budget = budget == functions->inline_budgets.end() ? 0 : budget->second;
   context.explain = options.explain;
   context.resources = state.get();
   context.frozen_variable = [&](std::string_view name) {
@@ -45,37 +58,16 @@ StatusOr<std::shared_ptr<Plan>> Plan::create(Graph function, std::shared_ptr<Mod
   return plan;
 }
 
-// Inputs before users; among nodes that are ready, writers of variables last, so that the value
-// they replace has been read by everybody and is changed in place.
+// Among nodes that are ready, writers of variables come last, so that the value they replace has
+// been read by everybody and is changed in place.
 Status Plan::order_nodes() {
-  TENON_RETURN_IF_ERROR(graph_.topological_order().status());  // names a node of a cycle
-  const auto count = static_cast<size_t>(graph_.size());
-  std::vector<int> waiting(count, 0);
-  std::vector<std::vector<NodeId>> next(count);
+  std::vector<bool> writes(static_cast<size_t>(graph_.size()));
   for (NodeId id = 0; id < graph_.size(); ++id) {
-    const auto wait = [&](NodeId input) {
-      ++waiting[static_cast<size_t>(id)];
-      next[static_cast<size_t>(input)].push_back(id);
-    };
-    for (Endpoint input : graph_.node(id).inputs) wait(input.node);
-    for (NodeId control : graph_.node(id).control_inputs) wait(control);
-  }
-  using Entry = std::pair<bool, NodeId>;  // (writes, id): smallest first
-  std::priority_queue<Entry, std::vector<Entry>, std::greater<>> ready;
-  const auto push = [&](NodeId id) {
-    ready.emplace(effects_of(graph_, graph_.node(id)).writes, id);
-  };
-  for (NodeId id = 0; id < graph_.size(); ++id) {
-    if (graph_.alive(id) && waiting[static_cast<size_t>(id)] == 0) push(id);
-  }
-  while (!ready.empty()) {
-    const NodeId id = ready.top().second;
-    ready.pop();
-    order_.push_back(id);
-    for (NodeId user : next[static_cast<size_t>(id)]) {
-      if (--waiting[static_cast<size_t>(user)] == 0) push(user);
+    if (graph_.alive(id)) {
+      writes[static_cast<size_t>(id)] = effects_of(graph_, graph_.node(id)).writes;
     }
   }
+  TENON_ASSIGN_OR_RETURN(order_, graph_.topological_order(writes));
   return absl::OkStatus();
 }
 
@@ -89,19 +81,26 @@ StatusOr<Ref<Buffer>> Plan::packed(Endpoint value, const Tensor& tensor, std::st
   return place;
 }
 
-StatusOr<std::shared_ptr<Executable>> Plan::function(const std::string& name) const {
+StatusOr<Executable*> Plan::function(const std::string& name) const {
   {
-    std::lock_guard lock(mutex_);
-    if (const auto it = functions_.find(name); it != functions_.end()) return it->second;
+    std::lock_guard lock(functions_->mutex);
+    const auto it = functions_->planned.find(name);
+    if (it != functions_->planned.end()) return it->second.get();
   }
   TENON_ASSIGN_OR_RETURN(const auto body, find_function(graph_, name));
   Graph function = *body;
   function.set_library(graph_.library());
-  StatusOr<std::shared_ptr<Executable>> made =
-      Executable::create(std::move(function), state_, options_);
-  if (!made.ok()) return with_context(made.status(), cat("function '", name, "'"));
-  std::lock_guard lock(mutex_);
-  return functions_.try_emplace(name, *std::move(made)).first->second;
+  Status status = verify(function);
+  if (status.ok()) {
+    auto plan = create(std::move(function), state_, options_, functions_, name);
+    if (plan.ok()) {
+      std::shared_ptr<Executable> made(new Executable(*std::move(plan)));
+      std::lock_guard lock(functions_->mutex);
+      return functions_->planned.try_emplace(name, std::move(made)).first->second.get();
+    }
+    status = plan.status();
+  }
+  return with_context(status, cat("function '", name, "'"));
 }
 
 }  // namespace tenon

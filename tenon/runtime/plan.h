@@ -5,7 +5,9 @@
 
 namespace tenon {
 
-// Immutable but for its caches, which lock. Shared by the Bindings made from it.
+// Immutable but for its caches, which lock. Shared by the Bindings made from it. The plans of the
+// functions that it runs, at any depth, are its own, one for each function: they live as long as it
+// does.
 class Plan {
  public:
   static StatusOr<std::shared_ptr<Plan>> create(Graph function, std::shared_ptr<ModelState> state,
@@ -25,11 +27,22 @@ class Plan {
   StatusOr<Ref<Buffer>> packed(Endpoint value, const Tensor& tensor, std::string_view layout,
                                FunctionRef<StatusOr<Ref<Buffer>>(const Tensor&)> pack) const;
 
-  // Function `name` of the library, planned once.
-  StatusOr<std::shared_ptr<Executable>> function(const std::string& name) const;
+  // Function `name` of the library, planned once. It lives as long as the Plan that was not made
+  // for a function: not owned, for functions may call each other in a circle.
+  StatusOr<Executable*> function(const std::string& name) const;
 
  private:
+  // Of a Plan and of those of its functions.
+  struct Functions {
+    std::map<std::string, int64_t> inline_budgets;
+    std::mutex mutex;
+    std::map<std::string, std::shared_ptr<Executable>> planned;
+  };
+
   Plan() = default;
+  static StatusOr<std::shared_ptr<Plan>> create(Graph function, std::shared_ptr<ModelState> state,
+                                                ExecutableOptions options, Functions* functions,
+                                                const std::string& name);
   Status order_nodes();
 
   Graph graph_;
@@ -40,7 +53,8 @@ class Plan {
   bool has_effects_ = false;
   mutable std::mutex mutex_;
   mutable std::map<std::pair<Endpoint, std::string>, Ref<Buffer>> packed_;
-  mutable std::map<std::string, std::shared_ptr<Executable>> functions_;
+  std::unique_ptr<Functions> own_functions_;  // null: it is itself among those of another
+  Functions* functions_ = nullptr;
 };
 
 }  // namespace tenon

@@ -8,8 +8,7 @@ namespace {
 
 class FunctionOfPlan final : public FunctionRunner {
  public:
-  explicit FunctionOfPlan(std::shared_ptr<Executable> executable)
-      : executable_(std::move(executable)) {}
+  explicit FunctionOfPlan(Executable* executable) : executable_(executable) {}
   int num_args() const override { return executable_->num_args(); }
   int num_results() const override { return executable_->num_results(); }
   Status run(RunContext& context, std::span<const Tensor> args,
@@ -18,7 +17,7 @@ class FunctionOfPlan final : public FunctionRunner {
   }
 
  private:
-  std::shared_ptr<Executable> executable_;
+  Executable* const executable_;
 };
 
 class PlanPrepare final : public NodePrepare {
@@ -38,9 +37,15 @@ class PlanPrepare final : public NodePrepare {
       one = &(*list)[static_cast<size_t>(index)];
     }
     if (!one) return internal("attribute '", name, "' does not name a function");
-    TENON_ASSIGN_OR_RETURN(auto executable, plan_.function(one->name));
-    return std::make_shared<FunctionOfPlan>(std::move(executable));
+    const StatusOr<Executable*> executable = plan_.function(one->name);
+    function_error.Update(executable.status());
+    TENON_RETURN_IF_ERROR(executable.status());
+    return std::make_shared<FunctionOfPlan>(*executable);
   }
+
+  // What is wrong with a function is all that there is to say of a kernel that runs it, also where
+  // it is something that nobody implements.
+  Status function_error;
 
  private:
   const Plan& plan_;
@@ -74,8 +79,8 @@ StatusOr<PreparedKernel> prepare_kernel(const Plan& plan, const Node& node, bool
   set_team_size(prepared.team, RunTurn::threads());
   StatusOr<Kernel> kernel = device->make_kernel(prepare);
   set_team_size(before);
-  TENON_RETURN_IF_ERROR(kernel.status());
-  prepared.kernel = *std::move(kernel);
+  TENON_RETURN_IF_ERROR(prepare.function_error);
+  TENON_ASSIGN_OR_RETURN(prepared.kernel, std::move(kernel));
   prepared.outputs = std::move(outputs);
   prepared.scratch_bytes = prepare.scratch_bytes;
   if (overwrites) *overwrites = std::move(prepare.overwrites);

@@ -4,6 +4,7 @@
 #include "tenon/graph/builder.h"
 #include "tenon/graph/effects.h"
 #include "tenon/graph/function_library.h"
+#include "tenon/graph/uses.h"
 #include "tenon/passes/pass.h"
 #include "tenon/saved_model/export_parts.h"
 
@@ -95,17 +96,12 @@ class VariableTable {
   std::map<std::string, size_t> index_;
 };
 
-void drop_control_inputs(Graph& graph, NodeId from) {
-  for (NodeId id = 0; id < graph.size(); ++id) {
-    std::erase(graph.node(id).control_inputs, from);
-  }
-}
-
 // Handles of variables become resource arguments, one for each variable.
 StatusOr<std::vector<size_t>> lift_variables(Graph& graph, VariableTable& table) {
   std::vector<size_t> captures;
   std::map<size_t, Endpoint> lifted;
   GraphBuilder builder(graph);
+  Uses uses(graph);
   const NodeId size = graph.size();
   for (NodeId id = 0; id < size; ++id) {
     if (!graph.alive(id) || !graph.node(id).is("VarHandleOp")) continue;
@@ -118,9 +114,9 @@ StatusOr<std::vector<size_t>> lift_variables(Graph& graph, VariableTable& table)
       lifted[variable] = arg;
       captures.push_back(variable);
     }
-    graph.replace_uses({id, 0}, lifted[variable]);
-    drop_control_inputs(graph, id);
-    graph.remove(id);
+    uses.replace_value({id, 0}, lifted[variable]);
+    uses.replace_control(id, lifted[variable].node);
+    uses.remove_if_unused(id);
   }
   return captures;
 }

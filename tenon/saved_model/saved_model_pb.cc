@@ -1,11 +1,8 @@
-#include <set>
-
 #include "tenon/base/files.h"
 #include "tenon/base/log.h"
 #include "tenon/base/out_of_memory.h"
 #include "tenon/graph/effects.h"
 #include "tenon/io/tensor_bundle.h"
-#include "tenon/passes/pass.h"
 #include "tenon/saved_model/folder_access.h"
 #include "tenon/saved_model/meta_graph.h"
 #include "tensorflow/core/protobuf/meta_graph.pb.h"
@@ -16,24 +13,6 @@ namespace meta = saved_model_internal;
 namespace {
 
 constexpr std::string_view kObjectGraphKey = "_CHECKPOINTABLE_OBJECT_GRAPH";
-
-// Names of the variables that `graph` writes; a function that is handed a variable and writes
-// anything counts as writing it.
-void collect_written(const Graph& graph, std::set<std::string>& written) {
-  for (NodeId id = 0; id < graph.size(); ++id) {
-    if (!graph.alive(id)) continue;
-    const Node& node = graph.node(id);
-    if (!effects_of(graph, node).writes) continue;
-    for (Endpoint input : node.inputs) {
-      Endpoint source = input;
-      while (graph.node(source.node).is("Identity")) source = graph.node(source.node).inputs[0];
-      const Node& handle = graph.node(source.node);
-      if (!handle.is("VarHandleOp")) continue;
-      const std::string shared = handle.attrs.get<std::string>("shared_name");
-      written.insert(shared.empty() ? handle.name : shared);
-    }
-  }
-}
 
 }  // namespace
 
@@ -146,12 +125,11 @@ Status SavedModel::initialise() {
 }
 
 void SavedModel::find_frozen() {
-  std::set<std::string> written;
+  WrittenResources written;
   for (const Signature& signature : signatures_) {
     StatusOr<Graph> graph = function(signature);
     Status status = graph.status();
-    if (status.ok()) status = inline_functions(*graph, {});
-    if (status.ok()) collect_written(*graph, written);
+    if (status.ok()) status = collect_written(*graph, written);
     // A signature that cannot run writes nothing; it says why when it is asked for.
     if (!status.ok()) log_warning("signature '", signature.name, "': ", message_of(status));
   }

@@ -26,13 +26,13 @@ DType gradient_dtype(std::span<const BackwardFunction> branches, size_t arg) {
 }  // namespace
 
 Status branch_gradient(
-    Gradient& g, std::span<const FunctionAttr> branches,
+    Gradient& g, std::span<const FunctionAttr> branches, int first_arg,
     FunctionRef<BranchOp(std::span<const FunctionAttr> backward, bool pure)> make) {
   const std::shared_ptr<FunctionLibrary> library = g.graph().library();
   if (!library) return not_found("function '", branches[0].name, "' is called, there are none");
   const std::vector<ResultGradient> of = branch_result_gradients(g);
   std::vector<ValueInfo> args;
-  for (int i = 1; i < g.num_inputs(); ++i) args.push_back(g.graph().value(g.input(i)));
+  for (int i = first_arg; i < g.num_inputs(); ++i) args.push_back(g.graph().value(g.input(i)));
 
   std::vector<BackwardFunction> backward;
   for (const FunctionAttr& branch : branches) {
@@ -74,7 +74,7 @@ Status branch_gradient(
   BranchOp op = make(names, pure);
   op.attrs.set("Tout", dtypes);
   const std::vector<Endpoint> dx = g.build().ops(op.name, std::move(inputs), std::move(op.attrs));
-  for (size_t k = 0; k < dx.size(); ++k) g.set_dx(wrt[k] + 1, dx[k]);
+  for (size_t k = 0; k < dx.size(); ++k) g.set_dx(wrt[k] + first_arg, dx[k]);
   return absl::OkStatus();
 }
 

@@ -1,5 +1,5 @@
-// The gradient of ops that run one of several functions: the same choice among their backward
-// functions.
+// The gradient of ops that run one of several functions, or the only one: the same choice among
+// their backward functions.
 #pragma once
 
 #include "tenon/base/function_ref.h"
@@ -13,11 +13,11 @@ struct BranchOp {
   AttrMap attrs;
 };
 
-// Differentiates the forward node, whose input 0 chooses among `branches` and whose other inputs
-// are their arguments. `make` gives the op for the backward functions; `pure`: none of them reads
-// variables.
+// Differentiates the forward node, whose inputs before `first_arg` choose among `branches` and
+// whose other inputs are their arguments. `make` gives the op for the backward functions; `pure`:
+// none of them reads variables.
 Status branch_gradient(
-    Gradient& g, std::span<const FunctionAttr> branches,
+    Gradient& g, std::span<const FunctionAttr> branches, int first_arg,
     FunctionRef<BranchOp(std::span<const FunctionAttr> backward, bool pure)> make);
 
 }  // namespace tenon

@@ -2,6 +2,7 @@
 // kernel runs those it leaves.
 #include "tenon/core/op.h"
 #include "tenon/graph/gradient.h"
+#include "tenon/ops/control/branch_gradient.h"
 #include "tenon/ops/control/function_call.h"
 
 namespace tenon {
@@ -20,8 +21,12 @@ StatusOr<Kernel> make_call(Prepare& p) {
   return Kernel([call](KernelRun& r) { return call.run_to_outputs(r); });
 }
 
-Status call_gradient(Gradient&) {
-  return unimplemented("a call must be inlined before it can be differentiated");
+Status call_gradient(Gradient& g) {
+  const FunctionAttr function = g.attr<FunctionAttr>("f");
+  return branch_gradient(
+      g, {&function, 1}, 0, [](std::span<const FunctionAttr> backward, bool pure) {
+        return BranchOp{pure ? "PartitionedCall" : "StatefulPartitionedCall", {{"f", backward[0]}}};
+      });
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "tenon/ops/control/function_gradient.h"
 
+#include <set>
+
 #include "tenon/graph/effects.h"
 #include "tenon/graph/function_copy.h"
 
@@ -15,15 +17,17 @@ Status expect_no_writes(const Graph& body) {
                        ": it would run twice");
 }
 
-Status expect_same_again(const Graph& graph, int depth) {
+// `seen`: functions that were looked at, each once.
+Status expect_same_again(const Graph& graph, std::set<std::string>& seen, int depth) {
   if (depth > kDeepestCall) return invalid_argument("a function calls itself without end");
   const std::vector<bool> needed = needed_by_results(graph);
   for (NodeId id = 0; id < graph.size(); ++id) {
     if (!graph.alive(id) || !needed[static_cast<size_t>(id)]) continue;
     const Node& node = graph.node(id);
     for (const std::string& name : functions_of(node)) {
+      if (!seen.insert(name).second) continue;
       TENON_ASSIGN_OR_RETURN(const auto inner, find_function(graph, name));
-      TENON_RETURN_IF_ERROR(expect_same_again(*inner, depth + 1));
+      TENON_RETURN_IF_ERROR(expect_same_again(*inner, seen, depth + 1));
     }
     const Effect effect = node.op->decl().effect;
     if (effect == Effect::kRandom || effect == Effect::kOutside) {
@@ -85,7 +89,10 @@ StatusOr<BackwardFunction> make_backward_function(const std::shared_ptr<Function
   return backward;
 }
 
-Status expect_repeatable(const Graph& graph) { return expect_same_again(graph, 0); }
+Status expect_repeatable(const Graph& graph) {
+  std::set<std::string> seen;
+  return expect_same_again(graph, seen, 0);
+}
 
 Endpoint zero_gradient(GraphBuilder& b, Endpoint value, DType dtype) {
   if (b.dtype(value) == DType::kResource) {

@@ -61,7 +61,7 @@ StatusOr<Kernel> make_case(Prepare& p) {
 Status if_gradient(Gradient& g) {
   const FunctionAttr branches[] = {g.attr<FunctionAttr>("then_branch"),
                                    g.attr<FunctionAttr>("else_branch")};
-  return branch_gradient(g, branches, [](std::span<const FunctionAttr> backward, bool pure) {
+  return branch_gradient(g, branches, 1, [](std::span<const FunctionAttr> backward, bool pure) {
     return BranchOp{pure ? "StatelessIf" : "If",
                     {{"then_branch", backward[0]}, {"else_branch", backward[1]}}};
   });
@@ -69,7 +69,7 @@ Status if_gradient(Gradient& g) {
 
 Status case_gradient(Gradient& g) {
   const auto branches = g.attr<std::vector<FunctionAttr>>("branches");
-  return branch_gradient(g, branches, [](std::span<const FunctionAttr> backward, bool pure) {
+  return branch_gradient(g, branches, 1, [](std::span<const FunctionAttr> backward, bool pure) {
     return BranchOp{pure ? "StatelessCase" : "Case",
                     {{"branches", std::vector<FunctionAttr>(backward.begin(), backward.end())}}};
   });

@@ -2,15 +2,21 @@
 
 namespace tenon {
 
-Status matmul_shape(ShapeContext& c) {
-  TENON_RETURN_IF_ERROR(c.expect_rank(0, 2));
-  TENON_RETURN_IF_ERROR(c.expect_rank(1, 2));
+StatusOr<PartialShape> matmul_output_shape(const AttrMap& attrs, const PartialShape& a,
+                                           const PartialShape& b) {
+  for (int i : {0, 1}) {
+    const PartialShape& side = i == 0 ? a : b;
+    if (!side.has_rank() || side.rank() == 2) continue;
+    return invalid_argument("input ", i, " must have rank 2, its shape is ", side);
+  }
   const PartialShape unknown = PartialShape::unknown_of_rank(2);
-  TENON_ASSIGN_OR_RETURN(
-      PartialShape shape,
-      batch_matmul_shape(c.input(0).has_rank() ? c.input(0) : unknown,
-                         c.input(1).has_rank() ? c.input(1) : unknown, c.attr<bool>("transpose_a"),
-                         c.attr<bool>("transpose_b")));
+  return batch_matmul_shape(a.has_rank() ? a : unknown, b.has_rank() ? b : unknown,
+                            attrs.get<bool>("transpose_a"), attrs.get<bool>("transpose_b"));
+}
+
+Status matmul_shape(ShapeContext& c) {
+  TENON_ASSIGN_OR_RETURN(PartialShape shape,
+                         matmul_output_shape(c.attrs(), c.input(0), c.input(1)));
   c.set_output(0, std::move(shape));
   return absl::OkStatus();
 }

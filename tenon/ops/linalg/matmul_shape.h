@@ -7,6 +7,8 @@ namespace tenon {
 
 // Inputs 0 and 1 are matrices; attributes transpose_a and transpose_b.
 Status matmul_shape(ShapeContext& c);
+StatusOr<PartialShape> matmul_output_shape(const AttrMap& attrs, const PartialShape& a,
+                                           const PartialShape& b);
 
 // Rows of `a` times one matrix.
 Rows matmul_rows(const ShapeContext& c);

@@ -12,12 +12,12 @@ namespace {
 Status fused_conv2d_shape(ShapeContext& c) {
   TENON_ASSIGN_OR_RETURN(PartialShape shape,
                          conv_output_shape(c.attrs(), c.input(0), c.input(1), false));
-  c.set_output(0, std::move(shape));
-  return absl::OkStatus();
+  TENON_ASSIGN_OR_RETURN(const WindowAttrs window, window_attrs(c.attrs()));
+  return fused_post_ops_shape(c, std::move(shape), window.channel_axis());
 }
 
 StatusOr<Kernel> make_fused_conv2d(Prepare& p) {
-  TENON_ASSIGN_OR_RETURN(const FusedPostOps fused, fused_post_ops(p));
+  TENON_ASSIGN_OR_RETURN(const FusedPostOps fused, fused_post_ops(p.attrs(), p.num_inputs()));
   return make_conv_kernel(p, false, fused.post, {fused.bias, fused.residual});
 }
 

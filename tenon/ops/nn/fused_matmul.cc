@@ -9,8 +9,14 @@
 namespace tenon {
 namespace {
 
+Status fused_matmul_shape(ShapeContext& c) {
+  TENON_ASSIGN_OR_RETURN(PartialShape shape,
+                         matmul_output_shape(c.attrs(), c.input(0), c.input(1)));
+  return fused_post_ops_shape(c, std::move(shape), 1);
+}
+
 StatusOr<Kernel> make_fused_matmul(Prepare& p) {
-  TENON_ASSIGN_OR_RETURN(const FusedPostOps fused, fused_post_ops(p));
+  TENON_ASSIGN_OR_RETURN(const FusedPostOps fused, fused_post_ops(p.attrs(), p.num_inputs()));
   return make_matmul_kernel(p, {.bias = fused.bias, .residual = fused.residual},
                             p.attr<bool>("transpose_a"), p.attr<bool>("transpose_b"), fused.post);
 }
@@ -24,7 +30,7 @@ TENON_OP(_FusedMatMul) = {
         "transpose_a: bool = false; transpose_b: bool = false; "
         "T: {bfloat16, half, float}; num_args: int >= 0; fused_ops: list(string) = []; "
         "epsilon: float = 0.0001; leakyrelu_alpha: float = 0.2",
-    .shape = matmul_shape,
+    .shape = fused_matmul_shape,
     .rows = matmul_rows,
     .gradient = [](Gradient&) { return internal("gradients are taken before ops are fused"); },
     .kernels = {make_fused_matmul},

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tenon/core/kernel.h"
+#include "tenon/core/shape_context.h"
 #include "tenon/kernels/post_ops.h"
 
 namespace tenon {
@@ -14,6 +15,11 @@ struct FusedPostOps {
 };
 
 // UNIMPLEMENTED names what cannot follow; INVALID_ARGUMENT when the number of inputs does not fit.
-StatusOr<FusedPostOps> fused_post_ops(const Prepare& p);
+StatusOr<FusedPostOps> fused_post_ops(const AttrMap& attrs, int num_inputs);
+
+// Sets the output's shape, given the product's, whose channels are in dimension `channel_axis`. The
+// bias is a vector of as many values as there are channels, the residual has the product's shape;
+// both have its dtype. INVALID_ARGUMENT names what was found otherwise.
+Status fused_post_ops_shape(ShapeContext& c, PartialShape product, int channel_axis);
 
 }  // namespace tenon

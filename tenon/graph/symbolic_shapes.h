@@ -1,0 +1,39 @@
+// SymbolicShapes: which dimensions that are not known yet are the same, whatever they will be.
+//
+// Two dimensions that are both unknown may differ: a batch of 4 and a row that is broadcast to it.
+// A pass may take them for equal only where they come from one place. That is told by the ops' own
+// shape functions: each unknown dimension of an argument is a symbol, and where a shape function
+// hands a symbol on, the output has that dimension. What it computes is a new symbol.
+#pragma once
+
+#include "tenon/graph/graph.h"
+
+namespace tenon {
+
+class SymbolicShapes {
+ public:
+  // `graph` must outlive the object. INVALID_ARGUMENT when it has a cycle.
+  static StatusOr<SymbolicShapes> analyze(const Graph& graph);
+
+  // Whether both values have one shape in every run: ranks are known, and each dimension is the
+  // same number or the same symbol.
+  bool equal(Endpoint a, Endpoint b) const;
+
+  // A node that was added since computes in `fresh` what `known` is.
+  void is_same(Endpoint fresh, Endpoint known);
+
+ private:
+  using Symbols = std::vector<int64_t>;  // by axis; -1 where the dimension is a number
+
+  explicit SymbolicShapes(const Graph& graph) : graph_(&graph) {}
+  void analyze_node(NodeId id);
+  int64_t rows_of_inputs(const Node& node) const;
+  std::vector<Symbols> symbols_handed_on(const Node& node) const;
+  const Symbols* symbols_of(Endpoint value) const;
+
+  const Graph* graph_;
+  int64_t next_symbol_ = 0;
+  std::map<Endpoint, Symbols> symbols_;  // of values of known rank with unknown dimensions
+};
+
+}  // namespace tenon
