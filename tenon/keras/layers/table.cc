@@ -39,6 +39,22 @@ constexpr LayerRow kLayers[] = {
     {"Minimum", layers::make_minimum},
     {"Concatenate", layers::make_concatenate},
     {"ZeroPadding2D", layers::make_zero_padding2d},
+    {"Conv1D", layers::make_conv1d},
+    {"SeparableConv2D", layers::make_separable_conv2d},
+    {"Conv2DTranspose", layers::make_conv2d_transpose},
+    {"MaxPooling1D", layers::make_max_pooling1d},
+    {"AveragePooling1D", layers::make_average_pooling1d},
+    {"GlobalAveragePooling1D", layers::make_global_average_pooling1d},
+    {"GlobalMaxPooling1D", layers::make_global_max_pooling1d},
+    {"Embedding", layers::make_embedding},
+    {"Normalization", layers::make_normalization},
+    {"GroupNormalization", layers::make_group_normalization},
+    {"UpSampling1D", layers::make_up_sampling1d},
+    {"UpSampling2D", layers::make_up_sampling2d},
+    {"RepeatVector", layers::make_repeat_vector},
+    {"Cropping1D", layers::make_cropping1d},
+    {"Cropping2D", layers::make_cropping2d},
+    {"ZeroPadding1D", layers::make_zero_padding1d},
 };
 
 // The float32 policy, written either way, is the only one there is.
