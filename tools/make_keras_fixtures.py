@@ -201,7 +201,13 @@ def layer_configs():
         L.BatchNormalization(), L.LayerNormalization(), L.Add(), L.Subtract(), L.Multiply(),
         L.Average(), L.Maximum(), L.Minimum(), L.Concatenate(axis=1), L.ZeroPadding2D(),
         L.ZeroPadding2D(((1, 2), (3, 4))), L.ReLU(max_value=6), L.Softmax(), L.LeakyReLU(),
-        L.Permute((2, 1)),
+        L.Permute((2, 1)), L.Conv1D(4, 3, padding="causal", dilation_rate=2),
+        L.SeparableConv2D(4, 3, depth_multiplier=2), L.Conv2DTranspose(4, 3, strides=2),
+        L.MaxPooling1D(2), L.AveragePooling1D(3, strides=2, padding="same"),
+        L.GlobalAveragePooling1D(), L.GlobalMaxPooling1D(keepdims=True), L.Embedding(10, 4),
+        L.Normalization(), L.Normalization(mean=[1.0, 2.0], variance=[4.0, 9.0]),
+        L.GroupNormalization(2), L.UpSampling1D(3), L.UpSampling2D((2, 3)), L.RepeatVector(3),
+        L.Cropping1D((1, 2)), L.Cropping2D(((1, 2), (0, 3))), L.ZeroPadding1D(2),
     ]
     with open(path("layers.json"), "w") as f:
         json.dump([keras.saving.serialize_keras_object(layer) for layer in made], f)

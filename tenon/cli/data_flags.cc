@@ -1,26 +1,54 @@
 #include "tenon/cli/data_flags.h"
 
 namespace tenon::cli {
+namespace {
+
+StatusOr<char> separator_of(const std::string& text) {
+  if (text.empty()) return '\0';
+  if (text == "tab" || text == "\\t") return '\t';
+  if (text.size() == 1 && text != "\"" && text != "\n" && text != "\r") return text[0];
+  return wrong_usage(cat("--separator=", text, ": expected one character, or tab"));
+}
+
+StatusOr<data::CsvHeader> header_of(const std::string& text) {
+  if (text == "auto") return data::CsvHeader::kAuto;
+  if (text == "yes" || text == "true") return data::CsvHeader::kYes;
+  if (text == "no" || text == "false") return data::CsvHeader::kNo;
+  return wrong_usage(cat("--header=", text, ": expected yes, no or auto"));
+}
+
+}  // namespace
 
 std::vector<Flag> DataFlags::flags() {
   return {
-      {"data", &data, "FILE", "CSV (label last), IDX (.gz), NPY or NPZ (x, y)", true},
+      {"data", &data, "FILE", "CSV (label last), IDX, NPY (.gz or not) or NPZ (x, y); - is stdin",
+       true},
       {"labels", &labels, "FILE", "the labels of IDX and NPY data"},
-      {"label_column", &label_column, "NAME|N", "the CSV column of the labels; 0 is the first"},
+      {"label", &label_column, "NAME|N", "the CSV column of the labels; 0 is the first"},
+      {"label_column", &label_column, "NAME|N", "the same"},
+      {"features", &features, "NAMES", "the CSV columns of the features; the others are left out"},
+      {"separator", &separator, "C",
+       "between CSV cells, or tab; found in the data where not given"},
+      {"header", &header, "yes|no|auto", "does a CSV begin with the columns' names"},
       {"x_key", &x_key, "NAME", "the NPZ array of the features"},
       {"y_key", &y_key, "NAME", "the NPZ array of the labels"},
   };
 }
 
-StatusOr<data::Table> DataFlags::read(bool with_labels) const {
+StatusOr<data::Table> DataFlags::read(data::Labels use, std::vector<std::string> classes) const {
   data::FileOptions options;
-  options.labels = with_labels ? labels : "";
+  options.labels = labels;
   options.label_column = label_column;
-  options.with_labels = with_labels;
+  options.features = features;
+  options.use_labels = use;
+  options.classes = std::move(classes);
   options.x_key = x_key;
   options.y_key = y_key;
+  TENON_ASSIGN_OR_RETURN(options.separator, separator_of(separator));
+  TENON_ASSIGN_OR_RETURN(options.header, header_of(header));
+  if (data == "-" && labels == "-") return wrong_usage("only one of --data, --labels can be stdin");
   TENON_ASSIGN_OR_RETURN(data::Table table, data::read_table(data, options));
-  if (with_labels && !table.y.has_value()) {
+  if (options.reads_labels() && !table.y.has_value()) {
     return invalid_argument("'", data, "' holds no labels; name their file with --labels");
   }
   return table;

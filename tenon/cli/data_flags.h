@@ -1,4 +1,4 @@
-// The flags by which `train`, `evaluate` and `predict` name their data.
+// The flags by which `train`, `evaluate`, `predict` and `export` name their data.
 #pragma once
 
 #include "tenon/cli/flags.h"
@@ -7,13 +7,15 @@
 namespace tenon::cli {
 
 struct DataFlags {
-  std::string data, labels, label_column, x_key, y_key;
+  std::string data, labels, label_column, separator, header = "auto", x_key, y_key;
+  std::vector<std::string> features;
 
   // Rows of the verb's table of flags.
   std::vector<Flag> flags();
 
-  // `with_labels` false: features alone.
-  StatusOr<data::Table> read(bool with_labels) const;
+  // `classes` are the model's: see data::FileOptions. With labels that are read, data without any
+  // are INVALID_ARGUMENT.
+  StatusOr<data::Table> read(data::Labels labels, std::vector<std::string> classes = {}) const;
 };
 
 }  // namespace tenon::cli

@@ -23,13 +23,15 @@ constexpr Usage kEvaluateUsage = {
     .example = "tenon evaluate --model digits.keras --data test.csv --json"};
 
 Status evaluate(const EvaluateFlags& flags) {
+  if (flags.batch_size <= 0) return wrong_usage("--batch_size: expected 1 or more");
   TENON_RETURN_IF_ERROR(start_engine(flags.threads));
   if (!flags.model.ends_with(".keras")) {
     return invalid_argument("--model=", flags.model, ": expected a trained model, FILE.keras");
   }
   TENON_ASSIGN_OR_RETURN(const auto model, open_model(flags.model, nullptr));
   TENON_RETURN_IF_ERROR(compile_model(*model, flags.compile));
-  TENON_ASSIGN_OR_RETURN(const data::Table table, flags.data.read(true));
+  TENON_ASSIGN_OR_RETURN(const data::Table table,
+                         flags.data.read(data::Labels::kKnown, model->classes()));
   keras::EvaluateOptions options;
   options.batch_size = flags.batch_size;
   options.verbose = flags.json ? 0 : isatty(STDOUT_FILENO) ? 1 : 2;

@@ -1,8 +1,8 @@
 #include "tenon/cli/data_flags.h"
 #include "tenon/cli/engine.h"
-#include "tenon/cli/model_export.h"
 #include "tenon/cli/model_source.h"
-#include "tenon/cli/training_checkpoint.h"
+#include "tenon/cli/training/model_export.h"
+#include "tenon/cli/training/training_checkpoint.h"
 #include "tenon/cli/verbs.h"
 
 namespace tenon::cli {
@@ -29,8 +29,8 @@ Status export_verb(ExportFlags& flags) {
   }
   data::Table table;
   if (!flags.data.data.empty()) {
-    // A CSV is one to train or judge on: its label column is no feature.
-    TENON_ASSIGN_OR_RETURN(table, flags.data.read(flags.data.data.ends_with(".csv")));
+    // The data are those to train or judge on: the label column of a CSV is no feature.
+    TENON_ASSIGN_OR_RETURN(table, flags.data.read(data::Labels::kPassed));
   }
   TENON_ASSIGN_OR_RETURN(const auto model, open_model(flags.model, nullptr));
   if (!flags.checkpoint_dir.empty()) {

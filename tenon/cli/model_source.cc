@@ -25,7 +25,7 @@ StatusOr<Problem> problem_of(const data::Table& table) {
   if (largest > 100'000) {
     return invalid_argument("label ", largest, " asks for a model of more than 100000 classes");
   }
-  problem.classes = largest + 1;
+  problem.classes = std::max(largest + 1, static_cast<int64_t>(table.classes.size()));
   return problem;
 }
 
@@ -112,6 +112,11 @@ StatusOr<std::unique_ptr<keras::Model>> open_model(const std::string& source,
   }
   return not_found("--model=", source, ": expected FILE.keras, FILE.json or one of ",
                    join(names, ", "));
+}
+
+bool is_builtin_model(std::string_view source) {
+  return std::any_of(std::begin(kNamedModels), std::end(kNamedModels),
+                     [&](const auto& named) { return named.name == source; });
 }
 
 Status compile_model(keras::Model& model, const CompileFlags& flags) {

@@ -14,6 +14,9 @@ StatusOr<std::unique_ptr<keras::Model>> open_model(const std::string& source,
                                                    const data::Table* table,
                                                    keras::ModelOptions options = {});
 
+// Is `source` a built-in name, which needs data?
+bool is_builtin_model(std::string_view source);
+
 struct CompileFlags {
   std::string optimizer;  // a name, or Keras' JSON
   std::string loss;

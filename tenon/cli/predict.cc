@@ -1,11 +1,12 @@
 #include "tenon/base/files.h"
-#include "tenon/cli/arrays/array_text.h"
 #include "tenon/cli/arrays/expression.h"
 #include "tenon/cli/data_flags.h"
 #include "tenon/cli/engine.h"
 #include "tenon/cli/model_source.h"
+#include "tenon/cli/output_check.h"
+#include "tenon/cli/predictions.h"
+#include "tenon/cli/training/model_export.h"
 #include "tenon/cli/verbs.h"
-#include "tenon/io/npy.h"
 
 namespace tenon::cli {
 namespace {
@@ -57,64 +58,67 @@ Status check_columns(const PredictFlags& flags, const Tensor& x, const PartialSh
   for (int axis = 1; axis < wanted.rank(); ++axis) features *= wanted[axis];
   if (features <= 0 || x.dim(1) != features + 1) return absl::OkStatus();
   return invalid_argument("'", flags.data.data, "' has ", x.dim(1), " columns, the model takes ",
-                          features,
-                          ": if one of them holds labels, say so with --label_column=", features,
-                          " (the last) or another number or name");
+                          features, ": if one of them holds labels, say so with --label=", features,
+                          " (the last) or another number or name, or pick with --features");
 }
 
-StatusOr<std::vector<Tensor>> predict_saved_model(const PredictFlags& flags, const Tensor& x) {
+StatusOr<Predictions> predict_saved_model(const PredictFlags& flags, const Tensor& x) {
+  Predictions predictions;
+  TENON_ASSIGN_OR_RETURN(predictions.classes, exported_classes(flags.model));
   TENON_ASSIGN_OR_RETURN(const auto model, SavedModel::load(flags.model));
   TENON_ASSIGN_OR_RETURN(const Signature* signature, require_signature(*model, "serving_default"));
   if (signature->inputs.size() != 1) {
     return unimplemented("signature serving_default has ", signature->inputs.size(),
                          " inputs; `tenon run` feeds each by name");
   }
-  TENON_RETURN_IF_ERROR(check_columns(flags, x, signature->inputs[0].shape));
+  const SignatureTensor& input = signature->inputs[0];
+  TENON_RETURN_IF_ERROR(check_columns(flags, x, input.shape));
   TENON_ASSIGN_OR_RETURN(const auto executable, model->executable(*signature));
-  TENON_ASSIGN_OR_RETURN(const Tensor rows, convert_tensor(x, signature->inputs[0].dtype));
-  std::vector<Tensor> outputs;
+  TENON_ASSIGN_OR_RETURN(const Tensor rows,
+                         convert_tensor(keras::match_input_rank(x, input.shape), input.dtype));
   for (int64_t begin = 0; begin < rows.dim(0); begin += flags.batch_size) {
     const int64_t count = std::min(flags.batch_size, rows.dim(0) - begin);
-    TENON_RETURN_IF_ERROR(
-        predict_rows(*executable, rows.slice(begin, count), begin, rows.dim(0), outputs));
+    TENON_RETURN_IF_ERROR(predict_rows(*executable, rows.slice(begin, count), begin, rows.dim(0),
+                                       predictions.outputs));
   }
-  return outputs;
+  for (const SignatureTensor& output : signature->outputs) predictions.names.push_back(output.name);
+  return predictions;
 }
 
-StatusOr<std::vector<Tensor>> predict_keras(const PredictFlags& flags, const Tensor& x) {
+StatusOr<Predictions> predict_keras(const PredictFlags& flags, const Tensor& x) {
   if (!flags.model.ends_with(".keras")) {
     return invalid_argument("--model=", flags.model,
                             ": expected a trained model, FILE.keras or a SavedModel's folder");
   }
+  Predictions predictions;
   TENON_ASSIGN_OR_RETURN(const auto model, open_model(flags.model, nullptr));
   TENON_RETURN_IF_ERROR(model->status());
   TENON_RETURN_IF_ERROR(check_columns(flags, x, model->network().inputs[0].shape()));
-  return model->predict(keras::Inputs(x), flags.batch_size);
-}
-
-Status write_outputs(const std::string& path, const std::vector<Tensor>& outputs) {
-  if (path.empty()) {
-    for (const Tensor& output : outputs) print(array_text(output) + "\n");
-    return absl::OkStatus();
+  TENON_ASSIGN_OR_RETURN(predictions.outputs, model->predict(keras::Inputs(x), flags.batch_size));
+  for (const keras::KTensor& output : model->network().outputs) {
+    predictions.names.push_back(output.call()->layer->name());
   }
-  if (outputs.size() == 1 && path.ends_with(".npy")) return write_npy(path, outputs[0]);
-  if (!path.ends_with(".npz")) {
-    return invalid_argument("--output=", path, ": expected FILE.npy for one output, FILE.npz for ",
-                            outputs.size());
-  }
-  std::vector<std::pair<std::string, Tensor>> arrays;
-  for (const Tensor& output : outputs) arrays.emplace_back(cat("output_", arrays.size()), output);
-  return write_npz(path, arrays);
+  predictions.classes = model->classes();
+  TENON_ASSIGN_OR_RETURN(const Graph graph, model->forward_graph());
+  predictions.first_is_probability = graph.node(graph.results[0].node).is("Sigmoid");
+  return predictions;
 }
 
 Status predict(const PredictFlags& flags) {
+  if (flags.batch_size <= 0) return wrong_usage("--batch_size: expected 1 or more");
+  if (!flags.output.empty()) {
+    TENON_RETURN_IF_ERROR(check_predictions_path(flags.output));
+    TENON_RETURN_IF_ERROR(check_output_file("output", flags.output, 0));
+  }
   TENON_RETURN_IF_ERROR(start_engine(flags.threads));
-  if (flags.batch_size <= 0) return wrong_usage("--batch_size: expected more than 0");
-  TENON_ASSIGN_OR_RETURN(const data::Table table, flags.data.read(false));
-  TENON_ASSIGN_OR_RETURN(const std::vector<Tensor> outputs,
-                         is_directory(flags.model) ? predict_saved_model(flags, table.x)
-                                                   : predict_keras(flags, table.x));
-  return write_outputs(flags.output, outputs);
+  TENON_ASSIGN_OR_RETURN(const data::Table table, flags.data.read(data::Labels::kNone));
+  TENON_ASSIGN_OR_RETURN(const Predictions predictions, is_directory(flags.model)
+                                                            ? predict_saved_model(flags, table.x)
+                                                            : predict_keras(flags, table.x));
+  if (!flags.output.empty()) return write_predictions(flags.output, predictions);
+  TENON_ASSIGN_OR_RETURN(const std::string text, predictions_to_csv(predictions, false));
+  print(text);
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -125,7 +129,7 @@ int predict_command(Words words) {
       {"model", &f.model, "FILE|DIR", "FILE.keras, or a SavedModel's version folder", true}};
   for (const Flag& flag : f.data.flags()) flags.push_back(flag);
   const Flag own[] = {
-      {"output", &f.output, "FILE", "FILE.npy or FILE.npz; without it, printed"},
+      {"output", &f.output, "FILE", "FILE.csv, .json, .npy or .npz; without it, one line a row"},
       {"batch_size", &f.batch_size, "N", "rows a step"},
       {"threads", &f.threads, "N", "threads that compute; 0: all"},
   };

@@ -1,15 +1,18 @@
 #include <unistd.h>
 
 #include <cmath>
+#include <cstdio>
 
 #include "tenon/base/files.h"
-#include "tenon/cli/callback_spec.h"
 #include "tenon/cli/data_flags.h"
 #include "tenon/cli/engine.h"
 #include "tenon/cli/json_text.h"
-#include "tenon/cli/model_export.h"
 #include "tenon/cli/model_source.h"
-#include "tenon/cli/training_checkpoint.h"
+#include "tenon/cli/output_check.h"
+#include "tenon/cli/training/callback_spec.h"
+#include "tenon/cli/training/divergence_guard.h"
+#include "tenon/cli/training/model_export.h"
+#include "tenon/cli/training/training_checkpoint.h"
 #include "tenon/cli/verbs.h"
 
 namespace tenon::cli {
@@ -33,31 +36,14 @@ constexpr Usage kTrainUsage = {
         "--loss sparse_categorical_crossentropy \\\n"
         "    --metrics accuracy --epochs 5 --validation_split 0.1 --export_dir digits/1"};
 
-// One JSON object an epoch: {"epoch":1,"accuracy":0.9,"loss":0.3}.
+// One JSON object an epoch: {"epoch":1,"accuracy":0.9,"loss":0.3}. Whoever reads the pipe sees it
+// at once.
 class JsonLines final : public keras::Callback {
   Status on_epoch_end(keras::Model&, int64_t epoch, keras::Logs& logs) override {
     cli::print(cat(json_logs(cat("\"epoch\":", epoch + 1), logs), "\n"));
+    std::fflush(stdout);
     return absl::OkStatus();
   }
-};
-
-// A loss that is no number ends training before anything is saved.
-class FailOnNaN final : public keras::Callback {
-  Status on_batch_end(keras::Model&, int64_t step, const keras::Logs& logs) override {
-    return check(logs, cat("step ", step + 1));
-  }
-  Status on_epoch_begin(keras::Model&, int64_t epoch) override {
-    epoch_ = epoch + 1;
-    return absl::OkStatus();
-  }
-  Status check(const keras::Logs& logs, std::string_view where) const {
-    const double* loss = keras::find_log(logs, "loss");
-    if (!loss || std::isfinite(*loss)) return absl::OkStatus();
-    return failed_precondition("the loss is ", std::isnan(*loss) ? "NaN" : "infinite", " at epoch ",
-                               epoch_, ", ", where,
-                               "; look for NaN in the data, or lower the learning rate");
-  }
-  int64_t epoch_ = 0;
 };
 
 // A NaN among the features spoils a model silently where an activation swallows it.
@@ -70,37 +56,69 @@ Status check_features(const std::string& path, const Tensor& x) {
     if (it != values.end()) at = it - values.begin();
   });
   if (at < 0) return absl::OkStatus();
-  return invalid_argument("'", path, "': row ", at / (x.num_elements() / x.dim(0)),
-                          " (from 0) holds NaN; the loss would turn NaN too");
+  return invalid_argument("'", path, "': row ", at / (x.num_elements() / x.dim(0)) + 1,
+                          " holds NaN; the loss would turn NaN too");
+}
+
+Status check_train_flags(const TrainFlags& f) {
+  const struct {
+    std::string_view flag;
+    bool ok;
+    std::string_view expected;
+  } checks[] = {
+      {"epochs", f.epochs >= 1, "1 or more"},
+      {"batch_size", f.batch_size >= 1, "1 or more"},
+      {"seed", f.seed >= 0, "0 or more"},
+      {"threads", f.threads >= 0, "0 or more"},
+      {"learning_rate", f.compile.learning_rate >= 0 && std::isfinite(f.compile.learning_rate),
+       "a rate above 0, or 0 for the optimizer's default"},
+      {"validation_split", f.validation_split >= 0 && f.validation_split < 1,
+       "a part of the data: 0 to below 1"},
+  };
+  for (const auto& check : checks) {
+    if (!check.ok) return wrong_usage(cat("--", check.flag, ": expected ", check.expected));
+  }
+  if (f.resume && f.checkpoint_dir.empty()) return wrong_usage("--resume needs --checkpoint_dir");
+  if (f.validation_data == "-" && f.data.data == "-") {
+    return wrong_usage("only one of --data, --validation_data can be stdin");
+  }
+  if (!f.save.empty() && !f.save.ends_with(".keras")) {
+    return wrong_usage(cat("--save=", f.save, ": expected FILE.keras"));
+  }
+  return absl::OkStatus();
 }
 
 class TrainRun {
  public:
-  explicit TrainRun(const TrainFlags& flags) : flags_(flags) {}
+  explicit TrainRun(const TrainFlags& flags)
+      : flags_(flags),
+        seed_(static_cast<uint64_t>(flags.seed)),
+        guard_(std::make_shared<DivergenceGuard>(!flags.save.empty())) {}
 
   Status run() {
+    TENON_RETURN_IF_ERROR(check_train_flags(flags_));
     TENON_RETURN_IF_ERROR(start_engine(flags_.threads));
-    TENON_RETURN_IF_ERROR(check_outputs());
-    TENON_ASSIGN_OR_RETURN(table_, flags_.data.read(true));
-    TENON_RETURN_IF_ERROR(check_features(flags_.data.data, table_.x));
-    TENON_ASSIGN_OR_RETURN(
-        model_, open_model(flags_.model, &table_, {.seed = static_cast<uint64_t>(flags_.seed)}));
+    TENON_RETURN_IF_ERROR(check_outputs(0));
+    TENON_ASSIGN_OR_RETURN(callbacks_, parse_callbacks(flags_.callbacks));
+    if (flags_.resume) {
+      TENON_ASSIGN_OR_RETURN(from_, newest_checkpoint(flags_.checkpoint_dir));
+    }
+    TENON_RETURN_IF_ERROR(read_data_and_model());
     TENON_RETURN_IF_ERROR(compile_model(*model_, flags_.compile));
+    TENON_RETURN_IF_ERROR(check_outputs(bytes_of_model()));
+    if (!flags_.export_dir.empty()) {
+      TENON_RETURN_IF_ERROR(with_context(check_export(*model_, table_.x), "--export_dir"));
+    }
     keras::FitOptions options;
     TENON_RETURN_IF_ERROR(fill_options(options));
-    if (!flags_.checkpoint_dir.empty()) {
-      if (flags_.resume) {
-        TENON_ASSIGN_OR_RETURN(options.initial_epoch,
-                               resume_training(*model_, flags_.checkpoint_dir));
-        if (options.initial_epoch > 0) {
-          log_info("resuming after epoch ", options.initial_epoch, " of ", flags_.epochs);
-        }
-      }
-      options.callbacks.push_back(
-          checkpoint_callback(flags_.checkpoint_dir, static_cast<uint64_t>(flags_.seed)));
+    if (from_) {
+      TENON_RETURN_IF_ERROR(resume_training(*model_, *from_, seed_));
+      options.initial_epoch = from_->checkpoint.progress.epoch;
+      log_info("resuming after epoch ", options.initial_epoch, " of ", flags_.epochs);
     }
-    TENON_RETURN_IF_ERROR(
-        model_->fit(keras::Inputs(table_.x), table_.y, std::move(options)).status());
+    const Status status =
+        model_->fit(keras::Inputs(table_.x), table_.y, std::move(options)).status();
+    if (!status.ok()) return guard_->diverged() ? keep_last_good(status) : status;
     if (!flags_.save.empty()) TENON_RETURN_IF_ERROR(model_->save(flags_.save));
     if (!flags_.export_dir.empty()) {
       TENON_RETURN_IF_ERROR(export_model(*model_, flags_.export_dir, &table_.x, false));
@@ -109,49 +127,102 @@ class TrainRun {
   }
 
  private:
-  // What would fail after the training fails before it.
-  Status check_outputs() const {
-    if (flags_.resume && flags_.checkpoint_dir.empty()) {
-      return wrong_usage("--resume needs --checkpoint_dir");
+  // Classes are the model's: of its file or of the checkpoint, where these know any. A built-in
+  // model is made for the data.
+  Status read_data_and_model() {
+    const keras::ModelOptions options{.seed = seed_};
+    std::vector<std::string> classes;
+    if (!is_builtin_model(flags_.model)) {
+      TENON_ASSIGN_OR_RETURN(model_, open_model(flags_.model, nullptr, options));
+      classes = model_->classes();
     }
-    if (!flags_.save.empty() && !flags_.save.ends_with(".keras")) {
-      return wrong_usage(cat("--save=", flags_.save, ": expected FILE.keras"));
+    if (from_ && !from_->classes.empty()) classes = from_->classes;
+    TENON_ASSIGN_OR_RETURN(table_, flags_.data.read(data::Labels::kNumber, classes));
+    TENON_RETURN_IF_ERROR(check_features(flags_.data.data, table_.x));
+    if (!model_) {
+      TENON_ASSIGN_OR_RETURN(model_, open_model(flags_.model, &table_, options));
     }
-    if (!flags_.export_dir.empty() && path_exists(flags_.export_dir)) {
-      TENON_ASSIGN_OR_RETURN(const auto names, list_directory(flags_.export_dir));
-      if (!names.empty()) {
-        return already_exists("--export_dir: '", flags_.export_dir,
-                              "' is not empty; name a new version's folder");
-      }
-    }
+    if (!table_.classes.empty()) classes = table_.classes;
+    model_->set_classes(std::move(classes));
     return absl::OkStatus();
+  }
+
+  uint64_t bytes_of_model() const {
+    uint64_t bytes = 0;
+    for (const keras::Weight* weight : model_->checkpoint_variables()) {
+      bytes += static_cast<uint64_t>(weight->shape.num_elements()) * size_of(weight->dtype);
+    }
+    return bytes;
+  }
+
+  // What would fail after the training fails before it.
+  Status check_outputs(uint64_t bytes) const {
+    if (!flags_.save.empty()) {
+      TENON_RETURN_IF_ERROR(check_output_file("save", flags_.save, bytes));
+    }
+    const std::pair<std::string_view, const std::string&> folders[] = {
+        {"export_dir", flags_.export_dir},
+        {"checkpoint_dir", flags_.checkpoint_dir},
+        {"log_dir", flags_.log_dir}};
+    for (const auto& [flag, folder] : folders) {
+      if (!folder.empty()) TENON_RETURN_IF_ERROR(check_output_folder(flag, folder, bytes));
+    }
+    if (flags_.export_dir.empty() || !path_exists(flags_.export_dir)) return absl::OkStatus();
+    TENON_ASSIGN_OR_RETURN(const auto names, list_directory(flags_.export_dir));
+    if (names.empty()) return absl::OkStatus();
+    return already_exists("--export_dir: '", flags_.export_dir,
+                          "' is not empty; name a new version's folder");
   }
 
   Status fill_options(keras::FitOptions& options) {
     options.batch_size = flags_.batch_size;
     options.epochs = flags_.epochs;
     options.verbose = flags_.json ? 0 : isatty(STDOUT_FILENO) ? 1 : 2;
+    // Nothing but the objects goes where a program reads them.
+    if (flags_.json) options.output = print_to_stderr;
     options.validation_split = flags_.validation_split;
     options.shuffle = flags_.shuffle;
     if (!flags_.validation_data.empty()) {
       DataFlags validation = flags_.data;
       validation.data = flags_.validation_data;
       validation.labels = flags_.validation_labels;
-      TENON_ASSIGN_OR_RETURN(const data::Table table, validation.read(true));
+      TENON_ASSIGN_OR_RETURN(const data::Table table,
+                             validation.read(data::Labels::kKnown, model_->classes()));
+      TENON_RETURN_IF_ERROR(check_features(validation.data, table.x));
       options.validation_data = keras::ValidationData{keras::Inputs(table.x), table.y};
     }
-    TENON_ASSIGN_OR_RETURN(options.callbacks, parse_callbacks(flags_.callbacks));
+    options.callbacks.push_back(guard_);
+    options.callbacks.insert(options.callbacks.end(), callbacks_.begin(), callbacks_.end());
     if (!flags_.log_dir.empty()) options.callbacks.push_back(keras::TensorBoard(flags_.log_dir));
-    if (flags_.callbacks.find("TerminateOnNaN") == std::string::npos) {
-      options.callbacks.push_back(std::make_shared<FailOnNaN>());
-    }
     if (flags_.json) options.callbacks.push_back(std::make_shared<JsonLines>());
+    if (!flags_.checkpoint_dir.empty()) {
+      options.callbacks.push_back(
+          checkpoint_callback(flags_.checkpoint_dir, seed_, callbacks_, from_ ? &*from_ : nullptr));
+    }
     return absl::OkStatus();
   }
 
+  // After a training that diverged, what --save names holds the last epoch that ended well.
+  Status keep_last_good(const Status& status) {
+    const int64_t epoch = guard_->good_epoch();
+    if (epoch == 0 || flags_.save.empty()) return status;
+    TENON_RETURN_IF_ERROR(guard_->restore(*model_));
+    TENON_RETURN_IF_ERROR(model_->save(flags_.save));
+    return make_status(status.code(), cat(message_of(status), "; '", flags_.save,
+                                          "' holds the weights after epoch ", epoch));
+  }
+
+  static void print_to_stderr(std::string_view text) {
+    std::fwrite(text.data(), 1, text.size(), stderr);
+  }
+
   const TrainFlags& flags_;
+  const uint64_t seed_;
   data::Table table_;
   std::unique_ptr<keras::Model> model_;
+  std::vector<keras::CallbackPtr> callbacks_;
+  std::shared_ptr<DivergenceGuard> guard_;
+  std::optional<TrainingCheckpoint> from_;
 };
 
 std::vector<Flag> train_table(TrainFlags& f) {

@@ -19,8 +19,8 @@ struct VerifyFlags {
 constexpr Usage kVerifyUsage = {
     .verb = "verify",
     .what =
-        "Replays the golden records of a SavedModel and reports by how much the answers drift "
-        "from those\nit gave when it was exported.",
+        "Replays the golden records of a SavedModel, whole, row by row and in larger batches, and "
+        "reports by\nhow much the answers drift from those it gave when it was exported.",
     .example = "tenon verify model/1",
     .operands = "[MODEL]",
     .operand_flag = "model"};
@@ -29,7 +29,7 @@ StatusOr<GoldenReport> replay(const std::string& folder, Precision precision) {
   LoadOptions options;
   options.executable.precision = precision;
   TENON_ASSIGN_OR_RETURN(const auto model, SavedModel::load(folder, std::move(options)));
-  return replay_goldens(*model, precision);
+  return replay_goldens(*model, precision, GoldenBatches::kOthersToo);
 }
 
 // OK when all records pass and there is at least one.

@@ -1,185 +1,235 @@
-#include <algorithm>
-#include <charconv>
-
-#include "tenon/base/files.h"
-#include "tenon/data/files.h"
+#include "tenon/base/log.h"
+#include "tenon/data/content.h"
+#include "tenon/data/csv_records.h"
 
 namespace tenon::data {
 
 namespace {
 
-constexpr size_t kMaxColumns = 1 << 20;
+// Records that are looked at to find out whether the first is a header.
+constexpr size_t kLookedAt = 100;
+// Names and cells are quoted in messages up to so many characters.
+constexpr size_t kQuoted = 40;
 
-// Walks the records of RFC 4180 text; '\r' before a line end is dropped.
-class CsvReader {
+constexpr size_t kNoColumn = SIZE_MAX;
+
+std::string quote(std::string_view cell) {
+  return cat("'", cell.substr(0, kQuoted), cell.size() > kQuoted ? "..." : "", "'");
+}
+
+// Reads the records of one text into columns.
+class CsvTable {
  public:
-  CsvReader(std::string_view text, char separator) : text_(text), separator_(separator) {}
+  CsvTable(std::string_view text, const FileOptions& options, const std::string& name)
+      : options_(options),
+        name_(name),
+        separator_(options.separator ? options.separator : find_separator(text)),
+        reader_(text, separator_) {}
 
-  int64_t line() const { return line_; }
-
-  // The cells of the next record that is not empty; false at the end.
-  StatusOr<bool> next(std::vector<std::string>& cells) {
-    for (;;) {
-      if (at_ >= text_.size()) return false;
-      line_ = next_line_;
-      cells.clear();
-      TENON_RETURN_IF_ERROR(record(cells));
-      if (cells.size() > 1 || !cells[0].empty()) return true;
+  StatusOr<Table> read() {
+    TENON_RETURN_IF_ERROR(look_ahead());
+    TENON_RETURN_IF_ERROR(choose_columns());
+    CsvCells cells;
+    for (size_t i = header_.empty() ? 0 : 1; i < ahead_.size(); ++i) {
+      TENON_RETURN_IF_ERROR(add_row(ahead_[i].cells, ahead_[i].line));
     }
+    for (;;) {
+      TENON_ASSIGN_OR_RETURN(const bool more, next(cells));
+      if (!more) break;
+      TENON_RETURN_IF_ERROR(add_row(cells, reader_.line()));
+    }
+    return finish();
   }
 
  private:
-  Status record(std::vector<std::string>& cells) {
-    cells.emplace_back();
-    while (at_ < text_.size()) {
-      const char c = text_[at_++];
-      if (c == '"' && cells.back().empty()) {
-        TENON_RETURN_IF_ERROR(quoted(cells.back()));
-      } else if (c == separator_) {
-        if (cells.size() == kMaxColumns) return invalid_argument("more than 2^20 columns");
-        cells.emplace_back();
-      } else if (c == '\n') {
-        ++next_line_;
-        break;
-      } else if (c != '\r') {
-        cells.back() += c;
+  struct Record {
+    CsvCells cells;
+    int64_t line;
+  };
+
+  Status at_line(int64_t line, const Status& status) const {
+    return with_context(status, cat(name_, ":", line));
+  }
+  StatusOr<bool> next(CsvCells& cells) {
+    StatusOr<bool> more = reader_.next(cells);
+    if (!more.ok()) return at_line(reader_.line(), more.status());
+    return more;
+  }
+
+  // Buffers the first records and decides which of them is the header.
+  Status look_ahead() {
+    std::vector<CsvCells> records;
+    while (records.size() < kLookedAt) {
+      CsvCells cells;
+      TENON_ASSIGN_OR_RETURN(const bool more, next(cells));
+      if (!more) break;
+      ahead_.push_back({cells, reader_.line()});
+      records.push_back(std::move(cells));
+    }
+    if (records.empty()) return invalid_argument(name_, ": no rows");
+    columns_ = records[0].size();
+    if (columns_ == 1 && options_.use_labels != Labels::kNone) {
+      return invalid_argument(name_, ": only one column was found, separated by ", separator_text(),
+                              "; --separator names another, and ", known_kinds());
+    }
+    std::vector<std::string> names = options_.features;
+    if (!options_.label_column.empty()) names.push_back(options_.label_column);
+    if (options_.header == CsvHeader::kYes ||
+        (options_.header == CsvHeader::kAuto && has_header(records, names))) {
+      header_ = records[0];
+      for (std::string& cell : header_) cell = std::string(trim(cell));
+      if (options_.header == CsvHeader::kAuto) {
+        log_info(name_, ": line ", ahead_[0].line, " is taken for the header: ", header_text(),
+                 " (--header=no if it is data)");
       }
     }
     return absl::OkStatus();
   }
-  Status quoted(std::string& cell) {
-    while (at_ < text_.size()) {
-      const char c = text_[at_++];
-      if (c == '\n') ++next_line_;
-      if (c != '"') {
-        cell += c;
-      } else if (at_ < text_.size() && text_[at_] == '"') {
-        cell += text_[at_++];
-      } else {
-        return absl::OkStatus();
-      }
-    }
-    return invalid_argument("a quote that is not closed");
+
+  std::string separator_text() const {
+    return separator_ == '\t' ? "tabs" : cat("'", separator_, "'");
+  }
+  std::string header_text() const {
+    const size_t count = std::min<size_t>(header_.size(), 8);
+    return cat(join(std::vector<std::string>(header_.begin(), header_.begin() + count), ", "),
+               count < header_.size() ? ", ..." : "");
+  }
+  // "column 3 ('height')".
+  std::string column_text(size_t column) const {
+    return cat("column ", column + 1,
+               header_.empty() ? "" : cat(" (", quote(header_[column]), ")"));
   }
 
-  std::string_view text_;
-  char separator_;
-  size_t at_ = 0;
-  int64_t line_ = 1, next_line_ = 1;
-};
-
-bool parse_cell(std::string_view cell, double& value) {
-  cell = trim(cell);
-  if (!cell.empty() && cell.front() == '+') cell.remove_prefix(1);
-  const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
-  return error == std::errc() && end == cell.data() + cell.size();
-}
-
-// Which column holds the labels; the number of columns when none does.
-StatusOr<size_t> label_column(const std::vector<std::string>& header, size_t columns,
-                              const FileOptions& options) {
-  if (!options.label_column.empty()) {
-    for (size_t i = 0; i < header.size(); ++i) {
-      if (trim(header[i]) == options.label_column) return i;
+  // By name, else by index from 0.
+  StatusOr<size_t> find_column(const std::string& wanted) const {
+    const auto it = std::find(header_.begin(), header_.end(), wanted);
+    if (it != header_.end()) {
+      if (std::find(it + 1, header_.end(), wanted) != header_.end()) {
+        return invalid_argument(name_, ": two columns are named '", wanted,
+                                "'; name it by its index from 0");
+      }
+      return static_cast<size_t>(it - header_.begin());
     }
     int64_t index;
-    if (parse_number(options.label_column, index) && index >= 0 &&
-        index < static_cast<int64_t>(columns)) {
+    if (parse_number(wanted, index) && index >= 0 && index < static_cast<int64_t>(columns_)) {
       return static_cast<size_t>(index);
     }
-    return not_found("there is no column '", options.label_column, "' among ", columns, " columns");
+    if (header_.empty()) {
+      return not_found(name_, ": there is no column '", wanted, "': the file has ", columns_,
+                       " columns and no header; name it by its index from 0");
+    }
+    return not_found(name_, ": there is no column '", wanted, "' among ", columns_,
+                     " columns: ", header_text());
   }
-  for (size_t i = 0; i < header.size(); ++i) {
-    const std::string name = to_lower(trim(header[i]));
-    if (name == "label" || name == "target" || name == "class" || name == "y") return i;
-  }
-  return options.with_labels ? columns - 1 : columns;
-}
 
-Tensor label_tensor(const std::vector<std::string>& texts, std::vector<std::string>& classes) {
-  const auto count = static_cast<int64_t>(texts.size());
-  std::vector<double> numbers(texts.size());
-  bool numeric = true, integral = true;
-  for (size_t i = 0; i < texts.size(); ++i) {
-    numeric = numeric && parse_cell(texts[i], numbers[i]);
-    integral = integral && numeric && std::abs(numbers[i]) < 1e15 &&
-               numbers[i] == static_cast<double>(static_cast<int64_t>(numbers[i]));
-  }
-  if (numeric && !integral) {
-    Tensor y(DType::kFloat, Shape{count});
-    std::copy(numbers.begin(), numbers.end(), y.mutable_data<float>());
-    return y;
-  }
-  Tensor y(DType::kInt64, Shape{count});
-  if (numeric) {
-    std::copy(numbers.begin(), numbers.end(), y.mutable_data<int64_t>());
-    return y;
-  }
-  classes = texts;
-  std::sort(classes.begin(), classes.end());
-  classes.erase(std::unique(classes.begin(), classes.end()), classes.end());
-  for (size_t i = 0; i < texts.size(); ++i) {
-    y.mutable_data<int64_t>()[i] =
-        std::lower_bound(classes.begin(), classes.end(), texts[i]) - classes.begin();
-  }
-  return y;
-}
-
-StatusOr<Table> parse_csv(std::string_view text, char separator, const FileOptions& options,
-                          int64_t& line) {
-  CsvReader reader(text, separator);
-  std::vector<std::string> cells, header, labels;
-  std::vector<float> features;
-  size_t columns = 0, label = 0;
-  int64_t rows = 0;
-  for (;;) {
-    const StatusOr<bool> more = reader.next(cells);
-    line = reader.line();
-    if (!more.ok()) return more.status();
-    if (!*more) break;
-    if (columns == 0) {
-      columns = cells.size();
-      double number;
-      if (std::none_of(cells.begin(), cells.end(),
-                       [&](const std::string& cell) { return parse_cell(cell, number); })) {
-        header = cells;
+  Status choose_columns() {
+    label_ = kNoColumn;
+    if (!options_.label_column.empty()) {
+      TENON_ASSIGN_OR_RETURN(label_, find_column(options_.label_column));
+    } else {
+      for (size_t i = header_.size(); i-- > 0;) {
+        if (is_label_name(header_[i])) label_ = i;
       }
-      TENON_ASSIGN_OR_RETURN(label, label_column(header, columns, options));
-      if (!header.empty()) continue;
+      if (label_ == kNoColumn && options_.use_labels != Labels::kNone) label_ = columns_ - 1;
     }
-    if (cells.size() != columns) {
-      return invalid_argument(cells.size(), " columns, expected ", columns,
-                              " as in the first line");
+    if (options_.features.empty()) {
+      for (size_t i = 0; i < columns_; ++i) {
+        if (i != label_) features_.push_back(i);
+      }
+      return absl::OkStatus();
     }
-    for (size_t i = 0; i < columns; ++i) {
+    for (const std::string& wanted : options_.features) {
+      TENON_ASSIGN_OR_RETURN(const size_t column, find_column(wanted));
+      if (column == label_ && options_.use_labels != Labels::kNone) {
+        return invalid_argument(name_, ": ", column_text(column),
+                                " is the label; it cannot be among --features too");
+      }
+      features_.push_back(column);
+    }
+    return absl::OkStatus();
+  }
+
+  Status add_row(const CsvCells& cells, int64_t line) {
+    if (cells.size() != columns_) {
+      return at_line(line,
+                     invalid_argument(cells.size(), " columns, expected ", columns_,
+                                      " as in the first line, separated by ", separator_text()));
+    }
+    if (options_.reads_labels()) {
+      const std::string_view label = trim(cells[label_]);
+      if (is_missing(label)) {
+        return at_line(line,
+                       invalid_argument(column_text(label_), ": no label; leave the row out"));
+      }
+      labels_.emplace_back(label);
+    }
+    for (size_t column : features_) {
       double number;
-      if (i == label) {
-        if (trim(cells[i]).empty()) return invalid_argument("column ", i, ": no label");
-        labels.emplace_back(trim(cells[i]));
-      } else if (parse_cell(cells[i], number)) {
-        features.push_back(static_cast<float>(number));
-      } else {
-        return invalid_argument("column ", i, ": '", cells[i].substr(0, 40), "' is no number");
+      if (!parse_cell(cells[column], number)) {
+        return at_line(line, no_number(cells[column], column));
+      }
+      values_.push_back(static_cast<float>(number));
+      if (std::isinf(values_.back())) {
+        return at_line(line, invalid_argument(column_text(column), ": ", quote(cells[column]),
+                                              " is beyond float32"));
       }
     }
-    ++rows;
+    lines_.push_back(line);
+    return absl::OkStatus();
   }
-  if (rows == 0) return invalid_argument("no rows");
-  Table table;
-  const auto width = static_cast<int64_t>(features.size()) / rows;
-  table.x = Tensor::from<float>({rows, width}, features);
-  if (!labels.empty() && options.with_labels) table.y = label_tensor(labels, table.classes);
-  return table;
-}
+
+  Status no_number(const std::string& cell, size_t column) const {
+    const std::string where = column_text(column);
+    const std::string leave_out = "leave the column out (--features names those to take)";
+    if (is_missing(cell)) {
+      return invalid_argument(where, ": a missing value (", quote(cell),
+                              "); fill it in, leave the row out, or ", leave_out);
+    }
+    double number;
+    std::string point = cell;
+    std::replace(point.begin(), point.end(), ',', '.');
+    if (parse_cell(point, number)) {
+      return invalid_argument(where, ": ", quote(cell), " is no number; write decimal points");
+    }
+    return invalid_argument(where, ": ", quote(cell),
+                            " is no number; features are numbers: encode texts (a column of 0 and "
+                            "1 for each value), or ",
+                            leave_out);
+  }
+
+  StatusOr<Table> finish() {
+    if (lines_.empty()) return invalid_argument(name_, ": no rows below the header");
+    Table table;
+    table.x = Tensor::from<float>(
+        {static_cast<int64_t>(lines_.size()), static_cast<int64_t>(features_.size())}, values_);
+    if (!options_.reads_labels()) return table;
+    const auto place = [&](size_t row) {
+      return cat(name_, ":", lines_[row], ": ", column_text(label_));
+    };
+    StatusOr<Tensor> y = number_labels(labels_, options_, place, table.classes);
+    if (!y.ok()) return y.status();
+    table.y = *std::move(y);
+    return table;
+  }
+
+  const FileOptions& options_;
+  const std::string& name_;
+  char separator_;
+  CsvReader reader_;
+  std::vector<Record> ahead_;
+  size_t columns_ = 0, label_ = kNoColumn;
+  std::vector<size_t> features_;
+  CsvCells header_;
+  std::vector<float> values_;
+  std::vector<std::string> labels_;
+  std::vector<int64_t> lines_;
+};
 
 }  // namespace
 
-StatusOr<Table> read_csv(const std::string& path, const FileOptions& options) {
-  TENON_ASSIGN_OR_RETURN(const std::string text, read_file(path));
-  int64_t line = 0;
-  StatusOr<Table> table = parse_csv(text, path.ends_with(".tsv") ? '\t' : ',', options, line);
-  if (!table.ok()) return with_context(table.status(), cat(path, ":", line));
-  return table;
+StatusOr<Table> parse_csv(std::string_view text, const FileOptions& options,
+                          const std::string& name) {
+  return CsvTable(text, options, name).read();
 }
 
 }  // namespace tenon::data

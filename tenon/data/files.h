@@ -1,6 +1,8 @@
-// Features and labels from files: CSV, IDX (MNIST's format, gzip too) and NPZ.
+// Features and labels from files: CSV, IDX (MNIST's format) and NPY, gzipped or not, and NPZ; from
+// standard input where the path is "-". The kind is found by content, whatever the file is named.
 //
-// Everything is read into memory and checked; messages name file and line.
+// Everything is read into memory and checked; messages name file and line, and count rows, lines
+// and columns from 1.
 #pragma once
 
 #include "tenon/core/tensor.h"
@@ -13,24 +15,53 @@ struct Table {
   std::vector<std::string> classes;  // the texts behind y's numbers, when labels were texts
 };
 
+enum class CsvHeader { kAuto, kYes, kNo };
+
+// Whether labels are read, and how texts among them become numbers.
+enum class Labels {
+  kNumber,  // texts are numbered in the order of the sorted texts: for training
+  kKnown,   // texts must be among FileOptions::classes: for data that a trained model is judged on
+  kPassed,  // the column of the labels is no feature, and what it holds is not looked at
+  kNone,    // as kPassed, for a column that is found by its name; else all are features
+};
+
 struct FileOptions {
+  bool reads_labels() const {
+    return use_labels == Labels::kNumber || use_labels == Labels::kKnown;
+  }
+
   std::string labels = {};        // IDX and NPY: the file with the labels
   std::string label_column = {};  // CSV: name or 0-based index; empty: "label", "target", "class"
                                   // or "y" when there is such a header, else the last column
-  bool with_labels = true;  // false (predict): a label column that is found by name is left out
+  std::vector<std::string> features = {};  // CSV: names or 0-based indices, in the model's order;
+                                           // empty: all columns but the label's
+  char separator = 0;                      // CSV; 0: found in the first lines
+  CsvHeader header = CsvHeader::kAuto;
+  Labels use_labels = Labels::kNumber;
+  std::vector<std::string> classes =
+      {};  // of the model; when there are any, labels are their texts
   std::string x_key = {},
               y_key = {};  // NPZ; empty: x and y, x_train and y_train, or the first two arrays
 };
 
-// By the file's content and name: .npz, .npy, .csv (.tsv), IDX. INVALID_ARGUMENT for anything else.
+// INVALID_ARGUMENT for a file of another kind, and for a label that is no class.
 StatusOr<Table> read_table(const std::string& path, const FileOptions& options = {});
 
-// Numbers become float32 features; integer labels int64, other numbers float32, texts class numbers
-// in the order of the sorted texts. A first line that holds no number is the header. Ragged rows,
-// empty cells and features that are no numbers are INVALID_ARGUMENT.
-StatusOr<Table> read_csv(const std::string& path, const FileOptions& options = {});
+// As read_table for text that is in memory; `name` stands for it in messages. Numbers become
+// float32 features; integer labels int64, other numbers float32, texts class numbers. A header that
+// is taken for one without being asked for is named in the log. Ragged rows, missing values and
+// features that are no numbers are INVALID_ARGUMENT and say what to do.
+StatusOr<Table> parse_csv(std::string_view text, const FileOptions& options,
+                          const std::string& name);
 
 // One tensor of uint8, int8, int16, int32, float32 or float64.
-StatusOr<Tensor> read_idx(const std::string& path);
+StatusOr<Tensor> decode_idx(std::string_view bytes, const std::string& name);
+
+// Labels from texts, by `options`: the numbers of `options.classes`; or, when there are none, the
+// texts as numbers where they are numbers, else numbered anew (Labels::kNumber), the texts then in
+// `classes`. `place(row)` names a row in messages.
+StatusOr<Tensor> number_labels(std::span<const std::string> texts, const FileOptions& options,
+                               const std::function<std::string(size_t row)>& place,
+                               std::vector<std::string>& classes);
 
 }  // namespace tenon::data

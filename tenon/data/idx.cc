@@ -1,12 +1,8 @@
-#include "tenon/base/files.h"
 #include "tenon/data/files.h"
-#include "tenon/io/gzip.h"
 
 namespace tenon::data {
 
 namespace {
-
-constexpr uint64_t kMaxIdxBytes = uint64_t{4} << 30;
 
 // Type byte of an IDX file (http://yann.lecun.com/exdb/mnist/): its dtype.
 struct IdxType {
@@ -54,13 +50,9 @@ StatusOr<Tensor> parse_idx(std::string_view bytes) {
 
 }  // namespace
 
-StatusOr<Tensor> read_idx(const std::string& path) {
-  TENON_ASSIGN_OR_RETURN(std::string bytes, read_file(path));
-  if (bytes.starts_with("\x1f\x8b")) {
-    TENON_ASSIGN_OR_RETURN(bytes, inflate(bytes, DeflateFormat::kGzip, kMaxIdxBytes, path));
-  }
+StatusOr<Tensor> decode_idx(std::string_view bytes, const std::string& name) {
   StatusOr<Tensor> tensor = parse_idx(bytes);
-  if (!tensor.ok()) return with_context(tensor.status(), path);
+  if (!tensor.ok()) return with_context(tensor.status(), name);
   return tensor;
 }
 

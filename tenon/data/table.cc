@@ -1,3 +1,4 @@
+#include "tenon/data/content.h"
 #include "tenon/data/files.h"
 #include "tenon/io/npy.h"
 
@@ -6,45 +7,83 @@ namespace tenon::data {
 namespace {
 
 StatusOr<Table> read_npz(const std::string& path, const FileOptions& options) {
-  TENON_ASSIGN_OR_RETURN(const NpzReader npz, NpzReader::open(path));
+  StatusOr<NpzReader> opened = NpzReader::open(path);
+  if (!opened.ok() || opened->names().empty()) {
+    return invalid_argument(path, ": a zip archive, but not of NPY arrays as NPZ is; ",
+                            known_kinds());
+  }
+  const NpzReader& npz = *opened;
   const auto& names = npz.names();
   const auto has = [&](std::string_view name) {
     return std::find(names.begin(), names.end(), name) != names.end();
   };
   std::string x = options.x_key, y = options.y_key;
-  if (x.empty()) x = has("x") ? "x" : has("x_train") ? "x_train" : names.empty() ? "" : names[0];
+  if (x.empty()) x = has("x") ? "x" : has("x_train") ? "x_train" : names[0];
   if (y.empty()) y = has("y") ? "y" : has("y_train") ? "y_train" : names.size() > 1 ? names[1] : "";
   Table table;
   TENON_ASSIGN_OR_RETURN(table.x, npz.read(x));
-  if (options.with_labels && !y.empty()) {
+  if (options.reads_labels() && !y.empty()) {
     TENON_ASSIGN_OR_RETURN(table.y, npz.read(y));
   }
   return table;
 }
 
-StatusOr<Tensor> read_array(const std::string& path) {
-  return path.ends_with(".npy") ? read_npy(path) : read_idx(path);
+// An array of an NPY or IDX file.
+StatusOr<Tensor> decode_array(const Content& content) {
+  return content.kind == ContentKind::kNpy ? decode_npy(content.bytes, content.name)
+                                           : decode_idx(content.bytes, content.name);
+}
+
+// A column of texts, as arrays hold them too, becomes class numbers.
+Status number_text_labels(const std::string& name, const FileOptions& options, Table& table) {
+  const Tensor& y = table.y;
+  if (!y.has_value() || y.dtype() != DType::kString) return absl::OkStatus();
+  if (y.num_elements() != y.dim(0)) {
+    return invalid_argument(name, ": text labels of shape ", y.shape(),
+                            "; one for each row is expected");
+  }
+  std::vector<std::string> labels;
+  for (std::string_view text : y.span<std::string_view>()) labels.emplace_back(trim(text));
+  const auto place = [&](size_t row) { return cat(name, ": the label of row ", row + 1); };
+  TENON_ASSIGN_OR_RETURN(Tensor numbers, number_labels(labels, options, place, table.classes));
+  table.y = std::move(numbers);
+  return absl::OkStatus();
 }
 
 }  // namespace
 
 StatusOr<Table> read_table(const std::string& path, const FileOptions& options) {
+  TENON_ASSIGN_OR_RETURN(const Content content, read_content(path));
   Table table;
-  if (path.ends_with(".npz")) {
-    TENON_ASSIGN_OR_RETURN(table, read_npz(path, options));
-  } else if (path.ends_with(".csv") || path.ends_with(".tsv")) {
-    TENON_ASSIGN_OR_RETURN(table, read_csv(path, options));
-  } else {
-    TENON_ASSIGN_OR_RETURN(table.x, read_array(path));
+  switch (content.kind) {
+    case ContentKind::kNpz: {
+      TENON_ASSIGN_OR_RETURN(table, read_npz(path, options));
+      break;
+    }
+    case ContentKind::kCsv: {
+      TENON_ASSIGN_OR_RETURN(table, parse_csv(content.bytes, options, content.name));
+      break;
+    }
+    default: {
+      TENON_ASSIGN_OR_RETURN(table.x, decode_array(content));
+    }
   }
-  if (!options.labels.empty()) {
-    TENON_ASSIGN_OR_RETURN(table.y, read_array(options.labels));
+  if (!options.labels.empty() && options.reads_labels()) {
+    TENON_ASSIGN_OR_RETURN(const Content labels, read_content(options.labels));
+    if (labels.kind == ContentKind::kCsv || labels.kind == ContentKind::kNpz) {
+      return invalid_argument("--labels=", options.labels, ": expected an IDX or NPY file");
+    }
+    TENON_ASSIGN_OR_RETURN(table.y, decode_array(labels));
   }
-  if (table.x.rank() == 0) return invalid_argument(path, ": a scalar has no rows");
+  if (table.x.rank() == 0) return invalid_argument(content.name, ": a scalar has no rows");
+  if (is_object(table.x.dtype())) {
+    return invalid_argument(content.name, ": the features are texts; encode them as numbers");
+  }
   if (table.y.has_value() && (table.y.rank() == 0 || table.y.dim(0) != table.x.dim(0))) {
-    return invalid_argument(path, " has ", table.x.dim(0), " rows, the labels have shape ",
+    return invalid_argument(content.name, " has ", table.x.dim(0), " rows, the labels have shape ",
                             table.y.shape());
   }
+  TENON_RETURN_IF_ERROR(number_text_labels(content.name, options, table));
   return table;
 }
 

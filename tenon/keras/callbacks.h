@@ -1,12 +1,19 @@
 // Callbacks: what happens beside training. Keras' callbacks, defaults and messages.
 //
 // A callback is one file in callbacks/; the command line makes them from the
-// text of --callbacks (tenon/cli/callback_spec.h).
+// text of --callbacks (tenon/cli/training/callback_spec.h).
 #pragma once
 
 #include "tenon/keras/model.h"
 
 namespace tenon::keras {
+
+// What a callback has seen so far: stored in checkpoints, so that training goes on as if it had
+// never stopped.
+struct CallbackState {
+  Json values = Json::object();
+  std::vector<Tensor> tensors = {};
+};
 
 // Called by fit() on its thread, in the order given. An error ends fit() with that error.
 class Callback {
@@ -32,6 +39,15 @@ class Callback {
   }
   virtual Status on_train_end(Model& model) {
     (void)model;
+    return absl::OkStatus();
+  }
+  // Keras' name of the class, for those whose state is worth keeping; else empty.
+  virtual std::string_view class_name() const { return ""; }
+  virtual CallbackState state() const { return {}; }
+  // Goes on from what state() gave in another process; after on_train_begin(). Untrusted:
+  // INVALID_ARGUMENT when it is none of this callback's.
+  virtual Status restore(Model& model, const CallbackState& state) {
+    (void)model, (void)state;
     return absl::OkStatus();
   }
   // Where messages go; set by fit().

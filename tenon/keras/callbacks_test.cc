@@ -290,5 +290,40 @@ TEST(WeightedTraining, ClassWeightsCountAsInKeras) {
                          {-0.1609290987253189f, 0.059472810477018356f, 0.10145628452301025f}});
 }
 
+TEST(CallbackState, IsTakenBackAndNonsenseIsRefused) {
+  Sequential model({Input({1}), Dense({.units = 1})});
+  ASSERT_EQ(model.compile({.optimizer = "sgd", .loss = "mse"}), absl::OkStatus());
+  const auto folder = TemporaryDirectory::create();
+  ASSERT_TRUE(folder.ok());
+  const std::string log = join_path(folder->path(), "log.csv");
+  for (const CallbackPtr& callback :
+       {EarlyStopping({.watch = {"loss"}, .restore_best_weights = true}), ReduceLROnPlateau(),
+        ModelCheckpoint({.filepath = "m.keras"}), CSVLogger({.filename = log})}) {
+    ASSERT_EQ(callback->on_train_begin(model), absl::OkStatus());
+    Logs logs = {{"loss", 0.5}, {"val_loss", 0.25}};
+    if (callback->class_name() != "ModelCheckpoint") {
+      ASSERT_EQ(callback->on_epoch_end(model, 0, logs), absl::OkStatus());
+    }
+    const CallbackState state = callback->state();
+    EXPECT_FALSE(callback->class_name().empty());
+    EXPECT_EQ(callback->restore(model, state), absl::OkStatus());
+    EXPECT_EQ(callback->state().values, state.values);
+    for (const Json& values :
+         {Json(7), Json::object({{"best", "x"}, {"text", 7}}),
+          Json::object({{"best", 1.5}, {"wait", -1}, {"text", "a"}, {"keys", 7}})}) {
+      if (callback->class_name() == "ModelCheckpoint" && values["best"].string() == nullptr)
+        continue;
+      EXPECT_EQ(callback->restore(model, {values, {}}).code(), absl::StatusCode::kInvalidArgument)
+          << callback->class_name() << " " << values.dump();
+    }
+  }
+  // Weights of another model.
+  const CallbackPtr stopping = EarlyStopping({.restore_best_weights = true});
+  ASSERT_EQ(stopping->on_train_begin(model), absl::OkStatus());
+  CallbackState other = stopping->state();
+  other.tensors = {Tensor::vector<float>({1, 2, 3})};
+  EXPECT_EQ(stopping->restore(model, other).code(), absl::StatusCode::kInvalidArgument);
+}
+
 }  // namespace
 }  // namespace tenon::keras

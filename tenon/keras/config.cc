@@ -1,5 +1,7 @@
 #include "tenon/keras/config.h"
 
+#include "tenon/keras/object_config.h"
+
 namespace tenon::keras {
 
 namespace {
@@ -25,6 +27,7 @@ class ConfigWriter final : public ConfigFields {
     config.set(name, value.to_json());
   }
   void field(std::string_view name, Json& value) override { config.set(name, value); }
+  void activation(std::string_view name, std::string& value) override { config.set(name, value); }
   void only(std::string_view name, const Json& value) override { config.set(name, value); }
 };
 
@@ -98,6 +101,14 @@ class ConfigReader final : public ConfigFields {
       return true;
     });
   }
+  void activation(std::string_view name, std::string& value) override {
+    read(name, "the name of an activation", [&](const Json& json) {
+      StatusOr<ObjectConfig> object = object_config(ObjectKind::kActivation, json);
+      if (object.ok()) value = std::move(object->name);
+      if (!object.ok()) fail(with_context(object.status(), cat(who_, ", '", name, "'")));
+      return true;
+    });
+  }
   void only(std::string_view name, const Json& value) override {
     read(name, "", [&](const Json& json) {
       if (!(json == value)) {
@@ -140,6 +151,13 @@ class ConfigReader final : public ConfigFields {
 };
 
 }  // namespace
+
+void ConfigFields::single(std::string_view name, int64_t& value) {
+  Json json = Json::array(std::vector<int64_t>{value});
+  field(name, json);
+  if (const auto* items = json.items(); items && items->size() == 1) json = Json((*items)[0]);
+  value = json.integer() ? *json.integer() : 0;
+}
 
 void ConfigFields::pair(std::string_view name, std::array<int64_t, 2>& value) {
   Json json = Json::array(std::vector<int64_t>{value[0], value[1]});

@@ -22,6 +22,8 @@ class ConfigFields {
   virtual void field(std::string_view name, std::optional<double>& value) = 0;
   virtual void field(std::string_view name, Initializer& value) = 0;
   virtual void field(std::string_view name, Json& value) = 0;
+  // The name of an activation.
+  virtual void activation(std::string_view name, std::string& value) = 0;
 
   // An option of Keras' that exists here at one value only: it is written as that value, and read,
   // anything else is UNIMPLEMENTED.
@@ -31,6 +33,9 @@ class ConfigFields {
   void none(std::initializer_list<std::string_view> names) {
     for (std::string_view name : names) only(name, nullptr);
   }
+
+  // A list of one number, as Keras writes options along one axis; it takes the number alone too.
+  void single(std::string_view name, int64_t& value);
 
   // Two numbers for height and width; Keras takes one for both.
   void pair(std::string_view name, std::array<int64_t, 2>& value);

@@ -26,6 +26,12 @@ struct TrainingColumns {
   int64_t rows = 0;
 };
 
+void match_input_ranks(const Network& network, Inputs& x) {
+  for (size_t i = 0; i < std::min(x.size(), network.inputs.size()); ++i) {
+    x[i] = match_input_rank(std::move(x[i]), network.inputs[i].shape());
+  }
+}
+
 Status check_input_rows(const Network& network, const data::Element& columns) {
   if (columns.size() < network.inputs.size()) {
     return invalid_argument("the model has ", network.inputs.size(), " inputs, ", columns.size(),
@@ -49,6 +55,7 @@ Status check_input_rows(const Network& network, const data::Element& columns) {
 StatusOr<TrainingColumns> training_columns(const Network& network, const Loss* loss, Inputs x,
                                            Tensor y, Tensor weights) {
   TrainingColumns data;
+  match_input_ranks(network, x);
   data.layout.inputs = x.size();
   data.layout.has_targets = y.has_value();
   data.layout.has_weights = weights.has_value();
@@ -108,11 +115,12 @@ class Fit {
 
   StatusOr<History> run(Inputs x, Tensor y) {
     TENON_RETURN_IF_ERROR(prepare(std::move(x), std::move(y)));
-    TENON_RETURN_IF_ERROR(each_callback([&](Callback& c) { return c.on_train_begin(model_); }));
     model_.stop_training = false;
-    for (int64_t epoch = options_.initial_epoch; epoch < options_.epochs; ++epoch) {
+    TENON_RETURN_IF_ERROR(each_callback([&](Callback& c) { return c.on_train_begin(model_); }));
+    // A callback that goes on from a checkpoint may find that training had been stopped.
+    for (int64_t epoch = options_.initial_epoch; epoch < options_.epochs && !model_.stop_training;
+         ++epoch) {
       TENON_RETURN_IF_ERROR(run_epoch(epoch));
-      if (model_.stop_training) break;
     }
     TENON_RETURN_IF_ERROR(each_callback([&](Callback& c) { return c.on_train_end(model_); }));
     return std::move(history_);
@@ -306,6 +314,7 @@ StatusOr<std::vector<Tensor>> Model::predict(Inputs x, int64_t batch_size) {
 
 StatusOr<Logs> Model::train_on_batch(Inputs x, Tensor y, bool reset) {
   TENON_RETURN_IF_ERROR(check_ready(true));
+  match_input_ranks(network_, x);
   BatchLayout layout{.inputs = x.size()};
   x.push_back(std::move(y));
   if (reset) TENON_RETURN_IF_ERROR(steps().reset_metrics());

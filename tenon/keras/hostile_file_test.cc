@@ -143,6 +143,76 @@ TEST_F(HostileFile, OtherShapesThanTheConfigsAreRefused) {
   }
 }
 
+// The config with its `target`-th value, counted depth first, replaced. `at` counts them.
+Json with_value(const Json& json, int64_t& at, int64_t target, const Json& value) {
+  if (at++ == target) return value;
+  if (const auto* items = json.items()) {
+    Json::Array changed;
+    for (const Json& item : *items) changed.push_back(with_value(item, at, target, value));
+    return Json(std::move(changed));
+  }
+  if (const auto* members = json.members()) {
+    Json changed = Json::object();
+    for (const auto& [name, member] : *members) {
+      changed.append(name, with_value(member, at, target, value));
+    }
+    return changed;
+  }
+  return json;
+}
+
+// Loads, compiles, predicts a row and takes a step.
+Status use_model(const Json& json) {
+  const StatusOr<std::unique_ptr<Model>> model = Model::from_json(json);
+  if (!model.ok()) return model.status();
+  Inputs x;
+  for (const KTensor& input : (*model)->network().inputs) {
+    Shape shape{1};
+    for (int axis = 1; axis < input.shape().rank(); ++axis) {
+      const int64_t size = input.shape()[axis];
+      shape.append(size < 0 ? 2 : std::min<int64_t>(size, 64));
+    }
+    TENON_ASSIGN_OR_RETURN(Tensor zeros, Tensor::allocate(input.dtype(), shape));
+    std::memset(zeros.mutable_raw(), 0, zeros.num_bytes());
+    x.push_back(std::move(zeros));
+  }
+  TENON_RETURN_IF_ERROR((*model)->predict(x).status());
+  if (!(*model)->compiled()) return absl::OkStatus();
+  return (*model)->train_on_batch(x, Tensor::vector<int64_t>({0})).status();
+}
+
+TEST_F(HostileFile, AnyValueInAnyPlaceIsRefusedOrRuns) {
+  const Json values[] = {nullptr,
+                         true,
+                         -1,
+                         0,
+                         3,
+                         int64_t{1} << 40,
+                         1e300,
+                         "x",
+                         "relu",
+                         Json(Json::Array()),
+                         Json(Json::Array{1, 2}),
+                         Json::object()};
+  for (const char* file : {"dense_adam.keras", "conv_rmsprop.keras"}) {
+    const auto zip = ZipReader::open(testdata(file));
+    ASSERT_TRUE(zip.ok()) << zip.status();
+    const StatusOr<Json> json = Json::parse(*(*zip)->read("config.json"));
+    ASSERT_TRUE(json.ok()) << json.status();
+    ASSERT_EQ(use_model(*json), absl::OkStatus());
+    int64_t count = 0;
+    with_value(*json, count, -1, Json());
+    for (int64_t target = 0; target < count; ++target) {
+      for (const Json& value : values) {
+        int64_t at = 0;
+        const Status status = use_model(with_value(*json, at, target, value));
+        EXPECT_NE(status.code(), absl::StatusCode::kInternal)
+            << file << ", value " << target << " as " << value.dump() << ": " << status;
+      }
+    }
+  }
+}
+
 // Members are looked up by name and never written anywhere.
 TEST_F(HostileFile, MembersWithPathsOutsideAreNotTouched) {
   for (const char* name : {"../escaped", "/tmp/tenon_escaped", "a/../../escaped", ""}) {

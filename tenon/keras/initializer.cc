@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "tenon/keras/object_config.h"
 #include "tenon/kernels/philox.h"
 
 namespace tenon::keras {
@@ -184,16 +185,12 @@ Status Initializer::check() const {
 }
 
 StatusOr<Initializer> Initializer::from_json(const Json& json) {
-  if (const std::string* name = json.string()) {
-    Initializer initializer{std::string_view(*name)};
-    TENON_RETURN_IF_ERROR(initializer.check());
-    return initializer;
-  }
-  const std::string* name = json["class_name"].string();
-  if (!name) return invalid_argument("not an initializer: ", json.dump());
-  Initializer initializer{std::string_view(*name)};
-  if (const auto* config = json["config"].members()) {
-    for (const auto& [parameter, value] : *config) initializer.config_.set(parameter, value);
+  TENON_ASSIGN_OR_RETURN(const ObjectConfig object, object_config(ObjectKind::kInitializer, json));
+  Initializer initializer{std::string_view(object.name)};
+  if (object.config && object.config->members()) {
+    for (const auto& [parameter, value] : *object.config->members()) {
+      initializer.config_.set(parameter, value);
+    }
   }
   TENON_RETURN_IF_ERROR(initializer.check());
   return initializer;

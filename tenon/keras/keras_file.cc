@@ -1,9 +1,11 @@
 // Models as Keras 3 stores them: JSON and .keras archives (formats.md 5.2).
 #include <ctime>
+#include <set>
 
 #include "tenon/base/files.h"
 #include "tenon/io/hdf5_reader.h"
 #include "tenon/io/zip.h"
+#include "tenon/keras/object_config.h"
 #include "tenon/keras/weights_file.h"
 
 namespace tenon::keras {
@@ -15,6 +17,24 @@ constexpr std::string_view kKerasVersion = "3.15.1";
 
 // Far more than ten thousand layers take.
 constexpr uint64_t kMaxConfigBytes = 64 << 20;
+
+// The member for what Keras has no place for: {"classes": ["cat", "dog"]}.
+constexpr std::string_view kOwnMember = "tenon.json";
+
+Status check_config_size(const ZipReader& zip, std::string_view member, const std::string& path) {
+  const ZipEntry* entry = zip.find(member);
+  if (!entry || entry->size <= kMaxConfigBytes) return absl::OkStatus();
+  return resource_exhausted("'", path, "': ", member, " takes ", entry->size, " bytes, at most ",
+                            kMaxConfigBytes, " are read");
+}
+
+StatusOr<std::vector<std::string>> read_classes(const ZipReader& zip, const std::string& path) {
+  if (!zip.find(kOwnMember)) return std::vector<std::string>();
+  TENON_RETURN_IF_ERROR(check_config_size(zip, kOwnMember, path));
+  TENON_ASSIGN_OR_RETURN(const std::string text, zip.read(kOwnMember));
+  TENON_ASSIGN_OR_RETURN(const Json json, Json::parse(text));
+  return classes_from_json(json["classes"]);
+}
 
 std::string now_text() {
   const std::time_t now = std::time(nullptr);
@@ -43,6 +63,19 @@ std::vector<Json> metric_list(const Json& json) {
 }
 
 }  // namespace
+
+StatusOr<std::vector<std::string>> classes_from_json(const Json& json) {
+  std::vector<std::string> classes;
+  if (json.is_null()) return classes;
+  std::set<std::string_view> seen;
+  for (const Json& name : json.items() ? *json.items() : Json::Array{nullptr}) {
+    if (!name.string() || !seen.insert(*name.string()).second) {
+      return invalid_argument("'classes' is no list of texts that differ");
+    }
+    classes.push_back(*name.string());
+  }
+  return classes;
+}
 
 Json Model::to_json() const {
   Json config = Json::object({{"name", name_}, {"trainable", true}});
@@ -80,7 +113,8 @@ Json Model::to_json() const {
 }
 
 StatusOr<std::unique_ptr<Model>> Model::from_json(const Json& json, ModelOptions options) {
-  const std::string class_name = json.text("class_name");
+  TENON_ASSIGN_OR_RETURN(const ObjectConfig object, object_config(ObjectKind::kModel, json));
+  const std::string& class_name = object.name;
   const Json& config = json["config"];
   const bool sequential = class_name == "Sequential";
   if (!sequential && class_name != "Functional" && class_name != "Model") {
@@ -119,22 +153,27 @@ Status Model::save(const std::string& path) const {
   TENON_RETURN_IF_ERROR(zip->add("metadata.json", metadata.dump()));
   TENON_RETURN_IF_ERROR(zip->add("config.json", to_json().dump()));
   TENON_RETURN_IF_ERROR(zip->add("model.weights.h5", weights));
+  if (!classes_.empty()) {
+    TENON_RETURN_IF_ERROR(
+        zip->add(kOwnMember, Json::object({{"classes", Json::array(classes_)}}).dump()));
+  }
   return zip->finish();
 }
 
 StatusOr<std::unique_ptr<Model>> Model::load(const std::string& path, ModelOptions options) {
   TENON_ASSIGN_OR_RETURN(const auto zip, ZipReader::open(path));
-  if (const ZipEntry* entry = zip->find("config.json"); entry && entry->size > kMaxConfigBytes) {
-    return resource_exhausted("'", path, "': config.json takes ", entry->size, " bytes, at most ",
-                              kMaxConfigBytes, " are read");
-  }
+  TENON_RETURN_IF_ERROR(check_config_size(*zip, "config.json", path));
   TENON_ASSIGN_OR_RETURN(const std::string config, zip->read("config.json"));
   TENON_ASSIGN_OR_RETURN(std::string weights, zip->read("model.weights.h5"));
   const auto in_file = [&](const Status& status) { return with_context(status, path); };
   const StatusOr<Json> json = Json::parse(config);
   if (!json.ok()) return in_file(with_context(json.status(), "config.json"));
+  options.max_weight_bytes = std::min<uint64_t>(options.max_weight_bytes, weights.size());
   StatusOr<std::unique_ptr<Model>> model = from_json(*json, std::move(options));
   if (!model.ok()) return in_file(model.status());
+  StatusOr<std::vector<std::string>> classes = read_classes(*zip, path);
+  if (!classes.ok()) return in_file(with_context(classes.status(), kOwnMember));
+  (*model)->set_classes(*std::move(classes));
   TENON_ASSIGN_OR_RETURN(
       const auto file, Hdf5Reader::from_bytes(std::move(weights), cat(path, ":model.weights.h5")));
   TENON_RETURN_IF_ERROR(decode_weights(*file, **model));

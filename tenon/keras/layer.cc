@@ -30,6 +30,20 @@ Status infer_call(Layer& layer, std::span<const KTensor> inputs, Call& call) {
 
 }  // namespace
 
+Call::~Call() {
+  std::vector<KTensor> doomed = std::move(inputs);
+  while (!doomed.empty()) {
+    const KTensor last = std::move(doomed.back());
+    doomed.pop_back();
+    if (!last.call() || last.call().use_count() != 1) continue;
+    // Nobody else holds this call, which ends with this pass of the loop.
+    std::vector<KTensor>& below = const_cast<Call&>(*last.call()).inputs;
+    doomed.insert(doomed.end(), std::make_move_iterator(below.begin()),
+                  std::make_move_iterator(below.end()));
+    below.clear();
+  }
+}
+
 const PartialShape& KTensor::shape() const {
   static const PartialShape unknown;
   return call_ ? call_->shape : unknown;

@@ -46,6 +46,9 @@ class KTensor {
 };
 
 struct Call {
+  // Frees the calls below one by one: a chain of any length takes no stack.
+  ~Call();
+
   std::shared_ptr<Layer> layer;
   std::vector<KTensor> inputs;
   PartialShape shape;

@@ -56,6 +56,50 @@ struct DepthwiseConv2DOptions {
   Initializer bias_initializer = "zeros";
   std::string name = {};
 };
+struct Conv1DOptions {
+  int64_t filters = 0;
+  int64_t kernel_size = 3;
+  int64_t strides = 1;
+  std::string padding = "valid";  // or "same", "causal"
+  int64_t dilation_rate = 1;
+  int64_t groups = 1;
+  std::string activation = "linear";
+  bool use_bias = true;
+  Initializer kernel_initializer = "glorot_uniform";
+  Initializer bias_initializer = "zeros";
+  std::string name = {};
+};
+struct SeparableConv2DOptions {
+  int64_t filters = 0;
+  std::array<int64_t, 2> kernel_size = {3, 3};
+  std::array<int64_t, 2> strides = {1, 1};
+  std::string padding = "valid";
+  std::array<int64_t, 2> dilation_rate = {1, 1};
+  int64_t depth_multiplier = 1;
+  std::string activation = "linear";
+  bool use_bias = true;
+  Initializer depthwise_initializer = "glorot_uniform";
+  Initializer pointwise_initializer = "glorot_uniform";
+  Initializer bias_initializer = "zeros";
+  std::string name = {};
+};
+struct Conv2DTransposeOptions {
+  int64_t filters = 0;
+  std::array<int64_t, 2> kernel_size = {3, 3};
+  std::array<int64_t, 2> strides = {1, 1};
+  std::string padding = "valid";
+  std::string activation = "linear";
+  bool use_bias = true;
+  Initializer kernel_initializer = "glorot_uniform";
+  Initializer bias_initializer = "zeros";
+  std::string name = {};
+};
+struct Pooling1DOptions {
+  int64_t pool_size = 2;
+  int64_t strides = 0;  // 0: as pool_size
+  std::string padding = "valid";
+  std::string name = {};
+};
 struct Pooling2DOptions {
   std::array<int64_t, 2> pool_size = {2, 2};
   std::array<int64_t, 2> strides = {0, 0};  // 0: as pool_size
@@ -79,6 +123,24 @@ struct LayerNormalizationOptions {
   double epsilon = 1e-3;
   bool center = true;
   bool scale = true;
+  std::string name = {};
+};
+struct GroupNormalizationOptions {
+  int64_t groups = 32;  // -1: one for each channel
+  double epsilon = 1e-3;
+  bool center = true;
+  bool scale = true;
+  std::string name = {};
+};
+struct NormalizationOptions {
+  bool invert = false;
+  Json mean = {}, variance = {};  // a number, or a list of one for each feature; null: weights
+  std::string name = {};
+};
+struct EmbeddingOptions {
+  int64_t input_dim = 0;
+  int64_t output_dim = 0;
+  Initializer embeddings_initializer = "uniform";
   std::string name = {};
 };
 struct ReLUOptions {
@@ -126,6 +188,23 @@ LayerRef Minimum(std::string_view name = "");
 LayerRef Concatenate(int64_t axis = -1, std::string_view name = "");
 LayerRef ZeroPadding2D(std::array<std::array<int64_t, 2>, 2> padding = {{{1, 1}, {1, 1}}},
                        std::string_view name = "");
+LayerRef Conv1D(Conv1DOptions options);
+LayerRef SeparableConv2D(SeparableConv2DOptions options);
+LayerRef Conv2DTranspose(Conv2DTransposeOptions options);
+LayerRef MaxPooling1D(Pooling1DOptions options = {});
+LayerRef AveragePooling1D(Pooling1DOptions options = {});
+LayerRef GlobalAveragePooling1D(GlobalPooling2DOptions options = {});
+LayerRef GlobalMaxPooling1D(GlobalPooling2DOptions options = {});
+LayerRef Embedding(EmbeddingOptions options);
+LayerRef Normalization(NormalizationOptions options = {});
+LayerRef GroupNormalization(GroupNormalizationOptions options = {});
+LayerRef UpSampling1D(int64_t size = 2, std::string_view name = "");
+LayerRef UpSampling2D(std::array<int64_t, 2> size = {2, 2}, std::string_view name = "");
+LayerRef RepeatVector(int64_t n, std::string_view name = "");
+LayerRef Cropping1D(std::array<int64_t, 2> cropping = {1, 1}, std::string_view name = "");
+LayerRef Cropping2D(std::array<std::array<int64_t, 2>, 2> cropping = {{{0, 0}, {0, 0}}},
+                    std::string_view name = "");
+LayerRef ZeroPadding1D(std::array<int64_t, 2> padding = {1, 1}, std::string_view name = "");
 
 // A layer from Keras' JSON ({"class_name", "config", ...}). UNIMPLEMENTED names the class and the
 // ones that exist.

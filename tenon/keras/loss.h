@@ -51,7 +51,7 @@ LossPtr MeanAbsoluteError();
 StatusOr<LossPtr> loss_from_json(const Json& json);
 
 // INVALID_ARGUMENT, naming value, row and the number of classes, when a class number in `y` is no
-// class. `first_row` is the row of y's first element in the data.
+// class; rows count from 1. `first_row` rows of the data stand before y.
 Status check_classes(const Tensor& y, int64_t classes, int64_t first_row);
 
 // Keras' squeeze_or_expand_to_same_rank: a last dimension of 1 is dropped or added where the ranks

@@ -1,5 +1,7 @@
 #include "tenon/keras/model.h"
 
+#include <unistd.h>
+
 #include <atomic>
 
 #include "tenon/keras/steps.h"
@@ -25,7 +27,40 @@ Tensor first_seed_state(const Weight& weight, uint64_t seed, uint64_t index) {
   return Tensor::vector<int64_t>(state);
 }
 
+Status check_weight_bytes(std::span<Weight* const> weights, uint64_t limit) {
+  const int64_t pages = ::sysconf(_SC_PHYS_PAGES), page = ::sysconf(_SC_PAGESIZE);
+  if (pages > 0 && page > 0) {
+    limit = std::min(limit, static_cast<uint64_t>(pages) * static_cast<uint64_t>(page));
+  }
+  uint64_t bytes = 0;
+  for (const Weight* weight : weights) {
+    if (weight->kind == WeightKind::kSeed) continue;
+    const Shape& shape = weight->shape;
+    TENON_RETURN_IF_ERROR(with_context(Shape::make(shape.dims(), size_of(weight->dtype)).status(),
+                                       cat("weight '", weight->path, "'")));
+    const uint64_t own = static_cast<uint64_t>(shape.num_elements()) * size_of(weight->dtype);
+    if (own > limit - bytes) {
+      return resource_exhausted("the weights up to '", weight->path, "' of shape ", shape,
+                                " take more than the ", limit, " bytes that there can be");
+    }
+    bytes += own;
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
+
+Tensor match_input_rank(Tensor x, const PartialShape& wanted) {
+  if (!x.has_value() || !wanted.has_rank()) return x;
+  const int rank = x.rank();
+  Shape shape = x.shape();
+  if (rank + 1 == wanted.rank() && wanted[rank] == 1) {
+    shape.append(1);
+  } else if (rank == wanted.rank() + 1 && rank > 1 && x.dim(rank - 1) == 1) {
+    shape = Shape(x.shape().dims().first(static_cast<size_t>(rank) - 1));
+  }
+  return x.reshaped(std::move(shape));
+}
 
 const double* find_log(const Logs& logs, std::string_view name) {
   for (const auto& [key, value] : logs) {
@@ -51,7 +86,8 @@ Model::Model(StatusOr<Network> network, bool sequential, ModelOptions options)
   for (const auto& layer : network_.layers) {
     for (Weight& weight : layer->weights()) all.push_back(&weight);
   }
-  status_ = create_variables(all);
+  status_ = check_weight_bytes(all, options.max_weight_bytes);
+  if (status_.ok()) status_ = create_variables(all);
 }
 
 Model::~Model() = default;

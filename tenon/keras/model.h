@@ -25,6 +25,10 @@ struct Inputs : std::vector<Tensor> {
   Inputs(Tensor x) : std::vector<Tensor>{std::move(x)} {}  // NOLINT: implicit
 };
 
+// A batch as Keras hands it to an input of shape `wanted`: a last dimension of 1 is added to rows
+// that lack it, or dropped from rows that have one too many. Shares the elements.
+Tensor match_input_rank(Tensor x, const PartialShape& wanted);
+
 // Name and value, sorted by name as Keras sorts them ("accuracy", "loss", "val_accuracy").
 using Logs = std::vector<std::pair<std::string, double>>;
 // Null when there is none of that name.
@@ -75,7 +79,14 @@ struct ModelOptions {
   std::string name = {};
   std::optional<uint64_t> seed = {};  // of first weights, dropout and shuffling
   bool compile = true;                // from_json() and load(): as the file says; else not at all
+  // Weights that take more, or more than the machine's memory, are RESOURCE_EXHAUSTED before any is
+  // made. load() lowers it to what the file holds.
+  uint64_t max_weight_bytes = UINT64_MAX;
 };
+
+// Names of classes from a JSON list of texts, null for none. INVALID_ARGUMENT when it is no such
+// list, or one stands in it twice.
+StatusOr<std::vector<std::string>> classes_from_json(const Json& json);
 
 // The seed of models made afterwards that are given none; 0 until it is called.
 void set_random_seed(uint64_t seed);
@@ -90,6 +101,11 @@ class Model {
   // From Keras' JSON (model.to_json(), the config.json of a .keras file). Untrusted.
   static StatusOr<std::unique_ptr<Model>> from_json(const Json& json, ModelOptions options = {});
   Json to_json() const;
+
+  // The texts behind the class numbers that the model was trained on; empty when labels were
+  // numbers. Stored in .keras files as the member tenon.json, which Keras passes over.
+  const std::vector<std::string>& classes() const { return classes_; }
+  void set_classes(std::vector<std::string> classes) { classes_ = std::move(classes); }
 
   // What was wrong with layers or tensors; every call below then reports it.
   const Status& status() const { return status_; }
@@ -162,6 +178,7 @@ class Model {
   OptimizerPtr optimizer_;
   LossPtr loss_;
   CompileOptions compile_options_;
+  std::vector<std::string> classes_;
   std::unique_ptr<Steps> steps_;
 };
 

@@ -9,30 +9,41 @@ namespace {
 
 using CallPtr = std::shared_ptr<const Call>;
 
-// Deep enough for any model, shallow enough for any stack.
-constexpr size_t kMaxCalls = 20000;
-
 // Calls from inputs to outputs in depth-first order, and when each layer was first met.
 class CallSorter {
  public:
   std::vector<CallPtr> calls;
   std::unordered_map<const Layer*, int> first_met;
 
+  // Takes no stack, however long the chain of calls is.
   Status visit(const CallPtr& call) {
-    TENON_RETURN_IF_ERROR(call->status);
-    if (!done_.insert(call.get()).second) return absl::OkStatus();
-    if (done_.size() > kMaxCalls) return invalid_argument("more than ", kMaxCalls, " layer calls");
-    first_met.try_emplace(call->layer.get(), static_cast<int>(first_met.size()));
-    for (const KTensor& input : call->inputs) {
+    TENON_RETURN_IF_ERROR(enter(call));
+    while (!open_.empty()) {
+      auto& [at, next] = open_.back();
+      if (next == at->inputs.size()) {
+        calls.push_back(at);
+        open_.pop_back();
+        continue;
+      }
+      const KTensor& input = at->inputs[next++];
       TENON_RETURN_IF_ERROR(input.status());
-      TENON_RETURN_IF_ERROR(visit(input.call()));
+      TENON_RETURN_IF_ERROR(enter(input.call()));
     }
-    calls.push_back(call);
     return absl::OkStatus();
   }
 
  private:
+  Status enter(const CallPtr& call) {
+    TENON_RETURN_IF_ERROR(call->status);
+    if (!done_.insert(call.get()).second) return absl::OkStatus();
+    if (done_.size() > kMaxCalls) return invalid_argument("more than ", kMaxCalls, " layer calls");
+    first_met.try_emplace(call->layer.get(), static_cast<int>(first_met.size()));
+    open_.emplace_back(call, size_t{0});
+    return absl::OkStatus();
+  }
+
   std::set<const Call*> done_;
+  std::vector<std::pair<CallPtr, size_t>> open_;  // a call, and its input that comes next
 };
 
 void name_layers(const std::vector<std::shared_ptr<Layer>>& layers) {
@@ -104,12 +115,10 @@ StatusOr<Network> Network::create(std::vector<KTensor> inputs, std::vector<KTens
     }
   }
   std::map<int, int> calls_at_depth;
+  std::set<const Layer*> listed;
   for (const CallPtr& call : sorter.calls) {
     ++calls_at_depth[call_depth[call.get()]];
-    if (std::find(network.layers.begin(), network.layers.end(), call->layer) ==
-        network.layers.end()) {
-      network.layers.push_back(call->layer);
-    }
+    if (listed.insert(call->layer.get()).second) network.layers.push_back(call->layer);
   }
   std::stable_sort(network.layers.begin(), network.layers.end(), [&](const auto& a, const auto& b) {
     const int depth_a = layer_depth[a.get()], depth_b = layer_depth[b.get()];

@@ -6,6 +6,9 @@
 
 namespace tenon::keras {
 
+// More layer calls than any model has.
+inline constexpr size_t kMaxCalls = 20000;
+
 struct Network {
   // In the order in which Keras lists, counts and stores them. One layer may be called often.
   std::vector<std::shared_ptr<Layer>> layers;

@@ -25,17 +25,29 @@ Json tensor_list(const Network& network, const std::vector<KTensor>& tensors) {
   return tensors.size() == 1 ? Json((*list.items())[0]) : list;
 }
 
-// A layer of the config and the tensors that its calls have made so far.
+// A call in the config: of which layer, and which of its calls.
+struct CallPlace {
+  struct ConfigLayer* layer = nullptr;
+  size_t call = 0;
+};
+
+// A call that is yet to be made: its inputs, and how many calls must come before it.
+struct PendingCall {
+  std::vector<CallPlace> inputs;
+  size_t waits_for = 0;
+  std::vector<CallPlace> followers;  // calls that wait for this one
+};
+
+// A layer of the config, its calls, and the tensors that those made so far have given.
 struct ConfigLayer {
   std::shared_ptr<Layer> layer;
-  const Json::Array* pending = nullptr;  // "inbound_nodes"
-  size_t done = 0;
+  std::vector<PendingCall> calls;
   std::vector<KTensor> made;
 };
 using ConfigLayers = std::map<std::string, ConfigLayer, std::less<>>;
 
-// ["name", call, output]: the tensor, or null when that call has not been made yet.
-StatusOr<const KTensor*> find_tensor(const ConfigLayers& layers, const Json& history) {
+// ["name", call, output].
+StatusOr<CallPlace> find_call(ConfigLayers& layers, const Json& history) {
   const auto* items = history.items();
   if (!items || items->size() < 3 || !(*items)[0].string() || !(*items)[1].integer() ||
       !((*items)[2] == Json(0))) {
@@ -46,8 +58,12 @@ StatusOr<const KTensor*> find_tensor(const ConfigLayers& layers, const Json& his
     return invalid_argument("layer '", *(*items)[0].string(), "' is referred to and not there");
   }
   const int64_t call = *(*items)[1].integer();
-  if (call < 0 || call >= static_cast<int64_t>(it->second.made.size())) return nullptr;
-  return &it->second.made[static_cast<size_t>(call)];
+  const auto calls = static_cast<int64_t>(it->second.calls.size());
+  if (call < 0 || call >= calls) {
+    return invalid_argument("call ", call, " of layer '", it->first,
+                            "' is referred to; the layer is called ", calls, " times");
+  }
+  return CallPlace{&it->second, static_cast<size_t>(call)};
 }
 
 // Every "keras_history" below the arguments of a call, in order.
@@ -61,9 +77,9 @@ void collect_histories(const Json& json, std::vector<const Json*>& out) {
   }
 }
 
-// The inputs of a call; an empty list when one of them has not been made yet. Keras 2 wrote a list
-// of references, Keras 3 writes {"args": ..., "kwargs": ...}.
-StatusOr<std::vector<KTensor>> call_inputs(const ConfigLayers& layers, const Json& node) {
+// The inputs of a call. Keras 2 wrote a list of references, Keras 3 writes {"args": ...,
+// "kwargs": ...}.
+StatusOr<std::vector<CallPlace>> call_inputs(ConfigLayers& layers, const Json& node) {
   std::vector<const Json*> histories;
   if (node.items()) {
     for (const Json& reference : *node.items()) histories.push_back(&reference);
@@ -71,41 +87,56 @@ StatusOr<std::vector<KTensor>> call_inputs(const ConfigLayers& layers, const Jso
     collect_histories(node["args"], histories);
     collect_histories(node["kwargs"], histories);
   }
-  if (histories.empty()) return invalid_argument("a call without inputs: ", node.dump());
-  std::vector<KTensor> inputs;
+  if (histories.empty()) {
+    return invalid_argument("a call without inputs: ", node.dump().substr(0, 200));
+  }
+  std::vector<CallPlace> inputs;
   for (const Json* history : histories) {
-    TENON_ASSIGN_OR_RETURN(const KTensor* tensor, find_tensor(layers, *history));
-    if (!tensor) return std::vector<KTensor>();
-    inputs.push_back(*tensor);
+    TENON_ASSIGN_OR_RETURN(const CallPlace place, find_call(layers, *history));
+    inputs.push_back(place);
   }
   return inputs;
 }
 
-// Makes the calls whose inputs exist; true when there was one.
-StatusOr<bool> make_calls(ConfigLayers& layers, ConfigLayer& at) {
-  bool progress = false;
-  while (at.pending && at.done < at.pending->size()) {
-    TENON_ASSIGN_OR_RETURN(std::vector<KTensor> inputs,
-                           call_inputs(layers, (*at.pending)[at.done]));
-    if (inputs.empty()) return progress;
-    at.made.push_back(LayerRef(at.layer)(std::move(inputs)));
-    TENON_RETURN_IF_ERROR(at.made.back().status());
-    ++at.done;
-    progress = true;
+// Notes what each call of a layer waits for: its inputs, and the layer's call before it.
+Status plan_calls(ConfigLayers& layers, ConfigLayer& layer, const Json::Array& nodes) {
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    PendingCall& call = layer.calls[i];
+    TENON_ASSIGN_OR_RETURN(call.inputs, call_inputs(layers, nodes[i]));
+    call.waits_for = call.inputs.size() + (i > 0 ? 1 : 0);
+    for (const CallPlace& input : call.inputs) {
+      input.layer->calls[input.call].followers.push_back({&layer, i});
+    }
+    if (i > 0) layer.calls[i - 1].followers.push_back({&layer, i});
   }
-  return progress;
+  return absl::OkStatus();
 }
 
-StatusOr<std::vector<KTensor>> end_tensors(const ConfigLayers& layers, const Json& list,
+// Makes every call once those that it waits for are made, in time linear in their number.
+Status make_calls(std::vector<CallPlace> ready) {
+  for (size_t next = 0; next < ready.size(); ++next) {
+    const auto [layer, index] = ready[next];
+    PendingCall& call = layer->calls[index];
+    std::vector<KTensor> inputs;
+    for (const CallPlace& input : call.inputs) inputs.push_back(input.layer->made[input.call]);
+    layer->made.push_back(LayerRef(layer->layer)(std::move(inputs)));
+    TENON_RETURN_IF_ERROR(layer->made.back().status());
+    for (const CallPlace& follower : call.followers) {
+      if (--follower.layer->calls[follower.call].waits_for == 0) ready.push_back(follower);
+    }
+  }
+  return absl::OkStatus();
+}
+
+StatusOr<std::vector<KTensor>> end_tensors(ConfigLayers& layers, const Json& list,
                                            std::string_view what) {
   std::vector<KTensor> tensors;
   const auto* items = list.items();
   if (!items || items->empty()) return invalid_argument("'", what, "' is no list of layers");
   const bool single = (*items)[0].string() != nullptr;
   for (const Json& reference : *items) {
-    TENON_ASSIGN_OR_RETURN(const KTensor* tensor, find_tensor(layers, single ? list : reference));
-    if (!tensor) return invalid_argument("'", what, "' names a call that is not there");
-    tensors.push_back(*tensor);
+    TENON_ASSIGN_OR_RETURN(const CallPlace place, find_call(layers, single ? list : reference));
+    tensors.push_back(place.layer->made[place.call]);
     if (single) break;
   }
   return tensors;
@@ -115,11 +146,13 @@ StatusOr<std::vector<KTensor>> end_tensors(const ConfigLayers& layers, const Jso
 
 void Network::describe(Json& config) const {
   Json list{Json::Array()};
+  std::map<const Layer*, std::vector<const Call*>> calls_of;
+  for (const auto& call : calls) calls_of[call->layer.get()].push_back(call.get());
   for (const auto& layer : layers) {
     Json json = layer->describe();
     Json nodes{Json::Array()};
-    for (const auto& call : calls) {
-      if (call->layer != layer || call->inputs.empty()) continue;
+    for (const Call* call : calls_of[layer.get()]) {
+      if (call->inputs.empty()) continue;
       Json args{Json::Array()};
       for (const KTensor& input : call->inputs) args.push(tensor_json(*this, input));
       if (layer->takes_list()) args = Json(Json::Array{std::move(args)});
@@ -146,30 +179,31 @@ StatusOr<Network> Network::from_functional(const Json& config) {
   if (!list || list->size() > kMaxConfigLayers) {
     return invalid_argument("'layers' is no list of at most ", kMaxConfigLayers, " layers");
   }
+  static const Json::Array kNoNodes;
   ConfigLayers layers;
-  std::vector<ConfigLayer*> order;
+  std::vector<std::pair<ConfigLayer*, const Json::Array*>> order;
+  size_t calls = 0;
   for (const Json& json : *list) {
     TENON_ASSIGN_OR_RETURN(std::shared_ptr<Layer> layer, layer_from_json(json));
     layer->set_name(json.text("name", layer->name()));
     const auto [it, fresh] = layers.try_emplace(layer->name());
     if (!fresh) return invalid_argument("two layers are named '", layer->name(), "'");
+    const bool is_input = layer->class_name() == "InputLayer";
+    const auto* nodes = is_input ? nullptr : json["inbound_nodes"].items();
     it->second.layer = std::move(layer);
-    it->second.pending = json["inbound_nodes"].items();
-    if (it->second.layer->class_name() == "InputLayer") {
-      it->second.made.push_back(LayerRef(it->second.layer)(std::vector<KTensor>{}));
-      TENON_RETURN_IF_ERROR(it->second.made.back().status());
-    }
-    order.push_back(&it->second);
+    it->second.calls.resize(is_input ? 1 : nodes ? nodes->size() : 0);
+    calls += it->second.calls.size();
+    if (calls > kMaxCalls) return invalid_argument("more than ", kMaxCalls, " layer calls");
+    order.emplace_back(&it->second, nodes ? nodes : &kNoNodes);
   }
-  for (bool progress = true; progress;) {
-    progress = false;
-    for (ConfigLayer* layer : order) {
-      TENON_ASSIGN_OR_RETURN(const bool made, make_calls(layers, *layer));
-      progress |= made;
-    }
+  std::vector<CallPlace> ready;
+  for (const auto& [layer, nodes] : order) {
+    TENON_RETURN_IF_ERROR(plan_calls(layers, *layer, *nodes));
+    if (layer->layer->class_name() == "InputLayer") ready.push_back({layer, 0});
   }
-  for (const ConfigLayer* layer : order) {
-    if (layer->pending && layer->done < layer->pending->size()) {
+  TENON_RETURN_IF_ERROR(make_calls(std::move(ready)));
+  for (const auto& [layer, nodes] : order) {
+    if (layer->made.size() < layer->calls.size()) {
       return invalid_argument("the inputs of layer '", layer->layer->name(),
                               "' are in a loop or not there");
     }

@@ -13,15 +13,10 @@ PartialShape open_rows(const Tensor& tensor) {
   return shape;
 }
 
-// What a symbolic input is told of a batch: Keras' functional models add a last dimension of 1 to
-// rows that lack it.
+// A batch in the dtype of its symbolic input, whose shape it must have.
 Endpoint standardize_input(GraphBuilder& g, Endpoint x, const KTensor& input) {
   if (!x) return {};
   const PartialShape& wanted = input.shape();
-  const int rank = g.shape(x).rank();
-  if (rank + 1 == wanted.rank() && wanted[rank] == 1) {
-    x = g.op("ExpandDims", {x, g.scalar<int32_t>(-1)});
-  }
   const PartialShape& found = g.shape(x);
   bool fits = found.rank() == wanted.rank();
   for (int axis = 1; fits && axis < wanted.rank(); ++axis) {
@@ -32,6 +27,24 @@ Endpoint standardize_input(GraphBuilder& g, Endpoint x, const KTensor& input) {
                             ", the model expects ", wanted));
   }
   return g.cast(x, input.dtype());
+}
+
+// Do targets of shape `y` lie element by element beside the model's output? A last dimension of 1
+// may lack on either side.
+Status check_targets(const Loss& loss, const KTensor& output, const PartialShape& y) {
+  if (loss.wants_class_numbers()) return absl::OkStatus();
+  const PartialShape& p = output.shape();
+  const auto last = [](const PartialShape& shape) { return shape[shape.rank() - 1]; };
+  bool fits = y.rank() == p.rank() || (y.rank() + 1 == p.rank() && last(p) == 1) ||
+              (p.rank() + 1 == y.rank() && last(y) == 1);
+  for (int axis = 1; fits && axis < p.rank() && axis < y.rank(); ++axis) {
+    const int64_t a = p[axis], b = y[axis];
+    fits = a < 0 || b < 0 || a == b || a == 1 || b == 1;
+  }
+  if (fits) return absl::OkStatus();
+  return invalid_argument("output '", output.call()->layer->name(), "' has shape ", p,
+                          ", its targets have ", y, "; the loss '", loss.name(),
+                          "' compares them element by element");
 }
 
 }  // namespace
@@ -143,9 +156,13 @@ StatusOr<Graph> Steps::build(StepKind kind, const BatchLayout& layout,
   }
   const Endpoint y = args[layout.inputs];
   const Endpoint weights = layout.has_weights ? args.back() : Endpoint{};
+  TENON_RETURN_IF_ERROR(check_targets(*model_.loss_, network.outputs[0], g.shape(y)));
   TENON_RETURN_IF_ERROR(make_metrics(g.shape(y)));
   const Endpoint loss = (*model_.loss_)(g, y, outputs[0], weights);
-  TENON_RETURN_IF_ERROR(g.status());
+  if (!g.status().ok()) {
+    return with_context(g.status(), cat("the loss '", model_.loss_->name(), "' of output '",
+                                        network.outputs[0].call()->layer->name(), "'"));
+  }
   if (kind == StepKind::kTrain) {
     std::vector<Endpoint> variables;
     for (const Weight* weight : model_.trainable_weights())
@@ -156,7 +173,10 @@ StatusOr<Graph> Steps::build(StepKind kind, const BatchLayout& layout,
     model_.optimizer_->apply(trace, found);
   }
   add_loss_and_metrics(trace, loss, args[0], y, outputs[0], weights);
-  TENON_RETURN_IF_ERROR(g.status());
+  if (!g.status().ok()) {
+    return with_context(
+        g.status(), cat("the metrics of output '", network.outputs[0].call()->layer->name(), "'"));
+  }
   return graph;
 }
 

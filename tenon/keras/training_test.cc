@@ -208,7 +208,7 @@ TEST(Fit, LabelsOutOfRangeNameValueRowAndClasses) {
   const auto model = small_model(3);
   const Status status = model->fit(problem.x, problem.y, {.verbose = 0}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  for (const char* part : {"label 9", "row 77", "2 classes"}) {
+  for (const char* part : {"label 9", "row 78", "2 classes"}) {
     EXPECT_NE(message_of(status).find(part), std::string::npos) << status;
   }
 }

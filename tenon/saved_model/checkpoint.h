@@ -20,6 +20,7 @@ struct TrainingProgress {
   uint64_t seed = 0;
   std::string isa;  // equal bits are promised for equal ISA and threads only
   int64_t threads = 0;
+  std::string details;  // what else the trainer wants back: a text of its own, JSON say
 };
 
 struct Checkpoint {

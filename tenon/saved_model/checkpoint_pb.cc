@@ -74,6 +74,7 @@ std::vector<NamedTensor> progress_tensors(const TrainingProgress& progress) {
           {name("seed"), Tensor::scalar<uint64_t>(progress.seed)},
           {name("isa"), Tensor::string(progress.isa)},
           {name("threads"), Tensor::scalar<int64_t>(progress.threads)},
+          {name("details"), Tensor::string(progress.details)},
           // tf.train.Checkpoint expects to find this one.
           {"save_counter", Tensor::scalar<int64_t>(progress.epoch)}};
 }
@@ -147,9 +148,9 @@ void read_progress(std::string_view name, const Tensor& tensor, TrainingProgress
   if (name == "step") read_field(tensor, progress.step);
   if (name == "seed") read_field(tensor, progress.seed);
   if (name == "threads") read_field(tensor, progress.threads);
-  if (name == "isa" && tensor.dtype() == DType::kString && tensor.rank() == 0) {
-    progress.isa = *tensor.data<std::string_view>();
-  }
+  const bool is_text = tensor.dtype() == DType::kString && tensor.rank() == 0;
+  if (name == "isa" && is_text) progress.isa = *tensor.data<std::string_view>();
+  if (name == "details" && is_text) progress.details = *tensor.data<std::string_view>();
 }
 
 // Variables by the path that their key spells.

@@ -1,11 +1,15 @@
 #include "tenon/saved_model/golden.h"
 
+#include "tenon/graph/batch_dimension.h"
 #include "tenon/graph/effects.h"
 
 namespace tenon {
 namespace {
 
 constexpr Tolerance kBfloat16Tolerance{2e-2, 1e-6};
+
+// A record is replayed row by row for so many of its rows, and repeated to so many.
+constexpr int64_t kSingleRows = 4, kLargerBatch = 33;
 
 // A rounding error of the dtype, relative to the value.
 double rounding_of(DType dtype) {
@@ -93,10 +97,64 @@ StatusOr<std::vector<Tensor>> run_record(const SavedModel& model, const Signatur
   return results;
 }
 
+// The rows of a record's tensors; 0 where they differ.
+int64_t rows_of(const GoldenRecord& record) {
+  int64_t rows = -1;
+  for (const auto* tensors : {&record.inputs, &record.outputs}) {
+    for (const auto& [name, tensor] : *tensors) {
+      if (tensor.rank() == 0 || (rows >= 0 && tensor.dim(0) != rows)) return 0;
+      rows = tensor.dim(0);
+    }
+  }
+  return std::max<int64_t>(rows, 0);
+}
+
+// Rows begin, begin + 1, ... of a tensor, from the first again after the last.
+StatusOr<Tensor> repeat_rows(const Tensor& tensor, int64_t begin, int64_t count) {
+  if (begin + count <= tensor.dim(0)) return tensor.slice(begin, count);
+  Shape shape = tensor.shape();
+  shape.set(0, count);
+  TENON_ASSIGN_OR_RETURN(Tensor repeated, Tensor::allocate(tensor.dtype(), shape));
+  for (int64_t row = 0; row < count; ++row) {
+    const Tensor from = tensor.slice((begin + row) % tensor.dim(0), 1);
+    Tensor to = repeated.slice(row, 1);
+    std::memcpy(to.mutable_raw(), from.raw(), from.num_bytes());
+  }
+  return repeated;
+}
+
+// The record of some rows of `record`, which has `rows_of`(record) > 0.
+StatusOr<GoldenRecord> some_rows(const GoldenRecord& record, int64_t begin, int64_t count) {
+  GoldenRecord some{record.signature, {}, {}};
+  for (const auto& [name, tensor] : record.inputs) {
+    TENON_ASSIGN_OR_RETURN(some.inputs[name], repeat_rows(tensor, begin, count));
+  }
+  for (const auto& [name, tensor] : record.outputs) {
+    TENON_ASSIGN_OR_RETURN(some.outputs[name], repeat_rows(tensor, begin, count));
+  }
+  return some;
+}
+
+// Can the record be replayed in other batches? Every row is computed by itself, from inputs with
+// rows, and no tensor holds objects.
+StatusOr<bool> has_free_rows(const SavedModel& model, const Signature& signature,
+                             const GoldenRecord& record) {
+  if (rows_of(record) == 0) return false;
+  for (const auto* tensors : {&record.inputs, &record.outputs}) {
+    for (const auto& [name, tensor] : *tensors) {
+      if (is_object(tensor.dtype())) return false;
+    }
+  }
+  TENON_ASSIGN_OR_RETURN(const Graph graph, model.function(signature));
+  TENON_ASSIGN_OR_RETURN(const MergeVerdict verdict, may_merge_rows(graph));
+  return verdict.mergeable;
+}
+
 class Replay {
  public:
-  Replay(const SavedModel& model, GoldenManifest manifest, Precision precision)
-      : model_(model), manifest_(std::move(manifest)), precision_(precision) {}
+  Replay(const SavedModel& model, GoldenManifest manifest, Precision precision,
+         GoldenBatches batches)
+      : model_(model), manifest_(std::move(manifest)), precision_(precision), batches_(batches) {}
 
   void replay(size_t index, const GoldenRecord& record, GoldenReport& report) {
     const Signature* signature = model_.find_signature(record.signature);
@@ -110,23 +168,71 @@ class Replay {
       report.exempt[record.signature] = *exemption;
       return;
     }
-    const StatusOr<std::vector<Tensor>> results = run_record(model_, *signature, record);
-    if (!results.ok()) return fail(index, record, results.status(), report);
+    StatusOr<std::vector<OutputDrift>> drifts = compare(*signature, record);
+    if (!drifts.ok()) return fail(index, record, drifts.status(), report);
     ++report.replayed;
-    for (size_t i = 0; i < signature->outputs.size(); ++i) {
-      const std::string& output = signature->outputs[i].name;
-      const auto want = record.outputs.find(output);
-      if (want == record.outputs.end()) continue;
-      OutputDrift drift = compare_output((*results)[i], want->second,
-                                         tolerance(cat(record.signature, "/", output)));
+    if (batches_ == GoldenBatches::kOthersToo) {
+      const Status status = replay_other_batches(*signature, record, *drifts);
+      if (!status.ok()) return fail(index, record, status, report);
+    }
+    for (OutputDrift& drift : *drifts) {
       drift.record = index;
-      drift.signature = record.signature;
-      drift.output = output;
       report.outputs.push_back(std::move(drift));
     }
   }
 
  private:
+  // How far each output of the record is missed.
+  StatusOr<std::vector<OutputDrift>> compare(const Signature& signature,
+                                             const GoldenRecord& record) const {
+    TENON_ASSIGN_OR_RETURN(const std::vector<Tensor> results,
+                           run_record(model_, signature, record));
+    std::vector<OutputDrift> drifts;
+    for (size_t i = 0; i < signature.outputs.size(); ++i) {
+      const std::string& output = signature.outputs[i].name;
+      const auto want = record.outputs.find(output);
+      if (want == record.outputs.end()) continue;
+      OutputDrift drift =
+          compare_output(results[i], want->second, tolerance(cat(record.signature, "/", output)));
+      drift.signature = record.signature;
+      drift.output = output;
+      drifts.push_back(std::move(drift));
+    }
+    return drifts;
+  }
+
+  // Rows alone, and all of them over again up to a larger batch. The worst counts.
+  Status replay_other_batches(const Signature& signature, const GoldenRecord& record,
+                              std::vector<OutputDrift>& drifts) const {
+    TENON_ASSIGN_OR_RETURN(const bool free_rows, has_free_rows(model_, signature, record));
+    if (!free_rows) return absl::OkStatus();
+    const int64_t rows = rows_of(record);
+    for (int64_t row = 0; rows > 1 && row < std::min(rows, kSingleRows); ++row) {
+      TENON_RETURN_IF_ERROR(
+          take_worst(signature, record, row, 1, cat("row ", row + 1, " alone"), drifts));
+    }
+    if (rows >= kLargerBatch) return absl::OkStatus();
+    return take_worst(signature, record, 0, kLargerBatch,
+                      cat("repeated to ", kLargerBatch, " rows"), drifts);
+  }
+  Status take_worst(const Signature& signature, const GoldenRecord& record, int64_t begin,
+                    int64_t count, const std::string& how, std::vector<OutputDrift>& drifts) const {
+    TENON_ASSIGN_OR_RETURN(const GoldenRecord some, some_rows(record, begin, count));
+    StatusOr<std::vector<OutputDrift>> found = compare(signature, some);
+    if (!found.ok()) return with_context(found.status(), how);
+    for (size_t i = 0; i < drifts.size(); ++i) {
+      OutputDrift& worst = drifts[i];
+      OutputDrift& drift = (*found)[i];
+      if (worst.passed && !drift.passed) {
+        drift.status = with_context(drift.status, how);
+        worst = std::move(drift);
+      } else if (worst.passed == drift.passed && drift.drift > worst.drift) {
+        worst.drift = drift.drift;
+      }
+    }
+    return absl::OkStatus();
+  }
+
   Tolerance tolerance(const std::string& output) const {
     const auto it = manifest_.outputs.find(output);
     if (it != manifest_.outputs.end()) return it->second;
@@ -145,6 +251,7 @@ class Replay {
   const SavedModel& model_;
   GoldenManifest manifest_;
   Precision precision_;
+  GoldenBatches batches_;
 };
 
 }  // namespace
@@ -197,12 +304,13 @@ bool GoldenReport::passed() const {
   return std::all_of(outputs.begin(), outputs.end(), [](const auto& o) { return o.passed; });
 }
 
-StatusOr<GoldenReport> replay_goldens(const SavedModel& model, Precision precision) {
+StatusOr<GoldenReport> replay_goldens(const SavedModel& model, Precision precision,
+                                      GoldenBatches batches) {
   TENON_ASSIGN_OR_RETURN(const GoldenRecords goldens, read_goldens(model.folder()));
   TENON_ASSIGN_OR_RETURN(GoldenManifest manifest, read_manifest(model.folder()));
   GoldenReport report;
   report.others = goldens.others;
-  Replay replay(model, std::move(manifest), precision);
+  Replay replay(model, std::move(manifest), precision, batches);
   for (size_t i = 0; i < goldens.records.size(); ++i) {
     replay.replay(i, goldens.records[i], report);
   }

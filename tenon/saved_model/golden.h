@@ -73,10 +73,19 @@ struct GoldenReport {
   bool passed() const;
 };
 
+// The batches in which records are replayed.
+enum class GoldenBatches {
+  kAsRecorded,
+  // Also row by row, and repeated to a larger batch, where the signature computes each row by
+  // itself (may_merge_rows): the answers must be the same.
+  kOthersToo,
+};
+
 // Runs every record through the model. `precision` is what the model was loaded with: bfloat16
 // multiplies may miss by 2e-2 where the manifest does not say otherwise. Signatures that write
 // variables or draw random numbers are exempt. A signature that cannot be run fails its records.
 StatusOr<GoldenReport> replay_goldens(const SavedModel& model,
-                                      Precision precision = Precision::kFloat32);
+                                      Precision precision = Precision::kFloat32,
+                                      GoldenBatches batches = GoldenBatches::kAsRecorded);
 
 }  // namespace tenon

@@ -22,7 +22,8 @@ TEST_P(TensorFlowGolden, IsMet) {
   const std::string folder = join_path(kModels, cat(GetParam(), "/1"));
   const StatusOr<std::shared_ptr<SavedModel>> model = SavedModel::load(folder);
   ASSERT_TRUE(model.ok()) << model.status();
-  const StatusOr<GoldenReport> report = replay_goldens(**model);
+  const StatusOr<GoldenReport> report =
+      replay_goldens(**model, Precision::kFloat32, GoldenBatches::kOthersToo);
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_GT(report->replayed, 0u);
   for (const OutputDrift& output : report->outputs) {
@@ -122,6 +123,40 @@ TEST(GoldenManifest, SurvivesWritingAndReading) {
   EXPECT_EQ(read->outputs.at("serve/output_0").absolute, 0.25);
   ASSERT_TRUE(write_file(path, R"({"golden": {"tolerance": {"relative": -1}}})").ok());
   EXPECT_EQ(read_manifest(folder->path()).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+// y = x - mean over all rows: no row has its answer alone, so that records are replayed whole only;
+// and z = 2 x, whose rows do.
+TEST(GoldenReplay, ReplaysRowsAloneOnlyWhereTheyAreComputedAlone) {
+  ASSERT_TRUE(register_test_ops().ok());
+  for (const bool mixes_rows : {true, false}) {
+    Graph graph;
+    GraphBuilder build(graph);
+    const Endpoint x = build.arg("x", DType::kFloat, {-1, 2});
+    const int64_t rows[] = {0};
+    graph.results = {mixes_rows ? build.sub(x, build.mean(x, rows))
+                                : build.mul(x, build.scalar<float>(2.0f))};
+    graph.result_names = {"y"};
+    ASSERT_TRUE(build.status().ok()) << build.status();
+    StatusOr<GoldenRecord> record =
+        make_golden("serving_default", graph, std::make_shared<ModelState>(),
+                    {{"x", Tensor::vector<float>({1, 2, 5, 9, 7, 7}).reshaped({3, 2})}});
+    ASSERT_TRUE(record.ok()) << record.status();
+    const StatusOr<TemporaryDirectory> folder = TemporaryDirectory::create();
+    ASSERT_TRUE(folder.ok());
+    SavedModelSpec spec;
+    spec.folder = join_path(folder->path(), "1");
+    spec.endpoints.push_back({.name = "serve", .function = graph});
+    spec.assets_extra[std::string(kGoldenFile)] = goldens_to_file({&*record, 1});
+    ASSERT_EQ(write_saved_model(spec), absl::OkStatus());
+    const auto model = SavedModel::load(spec.folder);
+    ASSERT_TRUE(model.ok()) << model.status();
+    const StatusOr<GoldenReport> report =
+        replay_goldens(**model, Precision::kFloat32, GoldenBatches::kOthersToo);
+    ASSERT_TRUE(report.ok()) << report.status();
+    EXPECT_EQ(report->replayed, 1u);
+    EXPECT_TRUE(report->passed()) << report->outputs[0].status;
+  }
 }
 
 // y = 2 x, exported with a golden record whose answer says 3 x.

@@ -66,11 +66,22 @@ def tenon_file_in_keras(check, folder):
     check.close(predict(again, x), model.predict(x, verbose=0), "and Tenon reads what Keras then wrote", 1e-5)
 
 
+def classes_in_keras(check, folder):
+    """What Tenon stores beside a model is no trouble to Keras."""
+    data, path = os.path.join(folder, "pets.csv"), os.path.join(folder, "pets.keras")
+    with open(data, "w", encoding="utf-8") as f:
+        f.write("a,label\n0,cat\n10,dog\n20,zebra\n")
+    train("mlp", data, loss="sparse_categorical_crossentropy", save=path)
+    x = np.array([[0], [10], [20]], np.float32)
+    check.close(keras.saving.load_model(path).predict(x, verbose=0), predict(path, x), "a model with names of classes in Keras", 1e-5)
+
+
 def main():
     check = Checks()
     with tempfile.TemporaryDirectory() as folder:
         keras_file_in_tenon(check, folder)
         tenon_file_in_keras(check, folder)
+        classes_in_keras(check, folder)
     check.done()
 
 

@@ -34,7 +34,30 @@ def convolution():
                              layers.Activation("relu"), layers.MaxPooling2D(), layers.Flatten(), layers.Dense(10)])
 
 
-MODELS = {"dense": (dense, (20,), False), "conv_bn": (convolution, (8, 8, 2), True)}
+def sequence():
+    return keras.Sequential([keras.Input((12, 3)), layers.ZeroPadding1D(1), layers.Conv1D(6, 3, padding="causal", dilation_rate=2),
+                             layers.MaxPooling1D(2), layers.UpSampling1D(2), layers.Conv1D(4, 3, strides=2, padding="same", groups=2),
+                             layers.Cropping1D((1, 0)), layers.AveragePooling1D(2, padding="same"), layers.GlobalAveragePooling1D(),
+                             layers.RepeatVector(2), layers.GlobalMaxPooling1D(), layers.Dense(10)])
+
+
+def words():
+    return keras.Sequential([keras.Input((7,)), layers.Normalization(mean=[-1.0] * 7, variance=[0.25] * 7), layers.ReLU(6),
+                             layers.Embedding(10, 4), layers.GlobalAveragePooling1D(), layers.Dense(10)])
+
+
+def decoder():
+    return keras.Sequential([keras.Input((6, 5, 4)), layers.Normalization(),
+                             layers.SeparableConv2D(6, 3, depth_multiplier=2, padding="same", activation="relu"),
+                             layers.GroupNormalization(3), layers.Conv2DTranspose(5, 3, strides=2, padding="same"),
+                             layers.Conv2DTranspose(4, (2, 3), strides=(1, 2)), layers.UpSampling2D((2, 1)),
+                             layers.Cropping2D(((1, 2), (0, 3))), layers.GlobalAveragePooling2D(), layers.Dense(10)])
+
+
+MODELS = {"dense": (dense, (20,), False), "conv_bn": (convolution, (8, 8, 2), True), "sequence": (sequence, (12, 3), True),
+          "words": (words, (7,), True), "decoder": (decoder, (6, 5, 4), True)}
+# Those with which every optimizer is tried.
+ALL_OPTIMIZERS = ("dense", "conv_bn")
 
 
 def variables(model):
@@ -89,12 +112,13 @@ def check_model(check, name, folder):
         if np.max(np.abs(want)) <= zero:
             check.that(np.max(np.abs(got)) <= zero, what, f"{np.max(np.abs(got)):.3g}, want zero")
         else:
-            check.close(got, want, what, 1e-5)
+            # TensorFlow adds up the gradient of a bias over all positions one after the other: in float32 it is off by 3.6e-5 there.
+            check.close(got, want, what, 5e-5 if name == "decoder" and "bias" in variable.path else 1e-5)
     # Means over a batch, added up in another order.
     for variable, got in zip(reference.non_trainable_variables, after.non_trainable_variables):
         check.close(got.numpy(), variable.numpy(), f"{name}: {variable.path}", 5e-6)
 
-    for kind, make_optimizer in OPTIMIZERS.items():
+    for kind, make_optimizer in OPTIMIZERS.items() if name in ALL_OPTIMIZERS else ():
         model = copy_of(make, values)
         _, after = tenon_step(folder, model, make_optimizer(), from_logits, data, 32)
         optimizer, wanted = make_optimizer(), [keras.Variable(value) for value in trained_before]

@@ -22,15 +22,30 @@ class CSVLoggerCallback final : public Callback {
     if (file_) std::fclose(file_);
   }
   Status on_train_begin(Model&) override {
-    with_header_ = true;
+    text_.clear();
     if (o_.append && path_exists(o_.filename)) {
-      TENON_ASSIGN_OR_RETURN(const std::string before, read_file(o_.filename));
-      with_header_ = before.empty();
+      TENON_ASSIGN_OR_RETURN(text_, read_file(o_.filename));
     }
-    file_ = std::fopen(o_.filename.c_str(), o_.append ? "a" : "w");
-    if (!file_) return errno_status(errno, "cannot open", o_.filename);
     keys_.clear();
-    return absl::OkStatus();
+    return open(o_.append ? "a" : "w");
+  }
+  // What was written after the checkpoint is written again.
+  Status restore(Model&, const CallbackState& state) override {
+    const std::string* text = state.values["text"].string();
+    const auto* keys = state.values["keys"].items();
+    if (!text || !keys) return invalid_argument("CSVLogger: not its state");
+    keys_.clear();
+    for (const Json& key : *keys) {
+      if (!key.string()) return invalid_argument("CSVLogger: not its state");
+      keys_.push_back(*key.string());
+    }
+    text_ = *text;
+    TENON_RETURN_IF_ERROR(write_file(o_.filename, text_));
+    return open("a");
+  }
+  std::string_view class_name() const override { return "CSVLogger"; }
+  CallbackState state() const override {
+    return {Json::object({{"text", text_}, {"keys", Json::array(keys_)}})};
   }
   Status on_epoch_end(Model&, int64_t epoch, Logs& logs) override {
     if (keys_.empty()) {
@@ -42,7 +57,7 @@ class CSVLoggerCallback final : public Callback {
       std::sort(keys_.begin(), keys_.end());
       const size_t own = keys_.size();
       for (size_t i = 0; !has_validation && i < own; ++i) keys_.push_back("val_" + keys_[i]);
-      if (with_header_) {
+      if (text_.empty()) {
         const std::string separator(1, o_.separator);
         TENON_RETURN_IF_ERROR(write(cat("epoch", separator, join(keys_, separator), "\r\n")));
       }
@@ -61,7 +76,13 @@ class CSVLoggerCallback final : public Callback {
   }
 
  private:
+  Status open(const char* mode) {
+    if (FILE* before = std::exchange(file_, nullptr)) std::fclose(before);
+    file_ = std::fopen(o_.filename.c_str(), mode);
+    return file_ ? absl::OkStatus() : errno_status(errno, "cannot open", o_.filename);
+  }
   Status write(const std::string& text) {
+    text_ += text;
     if (std::fwrite(text.data(), 1, text.size(), file_) != text.size() || std::fflush(file_) != 0) {
       return errno_status(errno, "cannot write", o_.filename);
     }
@@ -70,7 +91,7 @@ class CSVLoggerCallback final : public Callback {
 
   CSVLoggerOptions o_;
   FILE* file_ = nullptr;
-  bool with_header_ = true;
+  std::string text_;  // what the file holds
   std::vector<std::string> keys_;
 };
 

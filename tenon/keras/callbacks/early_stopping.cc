@@ -45,12 +45,34 @@ class EarlyStoppingCallback final : public Callback {
     return callbacks::restore_weights(model, *best_weights_);
   }
 
+  std::string_view class_name() const override { return "EarlyStopping"; }
+  CallbackState state() const override {
+    CallbackState state{callbacks::best_to_json(best_), best_weights_.value_or(Tensors())};
+    state.values.set("wait", wait_);
+    state.values.set("stopped", stopped_);
+    state.values.set("best_epoch", best_epoch_);
+    return state;
+  }
+  Status restore(Model& model, const CallbackState& state) override {
+    TENON_RETURN_IF_ERROR(callbacks::best_from_json(state.values, best_));
+    TENON_RETURN_IF_ERROR(callbacks::read_count(state.values, "wait", wait_));
+    TENON_RETURN_IF_ERROR(callbacks::read_count(state.values, "stopped", stopped_));
+    TENON_RETURN_IF_ERROR(callbacks::read_count(state.values, "best_epoch", best_epoch_));
+    if (!state.tensors.empty()) {
+      TENON_RETURN_IF_ERROR(callbacks::check_weights(model, state.tensors));
+      best_weights_ = state.tensors;
+    }
+    if (stopped_ > 0) model.stop_training = true;
+    return absl::OkStatus();
+  }
+
  private:
+  using Tensors = std::vector<Tensor>;
   EarlyStoppingOptions o_;
   std::optional<callbacks::Monitor> monitor_;
   int64_t wait_ = 0, stopped_ = 0, best_epoch_ = 0;
   std::optional<double> best_;
-  std::optional<std::vector<Tensor>> best_weights_;
+  std::optional<Tensors> best_weights_;
 };
 
 }  // namespace

@@ -41,6 +41,19 @@ class ReduceLROnPlateauCallback final : public Callback {
     return absl::OkStatus();
   }
 
+  std::string_view class_name() const override { return "ReduceLROnPlateau"; }
+  CallbackState state() const override {
+    CallbackState state{callbacks::best_to_json(best_)};
+    state.values.set("wait", wait_);
+    state.values.set("cooldown", cooldown_left_);
+    return state;
+  }
+  Status restore(Model&, const CallbackState& state) override {
+    TENON_RETURN_IF_ERROR(callbacks::best_from_json(state.values, best_));
+    TENON_RETURN_IF_ERROR(callbacks::read_count(state.values, "wait", wait_));
+    return callbacks::read_count(state.values, "cooldown", cooldown_left_);
+  }
+
  private:
   ReduceLROnPlateauOptions o_;
   std::optional<callbacks::Monitor> monitor_;

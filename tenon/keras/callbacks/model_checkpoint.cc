@@ -83,6 +83,12 @@ class ModelCheckpointCallback final : public Callback {
     return absl::OkStatus();
   }
 
+  std::string_view class_name() const override { return "ModelCheckpoint"; }
+  CallbackState state() const override { return {callbacks::best_to_json(best_)}; }
+  Status restore(Model&, const CallbackState& state) override {
+    return callbacks::best_from_json(state.values, best_);
+  }
+
  private:
   static std::string number(double value) {
     char text[64];

@@ -45,4 +45,35 @@ Status restore_weights(const Model& model, const std::vector<Tensor>& values) {
   return absl::OkStatus();
 }
 
+Status check_weights(const Model& model, const std::vector<Tensor>& values) {
+  const std::vector<Weight*> weights = model.weights();
+  bool fits = weights.size() == values.size();
+  for (size_t i = 0; fits && i < values.size(); ++i) {
+    fits = values[i].dtype() == weights[i]->dtype && values[i].shape() == weights[i]->shape;
+  }
+  if (fits) return absl::OkStatus();
+  return invalid_argument("the weights that a callback kept are of another model");
+}
+
+Json best_to_json(std::optional<double> best) {
+  return Json::object({{"best", best ? Json(*best) : Json()}});
+}
+
+Status best_from_json(const Json& values, std::optional<double>& best) {
+  const Json& json = values["best"];
+  best = json.number();
+  if (best || json.is_null()) return absl::OkStatus();
+  return invalid_argument("'best' of a callback is no number: ", json.dump().substr(0, 40));
+}
+
+Status read_count(const Json& values, std::string_view name, int64_t& count) {
+  const int64_t* found = values[name].integer();
+  if (!found || *found < 0) {
+    return invalid_argument("'", name,
+                            "' of a callback is no count: ", values[name].dump().substr(0, 40));
+  }
+  count = *found;
+  return absl::OkStatus();
+}
+
 }  // namespace tenon::keras::callbacks

@@ -28,4 +28,12 @@ const double* watched(const Logs& logs, const MonitorOptions& watch, std::string
 StatusOr<std::vector<Tensor>> copy_weights(const Model& model);
 Status restore_weights(const Model& model, const std::vector<Tensor>& values);
 
+// Do these values have the dtypes and shapes of the weights? INVALID_ARGUMENT when not.
+Status check_weights(const Model& model, const std::vector<Tensor>& values);
+
+// For CallbackState: {"best": number or null}, and a count that is not negative.
+Json best_to_json(std::optional<double> best);
+Status best_from_json(const Json& values, std::optional<double>& best);
+Status read_count(const Json& values, std::string_view name, int64_t& count);
+
 }  // namespace tenon::keras::callbacks

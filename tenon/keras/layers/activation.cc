@@ -9,7 +9,7 @@ class ActivationLayer final : public Layer {
   explicit ActivationLayer(std::string_view activation) : activation_(activation) {}
   std::string_view class_name() const override { return "Activation"; }
   bool is_built_at_init() const override { return true; }
-  void fields(ConfigFields& f) override { f.field("activation", activation_); }
+  void fields(ConfigFields& f) override { f.activation("activation", activation_); }
   Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
     return activate(trace.build(), activation_, inputs[0]);
   }

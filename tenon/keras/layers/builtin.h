@@ -35,6 +35,22 @@ std::shared_ptr<Layer> make_maximum();
 std::shared_ptr<Layer> make_minimum();
 std::shared_ptr<Layer> make_concatenate();
 std::shared_ptr<Layer> make_zero_padding2d();
+std::shared_ptr<Layer> make_conv1d();
+std::shared_ptr<Layer> make_separable_conv2d();
+std::shared_ptr<Layer> make_conv2d_transpose();
+std::shared_ptr<Layer> make_max_pooling1d();
+std::shared_ptr<Layer> make_average_pooling1d();
+std::shared_ptr<Layer> make_global_average_pooling1d();
+std::shared_ptr<Layer> make_global_max_pooling1d();
+std::shared_ptr<Layer> make_embedding();
+std::shared_ptr<Layer> make_normalization();
+std::shared_ptr<Layer> make_group_normalization();
+std::shared_ptr<Layer> make_up_sampling1d();
+std::shared_ptr<Layer> make_up_sampling2d();
+std::shared_ptr<Layer> make_repeat_vector();
+std::shared_ptr<Layer> make_cropping1d();
+std::shared_ptr<Layer> make_cropping2d();
+std::shared_ptr<Layer> make_zero_padding1d();
 
 // "SAME" for "same", "VALID" for "valid"; anything else fails the trace.
 std::string padding_attr(GraphBuilder& build, std::string_view padding);

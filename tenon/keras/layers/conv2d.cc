@@ -43,7 +43,7 @@ class Conv2DLayer final : public Layer {
     f.field("filters", o_.filters);
     window_fields(f, o_);
     f.field("groups", o_.groups);
-    f.field("activation", o_.activation);
+    f.activation("activation", o_.activation);
     f.field("use_bias", o_.use_bias);
     f.field("kernel_initializer", o_.kernel_initializer);
     f.field("bias_initializer", o_.bias_initializer);
@@ -80,7 +80,7 @@ class DepthwiseConv2DLayer final : public Layer {
   void fields(ConfigFields& f) override {
     f.field("depth_multiplier", o_.depth_multiplier);
     window_fields(f, o_);
-    f.field("activation", o_.activation);
+    f.activation("activation", o_.activation);
     f.field("use_bias", o_.use_bias);
     f.field("depthwise_initializer", o_.depthwise_initializer);
     f.field("bias_initializer", o_.bias_initializer);

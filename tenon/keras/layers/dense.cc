@@ -10,7 +10,7 @@ class DenseLayer final : public Layer {
   std::string_view class_name() const override { return "Dense"; }
   void fields(ConfigFields& f) override {
     f.field("units", o_.units);
-    f.field("activation", o_.activation);
+    f.activation("activation", o_.activation);
     f.field("use_bias", o_.use_bias);
     f.field("kernel_initializer", o_.kernel_initializer);
     f.field("bias_initializer", o_.bias_initializer);

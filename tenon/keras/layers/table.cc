@@ -1,4 +1,5 @@
 #include "tenon/keras/layers/builtin.h"
+#include "tenon/keras/object_config.h"
 
 namespace tenon::keras {
 
@@ -38,19 +39,39 @@ constexpr LayerRow kLayers[] = {
     {"Minimum", layers::make_minimum},
     {"Concatenate", layers::make_concatenate},
     {"ZeroPadding2D", layers::make_zero_padding2d},
+    {"Conv1D", layers::make_conv1d},
+    {"SeparableConv2D", layers::make_separable_conv2d},
+    {"Conv2DTranspose", layers::make_conv2d_transpose},
+    {"MaxPooling1D", layers::make_max_pooling1d},
+    {"AveragePooling1D", layers::make_average_pooling1d},
+    {"GlobalAveragePooling1D", layers::make_global_average_pooling1d},
+    {"GlobalMaxPooling1D", layers::make_global_max_pooling1d},
+    {"Embedding", layers::make_embedding},
+    {"Normalization", layers::make_normalization},
+    {"GroupNormalization", layers::make_group_normalization},
+    {"UpSampling1D", layers::make_up_sampling1d},
+    {"UpSampling2D", layers::make_up_sampling2d},
+    {"RepeatVector", layers::make_repeat_vector},
+    {"Cropping1D", layers::make_cropping1d},
+    {"Cropping2D", layers::make_cropping2d},
+    {"ZeroPadding1D", layers::make_zero_padding1d},
 };
 
 // The float32 policy, written either way, is the only one there is.
 Status check_layer_dtype(const Json& dtype, std::string_view who) {
-  const std::string name = dtype.string() ? *dtype.string() : dtype["config"].text("name");
-  if (dtype.is_null() || name == "float32") return absl::OkStatus();
+  if (dtype.is_null()) return absl::OkStatus();
+  const StatusOr<ObjectConfig> policy = object_config(ObjectKind::kDTypePolicy, dtype);
+  if (!policy.ok()) return with_context(policy.status(), who);
+  const std::string name = policy->config ? policy->config->text("name") : policy->name;
+  if (name == "float32") return absl::OkStatus();
   return unimplemented(who, ": dtype policy '", name, "' is not implemented; float32 is");
 }
 
 }  // namespace
 
 StatusOr<std::shared_ptr<Layer>> layer_from_json(const Json& json) {
-  const std::string class_name = json.text("class_name");
+  TENON_ASSIGN_OR_RETURN(const ObjectConfig object, object_config(ObjectKind::kLayer, json));
+  const std::string& class_name = object.name;
   const Json& config = json["config"];
   const LayerRow* row = nullptr;
   for (const LayerRow& known : kLayers) {

@@ -1,4 +1,5 @@
 #include "tenon/keras/losses/builtin.h"
+#include "tenon/keras/object_config.h"
 
 namespace tenon::keras {
 
@@ -25,14 +26,15 @@ const LossRow kLosses[] = {
 }  // namespace
 
 StatusOr<LossPtr> loss_from_json(const Json& json) {
-  const std::string wanted = json.string() ? *json.string() : json.text("class_name");
+  TENON_ASSIGN_OR_RETURN(const ObjectConfig object, object_config(ObjectKind::kLoss, json));
+  const std::string& wanted = object.name;
   for (const LossRow& row : kLosses) {
     if (wanted != row.class_name && wanted != row.name &&
         (row.alias.empty() || to_lower(wanted) != row.alias)) {
       continue;
     }
     LossPtr loss = row.make();
-    if (const auto* members = json["config"].members()) {
+    if (const auto* members = object.config ? object.config->members() : nullptr) {
       Json own = Json::object();
       for (const auto& [name, value] : *members) {
         if (name == "reduction" && value.string()) {
@@ -116,9 +118,9 @@ Status check_classes(const Tensor& y, int64_t classes, int64_t first_row) {
     for (size_t i = 0; i < values.size() && status.ok(); ++i) {
       const auto value = static_cast<double>(values[i]);
       if (value >= 0 && value < static_cast<double>(classes)) continue;
-      status =
-          invalid_argument("label ", value, " in row ", first_row + static_cast<int64_t>(i) / each,
-                           " is no class: the model has ", classes, " classes, 0 to ", classes - 1);
+      status = invalid_argument(
+          "label ", value, " in row ", first_row + static_cast<int64_t>(i) / each + 1,
+          " is no class: the model has ", classes, " classes, 0 to ", classes - 1);
     }
   });
   return status;

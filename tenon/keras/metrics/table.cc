@@ -1,4 +1,5 @@
 #include "tenon/keras/metrics/builtin.h"
+#include "tenon/keras/object_config.h"
 
 namespace tenon::keras {
 
@@ -34,21 +35,23 @@ std::string_view accuracy_for(const PartialShape& y_true, const PartialShape& y_
 
 StatusOr<MetricPtr> metric_from_json(const Json& json, const PartialShape& y_true,
                                      const PartialShape& y_pred) {
-  const std::string wanted = json.string() ? *json.string() : json.text("class_name");
+  TENON_ASSIGN_OR_RETURN(const ObjectConfig object, object_config(ObjectKind::kMetric, json));
+  const std::string& wanted = object.name;
   const std::string lower = to_lower(wanted);
   const std::string_view resolved =
       lower == "accuracy" || lower == "acc" ? accuracy_for(y_true, y_pred) : wanted;
-  const Json& config = json["config"];
+  const bool by_name = !json["class_name"].string() || !object.config;
+  const Json config = object.config ? *object.config : Json();
   for (const MetricRow& row : kMetrics) {
     if (resolved != row.class_name && resolved != row.name) continue;
-    std::string name = json.string() ? wanted : config.text("name", row.name);
+    std::string name = by_name ? wanted : config.text("name", row.name);
     return std::make_shared<Metric>(std::move(name), json,
                                     [&row, config](GraphBuilder& g, Endpoint y, Endpoint p) {
                                       return row.values(g, y, p, config);
                                     });
   }
-  Json as_loss = json;
-  if (!json.string()) {
+  Json as_loss = Json(wanted);
+  if (!by_name) {
     Json own = Json::object();
     for (const auto& [name, value] : config.members() ? *config.members() : Json::Object()) {
       if (name != "dtype") own.append(name, value);
@@ -62,7 +65,7 @@ StatusOr<MetricPtr> metric_from_json(const Json& json, const PartialShape& y_tru
     return unimplemented("metric '", wanted, "' is not implemented; there are ", join(names, ", "),
                          " and the losses");
   }
-  std::string name = json.string() ? wanted : config.text("name", (*loss)->name());
+  std::string name = by_name ? wanted : config.text("name", (*loss)->name());
   return std::make_shared<Metric>(
       std::move(name), json,
       [loss = *loss](GraphBuilder& g, Endpoint y, Endpoint p) { return loss->values(g, y, p); });

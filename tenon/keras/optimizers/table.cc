@@ -1,3 +1,4 @@
+#include "tenon/keras/object_config.h"
 #include "tenon/keras/optimizer.h"
 
 namespace tenon::keras {
@@ -17,16 +18,29 @@ const OptimizerRow kOptimizers[] = {
     {"RMSprop", [] { return RMSprop(); }},
 };
 
+// A learning rate is a number, or a schedule of Keras'.
+Status check_rate(const ObjectConfig& object) {
+  const Json* rate = object.config ? object.config->find("learning_rate") : nullptr;
+  if (!rate || rate->number()) return absl::OkStatus();
+  if (!rate->is_object()) {
+    return invalid_argument("optimizer ", object.name, ": 'learning_rate' is ", rate->dump(),
+                            ", expected a number or a schedule");
+  }
+  return object_config(ObjectKind::kSchedule, *rate).status();
+}
+
 }  // namespace
 
 StatusOr<OptimizerPtr> optimizer_from_json(const Json& json) {
-  const std::string wanted = json.string() ? *json.string() : json.text("class_name");
+  TENON_ASSIGN_OR_RETURN(const ObjectConfig object, object_config(ObjectKind::kOptimizer, json));
+  const std::string& wanted = object.name;
   for (const OptimizerRow& row : kOptimizers) {
     if (to_lower(wanted) != to_lower(row.class_name)) continue;
     OptimizerPtr optimizer = row.make();
-    if (json["config"].is_object()) {
+    TENON_RETURN_IF_ERROR(check_rate(object));
+    if (object.config) {
       TENON_RETURN_IF_ERROR(
-          read_config(*optimizer, json["config"], cat("optimizer ", row.class_name)));
+          read_config(*optimizer, *object.config, cat("optimizer ", row.class_name)));
     }
     return optimizer;
   }

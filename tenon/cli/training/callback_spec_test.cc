@@ -1,4 +1,4 @@
-#include "tenon/cli/callback_spec.h"
+#include "tenon/cli/training/callback_spec.h"
 
 #include <gtest/gtest.h>
 

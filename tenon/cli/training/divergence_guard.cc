@@ -1,0 +1,61 @@
+#include "tenon/cli/training/divergence_guard.h"
+
+#include <cmath>
+
+namespace tenon::cli {
+namespace {
+
+bool is_finite(const Tensor& value) {
+  bool finite = true;
+  visit<FloatTypes>(value.dtype(), [&]<class T>() {
+    const std::span<const T> values = value.span<T>();
+    finite = std::all_of(values.begin(), values.end(),
+                         [](T x) { return std::isfinite(static_cast<float>(x)); });
+  });
+  return finite;
+}
+
+}  // namespace
+
+Status DivergenceGuard::on_epoch_begin(keras::Model&, int64_t epoch) {
+  epoch_ = epoch + 1;
+  return absl::OkStatus();
+}
+
+Status DivergenceGuard::on_batch_end(keras::Model&, int64_t step, const keras::Logs& logs) {
+  const double* loss = keras::find_log(logs, "loss");
+  if (!loss || std::isfinite(*loss)) return absl::OkStatus();
+  return diverge(cat("the loss is ", std::isnan(*loss) ? "NaN" : "infinite", " at epoch ", epoch_,
+                     ", step ", step + 1));
+}
+
+Status DivergenceGuard::on_epoch_end(keras::Model& model, int64_t, keras::Logs&) {
+  std::vector<Tensor> values;
+  for (const keras::Weight* weight : model.checkpoint_variables()) {
+    TENON_ASSIGN_OR_RETURN(const Tensor value, weight->variable->read());
+    if (!is_finite(value)) {
+      return diverge(cat("'", weight->path, "' is no longer finite after epoch ", epoch_));
+    }
+    if (keep_) values.push_back(value.clone());
+  }
+  values_ = std::move(values);
+  good_epoch_ = epoch_;
+  return absl::OkStatus();
+}
+
+Status DivergenceGuard::restore(keras::Model& model) const {
+  size_t at = 0;
+  for (const keras::Weight* weight : model.checkpoint_variables()) {
+    TENON_RETURN_IF_ERROR(weight->variable->assign(values_[at++].clone()));
+  }
+  return absl::OkStatus();
+}
+
+Status DivergenceGuard::diverge(std::string_view what) {
+  diverged_ = true;
+  return failed_precondition(what,
+                             "; the training has diverged: lower the learning rate, or give "
+                             "the optimizer clipnorm");
+}
+
+}  // namespace tenon::cli

@@ -1,0 +1,84 @@
+#include "tenon/cli/training/model_export.h"
+
+#include "tenon/base/files.h"
+#include "tenon/cli/arrays/expression.h"
+#include "tenon/core/device.h"
+#include "tenon/saved_model/golden.h"
+#include "tenon/saved_model/writer.h"
+
+namespace tenon::cli {
+namespace {
+
+// Kernels are chosen by batch size, so that one size says little of another.
+constexpr int64_t kGoldenBatches[] = {1, 3, 8};
+
+// The rows as the function takes them: its dtype, and the axis that training added or dropped.
+StatusOr<Tensor> golden_rows(const Tensor& x, int64_t rows, const Node& arg) {
+  const Tensor some = keras::match_input_rank(x.slice(0, rows), arg.outputs[0].shape);
+  return convert_tensor(some, arg.outputs[0].dtype);
+}
+
+// The records and the manifest that verify needs, from the first rows of the data.
+Status add_goldens(const keras::Model& model, const Tensor& x, SavedModelSpec& spec) {
+  const Graph& function = spec.endpoints[0].function;
+  if (function.args.size() != 1 || x.rank() == 0 || x.dim(0) == 0) return absl::OkStatus();
+  const Node& arg = function.node(function.args[0]);
+  std::vector<GoldenRecord> records;
+  for (int64_t batch : kGoldenBatches) {
+    if (batch > x.dim(0)) break;
+    TENON_ASSIGN_OR_RETURN(Tensor rows, golden_rows(x, batch, arg));
+    TENON_ASSIGN_OR_RETURN(
+        GoldenRecord record,
+        make_golden("serving_default", function, model.state(), {{arg.name, std::move(rows)}}));
+    records.push_back(std::move(record));
+  }
+  GoldenManifest manifest;
+  manifest.build = "tenon " TENON_VERSION;
+  manifest.isa = cpu_device()->description();
+  manifest.precision = "f32";
+  spec.assets_extra.emplace(kGoldenFile, goldens_to_file(records));
+  spec.assets_extra.emplace(kManifestFile, manifest_to_json(manifest));
+  return absl::OkStatus();
+}
+
+StatusOr<SavedModelSpec> spec_of(const keras::Model& model, const Tensor* x) {
+  SavedModelSpec spec;
+  spec.state = model.state().get();
+  for (const keras::Weight* weight : model.weights()) {
+    spec.variables.push_back({weight->path, weight->kind == keras::WeightKind::kTrainable});
+  }
+  TENON_ASSIGN_OR_RETURN(Graph function, model.forward_graph());
+  spec.endpoints.push_back({.name = "serve", .function = std::move(function)});
+  if (x) TENON_RETURN_IF_ERROR(add_goldens(model, *x, spec));
+  if (!model.classes().empty()) {
+    spec.assets_extra.emplace(kClassesFile, keras::Json::array(model.classes()).dump());
+  }
+  return spec;
+}
+
+}  // namespace
+
+Status export_model(const keras::Model& model, const std::string& folder, const Tensor* x,
+                    bool overwrite) {
+  TENON_ASSIGN_OR_RETURN(SavedModelSpec spec, spec_of(model, x));
+  spec.folder = folder;
+  spec.overwrite = overwrite;
+  return write_saved_model(spec);
+}
+
+Status check_export(const keras::Model& model, const Tensor& x) {
+  return spec_of(model, &x).status();
+}
+
+StatusOr<std::vector<std::string>> exported_classes(const std::string& folder) {
+  const std::string path = join_path(folder, cat("assets.extra/", kClassesFile));
+  if (!path_exists(path)) return std::vector<std::string>();
+  TENON_ASSIGN_OR_RETURN(const std::string text, read_file(path, uint64_t{64} << 20));
+  const StatusOr<keras::Json> json = keras::Json::parse(text);
+  if (!json.ok()) return with_context(json.status(), path);
+  StatusOr<std::vector<std::string>> classes = keras::classes_from_json(*json);
+  if (!classes.ok()) return with_context(classes.status(), path);
+  return classes;
+}
+
+}  // namespace tenon::cli

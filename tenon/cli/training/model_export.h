@@ -1,0 +1,24 @@
+// A trained model as a SavedModel: for `train --export_dir` and `export`.
+#pragma once
+
+#include "tenon/keras/model.h"
+
+namespace tenon::cli {
+
+// In assets.extra of a model that was trained on text labels: ["cat","dog"], the name of each
+// class in the order of the numbers.
+inline constexpr std::string_view kClassesFile = "classes.json";
+
+// Writes the folder of one version, with signatures `serve` and `serving_default`. The first rows
+// of `x` (null: none) become golden records, for several batch sizes. ALREADY_EXISTS unless
+// `overwrite`.
+Status export_model(const keras::Model& model, const std::string& folder, const Tensor* x,
+                    bool overwrite);
+
+// What export_model would fail with before it writes anything.
+Status check_export(const keras::Model& model, const Tensor& x);
+
+// The classes of an exported model; empty when it has none.
+StatusOr<std::vector<std::string>> exported_classes(const std::string& folder);
+
+}  // namespace tenon::cli

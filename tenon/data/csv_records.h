@@ -1,0 +1,48 @@
+// The records of a CSV text, and what its first lines say about its form. Internal to data/.
+#pragma once
+
+#include "tenon/data/files.h"
+
+namespace tenon::data {
+
+using CsvCells = std::vector<std::string>;
+
+// Walks the records of RFC 4180 text; lines end in "\n", "\r\n" or "\r". Empty lines are passed
+// over. `text` must outlive the reader.
+class CsvReader {
+ public:
+  CsvReader(std::string_view text, char separator) : text_(text), separator_(separator) {}
+
+  // Where the last record began, from 1.
+  int64_t line() const { return line_; }
+
+  // The cells of the next record; false at the end.
+  StatusOr<bool> next(CsvCells& cells);
+
+ private:
+  Status record(CsvCells& cells);
+  Status quoted(std::string& cell);
+
+  std::string_view text_;
+  char separator_;
+  size_t at_ = 0;
+  int64_t line_ = 1, next_line_ = 1;
+};
+
+// A number, blanks around it allowed; no "nan" and no "inf".
+bool parse_cell(std::string_view cell, double& value);
+
+// Nothing, or what spreadsheets and pandas write for nothing: "NA", "NaN", "null", "?" ...
+bool is_missing(std::string_view cell);
+
+// The separator by which the first records have the same number of cells, and most of them.
+char find_separator(std::string_view text);
+
+// Is the first of these records, the first of a file, a header? The others tell: a column of texts
+// below a number, or of numbers below a text. `names` are columns that the caller asks for.
+bool has_header(std::span<const CsvCells> records, std::span<const std::string> names);
+
+// "label", "target", "class" or "y".
+bool is_label_name(std::string_view name);
+
+}  // namespace tenon::data

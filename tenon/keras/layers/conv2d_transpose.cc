@@ -1,0 +1,86 @@
+#include "tenon/keras/layers/builtin.h"
+
+namespace tenon::keras {
+
+namespace {
+
+class Conv2DTransposeLayer final : public Layer {
+ public:
+  explicit Conv2DTransposeLayer(Conv2DTransposeOptions o) : o_(std::move(o)) { set_name(o_.name); }
+  std::string_view class_name() const override { return "Conv2DTranspose"; }
+  void fields(ConfigFields& f) override {
+    f.field("filters", o_.filters);
+    f.pair("kernel_size", o_.kernel_size);
+    f.pair("strides", o_.strides);
+    f.field("padding", o_.padding);
+    f.only("output_padding", nullptr);
+    f.only("data_format", "channels_last");
+    f.only("dilation_rate", Json(Json::Array{1, 1}));
+    f.activation("activation", o_.activation);
+    f.field("use_bias", o_.use_bias);
+    f.field("kernel_initializer", o_.kernel_initializer);
+    f.field("bias_initializer", o_.bias_initializer);
+    f.none({"kernel_regularizer", "bias_regularizer", "activity_regularizer", "kernel_constraint",
+            "bias_constraint"});
+  }
+  Status build(std::span<const PartialShape> inputs) override {
+    if (std::min({o_.filters, o_.kernel_size[0], o_.kernel_size[1], o_.strides[0],
+                  o_.strides[1]}) <= 0) {
+      return invalid_argument("filters, kernel_size and strides must be above 0");
+    }
+    TENON_ASSIGN_OR_RETURN(const int64_t channels, layers::known_dim(inputs[0], 4, -1));
+    add_weight("kernel", {o_.kernel_size[0], o_.kernel_size[1], o_.filters, channels},
+               o_.kernel_initializer);
+    if (o_.use_bias) add_weight("bias", {o_.filters}, o_.bias_initializer);
+    return absl::OkStatus();
+  }
+  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+    GraphBuilder& g = trace.build();
+    if (!g.status().ok()) return {};
+    // keras/src/backend/common/backend_utils.py: what a convolution of that output gives the input.
+    const PartialShape in = g.shape(inputs[0]);
+    std::vector<int64_t> size = {-1, 0, 0, o_.filters};
+    for (size_t axis = 0; axis < 2; ++axis) {
+      const int64_t from = in[static_cast<int>(axis) + 1], stride = o_.strides[axis];
+      const int64_t kernel = o_.kernel_size[axis];
+      int64_t& to = size[axis + 1];
+      if (from < 0) {
+        g.fail(unimplemented("the height and width of the input ", in, " must be known"));
+        return {};
+      }
+      if (__builtin_mul_overflow(from, stride, &to) ||
+          (o_.padding != "same" &&
+           __builtin_add_overflow(to, std::max<int64_t>(kernel - stride, 0), &to)) ||
+          to > INT32_MAX) {
+        g.fail(invalid_argument("strides ", stride, " make the output too large"));
+        return {};
+      }
+    }
+    const Endpoint rows = g.op(
+        "StridedSlice", {g.shape_of(inputs[0]), g.integers({0}), g.integers({1}), g.integers({1})});
+    const Endpoint whole =
+        g.op("ConcatV2", {rows, g.integers({size[1], size[2], size[3]}), g.scalar<int32_t>(0)},
+             {{"N", int64_t{2}}});
+    Endpoint x = g.op(
+        "Conv2DBackpropInput", {whole, trace.read(weight(0)), inputs[0]},
+        {{"strides", layers::nhwc(o_.strides)}, {"padding", layers::padding_attr(g, o_.padding)}});
+    // The shape that is known of the result, for the layers above.
+    x = g.reshape(x, size);
+    if (o_.use_bias) x = g.op("BiasAdd", {x, trace.read(weight(1))});
+    return activate(g, o_.activation, x);
+  }
+
+ private:
+  Conv2DTransposeOptions o_;
+};
+
+}  // namespace
+
+LayerRef Conv2DTranspose(Conv2DTransposeOptions options) {
+  return std::make_shared<Conv2DTransposeLayer>(std::move(options));
+}
+std::shared_ptr<Layer> layers::make_conv2d_transpose() {
+  return std::make_shared<Conv2DTransposeLayer>(Conv2DTransposeOptions{});
+}
+
+}  // namespace tenon::keras

@@ -1,0 +1,215 @@
+// Layers that repeat, cut off or add positions.
+#include "tenon/keras/layers/builtin.h"
+
+namespace tenon::keras {
+
+namespace {
+
+// Each position of the axes from 1 on `sizes` times, one after the other: the nearest neighbours of
+// a larger image.
+Endpoint repeat_positions(GraphBuilder& g, Endpoint x, std::span<const int64_t> sizes) {
+  if (!g.status().ok()) return {};
+  const PartialShape shape = g.shape(x);
+  std::vector<int64_t> split = {-1}, times = {1}, joined = {-1};
+  for (int axis = 1; axis < shape.rank(); ++axis) {
+    const size_t at = static_cast<size_t>(axis) - 1;
+    split.push_back(shape[axis]);
+    times.push_back(1);
+    joined.push_back(shape[axis]);
+    if (at >= sizes.size()) continue;
+    split.push_back(1);
+    times.push_back(sizes[at]);
+    if (__builtin_mul_overflow(joined.back(), sizes[at], &joined.back()) ||
+        joined.back() > INT32_MAX) {
+      g.fail(invalid_argument("size ", sizes[at], " makes the output too large"));
+      return {};
+    }
+  }
+  x = g.op("Tile", {g.reshape(x, split), g.integers(times)});
+  return g.reshape(x, joined);
+}
+
+Status check_known(const PartialShape& input, int rank) {
+  for (int axis = 1; axis < rank; ++axis) {
+    TENON_RETURN_IF_ERROR(layers::known_dim(input, rank, axis).status());
+  }
+  return absl::OkStatus();
+}
+
+class UpSampling1DLayer final : public Layer {
+ public:
+  explicit UpSampling1DLayer(int64_t size) : size_(size) {}
+  std::string_view class_name() const override { return "UpSampling1D"; }
+  void fields(ConfigFields& f) override { f.field("size", size_); }
+  Status build(std::span<const PartialShape> inputs) override {
+    if (size_ <= 0) return invalid_argument("size is ", size_, ", expected more than 0");
+    return check_known(inputs[0], 3);
+  }
+  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+    return repeat_positions(trace.build(), inputs[0], {&size_, 1});
+  }
+
+ private:
+  int64_t size_;
+};
+
+class UpSampling2DLayer final : public Layer {
+ public:
+  explicit UpSampling2DLayer(std::array<int64_t, 2> size) : size_(size) {}
+  std::string_view class_name() const override { return "UpSampling2D"; }
+  void fields(ConfigFields& f) override {
+    f.pair("size", size_);
+    f.only("data_format", "channels_last");
+    f.only("interpolation", "nearest");
+  }
+  Status build(std::span<const PartialShape> inputs) override {
+    if (size_[0] <= 0 || size_[1] <= 0) return invalid_argument("size must be above 0");
+    return check_known(inputs[0], 4);
+  }
+  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+    return repeat_positions(trace.build(), inputs[0], size_);
+  }
+
+ private:
+  std::array<int64_t, 2> size_;
+};
+
+class RepeatVectorLayer final : public Layer {
+ public:
+  explicit RepeatVectorLayer(int64_t n) : n_(n) {}
+  std::string_view class_name() const override { return "RepeatVector"; }
+  void fields(ConfigFields& f) override { f.field("n", n_); }
+  Status build(std::span<const PartialShape> inputs) override {
+    if (n_ <= 0 || n_ > INT32_MAX) return invalid_argument("n is ", n_, ", expected more than 0");
+    return layers::known_dim(inputs[0], 2, 1).status();
+  }
+  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+    GraphBuilder& g = trace.build();
+    const Endpoint x = g.op("ExpandDims", {inputs[0], g.scalar<int32_t>(1)});
+    return g.op("Tile", {x, g.integers({1, n_, 1})});
+  }
+
+ private:
+  int64_t n_;
+};
+
+// [[top, bottom], [left, right]] as Keras writes it, or [left, right] along one axis.
+using Margins = std::vector<std::array<int64_t, 2>>;
+
+void margin_field(ConfigFields& f, std::string_view name, Margins& margins) {
+  if (margins.size() == 1) return f.pair(name, margins[0]);
+  Json json{Json::Array()};
+  for (const auto& [before, after] : margins) json.push(Json(Json::Array{before, after}));
+  f.field(name, json);
+  const auto* items = json.items();
+  for (size_t i = 0; i < margins.size(); ++i) {
+    const Json& one = items && i < items->size() ? (*items)[i] : json;
+    const auto* both = one.items();
+    for (size_t side = 0; side < 2; ++side) {
+      const Json& value = both && both->size() == 2 ? (*both)[side] : one;
+      margins[i][side] = value.integer() ? *value.integer() : -1;
+    }
+  }
+}
+
+class CroppingLayer final : public Layer {
+ public:
+  CroppingLayer(std::string_view class_name, Margins margins)
+      : class_name_(class_name), margins_(std::move(margins)) {}
+  std::string_view class_name() const override { return class_name_; }
+  void fields(ConfigFields& f) override {
+    margin_field(f, "cropping", margins_);
+    if (margins_.size() == 2) f.only("data_format", "channels_last");
+  }
+  Status build(std::span<const PartialShape> inputs) override {
+    const int rank = static_cast<int>(margins_.size()) + 2;
+    TENON_RETURN_IF_ERROR(check_known(inputs[0], rank));
+    for (int axis = 1; axis + 1 < rank; ++axis) {
+      const auto& [before, after] = margins_[static_cast<size_t>(axis) - 1];
+      const int64_t size = inputs[0][axis];
+      if (before < 0 || after < 0 || before >= size || after >= size - before) {
+        return invalid_argument("cropping (", before, ", ", after, ") leaves nothing of ", size,
+                                " positions, or is negative");
+      }
+    }
+    return absl::OkStatus();
+  }
+  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+    GraphBuilder& g = trace.build();
+    std::vector<int64_t> begin = {0}, size = {-1};
+    for (size_t i = 0; i < margins_.size(); ++i) {
+      const int64_t all = g.shape(inputs[0])[static_cast<int>(i) + 1];
+      begin.push_back(margins_[i][0]);
+      size.push_back(all - margins_[i][0] - margins_[i][1]);
+    }
+    begin.push_back(0);
+    size.push_back(-1);
+    return g.op("Slice", {inputs[0], g.integers(begin), g.integers(size)});
+  }
+
+ private:
+  std::string_view class_name_;
+  Margins margins_;
+};
+
+class ZeroPadding1DLayer final : public Layer {
+ public:
+  explicit ZeroPadding1DLayer(std::array<int64_t, 2> padding) : padding_(padding) {}
+  std::string_view class_name() const override { return "ZeroPadding1D"; }
+  void fields(ConfigFields& f) override {
+    f.pair("padding", padding_);
+    f.only("data_format", "channels_last");
+  }
+  Status build(std::span<const PartialShape> inputs) override {
+    if (std::min(padding_[0], padding_[1]) < 0 || std::max(padding_[0], padding_[1]) > INT32_MAX) {
+      return invalid_argument("padding (", padding_[0], ", ", padding_[1],
+                              "): expected numbers from 0 on");
+    }
+    return layers::known_dim(inputs[0], 3, -1).status();
+  }
+  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+    GraphBuilder& g = trace.build();
+    const std::vector<int32_t> pads = {
+        0, 0, static_cast<int32_t>(padding_[0]), static_cast<int32_t>(padding_[1]), 0, 0};
+    return g.op("Pad", {inputs[0], g.constant(Tensor::from<int32_t>({3, 2}, pads))});
+  }
+
+ private:
+  std::array<int64_t, 2> padding_;
+};
+
+template <class T, class... Args>
+LayerRef named(std::string_view name, Args&&... args) {
+  auto layer = std::make_shared<T>(std::forward<Args>(args)...);
+  layer->set_name(name);
+  return LayerRef(std::move(layer));
+}
+
+}  // namespace
+
+LayerRef UpSampling1D(int64_t size, std::string_view name) {
+  return named<UpSampling1DLayer>(name, size);
+}
+LayerRef UpSampling2D(std::array<int64_t, 2> size, std::string_view name) {
+  return named<UpSampling2DLayer>(name, size);
+}
+LayerRef RepeatVector(int64_t n, std::string_view name) {
+  return named<RepeatVectorLayer>(name, n);
+}
+LayerRef Cropping1D(std::array<int64_t, 2> cropping, std::string_view name) {
+  return named<CroppingLayer>(name, "Cropping1D", Margins{cropping});
+}
+LayerRef Cropping2D(std::array<std::array<int64_t, 2>, 2> cropping, std::string_view name) {
+  return named<CroppingLayer>(name, "Cropping2D", Margins(cropping.begin(), cropping.end()));
+}
+LayerRef ZeroPadding1D(std::array<int64_t, 2> padding, std::string_view name) {
+  return named<ZeroPadding1DLayer>(name, padding);
+}
+std::shared_ptr<Layer> layers::make_up_sampling1d() { return UpSampling1D().ptr(); }
+std::shared_ptr<Layer> layers::make_up_sampling2d() { return UpSampling2D().ptr(); }
+std::shared_ptr<Layer> layers::make_repeat_vector() { return RepeatVector(0).ptr(); }
+std::shared_ptr<Layer> layers::make_cropping1d() { return Cropping1D().ptr(); }
+std::shared_ptr<Layer> layers::make_cropping2d() { return Cropping2D().ptr(); }
+std::shared_ptr<Layer> layers::make_zero_padding1d() { return ZeroPadding1D().ptr(); }
+
+}  // namespace tenon::keras

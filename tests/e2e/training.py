@@ -1,0 +1,214 @@
+"""What people meet when they first train: labels by name, files of all kinds, outputs that cannot be written, going on."""
+import gzip
+import json
+import os
+import subprocess
+import tempfile
+import zipfile
+
+from common import TENON, Checks, attempt, tenon
+
+import numpy as np
+
+SPARSE = ["--loss=sparse_categorical_crossentropy", "--metrics=accuracy"]
+PETS = "a,label\n" + "0,cat\n10,dog\n20,zebra\n" * 2
+
+
+def write(folder, name, text):
+    path = os.path.join(folder, name)
+    with open(path, "wb") as f:
+        f.write(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def sequential(folder, name, shape, *layers):
+    """A model file as Keras' to_json() writes it."""
+    config = [{"class_name": "InputLayer", "config": {"batch_shape": [None, *shape], "dtype": "float32", "name": "pixels"}}]
+    config += [{"class_name": kind, "config": options} for kind, options in layers]
+    return write(folder, name, json.dumps({"class_name": "Sequential", "config": {"name": "m", "layers": config}}))
+
+
+def failed(check, done, what, code, *mentions, status=1):
+    line = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else ""
+    ok = done.returncode == status and line.startswith(f"error: {code}: ") and all(mention in line for mention in mentions)
+    check.that(ok, what, f"exit code {done.returncode}, {done.stderr.strip()[-400:]!r}")
+
+
+def classes_belong_to_the_model(check, folder):
+    model, export = os.path.join(folder, "pets.keras"), os.path.join(folder, "pets", "1")
+    checkpoints = os.path.join(folder, "pets_checkpoints")
+    pets = write(folder, "pets.csv", PETS)
+    later = write(folder, "later.csv", "a,label\n10,dog\n20,zebra\n")
+    train = ["train", "--model=mlp", "--data", pets, "--optimizer=adam", "--learning_rate=0.02", *SPARSE, "--json", "--seed=1"]
+    lines = tenon(*train, "--epochs=150", "--save", model, "--export_dir", export, "--validation_data", later,
+                  "--checkpoint_dir", checkpoints).splitlines()
+    check.that(json.loads(lines[-1])["accuracy"] == 1 and json.loads(lines[-1])["val_accuracy"] == 1, "texts are learned", lines[-1])
+    judged = json.loads(tenon("evaluate", "--model", model, "--data", later, "--json"))
+    check.that(judged["accuracy"] == 1, "other data are judged by the model's classes", judged)
+    unknown = write(folder, "unknown.csv", "a,label\n10,dog\n30,cow\n")
+    failed(check, attempt("evaluate", "--model", model, "--data", unknown), "an unknown class", "INVALID_ARGUMENT", "'cow'",
+           "unknown.csv:3")
+    failed(check, attempt(*train, "--epochs=1", "--validation_data", unknown), "an unknown class among validation data",
+           "INVALID_ARGUMENT", "'cow'")
+    with open(os.path.join(export, "assets.extra", "classes.json"), encoding="utf-8") as f:
+        check.that(json.load(f) == ["cat", "dog", "zebra"], "classes are exported")
+    for source in (model, export):
+        printed = tenon("predict", "--model", source, "--data", later).splitlines()
+        check.that([line.rsplit(",", 1)[1] for line in printed] == ["dog", "zebra"], "predictions name classes", printed)
+    again = tenon(*train, "--epochs=151", "--resume", "--checkpoint_dir", checkpoints, "--data", later).splitlines()
+    check.that(json.loads(again[-1])["accuracy"] == 1, "a resumed run keeps the classes", again)
+    tenon("export", "--model", model, "--export_dir", os.path.join(folder, "pets", "2"), "--data", later)
+    tenon("verify", os.path.join(folder, "pets", "2"))
+
+
+def outputs_are_checked_first(check, folder):
+    pets = write(folder, "pets.csv", PETS)
+    train = ["train", "--model=mlp", "--data", pets, *SPARSE, "--epochs=1"]
+    file = write(folder, "file", "x")
+    version = os.path.join(folder, "version", "1")
+    os.makedirs(version)
+    write(version, "saved_model.pb", "x")
+    for code, flag, path in (("NOT_FOUND", "save", os.path.join(folder, "nowhere", "m.keras")),
+                             ("INVALID_ARGUMENT", "export_dir", os.path.join(file, "1")), ("INVALID_ARGUMENT", "checkpoint_dir", file),
+                             ("INVALID_ARGUMENT", "log_dir", os.path.join(file, "logs")), ("ALREADY_EXISTS", "export_dir", version)):
+        done = attempt(*train, f"--{flag}={path}")
+        failed(check, done, f"--{flag} is checked", code, f"--{flag}")
+        check.that("Epoch" not in done.stdout and "loss" not in done.stdout, "before the first step", done.stdout)
+    for flag in ("epochs=0", "learning_rate=-0.1", "batch_size=0", "validation_split=1", "seed=-1", "save=m.h5"):
+        failed(check, attempt(*train, f"--{flag}"), f"--{flag}", "INVALID_ARGUMENT", "--" + flag.split("=", maxsplit=1)[0], status=2)
+
+
+def images_without_channels(check, folder):
+    cnn = sequential(folder, "cnn.json", [28, 28, 1], ("Conv2D", {"filters": 4, "kernel_size": [3, 3], "activation": "relu"}),
+                     ("MaxPooling2D", {}), ("Flatten", {}), ("Dense", {"units": 3, "activation": "softmax"}))
+    rng = np.random.default_rng(1)
+    data = os.path.join(folder, "images.npz")
+    np.savez(data, x=rng.random((40, 28, 28), np.float32), y=rng.integers(0, 3, 40))
+    model, export = os.path.join(folder, "cnn.keras"), os.path.join(folder, "cnn", "1")
+    tenon("train", "--model", cnn, "--data", data, *SPARSE, "--save", model, "--export_dir", export)
+    verified = tenon("verify", export)
+    check.that("3 records replayed" in verified, "goldens of three batch sizes", verified)
+    outputs = []
+    for source in (model, export):
+        outputs.append(os.path.join(folder, f"y{len(outputs)}.npy"))
+        tenon("predict", "--model", source, "--data", data, "--output", outputs[-1])
+    check.close(np.load(outputs[1]), np.load(outputs[0]), "28x28 images for 28x28x1, trained and exported", 1e-6)
+
+
+def json_alone(check, folder):
+    pets = write(folder, "pets.csv", PETS)
+    best = os.path.join(folder, "best.keras")
+    with subprocess.Popen([TENON, "train", "--model=mlp", "--data", pets, *SPARSE, "--json", "--epochs=20000",
+                           f"--callbacks=ModelCheckpoint({best}, monitor=loss, save_best_only=True, verbose=1)"],
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as running:
+        first = [running.stdout.readline() for _ in range(3)]
+        check.that(running.poll() is None, "lines come while training goes on")
+        running.kill()
+    check.that([json.loads(line)["epoch"] for line in first] == [1, 2, 3], "nothing but objects goes to stdout", first)
+
+
+def going_on(check, folder):
+    pets = write(folder, "pets.csv", PETS)
+    callbacks = ("EarlyStopping(monitor=accuracy, mode=min, patience=3, restore_best_weights=True),"
+                 "ReduceLROnPlateau(monitor=loss, mode=max, patience=2, factor=0.5),CSVLogger({0}/log.csv)")
+    train = ["train", "--model=mlp", "--data", pets, *SPARSE, "--json", "--optimizer=adam", "--batch_size=4"]
+
+    def run(name, *parts):
+        own = os.path.join(folder, name)
+        os.makedirs(own)
+        for more in parts:
+            tenon(*train, "--callbacks", callbacks.format(own), "--checkpoint_dir", os.path.join(own, "c"), "--save",
+                  os.path.join(own, "m.keras"), "--resume", *more)
+        with zipfile.ZipFile(os.path.join(own, "m.keras")) as archive, open(os.path.join(own, "log.csv"), encoding="utf-8") as log:
+            return archive.read("model.weights.h5"), log.read()
+
+    whole, parts = run("whole", ["--epochs=12"]), run("parts", ["--epochs=2"], ["--epochs=3"], ["--epochs=12"])
+    check.that(whole[1].count("\n") > 3, "the run lasts some epochs", whole[1])
+    check.that(whole[1] == parts[1], "a resumed run writes the same log", (whole[1], parts[1]))
+    check.that(whole[0] == parts[0], "and ends with the same weights")
+    resumed = [*train, "--resume", "--checkpoint_dir", os.path.join(folder, "whole", "c"), "--epochs=20"]
+    failed(check, attempt(*resumed, "--seed=7"), "another seed", "FAILED_PRECONDITION", "--seed=0", "7")
+    failed(check, attempt(*resumed, "--optimizer=sgd"), "another optimizer", "FAILED_PRECONDITION", "optimizer", "SGD")
+    failed(check, attempt(*resumed, "--learning_rate=0.5"), "another rate", "FAILED_PRECONDITION", "optimizer", "0.5")
+
+
+def divergence(check, folder):
+    line = sequential(folder, "line.json", [1], ("Dense", {"units": 1}))
+    data = write(folder, "line.csv", "x,y\n" + "".join(f"{x},{2 * x}\n" for x in range(1, 9)))
+    model = os.path.join(folder, "line.keras")
+    checkpoints = os.path.join(folder, "line")
+    train = ["train", "--model", line, "--data", data, "--optimizer=sgd", "--loss=mse", "--epochs=100"]
+    # Every epoch is a step that makes the error four times as large.
+    done = attempt(*train, "--learning_rate=0.1", "--batch_size=8", "--save", model, "--checkpoint_dir", checkpoints,
+                   "--callbacks=TerminateOnNaN")
+    failed(check, done, "a diverging run", "FAILED_PRECONDITION", "diverged", model)
+    y = [float(row) for row in tenon("predict", "--model", model, "--data", data, "--features=0").splitlines()]
+    check.that(np.isfinite(y).all(), "leaves the last good weights", y)
+    tenon("export", "--model", line, "--checkpoint_dir", checkpoints, "--export_dir", os.path.join(folder, "line_saved", "1"))
+    missing = os.path.join(folder, "none.keras")
+    failed(check, attempt(*train, "--learning_rate=1e38", "--batch_size=1", "--save", missing), "one that diverges at once",
+           "FAILED_PRECONDITION", "epoch 1")
+    check.that(not os.path.exists(missing), "leaves nothing")
+
+
+def kinds_of_files(check, folder):
+    train = ["train", "--model=mlp", *SPARSE, "--epochs=1", "--json"]
+    for what, name, text in (("upper case", "DATA.CSV", PETS), ("gzip", "data.csv.gz", gzip.compress(PETS.encode())),
+                             ("no suffix", "note", PETS.replace(",", ";"))):
+        check.that("loss" in tenon(*train, "--data", write(folder, name, text)), f"data with {what}")
+    done = subprocess.run([TENON, *train, "--data=-"], input=PETS, capture_output=True, text=True, check=False)
+    check.that(done.returncode == 0 and "loss" in done.stdout, "data from stdin", done.stderr)
+    failed(check, attempt(*train, "--data", write(folder, "note.txt", "Only words.\n")), "a text that is no table", "INVALID_ARGUMENT",
+           "CSV", "NPZ")
+    table = write(folder, "cars.csv", "id,power,maker,weight,kind\n1,70,Fiat,,small\n2,150,Volvo,2,large\n")
+    failed(check, attempt(*train, "--data", table), "a text feature", "INVALID_ARGUMENT", "cars.csv:2", "column 3 ('maker')", "--features")
+    failed(check, attempt(*train, "--data", table, "--features=power,weight"), "a missing value", "INVALID_ARGUMENT", "column 4", "missing")
+    check.that("loss" in tenon(*train, "--data", table, "--features=power,id", "--label=kind"), "columns by name")
+    done = attempt(*train, "--data", write(folder, "numbers.csv", "0,1,2\n1,2,0\n3,4,1\n"), env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "0"})
+    check.that(done.returncode == 0 and "header: 0, 1, 2" in done.stderr, "what is taken for a header is said", done.stderr)
+
+
+def many_rows(check, folder):
+    model = os.path.join(folder, "many.keras")
+    tenon("train", "--model=mlp", "--data", write(folder, "pets.csv", PETS), *SPARSE, "--save", model)
+    data = write(folder, "many.csv", "a\n" + "".join(f"{i % 20}\n" for i in range(3000)))
+    printed = tenon("predict", "--model", model, "--data", data).splitlines()
+    check.that(len(printed) == 3000, "3,000 rows are printed", len(printed))
+    paths = {kind: os.path.join(folder, f"p.{kind}") for kind in ("csv", "json", "npy", "npz")}
+    for path in paths.values():
+        tenon("predict", "--model", model, "--data", data, "--output", path)
+    want = np.load(paths["npy"])
+    names = [["cat", "dog", "zebra"][i] for i in want.argmax(axis=1)]
+    with open(paths["csv"], encoding="utf-8") as f:
+        lines = f.read().splitlines()
+    check.that(lines[0] == "cat,dog,zebra,class" and len(lines) == 3001, "a CSV file has a header and all rows", lines[:2])
+    check.that([line.split(",")[3] for line in lines[1:]] == names, "with names of classes")
+    check.that((np.array([line.split(",")[:3] for line in lines[1:]], np.float32) == want).all(), "and every bit")
+    with open(paths["json"], encoding="utf-8") as f:
+        found = json.load(f)
+    check.that((np.array(found["predictions"], np.float32) == want).all() and found["classes"] == names, "so has a JSON file")
+    with np.load(paths["npz"]) as arrays:
+        check.that((arrays["output_0"] == want).all() and [name.decode() for name in arrays["classes"]] == names, "so has an NPZ file")
+    failed(check, attempt("predict", "--model", model, "--data", data, "--output=p.xls"), "another suffix", "INVALID_ARGUMENT", ".csv",
+           status=2)
+
+
+def shapes_that_do_not_fit(check, folder):
+    model = sequential(folder, "five.json", [2], ("Dense", {"units": 5, "name": "scores"}))
+    data = os.path.join(folder, "three.npz")
+    np.savez(data, x=np.ones((4, 2), np.float32), y=np.ones((4, 3), np.float32))
+    failed(check, attempt("train", "--model", model, "--data", data, "--loss=mse"), "targets that do not fit", "INVALID_ARGUMENT",
+           "output 'scores'", "mean_squared_error", "[?,5]", "[?,3]")
+
+
+def main():
+    check = Checks()
+    for part in (classes_belong_to_the_model, outputs_are_checked_first, images_without_channels, json_alone, going_on, divergence,
+                 kinds_of_files, many_rows, shapes_that_do_not_fit):
+        with tempfile.TemporaryDirectory() as folder:
+            part(check, folder)
+    check.done()
+
+
+if __name__ == "__main__":
+    main()
