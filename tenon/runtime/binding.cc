@@ -387,6 +387,13 @@ void Binder::share_memory() {
     while (new_root[static_cast<size_t>(root)] != root) root = new_root[static_cast<size_t>(root)];
     return root;
   };
+  // What a step may hand on as its own result, as a branch that returns its argument does, is read
+  // for as long as that result: nothing is written over it.
+  std::vector<bool> handed_on(b_.slots.size(), false);
+  for (const Step& step : b_.steps) {
+    if (!step.node || !step.node->op->decl().sets_outputs()) continue;
+    for (int input : step.inputs) handed_on[static_cast<size_t>(slot(input).root)] = true;
+  }
   for (size_t i = 0; i < b_.steps.size(); ++i) {
     const Step& step = b_.steps[i];
     for (const auto& [in, out] : step.overwrites) {
@@ -402,8 +409,9 @@ void Binder::share_memory() {
       }
       bool read_otherwise = false;
       for (int other : step.inputs) read_otherwise |= other != input && root_of(other) == from;
-      if (read_otherwise) continue;
+      if (read_otherwise || handed_on[static_cast<size_t>(from)]) continue;
       new_root[static_cast<size_t>(to)] = from;
+      if (handed_on[static_cast<size_t>(to)]) handed_on[static_cast<size_t>(from)] = true;
       last_step_[static_cast<size_t>(from)] = last_step_[static_cast<size_t>(to)];
     }
   }

@@ -54,11 +54,12 @@ Status ensure_shape(ShapeContext& c) {
 
 Status placeholder_with_default_shape(ShapeContext& c) {
   const PartialShape& wanted = c.attr<PartialShape>("shape");
-  if (c.input(0).is_fully_known() && !wanted.matches(c.input(0).to_shape())) {
+  const StatusOr<PartialShape> shape = PartialShape::merge(c.input(0), wanted);
+  if (!shape.ok()) {
     return invalid_argument("the default has shape ", c.input(0), ", attribute 'shape' is ",
                             wanted);
   }
-  c.set_output(0, c.input(0));
+  c.set_output(0, *shape);
   return absl::OkStatus();
 }
 
