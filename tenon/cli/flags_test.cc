@@ -79,10 +79,8 @@ TEST(Flags, TakeAliasesAndAWordForOneOfThem) {
     model.clear();
     return parse_flags(words, table, "model");
   };
-  for (const std::vector<std::string>& words : {std::vector<std::string>{"--model=m"},
-                                                {"--dir", "m"},
-                                                {"--model-base-path=m"},
-                                                {"m"}}) {
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"--model=m"}, {"--dir", "m"}, {"--model-base-path=m"}, {"m"}}) {
     const StatusOr<Operands> operands = given(words);
     ASSERT_TRUE(operands.ok()) << operands.status();
     EXPECT_EQ(model, "m");
