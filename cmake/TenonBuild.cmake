@@ -79,9 +79,7 @@ tenon_pch_target(tenon_pch ${TENON_PCH})
 tenon_pch_target(tenon_test_pch ${TENON_PCH} <gtest/gtest.h>)
 target_link_libraries(tenon_test_pch PUBLIC GTest::gtest)
 
-# Tests share the processors: threads that wait for each other give them up soon, as they do in the
-# program (cli/team_waits.cc).
-set(TENON_TEST_ENVIRONMENT GOMP_SPINCOUNT=1000)
+set(TENON_TEST_ENVIRONMENT)
 if(TENON_SANITIZE MATCHES address)
   list(APPEND TENON_TEST_ENVIRONMENT ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1
        UBSAN_OPTIONS=print_stacktrace=1)
@@ -99,13 +97,14 @@ endif()
 # labelled `unit`, in a sanitizer preset as the test <preset>.<name>, labelled by the preset.
 function(tenon_unit_test name target)
   set(test ${TENON_TEST_PREFIX}${name})
+  set(environment ${TENON_TEST_ENVIRONMENT} ${ARGN})
   set(label unit)
   if(TENON_TEST_PREFIX)
     string(REPLACE "." "" label ${TENON_TEST_PREFIX})
   endif()
   add_test(NAME ${test} COMMAND ${target})
   set_tests_properties(${test} PROPERTIES LABELS ${label} TIMEOUT 900
-                       ENVIRONMENT "${TENON_TEST_ENVIRONMENT};${ARGN}")
+                       ENVIRONMENT "${environment}")
 endfunction()
 
 # tenon_library(<folder> DEPS <targets> [TEST_DEPS <targets>])

@@ -3,7 +3,6 @@
 
 #include "tenon/base/out_of_memory.h"
 #include "tenon/cli/flags.h"
-#include "tenon/cli/team_waits.h"
 #include "tenon/cli/verbs.h"
 
 namespace {
@@ -79,7 +78,6 @@ int run(std::vector<std::string> words, std::string_view program) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  tenon::cli::finish_bounding_team_waits();
   const int code =
       run(std::vector<std::string>(argv + (argc > 0), argv + argc), argc > 0 ? argv[0] : "");
   // A result that could not be written (a full disk, a closed pipe) is no success.
