@@ -154,7 +154,7 @@ void MatMul::run(const MatMulPointers& pointers, void* scratch) const {
   if (impl_->in_float) impl_->run_float(pointers, static_cast<char*>(scratch));
 }
 
-PackedLayout matmul_packed_layout(int64_t k, int64_t n, Precision precision) {
+PackedLayout matmul_packed_layout(int64_t k, int64_t n, [[maybe_unused]] Precision precision) {
   if (k <= 0 || n <= 0) return {};
 #if defined(TENON_ONEDNN)
   if (precision == Precision::kBfloat16 && has_native_bfloat16()) {
