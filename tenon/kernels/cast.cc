@@ -34,9 +34,7 @@ To integer_from(Real x) {
 template <class To, class From>
 To convert(From x) {
   if constexpr (is_complex_v<From>) {
-    if constexpr (std::is_same_v<To, bool>) {
-      return x != From{};
-    } else if constexpr (is_complex_v<To>) {
+    if constexpr (is_complex_v<To>) {
       return To(static_cast<typename To::value_type>(x.real()),
                 static_cast<typename To::value_type>(x.imag()));
     } else {

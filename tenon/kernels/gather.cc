@@ -137,6 +137,7 @@ void cumulative_product(int64_t outer, int64_t size, int64_t inner, bool exclusi
                         void*);
 TENON_INSTANTIATE(int32_t)
 TENON_INSTANTIATE(int64_t)
+template int64_t gather(int64_t, int64_t, int64_t, const void*, const int16_t*, int64_t, void*);
 template void one_hot(size_t, int64_t, int64_t, int64_t, const uint8_t*, const void*, const void*,
                       void*);
 template void one_hot(size_t, int64_t, int64_t, int64_t, const int8_t*, const void*, const void*,

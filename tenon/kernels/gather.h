@@ -1,4 +1,4 @@
-// Rows by index. Index: int32_t or int64_t. Every index is checked.
+// Rows by index. Index: int32_t or int64_t, of gather int16_t too. Every index is checked.
 #pragma once
 
 #include <cstdint>

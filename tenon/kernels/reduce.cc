@@ -13,9 +13,13 @@
 namespace tenon::kernels {
 namespace {
 
-// What a sum of T's is kept in.
-template <class T>
-using Accumulator = Compute<T>;
+// What a sum of T's is kept in; a mean's of small integers does not wrap.
+template <class Step, class T>
+struct AccumulatorOf {
+  using Type = Compute<T>;
+};
+template <class Step, class T>
+using Accumulator = typename AccumulatorOf<Step, T>::Type;
 
 struct SumStep {
   template <class A>
@@ -80,6 +84,16 @@ struct AnyStep {
   }
 };
 struct SquareStep : SumStep {};
+struct MeanStep : SumStep {};
+
+template <class T>
+requires is_integer_v<T>
+struct AccumulatorOf<MeanStep, T> {
+  using Type = std::conditional_t<std::is_signed_v<T>, int64_t, uint64_t>;
+};
+
+template <class Step>
+inline constexpr bool kAdds = std::is_same_v<Step, SumStep> || std::is_same_v<Step, MeanStep>;
 
 // The kept and the reduced dimensions of a plan, outermost first.
 struct Axes {
@@ -111,10 +125,14 @@ int64_t offset_of(int64_t index, const Dims& dims, const Dims& strides) {
 }
 
 template <class Step, class T>
-Accumulator<T> term(T x) {
-  const auto value = static_cast<Accumulator<T>>(x);
+Accumulator<Step, T> term(T x) {
+  const auto value = static_cast<Accumulator<Step, T>>(x);
   if constexpr (std::is_same_v<Step, SquareStep>) {
-    return wrap_mul(value, value);
+    if constexpr (is_complex_v<T>) {
+      return value * std::conj(value);
+    } else {
+      return wrap_mul(value, value);
+    }
   } else {
     return value;
   }
@@ -122,11 +140,11 @@ Accumulator<T> term(T x) {
 
 // One contiguous run of reduced elements.
 template <class Step, class T>
-Accumulator<T> reduce_run(int64_t count, const T* x) {
-  using A = Accumulator<T>;
+Accumulator<Step, T> reduce_run(int64_t count, const T* x) {
+  using A = Accumulator<Step, T>;
   if constexpr (std::is_same_v<T, float>) {
     const RowOps& rows = row_ops();
-    if constexpr (std::is_same_v<Step, SumStep>) return rows.sum(count, x);
+    if constexpr (kAdds<Step>) return rows.sum(count, x);
     if constexpr (std::is_same_v<Step, SquareStep>) return rows.sum_squares(count, x);
     if constexpr (std::is_same_v<Step, MaxStep>) return rows.largest(count, x);
     if constexpr (std::is_same_v<Step, MinStep>) return rows.smallest(count, x);
@@ -142,8 +160,8 @@ constexpr int64_t kPairwiseRows = 32;
 constexpr int64_t kColumnChunk = 128;
 
 template <class Step, class T>
-void combine_row(int64_t columns, const T* x, Accumulator<T>* sums) {
-  if constexpr (std::is_same_v<T, float> && std::is_same_v<Step, SumStep>) {
+void combine_row(int64_t columns, const T* x, Accumulator<Step, T>* sums) {
+  if constexpr (std::is_same_v<T, float> && kAdds<Step>) {
     row_ops().add(columns, x, sums);
   } else if constexpr (std::is_same_v<T, float> && std::is_same_v<Step, MaxStep>) {
     row_ops().maximum(columns, x, sums);
@@ -157,11 +175,11 @@ void combine_row(int64_t columns, const T* x, Accumulator<T>* sums) {
 // Rows [begin, end) in the row-major order of `dims`, each `columns` (at most kColumnChunk) long.
 template <class Step, class T>
 void reduce_rows(int64_t begin, int64_t end, const Dims& dims, const Dims& strides, const T* x,
-                 int64_t columns, Accumulator<T>* sums) {
-  using A = Accumulator<T>;
+                 int64_t columns, Accumulator<Step, T>* sums) {
+  using A = Accumulator<Step, T>;
   std::fill_n(sums, columns, Step::template start<A>());
   if (end - begin <= kPairwiseRows) {
-    if constexpr (std::is_same_v<T, float> && std::is_same_v<Step, SumStep>) {
+    if constexpr (std::is_same_v<T, float> && kAdds<Step>) {
       if (dims.size() == 1) {
         return row_ops().sum_rows(end - begin, columns, strides[0], x + begin * strides[0], sums);
       }
@@ -197,11 +215,11 @@ constexpr int64_t kMostParts = 32;
 
 template <class Step, class T>
 void reduce_rows_in_parts(int64_t rows, const Dims& dims, const Dims& strides, const T* x,
-                          int64_t columns, Accumulator<T>* sums) {
+                          int64_t columns, Accumulator<Step, T>* sums) {
   int64_t part = kPairwiseRows;
   while (part * kMostParts < rows) part *= 2;
   const int64_t parts = (rows + part - 1) / part;
-  Accumulator<T> partial[kMostParts][kColumnChunk];
+  Accumulator<Step, T> partial[kMostParts][kColumnChunk];
   const int64_t grain = grain_of(part * columns);
   parallel_for(parts, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
@@ -213,19 +231,30 @@ void reduce_rows_in_parts(int64_t rows, const Dims& dims, const Dims& strides, c
   std::copy_n(partial[0], columns, sums);
 }
 
+// Truncated; of a sum of squares that wrapped to below 0 what the processor converts a NaN to.
 template <class T>
-T finish(ReduceOp op, Accumulator<T> total, int64_t count) {
-  using A = Accumulator<T>;
+T root_of_integer(T total) {
+  if constexpr (std::is_signed_v<T>) {
+    if (total < 0) return sizeof(T) >= 4 ? std::numeric_limits<T>::lowest() : T{0};
+  }
+  return static_cast<T>(std::sqrt(static_cast<double>(total)));
+}
+
+template <class T, class A>
+T finish(ReduceOp op, A total, int64_t count) {
   if (op == ReduceOp::kMean) {
     if constexpr (is_integer_v<T>) {
-      return count == 0 ? T{0} : static_cast<T>(static_cast<int64_t>(total) / count);
+      return count == 0 ? T{0} : static_cast<T>(total / static_cast<A>(count));
     } else if constexpr (!std::is_same_v<T, bool>) {
       using Real = decltype(std::abs(A{}));
+      if (is_complex_v<T> && count == 0) return T{};
       return static_cast<T>(total / static_cast<Real>(count));
     }
   }
-  if constexpr (std::is_floating_point_v<A>) {
+  if constexpr (std::is_floating_point_v<A> || is_complex_v<A>) {
     if (op == ReduceOp::kEuclideanNorm) return static_cast<T>(std::sqrt(total));
+  } else if constexpr (is_integer_v<A>) {
+    if (op == ReduceOp::kEuclideanNorm) return root_of_integer(total);
   }
   return static_cast<T>(total);
 }
@@ -233,7 +262,7 @@ T finish(ReduceOp op, Accumulator<T> total, int64_t count) {
 // The innermost dimension is reduced: one contiguous run after the other, runs added pairwise.
 template <class Step, class T>
 void reduce_inner(ReduceOp op, const ReducePlan& plan, const Axes& axes, const T* x, T* y) {
-  using A = Accumulator<T>;
+  using A = Accumulator<Step, T>;
   Dims outer(axes.reduced.begin(), axes.reduced.end() - 1);
   Dims strides(axes.reduced_strides.begin(), axes.reduced_strides.end() - 1);
   const int64_t run = axes.reduced.back();
@@ -254,7 +283,7 @@ void reduce_inner(ReduceOp op, const ReducePlan& plan, const Axes& axes, const T
 // The innermost dimension is kept: rows are combined, a chunk of columns at a time.
 template <class Step, class T>
 void reduce_outer(ReduceOp op, const ReducePlan& plan, const Axes& axes, const T* x, T* y) {
-  using A = Accumulator<T>;
+  using A = Accumulator<Step, T>;
   const int64_t columns = axes.kept.back();
   const int64_t chunks = (columns + kColumnChunk - 1) / kColumnChunk;
   const int64_t outer = columns == 0 ? 0 : plan.output_count / columns;
@@ -350,8 +379,9 @@ bool reduce(ReduceOp op, DType dtype, const ReducePlan& plan, const void* x, voi
   using Truth = TypeList<bool>;
   switch (op) {
     case ReduceOp::kSum:
-    case ReduceOp::kMean:
       return reduce_typed<SumStep, NumericTypes>(op, dtype, plan, x, y);
+    case ReduceOp::kMean:
+      return reduce_typed<MeanStep, NumericTypes>(op, dtype, plan, x, y);
     case ReduceOp::kProd:
       return reduce_typed<ProdStep, NumericTypes>(op, dtype, plan, x, y);
     case ReduceOp::kMax:
@@ -363,7 +393,7 @@ bool reduce(ReduceOp op, DType dtype, const ReducePlan& plan, const void* x, voi
     case ReduceOp::kAny:
       return reduce_typed<AnyStep, Truth>(op, dtype, plan, x, y);
     case ReduceOp::kEuclideanNorm:
-      return reduce_typed<SquareStep, FloatTypes>(op, dtype, plan, x, y);
+      return reduce_typed<SquareStep, NumericTypes>(op, dtype, plan, x, y);
   }
   return false;
 }

@@ -13,8 +13,8 @@
 namespace tenon::kernels {
 
 // Integer means divide towards zero. Empty sums are 0, products 1, maxima the lowest value (minus
-// infinity), minima the highest, all true, any false; an empty mean is NaN (0 for integers).
-// kEuclideanNorm is sqrt(sum(x^2)).
+// infinity), minima the highest, all true, any false; an empty mean is NaN (0 for integers and
+// complex numbers). kEuclideanNorm is sqrt(sum(x conj(x))).
 enum class ReduceOp : uint8_t { kSum, kMean, kProd, kMax, kMin, kAll, kAny, kEuclideanNorm };
 
 // Neighbouring axes that are all kept or all reduced are merged.
@@ -28,7 +28,7 @@ struct ReducePlan {
 ReducePlan plan_reduce(const Shape& shape, std::span<const bool> reduced);
 
 // y has plan.output_count elements. False when the dtype has no such reduction: kAll and kAny take
-// bool, kEuclideanNorm the floating ones, the rest real and complex (sum, mean, prod) dtypes.
+// bool, kMax and kMin real dtypes, the rest numeric ones.
 bool reduce(ReduceOp op, DType dtype, const ReducePlan& plan, const void* x, void* y);
 
 // Index of the first largest (smallest) along the middle axis of [outer, size, inner]; a NaN counts

@@ -156,15 +156,9 @@ class OpCase {
 
 // Cases that Tenon does not meet, each with its reason.
 constexpr std::pair<std::string_view, std::string_view> kKnownGaps[] = {
-    {"EuclideanNorm c13", "no complex kernel"},
-    {"Expm1 c04", "no complex kernel"},
-    {"Log1p c04", "no complex kernel"},
     {"PartitionedCall c03", "calls StringLower"},
     {"StatefulPartitionedCall c03", "calls StringLower"},
     {"RandomShuffle c06", "calls TopKV2"},
-    {"ScatterNd c07", "no string kernel"},
-    {"Round c04", "TensorFlow's kernel gives 0 for every int32, ours gives the number"},
-    {"Sign c06", "complex division rounds differently, the tolerance is 0"},
 };
 
 bool is_known_gap(std::string_view name) {

@@ -55,49 +55,49 @@ T conjugate(T x) {
 
 // The table: operation, dtypes, whether the result is bool, and the value for T's named a and b.
 // Gradients of functions of a complex argument take the conjugate of the derivative.
-#define TENON_BINARY_ROWS(ROW)                                                   \
-  ROW(kAdd, NumericTypes, false, wrap_add(a, b))                                 \
-  ROW(kSub, NumericTypes, false, wrap_sub(a, b))                                 \
-  ROW(kMul, NumericTypes, false, wrap_mul(a, b))                                 \
-  ROW(kDiv, NumericTypes, false, safe_div(a, b))                                 \
-  ROW(kDivNoNan, InexactTypes, false, b == T{} ? T{} : a / b)                    \
-  ROW(kMulNoNan, InexactTypes, false, b == T{} ? T{} : a * b)                    \
-  ROW(kMaximum, RealTypes, false, larger(a, b))                                  \
-  ROW(kMinimum, RealTypes, false, smaller(a, b))                                 \
-  ROW(kSquaredDifference, NumericTypes, false,                                   \
-      wrap_mul(wrap_sub(a, b), conjugate(wrap_sub(a, b))))                       \
-  ROW(kPow, NumericTypes, false, power(a, b))                                    \
-  ROW(kFloorDiv, RealTypes, false, floor_div(a, b))                              \
-  ROW(kFloorMod, RealTypes, false, floor_mod(a, b))                              \
-  ROW(kTruncateMod, RealTypes, false, truncate_mod(a, b))                        \
-  ROW(kAtan2, FloatTypes, false, std::atan2(a, b))                               \
-  ROW(kXlogy, InexactTypes, false, a == T{} ? T{} : a * std::log(b))             \
-  ROW(kXlog1py, FloatTypes, false, a == T{} ? T{} : a * std::log1p(b))           \
-  ROW(kXdivy, InexactTypes, false, a == T{} ? T{} : a / b)                       \
-  ROW(kEqual, EqualityTypes, true, a == b)                                       \
-  ROW(kNotEqual, EqualityTypes, true, a != b)                                    \
-  ROW(kLess, RealTypes, true, a < b)                                             \
-  ROW(kLessEqual, RealTypes, true, a <= b)                                       \
-  ROW(kGreater, RealTypes, true, a > b)                                          \
-  ROW(kGreaterEqual, RealTypes, true, a >= b)                                    \
-  ROW(kLogicalAnd, TruthTypes, true, a&& b)                                      \
-  ROW(kLogicalOr, TruthTypes, true, a || b)                                      \
-  ROW(kBitwiseAnd, IntegerTypes, false, a& b)                                    \
-  ROW(kBitwiseOr, IntegerTypes, false, a | b)                                    \
-  ROW(kBitwiseXor, IntegerTypes, false, a ^ b)                                   \
-  ROW(kLeftShift, IntegerTypes, false, shift_left(a, b))                         \
-  ROW(kRightShift, IntegerTypes, false, shift_right(a, b))                       \
-  ROW(kTanhGrad, InexactTypes, false, b*(T{1} - a * a))                          \
-  ROW(kSigmoidGrad, InexactTypes, false, b* a*(T{1} - a))                        \
-  ROW(kSqrtGrad, InexactTypes, false, b* T(0.5) / conjugate(a))                  \
-  ROW(kRsqrtGrad, InexactTypes, false, b* T(-0.5) * conjugate(a * a * a))        \
-  ROW(kReciprocalGrad, InexactTypes, false, -b* conjugate(a* a))                 \
-  ROW(kReluGrad, RealTypes, false, b > T{0} ? a : T{0})                          \
-  ROW(kRelu6Grad, RealTypes, false, b > T{0} && b < T{6} ? a : T{0})             \
-  ROW(kEluGrad, FloatTypes, false, b < 0 ? a * (b + T{1}) : a)                   \
-  ROW(kSeluGrad, FloatTypes, false,                                              \
-      b < 0 ? a * (b + T(1.7580993408473768599)) : a * T(1.0507009873554804934)) \
-  ROW(kSoftplusGrad, FloatTypes, false, a* sigmoid(b))                           \
+#define TENON_BINARY_ROWS(ROW)                                                              \
+  ROW(kAdd, NumericTypes, false, wrap_add(a, b))                                            \
+  ROW(kSub, NumericTypes, false, wrap_sub(a, b))                                            \
+  ROW(kMul, NumericTypes, false, wrap_mul(a, b))                                            \
+  ROW(kDiv, NumericTypes, false, safe_div(a, b))                                            \
+  ROW(kDivNoNan, InexactTypes, false, b == T{} ? T{} : a / b)                               \
+  ROW(kMulNoNan, InexactTypes, false, b == T{} ? T{} : a * b)                               \
+  ROW(kMaximum, RealTypes, false, larger(a, b))                                             \
+  ROW(kMinimum, RealTypes, false, smaller(a, b))                                            \
+  ROW(kSquaredDifference, NumericTypes, false,                                              \
+      wrap_mul(wrap_sub(a, b), conjugate(wrap_sub(a, b))))                                  \
+  ROW(kPow, NumericTypes, false, power(a, b))                                               \
+  ROW(kFloorDiv, RealTypes, false, floor_div(a, b))                                         \
+  ROW(kFloorMod, RealTypes, false, floor_mod(a, b))                                         \
+  ROW(kTruncateMod, RealTypes, false, truncate_mod(a, b))                                   \
+  ROW(kAtan2, FloatTypes, false, std::atan2(a, b))                                          \
+  ROW(kXlogy, InexactTypes, false, a == T{} ? T{} : a * std::log(b))                        \
+  ROW(kXlog1py, InexactTypes, false, a == T{} ? T{} : a * log_1_plus(b))                    \
+  ROW(kXdivy, InexactTypes, false, a == T{} ? T{} : a / b)                                  \
+  ROW(kEqual, EqualityTypes, true, a == b)                                                  \
+  ROW(kNotEqual, EqualityTypes, true, a != b)                                               \
+  ROW(kLess, RealTypes, true, a < b)                                                        \
+  ROW(kLessEqual, RealTypes, true, a <= b)                                                  \
+  ROW(kGreater, RealTypes, true, a > b)                                                     \
+  ROW(kGreaterEqual, RealTypes, true, a >= b)                                               \
+  ROW(kLogicalAnd, TruthTypes, true, a&& b)                                                 \
+  ROW(kLogicalOr, TruthTypes, true, a || b)                                                 \
+  ROW(kBitwiseAnd, IntegerTypes, false, a& b)                                               \
+  ROW(kBitwiseOr, IntegerTypes, false, a | b)                                               \
+  ROW(kBitwiseXor, IntegerTypes, false, a ^ b)                                              \
+  ROW(kLeftShift, IntegerTypes, false, shift_left(a, b))                                    \
+  ROW(kRightShift, IntegerTypes, false, shift_right(a, b))                                  \
+  ROW(kTanhGrad, InexactTypes, false, b*(T{1} - a * a))                                     \
+  ROW(kSigmoidGrad, InexactTypes, false, b* a*(T{1} - a))                                   \
+  ROW(kSqrtGrad, InexactTypes, false, b == T{} ? T{} : b * T(0.5) / conjugate(a))           \
+  ROW(kRsqrtGrad, InexactTypes, false, b == T{} ? T{} : b * T(-0.5) * conjugate(a * a * a)) \
+  ROW(kReciprocalGrad, InexactTypes, false, b == T{} ? T{} : -b * conjugate(a * a))         \
+  ROW(kReluGrad, RealTypes, false, wrap_mul(a, T(b > T{0})))                                \
+  ROW(kRelu6Grad, RealTypes, false, wrap_mul(a, T(b > T{0} && b < T{6})))                   \
+  ROW(kEluGrad, FloatTypes, false, b < 0 ? a * (b + T{1}) : a)                              \
+  ROW(kSeluGrad, FloatTypes, false,                                                         \
+      b < 0 ? a * (b + T(1.7580993408473768599)) : a * T(1.0507009873554804934))            \
+  ROW(kSoftplusGrad, FloatTypes, false, a* sigmoid(b))                                      \
   ROW(kSoftsignGrad, FloatTypes, false, a / ((T{1} + std::abs(b)) * (T{1} + std::abs(b))))
 
 #define TENON_DEFINE_BINARY(op, types, predicate, expression) \

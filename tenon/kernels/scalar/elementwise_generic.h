@@ -2,6 +2,7 @@
 // elementwise_binary.cc make loops of them. Private to this folder.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <complex>
 #include <cstdlib>
@@ -61,6 +62,15 @@ T wrap_mul(T a, T b) {
     return static_cast<T>(static_cast<Wrap<T>>(a) * static_cast<Wrap<T>>(b));
   } else {
     return a * b;
+  }
+}
+
+template <class T>
+T negative(T x) {
+  if constexpr (is_integer_v<T>) {
+    return wrap_sub(T{}, x);
+  } else {
+    return -x;
   }
 }
 
@@ -144,7 +154,11 @@ T sign_of(T x) {
   } else if constexpr (is_integer_v<T>) {
     return static_cast<T>((x > 0) - (x < 0));
   } else if constexpr (is_complex_v<T>) {
-    return x == T{0} ? T{0} : x / std::abs(x);
+    // The absolute value by TensorFlow's steps, so that the last bit is its too.
+    const auto most = std::max(std::abs(x.real()), std::abs(x.imag()));
+    if (most == 0) return T{};
+    const auto ratio = std::min(std::abs(x.real()), std::abs(x.imag())) / most;
+    return x / (most * std::sqrt(1 + ratio * ratio));
   } else {
     return x > 0 ? T{1} : x < 0 ? T{-1} : x;
   }
@@ -196,6 +210,27 @@ T sigmoid(T x) {
 template <class T>
 T softplus(T x) {
   return (x > 0 ? x : T{0}) + std::log1p(std::exp(-std::abs(x)));
+}
+
+// exp(x) - 1 and log(1 + x) that keep their digits near 0; of complex numbers part by part.
+template <class T>
+T exp_minus_1(T x) {
+  if constexpr (is_complex_v<T>) {
+    const auto a = x.real(), b = x.imag();
+    const auto half_sine = std::sin(b / 2);
+    return {std::expm1(a) * std::cos(b) - 2 * half_sine * half_sine, std::exp(a) * std::sin(b)};
+  } else {
+    return std::expm1(x);
+  }
+}
+template <class T>
+T log_1_plus(T x) {
+  if constexpr (is_complex_v<T>) {
+    const auto a = x.real(), b = x.imag();
+    return {std::log1p(2 * a + a * a + b * b) / 2, std::atan2(b, 1 + a)};
+  } else {
+    return std::log1p(x);
+  }
 }
 
 // Special functions in double precision (special_functions.cc).

@@ -34,16 +34,16 @@ UnaryKernel pick_unary(DType dtype) {
 
 // The table: operation, dtypes, whether the result is bool, and the value for a T named x.
 #define TENON_UNARY_ROWS(ROW)                                                                     \
-  ROW(kNeg, NumericTypes, false, wrap_sub(T{}, x))                                                \
+  ROW(kNeg, NumericTypes, false, negative(x))                                                     \
   ROW(kAbs, RealTypes, false, absolute(x))                                                        \
   ROW(kSquare, NumericTypes, false, wrap_mul(x, x))                                               \
   ROW(kSqrt, FloatAndComplex, false, std::sqrt(x))                                                \
   ROW(kRsqrt, FloatAndComplex, false, T{1} / std::sqrt(x))                                        \
   ROW(kReciprocal, NumericTypes, false, safe_div(T{1}, x))                                        \
   ROW(kExp, FloatAndComplex, false, std::exp(x))                                                  \
-  ROW(kExpm1, FloatTypes, false, std::expm1(x))                                                   \
+  ROW(kExpm1, FloatAndComplex, false, exp_minus_1(x))                                             \
   ROW(kLog, FloatAndComplex, false, std::log(x))                                                  \
-  ROW(kLog1p, FloatTypes, false, std::log1p(x))                                                   \
+  ROW(kLog1p, FloatAndComplex, false, log_1_plus(x))                                              \
   ROW(kTanh, FloatAndComplex, false, std::tanh(x))                                                \
   ROW(kSigmoid, FloatAndComplex, false, sigmoid(x))                                               \
   ROW(kRelu, RealTypes, false, x < T{0} ? T{0} : x)                                               \

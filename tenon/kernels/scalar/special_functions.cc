@@ -20,7 +20,7 @@ double log_gamma(double x) {
 double digamma(double x) {
   if (std::isnan(x) || x == -kInfinity) return kNaN;
   if (x <= 0) {
-    if (x == std::floor(x)) return x == 0 ? -std::copysign(kInfinity, x) : kNaN;
+    if (x == std::floor(x)) return kNaN;  // a pole
     return digamma(1 - x) - kPi / std::tan(kPi * x);
   }
   double shift = 0;

@@ -106,14 +106,19 @@ TENON_COMPARE_F32(Ge, hn::Ge(a, b))
 // Gradients: (y, dy).
 TENON_BINARY_F32(TanhGrad, hn::Mul(b, hn::Sub(hn::Set(d, 1.0f), hn::Mul(a, a))))
 TENON_BINARY_F32(SigmoidGrad, hn::Mul(hn::Mul(b, a), hn::Sub(hn::Set(d, 1.0f), a)))
-TENON_BINARY_F32(SqrtGrad, hn::Div(hn::Mul(b, hn::Set(d, 0.5f)), a))
-TENON_BINARY_F32(RsqrtGrad, hn::Mul(hn::Mul(hn::Mul(b, hn::Set(d, -0.5f)), a), hn::Mul(a, a)))
-TENON_BINARY_F32(ReciprocalGrad, hn::Neg(hn::Mul(b, hn::Mul(a, a))))
-// Gradients: (dy, x or y).
-TENON_BINARY_F32(ReluGrad, hn::IfThenElseZero(hn::Gt(b, hn::Zero(d)), a))
-TENON_BINARY_F32(Relu6Grad,
-                 hn::IfThenElseZero(hn::And(hn::Gt(b, hn::Zero(d)), hn::Lt(b, hn::Set(d, 6.0f))),
-                                    a))
+// A gradient of 0 stays 0 where the derivative is not finite.
+TENON_BINARY_F32(SqrtGrad, hn::IfThenZeroElse(hn::Eq(b, hn::Zero(d)),
+                                              hn::Div(hn::Mul(b, hn::Set(d, 0.5f)), a)))
+TENON_BINARY_F32(RsqrtGrad, hn::IfThenZeroElse(hn::Eq(b, hn::Zero(d)),
+                                               hn::Mul(hn::Mul(hn::Mul(b, hn::Set(d, -0.5f)), a),
+                                                       hn::Mul(a, a))))
+TENON_BINARY_F32(ReciprocalGrad,
+                 hn::IfThenZeroElse(hn::Eq(b, hn::Zero(d)), hn::Neg(hn::Mul(b, hn::Mul(a, a)))))
+// Gradients: (dy, x or y). A product with 1 or 0, so that NaN and infinity of dy are seen.
+TENON_BINARY_F32(ReluGrad, hn::Mul(a, hn::IfThenElseZero(hn::Gt(b, hn::Zero(d)), hn::Set(d, 1.0f))))
+TENON_BINARY_F32(Relu6Grad, hn::Mul(a, hn::IfThenElseZero(hn::And(hn::Gt(b, hn::Zero(d)),
+                                                                  hn::Lt(b, hn::Set(d, 6.0f))),
+                                                          hn::Set(d, 1.0f))))
 TENON_BINARY_F32(EluGrad, hn::IfThenElse(hn::Lt(b, hn::Zero(d)),
                                          hn::Mul(a, hn::Add(b, hn::Set(d, 1.0f))), a))
 TENON_BINARY_F32(SeluGrad,

@@ -26,9 +26,6 @@ Status gather_nd_shape(ShapeContext& c) {
   std::vector<int64_t> y(indices.dims().begin(), indices.dims().end() - 1);
   for (int axis = static_cast<int>(depth); axis < params.rank(); ++axis) y.push_back(params[axis]);
   PartialShape shape{std::span<const int64_t>(y)};
-  if (shape.is_fully_known()) {
-    TENON_RETURN_IF_ERROR(Shape::make(y, size_of(c.input_dtype(0))).status());
-  }
   c.set_output(0, std::move(shape));
   return absl::OkStatus();
 }
@@ -76,11 +73,39 @@ Status scatter_nd_shape(ShapeContext& c) {
   TENON_RETURN_IF_ERROR(c.expect_rank_at_least(0, 1));
   TENON_ASSIGN_OR_RETURN(PartialShape y, c.shape_from_input(2));
   if (c.constant(2)) {
-    TENON_RETURN_IF_ERROR(Shape::make(y.dims(), size_of(c.input_dtype(1))).status());
+    TENON_RETURN_IF_ERROR(Shape::make(y.dims()).status());
   }
   if (c.constant(2)) TENON_RETURN_IF_ERROR(check_nd_updates(y, c.input(0), c.input(1)));
   c.set_output(0, std::move(y));
   return absl::OkStatus();
+}
+
+// Strings of one place are joined in the order of the indices.
+StatusOr<Kernel> make_scatter_nd_strings(Prepare& p) {
+  TENON_ASSIGN_OR_RETURN(const BadIndex policy, bad_index_policy(p.attrs()));
+  if (p.output_dtype(0) != DType::kString) return unimplemented("ScatterNd of these is another's");
+  const Shape shape = p.output_shape(0).to_shape();
+  const NdLayout layout(shape, p.input_shape(0));
+  Kernel kernel;
+  visit<NdIndexTypes>(p.input_dtype(0), [&]<class Index>() {
+    kernel = [=](KernelRun& r) -> Status {
+      std::vector<std::string> texts(static_cast<size_t>(shape.num_elements()));
+      if (texts.empty()) return absl::OkStatus();
+      const Index* index = r.in<Index>(0);
+      const std::string_view* updates = r.in<std::string_view>(1);
+      for (int64_t i = 0; i < layout.slices; ++i, index += layout.dims.size()) {
+        const int64_t slice = layout.slice_at(index);
+        if (slice < 0 && policy == BadIndex::kIgnore) continue;
+        if (slice < 0) return outside_params(i, index, layout);
+        for (int64_t j = 0; j < layout.inner; ++j) {
+          texts[static_cast<size_t>(slice * layout.inner + j)] += updates[i * layout.inner + j];
+        }
+      }
+      r.set_output(0, Tensor::strings(shape, texts));
+      return absl::OkStatus();
+    };
+  });
+  return kernel;
 }
 
 StatusOr<Kernel> make_scatter_nd(Prepare& p) {
@@ -138,7 +163,7 @@ TENON_OP(ScatterNd) = {
     .host_inputs = {2},
     .shape = scatter_nd_shape,
     .gradient = scatter_nd_gradient,
-    .kernels = {make_scatter_nd},
+    .kernels = {make_scatter_nd, make_scatter_nd_strings},
 };
 
 }  // namespace tenon

@@ -1,4 +1,6 @@
 // Binary arithmetic. Gradients: tensorflow/python/ops/math_grad.py.
+#include <cmath>
+
 #include "tenon/ops/math/elementwise.h"
 #include "tenon/ops/math/string_binary.h"
 
@@ -42,6 +44,29 @@ struct PowFormula {
   }
 };
 
+// The quotient, rounded towards zero.
+StatusOr<Kernel> make_truncate_div(Prepare& p) {
+  TENON_ASSIGN_OR_RETURN(Kernel divide, make_binary_kernel(p, BinaryOp::kDiv));
+  if (is_integer(p.input_dtype(0))) return divide;
+  Kernel kernel;
+  visit<FloatTypes>(p.input_dtype(0), [&]<class T>() {
+    kernel = [divide](KernelRun& r) -> Status {
+      TENON_RETURN_IF_ERROR(divide(r));
+      T* y = r.out<T>(0);
+      for (int64_t i = 0; i < r.output(0).num_elements(); ++i) {
+        if constexpr (std::is_same_v<T, double>) {
+          y[i] = std::trunc(y[i]);
+        } else {
+          y[i] = static_cast<T>(std::trunc(static_cast<float>(y[i])));
+        }
+      }
+      return absl::OkStatus();
+    };
+  });
+  if (!kernel) return unimplemented("TruncateDiv has no CPU kernel for dtype ", p.input_dtype(0));
+  return kernel;
+}
+
 }  // namespace
 
 TENON_OP(Add) = {
@@ -62,7 +87,15 @@ TENON_OP(Mul) = binary<BinaryOp::kMul>("T: {numeric}", [](BinaryValues v) {
 });
 TENON_OP(Div) = binary<BinaryOp::kDiv>("T: {numeric}", DivFormula{});
 TENON_OP(RealDiv) = binary<BinaryOp::kDiv>("T: {numeric}", DivFormula{});
-TENON_OP(TruncateDiv) = binary<BinaryOp::kDiv>("T: {numeric}", no_gradient);
+TENON_OP(TruncateDiv) = {
+    .inputs = "x: T, y: T",
+    .outputs = "z: T",
+    .attrs = "T: {numeric}",
+    .shape = broadcast_inputs,
+    .rows = Rows::kIndependent,
+    .gradient = not_differentiable,
+    .kernels = {make_truncate_div},
+};
 TENON_OP(FloorDiv) = binary<BinaryOp::kFloorDiv>("T: {numeric}", no_gradient);
 TENON_OP(FloorMod) = binary<BinaryOp::kFloorMod>("T: {real}", ModFormula{});
 TENON_OP(Mod) = binary<BinaryOp::kTruncateMod>("T: {floating, int32, int64}", no_gradient);

@@ -2,6 +2,7 @@
 #include <complex>
 
 #include "tenon/core/shape_context.h"
+#include "tenon/kernels/broadcast.h"
 #include "tenon/ops/math/value.h"
 
 namespace tenon {
@@ -49,18 +50,21 @@ struct ImagOf {
 };
 
 StatusOr<Kernel> make_complex(Prepare& p) {
-  if (!(p.input_shape(0) == p.input_shape(1))) {
-    return unimplemented("Complex of parts that broadcast");
-  }
+  const Shape shapes[] = {p.input_shape(0), p.input_shape(1)};
+  TENON_ASSIGN_OR_RETURN(const kernels::BroadcastPlan plan, kernels::plan_broadcast(shapes));
   Kernel kernel;
-  const int64_t count = p.input_shape(0).num_elements();
   visit<TypeList<float, double>>(p.input_dtype(0), [&]<class T>() {
     if (dtype_of<std::complex<T>> != p.output_dtype(0)) return;
-    kernel = [count](KernelRun& r) {
-      const T* real = r.in<T>(0);
-      const T* imaginary = r.in<T>(1);
+    kernel = [plan](KernelRun& r) {
       auto* y = r.out<std::complex<T>>(0);
-      for (int64_t i = 0; i < count; ++i) y[i] = {real[i], imaginary[i]};
+      kernels::for_each_run(
+          plan, [&](const int64_t* offsets, const int64_t* steps, int64_t first, int64_t count) {
+            const T* real = r.in<T>(0) + offsets[0];
+            const T* imaginary = r.in<T>(1) + offsets[1];
+            for (int64_t i = 0; i < count; ++i) {
+              y[first + i] = {real[i * steps[0]], imaginary[i * steps[1]]};
+            }
+          });
       return absl::OkStatus();
     };
   });

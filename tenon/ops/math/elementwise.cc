@@ -48,13 +48,15 @@ bool any_negative(DType dtype, const Tensor& tensor) {
 
 // What an integer op must refuse in its second input.
 using BinaryCheck = Status (*)(const Tensor& b);
-BinaryCheck binary_check(BinaryOp op, DType dtype) {
+template <absl::StatusCode code>
+Status refuse_zero(const Tensor& b) {
+  if (!kernels::contains_zero(b.dtype(), b.raw(), b.num_elements())) return absl::OkStatus();
+  return make_status(code, "Integer division by zero");
+}
+BinaryCheck binary_check(const std::string& name, BinaryOp op, DType dtype) {
   if (divides(op) && is_integer(dtype)) {
-    return [](const Tensor& b) {
-      return kernels::contains_zero(b.dtype(), b.raw(), b.num_elements())
-                 ? invalid_argument("Integer division by zero")
-                 : absl::OkStatus();
-    };
+    return name.starts_with("Truncate") ? refuse_zero<absl::StatusCode::kInternal>
+                                        : refuse_zero<absl::StatusCode::kInvalidArgument>;
   }
   if (op == BinaryOp::kPow && is_signed_integer(dtype)) {
     return [](const Tensor& b) {
@@ -79,7 +81,7 @@ StatusOr<Kernel> make_binary_kernel(Prepare& p, BinaryOp op) {
   for (int i = 0; i < 2; ++i) {
     if (shapes[i] == plan.shape && x_size == y_size) p.may_overwrite(i, 0);
   }
-  const BinaryCheck check = plan.count > 0 ? binary_check(op, dtype) : nullptr;
+  const BinaryCheck check = plan.count > 0 ? binary_check(p.op().name(), op, dtype) : nullptr;
   return [=](KernelRun& r) {
     if (check) TENON_RETURN_IF_ERROR(check(r.input(1)));
     kernels::run_binary(plan, kernel, x_size, r.input(0).raw(), r.input(1).raw(), y_size,

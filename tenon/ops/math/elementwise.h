@@ -14,7 +14,8 @@ namespace tenon {
 StatusOr<Kernel> make_unary_kernel(Prepare& p, kernels::UnaryOp op);
 
 // The kernel of `op` on inputs `a` and `b`, which broadcast. Integer division by zero is
-// INVALID_ARGUMENT, as in TensorFlow; so are negative powers of integers.
+// INVALID_ARGUMENT, in TruncateDiv and TruncateMod INTERNAL, as in TensorFlow; negative powers of
+// integers are INVALID_ARGUMENT.
 StatusOr<Kernel> make_binary_kernel(Prepare& p, kernels::BinaryOp op);
 
 // Shape function of ops whose two inputs must have one shape.

@@ -30,21 +30,22 @@ StatusOr<int64_t> range_size(T start, T limit, T delta) {
     return invalid_argument("Requires start ", wide(delta) > 0 ? "<=" : ">=", " limit when delta ",
                             wide(delta) > 0 ? ">" : "<", " 0: ", wide(start), "/", wide(limit));
   }
-  // In double as TensorFlow's floats; integers exactly, in 128 bits.
+  // Integers exactly, in 128 bits; floats in their own arithmetic, each step rounded.
   if constexpr (std::is_integral_v<T>) {
     const __int128 distance = static_cast<__int128>(limit) - start;
     const __int128 step = delta;
     const __int128 size = (distance + step + (step > 0 ? -1 : 1)) / step;
     if (size > std::numeric_limits<int64_t>::max()) {
-      return invalid_argument("a range of that many elements does not fit");
+      return invalid_argument("Requires ((limit - start) / delta) <= 9223372036854775807");
     }
     return static_cast<int64_t>(size);
   } else {
-    const double size = std::ceil(std::abs((wide(limit) - wide(start)) / wide(delta)));
-    if (!(size < 9.0e18)) {
-      return invalid_argument("Requires ((limit - start) / delta) <= 2^63, got ", size);
+    const auto distance = static_cast<T>(limit - start);
+    const double size = std::ceil(std::abs(wide(static_cast<T>(distance / delta))));
+    if (!(size <= 0x1p63)) {
+      return invalid_argument("Requires ((limit - start) / delta) <= 9223372036854775807");
     }
-    return static_cast<int64_t>(size);
+    return size < 0x1p63 ? static_cast<int64_t>(size) : std::numeric_limits<int64_t>::max();
   }
 }
 
@@ -62,9 +63,7 @@ Status range_shape(ShapeContext& c) {
   if (c.constant(0) && c.constant(1) && c.constant(2)) {
     TENON_ASSIGN_OR_RETURN(const int64_t size,
                            range_size(*c.constant(0), *c.constant(1), *c.constant(2)));
-    TENON_ASSIGN_OR_RETURN(Shape shape,
-                           Shape::make(std::vector<int64_t>{size}, size_of(c.input_dtype(0))));
-    c.set_output(0, std::move(shape));
+    c.set_output(0, PartialShape{size});
   }
   return absl::OkStatus();
 }
@@ -77,13 +76,12 @@ StatusOr<Kernel> make_range(Prepare& p) {
     const T delta = *p.constant(2)->data<T>();
     kernel = [=](KernelRun& r) {
       T* y = r.out<T>(0);
-      T value = start;
       for (int64_t i = 0; i < count; ++i) {
-        y[i] = value;
         if constexpr (std::is_integral_v<T>) {
-          value = static_cast<T>(static_cast<uint64_t>(value) + static_cast<uint64_t>(delta));
+          y[i] = static_cast<T>(static_cast<uint64_t>(start) +
+                                static_cast<uint64_t>(i) * static_cast<uint64_t>(delta));
         } else {
-          value = static_cast<T>(value + delta);
+          y[i] = static_cast<T>(start + static_cast<T>(static_cast<T>(i) * delta));
         }
       }
       return absl::OkStatus();
@@ -98,9 +96,7 @@ Status lin_space_shape(ShapeContext& c) {
   if (const Tensor* num = c.constant(2)) {
     const int64_t count = integer_at(*num, 0);
     if (count <= 0) return invalid_argument("Requires num > 0: ", count);
-    TENON_ASSIGN_OR_RETURN(Shape shape,
-                           Shape::make(std::vector<int64_t>{count}, size_of(c.input_dtype(0))));
-    c.set_output(0, std::move(shape));
+    c.set_output(0, PartialShape{count});
   }
   return absl::OkStatus();
 }

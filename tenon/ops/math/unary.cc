@@ -1,7 +1,7 @@
 // Functions of one real or complex argument. Gradients: tensorflow/python/ops/math_grad.py.
+#include <cstring>
 #include <numbers>
 
-#include "tenon/ops/array/elements.h"
 #include "tenon/ops/math/elementwise.h"
 
 namespace tenon {
@@ -14,12 +14,16 @@ struct ReciprocalFormula {
   Value operator()(UnaryValues v) const { return apply("ReciprocalGrad", v.y, v.dy); }
 };
 
-// Integers are round already.
+// TensorFlow's kernel for integers gives 0 whatever the number.
 StatusOr<Kernel> make_round_integer(Prepare& p) {
   if (!is_integer(p.input_dtype(0))) {
     return unimplemented("Round has no CPU kernel for dtype ", p.input_dtype(0));
   }
-  return make_copy(p);
+  return Kernel([](KernelRun& r) {
+    Tensor& y = r.output(0);
+    if (y.num_bytes() > 0) std::memset(y.mutable_raw(), 0, y.num_bytes());
+    return absl::OkStatus();
+  });
 }
 
 // dy times a constant times exp(sign * x^2): the error function's family.

@@ -16,8 +16,6 @@ bool reduces(ReduceOp op, DType dtype) {
     case ReduceOp::kAll:
     case ReduceOp::kAny:
       return dtype == DType::kBool;
-    case ReduceOp::kEuclideanNorm:
-      return is_floating(dtype);
     case ReduceOp::kMax:
     case ReduceOp::kMin:
       return is_floating(dtype) || is_integer(dtype);
