@@ -96,7 +96,7 @@ StatusOr<Kernel> make_scatter_nd_strings(Prepare& p) {
       for (int64_t i = 0; i < layout.slices; ++i, index += layout.dims.size()) {
         const int64_t slice = layout.slice_at(index);
         if (slice < 0 && policy == BadIndex::kIgnore) continue;
-        if (slice < 0) return outside(i, index, layout);
+        if (slice < 0) return outside_params(i, index, layout);
         for (int64_t j = 0; j < layout.inner; ++j) {
           texts[static_cast<size_t>(slice * layout.inner + j)] += updates[i * layout.inner + j];
         }
