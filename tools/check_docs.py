@@ -8,7 +8,6 @@ import argparse
 import glob
 import os
 import re
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -70,8 +69,8 @@ def wrong_commands(root, pages, tenon):
             yield f"{page}: does not begin with a command"
             continue
         for command in commands if tenon else []:
-            words = shlex.split(command, comments=True)
-            if words[:1] != ["tenon"]:
+            words = command.split()
+            if words[0] != "tenon" or len(words) < 2:
                 continue
             verb = words[1:3] if words[1] == "image" else words[1:2]
             known = flags_of(tenon, verb if verb != ["help"] else [])

@@ -3,7 +3,7 @@
 
     tools/make_demo_svg.py [--build build] [--from OUTPUT] [--output docs/demo.svg]
 
-Only epochs are left out (the first two and the last stay), and lines are cut at the picture's edge.
+Epochs are left out (the first two and the last stay), so are digits after the first, and lines are cut at the picture's edge.
 """
 import argparse
 import html
@@ -34,6 +34,15 @@ def without_middle_epochs(lines):
     return lines[:starts[2]] + ["..."] + lines[starts[-1]:]
 
 
+def without_later_digits(lines):
+    """What is printed of the first digit that is asked for; the step after it begins with an escape sequence."""
+    asked = next((i for i, line in enumerate(lines) if line.startswith("by REST:")), None)
+    if asked is None:
+        return lines
+    after = next(i for i in range(asked, len(lines)) if lines[i].startswith("\x1b[1m"))
+    return lines[:asked + 1] + ["..."] + lines[after - 1:]
+
+
 def css_class(line):
     if line.startswith("\x1b[1m"):
         return "step"
@@ -43,7 +52,7 @@ def css_class(line):
 
 
 def draw(output):
-    lines = without_middle_epochs(["$ ./dev demo"] + output.replace("\r", "").rstrip().split("\n"))
+    lines = without_later_digits(without_middle_epochs(["$ ./dev demo"] + output.replace("\r", "").rstrip().split("\n")))
     rows = []
     for number, line in enumerate(lines):
         plain = re.sub(r"\x1b\[[0-9;]*m", "", line)

@@ -65,6 +65,7 @@ Status bench_saved_model(const BenchFlags& flags) {
   TENON_ASSIGN_OR_RETURN(const std::string folder, model_folder(flags.training.model));
   LoadOptions options;
   options.tags = parse_tags(flags.tag_set);
+  options.warn = false;
   TENON_ASSIGN_OR_RETURN(options.executable.precision, parse_precision(flags.precision));
   TENON_ASSIGN_OR_RETURN(const auto model, SavedModel::load(folder, std::move(options)));
   TENON_ASSIGN_OR_RETURN(const Signature* signature, require_signature(*model, flags.signature));

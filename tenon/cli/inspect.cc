@@ -1,5 +1,6 @@
 #include <set>
 
+#include "tenon/base/files.h"
 #include "tenon/cli/engine.h"
 #include "tenon/cli/flags.h"
 #include "tenon/cli/inspect_file.h"
@@ -72,18 +73,26 @@ struct Inspected {
 StatusOr<Inspected> read_model(const std::string& folder, const std::vector<std::string>& tags) {
   LoadOptions options;
   options.tags = tags;
+  options.warn = false;
   Inspected inspected;
   StatusOr<std::shared_ptr<SavedModel>> loaded = SavedModel::load(folder, options);
   inspected.load = loaded.status();
   if (!loaded.ok()) loaded = SavedModel::read(folder, options);
   if (!loaded.ok()) return loaded.status();
   inspected.model = *std::move(loaded);
-  inspected.missing = missing_parts(*inspected.model);
+  MissingParts& missing = inspected.missing = missing_parts(*inspected.model);
   if (!inspected.load.ok()) return inspected;
-  for (const auto& [name, variable] : inspected.model->state()->variables()) {
+  const auto variables = inspected.model->state()->variables();
+  for (const auto& [name, variable] : variables) {
+    std::erase(missing.variables, name);  // the initialisation made it
     const StatusOr<Tensor> value = variable->read();
     ++inspected.variables.count;
     if (value.ok()) inspected.variables.bytes += value->num_bytes();
+  }
+  if (!missing.variables.empty()) {
+    inspected.load =
+        not_found("'", join_path(folder, "variables"), "' lacks ", missing.variables.size(),
+                  " of the model's variables, the first '", missing.variables[0], "'");
   }
   return inspected;
 }

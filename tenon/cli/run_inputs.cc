@@ -30,7 +30,7 @@ StatusOr<std::vector<std::pair<std::string, std::string_view>>> pairs_of(std::st
     if (piece.empty()) continue;
     const size_t equals = piece.find('=');
     if (equals == piece.npos || equals == 0 || equals + 1 == piece.size()) {
-      return wrong_usage(cat("--", flag, ": '", piece, "' is not NAME=VALUE"));
+      return invalid_argument("--", flag, ": '", piece, "' is not NAME=VALUE");
     }
     pairs.emplace_back(std::string(trim(piece.substr(0, equals))), trim(piece.substr(equals + 1)));
   }

@@ -39,9 +39,9 @@ Status judge(const std::string& folder, const GoldenReport& report) {
   }
   for (const OutputDrift& output : report.outputs) {
     if (output.passed) continue;
-    return failed_precondition("'", folder, "' misses its golden records: record ", output.record,
-                               ", signature ", output.signature, ", output '", output.output,
-                               "': ", message_of(output.status));
+    return failed_precondition("'", folder, "' misses its golden records: record ",
+                               output.record + 1, ", signature ", output.signature, ", output '",
+                               output.output, "': ", message_of(output.status));
   }
   return absl::OkStatus();
 }
@@ -53,9 +53,9 @@ void print_report(const GoldenReport& report, bool json) {
                 ",\"output\":", json_string(output.output), ",\"drift\":", output.drift,
                 ",\"allowed\":", output.allowed, ",\"passed\":", output.passed, "}\n"));
     } else {
-      print(cat("record ", output.record, "  ", output.signature, "/", output.output, "  drift ",
-                output.drift, ", allowed ", output.allowed, "  ", output.passed ? "ok" : "MISSED",
-                "\n"));
+      print(cat("record ", output.record + 1, "  ", output.signature, "/", output.output,
+                "  drift ", output.drift, ", allowed ", output.allowed, "  ",
+                output.passed ? "ok" : "MISSED", "\n"));
     }
   }
   if (json) return;

@@ -1,4 +1,5 @@
 #include <google/protobuf/io/tokenizer.h>
+#include <google/protobuf/stubs/logging.h>
 #include <google/protobuf/text_format.h>
 
 #include <set>
@@ -24,6 +25,7 @@ StatusOr<std::shared_ptr<const tensorflow::GraphDef>> parse_graph(const std::str
                                                                   const std::string& bytes) {
   const auto meta = std::make_shared<tensorflow::MetaGraphDef>();
   const auto graph = std::shared_ptr<tensorflow::GraphDef>(meta, meta->mutable_graph_def());
+  const google::protobuf::LogSilencer silence;  // it would print what the Status says
   const bool text = path.ends_with(".pbtxt");
   const auto parse = [&](google::protobuf::Message& message) {
     if (!text) return message.ParseFromString(bytes);

@@ -33,6 +33,7 @@ struct Signature {
 struct LoadOptions {
   std::vector<std::string> tags = {"serve"};
   ExecutableOptions executable;
+  bool warn = true;  // log which signatures cannot be run
 };
 
 // Immutable but for its variables; thread-safe.

@@ -131,7 +131,8 @@ void SavedModel::find_frozen() {
     Status status = graph.status();
     if (status.ok()) status = collect_written(*graph, written);
     // A signature that cannot run writes nothing; it says why when it is asked for.
-    if (!status.ok()) log_warning("signature '", signature.name, "': ", message_of(status));
+    if (!status.ok() && options_.warn)
+      log_warning("signature '", signature.name, "': ", message_of(status));
   }
   for (const auto& [name, variable] : state_->variables()) {
     if (!written.contains(name)) state_->freeze(name);

@@ -55,7 +55,7 @@ def mistyped(check):
     one_line(check, ["ops", "-json"], 2, "one dash", "'-json'")
     one_line(check, ["run"], 2, "a flag that is missing", "--model")
     one_line(check, ["devices", "CPU"], 2, "a word where only flags are", "'CPU'")
-    done = attempt("serve", "--modle_name=x", "--port=no")
+    done = attempt("serve", "--modle_name=x")
     check.that(done.returncode == 2 and len(done.stderr.splitlines()) == 2 and "did you mean --model_name?" in done.stderr,
                "serve names the nearest flag and lists none", done.stderr[:600])
     one_line(check, ["serve", "--rest_api_port=x"], 2, "a value that serve cannot take", "--rest_api_port=x")

@@ -51,17 +51,16 @@ def array_of(kind):
     return values * np.array(1.25, kind) + (np.array(2j, kind) if kind.startswith("complex") else 0) if kind[0] in "fc" else values
 
 
-def theirs(words):
-    """saved_model_cli in a child, which has its own flags and graph; (exit code, stdout)."""
+def in_child(function, *arguments):
+    """(exit code, stdout) of `function` in a child. TensorFlow runs in children alone, since its threads do not survive a fork."""
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
         os.dup2(write, 1)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        sys.argv = ["saved_model_cli", *words]
         code = 0
         try:
-            saved_model_cli.main()
+            function(*arguments)
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(end.code is not None)
         except BaseException:  # what ends the program with a traceback
@@ -73,6 +72,11 @@ def theirs(words):
     with os.fdopen(read, "rb") as pipe:
         output = pipe.read().decode()
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), output
+
+
+def theirs(words):
+    sys.argv = ["saved_model_cli", *words]
+    return in_child(saved_model_cli.main)
 
 
 def compare(check, verb, words, work):
@@ -87,7 +91,7 @@ def compare(check, verb, words, work):
         check.that(done.returncode == 0 and got == want, what, f"{done.stderr}{got!r}, want {want!r}")
     files = [os.path.join(outdirs[0], name) for name in (sorted(os.listdir(outdirs[0])) if os.path.isdir(outdirs[0]) else ())]
     for path in files if code == 0 and any("OUTDIR" in word for word in words) else ():
-        a, b = np.load(path), np.load(path.replace(outdirs[0], outdirs[1]))
+        a, b = np.load(path, allow_pickle=True), np.load(path.replace(outdirs[0], outdirs[1]))
         same_dtype = a.dtype == b.dtype or a.dtype.kind in "SUO" and b.dtype.kind in "SUO"
         check.that(same_dtype and a.shape == b.shape and np.array_equal(a.astype(b.dtype), b), f"  {os.path.basename(path)}", (a, b))
 
@@ -109,13 +113,17 @@ class Lacking(tf.Module):
         return {"y": twice[0] + twice[1], "words": tf.io.read_file(self.words)}
 
 
+def export_lacking(vocabulary, folder):
+    lacking = Lacking(vocabulary)
+    tf.saved_model.save(lacking, folder, {"serving_default": lacking.plain, "python": lacking.python})
+
+
 def lacking_parts(check, work):
     """inspect shows signatures and what is missing: op, node, function, count; files of assets."""
     vocabulary, model = os.path.join(work, "words.txt"), os.path.join(work, "lacking")
     with open(vocabulary, "w", encoding="utf-8") as f:
         f.write("a\n")
-    lacking = Lacking(vocabulary)
-    tf.saved_model.save(lacking, model, {"serving_default": lacking.plain, "python": lacking.python})
+    in_child(export_lacking, vocabulary, model)
     os.remove(os.path.join(model, "assets", "words.txt"))
     found = json.loads(tenon("inspect", model, "--json"))
     ops = {op["op"]: op for op in found["missing"]["ops"]}
@@ -135,7 +143,7 @@ def main():
     check = Checks()
     with tempfile.TemporaryDirectory() as work:
         model = os.path.join(work, "model")
-        export(model)
+        in_child(export, model)
         x, pair = os.path.join(work, "x.npy"), os.path.join(work, "pair.npz")
         np.save(x, np.array([[1, 2], [3, 4.5]], np.float32))
         np.savez(pair, a=np.array([[1, 2]], np.float32), b=np.array([[0, 1]]))

@@ -161,7 +161,8 @@ std::vector<std::string> element_texts(const Tensor& tensor, const std::vector<i
                      visit<ComplexTypes>(tensor.dtype(), complexes);
   for (int64_t i : indices) {
     if (tensor.dtype() == DType::kBool) {
-      texts.emplace_back(tensor.data<bool>()[i] ? "True" : "False");
+      const std::string_view yes = tensor.rank() > 0 ? " True" : "True";  // also without a False
+      texts.emplace_back(tensor.data<bool>()[i] ? yes : "False");
     } else if (!known) {
       texts.push_back(cat("<", tensor.dtype(), ">"));
     }
