@@ -408,7 +408,10 @@ void Binder::share_memory() {
         continue;
       }
       bool read_otherwise = false;
-      for (int other : step.inputs) read_otherwise |= other != input && root_of(other) == from;
+      // A second reading of the same value counts: the kernel may come to it after writing.
+      for (size_t other = 0; other < step.inputs.size(); ++other) {
+        read_otherwise |= other != static_cast<size_t>(in) && root_of(step.inputs[other]) == from;
+      }
       if (read_otherwise || handed_on[static_cast<size_t>(from)]) continue;
       new_root[static_cast<size_t>(to)] = from;
       if (handed_on[static_cast<size_t>(to)]) handed_on[static_cast<size_t>(from)] = true;

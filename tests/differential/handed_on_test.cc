@@ -58,5 +58,25 @@ TEST(HandedOnTest, NothingIsWrittenOverAValueThatABranchReturns) {
   }
 }
 
+// a + a + a of a value that dies there: a sum in place would read what it has written.
+TEST(HandedOnTest, ASumIsNotWrittenOverATermThatItReadsAgain) {
+  Graph graph;
+  GraphBuilder build(graph);
+  const Endpoint tanh = build.op("Tanh", {build.arg("x", DType::kFloat, {2})});
+  graph.results = {build.op("AddN", {tanh, tanh, build.neg(build.op("Abs", {tanh})), tanh})};
+  graph.result_names = {"sum"};
+  ASSERT_TRUE(build.status().ok()) << build.status();
+  const auto executable = Executable::create(std::move(graph), std::make_shared<ModelState>());
+  ASSERT_TRUE(executable.ok()) << executable.status();
+  const Tensor args[] = {Tensor::vector<float>({0.5f, -2.0f})};
+  std::vector<Tensor> results;
+  const Status status = (*executable)->run(args, results);
+  ASSERT_TRUE(status.ok()) << status;
+  for (int64_t i = 0; i < 2; ++i) {
+    const float a = std::tanh(args[0].data<float>()[i]);
+    EXPECT_NEAR(results[0].data<float>()[i], 3 * a - std::abs(a), 1e-5f);
+  }
+}
+
 }  // namespace
 }  // namespace tenon::differential
