@@ -4,8 +4,6 @@
 #include <string>
 #include <vector>
 
-#include "tenon/base/function_ref.h"
-
 namespace tenon::differential {
 
 // What the graph is told of its arguments' shapes.
@@ -45,8 +43,5 @@ const std::vector<Setting>& pairwise_settings();
 // every_setting() when the environment says TENON_DIFFERENTIAL=product, pairwise_settings()
 // otherwise. The instruction set is an axis of its own: TENON_MAX_ISA, a process each.
 const std::vector<Setting>& settings();
-
-// Runs `job` with a team of `threads` threads.
-void with_team(int threads, FunctionRef<void()> job);
 
 }  // namespace tenon::differential
