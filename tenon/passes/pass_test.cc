@@ -3,6 +3,7 @@
 #include <bit>
 #include <cmath>
 
+#include "tenon/base/thread_pool.h"
 #include "tenon/ops/registered_ops_test.h"
 #include "tenon/runtime/executable.h"
 
@@ -42,7 +43,7 @@ void expect_equal(const Tensor& found, const Tensor& expected, double tolerance)
 }  // namespace
 
 void PassTest::SetUpTestSuite() {
-  static const bool configured = (Lanes::configure(2), true);
+  static const bool configured = (ThreadPool::configure(2), true);
   ASSERT_TRUE(configured && registered_ops().ok()) << registered_ops();
 }
 
