@@ -5,8 +5,11 @@ namespace tenon::keras {
 namespace {
 
 Status check_window(const std::array<int64_t, 2>& size, std::string_view name) {
-  if (size[0] > 0 && size[1] > 0) return absl::OkStatus();
-  return invalid_argument(name, " is (", size[0], ", ", size[1], "), expected numbers above 0");
+  if (std::min(size[0], size[1]) > 0 && std::max(size[0], size[1]) <= INT32_MAX) {
+    return absl::OkStatus();
+  }
+  return invalid_argument(name, " is (", size[0], ", ", size[1],
+                          "), expected numbers above 0, below 2^31");
 }
 
 // What the options of both layers have in common.
