@@ -470,7 +470,8 @@ StatusOr<std::shared_ptr<const Binding>> Binding::create(std::shared_ptr<const P
 }
 
 size_t Binding::own_bytes() const {
-  // Of a step's kernel, with what the library behind it keeps for it: measured, 1 to 4 KB with ours.
+  // Of a step's kernel, with what the library behind it keeps for it: measured, 1 to 4 KB with
+  // ours.
   constexpr size_t kKernelBytes = 8 << 10;
   // An Instance has a tensor for each slot, and a pointer and a KernelRun for each use and step.
   size_t bytes = sizeof(Binding) + slots.size() * (sizeof(Slot) + sizeof(Tensor)) +

@@ -100,7 +100,7 @@ StatusOr<Graph> CaseRunner::extract(const SavedModel& model, const Signature& si
   return graph;
 }
 
-StatusOr<CaseRunner::Function> CaseRunner::make(bool passes, Known known) {
+StatusOr<CaseRunner::Function> CaseRunner::make(const Setting& setting) {
   Function made;
   if (model_) {
     made.model = model_;
@@ -109,11 +109,14 @@ StatusOr<CaseRunner::Function> CaseRunner::make(bool passes, Known known) {
   }
   const Signature* const signature = made.model->find_signature(case_.signature);
   if (!signature) return not_found("no signature ", case_.signature);
-  TENON_ASSIGN_OR_RETURN(Graph graph, extract(*made.model, *signature, known));
-  if (case_.kind == CaseKind::kGradient) TENON_RETURN_IF_ERROR(differentiate(case_, known, graph));
+  TENON_ASSIGN_OR_RETURN(Graph graph, extract(*made.model, *signature, setting.known));
+  if (case_.kind == CaseKind::kGradient) {
+    TENON_RETURN_IF_ERROR(differentiate(case_, setting.known, graph));
+  }
   ExecutableOptions options;
   options.files = &all_files();
-  options.optimize = passes;
+  options.optimize = setting.passes;
+  options.team = setting.team;
   made.leaves_traces = leaves_traces(graph);
   TENON_ASSIGN_OR_RETURN(made.executable,
                          Executable::create(std::move(graph), made.model->state(), options));
@@ -121,11 +124,11 @@ StatusOr<CaseRunner::Function> CaseRunner::make(bool passes, Known known) {
 }
 
 StatusOr<CaseRunner::Function*> CaseRunner::function(const Setting& setting) {
-  const std::pair<bool, Known> key(setting.passes, setting.known);
+  const Key key(setting.passes, setting.known, setting.team);
   const auto known = functions_.find(key);
   if (known != functions_.end() && !known->second.leaves_traces) return &known->second;
   if (known != functions_.end()) model_ = nullptr;
-  TENON_ASSIGN_OR_RETURN(Function made, make(setting.passes, setting.known));
+  TENON_ASSIGN_OR_RETURN(Function made, make(setting));
   if (made.leaves_traces) model_ = nullptr;
   Function& kept = functions_[key];
   kept = std::move(made);
@@ -136,9 +139,7 @@ Status CaseRunner::run_function(const Setting& setting, const std::vector<Tensor
                                 Outcome& outcome) {
   TENON_ASSIGN_OR_RETURN(Function* const ready, function(setting));
   outcome.names = ready->executable->graph().result_names;
-  Status status;
-  with_team(setting.team, [&] { status = ready->executable->run(arguments, outcome.results); });
-  return status;
+  return ready->executable->run(arguments, outcome.results);
 }
 
 Outcome CaseRunner::run(const Setting& setting, const std::vector<Tensor>& arguments) {
@@ -149,7 +150,7 @@ Outcome CaseRunner::run(const Setting& setting, const std::vector<Tensor>& argum
 
 const Graph& CaseRunner::graph(const Setting& setting) {
   static const Graph none;
-  const auto known = functions_.find({setting.passes, setting.known});
+  const auto known = functions_.find({setting.passes, setting.known, setting.team});
   return known == functions_.end() ? none : known->second.executable->graph();
 }
 

@@ -40,7 +40,7 @@ class CaseRunner {
     bool leaves_traces = false;
   };
   StatusOr<std::shared_ptr<SavedModel>> load();
-  StatusOr<Function> make(bool passes, Known known);
+  StatusOr<Function> make(const Setting& setting);
   StatusOr<Graph> extract(const SavedModel& model, const Signature& signature, Known known);
   StatusOr<Function*> function(const Setting& setting);
   Status run_function(const Setting& setting, const std::vector<Tensor>& arguments,
@@ -48,7 +48,8 @@ class CaseRunner {
 
   const ReferenceCase& case_;
   std::shared_ptr<SavedModel> model_;  // kept where no run leaves traces
-  std::map<std::pair<bool, Known>, Function> functions_;
+  using Key = std::tuple<bool, Known, int>;
+  std::map<Key, Function> functions_;
 };
 
 }  // namespace tenon::differential

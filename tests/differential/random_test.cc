@@ -30,11 +30,12 @@ struct Planned {
   bool merges_rows = false;
 };
 
-StatusOr<Planned> plan(uint64_t seed, bool passes, Known known) {
+StatusOr<Planned> plan(uint64_t seed, bool passes, Known known, int team) {
   Planned planned;
   TENON_ASSIGN_OR_RETURN(planned.made, make_random_graph(seed, known, kFirstBatch));
   ExecutableOptions options;
   options.optimize = passes;
+  options.team = team;
   TENON_ASSIGN_OR_RETURN(planned.executable,
                          Executable::create(planned.made.graph, planned.made.state, options));
   const auto verdict = may_merge_rows(planned.executable->graph());
@@ -59,7 +60,7 @@ class Trial {
   explicit Trial(uint64_t seed) : seed_(seed) {}
 
   std::string check(const std::vector<Setting>& chosen) {
-    auto plain = plan(seed_, false, Known::kNothing);
+    auto plain = plan(seed_, false, Known::kNothing, 1);
     if (!plain.ok()) return cat("seed ", seed_, ": ", plain.status().ToString());
     plain_ = *std::move(plain);
     for (const Setting& setting : chosen) {
@@ -74,20 +75,23 @@ class Trial {
  private:
   using Results = std::vector<Tensor>;
 
-  Status run(Planned& planned, int team, const std::vector<Tensor>& args, Results& results) {
-    Status status;
-    with_team(team, [&] { status = planned.executable->run(args, results); });
-    return status;
+  Status run(Planned& planned, const std::vector<Tensor>& args, Results& results) {
+    return planned.executable->run(args, results);
+  }
+
+  // Planned once for each team, since a step's team is the plan's.
+  StatusOr<Planned*> planned(const Setting& setting, int team) {
+    const auto [it, is_new] = planned_.try_emplace({setting.passes, setting.known, team});
+    if (is_new) {
+      TENON_ASSIGN_OR_RETURN(it->second, plan(seed_, setting.passes, setting.known, team));
+    }
+    return &it->second;
   }
 
   std::string check(const Setting& setting) {
-    const auto [it, is_new] = planned_.try_emplace({setting.passes, setting.known});
-    Planned& ready = it->second;
-    if (is_new) {
-      auto made = plan(seed_, setting.passes, setting.known);
-      if (!made.ok()) return made.status().ToString();
-      ready = *std::move(made);
-    }
+    const StatusOr<Planned*> made = planned(setting, setting.team);
+    if (!made.ok()) return made.status().ToString();
+    Planned& ready = **made;
     std::string difference;
     switch (setting.rows) {
       case Rows::kTogether:
@@ -115,9 +119,10 @@ class Trial {
     const auto [it, is_new] = expected_.try_emplace(batch);
     Results got, alone, &want = it->second;
     Status status;
-    if (is_new) status.Update(run(plain_, 1, args, want));
-    status.Update(run(ready, setting.team, args, got));
-    status.Update(run(ready, 1, args, alone));
+    if (is_new) status.Update(run(plain_, args, want));
+    status.Update(run(ready, args, got));
+    const StatusOr<Planned*> one = planned(setting, 1);
+    status.Update(one.ok() ? run(**one, args, alone) : one.status());
     if (!status.ok()) return cat("batch ", batch, ": ", status.ToString());
     for (size_t i = 0; i < got.size(); ++i) {
       const Tolerance near = {.relative = 1e-4, .absolute = 1e-5, .of_largest = 1e-4};
@@ -135,12 +140,12 @@ class Trial {
     const int64_t all = kBatches[4], size = setting.rows == Rows::kAlone ? 1 : 2;
     const std::vector<Tensor> args = random_arguments(ready.made, all);
     Results whole;
-    Status status = run(ready, setting.team, args, whole);
+    Status status = run(ready, args, whole);
     for (int64_t begin = 0; begin < 6 && status.ok(); begin += size) {
       std::vector<Tensor> some;
       for (const Tensor& arg : args) some.push_back(arg.slice(begin, size));
       Results results;
-      status = run(ready, setting.team, some, results);
+      status = run(ready, some, results);
       for (size_t i = 0; i < results.size() && status.ok(); ++i) {
         const std::string difference =
             compare_bits_of(ready.executable->graph(), results[i], whole[i].slice(begin, size));
@@ -152,13 +157,13 @@ class Trial {
   }
 
   // Twice a batch and three rows more.
-  std::string check_repeated(Planned& ready, const Setting& setting) {
+  std::string check_repeated(Planned& ready, const Setting&) {
     const std::vector<Tensor> args = random_arguments(ready.made, kBatches[4]);
     std::vector<Tensor> more;
     for (const Tensor& arg : args) more.push_back(concatenated({arg, arg, arg.slice(0, 3)}));
     Results whole, results;
-    Status status = run(ready, setting.team, args, whole);
-    status.Update(run(ready, setting.team, more, results));
+    Status status = run(ready, args, whole);
+    status.Update(run(ready, more, results));
     if (!status.ok()) return status.ToString();
     for (size_t i = 0; i < results.size(); ++i) {
       const std::string difference =
@@ -171,7 +176,7 @@ class Trial {
 
   const uint64_t seed_;
   Planned plain_;
-  std::map<std::pair<bool, Known>, Planned> planned_;
+  std::map<std::tuple<bool, Known, int>, Planned> planned_;
   std::map<int64_t, Results> expected_;
 };
 

@@ -5,7 +5,6 @@
 #include <map>
 #include <set>
 
-#include "tenon/base/lanes.h"
 #include "tenon/base/strings.h"
 
 namespace tenon::differential {
@@ -90,13 +89,6 @@ const std::vector<Setting>& pairwise_settings() {
 const std::vector<Setting>& settings() {
   const char* const wanted = std::getenv("TENON_DIFFERENTIAL");
   return wanted && std::string_view(wanted) == "product" ? every_setting() : pairwise_settings();
-}
-
-void with_team(int threads, FunctionRef<void()> job) {
-  static std::map<int, std::unique_ptr<Lanes>> lanes;
-  std::unique_ptr<Lanes>& own = lanes[threads];
-  if (!own) own = std::make_unique<Lanes>(threads);
-  own->run(Lanes::Form::kTeam, job);
 }
 
 }  // namespace tenon::differential

@@ -46,7 +46,4 @@ const std::vector<Setting>& pairwise_settings();
 // otherwise. The instruction set is an axis of its own: TENON_MAX_ISA, a process each.
 const std::vector<Setting>& settings();
 
-// Runs `job` with a team of `threads` threads.
-void with_team(int threads, FunctionRef<void()> job);
-
 }  // namespace tenon::differential
