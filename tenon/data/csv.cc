@@ -7,7 +7,7 @@ namespace tenon::data {
 namespace {
 
 // Records that are looked at to find out whether the first is a header.
-constexpr size_t kLookedAt = 100;
+constexpr size_t kRecordsLookedAt = 100;
 // Names and cells are quoted in messages up to so many characters.
 constexpr size_t kQuoted = 40;
 
@@ -59,7 +59,7 @@ class CsvTable {
   // Buffers the first records and decides which of them is the header.
   Status look_ahead() {
     std::vector<CsvCells> records;
-    while (records.size() < kLookedAt) {
+    while (records.size() < kRecordsLookedAt) {
       CsvCells cells;
       TENON_ASSIGN_OR_RETURN(const bool more, next(cells));
       if (!more) break;

@@ -23,8 +23,12 @@ class TrainingCheckpoint : public testing::Test {
         {"dense/kernel", Tensor::vector<float>({weight, 2.0f})},
         {"optimizer/dense/kernel.x/momentum", Tensor::vector<float>({0.5f, -weight})},
         {"optimizer/iterations", Tensor::scalar<int64_t>(epoch * 10)}};
-    const TrainingProgress progress{
-        .epoch = epoch, .step = epoch * 10, .seed = ~uint64_t{0}, .isa = "AVX2", .threads = 2};
+    const TrainingProgress progress{.epoch = epoch,
+                                    .step = epoch * 10,
+                                    .seed = ~uint64_t{0},
+                                    .isa = "AVX2",
+                                    .threads = 2,
+                                    .details = {}};
     return save_checkpoint(folder(), progress, variables, keep).status();
   }
 

@@ -36,6 +36,9 @@ struct ObjectVariable {
 StatusOr<std::vector<ObjectVariable>> object_variables(const tensorflow::MetaGraphDef& meta,
                                                        std::string_view checkpoint_graph);
 
+// Whether the graph has tables whose entries a checkpoint holds.
+bool has_mutable_tables(const tensorflow::MetaGraphDef& meta);
+
 std::vector<std::string> ops_of(const tensorflow::MetaGraphDef& meta);
 
 }  // namespace tenon::saved_model_internal

@@ -172,6 +172,13 @@ StatusOr<std::vector<ObjectVariable>> object_variables(const tensorflow::MetaGra
   return variables;
 }
 
+bool has_mutable_tables(const tensorflow::MetaGraphDef& meta) {
+  return std::any_of(
+      meta.graph_def().node().begin(), meta.graph_def().node().end(), [](const auto& node) {
+        return node.op().starts_with("Mutable") && node.op().find("HashTable") != std::string::npos;
+      });
+}
+
 std::vector<std::string> ops_of(const tensorflow::MetaGraphDef& meta) {
   std::set<std::string> ops;
   for (const auto& node : meta.graph_def().node()) ops.insert(node.op());

@@ -154,18 +154,6 @@ class OpCase {
   std::shared_ptr<SavedModel> model_;
 };
 
-// Cases that Tenon does not meet, each with its reason.
-constexpr std::pair<std::string_view, std::string_view> kKnownGaps[] = {
-    {"PartitionedCall c03", "calls StringLower"},
-    {"StatefulPartitionedCall c03", "calls StringLower"},
-    {"RandomShuffle c06", "calls TopKV2"},
-};
-
-bool is_known_gap(std::string_view name) {
-  return std::any_of(std::begin(kKnownGaps), std::end(kKnownGaps),
-                     [&](const auto& gap) { return gap.first == name; });
-}
-
 class ReferenceOp : public testing::TestWithParam<std::string> {};
 
 TEST_P(ReferenceOp, ComputesWhatTensorFlowComputes) {
@@ -175,7 +163,6 @@ TEST_P(ReferenceOp, ComputesWhatTensorFlowComputes) {
   ASSERT_TRUE(golden.ok()) << golden.status();
   for (const auto& [name, one] : info["cases"].items()) {
     SCOPED_TRACE(cat(op, " ", name, " ", one.value("note", "")));
-    if (is_known_gap(cat(op, " ", name))) continue;
     OpCase(op, name, one).run(*golden);
   }
 }

@@ -91,7 +91,8 @@ Status SavedModel::restore() {
       }
       TENON_RETURN_IF_ERROR(state_->set_variable(variable.name, *std::move(value)));
     }
-    return absl::OkStatus();
+    // The entries of mutable tables come back by the graph's own restore op.
+    if (!meta::has_mutable_tables(*meta_graph_)) return absl::OkStatus();
   }
   const meta::StartUp start = meta::start_up_of(*meta_graph_);
   if (start.restore_node.empty()) return absl::OkStatus();

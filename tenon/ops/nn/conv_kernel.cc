@@ -145,16 +145,18 @@ Status conv_gradient_shape(ShapeContext& c, bool depthwise, bool of_filter) {
   TENON_ASSIGN_OR_RETURN(const WindowAttrs window, window_attrs(c.attrs()));
   const int sizes = of_filter ? 1 : 0;
   TENON_ASSIGN_OR_RETURN(PartialShape result, c.shape_from_input(sizes));
-  TENON_RETURN_IF_ERROR(c.expect_rank(2, 4));
+  TENON_RETURN_IF_ERROR(c.expect_rank(2, window.rank + 2));
   const PartialShape& other = c.input(of_filter ? 0 : 1);
   const PartialShape& dy = c.input(2);
   // TensorFlow also takes only the two spatial sizes of the input.
-  if (!of_filter && result.has_rank() && result.rank() == 2 && dy.has_rank() && other.has_rank()) {
-    result = window_shape(window, dy[0], result[0], result[1], other[2]);
+  if (!of_filter && result.has_rank() && window.rank == 2 && result.rank() == 2 && dy.has_rank() &&
+      other.has_rank()) {
+    result = window_shape(window, dy[0], result.dims(), other[2]);
   }
-  if (!result.has_rank()) result = PartialShape::unknown_of_rank(4);
-  if (result.rank() != 4) {
-    return invalid_argument("input ", sizes, " names ", result.rank(), " sizes, 4 are expected");
+  if (!result.has_rank()) result = PartialShape::unknown_of_rank(window.rank + 2);
+  if (result.rank() != window.rank + 2) {
+    return invalid_argument("input ", sizes, " names ", result.rank(), " sizes, ", window.rank + 2,
+                            " are expected");
   }
   const PartialShape& input = of_filter ? other : result;
   const PartialShape& filter = of_filter ? result : other;

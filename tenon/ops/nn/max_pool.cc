@@ -1,4 +1,4 @@
-// MaxPool, MaxPoolGrad: the largest value of each window.
+// MaxPool, MaxPool3D and their gradient ops: the largest value of each window.
 #include "tenon/core/op.h"
 #include "tenon/graph/gradient.h"
 #include "tenon/ops/nn/window_geometry.h"
@@ -60,13 +60,14 @@ StatusOr<Kernel> make_max_pool_grad(Prepare& p) {
 AttrMap max_pool_attrs(const Gradient& g) {
   AttrMap attrs;
   for (const char* name : {"ksize", "strides", "padding", "explicit_paddings", "data_format"}) {
-    attrs.set(name, *g.forward().attrs.find(name));
+    if (const AttrValue* value = g.forward().attrs.find(name)) attrs.set(name, *value);
   }
   return attrs;
 }
 
 Status max_pool_gradient(Gradient& g) {
-  g.set_dx(0, g.build().op("MaxPoolGrad", {g.input(0), g.output(0), g.dy()}, max_pool_attrs(g)));
+  g.set_dx(0, g.build().op(cat(g.forward().op->name(), "Grad"), {g.input(0), g.output(0), g.dy()},
+                           max_pool_attrs(g)));
   return absl::OkStatus();
 }
 
@@ -98,6 +99,31 @@ TENON_OP(MaxPoolGrad) = {
         "ksize: list(int) >= 4; strides: list(int) >= 4; "
         "padding: {'SAME', 'VALID', 'EXPLICIT'}; explicit_paddings: list(int) = []; "
         "data_format: {'NHWC', 'NCHW'} = 'NHWC'; T: {real} = float",
+    .shape = max_pool_grad_shape,
+    .rows = Rows::kIndependent,
+    .gradient = max_pool_grad_gradient,
+    .kernels = {make_max_pool_grad},
+};
+
+TENON_OP(MaxPool3D) = {
+    .inputs = "input: T",
+    .outputs = "output: T",
+    .attrs =
+        "ksize: list(int) >= 5; strides: list(int) >= 5; padding: {'SAME', 'VALID'}; "
+        "data_format: {'NDHWC', 'NCDHW'} = 'NDHWC'; T: {half, bfloat16, float}",
+    .shape = max_pool_shape,
+    .rows = Rows::kIndependent,
+    .gradient = max_pool_gradient,
+    .kernels = {make_max_pool},
+};
+
+TENON_OP(MaxPool3DGrad) = {
+    .inputs = "orig_input: TInput, orig_output: TInput, grad: T",
+    .outputs = "output: T",
+    .attrs =
+        "ksize: list(int) >= 5; strides: list(int) >= 5; padding: {'SAME', 'VALID'}; "
+        "data_format: {'NDHWC', 'NCDHW'} = 'NDHWC'; T: {half, bfloat16, float} = float; "
+        "TInput: {half, bfloat16, float} = float",
     .shape = max_pool_grad_shape,
     .rows = Rows::kIndependent,
     .gradient = max_pool_grad_gradient,

@@ -113,8 +113,9 @@ Status top_k_gradient(Gradient& g) {
   const Endpoint all = b.op("Size", {x});
   const Endpoint row_starts =
       b.op("Range", {zero, all, b.op("Maximum", {size, b.scalar<int32_t>(1)})});
-  const Endpoint indices =
-      b.cast(b.reshape(g.output(1), b.op("Pack", {b.scalar<int32_t>(-1), k})), DType::kInt32);
+  // The rows are counted: their number cannot be inferred where k is 0.
+  const Endpoint rows = b.op("Size", {row_starts});
+  const Endpoint indices = b.cast(b.reshape(g.output(1), b.op("Pack", {rows, k})), DType::kInt32);
   const Endpoint places = b.add(indices, b.op("ExpandDims", {row_starts, b.scalar<int32_t>(1)}));
   const Endpoint flat =
       b.op("ScatterNd", {b.reshape(places, b.integers({-1, 1})), b.reshape(dy, b.integers({-1})),

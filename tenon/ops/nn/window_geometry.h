@@ -8,27 +8,29 @@
 namespace tenon {
 
 // The attributes strides, padding, explicit_paddings, data_format and dilations (or ksize) of a 2-D
-// window op, in the order of the spatial axes.
+// or 3-D window op, in the order of the spatial axes.
 struct WindowAttrs {
+  int rank = 2;  // spatial axes
   bool channels_first = false;
-  int64_t size[2] = {1, 1};  // ksize; of convolutions the filter decides
-  int64_t stride[2] = {1, 1};
-  int64_t dilation[2] = {1, 1};
+  std::array<int64_t, 3> size{1, 1, 1};  // ksize; of convolutions the filter decides
+  std::array<int64_t, 3> stride{1, 1, 1};
+  std::array<int64_t, 3> dilation{1, 1, 1};
   std::string padding;
-  int64_t pad_before[2] = {0, 0};
-  int64_t pad_after[2] = {0, 0};
+  std::array<int64_t, 3> pad_before{0, 0, 0};
+  std::array<int64_t, 3> pad_after{0, 0, 0};
 
-  int channel_axis() const { return channels_first ? 1 : 3; }
+  int channel_axis() const { return channels_first ? 1 : rank + 1; }
   int spatial_axis(int index) const { return (channels_first ? 2 : 1) + index; }
 };
 
-// INVALID_ARGUMENT for lists of another length than 4 (8 for paddings) and for values that are not
-// positive; UNIMPLEMENTED for strides and windows over batch or channels.
+// The length of strides says how many axes there are. INVALID_ARGUMENT for lists of another length
+// (twice that for paddings) and for values that are not positive; UNIMPLEMENTED for strides and
+// windows over batch or channels.
 StatusOr<WindowAttrs> window_attrs(const AttrMap& attrs);
 
 // [batch, spatial.., channels] in the op's data format, from its parts.
-PartialShape window_shape(const WindowAttrs& window, int64_t batch, int64_t height, int64_t width,
-                          int64_t channels);
+PartialShape window_shape(const WindowAttrs& window, int64_t batch,
+                          std::span<const int64_t> spatial, int64_t channels);
 
 // Output shape of a convolution of `input` by `filter`; `depthwise`: channels are in * multiplier.
 StatusOr<PartialShape> conv_output_shape(const AttrMap& attrs, const PartialShape& input,

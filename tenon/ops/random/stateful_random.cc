@@ -1,60 +1,10 @@
 // RandomUniform, RandomStandardNormal, TruncatedNormal, RandomUniformInt, RandomShuffle.
-//
-// A node's stream of numbers is a resource of the model: an Executable stays immutable, and two
-// models of equal seeds draw equal numbers. The stream starts from the attributes seed and seed2;
-// where both are 0 it starts from the run's seed and the node's name.
-#include "tenon/core/interfaces.h"
 #include "tenon/ops/array/elements.h"
 #include "tenon/ops/random/random_fill.h"
+#include "tenon/ops/random/random_stream.h"
 
 namespace tenon {
 namespace {
-
-// Thread-safe.
-class RandomStream final : public Object {
- public:
-  RandomStream(uint64_t seed, uint64_t seed2, uint64_t name_hash)
-      : seed_(seed), seed2_(seed2), name_hash_(name_hash) {}
-  std::string_view type_name() const override { return "RandomStream"; }
-
-  // The generator as it stands; the next call gets it `blocks` further on.
-  kernels::Philox reserve(uint64_t blocks, uint64_t run_seed) {
-    std::lock_guard lock(mutex_);
-    if (!generator_) {
-      generator_ = seed_ == 0 && seed2_ == 0 ? kernels::Philox::from_seeds(run_seed, name_hash_)
-                                             : kernels::Philox::from_seeds(seed_, seed2_);
-    }
-    const kernels::Philox now = *generator_;
-    generator_->skip(blocks);
-    return now;
-  }
-
- private:
-  std::mutex mutex_;
-  const uint64_t seed_, seed2_, name_hash_;
-  std::optional<kernels::Philox> generator_;
-};
-
-// FNV-1a: nodes without seeds must not draw the same numbers. Never 0.
-uint64_t hash_of_name(std::string_view name) {
-  uint64_t hash = 0xcbf29ce484222325u;
-  for (unsigned char c : name) hash = (hash ^ c) * 0x100000001b3u;
-  return hash | 1;
-}
-
-StatusOr<Ref<RandomStream>> stream_of(Prepare& p) {
-  const auto seed = static_cast<uint64_t>(p.attr<int64_t>("seed"));
-  const auto seed2 = static_cast<uint64_t>(p.attr<int64_t>("seed2"));
-  const auto make = [&]() -> StatusOr<Ref<Object>> {
-    return Ref<Object>(make_ref<RandomStream>(seed, seed2, hash_of_name(p.node_name())));
-  };
-  TENON_ASSIGN_OR_RETURN(
-      const Ref<Object> object,
-      p.resources()->find_or_create("_random", cat(p.node_name(), ":", seed, ":", seed2), make));
-  auto* stream = dynamic_cast<RandomStream*>(object.get());
-  if (!stream) return internal("the random stream of ", p.node_name(), " is something else");
-  return Ref<RandomStream>(stream);
-}
 
 template <Distribution distribution>
 StatusOr<Kernel> make_stateful_random(Prepare& p) {

@@ -1,0 +1,64 @@
+// Sparse and ragged ops: indices are constants, values are differentiated.
+#include "tenon/ops/gradient_rows_test.h"
+
+namespace tenon::gradient_rows {
+namespace {
+
+Tensor long_matrix(int64_t rows, int64_t columns, std::initializer_list<int64_t> values) {
+  return Tensor::from<int64_t>({rows, columns}, std::vector<int64_t>(values));
+}
+Tensor longs(std::initializer_list<int64_t> values) { return Tensor::vector<int64_t>(values); }
+
+// The sum of squares of output `output`, whose size follows from data.
+auto squares(std::string op, int output, Attrs attrs = {}) {
+  return [=](GraphBuilder& b, const Endpoints& in) {
+    const Endpoint y = b.ops(op, in, attrs)[static_cast<size_t>(output)];
+    const Endpoint flat = b.reshape(b.mul(y, y), b.integers({-1}));
+    return Endpoints{b.sum(flat, std::array<int64_t, 1>{0})};
+  };
+}
+
+}  // namespace
+
+std::vector<Row> sparse_rows() {
+  const Tensor places = long_matrix(3, 2, {0, 1, 1, 0, 1, 2}), shape = longs({2, 3});
+  const Tensor mixed = long_matrix(3, 2, {1, 2, 0, 1, 1, 0}), gap = longs({4, 3});
+  std::vector<Row> rows = {
+      {"SparseToDense", {places, shape, x({3}), x({})}},
+      {"SparseReorder", {mixed, x({3}), shape}, {}, squares("SparseReorder", 1)},
+      {"SparseSlice",
+       {places, x({3}), shape, longs({1, 0}), longs({1, 3})},
+       {},
+       squares("SparseSlice", 1)},
+      {"SparseFillEmptyRows", {places, x({3}), gap, x({})}, {}, squares("SparseFillEmptyRows", 1)},
+      {"SparseReduceSum", {places, x({3}), shape, ints({-1})}},
+      {"SparseReduceSum", {places, x({3}), shape, ints({0})}, {{"keep_dims", true}}},
+      {"SparseTensorDenseMatMul", {places, x({3}), shape, x({3, 2})}},
+      {"SparseTensorDenseMatMul",
+       {places, x({3}), shape, x({4, 2})},
+       {{"adjoint_a", true}, {"adjoint_b", true}}},
+  };
+  for (const char* op : {"SparseSegmentSum", "SparseSegmentMean", "SparseSegmentSqrtN"}) {
+    rows.push_back({op, {x({4, 2}), ints({3, 0, 3}), ints({0, 0, 2})}, {}, squares(op, 0)});
+    rows.push_back(
+        {cat(op, "WithNumSegments"), {x({4, 2}), ints({3, 0, 3}), ints({0, 0, 2}), scalar(4)}});
+  }
+  const Tensor splits = longs({0, 2, 2, 3});
+  const std::vector<std::string> types{"ROW_SPLITS"};
+  const Attrs padding{{"row_partition_types", types}, {"num_row_partition_tensors", int64_t{1}}};
+  rows.push_back({"RaggedTensorToTensor", {longs({3, 2}), x({3}), x({}), splits}, padding});
+  rows.push_back({"RaggedTensorToTensor", {longs({2, 3, 2}), x({3, 2}), x({2}), splits}, padding});
+  rows.push_back({"RaggedTensorToSparse",
+                  {splits, x({3})},
+                  {},
+                  squares("RaggedTensorToSparse", 1, {{"RAGGED_RANK", int64_t{1}}})});
+  rows.push_back(
+      {"RaggedGather",
+       {splits, x({3}), ints({2, 0, 2})},
+       {},
+       squares("RaggedGather", 1,
+               {{"PARAMS_RAGGED_RANK", int64_t{1}}, {"OUTPUT_RAGGED_RANK", int64_t{1}}})});
+  return rows;
+}
+
+}  // namespace tenon::gradient_rows

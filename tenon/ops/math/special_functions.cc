@@ -1,0 +1,251 @@
+// BesselI0, I0e, I1, I1e, Igamma, Igammac, IgammaGradA, Betainc, Zeta, Polygamma, NextAfter.
+#include <cmath>
+
+#include "tenon/base/parallel.h"
+#include "tenon/ops/math/elementwise.h"
+#include "tenon/ops/math/special.h"
+
+namespace tenon {
+namespace {
+
+constexpr int64_t kSpecialGrain = 256;
+
+double bessel_i0(double x) { return bessel_i0e(x) * std::exp(std::abs(x)); }
+double bessel_i1(double x) { return bessel_i1e(x) * std::exp(std::abs(x)); }
+
+template <double (*f)(double)>
+StatusOr<Kernel> make_special_unary(Prepare& p) {
+  p.may_overwrite(0, 0);
+  Kernel kernel;
+  visit<FloatTypes>(p.input_dtype(0), [&]<class T>() {
+    kernel = [count = p.input_shape(0).num_elements()](KernelRun& r) {
+      const T* x = r.in<T>(0);
+      T* y = r.out<T>(0);
+      parallel_for(count, kSpecialGrain, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          y[i] = static_cast<T>(f(static_cast<double>(x[i])));
+        }
+      });
+      return absl::OkStatus();
+    };
+  });
+  return kernel;
+}
+
+// For each element of the output, which element of an operand it reads.
+std::vector<int64_t> broadcast_offsets(const Shape& operand, const Shape& output) {
+  std::vector<int64_t> offsets{0};
+  const int missing = output.rank() - operand.rank();
+  for (int axis = 0; axis < output.rank(); ++axis) {
+    const int own = axis - missing;
+    const int64_t step =
+        own < 0 || operand[own] == 1 ? 0 : operand.product(own + 1, operand.rank());
+    std::vector<int64_t> next;
+    next.reserve(offsets.size() * static_cast<size_t>(output[axis]));
+    for (int64_t offset : offsets) {
+      for (int64_t i = 0; i < output[axis]; ++i) next.push_back(offset + i * step);
+    }
+    offsets = std::move(next);
+  }
+  return offsets;
+}
+
+template <double (*f)(double, double)>
+StatusOr<Kernel> make_special_binary(Prepare& p) {
+  const Shape output = p.output_shape(0).to_shape();
+  Kernel kernel;
+  visit<FloatTypes>(p.input_dtype(0), [&]<class T>() {
+    kernel = [a_at = broadcast_offsets(p.input_shape(0), output),
+              b_at = broadcast_offsets(p.input_shape(1), output)](KernelRun& r) {
+      const T* a = r.in<T>(0);
+      const T* b = r.in<T>(1);
+      T* y = r.out<T>(0);
+      parallel_for(static_cast<int64_t>(a_at.size()), kSpecialGrain,
+                   [&](int64_t begin, int64_t end) {
+                     for (int64_t i = begin; i < end; ++i) {
+                       const auto at = static_cast<size_t>(i);
+                       y[i] = static_cast<T>(
+                           f(static_cast<double>(a[a_at[at]]), static_cast<double>(b[b_at[at]])));
+                     }
+                   });
+      return absl::OkStatus();
+    };
+  });
+  return kernel;
+}
+
+// The neighbour in the type itself.
+StatusOr<Kernel> make_next_after(Prepare& p) {
+  const Shape output = p.output_shape(0).to_shape();
+  Kernel kernel;
+  visit<TypeList<float, double>>(p.input_dtype(0), [&]<class T>() {
+    kernel = [a_at = broadcast_offsets(p.input_shape(0), output),
+              b_at = broadcast_offsets(p.input_shape(1), output)](KernelRun& r) {
+      for (size_t i = 0; i < a_at.size(); ++i) {
+        r.out<T>(0)[i] = std::nextafter(r.in<T>(0)[a_at[i]], r.in<T>(1)[b_at[i]]);
+      }
+      return absl::OkStatus();
+    };
+  });
+  return kernel;
+}
+
+// Scalars go with everything; the others have one shape.
+Status betainc_shape(ShapeContext& c) {
+  PartialShape shape = Shape();
+  for (int i = 0; i < 3; ++i) {
+    const PartialShape& x = c.input(i);
+    if (x.has_rank() && x.rank() == 0) continue;
+    if (shape.has_rank() && shape.rank() == 0) {
+      shape = x;
+    } else {
+      const auto merged = PartialShape::merge(shape, x);
+      if (!merged.ok()) {
+        return invalid_argument("Shapes of a, b and x are inconsistent: ", shape, " and ", x);
+      }
+      shape = *merged;
+    }
+  }
+  c.set_output(0, std::move(shape));
+  return absl::OkStatus();
+}
+
+StatusOr<Kernel> make_betainc(Prepare& p) {
+  const int64_t count = p.output_shape(0).num_elements();
+  Kernel kernel;
+  visit<TypeList<float, double>>(p.input_dtype(0), [&]<class T>() {
+    kernel = [count](KernelRun& r) {
+      const auto at = [&](int input, int64_t i) {
+        return static_cast<double>(r.in<T>(input)[r.input(input).rank() == 0 ? 0 : i]);
+      };
+      parallel_for(count, kSpecialGrain, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          r.out<T>(0)[i] = static_cast<T>(incomplete_beta(at(0, i), at(1, i), at(2, i)));
+        }
+      });
+      return absl::OkStatus();
+    };
+  });
+  return kernel;
+}
+
+// math_grad.py, _BetaincGrad: with respect to x only.
+Status betainc_gradient(Gradient& g) {
+  GraphBuilder* b = &g.build();
+  const Value a{b, g.input(0)}, c{b, g.input(1)}, x{b, g.input(2)}, dy{b, g.dy()};
+  const Value log_beta = apply("Lgamma", a) + apply("Lgamma", c) - apply("Lgamma", a + c);
+  const Value density =
+      apply("Exp", apply("Xlog1py", c - 1.0, -x) + apply("Xlogy", a - 1.0, x) - log_beta);
+  g.set_dx_broadcast(2, density * dy);
+  return absl::OkStatus();
+}
+
+// math_grad.py: _IgammaGrad, _IgammacGrad, _ZetaGrad, _PolygammaGrad, _NextAfterGrad.
+BinaryGradients igamma_gradients(BinaryValues v, bool lower) {
+  const Value by_a = apply("IgammaGradA", v.a, v.b);
+  const Value by_x = apply("Exp", (v.a - 1.0) * apply("Log", v.b) - v.b - apply("Lgamma", v.a));
+  return lower ? BinaryGradients{by_a * v.dy, by_x * v.dy}
+               : BinaryGradients{-(by_a * v.dy), -(by_x * v.dy)};
+}
+struct IgammaFormula {
+  BinaryGradients operator()(BinaryValues v) const { return igamma_gradients(v, true); }
+};
+struct IgammacFormula {
+  BinaryGradients operator()(BinaryValues v) const { return igamma_gradients(v, false); }
+};
+struct ZetaFormula {
+  BinaryGradients operator()(BinaryValues v) const {
+    return {{}, -v.a * apply("Zeta", v.a + 1.0, v.b) * v.dy};
+  }
+};
+struct PolygammaFormula {
+  BinaryGradients operator()(BinaryValues v) const {
+    return {{}, apply("Polygamma", v.a + 1.0, v.b) * v.dy};
+  }
+};
+struct NextAfterFormula {
+  BinaryGradients operator()(BinaryValues v) const { return {v.dy, v.dy * 0.0}; }
+};
+struct BesselI0Formula {
+  Value operator()(UnaryValues v) const { return v.dy * apply("BesselI1", v.x); }
+};
+struct BesselI0eFormula {
+  Value operator()(UnaryValues v) const {
+    return v.dy * (apply("BesselI1e", v.x) - apply("Sign", v.x) * v.y);
+  }
+};
+// At 0 the derivative of I1 is 1/2.
+struct BesselI1Formula {
+  Value operator()(UnaryValues v) const {
+    const Value zero = apply("Equal", v.x, v.x.like(0));
+    const Value divided = apply("DivNoNan", v.y, v.x);
+    return v.dy * select(zero, v.x.like(0.5), apply("BesselI0", v.x) - divided);
+  }
+};
+struct BesselI1eFormula {
+  Value operator()(UnaryValues v) const {
+    const Value zero = apply("Equal", v.x, v.x.like(0));
+    const Value rest = v.y * (apply("Sign", v.x) + apply("DivNoNan", v.x.like(1), v.x));
+    return v.dy * select(zero, v.x.like(0.5), apply("BesselI0e", v.x) - rest);
+  }
+};
+
+template <double (*f)(double), class Formula>
+constexpr OpDecl special_unary() {
+  return {
+      .inputs = "x: T",
+      .outputs = "y: T",
+      .attrs = "T: {bfloat16, half, float, double}",
+      .shape = same_as_input<0>,
+      .rows = Rows::kIndependent,
+      .gradient = unary_gradient<Formula>,
+      .kernels = {make_special_unary<f>},
+  };
+}
+
+constexpr OpDecl special_binary(ArgsText inputs, ArgsText outputs, AttrsText attrs,
+                                GradientFn gradient, KernelFactory factory) {
+  return {
+      .inputs = inputs,
+      .outputs = outputs,
+      .attrs = attrs,
+      .shape = broadcast_inputs,
+      .rows = Rows::kIndependent,
+      .gradient = gradient,
+      .kernels = {factory},
+  };
+}
+
+}  // namespace
+
+TENON_OP(BesselI0) = special_unary<bessel_i0, BesselI0Formula>();
+TENON_OP(BesselI0e) = special_unary<bessel_i0e, BesselI0eFormula>();
+TENON_OP(BesselI1) = special_unary<bessel_i1, BesselI1Formula>();
+TENON_OP(BesselI1e) = special_unary<bessel_i1e, BesselI1eFormula>();
+
+TENON_OP(Igamma) = special_binary("a: T, x: T", "z: T", "T: {bfloat16, half, float, double}",
+                                  binary_gradient<IgammaFormula>, make_special_binary<lower_gamma>);
+TENON_OP(Igammac) = special_binary("a: T, x: T", "z: T", "T: {bfloat16, half, float, double}",
+                                   binary_gradient<IgammacFormula>,
+                                   make_special_binary<upper_gamma>);
+TENON_OP(IgammaGradA) = special_binary("a: T, x: T", "z: T", "T: {float, double}",
+                                       not_differentiable, make_special_binary<lower_gamma_by_a>);
+TENON_OP(Zeta) = special_binary("x: T, q: T", "z: T", "T: {float, double}",
+                                binary_gradient<ZetaFormula>, make_special_binary<hurwitz_zeta>);
+TENON_OP(Polygamma) = special_binary("a: T, x: T", "z: T", "T: {float, double}",
+                                     binary_gradient<PolygammaFormula>,
+                                     make_special_binary<polygamma>);
+TENON_OP(NextAfter) = special_binary("x1: T, x2: T", "output: T", "T: {double, float} = float",
+                                     binary_gradient<NextAfterFormula>, make_next_after);
+
+TENON_OP(Betainc) = {
+    .inputs = "a: T, b: T, x: T",
+    .outputs = "z: T",
+    .attrs = "T: {float, double}",
+    .shape = betainc_shape,
+    .rows = Rows::kIndependent,
+    .gradient = betainc_gradient,
+    .kernels = {make_betainc},
+};
+
+}  // namespace tenon

@@ -1,0 +1,31 @@
+#include "tenon/ops/random/random_stream.h"
+
+#include "tenon/core/interfaces.h"
+
+namespace tenon {
+namespace {
+
+// FNV-1a: nodes without seeds must not draw the same numbers. Never 0.
+uint64_t hash_of_name(std::string_view name) {
+  uint64_t hash = 0xcbf29ce484222325u;
+  for (unsigned char c : name) hash = (hash ^ c) * 0x100000001b3u;
+  return hash | 1;
+}
+
+}  // namespace
+
+StatusOr<Ref<RandomStream>> stream_of(Prepare& p) {
+  const auto seed = static_cast<uint64_t>(p.attr<int64_t>("seed"));
+  const auto seed2 = static_cast<uint64_t>(p.attr<int64_t>("seed2"));
+  const auto make = [&]() -> StatusOr<Ref<Object>> {
+    return Ref<Object>(make_ref<RandomStream>(seed, seed2, hash_of_name(p.node_name())));
+  };
+  TENON_ASSIGN_OR_RETURN(
+      const Ref<Object> object,
+      p.resources()->find_or_create("_random", cat(p.node_name(), ":", seed, ":", seed2), make));
+  auto* stream = dynamic_cast<RandomStream*>(object.get());
+  if (!stream) return internal("the random stream of ", p.node_name(), " is something else");
+  return Ref<RandomStream>(stream);
+}
+
+}  // namespace tenon
