@@ -5,13 +5,50 @@
 #include "tenon/runtime/binding_cache.h"
 
 namespace tenon {
+namespace {
+
+// `function` for arguments of any shape.
+StatusOr<Graph> without_argument_shapes(Graph function) {
+  for (NodeId arg : function.args) {
+    function.node(arg).attrs.set("shape", PartialShape());
+    function.value({arg, 0}).shape = PartialShape();
+  }
+  TENON_ASSIGN_OR_RETURN(const std::vector<NodeId> order, function.topological_order());
+  for (NodeId id : order) TENON_RETURN_IF_ERROR(function.infer(id));
+  return function;
+}
+
+}  // namespace
 
 struct Executable::Impl {
   explicit Impl(std::shared_ptr<Plan> p) : plan(std::move(p)), cache(plan) {}
 
+  // The Executable for arguments that contradict the declared shapes, which passes rely on: null
+  // when these do not.
+  StatusOr<Executable*> for_other_shapes(std::span<const Tensor> args);
+
   const std::shared_ptr<Plan> plan;
   BindingCache cache;
+  std::optional<Graph> declared;  // before the passes, when arguments have declared shapes
+  std::mutex mutex;
+  std::shared_ptr<Executable> other;  // made when first needed
 };
+
+StatusOr<Executable*> Executable::Impl::for_other_shapes(std::span<const Tensor> args) {
+  if (!declared) return nullptr;
+  bool fits = true;
+  for (size_t i = 0; i < args.size() && fits; ++i) {
+    fits = plan->graph().value({plan->graph().args[i], 0}).shape.matches(args[i].shape());
+  }
+  if (fits) return nullptr;
+  std::lock_guard lock(mutex);
+  if (!other) {
+    TENON_ASSIGN_OR_RETURN(Graph function, without_argument_shapes(*declared));
+    TENON_ASSIGN_OR_RETURN(other,
+                           Executable::create(std::move(function), plan->state(), plan->options()));
+  }
+  return other.get();
+}
 
 Executable::Executable(std::shared_ptr<Plan> plan)
     : impl_(std::make_unique<Impl>(std::move(plan))) {}
@@ -22,9 +59,16 @@ StatusOr<std::shared_ptr<Executable>> Executable::create(Graph function,
                                                          std::shared_ptr<ModelState> state,
                                                          ExecutableOptions options) {
   return or_out_of_memory([&]() -> StatusOr<std::shared_ptr<Executable>> {
+    std::optional<Graph> declared;
+    for (NodeId arg : function.args) {
+      if (function.value({arg, 0}).shape.has_rank()) declared = function;
+      if (declared) break;
+    }
     TENON_ASSIGN_OR_RETURN(auto plan,
                            Plan::create(std::move(function), std::move(state), std::move(options)));
-    return std::shared_ptr<Executable>(new Executable(std::move(plan)));
+    std::shared_ptr<Executable> made(new Executable(std::move(plan)));
+    made->impl_->declared = std::move(declared);
+    return made;
   });
 }
 
@@ -41,6 +85,8 @@ Status Executable::run(std::span<const Tensor> args, std::vector<Tensor>& result
     }
   }
   return or_out_of_memory([&]() -> Status {
+    TENON_ASSIGN_OR_RETURN(Executable * other, impl_->for_other_shapes(args));
+    if (other) return other->run(args, results, limits);
     RunContext context;
     context.resources = impl_->plan->state().get();
     context.files = impl_->plan->options().files;

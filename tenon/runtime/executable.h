@@ -43,9 +43,10 @@ class Executable {
   // Runs on the calling thread when it is its turn (RunTurn), long runs with helpers, and returns
   // when done, or soon after one of the `limits` was reached with CANCELLED or DEADLINE_EXCEEDED;
   // variables then keep what was written until then. `args` in the order of the function's args, in
-  // host memory; their dtypes and known dimensions are checked.
-  // `results` is resized; a tensor in it that nobody else holds and that has the right dtype and
-  // size is written in place, so that a caller who keeps `results` makes runs allocate nothing.
+  // host memory; their dtypes are checked. Declared shapes are hints: arguments of others are run
+  // by a second plan, made when they first come. `results` is resized; a tensor in it that nobody
+  // else holds and that has the right dtype and size is written in place, so that a caller who
+  // keeps `results` makes runs allocate nothing.
   Status run(std::span<const Tensor> args, std::vector<Tensor>& results,
              const RunLimits& limits = {});
 

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <malloc.h>
 
+#include <numeric>
 #include <thread>
 
 #include "tenon/graph/builder.h"
@@ -125,6 +126,32 @@ StatusOr<std::shared_ptr<Executable>> endless_loop(bool empty) {
   graph.result_names = {"result"};
   TENON_RETURN_IF_ERROR(b.status());
   return Executable::create(std::move(graph), std::make_shared<ModelState>());
+}
+
+// TensorFlow takes the shapes that are fed, whatever the placeholder says.
+TEST_F(Run, ComputesWithTheShapesThatAreFedNotWithTheDeclaredOnes) {
+  Graph graph;
+  GraphBuilder b(graph);
+  const Endpoint x = b.arg("x", DType::kFloat, {2, 3});
+  graph.results = {b.op("Shape", {x}, {{"out_type", DType::kInt32}}),
+                   b.op("Reshape", {x, b.op("Shape", {x}, {{"out_type", DType::kInt32}})})};
+  graph.result_names = {"shape", "same"};
+  const auto made = Executable::create(std::move(graph), std::make_shared<ModelState>());
+  ASSERT_TRUE(made.ok()) << made.status();
+  for (const Shape& shape : {Shape{2, 3}, Shape{4, 3}, Shape{7}, Shape{2, 3}}) {
+    Tensor fed(DType::kFloat, shape);
+    std::iota(fed.mutable_data<float>(), fed.mutable_data<float>() + fed.num_elements(), 0.0f);
+    std::vector<Tensor> results;
+    const std::vector<Tensor> args{fed};
+    const Status status = (*made)->run(args, results);
+    ASSERT_TRUE(status.ok()) << status;
+    const std::vector<int32_t> dims(shape.dims().begin(), shape.dims().end());
+    EXPECT_TRUE(std::equal(dims.begin(), dims.end(), results[0].data<int32_t>()));
+    EXPECT_EQ(results[0].num_elements(), shape.rank());
+    EXPECT_EQ(results[1].shape(), shape);
+    EXPECT_TRUE(std::equal(fed.data<float>(), fed.data<float>() + fed.num_elements(),
+                           results[1].data<float>()));
+  }
 }
 
 TEST_F(Run, EndsAtItsDeadlineAndWhenCancelled) {

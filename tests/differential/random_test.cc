@@ -102,7 +102,7 @@ class Trial {
         }
         break;
       case Rows::kRepeated:
-        if (ready.merges_rows) difference = check_repeated(ready, setting);
+        if (ready.merges_rows) difference = check_repeated(ready);
         break;
       case Rows::kAlone:
       case Rows::kPairs:
@@ -158,7 +158,7 @@ class Trial {
   }
 
   // Twice a batch and three rows more.
-  std::string check_repeated(Planned& ready, const Setting& setting) {
+  std::string check_repeated(Planned& ready) {
     const std::vector<Tensor> args = random_arguments(ready.made, kBatches[4]);
     std::vector<Tensor> more;
     for (const Tensor& arg : args) more.push_back(concatenated({arg, arg, arg.slice(0, 3)}));
