@@ -42,7 +42,6 @@ class FirstException {
 // In at most `most` ranges.
 void split(int64_t count, int64_t grain, int64_t most,
            FunctionRef<void(int64_t, int64_t, int64_t)> body) {
-  TENON_CHECK(!in_region);
   if (count <= 0) return;
   const int64_t fine = (count - 1) / std::max<int64_t>(grain, 1) + 1;
   const int64_t ranges = std::min(fine, most);
@@ -77,10 +76,15 @@ void set_team_size(int threads, int present) {
 
 void parallel_workers(int64_t count, int64_t grain,
                       FunctionRef<void(int64_t, int64_t, int64_t)> body) {
+  TENON_CHECK(!in_region);
   split(count, grain, current_team, body);
 }
 
 void parallel_for(int64_t count, int64_t grain, FunctionRef<void(int64_t, int64_t)> body) {
+  if (in_region) {
+    if (count > 0) body(0, count);
+    return;
+  }
   split(count, grain, kRangesOfOne * current_team,
         [&](int64_t, int64_t begin, int64_t end) { body(begin, end); });
 }

@@ -21,14 +21,14 @@ void set_team_size(int threads, int present);
 inline void set_team_size(int threads) { set_team_size(threads, threads); }
 
 // Splits [0, count) into contiguous ranges of at least `grain` elements and runs
-// `body(begin, end)` on each, in parallel. Returns when all are done. `body` must not call it
-// again, which ends the process. What a body throws (std::bad_alloc) the caller gets, once all are
+// `body(begin, end)` on each, in parallel. Returns when all are done. Called by a body of either
+// function, it runs the whole range on the calling thread. What a body throws (std::bad_alloc) the caller gets, once all are
 // done.
 void parallel_for(int64_t count, int64_t grain, FunctionRef<void(int64_t, int64_t)> body);
 
 // As parallel_for, for bodies with memory of their own: `body(worker, begin, end)`, worker below
 // team_size(). No two threads run under one worker's number at a time, but one worker may be given
-// several ranges. There are at most team_size() ranges.
+// several ranges. There are at most team_size() ranges. Called by a body, it ends the process.
 void parallel_workers(int64_t count, int64_t grain,
                       FunctionRef<void(int64_t, int64_t, int64_t)> body);
 

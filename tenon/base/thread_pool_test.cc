@@ -129,10 +129,28 @@ TEST(Parallel, SplitsEveryElementOnceForAnyTeam) {
   set_team_size(1);
 }
 
-TEST(ParallelDeathTest, ABodyMustNotCallAgain) {
+TEST(Parallel, ALoopWithinARegionRunsOnTheCallingThread) {
+  set_team_size(2);
+  std::atomic<int64_t> elements{0}, elsewhere{0};
+  parallel_for(8, 1, [&](int64_t begin, int64_t end) {
+    const std::thread::id here = std::this_thread::get_id();
+    for (int64_t i = begin; i < end; ++i) {
+      parallel_for(100, 1, [&](int64_t first, int64_t last) {
+        elements += last - first;
+        elsewhere += std::this_thread::get_id() != here;
+      });
+    }
+  });
+  set_team_size(1);
+  EXPECT_EQ(elements, 800);
+  EXPECT_EQ(elsewhere, 0);
+}
+
+TEST(ParallelDeathTest, WorkersLayNothingOutThemselves) {
   const auto nested = [] {
     set_team_size(2);
-    parallel_for(2, 1, [](int64_t, int64_t) { parallel_for(2, 1, [](int64_t, int64_t) {}); });
+    parallel_for(
+        2, 1, [](int64_t, int64_t) { parallel_workers(2, 1, [](int64_t, int64_t, int64_t) {}); });
   };
   EXPECT_DEATH(nested(), "in_region");
   const auto asks = [] { parallel_for(2, 1, [](int64_t, int64_t) { team_size(); }); };

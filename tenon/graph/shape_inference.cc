@@ -22,7 +22,8 @@ Status NodeShapes::check_output(size_t index) const {
   const PartialShape& shape = outputs[index];
   if (!shape.has_rank()) return absl::OkStatus();
   for (int64_t dim : shape.dims()) {
-    if (dim < -1) return invalid_argument("output ", index, " has the negative dimension ", dim);
+    if (dim < -1 && !symbolic)
+      return invalid_argument("output ", index, " has the negative dimension ", dim);
   }
   if (!shape.is_fully_known()) return absl::OkStatus();
   TENON_RETURN_IF_ERROR(shape.to_shape().check());

@@ -24,6 +24,7 @@ class NodeShapes final : public ShapeContext {
   std::vector<Input> inputs;
   std::vector<PartialShape> outputs;
   std::vector<std::optional<HandleInfo>> handles;
+  bool symbolic = false;  // dimensions below -1 are symbols (symbolic_shapes.h), not errors
 
   // Runs the op's shape function; errors carry the op's name. Outputs whose dimensions are known
   // pass Shape::check().

@@ -68,6 +68,7 @@ std::vector<SymbolicShapes::Symbols> SymbolicShapes::symbols_handed_on(const Nod
   if (of_inputs.empty()) return found;
   for (const Spelling& spelling : kSpellings) {
     NodeShapes shapes = shapes_of(*graph_, node);
+    shapes.symbolic = true;
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       const Symbols* symbols = symbols_of(node.inputs[i]);
       for (size_t axis = 0; symbols && axis < symbols->size(); ++axis) {

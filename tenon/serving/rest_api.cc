@@ -56,8 +56,9 @@ HttpResponse RestApi::answer_api(const HttpRequest& request) {
   }
   RestRoute route;
   StatusOr<RestRoute> parsed = parse_rest_route(request.method, request.target);
-  StatusOr<Answer> answer = parsed.status();
-  if (parsed.ok()) answer = or_out_of_memory([&] { return dispatch(route = *parsed, request); });
+  StatusOr<Answer> answer =
+      parsed.ok() ? or_out_of_memory([&] { return dispatch(route = *parsed, request); })
+                  : StatusOr<Answer>(parsed.status());
   count(route, answer, start);
   response.status = http_status_of(answer.status().code());
   response.body =
@@ -72,7 +73,8 @@ void RestApi::count(const RestRoute& route, const StatusOr<Answer>& answer, int6
     answer->served->cells.rest_latency.observe(static_cast<double>(took));
     return;
   }
-  const std::string_view name = models_.knows(route.model.name) ? route.model.name : "";
+  const std::string_view name =
+      models_.knows(route.model.name) ? std::string_view(route.model.name) : std::string_view();
   requests_.count(name, answer.status().code());
   if (answer.ok()) requests_.observe(name, route.api(), "REST", took);
 }

@@ -122,12 +122,16 @@ Status rgb_to_hsv_gradient(Gradient& g) {
       largest[0] * (green - blue) + largest[1] * (blue - red) + largest[2] * (red - green);
   const std::array<Value, 3> slope{largest[2] - largest[1], largest[0] - largest[2],
                                    largest[1] - largest[0]};
+  const std::array<Value, 3> channel{red, green, blue};
   std::vector<Endpoint> dx;
   for (size_t i = 0; i < 3; ++i) {
     const Value d_range = largest[i] - smallest[i];
     const Value d_hue = (slope[i] - apply("DivNoNan", difference, range) * d_range) * by_range;
-    const Value d_saturation = apply("DivNoNan", least * largest[i], square(value)) -
-                               apply("DivNoNan", smallest[i], value);
+    // TensorFlow's gradient of the saturation is 0 for a channel that is.
+    const Value is_positive =
+        cast(apply("Greater", channel[i], apply("ZerosLike", channel[i])), range.dtype());
+    const Value d_saturation = is_positive * (apply("DivNoNan", least * largest[i], square(value)) -
+                                              apply("DivNoNan", smallest[i], value));
     dx.push_back(dy[0] * d_hue + dy[1] * d_saturation + dy[2] * largest[i]);
   }
   g.set_dx(0, b->op("Pack", dx, {{"axis", int64_t{-1}}}));

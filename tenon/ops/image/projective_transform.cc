@@ -94,7 +94,7 @@ void project_pixel(const ProjectiveSpec& s, const T* image, float y, float x, T 
                  c];
   };
   if (!s.bilinear) {
-    const float row = std::rint(y), column = std::rint(x);
+    const float row = std::round(y), column = std::round(x);
     for (int64_t c = 0; c < s.channels; ++c) out[c] = read(row, column, c);
     return;
   }

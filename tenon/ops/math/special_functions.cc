@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "tenon/base/parallel.h"
+#include "tenon/kernels/broadcast.h"
 #include "tenon/ops/math/elementwise.h"
 #include "tenon/ops/math/special.h"
 
@@ -32,60 +33,41 @@ StatusOr<Kernel> make_special_unary(Prepare& p) {
   return kernel;
 }
 
-// For each element of the output, which element of an operand it reads.
-std::vector<int64_t> broadcast_offsets(const Shape& operand, const Shape& output) {
-  std::vector<int64_t> offsets{0};
-  const int missing = output.rank() - operand.rank();
-  for (int axis = 0; axis < output.rank(); ++axis) {
-    const int own = axis - missing;
-    const int64_t step =
-        own < 0 || operand[own] == 1 ? 0 : operand.product(own + 1, operand.rank());
-    std::vector<int64_t> next;
-    next.reserve(offsets.size() * static_cast<size_t>(output[axis]));
-    for (int64_t offset : offsets) {
-      for (int64_t i = 0; i < output[axis]; ++i) next.push_back(offset + i * step);
-    }
-    offsets = std::move(next);
-  }
-  return offsets;
+// y = f(a, b), broadcast.
+template <class T, class Function>
+StatusOr<Kernel> make_special_binary_of(Prepare& p, Function f) {
+  const Shape shapes[] = {p.input_shape(0), p.input_shape(1)};
+  TENON_ASSIGN_OR_RETURN(kernels::BroadcastPlan plan, kernels::plan_broadcast(shapes));
+  return Kernel([plan = std::move(plan), f](KernelRun& r) {
+    const T* a = r.in<T>(0);
+    const T* b = r.in<T>(1);
+    T* y = r.out<T>(0);
+    kernels::for_each_run(
+        plan, [&](const int64_t* offsets, const int64_t* steps, int64_t y_offset, int64_t count) {
+          for (int64_t j = 0; j < count; ++j) {
+            y[y_offset + j] = f(a[offsets[0] + j * steps[0]], b[offsets[1] + j * steps[1]]);
+          }
+        });
+    return absl::OkStatus();
+  });
 }
 
 template <double (*f)(double, double)>
 StatusOr<Kernel> make_special_binary(Prepare& p) {
-  const Shape output = p.output_shape(0).to_shape();
-  Kernel kernel;
+  StatusOr<Kernel> kernel = unimplemented(p.op().name(), " of dtype ", p.input_dtype(0));
   visit<FloatTypes>(p.input_dtype(0), [&]<class T>() {
-    kernel = [a_at = broadcast_offsets(p.input_shape(0), output),
-              b_at = broadcast_offsets(p.input_shape(1), output)](KernelRun& r) {
-      const T* a = r.in<T>(0);
-      const T* b = r.in<T>(1);
-      T* y = r.out<T>(0);
-      parallel_for(static_cast<int64_t>(a_at.size()), kSpecialGrain,
-                   [&](int64_t begin, int64_t end) {
-                     for (int64_t i = begin; i < end; ++i) {
-                       const auto at = static_cast<size_t>(i);
-                       y[i] = static_cast<T>(
-                           f(static_cast<double>(a[a_at[at]]), static_cast<double>(b[b_at[at]])));
-                     }
-                   });
-      return absl::OkStatus();
-    };
+    kernel = make_special_binary_of<T>(p, [](T a, T b) {
+      return static_cast<T>(f(static_cast<double>(a), static_cast<double>(b)));
+    });
   });
   return kernel;
 }
 
 // The neighbour in the type itself.
 StatusOr<Kernel> make_next_after(Prepare& p) {
-  const Shape output = p.output_shape(0).to_shape();
-  Kernel kernel;
+  StatusOr<Kernel> kernel = unimplemented("NextAfter of dtype ", p.input_dtype(0));
   visit<TypeList<float, double>>(p.input_dtype(0), [&]<class T>() {
-    kernel = [a_at = broadcast_offsets(p.input_shape(0), output),
-              b_at = broadcast_offsets(p.input_shape(1), output)](KernelRun& r) {
-      for (size_t i = 0; i < a_at.size(); ++i) {
-        r.out<T>(0)[i] = std::nextafter(r.in<T>(0)[a_at[i]], r.in<T>(1)[b_at[i]]);
-      }
-      return absl::OkStatus();
-    };
+    kernel = make_special_binary_of<T>(p, [](T a, T b) { return std::nextafter(a, b); });
   });
   return kernel;
 }
