@@ -22,8 +22,8 @@ inline void set_team_size(int threads) { set_team_size(threads, threads); }
 
 // Splits [0, count) into contiguous ranges of at least `grain` elements and runs
 // `body(begin, end)` on each, in parallel. Returns when all are done. Called by a body of either
-// function, it runs the whole range on the calling thread. What a body throws (std::bad_alloc) the caller gets, once all are
-// done.
+// function, it runs the whole range on the calling thread. What a body throws (std::bad_alloc) the
+// caller gets, once all are done.
 void parallel_for(int64_t count, int64_t grain, FunctionRef<void(int64_t, int64_t)> body);
 
 // As parallel_for, for bodies with memory of their own: `body(worker, begin, end)`, worker below

@@ -206,7 +206,7 @@ class TrainRun {
   Status keep_last_good(const Status& status) {
     const int64_t epoch = guard_->good_epoch();
     if (epoch == 0 || flags_.save.empty()) return status;
-    TENON_RETURN_IF_ERROR(guard_->restore(*model_));
+    TENON_RETURN_IF_ERROR(guard_->restore_values(*model_));
     TENON_RETURN_IF_ERROR(model_->save(flags_.save));
     return make_status(status.code(), cat(message_of(status), "; '", flags_.save,
                                           "' holds the weights after epoch ", epoch));

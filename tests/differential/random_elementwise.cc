@@ -43,9 +43,6 @@ constexpr UnaryOpRow kPositive[] = {
 // Not continuous: on values that are exact only.
 constexpr const char* kRounding[] = {"Floor", "Ceil", "Round", "Rint", "Sign"};
 
-constexpr UnaryOpRow kActivations[] = {
-    {"Relu", same}, {"Tanh", one}, {"Sigmoid", one}, {"Elu", same}};
-
 template <class Row, size_t n>
 const Row& row_of(Dice& dice, const Row (&rows)[n]) {
   return rows[dice.below(static_cast<int64_t>(n))];

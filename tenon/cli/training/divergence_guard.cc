@@ -43,7 +43,7 @@ Status DivergenceGuard::on_epoch_end(keras::Model& model, int64_t, keras::Logs&)
   return absl::OkStatus();
 }
 
-Status DivergenceGuard::restore(keras::Model& model) const {
+Status DivergenceGuard::restore_values(keras::Model& model) const {
   size_t at = 0;
   for (const keras::Weight* weight : model.checkpoint_variables()) {
     TENON_RETURN_IF_ERROR(weight->variable->assign(values_[at++].clone()));

@@ -20,7 +20,7 @@ class DivergenceGuard final : public keras::Callback {
   // The last epoch that ended well, from 1; 0 when there is none.
   int64_t good_epoch() const { return good_epoch_; }
   // Gives the model back the values that it had then.
-  Status restore(keras::Model& model) const;
+  Status restore_values(keras::Model& model) const;
 
  private:
   Status diverge(std::string_view what);
