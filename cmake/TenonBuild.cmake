@@ -107,6 +107,13 @@ function(tenon_unit_test name target)
                        ENVIRONMENT "${environment}")
 endfunction()
 
+# All test binaries of this build.
+add_custom_target(unit_tests)
+
+# What ThreadSanitizer tests: the folders that start threads or are called by several. What the others
+# compute is the same on one thread, and their tests take the longest to compile.
+set(TENON_THREADED_FOLDERS base kernels runtime data observe keras serving)
+
 # tenon_library(<folder> DEPS <targets> [TEST_DEPS <targets>])
 # Builds every .cc of tenon/<folder> (below it too) as tenon_<folder>, and its *_test.cc as
 # test_<folder>. Files named *_simd.cc (Highway's foreach_target) never join a unity chunk.
@@ -140,6 +147,10 @@ function(tenon_library folder)
     endif()
     target_compile_definitions(test_${folder} PRIVATE
       TENON_SOURCE_DIR="${CMAKE_SOURCE_DIR}" TENON_BINARY_DIR="${CMAKE_BINARY_DIR}")
+    if(TENON_SANITIZE STREQUAL "thread" AND NOT folder IN_LIST TENON_THREADED_FOLDERS)
+      return()
+    endif()
     tenon_unit_test(${folder} test_${folder})
+    add_dependencies(unit_tests test_${folder})
   endif()
 endfunction()
