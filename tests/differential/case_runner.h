@@ -27,9 +27,6 @@ class CaseRunner {
   // for each.
   Outcome run(const Setting& setting, const std::vector<Tensor>& arguments);
 
-  // After the passes, empty where there is none.
-  const Graph& graph(const Setting& setting);
-
   // Does the engine call the signature row-independent, told that much of the shapes?
   bool may_merge_rows(const Setting& setting);
 

@@ -102,17 +102,6 @@ std::string compare_bits(const Tensor& got_any, const Tensor& want_any) {
   return difference.empty() ? "" : cat("bits: ", difference);
 }
 
-std::string compare_bits_of(const Graph& graph, const Tensor& got, const Tensor& want) {
-  for (NodeId id = 0; id < graph.size(); ++id) {
-    if (!graph.alive(id)) continue;
-    const std::string& op = graph.node(id).op->name();
-    if (op.find("Conv2") != std::string::npos) {
-      return compare(got, want, {.relative = 1e-5, .absolute = 1e-6, .of_largest = 1e-5});
-    }
-  }
-  return compare_bits(got, want);
-}
-
 Tensor concatenated(const std::vector<Tensor>& parts) {
   Shape shape = parts.front().shape();
   int64_t rows = 0;

@@ -19,10 +19,6 @@ std::string compare(const Tensor& got, const Tensor& want, Tolerance tolerance);
 // Empty when dtype, shape and bits are the same; any NaN equals any other.
 std::string compare_bits(const Tensor& got, const Tensor& want);
 
-// Convolutions are computed by a library that chooses its algorithm by team and batch, so that
-// their last bits are not the same in all: what a graph with one gives is compared nearly.
-std::string compare_bits_of(const Graph& graph, const Tensor& got, const Tensor& want);
-
 // One after the other along dimension 0. All of one dtype and of one shape but for that.
 Tensor concatenated(const std::vector<Tensor>& parts);
 
