@@ -60,7 +60,7 @@ class CallArguments {
   }
 
  private:
-  std::string_view function_;
+  std::string function_;
   std::map<std::string_view, const Literal*> values_;
 };
 

@@ -33,10 +33,9 @@ class Tiling {
   // than lines that two cores write and read. Parts of a filter gradient take their place.
   int64_t filter_size() const { return kPlaces * in_ * out_; }
   float* filter(int64_t index) const { return memory_ + index * filter_size(); }
+  int64_t tiles_size() const { return kPlaces * kTiles * (in_ + out_); }  // of a worker
   // Transformed tiles of worker `worker`: [16][kTiles][in] and [16][kTiles][out].
-  float* input_tiles(int64_t worker) const {
-    return filter(filters_) + worker * kPlaces * kTiles * (in_ + out_);
-  }
+  float* input_tiles(int64_t worker) const { return filter(filters_) + worker * tiles_size(); }
   float* output_tiles(int64_t worker) const { return input_tiles(worker) + kPlaces * kTiles * in_; }
   // Has a worker transformed the filter in this run? clear() stands before the region.
   bool& has_filter(int64_t worker) const {
@@ -44,8 +43,8 @@ class Tiling {
   }
   void clear() const { std::fill_n(&has_filter(0), workers_, false); }
   size_t bytes() const {
-    return static_cast<size_t>(input_tiles(workers_) - memory_) * sizeof(float) +
-           static_cast<size_t>(workers_);
+    const int64_t floats = filters_ * filter_size() + workers_ * tiles_size();
+    return static_cast<size_t>(floats) * sizeof(float) + static_cast<size_t>(workers_);
   }
 
   // body(tile within the block, cells) with the 16 input cells of each tile in [begin, end).

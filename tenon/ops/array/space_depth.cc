@@ -27,7 +27,9 @@ Status space_to_depth_shape(ShapeContext& c) {
     }
     y.set(axis, y[axis] / block);
   }
-  if (y[3] >= 0) y.set(3, y[3] * block * block);
+  TENON_ASSIGN_OR_RETURN(const int64_t cells, multiply_dims(block, block));
+  TENON_ASSIGN_OR_RETURN(const int64_t depth, multiply_dims(y[3], cells));
+  y.set(3, depth);
   c.set_output(0, std::move(y));
   return absl::OkStatus();
 }
@@ -36,15 +38,16 @@ Status depth_to_space_shape(ShapeContext& c) {
   TENON_RETURN_IF_ERROR(check_space_depth(c));
   const auto block = c.attr<int64_t>("block_size");
   PartialShape y = c.input(0).has_rank() ? c.input(0) : PartialShape::unknown_of_rank(4);
+  TENON_ASSIGN_OR_RETURN(const int64_t cells, multiply_dims(block, block));
   if (y[3] >= 0) {
-    if (y[3] % (block * block) != 0) {
-      return invalid_argument("Input depth dimension ", y[3],
-                              " should be divisible by: ", block * block);
+    if (y[3] % cells != 0) {
+      return invalid_argument("Input depth dimension ", y[3], " should be divisible by: ", cells);
     }
-    y.set(3, y[3] / (block * block));
+    y.set(3, y[3] / cells);
   }
   for (int axis : {1, 2}) {
-    if (y[axis] >= 0) y.set(axis, y[axis] * block);
+    TENON_ASSIGN_OR_RETURN(const int64_t size, multiply_dims(y[axis], block));
+    y.set(axis, size);
   }
   c.set_output(0, std::move(y));
   return absl::OkStatus();

@@ -2,12 +2,10 @@
 #include "tenon/serving/json/json_document.h"
 
 #include <gtest/gtest.h>
-#include <rapidjson/document.h>
-#include <rapidjson/encodedstream.h>
-#include <rapidjson/error/en.h>
-#include <rapidjson/memorystream.h>
 
 #include <random>
+
+#include "tenon/serving/json/rapidjson_testing.h"
 
 namespace tenon::serving {
 namespace {

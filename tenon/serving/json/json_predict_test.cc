@@ -3,8 +3,8 @@
 #include "tenon/serving/json/json_predict.h"
 
 #include <gtest/gtest.h>
-#include <rapidjson/prettywriter.h>
-#include <rapidjson/stringbuffer.h>
+
+#include "tenon/serving/json/rapidjson_testing.h"
 
 namespace tenon::serving {
 namespace {
