@@ -81,7 +81,7 @@ target_link_libraries(tenon_test_pch PUBLIC GTest::gtest)
 
 set(TENON_TEST_ENVIRONMENT)
 if(TENON_SANITIZE MATCHES address)
-  list(APPEND TENON_TEST_ENVIRONMENT ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1
+  list(APPEND TENON_TEST_ENVIRONMENT ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:allocator_may_return_null=1
        UBSAN_OPTIONS=print_stacktrace=1)
 elseif(TENON_SANITIZE STREQUAL "thread")
   # oneDNN runs on libgomp, which ThreadSanitizer cannot see into: its teams have one thread here,

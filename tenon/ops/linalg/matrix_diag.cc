@@ -127,8 +127,10 @@ struct MatrixSize {
 
 // The size that MatrixDiag makes of diagonals of `longest`: what was asked for, where it fits.
 StatusOr<MatrixSize> diag_matrix_size(const Band& band, int64_t longest, MatrixSize asked) {
-  const int64_t least_rows = longest - std::min<int64_t>(band.upper, 0);
-  const int64_t least_columns = longest + std::max<int64_t>(band.lower, 0);
+  TENON_ASSIGN_OR_RETURN(const int64_t least_rows,
+                         add_dims(longest, -std::min<int64_t>(band.upper, 0)));
+  TENON_ASSIGN_OR_RETURN(const int64_t least_columns,
+                         add_dims(longest, std::max<int64_t>(band.lower, 0)));
   if (asked.rows == -1 && asked.columns == -1) {
     const int64_t size = std::max(least_rows, least_columns);
     return MatrixSize{size, size};

@@ -231,7 +231,8 @@ Status ragged_range_shape(ShapeContext& c) {
       rows = x[0];
     }
   }
-  c.set_output(0, {known ? rows + 1 : -1});
+  TENON_ASSIGN_OR_RETURN(const int64_t splits, add_dims(known ? rows : -1, 1));
+  c.set_output(0, {splits});
   c.set_output(1, {-1});
   return absl::OkStatus();
 }

@@ -10,8 +10,8 @@ namespace tenon {
 namespace {
 
 Status unicode_decode_shape(ShapeContext& c) {
-  const int64_t count = c.input(0).num_elements();
-  c.set_output(0, {count < 0 ? -1 : count + 1});
+  TENON_ASSIGN_OR_RETURN(const int64_t splits, add_dims(c.input(0).num_elements(), 1));
+  c.set_output(0, {splits});
   for (int i = 1; i < c.num_outputs(); ++i) c.set_output(i, {-1});
   return absl::OkStatus();
 }
