@@ -14,7 +14,6 @@
 namespace tenon {
 namespace {
 
-constexpr size_t kCounted = size_t{1} << 20;
 std::atomic<size_t> counted_bytes{0};
 
 // A number in `path`; SIZE_MAX where there is none ("max").
@@ -52,33 +51,45 @@ size_t find_limit() {
   return std::min((size_t{info.totalram} + info.totalswap) * info.mem_unit, cgroup_limit());
 }
 
-bool take(size_t bytes) {
-  if (bytes > host_memory_limit()) return false;
-  if (counted_bytes.fetch_add(bytes, std::memory_order_relaxed) + bytes <= host_memory_limit()) {
-    return true;
-  }
-  counted_bytes.fetch_sub(bytes, std::memory_order_relaxed);
-  return false;
+// The limit that holds; a function's static, so that allocations before main() find it made.
+std::atomic<size_t>& limit() {
+  static std::atomic<size_t> bytes{find_limit()};
+  return bytes;
 }
 
 }  // namespace
 
-size_t host_memory_limit() {
-  static const size_t limit = find_limit();
-  return limit;
+size_t host_memory_limit() { return limit().load(std::memory_order_relaxed); }
+
+void set_host_memory_limit(size_t bytes) {
+  limit().store(std::min(bytes, host_memory_limit()), std::memory_order_relaxed);
+}
+
+bool take_host_memory(size_t bytes) {
+  if (bytes > host_memory_limit()) return false;
+  if (counted_bytes.fetch_add(bytes, std::memory_order_relaxed) + bytes <= host_memory_limit()) {
+    return true;
+  }
+  give_back_host_memory(bytes);
+  return false;
+}
+
+void give_back_host_memory(size_t bytes) {
+  counted_bytes.fetch_sub(bytes, std::memory_order_relaxed);
 }
 
 void* allocate_host_memory(size_t bytes) {
-  if (bytes >= kCounted && !take(bytes)) return nullptr;
+  const bool counted = bytes >= kCountedHostMemory;
+  if (counted && !take_host_memory(bytes)) return nullptr;
   const size_t rounded = (std::max<size_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
   void* data = std::aligned_alloc(kAlignment, rounded);
-  if (!data && bytes >= kCounted) counted_bytes.fetch_sub(bytes, std::memory_order_relaxed);
+  if (!data && counted) give_back_host_memory(bytes);
   return data;
 }
 
 void free_host_memory(void* data, size_t bytes) {
   std::free(data);
-  if (bytes >= kCounted) counted_bytes.fetch_sub(bytes, std::memory_order_relaxed);
+  if (bytes >= kCountedHostMemory) give_back_host_memory(bytes);
 }
 
 }  // namespace tenon

@@ -88,6 +88,26 @@ TEST(OutOfMemory, MoreThanTheMachineHasIsNotGranted) {
   EXPECT_THROW(Tensor(DType::kString, Shape{int64_t{1} << 55}), std::bad_alloc);
 }
 
+#ifdef TENON_COUNTS_OPERATOR_NEW
+// Each is granted by the system, which would end the process once both are touched.
+TEST(OutOfMemory, WhatContainersAskForIsCountedWithTensors) {
+  const size_t most = host_memory_limit() / 4 * 3;
+  const auto granted = [](size_t bytes) {
+    std::string untouched;
+    return or_out_of_memory([&]() -> Status {
+             untouched.reserve(bytes);
+             return absl::OkStatus();
+           }).code();
+  };
+  EXPECT_EQ(granted(most), absl::StatusCode::kOk);
+  EXPECT_EQ(granted(most), absl::StatusCode::kOk);  // the first was given back
+  const Ref<Buffer> tensor = Buffer::host(most);
+  ASSERT_TRUE(tensor);
+  EXPECT_EQ(granted(most), kTooLarge);
+  EXPECT_EQ(granted(host_memory_limit() + 1), kTooLarge);
+}
+#endif
+
 TEST(OutOfMemory, ArenasOfBlocksWhoseSumWrapsAreNotGranted) {
   constexpr size_t kHuge = size_t{1} << 62;
   std::vector<ArenaBlock> blocks;

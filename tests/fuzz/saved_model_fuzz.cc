@@ -7,6 +7,7 @@
 
 #include "tenon/base/files.h"
 #include "tenon/base/log.h"
+#include "tenon/core/host_memory.h"
 #include "tenon/graph/function_library.h"
 #include "tenon/ops/register_all.h"
 #include "tenon/saved_model/saved_model.h"
@@ -56,6 +57,7 @@ void run(const tenon::SavedModel& model, const tenon::Signature& signature, uint
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const std::string folder = [] {
+    tenon::set_host_memory_limit(size_t{1} << 30);  // half of what libFuzzer lets the process have
     const bool registered = tenon::register_all_ops(tenon::OpRegistry::global()).ok();
     const std::string path = tenon::cat("/dev/shm/tenon-fuzz-model-", getpid());
     return registered && tenon::create_directories(path).ok() ? path : std::string();

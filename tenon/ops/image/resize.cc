@@ -57,8 +57,18 @@ StatusOr<ResizeGeometry> resize_geometry(const AttrMap& attrs, const Shape& in, 
   return g;
 }
 
+namespace {
+
+// Positions along an axis of the output. Of an empty batch none is computed, whatever its images.
+int64_t num_positions(const ResizeGeometry& g, bool rows) {
+  if (g.batch == 0) return 0;
+  return rows ? g.out_rows : g.out_columns;
+}
+
+}  // namespace
+
 std::vector<Interpolation> bilinear_interpolation(const ResizeGeometry& g, bool rows) {
-  const int64_t count = rows ? g.out_rows : g.out_columns;
+  const int64_t count = num_positions(g, rows);
   const int64_t limit = (rows ? g.in_rows : g.in_columns) - 1;
   std::vector<Interpolation> all(static_cast<size_t>(count));
   for (int64_t i = 0; i < count; ++i) {
@@ -73,7 +83,7 @@ std::vector<Interpolation> bilinear_interpolation(const ResizeGeometry& g, bool 
 }
 
 std::vector<int64_t> nearest_positions(const ResizeGeometry& g, bool rows) {
-  const int64_t count = rows ? g.out_rows : g.out_columns;
+  const int64_t count = num_positions(g, rows);
   const int64_t limit = (rows ? g.in_rows : g.in_columns) - 1;
   const float scale = rows ? g.row_scale : g.column_scale;
   std::vector<int64_t> all(static_cast<size_t>(count));
@@ -96,7 +106,7 @@ constexpr int kCubicSteps = 1024;  // positions between two pixels that the kern
 }  // namespace
 
 std::vector<CubicInterpolation> cubic_interpolation(const ResizeGeometry& g, bool rows) {
-  const int64_t count = rows ? g.out_rows : g.out_columns;
+  const int64_t count = num_positions(g, rows);
   const int64_t limit = (rows ? g.in_rows : g.in_columns) - 1;
   // With half pixel centers, positions outside have no weight; else the border is repeated.
   const bool keys = g.half_pixel_centers;
