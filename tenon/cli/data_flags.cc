@@ -35,13 +35,13 @@ std::vector<Flag> DataFlags::flags() {
   };
 }
 
-StatusOr<data::Table> DataFlags::read(data::Labels use, std::vector<std::string> classes) const {
+StatusOr<data::Table> DataFlags::read(data::Labels use, data::Names names) const {
   data::FileOptions options;
   options.labels = labels;
   options.label_column = label_column;
   options.features = features;
   options.use_labels = use;
-  options.classes = std::move(classes);
+  options.names = std::move(names);
   options.x_key = x_key;
   options.y_key = y_key;
   TENON_ASSIGN_OR_RETURN(options.separator, separator_of(separator));

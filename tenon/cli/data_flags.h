@@ -13,9 +13,9 @@ struct DataFlags {
   // Rows of the verb's table of flags.
   std::vector<Flag> flags();
 
-  // `classes` are the model's: see data::FileOptions. With labels that are read, data without any
+  // `names` are the model's: see data::FileOptions. With labels that are read, data without any
   // are INVALID_ARGUMENT.
-  StatusOr<data::Table> read(data::Labels labels, std::vector<std::string> classes = {}) const;
+  StatusOr<data::Table> read(data::Labels labels, data::Names names = {}) const;
 };
 
 }  // namespace tenon::cli

@@ -31,7 +31,7 @@ Status evaluate(const EvaluateFlags& flags) {
   TENON_ASSIGN_OR_RETURN(const auto model, open_model(flags.model, nullptr));
   TENON_RETURN_IF_ERROR(compile_model(*model, flags.compile));
   TENON_ASSIGN_OR_RETURN(const data::Table table,
-                         flags.data.read(data::Labels::kKnown, model->classes()));
+                         flags.data.read(data::Labels::kKnown, model->data_names()));
   keras::EvaluateOptions options;
   options.batch_size = flags.batch_size;
   options.verbose = flags.json ? 0 : isatty(STDOUT_FILENO) ? 1 : 2;

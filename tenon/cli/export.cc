@@ -27,14 +27,14 @@ Status export_verb(ExportFlags& flags) {
     return wrong_usage(cat("--model=", flags.model,
                            " has no weights; give FILE.keras, or --checkpoint_dir beside it"));
   }
-  data::Table table;
-  if (!flags.data.data.empty()) {
-    // The data are those to train or judge on: the label column of a CSV is no feature.
-    TENON_ASSIGN_OR_RETURN(table, flags.data.read(data::Labels::kPassed));
-  }
   TENON_ASSIGN_OR_RETURN(const auto model, open_model(flags.model, nullptr));
   if (!flags.checkpoint_dir.empty()) {
     TENON_RETURN_IF_ERROR(restore_weights(*model, flags.checkpoint_dir));
+  }
+  data::Table table;
+  if (!flags.data.data.empty()) {
+    // The data are those to train or judge on: the label column of a CSV is no feature.
+    TENON_ASSIGN_OR_RETURN(table, flags.data.read(data::Labels::kPassed, model->data_names()));
   }
   return export_model(*model, flags.export_dir, table.x.has_value() ? &table.x : nullptr,
                       flags.overwrite);

@@ -25,7 +25,7 @@ StatusOr<Problem> problem_of(const data::Table& table) {
   if (largest > 100'000) {
     return invalid_argument("label ", largest, " asks for a model of more than 100000 classes");
   }
-  problem.classes = std::max(largest + 1, static_cast<int64_t>(table.classes.size()));
+  problem.classes = std::max(largest + 1, static_cast<int64_t>(table.names.classes.size()));
   return problem;
 }
 

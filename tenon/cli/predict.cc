@@ -62,9 +62,16 @@ Status check_columns(const PredictFlags& flags, const Tensor& x, const PartialSh
                           " (the last) or another number or name, or pick with --features");
 }
 
-StatusOr<Predictions> predict_saved_model(const PredictFlags& flags, const Tensor& x) {
+StatusOr<Tensor> read_features(const PredictFlags& flags, const data::Names& names) {
+  TENON_ASSIGN_OR_RETURN(data::Table table, flags.data.read(data::Labels::kNone, names));
+  return std::move(table.x);
+}
+
+StatusOr<Predictions> predict_saved_model(const PredictFlags& flags) {
   Predictions predictions;
-  TENON_ASSIGN_OR_RETURN(predictions.classes, exported_classes(flags.model));
+  TENON_ASSIGN_OR_RETURN(const data::Names names, exported_data_names(flags.model));
+  TENON_ASSIGN_OR_RETURN(const Tensor x, read_features(flags, names));
+  predictions.classes = names.classes;
   TENON_ASSIGN_OR_RETURN(const auto model, SavedModel::load(flags.model));
   TENON_ASSIGN_OR_RETURN(const Signature* signature, require_signature(*model, "serving_default"));
   if (signature->inputs.size() != 1) {
@@ -85,7 +92,7 @@ StatusOr<Predictions> predict_saved_model(const PredictFlags& flags, const Tenso
   return predictions;
 }
 
-StatusOr<Predictions> predict_keras(const PredictFlags& flags, const Tensor& x) {
+StatusOr<Predictions> predict_keras(const PredictFlags& flags) {
   if (!flags.model.ends_with(".keras")) {
     return invalid_argument("--model=", flags.model,
                             ": expected a trained model, FILE.keras or a SavedModel's folder");
@@ -93,12 +100,13 @@ StatusOr<Predictions> predict_keras(const PredictFlags& flags, const Tensor& x) 
   Predictions predictions;
   TENON_ASSIGN_OR_RETURN(const auto model, open_model(flags.model, nullptr));
   TENON_RETURN_IF_ERROR(model->status());
+  TENON_ASSIGN_OR_RETURN(const Tensor x, read_features(flags, model->data_names()));
   TENON_RETURN_IF_ERROR(check_columns(flags, x, model->network().inputs[0].shape()));
   TENON_ASSIGN_OR_RETURN(predictions.outputs, model->predict(keras::Inputs(x), flags.batch_size));
   for (const keras::KTensor& output : model->network().outputs) {
     predictions.names.push_back(output.call()->layer->name());
   }
-  predictions.classes = model->classes();
+  predictions.classes = model->data_names().classes;
   TENON_ASSIGN_OR_RETURN(const Graph graph, model->forward_graph());
   predictions.first_is_probability = graph.node(graph.results[0].node).is("Sigmoid");
   return predictions;
@@ -111,10 +119,9 @@ Status predict(const PredictFlags& flags) {
     TENON_RETURN_IF_ERROR(check_output_file("output", flags.output, 0));
   }
   TENON_RETURN_IF_ERROR(start_engine(flags.threads));
-  TENON_ASSIGN_OR_RETURN(const data::Table table, flags.data.read(data::Labels::kNone));
   TENON_ASSIGN_OR_RETURN(const Predictions predictions, is_directory(flags.model)
-                                                            ? predict_saved_model(flags, table.x)
-                                                            : predict_keras(flags, table.x));
+                                                            ? predict_saved_model(flags)
+                                                            : predict_keras(flags));
   if (!flags.output.empty()) return write_predictions(flags.output, predictions);
   TENON_ASSIGN_OR_RETURN(const std::string text, predictions_to_csv(predictions, false));
   print(text);

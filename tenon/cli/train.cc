@@ -127,23 +127,24 @@ class TrainRun {
   }
 
  private:
-  // Classes are the model's: of its file or of the checkpoint, where these know any. A built-in
-  // model is made for the data.
+  // Classes and features are the model's: of the checkpoint or its file, where these know any. A
+  // built-in model is made for the data.
   Status read_data_and_model() {
     const keras::ModelOptions options{.seed = seed_};
-    std::vector<std::string> classes;
+    data::Names names;
     if (!is_builtin_model(flags_.model)) {
       TENON_ASSIGN_OR_RETURN(model_, open_model(flags_.model, nullptr, options));
-      classes = model_->classes();
+      names = model_->data_names();
     }
-    if (from_ && !from_->classes.empty()) classes = from_->classes;
-    TENON_ASSIGN_OR_RETURN(table_, flags_.data.read(data::Labels::kNumber, classes));
+    if (from_) names = from_->data_names;
+    TENON_ASSIGN_OR_RETURN(table_, flags_.data.read(data::Labels::kNumber, names));
     TENON_RETURN_IF_ERROR(check_features(flags_.data.data, table_.x));
     if (!model_) {
       TENON_ASSIGN_OR_RETURN(model_, open_model(flags_.model, &table_, options));
     }
-    if (!table_.classes.empty()) classes = table_.classes;
-    model_->set_classes(std::move(classes));
+    if (!table_.names.classes.empty()) names.classes = table_.names.classes;
+    if (!table_.names.features.empty()) names.features = table_.names.features;
+    model_->set_data_names(std::move(names));
     return absl::OkStatus();
   }
 
@@ -187,7 +188,7 @@ class TrainRun {
       validation.data = flags_.validation_data;
       validation.labels = flags_.validation_labels;
       TENON_ASSIGN_OR_RETURN(const data::Table table,
-                             validation.read(data::Labels::kKnown, model_->classes()));
+                             validation.read(data::Labels::kKnown, model_->data_names()));
       TENON_RETURN_IF_ERROR(check_features(validation.data, table.x));
       options.validation_data = keras::ValidationData{keras::Inputs(table.x), table.y};
     }

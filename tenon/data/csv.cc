@@ -72,7 +72,7 @@ class CsvTable {
       return invalid_argument(name_, ": only one column was found, separated by ", separator_text(),
                               "; --separator names another, and ", known_kinds());
     }
-    std::vector<std::string> names = options_.features;
+    std::vector<std::string> names = wanted_features();
     if (!options_.label_column.empty()) names.push_back(options_.label_column);
     if (options_.header == CsvHeader::kYes ||
         (options_.header == CsvHeader::kAuto && has_header(records, names))) {
@@ -100,6 +100,16 @@ class CsvTable {
                header_.empty() ? "" : cat(" (", quote(header_[column]), ")"));
   }
 
+  // What the caller names, else what the model was trained on.
+  const std::vector<std::string>& wanted_features() const {
+    return options_.features.empty() ? options_.names.features : options_.features;
+  }
+  bool is_known_feature(size_t column) const {
+    const std::vector<std::string>& known = options_.names.features;
+    return options_.features.empty() &&
+           std::find(known.begin(), known.end(), header_[column]) != known.end();
+  }
+
   // By name, else by index from 0.
   StatusOr<size_t> find_column(const std::string& wanted) const {
     const auto it = std::find(header_.begin(), header_.end(), wanted);
@@ -122,6 +132,31 @@ class CsvTable {
                      " columns: ", header_text());
   }
 
+  // The last column that is none of the model's features.
+  StatusOr<size_t> guess_label() const {
+    if (header_.empty()) return columns_ - 1;
+    for (size_t i = columns_; i-- > 0;) {
+      if (!is_known_feature(i)) return i;
+    }
+    return invalid_argument(name_, ": all columns are features of the model: ", header_text(),
+                            "; --label names the one that holds the labels");
+  }
+
+  Status choose_known_features() {
+    for (const std::string& name : options_.names.features) {
+      const auto it = std::find(header_.begin(), header_.end(), name);
+      if (it == header_.end() || std::find(it + 1, header_.end(), name) != header_.end()) {
+        return invalid_argument(name_, ": the model was trained on a column ", quote(name),
+                                ", of which ",
+                                it == header_.end() ? "there is none" : "there are two", " among ",
+                                columns_, " columns: ", header_text(),
+                                "; --features names the columns to take, in the model's order");
+      }
+      features_.push_back(static_cast<size_t>(it - header_.begin()));
+    }
+    return absl::OkStatus();
+  }
+
   Status choose_columns() {
     label_ = kNoColumn;
     if (!options_.label_column.empty()) {
@@ -130,7 +165,12 @@ class CsvTable {
       for (size_t i = header_.size(); i-- > 0;) {
         if (is_label_name(header_[i])) label_ = i;
       }
-      if (label_ == kNoColumn && options_.use_labels != Labels::kNone) label_ = columns_ - 1;
+      if (label_ == kNoColumn && options_.use_labels != Labels::kNone) {
+        TENON_ASSIGN_OR_RETURN(label_, guess_label());
+      }
+    }
+    if (options_.features.empty() && !header_.empty() && !options_.names.features.empty()) {
+      return choose_known_features();
     }
     if (options_.features.empty()) {
       for (size_t i = 0; i < columns_; ++i) {
@@ -197,16 +237,28 @@ class CsvTable {
                             leave_out);
   }
 
+  // Empty where they would not find the columns again.
+  std::vector<std::string> names_of_features() const {
+    std::vector<std::string> names;
+    if (header_.empty()) return names;
+    for (size_t column : features_) {
+      if (std::count(header_.begin(), header_.end(), header_[column]) != 1) return {};
+      names.push_back(header_[column]);
+    }
+    return names;
+  }
+
   StatusOr<Table> finish() {
     if (lines_.empty()) return invalid_argument(name_, ": no rows below the header");
     Table table;
     table.x = Tensor::from<float>(
         {static_cast<int64_t>(lines_.size()), static_cast<int64_t>(features_.size())}, values_);
+    table.names.features = names_of_features();
     if (!options_.reads_labels()) return table;
     const auto place = [&](size_t row) {
       return cat(name_, ":", lines_[row], ": ", column_text(label_));
     };
-    StatusOr<Tensor> y = number_labels(labels_, options_, place, table.classes);
+    StatusOr<Tensor> y = number_labels(labels_, options_, place, table.names.classes);
     if (!y.ok()) return y.status();
     table.y = *std::move(y);
     return table;

@@ -9,10 +9,16 @@
 
 namespace tenon::data {
 
+// What a model must remember of the data that it was trained on, to be judged on other files.
+struct Names {
+  std::vector<std::string> classes = {};   // the texts behind y's numbers, when labels were texts
+  std::vector<std::string> features = {};  // the columns behind x's, when a CSV's header names them
+};
+
 struct Table {
-  Tensor x;                          // [rows, ...]
-  Tensor y;                          // [rows] or [rows, ...]; no value when there are no labels
-  std::vector<std::string> classes;  // the texts behind y's numbers, when labels were texts
+  Tensor x;     // [rows, ...]
+  Tensor y;     // [rows] or [rows, ...]; no value when there are no labels
+  Names names;  // features are empty, too, where two columns share a name
 };
 
 enum class CsvHeader { kAuto, kYes, kNo };
@@ -20,7 +26,7 @@ enum class CsvHeader { kAuto, kYes, kNo };
 // Whether labels are read, and how texts among them become numbers.
 enum class Labels {
   kNumber,  // texts are numbered in the order of the sorted texts: for training
-  kKnown,   // texts must be among FileOptions::classes: for data that a trained model is judged on
+  kKnown,   // texts must be among the names' classes: for data that a trained model is judged on
   kPassed,  // the column of the labels is no feature, and what it holds is not looked at
   kNone,    // as kPassed, for a column that is found by its name; else all are features
 };
@@ -34,12 +40,13 @@ struct FileOptions {
   std::string label_column = {};  // CSV: name or 0-based index; empty: "label", "target", "class"
                                   // or "y" when there is such a header, else the last column
   std::vector<std::string> features = {};  // CSV: names or 0-based indices, in the model's order;
-                                           // empty: all columns but the label's
+                                           // empty: those of `names`, else all but the label's
   char separator = 0;                      // CSV; 0: found in the first lines
   CsvHeader header = CsvHeader::kAuto;
   Labels use_labels = Labels::kNumber;
-  std::vector<std::string> classes =
-      {};  // of the model; when there are any, labels are their texts
+  // The model's. When there are classes, labels are their texts; when there are features, columns
+  // are found by them in a CSV with a header, in whatever order it has them.
+  Names names = {};
   std::string x_key = {},
               y_key = {};  // NPZ; empty: x and y, x_train and y_train, or the first two arrays
 };
@@ -57,7 +64,7 @@ StatusOr<Table> parse_csv(std::string_view text, const FileOptions& options,
 // One tensor of uint8, int8, int16, int32, float32 or float64.
 StatusOr<Tensor> decode_idx(std::string_view bytes, const std::string& name);
 
-// Labels from texts, by `options`: the numbers of `options.classes`; or, when there are none, the
+// Labels from texts, by `options`: the numbers of its classes; or, when there are none, the
 // texts as numbers where they are numbers, else numbered anew (Labels::kNumber), the texts then in
 // `classes`. `place(row)` names a row in messages.
 StatusOr<Tensor> number_labels(std::span<const std::string> texts, const FileOptions& options,

@@ -38,7 +38,7 @@ TEST_F(Files, CsvTextLabelsBecomeClassesInSortedOrder) {
   const auto table =
       read_table(write("b.csv", "1,setosa\n2,virginica\n3,setosa\n4,\"ver\"\"si\"\n"));
   ASSERT_TRUE(table.ok()) << table.status();
-  EXPECT_EQ(table->classes, (std::vector<std::string>{"setosa", "ver\"si", "virginica"}));
+  EXPECT_EQ(table->names.classes, (std::vector<std::string>{"setosa", "ver\"si", "virginica"}));
   const int64_t expected[] = {0, 2, 0, 1};
   for (int i = 0; i < 4; ++i) EXPECT_EQ(table->y.data<int64_t>()[i], expected[i]);
 }
@@ -142,16 +142,16 @@ TEST_F(Files, CsvColumnsAreChosenByName) {
 TEST_F(Files, ClassesOfTheModelDecide) {
   const std::string path = write("c.csv", "a,label\n10,dog\n20,zebra\n");
   const std::vector<std::string> classes = {"cat", "dog", "zebra"};
-  expect_table(read_table(path, {.use_labels = Labels::kKnown, .classes = classes}), {2, 1},
-               {1, 2});
-  expect_table(read_table(path, {.classes = classes}), {2, 1}, {1, 2});
+  expect_table(read_table(path, {.use_labels = Labels::kKnown, .names = {.classes = classes}}),
+               {2, 1}, {1, 2});
+  expect_table(read_table(path, {.names = {.classes = classes}}), {2, 1}, {1, 2});
   const auto unknown = read_table(write("u.csv", "a,label\n1,dog\n2,cow\n"),
-                                  {.use_labels = Labels::kKnown, .classes = classes});
+                                  {.use_labels = Labels::kKnown, .names = {.classes = classes}});
   EXPECT_NE(message_of(unknown.status()).find("u.csv:3"), std::string_view::npos);
   EXPECT_NE(message_of(unknown.status()).find("'cow'"), std::string_view::npos);
   // Numbers are texts to a model of texts; texts are nothing to a model of numbers.
   EXPECT_FALSE(read_table(write("u.csv", "a,label\n1,1\n2,0\n"),
-                          {.use_labels = Labels::kKnown, .classes = classes})
+                          {.use_labels = Labels::kKnown, .names = {.classes = classes}})
                    .ok());
   EXPECT_FALSE(read_table(path, {.use_labels = Labels::kKnown}).ok());
 }
@@ -164,7 +164,7 @@ TEST_F(Files, ArraysOfTextsAreLabelsToo) {
   ASSERT_TRUE(write_npz(path, arrays).ok());
   const auto table = read_table(path);
   expect_table(table, {3, 2}, {1, 0, 1});
-  EXPECT_EQ(table->classes, (std::vector<std::string>{"cat", "dog"}));
+  EXPECT_EQ(table->names.classes, (std::vector<std::string>{"cat", "dog"}));
 }
 
 TEST_F(Files, KindsAreFoundByContent) {

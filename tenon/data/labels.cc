@@ -43,7 +43,7 @@ std::vector<std::string> sorted_texts(std::span<const std::string> texts) {
 StatusOr<Tensor> number_labels(std::span<const std::string> texts, const FileOptions& options,
                                const std::function<std::string(size_t row)>& place,
                                std::vector<std::string>& classes) {
-  classes = options.classes;
+  classes = options.names.classes;
   if (classes.empty()) {
     Tensor numbers = numeric_labels(texts);
     if (numbers.has_value()) return numbers;

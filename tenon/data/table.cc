@@ -45,7 +45,8 @@ Status number_text_labels(const std::string& name, const FileOptions& options, T
   std::vector<std::string> labels;
   for (std::string_view text : y.span<std::string_view>()) labels.emplace_back(trim(text));
   const auto place = [&](size_t row) { return cat(name, ": the label of row ", row + 1); };
-  TENON_ASSIGN_OR_RETURN(Tensor numbers, number_labels(labels, options, place, table.classes));
+  TENON_ASSIGN_OR_RETURN(Tensor numbers,
+                         number_labels(labels, options, place, table.names.classes));
   table.y = std::move(numbers);
   return absl::OkStatus();
 }

@@ -152,7 +152,9 @@ class Fit {
     TENON_ASSIGN_OR_RETURN(
         TrainingColumns data,
         training_columns(model_.network_, model_.loss_.get(), std::move(x), std::move(y), weights));
-    if (options_.validation_split > 0 && !options_.validation_data) split(data);
+    if (options_.validation_split > 0 && !options_.validation_data) {
+      TENON_RETURN_IF_ERROR(split(data));
+    }
     if (options_.validation_data) {
       const ValidationData& v = *options_.validation_data;
       TENON_RETURN_IF_ERROR(
@@ -168,9 +170,14 @@ class Fit {
   }
 
   // Keras: the last part of the rows, as they stand, validates.
-  void split(TrainingColumns& data) {
+  Status split(TrainingColumns& data) {
     const auto train = static_cast<int64_t>(
         std::floor(static_cast<double>(data.rows) * (1 - options_.validation_split)));
+    if (train == 0 || train == data.rows) {
+      return invalid_argument("validation_split is ", options_.validation_split, ", which leaves ",
+                              train, " of ", data.rows, " rows to train on and ", data.rows - train,
+                              " to judge on; both need one at least");
+    }
     ValidationData validation;
     for (size_t i = 0; i < data.columns.size(); ++i) {
       Tensor tail = data.columns[i].slice(train, data.rows - train);
@@ -185,6 +192,7 @@ class Fit {
     }
     data.rows = train;
     options_.validation_data = std::move(validation);
+    return absl::OkStatus();
   }
 
   Status run_epoch(int64_t epoch) {

@@ -18,7 +18,7 @@ constexpr std::string_view kKerasVersion = "3.15.1";
 // Far more than ten thousand layers take.
 constexpr uint64_t kMaxConfigBytes = 64 << 20;
 
-// The member for what Keras has no place for: {"classes": ["cat", "dog"]}.
+// The member for what Keras has no place for: {"classes": ["cat", "dog"], "features": []}.
 constexpr std::string_view kOwnMember = "tenon.json";
 
 Status check_config_size(const ZipReader& zip, std::string_view member, const std::string& path) {
@@ -28,12 +28,12 @@ Status check_config_size(const ZipReader& zip, std::string_view member, const st
                             kMaxConfigBytes, " are read");
 }
 
-StatusOr<std::vector<std::string>> read_classes(const ZipReader& zip, const std::string& path) {
-  if (!zip.find(kOwnMember)) return std::vector<std::string>();
+StatusOr<data::Names> read_data_names(const ZipReader& zip, const std::string& path) {
+  if (!zip.find(kOwnMember)) return data::Names();
   TENON_RETURN_IF_ERROR(check_config_size(zip, kOwnMember, path));
   TENON_ASSIGN_OR_RETURN(const std::string text, zip.read(kOwnMember));
   TENON_ASSIGN_OR_RETURN(const Json json, Json::parse(text));
-  return classes_from_json(json["classes"]);
+  return data_names_from_json(json);
 }
 
 std::string now_text() {
@@ -64,17 +64,29 @@ std::vector<Json> metric_list(const Json& json) {
 
 }  // namespace
 
-StatusOr<std::vector<std::string>> classes_from_json(const Json& json) {
-  std::vector<std::string> classes;
-  if (json.is_null()) return classes;
+StatusOr<std::vector<std::string>> names_from_json(const Json& json) {
+  std::vector<std::string> names;
+  if (json.is_null()) return names;
   std::set<std::string_view> seen;
   for (const Json& name : json.items() ? *json.items() : Json::Array{nullptr}) {
     if (!name.string() || !seen.insert(*name.string()).second) {
-      return invalid_argument("'classes' is no list of texts that differ");
+      return invalid_argument("names of classes or features are no list of texts that differ");
     }
-    classes.push_back(*name.string());
+    names.push_back(*name.string());
   }
-  return classes;
+  return names;
+}
+
+StatusOr<data::Names> data_names_from_json(const Json& json) {
+  data::Names names;
+  TENON_ASSIGN_OR_RETURN(names.classes, names_from_json(json["classes"]));
+  TENON_ASSIGN_OR_RETURN(names.features, names_from_json(json["features"]));
+  return names;
+}
+
+Json data_names_to_json(const data::Names& names) {
+  return Json::object(
+      {{"classes", Json::array(names.classes)}, {"features", Json::array(names.features)}});
 }
 
 Json Model::to_json() const {
@@ -153,9 +165,8 @@ Status Model::save(const std::string& path) const {
   TENON_RETURN_IF_ERROR(zip->add("metadata.json", metadata.dump()));
   TENON_RETURN_IF_ERROR(zip->add("config.json", to_json().dump()));
   TENON_RETURN_IF_ERROR(zip->add("model.weights.h5", weights));
-  if (!classes_.empty()) {
-    TENON_RETURN_IF_ERROR(
-        zip->add(kOwnMember, Json::object({{"classes", Json::array(classes_)}}).dump()));
+  if (!data_names_.classes.empty() || !data_names_.features.empty()) {
+    TENON_RETURN_IF_ERROR(zip->add(kOwnMember, data_names_to_json(data_names_).dump()));
   }
   return zip->finish();
 }
@@ -171,9 +182,9 @@ StatusOr<std::unique_ptr<Model>> Model::load(const std::string& path, ModelOptio
   options.max_weight_bytes = std::min<uint64_t>(options.max_weight_bytes, weights.size());
   StatusOr<std::unique_ptr<Model>> model = from_json(*json, std::move(options));
   if (!model.ok()) return in_file(model.status());
-  StatusOr<std::vector<std::string>> classes = read_classes(*zip, path);
-  if (!classes.ok()) return in_file(with_context(classes.status(), kOwnMember));
-  (*model)->set_classes(*std::move(classes));
+  StatusOr<data::Names> names = read_data_names(*zip, path);
+  if (!names.ok()) return in_file(with_context(names.status(), kOwnMember));
+  (*model)->set_data_names(*std::move(names));
   TENON_ASSIGN_OR_RETURN(
       const auto file, Hdf5Reader::from_bytes(std::move(weights), cat(path, ":model.weights.h5")));
   TENON_RETURN_IF_ERROR(decode_weights(*file, **model));

@@ -9,6 +9,7 @@
 // which changes the variables in place. Equal seeds give equal bits. Not thread-safe.
 #pragma once
 
+#include "tenon/data/files.h"
 #include "tenon/keras/metric.h"
 #include "tenon/keras/network.h"
 #include "tenon/keras/optimizer.h"
@@ -84,9 +85,12 @@ struct ModelOptions {
   uint64_t max_weight_bytes = UINT64_MAX;
 };
 
-// Names of classes from a JSON list of texts, null for none. INVALID_ARGUMENT when it is no such
-// list, or one stands in it twice.
-StatusOr<std::vector<std::string>> classes_from_json(const Json& json);
+// Names of classes or features from a JSON list of texts, null for none. INVALID_ARGUMENT when it
+// is no such list, or one stands in it twice.
+StatusOr<std::vector<std::string>> names_from_json(const Json& json);
+// Of {"classes": [...], "features": [...]}.
+StatusOr<data::Names> data_names_from_json(const Json& json);
+Json data_names_to_json(const data::Names& names);
 
 // The seed of models made afterwards that are given none; 0 until it is called.
 void set_random_seed(uint64_t seed);
@@ -102,10 +106,10 @@ class Model {
   static StatusOr<std::unique_ptr<Model>> from_json(const Json& json, ModelOptions options = {});
   Json to_json() const;
 
-  // The texts behind the class numbers that the model was trained on; empty when labels were
-  // numbers. Stored in .keras files as the member tenon.json, which Keras passes over.
-  const std::vector<std::string>& classes() const { return classes_; }
-  void set_classes(std::vector<std::string> classes) { classes_ = std::move(classes); }
+  // Classes and columns of the data that the model was trained on. Stored in .keras files as the
+  // member tenon.json, which Keras passes over.
+  const data::Names& data_names() const { return data_names_; }
+  void set_data_names(data::Names names) { data_names_ = std::move(names); }
 
   // What was wrong with layers or tensors; every call below then reports it.
   const Status& status() const { return status_; }
@@ -178,7 +182,7 @@ class Model {
   OptimizerPtr optimizer_;
   LossPtr loss_;
   CompileOptions compile_options_;
-  std::vector<std::string> classes_;
+  data::Names data_names_;
   std::unique_ptr<Steps> steps_;
 };
 

@@ -61,6 +61,34 @@ def classes_belong_to_the_model(check, folder):
     tenon("verify", os.path.join(folder, "pets", "2"))
 
 
+def features_belong_to_the_model(check, folder):
+    names = ["height", "width", "depth"]
+    rng = np.random.default_rng(2)
+    x = rng.random((60, 3)).round(4)
+    y = x.argmax(1)
+    # The label stands in the first, the last and a middle column.
+    files = {}
+    for name, order in (("plain", [*names, "label"]), ("shuffled", ["label", "depth", "height", "width"]),
+                        ("more", ["width", "note", "depth", "label", "height"])):
+        columns = {**dict(zip(names, x.T)), "label": y, "note": y * 7}
+        rows = [",".join(order)] + [",".join(str(columns[one][i]) for one in order) for i in range(60)]
+        files[name] = write(folder, f"{name}.csv", "\n".join(rows) + "\n")
+    model, export = os.path.join(folder, "columns.keras"), os.path.join(folder, "columns", "1")
+    train = ["train", "--model=mlp", "--data", files["plain"], "--optimizer=adam", "--learning_rate=0.02", *SPARSE]
+    tenon(*train, "--epochs=60", "--seed=1", "--save", model, "--export_dir", export)
+    want = tenon("evaluate", "--model", model, "--data", files["plain"], "--json")
+    check.that(json.loads(want)["accuracy"] > 0.9, "largest columns are learned", want)
+    for name in ("shuffled", "more"):
+        check.that(tenon("evaluate", "--model", model, "--data", files[name], "--json") == want, f"{name} columns are found by name")
+        for source in (model, export):
+            check.that(tenon("predict", "--model", source, "--data", files[name]) == tenon("predict", "--model", source, "--data", files["plain"]),
+                       f"predictions for {name} columns")
+    for text, mention in (("height,width,label\n1,2,0\n", "'depth'"), ("height,width,depth\n1,2,0\n", "--label")):
+        failed(check, attempt("evaluate", "--model", model, "--data", write(folder, "other.csv", text)), "columns that the model does not know",
+               "INVALID_ARGUMENT", mention)
+    failed(check, attempt(*train, "--validation_split=0.999"), "no row to train on", "INVALID_ARGUMENT", "validation_split")
+
+
 def outputs_are_checked_first(check, folder):
     pets = write(folder, "pets.csv", PETS)
     train = ["train", "--model=mlp", "--data", pets, *SPARSE, "--epochs=1"]
@@ -203,8 +231,8 @@ def shapes_that_do_not_fit(check, folder):
 
 def main():
     check = Checks()
-    for part in (classes_belong_to_the_model, outputs_are_checked_first, images_without_channels, json_alone, going_on, divergence,
-                 kinds_of_files, many_rows, shapes_that_do_not_fit):
+    for part in (classes_belong_to_the_model, features_belong_to_the_model, outputs_are_checked_first, images_without_channels, json_alone,
+                 going_on, divergence, kinds_of_files, many_rows, shapes_that_do_not_fit):
         with tempfile.TemporaryDirectory() as folder:
             part(check, folder)
     check.done()

@@ -50,8 +50,10 @@ StatusOr<SavedModelSpec> spec_of(const keras::Model& model, const Tensor* x) {
   TENON_ASSIGN_OR_RETURN(Graph function, model.forward_graph());
   spec.endpoints.push_back({.name = "serve", .function = std::move(function)});
   if (x) TENON_RETURN_IF_ERROR(add_goldens(model, *x, spec));
-  if (!model.classes().empty()) {
-    spec.assets_extra.emplace(kClassesFile, keras::Json::array(model.classes()).dump());
+  const data::Names& names = model.data_names();
+  for (const auto& [file, list] :
+       {std::pair(kClassesFile, &names.classes), std::pair(kFeaturesFile, &names.features)}) {
+    if (!list->empty()) spec.assets_extra.emplace(file, keras::Json::array(*list).dump());
   }
   return spec;
 }
@@ -70,15 +72,26 @@ Status check_export(const keras::Model& model, const Tensor& x) {
   return spec_of(model, &x).status();
 }
 
-StatusOr<std::vector<std::string>> exported_classes(const std::string& folder) {
-  const std::string path = join_path(folder, cat("assets.extra/", kClassesFile));
+namespace {
+
+StatusOr<std::vector<std::string>> exported_list(const std::string& folder, std::string_view file) {
+  const std::string path = join_path(folder, cat("assets.extra/", file));
   if (!path_exists(path)) return std::vector<std::string>();
   TENON_ASSIGN_OR_RETURN(const std::string text, read_file(path, uint64_t{64} << 20));
   const StatusOr<keras::Json> json = keras::Json::parse(text);
   if (!json.ok()) return with_context(json.status(), path);
-  StatusOr<std::vector<std::string>> classes = keras::classes_from_json(*json);
-  if (!classes.ok()) return with_context(classes.status(), path);
-  return classes;
+  StatusOr<std::vector<std::string>> names = keras::names_from_json(*json);
+  if (!names.ok()) return with_context(names.status(), path);
+  return names;
+}
+
+}  // namespace
+
+StatusOr<data::Names> exported_data_names(const std::string& folder) {
+  data::Names names;
+  TENON_ASSIGN_OR_RETURN(names.classes, exported_list(folder, kClassesFile));
+  TENON_ASSIGN_OR_RETURN(names.features, exported_list(folder, kFeaturesFile));
+  return names;
 }
 
 }  // namespace tenon::cli

@@ -39,7 +39,7 @@ class CheckpointCallback final : public keras::Callback {
       values.push_back({weight->path, std::move(value)});
     }
     keras::Json details = compiled_as(model);
-    details.set("classes", keras::Json::array(model.classes()));
+    details.set("data_names", keras::data_names_to_json(model.data_names()));
     details.set("callbacks", callback_states(values));
     const TrainingProgress progress = {.epoch = epoch + 1,
                                        .step = steps_,
@@ -169,7 +169,8 @@ StatusOr<std::optional<TrainingCheckpoint>> newest_checkpoint(const std::string&
     StatusOr<keras::Json> json = keras::Json::parse(details);
     if (!json.ok()) return with_context(json.status(), cat("the checkpoint in '", folder, "'"));
     found.details = *std::move(json);
-    TENON_ASSIGN_OR_RETURN(found.classes, keras::classes_from_json(found.details["classes"]));
+    TENON_ASSIGN_OR_RETURN(found.data_names,
+                           keras::data_names_from_json(found.details["data_names"]));
   }
   return found;
 }
@@ -194,7 +195,7 @@ Status restore_weights(keras::Model& model, const std::string& folder) {
   if (!from) return not_found("'", folder, "' has no checkpoint");
   TENON_RETURN_IF_ERROR(with_context(assign_weights(from->checkpoint, model.weights()),
                                      cat("the checkpoint in '", folder, "'")));
-  if (!from->classes.empty()) model.set_classes(from->classes);
+  model.set_data_names(from->data_names);
   return absl::OkStatus();
 }
 

@@ -7,11 +7,11 @@
 namespace tenon::cli {
 
 // A checkpoint, and what Tenon's training notes in it beside the variables: how the model was
-// compiled, its classes, and what its callbacks had seen.
+// compiled, the names of its data, and what its callbacks had seen.
 struct TrainingCheckpoint {
   Checkpoint checkpoint;
   keras::Json details;
-  std::vector<std::string> classes;
+  data::Names data_names;
 };
 
 // The newest of a folder; none when it has none. DATA_LOSS when it is damaged.
@@ -31,7 +31,7 @@ keras::CallbackPtr checkpoint_callback(const std::string& folder, uint64_t seed,
 // INVALID_ARGUMENT when it is of another model; the model is then as before.
 Status resume_training(keras::Model& model, const TrainingCheckpoint& from, uint64_t seed);
 
-// The weights and classes of a folder's newest checkpoint alone, for a model that need not be
+// The weights and names of a folder's newest checkpoint alone, for a model that need not be
 // compiled. NOT_FOUND when there is none.
 Status restore_weights(keras::Model& model, const std::string& folder);
 
