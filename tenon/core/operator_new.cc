@@ -46,8 +46,18 @@ TENON_EXPORTED void* operator new(size_t bytes, std::align_val_t alignment) {
   return counted(std::aligned_alloc(to, (bytes + to - 1) / to * to));
 }
 
+// A sanitizer's own would not know what the operators delete below take.
+TENON_EXPORTED void* operator new(size_t bytes, const std::nothrow_t&) noexcept {
+  try {
+    return ::operator new(bytes);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+
 TENON_EXPORTED void operator delete(void* data) noexcept { give_back(data); }
 TENON_EXPORTED void operator delete(void* data, size_t) noexcept { give_back(data); }
+TENON_EXPORTED void operator delete(void* data, const std::nothrow_t&) noexcept { give_back(data); }
 TENON_EXPORTED void operator delete(void* data, std::align_val_t) noexcept { give_back(data); }
 TENON_EXPORTED void operator delete(void* data, size_t, std::align_val_t) noexcept {
   give_back(data);
