@@ -43,7 +43,7 @@ class CaseServable final : public Servable {
   const std::vector<Signature>& signatures() const override { return signatures_; }
   std::string signature_def_map() const override { return map_.SerializeAsString(); }
   StatusOr<std::vector<Tensor>> run(const Signature& signature, std::span<const Tensor> inputs,
-                                    std::span<const int> outputs) const override {
+                                    std::span<const int> outputs, const RunLimits&) const override {
     const std::vector<Tensor> all = run_all(signature, inputs);
     std::vector<Tensor> selected;
     for (const int output : outputs) selected.push_back(all[static_cast<size_t>(output)]);

@@ -27,19 +27,41 @@ grpc::Status grpc_status_of(const Status& status) {
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()), text);
 }
 
+// The limits of a call whose client has stated a deadline.
+RunLimits limits_of(const grpc::ServerContext& context) {
+  RunLimits limits;
+  const auto deadline = context.deadline();
+  if (deadline == std::chrono::system_clock::time_point::max()) return limits;
+  limits.deadline = std::chrono::steady_clock::now() +
+                    std::chrono::duration_cast<std::chrono::steady_clock::duration>(
+                        deadline - std::chrono::system_clock::now());
+  return limits;
+}
+
+// Threads that predictions leave to health checks, status and metadata.
+constexpr int kThreadsForOthers = 2;
+
 class PredictionService final : public tfs::PredictionService::Service {
  public:
   PredictionService(const ServedModels& models, const GrpcOptions& options)
       : models_(models),
         options_{options.tensor_content, options.check_method_name},
+        most_(std::max(options.max_threads - kThreadsForOthers, 1)),
         requests_(*options.metrics) {}
 
-  grpc::Status Predict(grpc::ServerContext*, const tfs::PredictRequest* request,
+  grpc::Status Predict(grpc::ServerContext* context, const tfs::PredictRequest* request,
                        tfs::PredictResponse* response) override {
     const int64_t start = steady_microseconds();
     std::shared_ptr<const ServedVersion> served;
+    const bool admitted = running_.fetch_add(1) < most_;
     const Status status =
-        or_out_of_memory([&] { return predict(models_, options_, *request, *response, served); });
+        !admitted
+            ? resource_exhausted(most_, " predictions run already, as many as ",
+                                 "--grpc_max_threads leaves room for; try again")
+            : or_out_of_memory([&] {
+                return predict(models_, options_, *request, *response, served, limits_of(*context));
+              });
+    running_.fetch_sub(1);
     if (status.ok()) {
       served->cells.ok.add();
       served->cells.grpc_latency.observe(static_cast<double>(microseconds_since(start)));
@@ -58,6 +80,8 @@ class PredictionService final : public tfs::PredictionService::Service {
  private:
   const ServedModels& models_;
   const PredictOptions options_;
+  const int most_;
+  std::atomic<int> running_{0};
   RequestMetrics requests_;
 };
 
@@ -155,7 +179,7 @@ StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::start(ServedModels& models,
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   add_channel_arguments(options.channel_arguments, builder);
   grpc::ResourceQuota quota("tenon");
-  quota.SetMaxThreads(std::max(options.max_threads, 2));
+  quota.SetMaxThreads(std::max(options.max_threads, kThreadsForOthers + 1));
   builder.SetResourceQuota(quota);
   impl->server = builder.BuildAndStart();
   if (!impl->server) {

@@ -78,7 +78,7 @@ StatusOr<std::vector<int>> select_outputs(const Signature& signature,
 
 StatusOr<std::vector<Tensor>> run_predict(const Servable& servable, const Signature& signature,
                                           std::vector<Tensor> inputs, std::span<const int> outputs,
-                                          Histogram* runtime_latency) {
+                                          Histogram* runtime_latency, const RunLimits& limits) {
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (!inputs[i].has_value()) {
       if (!has_default(signature, i)) {
@@ -96,7 +96,7 @@ StatusOr<std::vector<Tensor>> run_predict(const Servable& servable, const Signat
     }
   }
   const int64_t start = steady_microseconds();
-  StatusOr<std::vector<Tensor>> results = servable.run(signature, inputs, outputs);
+  StatusOr<std::vector<Tensor>> results = servable.run(signature, inputs, outputs, limits);
   if (results.ok() && runtime_latency != nullptr) {
     runtime_latency->observe(static_cast<double>(microseconds_since(start)));
   }

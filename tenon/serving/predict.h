@@ -21,6 +21,6 @@ StatusOr<std::vector<int>> select_outputs(const Signature& signature,
 // where that is given.
 StatusOr<std::vector<Tensor>> run_predict(const Servable& servable, const Signature& signature,
                                           std::vector<Tensor> inputs, std::span<const int> outputs,
-                                          Histogram* runtime_latency);
+                                          Histogram* runtime_latency, const RunLimits& limits = {});
 
 }  // namespace tenon::serving

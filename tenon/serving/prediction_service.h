@@ -25,13 +25,13 @@ struct PredictOptions {
 Status run_predict_request(const Servable& servable, const PredictOptions& options,
                            const tensorflow::serving::PredictRequest& request,
                            tensorflow::serving::PredictResponse& response,
-                           Histogram* runtime_latency);
+                           Histogram* runtime_latency, const RunLimits& limits = {});
 
 // Sets `served` to the version that was found, as soon as it is.
 Status predict(const ServedModels& models, const PredictOptions& options,
                const tensorflow::serving::PredictRequest& request,
                tensorflow::serving::PredictResponse& response,
-               std::shared_ptr<const ServedVersion>& served);
+               std::shared_ptr<const ServedVersion>& served, const RunLimits& limits);
 
 Status get_model_metadata(const ServedModels& models,
                           const tensorflow::serving::GetModelMetadataRequest& request,

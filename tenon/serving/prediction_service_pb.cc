@@ -70,7 +70,7 @@ int64_t total_of(const MetricRegistry& metrics, const std::string& wanted) {
 
 Status run_predict_request(const Servable& servable, const PredictOptions& options,
                            const tfs::PredictRequest& request, tfs::PredictResponse& response,
-                           Histogram* runtime_latency) {
+                           Histogram* runtime_latency, const RunLimits& limits) {
   const std::string& name = request.model_spec().signature_name();
   const Signature* signature = find_signature(servable, name);
   if (signature == nullptr) {
@@ -84,7 +84,7 @@ Status run_predict_request(const Servable& servable, const PredictOptions& optio
   TENON_ASSIGN_OR_RETURN(const std::vector<int> outputs, select_outputs(*signature, filter));
   TENON_ASSIGN_OR_RETURN(
       const std::vector<Tensor> results,
-      run_predict(servable, *signature, std::move(inputs), outputs, runtime_latency));
+      run_predict(servable, *signature, std::move(inputs), outputs, runtime_latency, limits));
   response.mutable_model_spec()->set_signature_name(signature->name);
   for (size_t i = 0; i < results.size(); ++i) {
     const std::string& alias = signature->outputs[static_cast<size_t>(outputs[i])].name;
@@ -95,11 +95,11 @@ Status run_predict_request(const Servable& servable, const PredictOptions& optio
 
 Status predict(const ServedModels& models, const PredictOptions& options,
                const tfs::PredictRequest& request, tfs::PredictResponse& response,
-               std::shared_ptr<const ServedVersion>& served) {
+               std::shared_ptr<const ServedVersion>& served, const RunLimits& limits) {
   if (!request.has_model_spec()) return invalid_argument("Missing ModelSpec");
   TENON_ASSIGN_OR_RETURN(served, models.find(spec_of(request.model_spec())));
   TENON_RETURN_IF_ERROR(run_predict_request(*served->servable, options, request, response,
-                                            &served->cells.runtime_latency));
+                                            &served->cells.runtime_latency, limits));
   set_spec(*served, *response.mutable_model_spec());
   return absl::OkStatus();
 }

@@ -115,10 +115,15 @@ StatusOr<RestApi::Answer> RestApi::predict(const ModelSpec& spec, std::string_vi
                               }
                               return signature->inputs;
                             }));
+  RunLimits limits;
+  if (options_.timeout_milliseconds > 0) {
+    limits.deadline =
+        std::chrono::steady_clock::now() + std::chrono::milliseconds(options_.timeout_milliseconds);
+  }
   TENON_ASSIGN_OR_RETURN(const std::vector<int> outputs, select_outputs(*signature, {}));
   TENON_ASSIGN_OR_RETURN(const std::vector<Tensor> results,
                          run_predict(*served->servable, *signature, std::move(request.inputs),
-                                     outputs, &served->cells.runtime_latency));
+                                     outputs, &served->cells.runtime_latency, limits));
   std::vector<NamedTensor> named;
   for (size_t i = 0; i < results.size(); ++i) {
     named.push_back({signature->outputs[i].name, &results[i]});

@@ -18,6 +18,7 @@ namespace tenon::serving {
 
 struct RestOptions {
   bool cors = false;
+  int64_t timeout_milliseconds = 0;  // a prediction that takes longer ends; 0: none does
   MonitoringConfig monitoring;
   MetricRegistry* metrics = &MetricRegistry::global();
 };

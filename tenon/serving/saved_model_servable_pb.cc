@@ -38,11 +38,12 @@ class SavedModelServable final : public Servable {
   const std::vector<Signature>& signatures() const override { return signatures_; }
 
   StatusOr<std::vector<Tensor>> run(const Signature& signature, std::span<const Tensor> inputs,
-                                    std::span<const int> outputs) const override {
+                                    std::span<const int> outputs,
+                                    const RunLimits& limits) const override {
     const auto index = static_cast<size_t>(&signature - signatures_.data());
     TENON_ASSIGN_OR_RETURN(const std::shared_ptr<Executable>& executable, executables_[index]);
     std::vector<Tensor> all;
-    TENON_RETURN_IF_ERROR(executable->run(inputs, all));
+    TENON_RETURN_IF_ERROR(executable->run(inputs, all, limits));
     std::vector<Tensor> selected;
     for (const int output : outputs)
       selected.push_back(std::move(all[static_cast<size_t>(output)]));

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tenon/core/tensor.h"
+#include "tenon/runtime/run_turn.h"
 
 namespace tenon::serving {
 
@@ -37,9 +38,11 @@ class Servable {
 
   // `inputs` are in the order of `signature.inputs`, of their dtypes; `outputs` are indices into
   // `signature.outputs`. Returns one tensor for each of `outputs`, valid until released.
+  // DEADLINE_EXCEEDED or CANCELLED when `limits` end it.
   virtual StatusOr<std::vector<Tensor>> run(const Signature& signature,
                                             std::span<const Tensor> inputs,
-                                            std::span<const int> outputs) const = 0;
+                                            std::span<const int> outputs,
+                                            const RunLimits& limits) const = 0;
 
   // tensorflow.serving.SignatureDefMap, serialized: what GetModelMetadata answers.
   virtual std::string signature_def_map() const = 0;

@@ -15,8 +15,8 @@ namespace {
 class EmptyServable final : public Servable {
  public:
   const std::vector<Signature>& signatures() const override { return signatures_; }
-  StatusOr<std::vector<Tensor>> run(const Signature&, std::span<const Tensor>,
-                                    std::span<const int>) const override {
+  StatusOr<std::vector<Tensor>> run(const Signature&, std::span<const Tensor>, std::span<const int>,
+                                    const RunLimits&) const override {
     return std::vector<Tensor>();
   }
   std::string signature_def_map() const override { return ""; }

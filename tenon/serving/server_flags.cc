@@ -24,7 +24,7 @@ const Flag kFlags[] = {
     TENON_FLAG(grpc_socket_path, "path of a UNIX socket for the gRPC interface"),
     TENON_FLAG(rest_api_port, "port of the REST interface; 0: none"),
     TENON_FLAG(rest_api_num_threads, "threads that answer REST requests; 0: 4 for each CPU"),
-    TENON_FLAG(rest_api_timeout_in_ms, "time that a REST request may take"),
+    TENON_FLAG(rest_api_timeout_in_ms, "a prediction over REST that takes longer ends; 0: none"),
     TENON_FLAG(rest_api_enable_cors_support, "send CORS headers"),
     TENON_FLAG(enable_batching, "merge requests"),
     TENON_FLAG(allow_version_labels_for_unavailable_models,

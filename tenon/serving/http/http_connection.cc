@@ -32,13 +32,44 @@ int64_t steady_milliseconds() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
 }
 
-HttpConnection::HttpConnection(int fd, const HttpHandler& handler, const HttpLimits& limits,
-                               const HttpTimeouts& timeouts, const std::atomic<bool>& draining)
-    : fd_(fd),
+bool HttpTurns::take(uint64_t connection) {
+  std::lock_guard lock(mutex_);
+  if (free_ > 0) {
+    --free_;
+    return true;
+  }
+  waiting_.push_back(connection);
+  return false;
+}
+
+void HttpTurns::give_back() {
+  std::lock_guard lock(mutex_);
+  if (waiting_.empty()) {
+    ++free_;
+    return;
+  }
+  ready_.push_back(waiting_.front());
+  waiting_.pop_front();
+}
+
+std::optional<uint64_t> HttpTurns::next() {
+  std::lock_guard lock(mutex_);
+  if (ready_.empty()) return std::nullopt;
+  const uint64_t connection = ready_.front();
+  ready_.pop_front();
+  return connection;
+}
+
+HttpConnection::HttpConnection(uint64_t id, int fd, const HttpHandler& handler,
+                               const HttpLimits& limits, const HttpTimeouts& timeouts,
+                               const std::atomic<bool>& draining, HttpTurns& turns)
+    : id_(id),
+      fd_(fd),
       handler_(handler),
       limits_(limits),
       timeouts_(timeouts),
       draining_(draining),
+      turns_(turns),
       chunks_(limits),
       deadline_(steady_milliseconds() + timeouts.idle) {}
 
@@ -64,6 +95,8 @@ HttpConnection::Wants HttpConnection::drive() {
     switch (parse()) {
       case Step::kAnswered:
         continue;
+      case Step::kNeedTurn:
+        return Wants::kTurn;
       case Step::kProgress:
       case Step::kNeedInput:
         break;
@@ -144,6 +177,7 @@ HttpConnection::Step HttpConnection::parse() {
     consumed_ = input_.size();
     return Step::kNeedInput;
   }
+  if (state_ == State::kTurn) return answer_in_turn();
   if (state_ == State::kHead) {
     const Step step = parse_head();
     if (step != Step::kProgress) return step;
@@ -197,12 +231,23 @@ HttpConnection::Step HttpConnection::parse_body() {
   const bool done =
       state_ == State::kChunks ? chunks_.done() : body_.size() == framing_.content_length;
   if (!done) return Step::kNeedInput;
+  deadline_.store(kNever, std::memory_order_relaxed);
+  if (request_.method != "POST") {
+    answer();
+    return Step::kAnswered;
+  }
+  // Only what is posted may take long.
+  state_ = State::kTurn;
+  return turns_.take(id_) ? answer_in_turn() : Step::kNeedTurn;
+}
+
+HttpConnection::Step HttpConnection::answer_in_turn() {
   answer();
+  turns_.give_back();
   return Step::kAnswered;
 }
 
 void HttpConnection::answer() {
-  deadline_.store(kNever, std::memory_order_relaxed);
   HttpResponse response;
   try {
     if (request_.headers.get("content-encoding").find("gzip") != std::string_view::npos) {

@@ -7,7 +7,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "tenon/serving/http/http_message.h"
@@ -23,17 +25,38 @@ struct HttpTimeouts {
   static constexpr int64_t kSlowestRate = 4096;  // bytes a second
 };
 
+// Turns: how many requests that may take long are answered at a time, so that there is a worker for
+// the others. Thread-safe.
+class HttpTurns {
+ public:
+  explicit HttpTurns(int most) : free_(most) {}
+
+  // True: the connection may answer now. Else it waits; next() will name it.
+  bool take(uint64_t connection);
+  // The turn goes to the connection that waits longest.
+  void give_back();
+  // A waiting connection whose turn has come; the caller drives it.
+  std::optional<uint64_t> next();
+
+ private:
+  std::mutex mutex_;
+  int free_;
+  std::deque<uint64_t> waiting_, ready_;
+};
+
 class HttpConnection {
  public:
-  enum class Wants { kRead, kWrite, kClose };
+  enum class Wants { kRead, kWrite, kTurn, kClose };
 
-  HttpConnection(int fd, const HttpHandler& handler, const HttpLimits& limits,
-                 const HttpTimeouts& timeouts, const std::atomic<bool>& draining);
+  // What outlives it: the server.
+  HttpConnection(uint64_t id, int fd, const HttpHandler& handler, const HttpLimits& limits,
+                 const HttpTimeouts& timeouts, const std::atomic<bool>& draining, HttpTurns& turns);
   ~HttpConnection();
   HttpConnection(const HttpConnection&) = delete;
   HttpConnection& operator=(const HttpConnection&) = delete;
 
-  // Reads, answers and writes until it has to wait. Thread-safe: one call after another.
+  // Reads, answers and writes until it has to wait. A connection that waited for its turn has it
+  // when it is driven again. Thread-safe: one call after another.
   Wants drive();
 
   int fd() const { return fd_; }
@@ -44,14 +67,15 @@ class HttpConnection {
   bool idle() const { return idle_.load(std::memory_order_relaxed); }
 
  private:
-  enum class State { kHead, kBody, kChunks, kLinger };
-  enum class Step { kProgress, kNeedInput, kAnswered };
+  enum class State { kHead, kBody, kChunks, kTurn, kLinger };
+  enum class Step { kProgress, kNeedInput, kNeedTurn, kAnswered };
 
   bool flush(bool& blocked);    // false: the connection is lost
   bool receive(bool& blocked);  // false: the client has closed, or the connection is lost
   Step parse();
   Step parse_head();
   Step parse_body();
+  Step answer_in_turn();
   void answer();
   void refuse(int status);
   void send(const HttpResponse& response, bool keep_alive, bool with_body);
@@ -59,11 +83,13 @@ class HttpConnection {
   void expect_progress(uint64_t bytes_so_far);
   std::string_view unread() const { return std::string_view(input_).substr(consumed_); }
 
+  const uint64_t id_;
   const int fd_;
   const HttpHandler& handler_;
   const HttpLimits& limits_;
   const HttpTimeouts& timeouts_;
   const std::atomic<bool>& draining_;
+  HttpTurns& turns_;
 
   std::mutex driving_;  // guards what follows, up to the deadline
   State state_ = State::kHead;

@@ -86,7 +86,10 @@ int bound_port(int fd) {
 
 struct HttpServer::Impl {
   Impl(const HttpServerOptions& server_options, HttpHandler request_handler)
-      : options(server_options), handler(std::move(request_handler)) {}
+      : options(server_options),
+        threads(std::max(server_options.threads, 2)),
+        handler(std::move(request_handler)),
+        turns(threads - 1) {}
 
   Status start();
   void work();
@@ -94,12 +97,15 @@ struct HttpServer::Impl {
   void accept_all();
   void add(int fd);
   void drive(uint64_t id);
+  void drive_once(uint64_t id);
   void remove(uint64_t id);
   void sweep();
   void stop(int64_t drain_milliseconds);
 
   const HttpServerOptions options;
+  const int threads;
   const HttpHandler handler;
+  HttpTurns turns;
   int port = 0;
   Descriptor listener;
   Descriptor epoll;
@@ -127,7 +133,7 @@ Status HttpServer::Impl::start() {
   }
   watch(EPOLL_CTL_ADD, listener.get(), EPOLLIN | EPOLLONESHOT, kListener);
   watch(EPOLL_CTL_ADD, stop_event.get(), EPOLLIN, kStop);
-  for (int i = 0; i < std::max(options.threads, 1); ++i) workers.emplace_back([this] { work(); });
+  for (int i = 0; i < threads; ++i) workers.emplace_back([this] { work(); });
   sweeper = std::thread([this] { sweep(); });
   return absl::OkStatus();
 }
@@ -177,19 +183,25 @@ void HttpServer::Impl::accept_all() {
 void HttpServer::Impl::add(int fd) {
   const int on = 1;
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-  auto connection =
-      std::make_shared<HttpConnection>(fd, handler, options.limits, options.timeouts, draining);
   uint64_t id;
   {
     std::lock_guard lock(mutex);
-    if (connections.size() >= options.max_connections) return;
     id = next_id++;
-    connections.emplace(id, connection);
+    auto connection = std::make_shared<HttpConnection>(id, fd, handler, options.limits,
+                                                       options.timeouts, draining, turns);
+    if (connections.size() >= options.max_connections) return;
+    connections.emplace(id, std::move(connection));
   }
   watch(EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLRDHUP | EPOLLONESHOT, id);
 }
 
+// Then those whose turn has come meanwhile.
 void HttpServer::Impl::drive(uint64_t id) {
+  drive_once(id);
+  while (const std::optional<uint64_t> next = turns.next()) drive_once(*next);
+}
+
+void HttpServer::Impl::drive_once(uint64_t id) {
   std::shared_ptr<HttpConnection> connection;
   {
     std::lock_guard lock(mutex);
@@ -202,6 +214,8 @@ void HttpServer::Impl::drive(uint64_t id) {
       return watch(EPOLL_CTL_MOD, connection->fd(), EPOLLIN | EPOLLRDHUP | EPOLLONESHOT, id);
     case HttpConnection::Wants::kWrite:
       return watch(EPOLL_CTL_MOD, connection->fd(), EPOLLOUT | EPOLLONESHOT, id);
+    case HttpConnection::Wants::kTurn:
+      return;
     case HttpConnection::Wants::kClose:
       return remove(id);
   }

@@ -2,7 +2,9 @@
 //
 // `threads` workers share one epoll set; a connection belongs to the worker that its event woke,
 // which reads, calls the handler and writes, until the connection has to wait. So a request changes
-// threads never, and a slow one holds up nothing but its worker. Keep-alive, pipelining, chunked
+// threads never, and a slow one holds up nothing but its worker. One worker is kept for requests
+// that are not posted (health, status, metrics): posted ones wait for a turn when all others answer
+// some. Keep-alive, pipelining, chunked
 // and gzip request bodies, "Expect: 100-continue"; clients that stall are cut off (HttpTimeouts).
 #pragma once
 
@@ -14,8 +16,8 @@
 namespace tenon::serving {
 
 struct HttpServerOptions {
-  int port = 0;  // 0: the system chooses
-  int threads = 4;
+  int port = 0;     // 0: the system chooses
+  int threads = 4;  // at least 2
   size_t max_connections = 8192;
   HttpLimits limits;
   HttpTimeouts timeouts;

@@ -39,6 +39,42 @@ TEST(HttpServerTest, AnswersAGet) {
             "<end>");
 }
 
+TEST(HttpServerTest, AnswersWhatIsNotPostedWhileEveryOtherWorkerIsBusy) {
+  for (const int threads : {1, 2, 3}) {
+    std::promise<void> release;
+    const std::shared_future<void> released = release.get_future().share();
+    std::atomic<int> inside{0}, most{0};
+    HttpServerOptions options;
+    options.threads = threads;
+    const auto server = serve(
+        [&](const HttpRequest& request) {
+          if (request.method != "POST") return echo(request);
+          const int now = ++inside;
+          for (int seen = most; seen < now && !most.compare_exchange_weak(seen, now);) continue;
+          released.wait();
+          --inside;
+          return echo(request);
+        },
+        options);
+    std::vector<std::unique_ptr<HttpClient>> clients;
+    for (int i = 0; i < 7; ++i) {
+      clients.push_back(std::make_unique<HttpClient>(server->port()));
+      clients.back()->send("POST /slow HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nxy");
+    }
+    for (int i = 0; i < 20; ++i) {
+      EXPECT_NE(ask(*server, "GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n").find("GET /healthz"),
+                std::string::npos);
+    }
+    release.set_value();
+    for (const auto& client : clients) {
+      EXPECT_NE(client->receive().find("POST /slow xy<end>"), std::string::npos);
+      client->send("POST /again HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nxy");
+      EXPECT_NE(client->receive().find("POST /again xy<end>"), std::string::npos);
+    }
+    EXPECT_EQ(most, std::max(threads - 1, 1));
+  }
+}
+
 TEST(HttpServerTest, KeepsTheConnectionAndAnswersPipelinedRequestsInOrder) {
   const auto server = serve();
   HttpClient client(server->port());
