@@ -27,7 +27,7 @@ Status export_verb(ExportFlags& flags) {
     return wrong_usage(cat("--model=", flags.model,
                            " has no weights; give FILE.keras, or --checkpoint_dir beside it"));
   }
-  TENON_ASSIGN_OR_RETURN(const auto model, open_model(flags.model, nullptr));
+  TENON_ASSIGN_OR_RETURN(const auto model, open_model(flags.model, nullptr, {.compile = false}));
   if (!flags.checkpoint_dir.empty()) {
     TENON_RETURN_IF_ERROR(restore_weights(*model, flags.checkpoint_dir));
   }

@@ -98,7 +98,7 @@ StatusOr<Predictions> predict_keras(const PredictFlags& flags) {
                             ": expected a trained model, FILE.keras or a SavedModel's folder");
   }
   Predictions predictions;
-  TENON_ASSIGN_OR_RETURN(const auto model, open_model(flags.model, nullptr));
+  TENON_ASSIGN_OR_RETURN(const auto model, open_model(flags.model, nullptr, {.compile = false}));
   TENON_RETURN_IF_ERROR(model->status());
   TENON_ASSIGN_OR_RETURN(const Tensor x, read_features(flags, model->data_names()));
   TENON_RETURN_IF_ERROR(check_columns(flags, x, model->network().inputs[0].shape()));

@@ -148,6 +148,14 @@ Status Model::compile(CompileOptions options) {
     TENON_ASSIGN_OR_RETURN(loss, loss_from_json(json));
   }
   if (!optimizer || !loss) return invalid_argument("compile() needs an optimizer and a loss");
+  // Which accuracy is meant, the targets of the first step say; whether there is such a metric does
+  // not depend on them.
+  const PartialShape& y = network_.outputs[0].shape();
+  for (const auto* metrics : {&options.metrics, &options.weighted_metrics}) {
+    for (const Json& metric : *metrics) {
+      TENON_RETURN_IF_ERROR(metric_from_json(metric, y, y).status());
+    }
+  }
   if (optimizer->built()) {
     return invalid_argument("this optimizer is that of another model; make one for each");
   }

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "tenon/base/files.h"
+#include "tenon/keras/layers.h"
 #include "tenon/keras/model.h"
 
 namespace tenon::keras {
@@ -96,6 +97,19 @@ TEST(ObjectConfig, AnOperationIsNoLayer) {
       "input_layers": ["x", 0, 0], "output_layers": ["multiply", 0, 0]},
       "registered_name": "Functional", "build_config": {"input_shape": null}})");
   expect_foreign(Model::from_json(json).status(), {"'Multiply'", "keras.ops", "'multiply'"});
+}
+
+TEST(ObjectConfig, MetricsAreRefusedWhenAModelIsCompiled) {
+  Sequential model({Input({3}), Dense({.units = 2})});
+  const Json foreign = parsed(R"({"module": null, "class_name": "MeanSquaredError", "config": {},
+      "registered_name": "my>MeanSquaredError"})");
+  expect_foreign(model.compile({.optimizer = "sgd", .loss = "mse", .metrics = {foreign}}),
+                 {"my>MeanSquaredError"});
+  EXPECT_EQ(model.compile({.optimizer = "sgd", .loss = "mse", .weighted_metrics = {"mist"}}).code(),
+            absl::StatusCode::kUnimplemented);
+  EXPECT_FALSE(model.compiled());
+  EXPECT_EQ(model.compile({.optimizer = "sgd", .loss = "mse", .metrics = {"accuracy", "mae"}}),
+            absl::OkStatus());
 }
 
 TEST(ObjectConfig, KerasOwnAreTaken) {
