@@ -1,5 +1,8 @@
 #include "tenon/cli/bench.h"
 
+#include <cmath>
+
+
 #include "tenon/cli/engine.h"
 #include "tenon/cli/flags.h"
 #include "tenon/cli/model_folder.h"
@@ -73,6 +76,13 @@ Status bench_saved_model(const BenchFlags& flags) {
   times.load_ms = milliseconds_since(start);
 
   TENON_ASSIGN_OR_RETURN(const auto dims, parse_dims(flags.dims));
+  for (const auto& [name, size] : dims) {
+    const auto is_it = [&](const SignatureTensor& input) { return input.name == name; };
+    if (std::none_of(signature->inputs.begin(), signature->inputs.end(), is_it)) {
+      return wrong_usage(
+          cat("--dim=", name, "=", size, ": the signature has no input '", name, "'"));
+    }
+  }
   std::vector<Tensor> args;
   for (const SignatureTensor& input : signature->inputs) {
     TENON_ASSIGN_OR_RETURN(const Shape shape, bench_shape(input, flags.training.batch, dims));
@@ -103,6 +113,9 @@ Status bench(const BenchFlags& flags) {
   if (flags.training.batch <= 0) return wrong_usage("--batch: expected more than 0");
   if (flags.concurrency <= 0 || flags.concurrency > 4096) {
     return wrong_usage("--concurrency: expected 1 to 4096");
+  }
+  if (!(flags.training.seconds >= 0 && std::isfinite(flags.training.seconds))) {
+    return wrong_usage("--seconds: expected 0 or more");
   }
   if (flags.training.int_limit <= 0) return wrong_usage("--int_limit: expected more than 0");
   return flags.train ? bench_training(flags.training) : bench_saved_model(flags);

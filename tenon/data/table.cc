@@ -80,6 +80,12 @@ StatusOr<Table> read_table(const std::string& path, const FileOptions& options) 
   if (is_object(table.x.dtype())) {
     return invalid_argument(content.name, ": the features are texts; encode them as numbers");
   }
+  for (const Tensor* part : {&table.x, &table.y}) {
+    if (part->has_value() && is_complex(part->dtype())) {
+      return invalid_argument(content.name, ": ", part->dtype(),
+                              " is not trained on; real numbers are expected");
+    }
+  }
   if (table.y.has_value() && (table.y.rank() == 0 || table.y.dim(0) != table.x.dim(0))) {
     return invalid_argument(content.name, " has ", table.x.dim(0), " rows, the labels have shape ",
                             table.y.shape());

@@ -99,6 +99,23 @@ TEST(ObjectConfig, AnOperationIsNoLayer) {
   expect_foreign(Model::from_json(json).status(), {"'Multiply'", "keras.ops", "'multiply'"});
 }
 
+// A user's `def accuracy(...)`, and keras.metrics.Accuracy, which compares for equality.
+TEST(ObjectConfig, OnlyThePlainNameMeansTheAccuracyThatFits) {
+  EXPECT_EQ(metric_from_json(parsed(R"({"module": "builtins", "class_name": "function", "config":
+      "accuracy", "registered_name": "function"})"),
+                             {-1}, {-1, 3})
+                .status()
+                .code(),
+            absl::StatusCode::kUnimplemented);
+  EXPECT_EQ(metric_from_json(parsed(R"({"module": "keras.metrics", "class_name": "Accuracy",
+      "config": {"name": "accuracy", "dtype": "float32"}, "registered_name": null})"),
+                             {-1}, {-1, 3})
+                .status()
+                .code(),
+            absl::StatusCode::kUnimplemented);
+  EXPECT_TRUE(metric_from_json("Accuracy", {-1}, {-1, 3}).ok());
+}
+
 TEST(ObjectConfig, MetricsAreRefusedWhenAModelIsCompiled) {
   Sequential model({Input({3}), Dense({.units = 2})});
   const Json foreign = parsed(R"({"module": null, "class_name": "MeanSquaredError", "config": {},
@@ -110,6 +127,14 @@ TEST(ObjectConfig, MetricsAreRefusedWhenAModelIsCompiled) {
   EXPECT_FALSE(model.compiled());
   EXPECT_EQ(model.compile({.optimizer = "sgd", .loss = "mse", .metrics = {"accuracy", "mae"}}),
             absl::OkStatus());
+}
+
+TEST(ObjectConfig, ModelsWithinModelsAreNamedAsSuch) {
+  const Status status = layer_from_json(parsed(R"({"module": "keras", "class_name": "Sequential",
+      "config": {"name": "inner", "layers": []}, "registered_name": null})"))
+                            .status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
+  EXPECT_NE(message_of(status).find("'inner' is a model itself"), std::string_view::npos);
 }
 
 TEST(ObjectConfig, KerasOwnAreTaken) {

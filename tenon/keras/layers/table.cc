@@ -70,6 +70,12 @@ Status check_layer_dtype(const Json& dtype, std::string_view who) {
 }  // namespace
 
 StatusOr<std::shared_ptr<Layer>> layer_from_json(const Json& json) {
+  const std::string kind = json.text("class_name");
+  if ((kind == "Sequential" || kind == "Functional" || kind == "Model") &&
+      object_config(ObjectKind::kModel, json).ok()) {
+    return unimplemented("layer '", json["config"].text("name"), "' is a model itself (", kind,
+                         "): models within models are not implemented");
+  }
   TENON_ASSIGN_OR_RETURN(const ObjectConfig object, object_config(ObjectKind::kLayer, json));
   const std::string& class_name = object.name;
   const Json& config = json["config"];

@@ -37,7 +37,8 @@ StatusOr<MetricPtr> metric_from_json(const Json& json, const PartialShape& y_tru
                                      const PartialShape& y_pred) {
   TENON_ASSIGN_OR_RETURN(const ObjectConfig object, object_config(ObjectKind::kMetric, json));
   const std::string& wanted = object.name;
-  const std::string lower = to_lower(wanted);
+  // Only as a plain name: a function or class called so is another.
+  const std::string lower = json.string() ? to_lower(wanted) : "";
   const std::string_view resolved =
       lower == "accuracy" || lower == "acc" ? accuracy_for(y_true, y_pred) : wanted;
   const bool by_name = !json["class_name"].string() || !object.config;
