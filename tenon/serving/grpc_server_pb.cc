@@ -2,6 +2,10 @@
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
 
+#include <condition_variable>
+#include <list>
+#include <thread>
+
 #include "tenon/base/out_of_memory.h"
 #include "tenon/serving/grpc_server.h"
 #include "tenon/serving/model_config.h"
@@ -27,9 +31,67 @@ grpc::Status grpc_status_of(const Status& status) {
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()), text);
 }
 
-// The limits of a call whose client has stated a deadline.
-RunLimits limits_of(const grpc::ServerContext& context) {
-  RunLimits limits;
+// Tells runs that their clients have gone, or that the server ends: grpc++ tells whoever asks, and
+// a run looks at a flag.
+class CancelledCalls {
+ public:
+  CancelledCalls() : watcher_([this] { watch(); }) {}
+  ~CancelledCalls() {
+    {
+      std::lock_guard lock(mutex_);
+      ended_ = true;
+    }
+    changed_.notify_one();
+    watcher_.join();
+  }
+
+  // A call, as long as this lives.
+  class Call {
+   public:
+    Call(CancelledCalls& calls, const grpc::ServerContext& context)
+        : calls_(calls), context_(context) {
+      std::lock_guard lock(calls_.mutex_);
+      place_ = calls_.running_.insert(calls_.running_.end(), this);
+      if (calls_.running_.size() == 1) calls_.changed_.notify_one();
+    }
+    ~Call() {
+      std::lock_guard lock(calls_.mutex_);
+      calls_.running_.erase(place_);
+    }
+    Call(const Call&) = delete;
+    Call& operator=(const Call&) = delete;
+    const std::atomic<bool>* cancelled() const { return &cancelled_; }
+
+   private:
+    friend class CancelledCalls;
+    CancelledCalls& calls_;
+    const grpc::ServerContext& context_;
+    std::list<Call*>::iterator place_;
+    std::atomic<bool> cancelled_{false};
+  };
+
+ private:
+  void watch() {
+    constexpr std::chrono::milliseconds kPeriod{20};
+    std::unique_lock lock(mutex_);
+    while (!ended_) {
+      changed_.wait(lock, [&] { return ended_ || !running_.empty(); });
+      for (Call* call : running_) {
+        if (call->context_.IsCancelled()) call->cancelled_ = true;
+      }
+      changed_.wait_for(lock, kPeriod, [&] { return ended_; });
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::list<Call*> running_;
+  bool ended_ = false;
+  std::thread watcher_;
+};
+
+RunLimits limits_of(const grpc::ServerContext& context, const CancelledCalls::Call& call) {
+  RunLimits limits{.cancelled = call.cancelled()};
   const auto deadline = context.deadline();
   if (deadline == std::chrono::system_clock::time_point::max()) return limits;
   limits.deadline = std::chrono::steady_clock::now() +
@@ -54,13 +116,14 @@ class PredictionService final : public tfs::PredictionService::Service {
     const int64_t start = steady_microseconds();
     std::shared_ptr<const ServedVersion> served;
     const bool admitted = running_.fetch_add(1) < most_;
-    const Status status =
-        !admitted
-            ? resource_exhausted(most_, " predictions run already, as many as ",
-                                 "--grpc_max_threads leaves room for; try again")
-            : or_out_of_memory([&] {
-                return predict(models_, options_, *request, *response, served, limits_of(*context));
-              });
+    const Status status = !admitted
+                              ? resource_exhausted(most_, " predictions run already, as many as ",
+                                                   "--grpc_max_threads leaves room for; try again")
+                              : or_out_of_memory([&] {
+                                  const CancelledCalls::Call call(calls_, *context);
+                                  return predict(models_, options_, *request, *response, served,
+                                                 limits_of(*context, call));
+                                });
     running_.fetch_sub(1);
     if (status.ok()) {
       served->cells.ok.add();
@@ -82,6 +145,7 @@ class PredictionService final : public tfs::PredictionService::Service {
   const PredictOptions options_;
   const int most_;
   std::atomic<int> running_{0};
+  CancelledCalls calls_;
   RequestMetrics requests_;
 };
 

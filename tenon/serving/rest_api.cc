@@ -83,7 +83,7 @@ StatusOr<RestApi::Answer> RestApi::dispatch(const RestRoute& route,
                                             const HttpRequest& request) const {
   switch (route.kind) {
     case RestRoute::Kind::kPredict:
-      return predict(route.model, request.body);
+      return predict(route.model, request);
     case RestRoute::Kind::kStatus:
       return status(route.model);
     case RestRoute::Kind::kMetadata:
@@ -99,12 +99,12 @@ StatusOr<RestApi::Answer> RestApi::dispatch(const RestRoute& route,
   return invalid_argument("Malformed request: ", request.method, " ", request.target);
 }
 
-StatusOr<RestApi::Answer> RestApi::predict(const ModelSpec& spec, std::string_view body) const {
+StatusOr<RestApi::Answer> RestApi::predict(const ModelSpec& spec, const HttpRequest& http) const {
   std::shared_ptr<const ServedVersion> served;
   const Signature* signature = nullptr;
   TENON_ASSIGN_OR_RETURN(
       JsonPredictRequest request,
-      parse_predict_request(body,
+      parse_predict_request(http.body,
                             [&](std::string_view name) -> StatusOr<std::span<const TensorSpec>> {
                               TENON_ASSIGN_OR_RETURN(served, models_.find(spec));
                               signature = find_signature(*served->servable, name);
@@ -115,7 +115,7 @@ StatusOr<RestApi::Answer> RestApi::predict(const ModelSpec& spec, std::string_vi
                               }
                               return signature->inputs;
                             }));
-  RunLimits limits;
+  RunLimits limits{.cancelled = http.cancelled};
   if (options_.timeout_milliseconds > 0) {
     limits.deadline =
         std::chrono::steady_clock::now() + std::chrono::milliseconds(options_.timeout_milliseconds);

@@ -40,7 +40,7 @@ class RestApi {
   };
   HttpResponse answer_api(const HttpRequest& request);
   StatusOr<Answer> dispatch(const RestRoute& route, const HttpRequest& request) const;
-  StatusOr<Answer> predict(const ModelSpec& spec, std::string_view body) const;
+  StatusOr<Answer> predict(const ModelSpec& spec, const HttpRequest& request) const;
   StatusOr<Answer> status(const ModelSpec& spec) const;
   StatusOr<Answer> metadata(const ModelSpec& spec) const;
   void count(const RestRoute& route, const StatusOr<Answer>& answer, int64_t start);

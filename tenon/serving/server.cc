@@ -192,8 +192,11 @@ Status run(const ServerFlags& flags) {
   api.set_draining();
   std::atomic<bool> drained{false};
   std::thread drain([&] {
+    std::thread drain_rest([&] {
+      if (rest) rest->stop(kDrainMilliseconds);
+    });
     if (grpc) grpc->stop(kDrainMilliseconds);
-    if (rest) rest->stop(kDrainMilliseconds);
+    drain_rest.join();
     drained = true;
   });
   while (!drained) {

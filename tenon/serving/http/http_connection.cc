@@ -62,13 +62,15 @@ std::optional<uint64_t> HttpTurns::next() {
 
 HttpConnection::HttpConnection(uint64_t id, int fd, const HttpHandler& handler,
                                const HttpLimits& limits, const HttpTimeouts& timeouts,
-                               const std::atomic<bool>& draining, HttpTurns& turns)
+                               const std::atomic<bool>& draining, const std::atomic<bool>& cut_off,
+                               HttpTurns& turns)
     : id_(id),
       fd_(fd),
       handler_(handler),
       limits_(limits),
       timeouts_(timeouts),
       draining_(draining),
+      cut_off_(cut_off),
       turns_(turns),
       chunks_(limits),
       deadline_(steady_milliseconds() + timeouts.idle) {}
@@ -261,6 +263,7 @@ void HttpConnection::answer() {
       body_ = *std::move(plain);
     }
     request_.body = body_;
+    request_.cancelled = &cut_off_;
     response = handler_(request_);
   } catch (const std::bad_alloc&) {
     response = json_error_response(503, "out of memory: the request is too large to be answered");

@@ -50,7 +50,8 @@ class HttpConnection {
 
   // What outlives it: the server.
   HttpConnection(uint64_t id, int fd, const HttpHandler& handler, const HttpLimits& limits,
-                 const HttpTimeouts& timeouts, const std::atomic<bool>& draining, HttpTurns& turns);
+                 const HttpTimeouts& timeouts, const std::atomic<bool>& draining,
+                 const std::atomic<bool>& cut_off, HttpTurns& turns);
   ~HttpConnection();
   HttpConnection(const HttpConnection&) = delete;
   HttpConnection& operator=(const HttpConnection&) = delete;
@@ -89,6 +90,7 @@ class HttpConnection {
   const HttpLimits& limits_;
   const HttpTimeouts& timeouts_;
   const std::atomic<bool>& draining_;
+  const std::atomic<bool>& cut_off_;
   HttpTurns& turns_;
 
   std::mutex driving_;  // guards what follows, up to the deadline

@@ -2,6 +2,7 @@
 // responses. No input or output happens here. Input is untrusted: what is ambiguous is refused.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <span>
 #include <string>
@@ -40,6 +41,7 @@ struct HttpRequest {
   std::string_view target;  // path with query, as sent; of an absolute URL without scheme and host
   HttpHeaders headers;
   std::string_view body;
+  const std::atomic<bool>* cancelled = nullptr;  // becomes true when the server waits no longer
 };
 
 struct HttpResponse {

@@ -114,6 +114,7 @@ struct HttpServer::Impl {
   std::vector<std::thread> workers;
   std::thread sweeper;
   std::atomic<bool> draining{false};
+  std::atomic<bool> cut_off{false};
 
   std::mutex mutex;  // guards what follows
   std::condition_variable changed;
@@ -188,7 +189,7 @@ void HttpServer::Impl::add(int fd) {
     std::lock_guard lock(mutex);
     id = next_id++;
     auto connection = std::make_shared<HttpConnection>(id, fd, handler, options.limits,
-                                                       options.timeouts, draining, turns);
+                                                       options.timeouts, draining, cut_off, turns);
     if (connections.size() >= options.max_connections) return;
     connections.emplace(id, std::move(connection));
   }
@@ -255,6 +256,7 @@ void HttpServer::Impl::stop(int64_t drain_milliseconds) {
     changed.wait_for(lock, std::chrono::milliseconds(drain_milliseconds),
                      [&] { return connections.empty(); });
     for (const auto& [id, connection] : connections) ::shutdown(connection->fd(), SHUT_RDWR);
+    cut_off = true;
     stopped = true;
   }
   changed.notify_all();

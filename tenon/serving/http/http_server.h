@@ -34,7 +34,8 @@ class HttpServer {
   int port() const;
 
   // Takes no more connections, answers the requests that have begun, then closes; what is left
-  // after `drain_milliseconds` is cut off. Returns when all is closed.
+  // after `drain_milliseconds` is cut off, and handlers see their requests cancelled. Returns when
+  // all is closed.
   void stop(int64_t drain_milliseconds);
 
  private:
