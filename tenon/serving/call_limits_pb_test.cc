@@ -109,7 +109,7 @@ TEST_F(CallLimits, ARunEndsWhenItsGrpcClientCancels) {
 }
 
 TEST_F(CallLimits, StatusIsAnsweredWhileAsManyPredictionsRunAsMay) {
-  start_grpc(5);
+  start_grpc(3);
   grpc::ClientContext contexts[3];
   std::vector<std::thread> clients;
   for (grpc::ClientContext& context : contexts) clients.emplace_back([&] { predict(context); });

@@ -100,15 +100,16 @@ RunLimits limits_of(const grpc::ServerContext& context, const CancelledCalls::Ca
   return limits;
 }
 
-// Threads that predictions leave to health checks, status and metadata.
-constexpr int kThreadsForOthers = 2;
+// Threads beside those of predictions: for health checks, status and metadata, and to wait for
+// calls.
+constexpr int kThreadsForOthers = 8;
 
 class PredictionService final : public tfs::PredictionService::Service {
  public:
   PredictionService(const ServedModels& models, const GrpcOptions& options)
       : models_(models),
         options_{options.tensor_content, options.check_method_name},
-        most_(std::max(options.max_threads - kThreadsForOthers, 1)),
+        most_(std::max(options.max_threads, 1)),
         requests_(*options.metrics) {}
 
   grpc::Status Predict(grpc::ServerContext* context, const tfs::PredictRequest* request,
@@ -116,14 +117,14 @@ class PredictionService final : public tfs::PredictionService::Service {
     const int64_t start = steady_microseconds();
     std::shared_ptr<const ServedVersion> served;
     const bool admitted = running_.fetch_add(1) < most_;
-    const Status status = !admitted
-                              ? resource_exhausted(most_, " predictions run already, as many as ",
-                                                   "--grpc_max_threads leaves room for; try again")
-                              : or_out_of_memory([&] {
-                                  const CancelledCalls::Call call(calls_, *context);
-                                  return predict(models_, options_, *request, *response, served,
-                                                 limits_of(*context, call));
-                                });
+    const Status status = !admitted ? resource_exhausted(most_,
+                                                         " predictions run already, as many as "
+                                                         "--grpc_max_threads allows; try again")
+                                    : or_out_of_memory([&] {
+                                        const CancelledCalls::Call call(calls_, *context);
+                                        return predict(models_, options_, *request, *response,
+                                                       served, limits_of(*context, call));
+                                      });
     running_.fetch_sub(1);
     if (status.ok()) {
       served->cells.ok.add();
@@ -243,7 +244,7 @@ StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::start(ServedModels& models,
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   add_channel_arguments(options.channel_arguments, builder);
   grpc::ResourceQuota quota("tenon");
-  quota.SetMaxThreads(std::max(options.max_threads, kThreadsForOthers + 1));
+  quota.SetMaxThreads(std::max(options.max_threads, 1) + kThreadsForOthers);
   builder.SetResourceQuota(quota);
   impl->server = builder.BuildAndStart();
   if (!impl->server) {

@@ -54,7 +54,7 @@ const Flag kFlags[] = {
     TENON_FLAG(per_process_gpu_memory_fraction, "accepted; there is no GPU yet"),
     TENON_FLAG(saved_model_tags, "tags of the graph to load, separated by commas"),
     TENON_FLAG(grpc_channel_arguments, "key=value,key=value for the gRPC server"),
-    TENON_FLAG(grpc_max_threads, "threads that answer gRPC requests; 0: 4 for each CPU"),
+    TENON_FLAG(grpc_max_threads, "gRPC predictions that run at once; 0: 4 for each CPU"),
     TENON_FLAG(enable_model_warmup, "replay assets.extra/tf_serving_warmup_requests on load"),
     TENON_FLAG(num_request_iterations_for_warmup, "times each warm-up record is replayed"),
     TENON_FLAG(version, "print the version and exit"),
