@@ -96,6 +96,16 @@ Status verify(const Graph& graph) {
       return invalid_argument("an argument of the graph is not an _Arg node");
     }
   }
+  // A file may name the op too.
+  for (NodeId id = 0; id < graph.size(); ++id) {
+    if (!graph.alive(id) || !graph.node(id).is("_Arg")) continue;
+    const int64_t index = graph.node(id).attrs.get<int64_t>("index");
+    if (index < 0 || index >= std::ssize(graph.args) ||
+        graph.args[static_cast<size_t>(index)] != id) {
+      return invalid_argument(describe(graph.node(id)), " is none of the graph's ",
+                              graph.args.size(), " arguments");
+    }
+  }
   for (NodeId id : graph.control_results) {
     if (!exists(graph, id)) return invalid_argument("a control result does not exist");
   }

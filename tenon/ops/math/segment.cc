@@ -100,9 +100,10 @@ Kernel sorted_segment_kernel(Combine combine, kernels::BinaryKernel add, const S
     const auto ids = r.input(1).span<Index>();
     const int64_t limit = second_version ? integer_at(r.input(2), 0) : -1;
     TENON_ASSIGN_OR_RETURN(const std::vector<int64_t> begins, segment_runs(ids, limit));
-    const int64_t segments = second_version ? limit
-                             : ids.empty()  ? 0
-                                            : static_cast<int64_t>(ids.back()) + 1;
+    int64_t segments = second_version ? limit : 0;
+    if (!second_version && !ids.empty()) {
+      TENON_ASSIGN_OR_RETURN(segments, add_dims(static_cast<int64_t>(ids.back()), 1));
+    }
     Shape shape = data;
     shape.set(0, segments);
     TENON_RETURN_IF_ERROR(Shape::make(shape.dims(), sizeof(T)).status());

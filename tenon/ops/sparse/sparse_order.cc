@@ -234,7 +234,7 @@ StatusOr<Kernel> make_sparse_concat(Prepare& p) {
         coordinates.insert(coordinates.end(), rows.row(row).begin(), rows.row(row).end());
         coordinates[coordinates.size() - static_cast<size_t>(rows.rank - axis)] += offset;
       }
-      offset += shape[axis];
+      TENON_ASSIGN_OR_RETURN(offset, add_dims(offset, shape[axis]));
     }
     total.set(axis, offset);
     const auto rows = static_cast<int64_t>(sources.size());
