@@ -14,7 +14,7 @@ thread_local int current_team = 1;
 thread_local int current_present = 1;
 thread_local bool in_region = false;
 
-// Ranges of parallel_for for each thread: threads that arrive late or are slower take fewer.
+// Ranges for each thread: threads that arrive late or are slower take fewer.
 constexpr int64_t kRangesOfOne = 2;
 
 // Marks the calling thread as within a region for the duration of one body.
@@ -39,12 +39,10 @@ class FirstException {
   std::exception_ptr first_;
 };
 
-// In at most `most` ranges.
-void split(int64_t count, int64_t grain, int64_t most,
-           FunctionRef<void(int64_t, int64_t, int64_t)> body) {
+void split(int64_t count, int64_t grain, FunctionRef<void(int64_t, int64_t, int64_t)> body) {
   if (count <= 0) return;
   const int64_t fine = (count - 1) / std::max<int64_t>(grain, 1) + 1;
-  const int64_t ranges = std::min(fine, most);
+  const int64_t ranges = std::min(fine, kRangesOfOne * current_team);
   const int threads = std::min(current_team, current_present);
   if (ranges <= 1 || threads <= 1) {
     const InRegion region;
@@ -77,7 +75,7 @@ void set_team_size(int threads, int present) {
 void parallel_workers(int64_t count, int64_t grain,
                       FunctionRef<void(int64_t, int64_t, int64_t)> body) {
   TENON_CHECK(!in_region);
-  split(count, grain, current_team, body);
+  split(count, grain, body);
 }
 
 void parallel_for(int64_t count, int64_t grain, FunctionRef<void(int64_t, int64_t)> body) {
@@ -85,8 +83,7 @@ void parallel_for(int64_t count, int64_t grain, FunctionRef<void(int64_t, int64_
     if (count > 0) body(0, count);
     return;
   }
-  split(count, grain, kRangesOfOne * current_team,
-        [&](int64_t, int64_t begin, int64_t end) { body(begin, end); });
+  split(count, grain, [&](int64_t, int64_t begin, int64_t end) { body(begin, end); });
 }
 
 }  // namespace tenon

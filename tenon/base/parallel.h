@@ -28,7 +28,7 @@ void parallel_for(int64_t count, int64_t grain, FunctionRef<void(int64_t, int64_
 
 // As parallel_for, for bodies with memory of their own: `body(worker, begin, end)`, worker below
 // team_size(). No two threads run under one worker's number at a time, but one worker may be given
-// several ranges. There are at most team_size() ranges. Called by a body, it ends the process.
+// several ranges. Called by a body, it ends the process.
 void parallel_workers(int64_t count, int64_t grain,
                       FunctionRef<void(int64_t, int64_t, int64_t)> body);
 

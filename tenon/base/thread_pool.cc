@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -76,25 +77,42 @@ struct ThreadPool::Region {
   // Of `open`: the leader sleeps until the last offer is closed.
   static constexpr uint32_t kLeaderSleeps = uint32_t{1} << 31;
 
+  // What is taken at once: a range, or several where there are very many.
+  static constexpr int64_t kMostPortions = 256;
+
   Region(FunctionRef<void(int, int64_t)> body, int64_t ranges, int most_helpers)
       : body(body),
         ranges(ranges),
+        portions(std::min(ranges, kMostPortions)),
         most_helpers(most_helpers),
         open(static_cast<uint32_t>(most_helpers)) {}
 
-  bool has_ranges() const { return next.load(std::memory_order_relaxed) < ranges; }
+  bool has_ranges() const { return given.load(std::memory_order_relaxed) < portions; }
   bool closed() const { return (open.load(std::memory_order_acquire) & ~kLeaderSleeps) == 0; }
   // The number of one more helper; 0: there are to be no more.
   int another_helper() {
     const int before = helpers.fetch_add(1, std::memory_order_relaxed);
     return before < most_helpers ? before + 1 : 0;
   }
+  // First a share of its own, so that the next region over the same values finds in a processor's
+  // cache what this one left there; then what others have not come to.
   void work(int number) {
-    for (;;) {
-      const int64_t range = next.fetch_add(1, std::memory_order_relaxed);
-      if (range >= ranges) return;
-      body(number, range);
+    const int64_t threads = most_helpers + 1;
+    const int64_t begin = portions * number / threads, end = portions * (number + 1) / threads;
+    for (int64_t portion = begin; portion < end; ++portion) work_on(portion, number);
+    for (int64_t i = 0; has_ranges() && i < portions; ++i) {
+      work_on((end + i) % portions, number);
     }
+  }
+  // Unless somebody has taken it.
+  void work_on(int64_t portion, int number) {
+    std::atomic<uint64_t>& word = taken[static_cast<size_t>(portion / 64)];
+    const uint64_t bit = uint64_t{1} << (portion % 64);
+    if ((word.load(std::memory_order_relaxed) & bit) != 0) return;
+    if ((word.fetch_or(bit, std::memory_order_relaxed) & bit) != 0) return;
+    given.fetch_add(1, std::memory_order_relaxed);
+    const int64_t last = ranges * (portion + 1) / portions;
+    for (int64_t range = ranges * portion / portions; range < last; ++range) body(number, range);
   }
   // The last access of a helper.
   void close() {
@@ -108,9 +126,11 @@ struct ThreadPool::Region {
 
   const FunctionRef<void(int, int64_t)> body;
   const int64_t ranges;
+  const int64_t portions;
   const int most_helpers;
-  std::atomic<int> helpers{0};  // numbers that were given, or more
-  alignas(64) std::atomic<int64_t> next{0};
+  std::atomic<int> helpers{0};                // numbers that were given, or more
+  alignas(64) std::atomic<int64_t> given{0};  // portions that somebody has taken
+  std::array<std::atomic<uint64_t>, kMostPortions / 64> taken{};
   alignas(64) std::atomic<uint32_t> open;  // helpers that are not done or may yet come
 };
 

@@ -1,11 +1,12 @@
 // ThreadPool: the threads that help whoever leads a parallel region (tenon/base/parallel.h).
 //
 // A region is led by the calling thread. Workers that are idle are offered it and join as they
-// arrive; each takes the next range of those that nobody has taken. What nobody takes the leader
-// does itself, and it waits only for ranges that somebody is working on, so that a region never
-// waits for a thread to arrive, several regions run side by side, and on a busy machine a region
-// costs little more than its work. A worker that has nothing to do looks for an offer for a bounded
-// time (kLookout) and then sleeps until it is offered one; nothing else wakes it.
+// arrive; each takes the ranges of its own share, the same one in every region of so many ranges,
+// and then those that nobody has taken. What nobody takes the leader does itself, and it waits only
+// for ranges that somebody is working on, so that a region never waits for a thread to arrive,
+// several regions run side by side, and on a busy machine a region costs little more than its work.
+// A worker that has nothing to do looks for an offer for a bounded time (kLookout) and then sleeps
+// until it is offered one; nothing else wakes it.
 #pragma once
 
 #include <atomic>

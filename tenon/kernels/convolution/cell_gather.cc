@@ -79,7 +79,8 @@ CellGather forward_gather(const ConvSpec& spec) {
 }
 
 // Output o reads input o * stride - pad + tap * dilation = c * stride + phase, so that
-// o = c + (phase + pad - tap * dilation) / stride where that divides.
+// o = c + (phase + pad - tap * dilation) / stride where that divides. The last tap comes first:
+// taps stand in the order of the outputs that they read.
 CellGather input_gradient_gather(const ConvSpec& spec, const std::array<int64_t, 3>& phase) {
   CellGather gather;
   for (size_t i = 0; i < static_cast<size_t>(spec.rank); ++i) {
@@ -87,7 +88,7 @@ CellGather input_gradient_gather(const ConvSpec& spec, const std::array<int64_t,
     const int64_t cells = (spec.input[i] - phase[at] + spec.stride[i] - 1) / spec.stride[i];
     GatherAxis& axis = gather.axes[at];
     axis = {std::max<int64_t>(cells, 0), spec.output[i], 1, {}};
-    for (int64_t tap = 0; tap < spec.kernel[i]; ++tap) {
+    for (int64_t tap = spec.kernel[i] - 1; tap >= 0; --tap) {
       const int64_t distance = phase[at] + spec.pad_before[i] - tap * spec.dilation[i];
       if (distance % spec.stride[i] == 0) axis.add(tap, distance / spec.stride[i]);
     }

@@ -56,13 +56,25 @@ PackedLayout panels_layout(const ConvSpec& spec) {
   return PackedLayout(std::make_shared<PackedLayout::Description>(std::move(description)));
 }
 
+PackedLayout winograd_layout(const ConvSpec& spec) {
+  PackedLayout::Description description;
+  description.name = cat("winograd of ", spec.in_channels, " x ", spec.out_channels);
+  description.bytes = static_cast<size_t>(winograd_packed_size(spec)) * sizeof(float);
+  description.winograd = true;
+  return PackedLayout(std::make_shared<PackedLayout::Description>(std::move(description)));
+}
+
+bool has_winograd_filter(const ConvSpec& spec) {
+  return !spec.packed.is_plain() && spec.packed.description()->winograd;
+}
+
 std::unique_ptr<ConvKernel> make_forward(const ConvSpec& spec) {
 #if defined(TENON_ONEDNN)
   if (auto made = make_onednn_conv(spec)) return made;
 #endif
   if (direct_conv_suits(spec)) return make_direct_conv(spec);
   if (is_depthwise(spec)) return make_depthwise_conv(spec);
-  if (winograd_suits(spec)) return make_winograd_conv(spec);
+  if (winograd_suits(spec) || has_winograd_filter(spec)) return make_winograd_conv(spec);
   return make_gathered_conv(spec);
 }
 
@@ -153,9 +165,9 @@ PackedLayout conv_packed_layout(const ConvSpec& spec) {
 #if defined(TENON_ONEDNN)
   if (PackedLayout layout = onednn_conv_layout(spec); !layout.is_plain()) return layout;
 #endif
-  // Other kernels of ours take the plain filter; to transform it is a small part of Winograd's
-  // time.
-  if (direct_conv_suits(spec) || is_depthwise(spec) || winograd_suits(spec)) return {};
+  // These take the plain filter.
+  if (direct_conv_suits(spec) || is_depthwise(spec)) return {};
+  if (winograd_packs(spec)) return winograd_layout(spec);
   return conv_panels_are_plain(spec) ? PackedLayout() : panels_layout(spec);
 }
 
@@ -165,7 +177,12 @@ Status pack_conv_filter(const PackedLayout& layout, const ConvSpec& spec, const 
 #if defined(TENON_ONEDNN)
   if (layout.description()->onednn) return pack_onednn_conv_filter(layout, spec, filter, packed);
 #endif
-  pack_conv_panels(spec, filter, static_cast<float*>(packed));
+  auto* const to = static_cast<float*>(packed);
+  if (layout.description()->winograd) {
+    pack_winograd_filter(spec, filter, to);
+  } else {
+    pack_conv_panels(spec, filter, to);
+  }
   return absl::OkStatus();
 }
 

@@ -29,6 +29,12 @@ std::vector<ConvSpec> all_specs() {
           spec_of(2, {9, 9}, 5, 10, {3, 3}, 1, 1, Padding::kSame, 5),
           spec_of(1, {9, 11}, 100, 100, {5, 5}, 2, 1, Padding::kSame, 100),
           spec_of(1, {9, 11}, 70, 70, {3, 3}, 1, 2, Padding::kSame, 70),
+          spec_of(1, {12, 12}, 160, 160, {3, 3}, 1, 1, Padding::kSame, 1),
+          spec_of(2, {5, 31}, 24, 24, {5, 5}, 1, 1, Padding::kSame, 24),
+          spec_of(1, {9, 23}, 40, 40, {7, 7}, 2, 1, Padding::kSame, 40),
+          spec_of(1, {3, 2}, 17, 17, {7, 7}, 1, 1, Padding::kSame, 17),
+          spec_of(2, {8, 8}, 16, 16, {3, 3}, 3, 1, Padding::kValid, 16),
+          spec_of(1, {8, 9}, 16, 16, {4, 2}, 1, 1, Padding::kSame, 16),
           spec_of(2, {4, 4}, 6, 7, {2, 2}, 3, 1, Padding::kValid, 1)};
 }
 

@@ -3,6 +3,7 @@
 #include "tenon/base/parallel.h"
 #include "tenon/kernels/convolution/cell_blocks.h"
 #include "tenon/kernels/convolution/cell_gather.h"
+#include "tenon/kernels/convolution/depthwise_rows.h"
 #include "tenon/kernels/convolution/input_phases.h"
 #include "tenon/kernels/product/worker_scratch.h"
 #include "tenon/kernels/scalar/conv_reference.h"
@@ -20,14 +21,8 @@ class DepthwiseConv : public ConvKernel {
         gather_(forward_gather(spec)),
         blocks_(spec.batch * gather_.cells(), 1, channels_, gather_.taps() * kTermCost),
         post_(split_for_tiles(spec.post)),
-        spaced_(channels_ < kChannelsForTable),
-        zeros_(static_cast<size_t>((spaced_ ? inner().cells * inner().step : 1) * channels_), 0.0f),
-        scratch_(0, pointer_bytes(gather_.taps() * blocks_.band())) {
-    for (const GatherAxis::Tap& tap : inner().taps) {
-      inside_.begin = std::max(inside_.begin, tap.begin);
-      inside_.end = std::min(inside_.end, tap.end);
-    }
-  }
+        zeros_(static_cast<size_t>(channels_), 0.0f),
+        scratch_(0, pointer_bytes(gather_.taps() * blocks_.band())) {}
 
   std::string name() const override { return "depthwise"; }
   size_t scratch_bytes() const override { return scratch_.bytes(); }
@@ -41,31 +36,10 @@ class DepthwiseConv : public ConvKernel {
   }
 
  private:
-  // With more channels a pointer to each cell costs little; with fewer, cells whose taps all lie
-  // within a row of the input are found by their distance.
-  static constexpr int64_t kChannelsForTable = 256;
-
-  const GatherAxis& inner() const { return gather_.axes[2]; }
-
   void run_block(const CellBlock& b, const ConvPointers& p, const float** table) const {
-    if (!spaced_) return sum(b, p, table, false);
-    const int64_t width = inner().cells;
-    for (int64_t done = 0; done < b.count;) {
-      const int64_t x = (b.first + done) % width;
-      const bool inside = x >= inside_.begin && x < inside_.end;
-      const int64_t end = inside ? inside_.end : x < inside_.begin ? inside_.begin : width;
-      const int64_t count = std::min(end - x, b.count - done);
-      sum({b.first + done, count, b.group, b.column, b.columns}, p, table, inside);
-      done += count;
-    }
-  }
-
-  // `spaced`: the cells stand side by side and read within rows.
-  void sum(const CellBlock& b, const ConvPointers& p, const float** table, bool spaced) const {
     const int64_t at = b.first * channels_ + b.column;
-    const int64_t table_row = spaced ? 1 : blocks_.band();
-    gather_cells(gather_, p.input + b.column, channels_, zeros_.data(), b.first,
-                 spaced ? 1 : b.count, table_row, 0, gather_.taps(), table);
+    gather_cells(gather_, p.input + b.column, channels_, zeros_.data(), b.first, b.count,
+                 blocks_.band(), 0, gather_.taps(), table);
     const PostOps& in_tile = post_.in_tile;
     TileFinish finish{.limits = *limits_of(in_tile.activation)};
     if (in_tile.bias) finish.bias = p.bias + b.column;
@@ -73,15 +47,11 @@ class DepthwiseConv : public ConvKernel {
     const DepthwiseSizes sizes{.cells = b.count,
                                .channels = b.columns,
                                .taps = gather_.taps(),
-                               .table_row = table_row,
+                               .table_row = blocks_.band(),
                                .row = channels_,
                                .finish = in_tile == PostOps() ? nullptr : &finish};
     const float* const filter = static_cast<const float*>(p.filter) + b.column;
-    if (spaced) {
-      depthwise_loops().sum_spaced(sizes, table, inner().step * channels_, filter, p.output + at);
-    } else {
-      depthwise_loops().sum(sizes, table, filter, p.output + at);
-    }
+    depthwise_loops().sum(sizes, table, filter, p.output + at);
     if (post_.rest == PostOps()) return;
     finish_block(post_.rest, b, channels_, p.residual ? p.residual + at : nullptr, p.output + at);
   }
@@ -90,13 +60,22 @@ class DepthwiseConv : public ConvKernel {
   CellGather gather_;
   CellBlocks blocks_;
   TilePostOps post_;
-  bool spaced_;
-  // Where rows outside the input point: as long as the cells of a row reach.
   std::vector<float> zeros_;
-  struct {
-    int64_t begin = 0, end = INT64_MAX;
-  } inside_;  // cells of a row whose taps lie within the input's
   WorkerScratch scratch_;
+};
+
+class DepthwiseRowsConv : public ConvKernel {
+ public:
+  explicit DepthwiseRowsConv(const ConvSpec& spec)
+      : rows_(forward_gather(spec), spec.batch, spec.in_channels, spec.post) {}
+  std::string name() const override { return "depthwise rows"; }
+  size_t scratch_bytes() const override { return 0; }
+  void run(const ConvPointers& p, void*) const override {
+    rows_.run(p.input, static_cast<const float*>(p.filter), p, p.output);
+  }
+
+ private:
+  DepthwiseRows rows_;
 };
 
 class DepthwiseInputGradient : public ConvGradientKernel {
@@ -104,6 +83,7 @@ class DepthwiseInputGradient : public ConvGradientKernel {
   explicit DepthwiseInputGradient(const ConvSpec& spec)
       : channels_(spec.in_channels),
         phases_(spec, 1, channels_, kTermCost),
+        rows_(dense_rows(phases_, spec)),
         zeros_(static_cast<size_t>(channels_), 0.0f),
         input_values_(conv_input_count(spec)),
         scratch_(float_bytes(conv_filter_count(spec)), table_bytes() + float_bytes(sums_values())) {
@@ -117,6 +97,7 @@ class DepthwiseInputGradient : public ConvGradientKernel {
     auto* const weights = static_cast<float*>(scratch);
     if (!phases_.covers_all()) std::fill_n(d_input, input_values_, 0.0f);
     pack(filter, weights);
+    if (rows_) return rows_->run(d_output, weights, {}, d_input);
     parallel_workers(phases_.blocks(), phases_.grain(),
                      [&](int64_t worker, int64_t first, int64_t last) {
                        char* const own = static_cast<char*>(scratch_.of_worker(scratch, worker));
@@ -146,6 +127,11 @@ class DepthwiseInputGradient : public ConvGradientKernel {
   }
 
  private:
+  static std::optional<DepthwiseRows> dense_rows(const InputPhases& phases, const ConvSpec& spec) {
+    if (!phases.is_dense() || !DepthwiseRows::suits(phases.all()[0].gather)) return std::nullopt;
+    return DepthwiseRows(phases.all()[0].gather, spec.batch, spec.in_channels, PostOps());
+  }
+
   // The phases' taps one after the other.
   void pack(const float* filter, float* weights) const {
     for (const InputPhase& phase : phases_.all()) {
@@ -162,6 +148,7 @@ class DepthwiseInputGradient : public ConvGradientKernel {
 
   int64_t channels_;
   InputPhases phases_;
+  std::optional<DepthwiseRows> rows_;  // where one phase has all cells and its taps suit
   std::vector<float> zeros_;
   int64_t input_values_;
   WorkerScratch scratch_;
@@ -229,6 +216,7 @@ bool is_depthwise(const ConvSpec& s) {
 }
 
 std::unique_ptr<ConvKernel> make_depthwise_conv(const ConvSpec& spec) {
+  if (DepthwiseRows::suits(forward_gather(spec))) return std::make_unique<DepthwiseRowsConv>(spec);
   return std::make_unique<DepthwiseConv>(spec);
 }
 std::unique_ptr<ConvGradientKernel> make_depthwise_input_gradient(const ConvSpec& spec) {

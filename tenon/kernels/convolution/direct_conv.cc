@@ -126,7 +126,7 @@ void direct_conv_filter_gradient(const ConvSpec& s, const float* input, const fl
 }  // namespace
 
 bool direct_conv_suits(const ConvSpec& s) {
-  return own_conv_form(s) && s.in_channels <= kFewChannels &&
+  return own_conv_form(s) && s.packed.is_plain() && s.in_channels <= kFewChannels &&
          s.out_channels % product_loops().lanes == 0 && s.out_channels <= kOwnConvChannels;
 }
 

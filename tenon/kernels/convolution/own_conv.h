@@ -11,12 +11,11 @@ namespace tenon::kernels {
 
 constexpr int64_t kOwnConvChannels = 256;  // at most
 
-// Is it two-dimensional, dense, float32, with a plain filter, and followed by no more than bias,
-// relu and relu6?
+// Is it two-dimensional, dense, float32, and followed by no more than bias, relu and relu6?
 inline bool own_conv_form(const ConvSpec& s) {
   return s.rank == 2 && s.groups == 1 && s.precision == Precision::kFloat32 &&
-         s.packed.is_plain() && s.post.residual == Residual::kNone && s.dilation[0] == 1 &&
-         s.dilation[1] == 1 && limits_of(s.post.activation);
+         s.post.residual == Residual::kNone && s.dilation[0] == 1 && s.dilation[1] == 1 &&
+         limits_of(s.post.activation);
 }
 
 // The sum over images of a filter's gradient is kept in so many parts, whatever the team is: at

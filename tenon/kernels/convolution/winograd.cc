@@ -8,8 +8,12 @@ namespace tenon::kernels {
 namespace {
 
 constexpr int64_t kPlaces = 16;  // of a transformed tile
-constexpr int64_t kTiles = 36;   // transformed at once; with 64 channels they stay in the L2 cache
-constexpr int64_t kWeights = 128 * 128;  // at most: the filter is transformed in each run
+constexpr int64_t kTiles = 50;   // transformed at once, at most: they stay in the L2 cache
+constexpr int64_t kFewTiles = 12;
+constexpr int64_t kPiece = 64;                 // output channels, where there are few tiles
+constexpr int64_t kWeights = 128 * 128;        // at most, of a filter transformed in each run
+constexpr int64_t kPackedWeights = 256 * 256;  // at most, of one transformed once
+constexpr int64_t kLargeImage = 10;            // rows and columns that repay so many weights
 
 alignas(64) constexpr float kZeros[kOwnConvChannels] = {};
 
@@ -24,10 +28,15 @@ class Tiling {
         columns_((spec.output[1] + 1) / 2),
         tiles_((spec.output[0] + 1) / 2 * columns_),
         workers_(team_size()),
-        filters_(std::max<int64_t>(gradient_parts(spec), workers_)),
+        blocks_(block_count(spec.batch, tiles_, workers_)),
+        filters_(spec.packed.is_plain() ? std::max<int64_t>(gradient_parts(spec), workers_) : 0),
         memory_(static_cast<float*>(scratch)) {}
 
   int64_t tiles() const { return tiles_; }
+  // Blocks of an image's tiles, of equal size as near as may be: more of them for more threads, as
+  // no result's bits depend on its block.
+  int64_t blocks() const { return blocks_; }
+  int64_t block_begin(int64_t block) const { return tiles_ * block / blocks_; }
 
   // A transformed filter, [16][in][out] or [16][out][in], for each worker: to make it costs less
   // than lines that two cores write and read. Parts of a filter gradient take their place.
@@ -42,6 +51,16 @@ class Tiling {
     return reinterpret_cast<bool*>(input_tiles(workers_))[worker];
   }
   void clear() const { std::fill_n(&has_filter(0), workers_, false); }
+  // Pieces of the output's channels, where there are fewer blocks than threads. Each transforms its
+  // block's inputs for itself.
+  int64_t pieces() const {
+    const int64_t units = std::max<int64_t>(spec_.batch * blocks_, 1);
+    return std::clamp<int64_t>((workers_ + units - 1) / units, 1, most_pieces());
+  }
+  // The first channel of a piece.
+  int64_t column(int64_t piece) const {
+    return std::min(out_, most_pieces() * piece / pieces() * kPiece);
+  }
   size_t bytes() const {
     const int64_t floats = filters_ * filter_size() + workers_ * tiles_size();
     return static_cast<size_t>(floats) * sizeof(float) + static_cast<size_t>(workers_);
@@ -60,6 +79,15 @@ class Tiling {
   }
 
  private:
+  int64_t most_pieces() const { return (out_ + kPiece - 1) / kPiece; }
+
+  static int64_t block_count(int64_t batch, int64_t tiles, int64_t workers) {
+    const int64_t fewest = (tiles + kTiles - 1) / kTiles;
+    if (workers == 1) return fewest;
+    const int64_t wanted = (2 * workers + batch - 1) / std::max<int64_t>(batch, 1);
+    return std::clamp<int64_t>(wanted, fewest, std::max(fewest, tiles / kFewTiles));
+  }
+
   template <int kSide, class T, class Body>
   void for_cells(T* image, T* outside, const std::array<int64_t, 3>& sizes, int64_t channels,
                  int64_t top, int64_t left, int64_t begin, int64_t end, Body body) const {
@@ -80,6 +108,7 @@ class Tiling {
   const ConvSpec& spec_;
   const int64_t in_, out_, columns_, tiles_;
   const int64_t workers_;  // of the thread that leads the region
+  const int64_t blocks_;
   const int64_t filters_;
   float* memory_;
 };
@@ -115,35 +144,41 @@ void winograd_forward(const ConvSpec& spec, const ConvPointers& p, void* scratch
   const auto* const filter = static_cast<const float*>(p.filter);
   const float* const bias = spec.post.bias ? p.bias : nullptr;
   const Limits limits = *limits_of(spec.post.activation);
-  const int64_t blocks = (tiling.tiles() + kTiles - 1) / kTiles;
+  const int64_t blocks = tiling.blocks(), pieces = tiling.pieces();
+  const bool packed = !spec.packed.is_plain();
   tiling.clear();
-  parallel_workers(spec.batch * blocks, 1, [&](int64_t worker, int64_t first, int64_t last) {
-    float* const weights = tiling.filter(worker);
-    if (!std::exchange(tiling.has_filter(worker), true)) {
-      transform_filter(spec, loops, filter, weights);
-    }
-    float* from = tiling.input_tiles(worker);
-    float* to = tiling.output_tiles(worker);
-    for (int64_t i = first; i < last; ++i) {
-      const int64_t item = i / blocks;
-      const int64_t begin = i % blocks * kTiles;
-      const int64_t end = std::min(begin + kTiles, tiling.tiles());
-      tiling.for_input_cells(p.input + item * input_image(spec), &kZeros[0], begin, end,
-                             [&](int64_t tile, const float* const* cells) {
-                               loops.transform_input(in, cells, from + tile * in, kTiles * in);
-                             });
-      for (int64_t place = 0; place < kPlaces; ++place) {
-        product_loops().product(
-            {.m = end - begin, .n = out, .k = in, .a_row = in, .b_row = out, .c_row = out},
-            from + place * kTiles * in, weights + place * in * out, to + place * kTiles * out);
-      }
-      tiling.for_output_cells<float>(p.output + item * output_image(spec), nullptr, begin, end,
-                                     [&](int64_t tile, float* const* cells) {
-                                       loops.finish_output(out, to + tile * out, kTiles * out, bias,
-                                                           limits.low, limits.high, cells);
-                                     });
-    }
-  });
+  parallel_workers(
+      spec.batch * blocks * pieces, 1, [&](int64_t worker, int64_t first, int64_t last) {
+        float* const own = tiling.filter(worker);
+        if (!packed && !std::exchange(tiling.has_filter(worker), true)) {
+          transform_filter(spec, loops, filter, own);
+        }
+        const float* const weights = packed ? filter : own;
+        float* from = tiling.input_tiles(worker);
+        float* to = tiling.output_tiles(worker);
+        for (int64_t i = first; i < last; ++i) {
+          const int64_t item = i / blocks / pieces, block = i / pieces % blocks;
+          const int64_t column = tiling.column(i % pieces);
+          const int64_t columns = tiling.column(i % pieces + 1) - column;
+          const int64_t begin = tiling.block_begin(block), end = tiling.block_begin(block + 1);
+          tiling.for_input_cells(p.input + item * input_image(spec), &kZeros[0], begin, end,
+                                 [&](int64_t tile, const float* const* cells) {
+                                   loops.transform_input(in, cells, from + tile * in, kTiles * in);
+                                 });
+          for (int64_t place = 0; place < kPlaces; ++place) {
+            product_loops().product(
+                {.m = end - begin, .n = columns, .k = in, .a_row = in, .b_row = out, .c_row = out},
+                from + place * kTiles * in, weights + place * in * out + column,
+                to + place * kTiles * out + column);
+          }
+          tiling.for_output_cells<float>(
+              p.output + item * output_image(spec) + column, nullptr, begin, end,
+              [&](int64_t tile, float* const* cells) {
+                loops.finish_output(columns, to + tile * out + column, kTiles * out,
+                                    bias ? bias + column : nullptr, limits.low, limits.high, cells);
+              });
+        }
+      });
 }
 
 void winograd_input_gradient(const ConvSpec& spec, const float* d_output, const float* filter,
@@ -233,9 +268,7 @@ void winograd_filter_gradient(const ConvSpec& spec, const float* input, const fl
   });
 }
 
-}  // namespace
-
-bool winograd_suits(const ConvSpec& s) {
+bool winograd_form(const ConvSpec& s) {
   if (!own_conv_form(s) || !winograd_loops()) return false;
   for (size_t i = 0; i < 2; ++i) {
     if (s.kernel[i] != 3 || s.stride[i] != 1 || s.output[i] < 4) return false;
@@ -243,7 +276,26 @@ bool winograd_suits(const ConvSpec& s) {
   for (int64_t channels : {s.in_channels, s.out_channels}) {
     if (channels < 32 || channels > kOwnConvChannels || channels % 16 != 0) return false;
   }
-  return s.in_channels * s.out_channels <= kWeights;
+  return true;
+}
+
+}  // namespace
+
+bool winograd_suits(const ConvSpec& s) {
+  return s.packed.is_plain() && winograd_form(s) && s.in_channels * s.out_channels <= kWeights;
+}
+
+bool winograd_packs(const ConvSpec& s) {
+  if (!winograd_form(s)) return false;
+  const int64_t weights = s.in_channels * s.out_channels;
+  if (weights <= kWeights) return true;
+  return weights <= kPackedWeights && std::min(s.output[0], s.output[1]) >= kLargeImage;
+}
+
+int64_t winograd_packed_size(const ConvSpec& s) { return kPlaces * s.in_channels * s.out_channels; }
+
+void pack_winograd_filter(const ConvSpec& s, const float* filter, float* packed) {
+  transform_filter(s, *winograd_loops(), filter, packed);
 }
 
 std::unique_ptr<ConvKernel> make_winograd_conv(const ConvSpec& spec) {

@@ -14,7 +14,12 @@ namespace tenon::kernels {
 // depend on the batch.
 bool winograd_suits(const ConvSpec& spec);
 
-// For convolutions that it suits.
+// Does it suit where the filter is constant, and transformed once?
+bool winograd_packs(const ConvSpec& spec);
+int64_t winograd_packed_size(const ConvSpec& spec);  // values
+void pack_winograd_filter(const ConvSpec& spec, const float* filter, float* packed);
+
+// For convolutions that it suits, or whose filter is packed for it.
 std::unique_ptr<ConvKernel> make_winograd_conv(const ConvSpec& spec);
 std::unique_ptr<ConvGradientKernel> make_winograd_input_gradient(const ConvSpec& spec);
 std::unique_ptr<ConvGradientKernel> make_winograd_filter_gradient(const ConvSpec& spec);

@@ -12,7 +12,8 @@ struct PackedLayout::Description {
   std::string name;
   size_t bytes = 0;
   Precision precision = Precision::kFloat32;
-  std::shared_ptr<const OneDnnLayout> onednn = nullptr;  // of oneDNN's layouts; null: panels
+  std::shared_ptr<const OneDnnLayout> onednn = nullptr;  // of oneDNN's layouts; null: ours
+  bool winograd = false;  // a transformed filter (convolution/winograd.h)
 };
 
 }  // namespace tenon::kernels

@@ -18,13 +18,29 @@ struct DepthwiseSizes {
   const TileFinish* finish = nullptr;  // of y
 };
 
+// A row of cells, or a part of it, of filters whose taps lie side by side in rows of the input:
+// cell i reads, for tap t of a filter's row, the input's cell  first + i * step + t  of its row, or
+// nothing where that is none of [0, input_cells).
+struct DepthwiseRow {
+  int64_t cells = 0;
+  int64_t input_cells = 0;
+  int64_t first = 0;
+  int64_t step = 1;   // 1 or 2
+  int64_t width = 0;  // of a filter's row: 3, 5 or 7
+  int64_t height = 0;
+  int64_t channels = 0;
+  int64_t row = 0;                     // values from one cell, or tap, to the next, of all operands
+  const TileFinish* finish = nullptr;  // of y
+};
+
 struct DepthwiseLoops {
   // y[cell, c] = sum over taps of rows[tap, cell][c] * weights[tap, c]
   void (*sum)(const DepthwiseSizes& sizes, const float* const* rows, const float* weights,
               float* y);
-  // The same where cells read at equal distances: cell i for a tap at rows[tap] + i * distance.
-  void (*sum_spaced)(const DepthwiseSizes& sizes, const float* const* rows, int64_t distance,
-                     const float* weights, float* y);
+  // The same for a row of cells: rows[r], or null, is the input's row for row r of the filter. Each
+  // value of the input is read once for all taps that meet it in a row.
+  void (*sum_row)(const DepthwiseRow& sizes, const float* const* rows, const float* weights,
+                  float* y);
   // sums[tap, c] = sum over cells of rows[tap, cell][c] * dy[cell, c], or that added to it.
   void (*sum_cells)(const DepthwiseSizes& sizes, const float* const* rows, const float* dy,
                     bool add, float* sums);
