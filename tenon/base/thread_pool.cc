@@ -8,9 +8,10 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <thread>
 
 #include "tenon/base/futex.h"
+#include "tenon/base/log.h"
+#include "tenon/base/thread.h"
 
 namespace tenon {
 namespace {
@@ -174,10 +175,18 @@ int ThreadPool::configured_threads() {
 }
 
 ThreadPool::ThreadPool(int workers) {
-  for (int i = 0; i < workers; ++i) workers_.push_back(std::make_unique<Worker>());
-  for (const auto& worker : workers_) {
-    worker->thread = std::thread([this, &worker = *worker] { work(worker); });
+  for (int i = 0; i < workers; ++i) {
+    auto worker = std::make_unique<Worker>();
+    StatusOr<std::thread> thread =
+        start_thread([this, worker = worker.get()] { work(*worker); });
+    if (!thread.ok()) {
+      log_warning("computing with ", i + 1, " threads instead of ", workers + 1, ": ",
+                  message_of(thread.status()));
+      break;
+    }
+    worker->thread = *std::move(thread);
     pthread_setname_np(worker->thread.native_handle(), "tenon-compute");
+    workers_.push_back(std::move(worker));
   }
 }
 

@@ -1,6 +1,6 @@
 #include <cstdio>
-#include <thread>
 
+#include "tenon/base/thread.h"
 #include "tenon/cli/bench.h"
 #include "tenon/kernels/cast.h"
 
@@ -81,10 +81,15 @@ Status measure_callers(double seconds, int64_t callers, FunctionRef<Status(int64
   const auto begin = std::chrono::steady_clock::now();
   for (int64_t caller = 0; caller < callers; ++caller) {
     const auto i = static_cast<size_t>(caller);
-    threads.emplace_back([&, caller, i] {
+    StatusOr<std::thread> thread = start_thread([&, caller, i] {
       statuses[i] = measure_steps(
           seconds, [&] { return step(caller); }, each[i]);
     });
+    if (thread.ok()) {
+      threads.push_back(*std::move(thread));
+    } else {
+      statuses[i] = thread.status();
+    }
   }
   for (std::thread& thread : threads) thread.join();
   const double elapsed = milliseconds_since(begin) / 1e3;

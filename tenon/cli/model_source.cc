@@ -125,7 +125,12 @@ Status compile_model(keras::Model& model, const CompileFlags& flags) {
     return flags.learning_rate > 0 ? model.set_learning_rate(flags.learning_rate)
                                    : absl::OkStatus();
   }
-  if (flags.loss.empty()) return wrong_usage("--loss is missing, and the model's file names none");
+  if (flags.loss.empty()) {
+    return wrong_usage(model.compiled()
+                           ? "--optimizer and --metrics need --loss; without any of them, the "
+                             "model is compiled as its file says"
+                           : "--loss is missing, and the model's file names none");
+  }
   keras::CompileOptions options;
   TENON_ASSIGN_OR_RETURN(
       Json optimizer,

@@ -1,6 +1,6 @@
 #include <condition_variable>
-#include <thread>
 
+#include "tenon/base/thread.h"
 #include "tenon/data/dataset.h"
 
 namespace tenon::data {
@@ -12,7 +12,10 @@ class PrefetchIterator final : public Iterator {
   PrefetchIterator(std::unique_ptr<Iterator> source, int depth)
       : source_(std::move(source)), ring_(static_cast<size_t>(std::max(1, depth))) {
     spare_.reserve(ring_.size() + 1);
-    thread_ = std::thread([this] { produce(); });
+    // Without a thread, elements are made when they are asked for.
+    if (StatusOr<std::thread> thread = start_thread([this] { produce(); }); thread.ok()) {
+      thread_ = *std::move(thread);
+    }
   }
   ~PrefetchIterator() override {
     {
@@ -20,9 +23,10 @@ class PrefetchIterator final : public Iterator {
       stopped_ = true;
     }
     changed_.notify_all();
-    thread_.join();
+    if (thread_.joinable()) thread_.join();
   }
   StatusOr<bool> next(Element& element) override {
+    if (!thread_.joinable()) return source_->next(element);
     std::unique_lock<std::mutex> lock(mutex_);
     changed_.wait(lock, [this] { return ready_ > 0 || ended_; });
     if (ready_ == 0) {

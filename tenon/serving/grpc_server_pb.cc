@@ -4,9 +4,9 @@
 
 #include <condition_variable>
 #include <list>
-#include <thread>
 
 #include "tenon/base/out_of_memory.h"
+#include "tenon/base/thread.h"
 #include "tenon/serving/grpc_server.h"
 #include "tenon/serving/model_config.h"
 #include "tenon/serving/prediction_service.h"
@@ -35,14 +35,18 @@ grpc::Status grpc_status_of(const Status& status) {
 // a run looks at a flag.
 class CancelledCalls {
  public:
-  CancelledCalls() : watcher_([this] { watch(); }) {}
+  // Without a thread, nobody is told.
+  CancelledCalls() {
+    StatusOr<std::thread> thread = start_thread([this] { watch(); });
+    if (thread.ok()) watcher_ = *std::move(thread);
+  }
   ~CancelledCalls() {
     {
       std::lock_guard lock(mutex_);
       ended_ = true;
     }
     changed_.notify_one();
-    watcher_.join();
+    if (watcher_.joinable()) watcher_.join();
   }
 
   // A call, as long as this lives.

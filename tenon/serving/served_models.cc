@@ -5,9 +5,9 @@
 #include <condition_variable>
 #include <set>
 #include <shared_mutex>
-#include <thread>
 
 #include "tenon/base/log.h"
+#include "tenon/base/thread.h"
 #include "tenon/serving/model_versions.h"
 
 namespace tenon::serving {
@@ -385,8 +385,11 @@ StatusOr<std::unique_ptr<ServedModels>> ServedModels::start(
   const int processors = static_cast<int>(std::max(std::thread::hardware_concurrency(), 1U));
   const int count =
       std::max(impl.options.load_threads, std::min(processors, static_cast<int>(models.size())));
-  for (int i = 0; i < count; ++i) impl.loaders.emplace_back([&impl, i] { impl.load_all(i); });
-  impl.keeper = std::thread([&impl] { impl.keep(); });
+  for (int i = 0; i < count; ++i) {
+    TENON_ASSIGN_OR_RETURN(std::thread loader, start_thread([&impl, i] { impl.load_all(i); }));
+    impl.loaders.push_back(std::move(loader));
+  }
+  TENON_ASSIGN_OR_RETURN(impl.keeper, start_thread([&impl] { impl.keep(); }));
   TENON_RETURN_IF_ERROR(impl.wait_for(names, keep_waiting));
   {
     std::unique_lock lock(impl.mutex);

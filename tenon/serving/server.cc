@@ -5,10 +5,10 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <thread>
 
 #include "tenon/base/files.h"
 #include "tenon/base/log.h"
+#include "tenon/base/thread.h"
 #include "tenon/base/thread_pool.h"
 #include "tenon/serving/grpc_server.h"
 #include "tenon/serving/http/http_server.h"
@@ -191,18 +191,22 @@ Status run(const ServerFlags& flags) {
   log_info("Stopping: requests that have begun are answered first");
   api.set_draining();
   std::atomic<bool> drained{false};
-  std::thread drain([&] {
-    std::thread drain_rest([&] {
-      if (rest) rest->stop(kDrainMilliseconds);
-    });
+  const auto stop_grpc = [&] {
     if (grpc) grpc->stop(kDrainMilliseconds);
-    drain_rest.join();
+  };
+  const auto stop_both = [&] {
+    StatusOr<std::thread> beside = start_thread(stop_grpc);
+    if (!beside.ok()) stop_grpc();
+    if (rest) rest->stop(kDrainMilliseconds);
+    if (beside.ok()) beside->join();
     drained = true;
-  });
+  };
+  StatusOr<std::thread> drain = start_thread(stop_both);
+  if (!drain.ok()) stop_both();
   while (!drained) {
     if (signals.wait(20)) std::_Exit(1);  // a second signal: no more waiting
   }
-  drain.join();
+  if (drain.ok()) drain->join();
   return absl::OkStatus();
 }
 

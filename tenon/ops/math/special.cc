@@ -67,7 +67,7 @@ double beta_fraction(double a, double b, double x) {
 }
 
 double digamma(double x) {
-  if (x <= 0 && x == std::floor(x)) return kInfinity;
+  if (x <= 0 && x == std::floor(x)) return kNan;  // as TensorFlow has it at the poles
   if (x < 0) return digamma(1 - x) - M_PI / std::tan(M_PI * x);
   double result = 0;
   for (; x < 12; ++x) result -= 1 / x;
@@ -81,8 +81,8 @@ double digamma(double x) {
 }  // namespace
 
 double lower_gamma(double a, double x) {
-  if (std::isnan(a) || std::isnan(x) || x < 0 || a <= 0) return kNan;
   if (x == 0) return 0;
+  if (std::isnan(a) || std::isnan(x) || x < 0 || a <= 0) return kNan;
   if (std::isinf(a)) return std::isinf(x) ? kNan : 0;
   if (std::isinf(x)) return 1;
   return x < a + 1 ? lower_gamma_series(a, x) : 1 - upper_gamma_fraction(a, x);
@@ -91,8 +91,8 @@ double lower_gamma(double a, double x) {
 double upper_gamma(double a, double x) {
   if (std::isnan(a) || std::isnan(x) || x < 0 || a <= 0) return kNan;
   if (x == 0) return 1;
-  if (std::isinf(a)) return std::isinf(x) ? kNan : 1;
   if (std::isinf(x)) return 0;
+  if (std::isinf(a)) return 1;
   return x < a + 1 ? 1 - lower_gamma_series(a, x) : upper_gamma_fraction(a, x);
 }
 
@@ -129,11 +129,15 @@ double incomplete_beta(double a, double b, double x) {
 double hurwitz_zeta(double x, double q) {
   if (x == 1) return kInfinity;
   if (!(x > 1)) return kNan;
+  if (std::isinf(x)) return std::isnan(q) ? kNan : q > 1 ? 0 : q == 1 ? 1 : kInfinity;
   if (q <= 0) {
-    if (q == std::floor(q)) {
-      return x == std::floor(x) && std::fmod(x, 2) == 0 ? kInfinity : kNan;
-    }
+    const bool even = std::fmod(x, 2) == 0;
+    if (q == std::floor(q)) return x == std::floor(x) && even ? kInfinity : kNan;
     if (x != std::floor(x)) return kNan;
+    // The terms below 0 are those of two series above it, however many they are.
+    const double above = q - std::floor(q);
+    const double below = hurwitz_zeta(x, 1 - above) - hurwitz_zeta(x, 1 - q);
+    return hurwitz_zeta(x, above) + (even ? below : -below);
   }
   double sum = 0, at = q;
   for (int i = 0; i < 12 || at < 12; ++i, ++at) sum += std::pow(at, -x);
@@ -153,6 +157,7 @@ double hurwitz_zeta(double x, double q) {
 double polygamma(double n, double x) {
   if (n != std::floor(n) || n < 0) return kNan;
   if (n == 0) return digamma(x);
+  if (std::isinf(n)) return kInfinity;
   const double sign = std::fmod(n, 2) == 0 ? -1 : 1;
   return sign * std::exp(std::lgamma(n + 1)) * hurwitz_zeta(n + 1, x);
 }

@@ -11,8 +11,9 @@
 #include <cerrno>
 #include <condition_variable>
 #include <mutex>
-#include <thread>
 #include <unordered_map>
+
+#include "tenon/base/thread.h"
 
 namespace tenon::serving {
 namespace {
@@ -134,8 +135,10 @@ Status HttpServer::Impl::start() {
   }
   watch(EPOLL_CTL_ADD, listener.get(), EPOLLIN | EPOLLONESHOT, kListener);
   watch(EPOLL_CTL_ADD, stop_event.get(), EPOLLIN, kStop);
-  for (int i = 0; i < threads; ++i) workers.emplace_back([this] { work(); });
-  sweeper = std::thread([this] { sweep(); });
+  for (int i = 0; i < threads; ++i) {
+    TENON_ASSIGN_OR_RETURN(workers.emplace_back(), start_thread([this] { work(); }));
+  }
+  TENON_ASSIGN_OR_RETURN(sweeper, start_thread([this] { sweep(); }));
   return absl::OkStatus();
 }
 
