@@ -64,6 +64,11 @@ grep -q PERMISSION_DENIED "$work/output" || fail "no credentials are not named"
 mkdir "$work/docker"
 printf '{"auths": {"%s": {"auth": "%s"}}}' "$host" "$(printf user:secret | base64)" \
   >"$work/docker/config.json"
+# podman's file for it, as `podman login` writes it, serves too.
+mkdir -p "$work/run/containers"
+cp "$work/docker/config.json" "$work/run/containers/auth.json"
+XDG_RUNTIME_DIR=$work/run expect_code 1 "$tenon" image pull "$host/team/none:1" --output "$work/none.tar"
+grep -q NOT_FOUND "$work/output" || fail "podman's auth.json is not read: $(cat "$work/output")"
 export DOCKER_CONFIG=$work/docker
 
 # The registry dies in the middle of a push. While it is away the push says so in one line, and the tag is not
@@ -87,6 +92,12 @@ wait $push || fail "a push does not survive a restart: $(cat "$work/first")"
 "$tenon" image sign --new_key "$work/key.pem"
 "$tenon" image sign "$work/a.tar" --key "$work/key.pem" --lock "$work/lock"
 "$tenon" image sbom "$work/a.tar" --attach
+# cosign's format: skopeo verifies it by a policy before it copies, for both kinds of keys, and takes no other key.
+"$tenon" image sign --new_key "$work/cosign.pem" --key_type ecdsa-p256
+"$tenon" image sign --new_key "$work/other.pem" --key_type ecdsa-p256
+for key in key cosign; do
+  "$tenon" image sign "$work/a.tar" --key "$work/$key.pem" --lock "$work/lock" --identity "$host/team/big"
+done
 "$tenon" image push "$work/a.tar" "$host/team/big:1.0.0"
 "$tenon" image pull "$host/team/big:1.0.0" --output "$work/pulled.tar"
 "$tenon" image verify "$work/pulled.tar" --key "$work/key.pem.pub"
@@ -94,6 +105,17 @@ wait $push || fail "a push does not survive a restart: $(cat "$work/first")"
 digest=$(skopeo inspect --creds user:secret --tls-verify=false --format '{{.Digest}}' \
   "docker://$host/team/big:1.0.0")
 "$tenon" image pull "$host/team/big@$digest" --output "$work/by-digest/"
+mkdir "$work/registries.d"
+printf 'docker:\n  %s:\n    use-sigstore-attachments: true\n' "$host" >"$work/registries.d/test.yaml"
+copy_verified() { # KEY: skopeo copies what this key has signed
+  printf '{"default": [{"type": "sigstoreSigned", "keyPath": "%s", "signedIdentity": {"type": "matchRepository"}}]}' \
+    "$work/$1.pem.pub" >"$work/policy.json"
+  skopeo copy --quiet --policy "$work/policy.json" --registries.d "$work/registries.d" --src-creds user:secret \
+    --src-tls-verify=false "docker://$host/team/big:1.0.0" "oci:$work/verified-$1:x"
+}
+copy_verified cosign || fail "skopeo does not verify cosign's signature by an ECDSA key"
+copy_verified key || fail "skopeo does not verify cosign's signature by an ed25519 key"
+! copy_verified other 2>/dev/null || fail "skopeo takes another key"
 skopeo copy --quiet --src-creds user:secret --src-tls-verify=false \
   "docker://$host/team/other:1.0.0" "oci:$work/skopeo:x"
 "$tenon" image diff "$work/a.tar" "$work/skopeo" | grep -q ^identical || fail "skopeo's pull differs"
