@@ -12,9 +12,9 @@ namespace {
 constexpr size_t kTokenLimit = 64 << 10;
 
 // Reads a header field from left to right.
-class FieldReader {
+class HeaderReader {
  public:
-  explicit FieldReader(std::string_view text) : rest_(text) {}
+  explicit HeaderReader(std::string_view text) : rest_(text) {}
 
   void skip(std::string_view any) {
     rest_.remove_prefix(std::min(rest_.find_first_not_of(any), rest_.size()));
@@ -52,7 +52,7 @@ class FieldReader {
 
 std::vector<Challenge> parse_challenges(std::string_view field) {
   std::vector<Challenge> challenges;
-  FieldReader reader(field);
+  HeaderReader reader(field);
   while (true) {
     reader.skip(" \t,");
     if (reader.at_end()) return challenges;
