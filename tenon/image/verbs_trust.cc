@@ -1,4 +1,6 @@
 // tenon image tags, lint, sbom, sign, scan.
+#include <set>
+
 #include "tenon/image/build/installed.h"
 #include "tenon/image/debian/archive.h"
 #include "tenon/image/debian/deb.h"
@@ -132,6 +134,27 @@ constexpr std::string_view kSignUsage =
     "sign --new_key PRIVATE.pem (and PRIVATE.pem.pub) [--key_type ed25519|ecdsa-p256]";
 constexpr std::string_view kSignFlags[] = {"key", "lock", "new_key", "key_type", "identity"};
 
+// The indexes of several platforms, for cosign; what `images` says of the builds stands with each.
+StatusOr<int> sign_indexes(const ImageReader& reader, const std::vector<Image>& images,
+                           const Arguments& arguments, const CommandContext& context) {
+  std::set<std::string> done;
+  for (const Descriptor& descriptor : reader.index().manifests) {
+    if (!is_index_type(descriptor.media_type) || images.empty()) continue;
+    if (!done.insert(descriptor.digest).second) continue;
+    Image top;
+    top.descriptor = descriptor;
+    top.config.created = images[0].config.created;
+    const auto name = descriptor.annotations.find(std::string(kRefName));
+    const std::string identity =
+        arguments.get("identity", name == descriptor.annotations.end() ? "image" : name->second);
+    TENON_ASSIGN_OR_RETURN(const auto attachments,
+                           make_cosign_signatures(top, identity, arguments.get("key")));
+    TENON_RETURN_IF_ERROR(attach(reader.path(), top, attachments));
+    context.out(cat("signed ", descriptor.digest, " (the index)\n"));
+  }
+  return 0;
+}
+
 StatusOr<int> run_sign(const Arguments& arguments, const CommandContext& context) {
   if (const std::string path = arguments.get("new_key"); !path.empty()) {
     const auto type = parse_key_type(arguments.get("key_type", "ed25519"));
@@ -169,7 +192,7 @@ StatusOr<int> run_sign(const Arguments& arguments, const CommandContext& context
     TENON_RETURN_IF_ERROR(attach(path, images[i], attachments));
     context.out(cat("signed ", images[i].descriptor.digest, "\n"));
   }
-  return 0;
+  return sign_indexes(*reader, images, arguments, context);
 }
 
 constexpr std::string_view kScanUsage =

@@ -128,10 +128,10 @@ class Puller {
       }
     } else if (is_manifest_type(manifest.media_type)) {
       TENON_RETURN_IF_ERROR(pull_content(manifest).status());
-      subjects_.push_back(manifest.digest);
     } else {
       return unimplemented("'", tag_or_digest, "' is a ", manifest.media_type, ", not an image");
     }
+    subjects_.push_back(manifest.digest);
     return blobs_.add_text(manifest.media_type, manifest.text);
   }
 

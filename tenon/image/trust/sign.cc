@@ -98,24 +98,30 @@ StatusOr<std::string> verify_envelope(std::string_view envelope,
   return failed_precondition("no signature of the envelope holds for the key ", public_key_path);
 }
 
-StatusOr<std::vector<Attachment>> make_signatures(const Image& image, std::string_view statement,
-                                                  const std::string& identity,
-                                                  const std::string& private_key_path) {
-  std::vector<Attachment> result;
-  TENON_ASSIGN_OR_RETURN(const std::string envelope,
-                         sign_envelope(kStatementType, statement, private_key_path));
-  result.push_back({std::string(kEnvelopeType), envelope});
-
-  const std::string payload = simple_signing_payload(image.descriptor.digest, identity);
+StatusOr<std::vector<Attachment>> make_cosign_signatures(const Image& subject,
+                                                         const std::string& identity,
+                                                         const std::string& private_key_path) {
+  const std::string payload = simple_signing_payload(subject.descriptor.digest, identity);
   TENON_ASSIGN_OR_RETURN(const Signature signature, sign_message(payload, private_key_path));
   Attachment cosign{std::string(kCosignType), payload, std::string(kSimpleSigningType)};
   cosign.layer_annotations[std::string(kCosignSignature)] = to_base64(signature.bytes);
-  result.push_back(std::move(cosign));
+  TENON_ASSIGN_OR_RETURN(
+      const std::string envelope,
+      sign_envelope(kStatementType, cosign_statement(subject), private_key_path));
+  std::vector<Attachment> result = {std::move(cosign)};
+  result.push_back(sigstore_bundle(envelope, kCosignPredicate, signature, subject));
+  return result;
+}
 
-  TENON_ASSIGN_OR_RETURN(const std::string second,
-                         sign_envelope(kStatementType, cosign_statement(image), private_key_path));
+StatusOr<std::vector<Attachment>> make_signatures(const Image& image, std::string_view statement,
+                                                  const std::string& identity,
+                                                  const std::string& private_key_path) {
+  TENON_ASSIGN_OR_RETURN(auto result, make_cosign_signatures(image, identity, private_key_path));
+  TENON_ASSIGN_OR_RETURN(const std::string envelope,
+                         sign_envelope(kStatementType, statement, private_key_path));
+  TENON_ASSIGN_OR_RETURN(const Signature signature, sign_message(statement, private_key_path));
+  result.push_back({std::string(kEnvelopeType), envelope});
   result.push_back(sigstore_bundle(envelope, "https://slsa.dev/provenance/v1", signature, image));
-  result.push_back(sigstore_bundle(second, kCosignPredicate, signature, image));
   return result;
 }
 

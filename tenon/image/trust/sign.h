@@ -50,6 +50,13 @@ StatusOr<std::vector<Attachment>> make_signatures(const Image& image, std::strin
                                                   const std::string& identity,
                                                   const std::string& private_key_path);
 
+// cosign's part of it alone: for what is no image itself, such as the index of several platforms,
+// which is what a tag resolves to. `subject` needs its descriptor and the time of its
+// configuration.
+StatusOr<std::vector<Attachment>> make_cosign_signatures(const Image& subject,
+                                                         const std::string& identity,
+                                                         const std::string& private_key_path);
+
 // OK when something that the key has signed is attached and all that it has signed is true of the
 // image: provenance statements word by word, cosign's payloads by their digest.
 // FAILED_PRECONDITION otherwise.

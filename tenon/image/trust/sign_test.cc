@@ -118,6 +118,30 @@ TEST_F(SignTest, CosignFindsItsFields) {
   EXPECT_EQ(bundle.annotations.at("dev.sigstore.bundle.content"), "dsse-envelope");
 }
 
+// A tag of several platforms resolves to their index: that is what cosign asks for.
+TEST_F(SignTest, TheIndexOfSeveralPlatformsIsSignedToo) {
+  std::string text = *read_file(path("image.yaml"));
+  text += "platforms: [linux/amd64, linux/arm64]\n";
+  add({"base-files", "12", "arm64", "", {{"etc/os-release", "ID=debian\nVERSION_ID=\"12\"\n"}}});
+  add({"libvuln1", "1.0-1", "arm64", "Source: vuln\n", {{"usr/share/vuln", "x"}}});
+  ASSERT_TRUE(archive_->publish().ok());
+  ASSERT_TRUE(write_file(path("two.yaml"), text).ok());
+  ASSERT_EQ(run({"lock", path("two.yaml"), "--output", path("two.lock")}), 0) << out_;
+  ASSERT_EQ(run({"build", path("two.yaml"), "--lock", path("two.lock"), "--output", path("two")}),
+            0)
+      << out_;
+  ASSERT_EQ(run({"sign", path("two"), "--key", path("ec"), "--lock", path("two.lock")}), 0) << out_;
+  EXPECT_EQ(run({"verify", path("two"), "--key", path("ec.pub")}), 0) << out_;
+  const auto reader = *ImageReader::open(path("two"));
+  Image top;
+  top.descriptor = reader->index().manifests[0];
+  ASSERT_TRUE(is_index_type(top.descriptor.media_type));
+  const auto found = attachments_of(*reader, top);
+  ASSERT_EQ(found->size(), 2U);
+  EXPECT_EQ(SignJson::parse((*found)[0].content)["critical"]["image"]["docker-manifest-digest"],
+            top.descriptor.digest);
+}
+
 TEST_F(SignTest, AnotherImagesLockIsRefused) {
   // The same packages under another declaration, and another package set under the same name.
   const std::string text = *read_file(path("image.yaml"));
@@ -213,7 +237,7 @@ TEST_F(SignTest, ACosignSignatureOfAnotherImageIsRefused) {
   other.descriptor.digest = cat("sha256:", sha256_hex("other"));
   const auto made = make_signatures(other, "{}", "x", path("k"));
   ASSERT_TRUE(made.ok());
-  ASSERT_TRUE(attach(path("a.tar"), image(), {(*made)[1]}).ok());
+  ASSERT_TRUE(attach(path("a.tar"), image(), {(*made)[0]}).ok());
   EXPECT_EQ(run({"verify", path("a.tar"), "--key", path("k.pub")}), 1);
   EXPECT_NE(out_.find("another image"), std::string::npos) << out_;
 }
