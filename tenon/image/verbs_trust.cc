@@ -1,9 +1,13 @@
 // tenon image tags, lint, sbom, sign, scan.
+#include <set>
+
 #include "tenon/image/build/installed.h"
 #include "tenon/image/debian/archive.h"
 #include "tenon/image/debian/deb.h"
 #include "tenon/image/ledger.h"
+#include "tenon/image/lock.h"
 #include "tenon/image/trust/lint.h"
+#include "tenon/image/trust/provenance.h"
 #include "tenon/image/trust/sbom.h"
 #include "tenon/image/trust/scan.h"
 #include "tenon/image/trust/sign.h"
@@ -46,23 +50,31 @@ Status emit(const Arguments& arguments, const CommandContext& context, const std
   return write_file(arguments.get("output"), text);
 }
 
-constexpr std::string_view kTagsUsage = "tags LEDGER [--add TAG --digest DIGEST] [--history]";
-constexpr std::string_view kTagsFlags[] = {"add", "digest"};
+constexpr std::string_view kTagsUsage =
+    "tags LEDGER [--add TAG --digest DIGEST] [--head SHA256] [--history]";
+constexpr std::string_view kTagsFlags[] = {"add", "digest", "head"};
 constexpr std::string_view kTagsSwitches[] = {"history"};
 
 StatusOr<int> run_tags(const Arguments& arguments, const CommandContext& context) {
   TENON_RETURN_IF_ERROR(need_words(arguments, 1, 1, kTagsUsage));
-  const std::string path = arguments.positional()[0];
+  const std::string path = arguments.positional()[0], head = arguments.get("head");
+  if (arguments.has("add") != arguments.has("digest")) {
+    return usage_error(cat("--add and --digest go together; usage: ", kTagsUsage));
+  }
   if (arguments.has("add")) {
     TENON_ASSIGN_OR_RETURN(const int64_t fixed, source_date_epoch());
     TENON_RETURN_IF_ERROR(append_to_ledger(path, arguments.get("add"), arguments.get("digest"),
-                                           fixed >= 0 ? fixed : current_time()));
+                                           fixed >= 0 ? fixed : current_time(), head));
   }
-  TENON_ASSIGN_OR_RETURN(const auto entries,
-                         arguments.has("history") ? read_ledger(path) : current_tags(path));
+  TENON_ASSIGN_OR_RETURN(const Ledger ledger, read_ledger(path));
+  if (arguments.has("head") && !arguments.has("add")) {
+    TENON_RETURN_IF_ERROR(check_head(ledger, head, path));
+  }
+  const auto entries = arguments.has("history") ? ledger.entries : current_tags(ledger);
   for (const LedgerEntry& entry : entries) {
     context.out(cat(rfc3339(entry.time), " ", entry.tag, " ", entry.digest, "\n"));
   }
+  context.out(cat("head ", ledger.entries.size(), " sha256:", ledger.head(), "\n"));
   return 0;
 }
 
@@ -118,12 +130,36 @@ StatusOr<int> run_sbom(const Arguments& arguments, const CommandContext& context
 }
 
 constexpr std::string_view kSignUsage =
-    "sign IMAGE --key PRIVATE.pem [--lock LOCK] | sign --new_key PRIVATE.pem (and PRIVATE.pem.pub)";
-constexpr std::string_view kSignFlags[] = {"key", "lock", "new_key", "platform"};
+    "sign IMAGE --key PRIVATE.pem [--lock LOCK] [--identity HOST/REPOSITORY] | "
+    "sign --new_key PRIVATE.pem (and PRIVATE.pem.pub) [--key_type ed25519|ecdsa-p256]";
+constexpr std::string_view kSignFlags[] = {"key", "lock", "new_key", "key_type", "identity"};
+
+// The indexes of several platforms, for cosign; what `images` says of the builds stands with each.
+StatusOr<int> sign_indexes(const ImageReader& reader, const std::vector<Image>& images,
+                           const Arguments& arguments, const CommandContext& context) {
+  std::set<std::string> done;
+  for (const Descriptor& descriptor : reader.index().manifests) {
+    if (!is_index_type(descriptor.media_type) || images.empty()) continue;
+    if (!done.insert(descriptor.digest).second) continue;
+    Image top;
+    top.descriptor = descriptor;
+    top.config.created = images[0].config.created;
+    const auto name = descriptor.annotations.find(std::string(kRefName));
+    const std::string identity =
+        arguments.get("identity", name == descriptor.annotations.end() ? "image" : name->second);
+    TENON_ASSIGN_OR_RETURN(const auto attachments,
+                           make_cosign_signatures(top, identity, arguments.get("key")));
+    TENON_RETURN_IF_ERROR(attach(reader.path(), top, attachments));
+    context.out(cat("signed ", descriptor.digest, " (the index)\n"));
+  }
+  return 0;
+}
 
 StatusOr<int> run_sign(const Arguments& arguments, const CommandContext& context) {
   if (const std::string path = arguments.get("new_key"); !path.empty()) {
-    TENON_RETURN_IF_ERROR(generate_key(path, path + ".pub"));
+    const auto type = parse_key_type(arguments.get("key_type", "ed25519"));
+    if (!type.ok()) return usage_error(message_of(type.status()));
+    TENON_RETURN_IF_ERROR(generate_key(path, path + ".pub", *type));
     context.out(cat(path, " and ", path, ".pub\n"));
     return 0;
   }
@@ -132,19 +168,31 @@ StatusOr<int> run_sign(const Arguments& arguments, const CommandContext& context
   const std::string path = arguments.positional()[0];
   TENON_ASSIGN_OR_RETURN(const auto reader, ImageReader::open(path));
   TENON_ASSIGN_OR_RETURN(const auto images, all_images(*reader));
-  std::string lock;
-  if (arguments.has("lock")) {
-    TENON_ASSIGN_OR_RETURN(lock, read_file(arguments.get("lock"), uint64_t{256} << 20));
+  std::optional<Lock> lock;
+  if (const std::string lock_path = arguments.get("lock"); !lock_path.empty()) {
+    TENON_ASSIGN_OR_RETURN(const std::string text, read_file(lock_path, uint64_t{256} << 20));
+    TENON_ASSIGN_OR_RETURN(lock, parse_lock(text, lock_path));
   }
+  // Everything is checked before anything is signed.
+  std::vector<std::string> statements;
+  std::vector<std::string> identities;
   for (const Image& image : images) {
-    TENON_ASSIGN_OR_RETURN(std::string envelope,
-                           sign_envelope("application/vnd.in-toto+json",
-                                         provenance_statement(image, lock, context.program_version),
-                                         arguments.get("key")));
-    TENON_RETURN_IF_ERROR(attach(path, image, {{std::string(kEnvelopeType), std::move(envelope)}}));
-    context.out(cat("signed ", image.descriptor.digest, "\n"));
+    TENON_RETURN_IF_ERROR(check_blobs(*reader, image));
+    TENON_ASSIGN_OR_RETURN(const Inventory inventory, take_inventory(*reader, image));
+    if (lock.has_value()) TENON_RETURN_IF_ERROR(check_lock(image, inventory, *lock));
+    statements.push_back(
+        provenance_statement(image, inventory, lock.has_value() ? &*lock : nullptr));
+    const std::string name = inventory.image_name.empty() ? "image" : inventory.image_name;
+    identities.push_back(arguments.get("identity", name));
   }
-  return 0;
+  for (size_t i = 0; i < images.size(); ++i) {
+    TENON_ASSIGN_OR_RETURN(
+        const auto attachments,
+        make_signatures(images[i], statements[i], identities[i], arguments.get("key")));
+    TENON_RETURN_IF_ERROR(attach(path, images[i], attachments));
+    context.out(cat("signed ", images[i].descriptor.digest, "\n"));
+  }
+  return sign_indexes(*reader, images, arguments, context);
 }
 
 constexpr std::string_view kScanUsage =
@@ -293,7 +341,7 @@ constexpr Verb kTrustVerbs[] = {
      kSbomFlags, kSbomSwitches},
     {"sign",
      kSignUsage,
-     "Signs an image's provenance with an ed25519 key.",
+     "Signs an image and its provenance with a key, for verify and for cosign.",
      run_sign,
      kSignFlags,
      {}},

@@ -1,10 +1,14 @@
 #include "tenon/image/net/http.h"
 
+#include <arpa/inet.h>
 #include <httplib.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <cstdlib>
+#include <mutex>
 #include <thread>
 
 #include "tenon/image/net/process.h"
@@ -15,6 +19,8 @@ namespace {
 constexpr size_t kBodyLimit = 16 << 20;
 constexpr int kMostRedirects = 6;
 constexpr int kMostAttempts = 4;
+constexpr uint64_t kLeastMoved = 1024;  // within an exchange's timeout
+constexpr size_t kPiece = 64 << 10;
 
 // apt's proxy where apt is there, else the environment's.
 std::string proxy_for(const std::string& scheme) {
@@ -38,8 +44,7 @@ std::string proxy_for(const std::string& scheme) {
 }
 
 bool proxy_bypassed(std::string_view host) {
-  host = host.substr(0, host.rfind(':'));
-  if (host == "localhost" || host.starts_with("127.") || host == "[::1]") return true;
+  if (is_loopback(host)) return true;
   const char* value = std::getenv("no_proxy");
   if (value == nullptr) return false;
   for (std::string_view suffix : split(value, ',')) {
@@ -49,13 +54,94 @@ bool proxy_bypassed(std::string_view host) {
 }
 
 void set_proxy(httplib::Client& client, const Url& url) {
-  if (proxy_bypassed(url.host)) return;
-  const auto proxy = parse_url(proxy_for(url.scheme));
+  if (proxy_bypassed(url.host_name())) return;
+  std::string text = proxy_for(url.scheme);
+  const size_t at = text.rfind('@'), start = text.find("://");
+  std::string user;
+  if (at != std::string::npos && start != std::string::npos && start + 3 <= at) {
+    user = text.substr(start + 3, at - start - 3);
+    text.erase(start + 3, at - start - 2);
+  }
+  const auto proxy = parse_url(text);
   if (!proxy.ok()) return;
-  const size_t colon = proxy->host.rfind(':');
-  int64_t port = 3128;
-  if (colon != std::string::npos) (void)parse_number(proxy->host.substr(colon + 1), port);
-  client.set_proxy(proxy->host.substr(0, colon), static_cast<int>(port));
+  const bool has_port = proxy->host_name().size() != proxy->host.size();
+  client.set_proxy(std::string(proxy->host_name()), has_port ? proxy->port() : 3128);
+  if (user.empty()) return;
+  const size_t colon = user.find(':');
+  client.set_proxy_basic_auth(user.substr(0, colon),
+                              colon == std::string::npos ? "" : user.substr(colon + 1));
+}
+
+// Ends a client's exchange when it stalls.
+class Watchdog {
+ public:
+  Watchdog(httplib::Client& client, int seconds) : client_(client), seconds_(seconds) {
+    thread_ = std::thread([this] { watch(); });
+  }
+  ~Watchdog() {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      done_ = true;
+    }
+    changed_.notify_all();
+    thread_.join();
+  }
+  void count(uint64_t bytes) { moved_.fetch_add(bytes, std::memory_order_relaxed); }
+  bool fired() const { return fired_.load(); }
+
+ private:
+  void watch() {
+    uint64_t before = 0;
+    std::unique_lock<std::mutex> lock(mutex_);
+    while (!changed_.wait_for(lock, std::chrono::seconds(seconds_), [this] { return done_; })) {
+      const uint64_t now = moved_.load(std::memory_order_relaxed);
+      if (now - before < kLeastMoved) {
+        fired_.store(true);
+        client_.stop();
+      }
+      before = now;
+    }
+  }
+
+  httplib::Client& client_;
+  const int seconds_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool done_ = false;
+  std::atomic<uint64_t> moved_ = 0;
+  std::atomic<bool> fired_ = false;
+  std::thread thread_;
+};
+
+// The body goes up in pieces, so that its progress is seen.
+void set_body(const HttpRequest& request, Watchdog& watchdog, Status& failure,
+              httplib::Request& out) {
+  if (request.body_source == nullptr && request.body.size() <= kPiece) {
+    out.body = request.body;
+    return;
+  }
+  const uint64_t size = request.body_source != nullptr ? request.body_size : request.body.size();
+  out.content_length_ = static_cast<size_t>(size);
+  out.headers.emplace("Content-Length", cat(size));
+  out.content_provider_ = [&](size_t offset, size_t length, httplib::DataSink& sink) {
+    size_t count = std::min(length, kPiece);
+    std::string window;
+    if (request.body_source != nullptr) {
+      window.resize(count);
+      const auto got = request.body_source->read(window);
+      if (!got.ok() || *got == 0) {
+        failure = got.ok() ? data_loss("a request's body ended early") : got.status();
+        return false;
+      }
+      count = *got;
+    }
+    const char* data =
+        request.body_source != nullptr ? window.data() : request.body.data() + offset;
+    if (!sink.write(data, count)) return false;
+    watchdog.count(count);
+    if (request.moved) request.moved(count);
+    return true;
+  };
 }
 
 StatusOr<HttpResponse> exchange(const HttpRequest& request, const Url& url,
@@ -63,8 +149,9 @@ StatusOr<HttpResponse> exchange(const HttpRequest& request, const Url& url,
   httplib::Client client(cat(url.scheme, "://", url.host));
   if (!client.is_valid()) return invalid_argument("'", request.url, "' is not a usable URL");
   client.set_connection_timeout(15);
-  client.set_read_timeout(60);
-  client.set_write_timeout(60);
+  // The watchdog decides; these end what it cannot reach (a handshake).
+  client.set_read_timeout(request.timeout + 5);
+  client.set_write_timeout(request.timeout + 5);
   client.set_decompress(false);
   set_proxy(client, url);
 
@@ -74,21 +161,8 @@ StatusOr<HttpResponse> exchange(const HttpRequest& request, const Url& url,
   for (const auto& [name, value] : headers) out.headers.emplace(name, value);
   if (!request.content_type.empty()) out.headers.emplace("Content-Type", request.content_type);
   Status failure;
-  if (request.body_source != nullptr) {
-    out.content_length_ = static_cast<size_t>(request.body_size);
-    out.content_provider_ = [&](size_t, size_t length, httplib::DataSink& sink) {
-      std::string window(std::min<size_t>(length, 256 << 10), '\0');
-      const auto got = request.body_source->read(window);
-      if (!got.ok() || *got == 0) {
-        failure = got.ok() ? data_loss("a request's body ended early") : got.status();
-        return false;
-      }
-      return sink.write(window.data(), *got);
-    };
-    out.headers.emplace("Content-Length", cat(request.body_size));
-  } else {
-    out.body = request.body;
-  }
+  Watchdog watchdog(client, request.timeout);
+  set_body(request, watchdog, failure, out);
 
   HttpResponse response;
   out.response_handler = [&](const httplib::Response& head) {
@@ -96,8 +170,10 @@ StatusOr<HttpResponse> exchange(const HttpRequest& request, const Url& url,
     return true;
   };
   out.content_receiver = [&](const char* data, size_t size, uint64_t, uint64_t) {
+    watchdog.count(size);
     if (request.sink != nullptr && response.status >= 200 && response.status < 300) {
       failure = request.sink->write(std::string_view(data, size));
+      if (request.moved) request.moved(size);
       return failure.ok();
     }
     if (response.body.size() + size > kBodyLimit) {
@@ -118,10 +194,16 @@ StatusOr<HttpResponse> exchange(const HttpRequest& request, const Url& url,
       return failed_precondition(shown, ": the certificate of ", url.host,
                                  " is not trusted; SSL_CERT_FILE names other authorities");
     }
+    if (watchdog.fired()) {
+      return deadline_exceeded(shown, ": less than 1 KB came in ", request.timeout, " s");
+    }
     return unavailable(shown, ": no answer (", httplib::to_string(error), ")");
   }
   response.status = in.status;
-  for (const auto& [name, value] : in.headers) response.headers[to_lower(name)] = value;
+  for (const auto& [name, value] : in.headers) {
+    std::string& field = response.headers[to_lower(name)];
+    field += cat(field.empty() ? "" : ", ", value);
+  }
   return response;
 }
 
@@ -150,51 +232,122 @@ class CountingSink final : public ByteSink {
 
 }  // namespace
 
+std::string_view Url::host_name() const {
+  const std::string_view text = host;
+  const size_t colon = text.rfind(':');
+  const bool port = colon != text.npos && text.find(']', colon) == text.npos;
+  return port ? text.substr(0, colon) : text;
+}
+
+int Url::port() const {
+  const size_t name = host_name().size();
+  int64_t value = scheme == "https" ? 443 : 80;
+  if (name < host.size()) (void)parse_number(std::string_view(host).substr(name + 1), value);
+  return static_cast<int>(value);
+}
+
 StatusOr<Url> parse_url(std::string_view url) {
+  // What stands behind '?' and before '@' may be secret.
+  const auto bad = [&](std::string_view why) {
+    return invalid_argument("'", url.substr(0, url.find_first_of("?#@\r\n")), "' ", why);
+  };
   const size_t colon = url.find("://");
-  if (colon == std::string_view::npos) return invalid_argument("'", url, "' is not a URL");
+  if (colon == std::string_view::npos) return bad("is not a URL");
   Url result;
   result.scheme = to_lower(url.substr(0, colon));
   if (result.scheme != "http" && result.scheme != "https" && result.scheme != "file") {
-    return invalid_argument("'", url, "' is not an http, https or file URL");
+    return bad("is not an http, https or file URL");
   }
-  url.remove_prefix(colon + 3);
-  const size_t slash = std::min(url.find('/'), url.size());
-  result.host = url.substr(0, slash);
-  result.path = slash == url.size() ? "/" : std::string(url.substr(slash));
-  if (result.path.find_first_of("\r\n ") != std::string::npos) {
-    return invalid_argument("'", url, "' has white space in its path");
+  const std::string_view rest = url.substr(colon + 3);
+  const size_t slash = std::min(rest.find('/'), rest.size());
+  result.host = to_lower(rest.substr(0, slash));
+  result.path = slash == rest.size() ? "/" : std::string(rest.substr(slash));
+  if (std::any_of(result.path.begin(), result.path.end(),
+                  [](char c) { return static_cast<unsigned char>(c) <= ' ' || c == 0x7f; })) {
+    return bad("has white space or control characters in its path");
   }
-  if (result.host.empty() != (result.scheme == "file")) {
-    return invalid_argument("'", result.scheme, "://", url, "' has no host");
+  if (result.scheme == "file")
+    return result.host.empty() ? StatusOr<Url>(result) : bad("has a host");
+  if (result.path.find('#') != std::string::npos) return bad("has a fragment");
+  const std::string_view name = result.host_name();
+  const bool bracketed = name.starts_with('[') && name.ends_with(']');
+  const bool plain = !name.empty() && std::all_of(name.begin(), name.end(), [&](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_' ||
+           (bracketed && (c == ':' || c == '[' || c == ']'));
+  });
+  if (!plain) return bad(result.host.empty() ? "has no host" : "has a malformed host");
+  int64_t port = 1;
+  if (name.size() < result.host.size() &&
+      (!parse_number(std::string_view(result.host).substr(name.size() + 1), port) || port < 1 ||
+       port > 65535)) {
+    return bad("has a malformed port");
   }
   return result;
 }
 
+bool is_same_origin(const Url& a, const Url& b) {
+  return a.scheme == b.scheme && a.host_name() == b.host_name() && a.port() == b.port();
+}
+
+bool is_loopback(std::string_view host) {
+  const Url url{"http", to_lower(host), "/"};
+  const std::string name(url.host_name());
+  if (name == "localhost" || name == "[::1]") return true;
+  in_addr address;
+  // A name such as 127.example.org is no address.
+  return ::inet_pton(AF_INET, name.c_str(), &address) == 1 && (ntohl(address.s_addr) >> 24) == 127;
+}
+
+Status check_named_url(const Url& from, const Url& to, bool plain_on_loopback_only) {
+  const std::string shown = cat(to.scheme, "://", to.host);
+  if (to.scheme != "http" && to.scheme != "https") {
+    return failed_precondition(from.host, " names '", shown, "', which is no web address");
+  }
+  if (from.scheme == "https" && to.scheme == "http") {
+    return failed_precondition(from.host, ", which speaks TLS, names the plain ", shown);
+  }
+  if (!is_loopback(from.host) && is_loopback(to.host)) {
+    return failed_precondition(from.host, " names ", shown, ", an address of this machine");
+  }
+  if (plain_on_loopback_only && to.scheme == "http" && !is_loopback(to.host)) {
+    return failed_precondition(from.host, " names ", shown,
+                               "; plain HTTP is spoken on loopback addresses only");
+  }
+  return {};
+}
+
 std::string resolve_location(const Url& base, std::string_view location) {
-  if (location.find("://") != std::string_view::npos) return std::string(location);
+  const size_t colon = location.find("://");
+  if (colon != std::string_view::npos && location.find_first_of("/?#") == colon + 1) {
+    return std::string(location);
+  }
   if (location.starts_with("//")) return cat(base.scheme, ":", location);
   if (location.starts_with('/')) return cat(base.scheme, "://", base.host, location);
-  return cat(base.scheme, "://", base.host, base.path.substr(0, base.path.rfind('/') + 1),
-             location);
+  const std::string_view path = std::string_view(base.path).substr(0, base.path.find('?'));
+  return cat(base.scheme, "://", base.host, path.substr(0, path.rfind('/') + 1), location);
 }
 
 StatusOr<HttpResponse> send_http(const HttpRequest& request) {
   std::map<std::string, std::string> headers = request.headers;
   headers.emplace("User-Agent", "tenon");
-  std::string target = request.url;
+  TENON_ASSIGN_OR_RETURN(Url url, parse_url(request.url));
+  if (request.plain_on_loopback_only) {
+    TENON_RETURN_IF_ERROR(check_named_url(url, url, true));
+  }
   for (int hop = 0; hop < kMostRedirects; ++hop) {
-    TENON_ASSIGN_OR_RETURN(const Url url, parse_url(target));
     TENON_ASSIGN_OR_RETURN(HttpResponse response, exchange(request, url, headers));
     const bool redirect = response.status >= 301 && response.status <= 308 &&
                           response.headers.contains("location") && response.status != 304;
     const bool repeatable = request.method == "GET" || request.method == "HEAD";
     if (!redirect || !repeatable || !request.follow_redirects) return response;
-    target = resolve_location(url, response.headers["location"]);
-    TENON_ASSIGN_OR_RETURN(const Url next, parse_url(target));
-    if (next.host != url.host) headers.erase("Authorization");
+    TENON_ASSIGN_OR_RETURN(Url next,
+                           parse_url(resolve_location(url, response.headers["location"])));
+    TENON_RETURN_IF_ERROR(check_named_url(url, next, request.plain_on_loopback_only));
+    if (!is_same_origin(url, next)) headers.erase("Authorization");
+    url = std::move(next);
   }
-  return unavailable(request.url, " redirects more than ", kMostRedirects, " times");
+  return unavailable(request.url.substr(0, request.url.find('?')), " redirects more than ",
+                     kMostRedirects, " times");
 }
 
 void pause_before_retry(int retry) {
@@ -217,7 +370,9 @@ Status download(const std::string& url, ByteSink& sink, uint64_t limit) {
     const auto response = send_http(request);
     if (!response.ok()) {
       last = response.status();
-      if (last.code() != absl::StatusCode::kUnavailable) return with_context(last, url);
+      const bool may_pass = last.code() == absl::StatusCode::kUnavailable ||
+                            last.code() == absl::StatusCode::kDeadlineExceeded;
+      if (!may_pass) return with_context(last, url);
       continue;
     }
     if (response->status == 404 || response->status == 410) {

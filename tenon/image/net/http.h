@@ -3,6 +3,7 @@
 // Thread-safe: each call makes its own connection.
 #pragma once
 
+#include <functional>
 #include <map>
 
 #include "tenon/base/function_ref.h"
@@ -12,12 +13,27 @@ namespace tenon::image {
 
 struct Url {
   std::string scheme;  // "http", "https" or "file"
-  std::string host;    // with ":port" when one is given
+  std::string host;    // in lower case, with ":port" when one is given
   std::string path;    // with the query, starting with '/'
+
+  std::string_view host_name() const;  // without the port
+  int port() const;                    // the scheme's own when none is given
 };
+// Users and passwords in a URL, fragments, and whatever no host name holds are refused.
 StatusOr<Url> parse_url(std::string_view url);
 
-// `location` as a redirect answered by `base` names it: absolute, or relative to the host.
+// One scheme, host and port: what may see the same credentials.
+bool is_same_origin(const Url& a, const Url& b);
+
+// "localhost", 127.0.0.0/8 or [::1], exactly; `host` may have a port.
+bool is_loopback(std::string_view host);
+
+// Whether what `from` answers may lead to `to`: never from TLS to plain HTTP, never from another
+// machine to this one, never to another scheme than http and https. With `plain_on_loopback_only`
+// plain HTTP leads to loopback addresses only. FAILED_PRECONDITION says what is wrong.
+Status check_named_url(const Url& from, const Url& to, bool plain_on_loopback_only);
+
+// `location` as an answer of `base` names it: absolute, or relative to the host.
 std::string resolve_location(const Url& base, std::string_view location);
 
 struct HttpRequest {
@@ -28,18 +44,26 @@ struct HttpRequest {
   std::string body;                   // when `body_source` is null
   ByteSource* body_source = nullptr;  // streamed, `body_size` bytes
   uint64_t body_size = 0;
-  ByteSink* sink = nullptr;      // takes the body of a 2xx answer instead of `body`
-  bool follow_redirects = true;  // GET and HEAD; Authorization is dropped on another host
+  ByteSink* sink = nullptr;  // takes the body of a 2xx answer instead of `body`
+  // GET and HEAD, under the rules of check_named_url(); Authorization is dropped where the origin
+  // changes.
+  bool follow_redirects = true;
+  // Plain HTTP is spoken to loopback addresses only, redirects included.
+  bool plain_on_loopback_only = false;
+  // An exchange in which less than 1 KB moves within so many seconds is given up.
+  int timeout = 60;
+  std::function<void(uint64_t)> moved;  // told of every piece of a body that went up or came down
 };
 
 struct HttpResponse {
   int status = 0;
-  std::map<std::string, std::string> headers;  // lower-case names
+  std::map<std::string, std::string> headers;  // lower-case names; repeated ones joined by ", "
   std::string body;                            // at most 16 MB
 };
 
-// One exchange. UNAVAILABLE when no whole answer came, FAILED_PRECONDITION when the server's
-// certificate is not trusted; an HTTP error status is an answer.
+// One exchange. UNAVAILABLE when no whole answer came, DEADLINE_EXCEEDED when it stalled,
+// FAILED_PRECONDITION when the server's certificate is not trusted or a redirect may not be
+// followed; an HTTP error status is an answer.
 StatusOr<HttpResponse> send_http(const HttpRequest& request);
 
 // Waits before the n-th retry (1, 2, ...) of what was UNAVAILABLE: 0.1 s, doubled each time, at
@@ -47,7 +71,8 @@ StatusOr<HttpResponse> send_http(const HttpRequest& request);
 void pause_before_retry(int retry);
 
 // GET of http:, https: and file: URLs into `sink`, continued with Range after a broken connection,
-// at most `limit` bytes. NOT_FOUND for 404 and 410, UNAVAILABLE for other failures.
+// at most `limit` bytes. NOT_FOUND for 404 and 410, UNAVAILABLE or DEADLINE_EXCEEDED for failures
+// of the transfer.
 Status download(const std::string& url, ByteSink& sink, uint64_t limit);
 
 }  // namespace tenon::image

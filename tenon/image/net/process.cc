@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,6 +31,27 @@ class Pipe {
  private:
   int fds_[2] = {-1, -1};
   bool ok_;
+};
+
+// Bytes as a file without a name, read from its start.
+class Input {
+ public:
+  explicit Input(std::string_view bytes) {
+    fd_ = ::memfd_create("input", MFD_CLOEXEC);
+    const ssize_t size = static_cast<ssize_t>(bytes.size());
+    ok_ = fd_ >= 0 && ::pwrite(fd_, bytes.data(), bytes.size(), 0) == size;
+  }
+  ~Input() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Input(const Input&) = delete;
+  Input& operator=(const Input&) = delete;
+  bool ok() const { return ok_; }
+  int fd() const { return fd_; }
+
+ private:
+  int fd_ = -1;
+  bool ok_ = false;
 };
 
 // The environment with LC_ALL=C.UTF-8, so that what we parse is not translated.
@@ -76,14 +98,17 @@ bool drain(Pipe& out_pipe, Pipe& err_pipe, size_t limit, ProcessResult& result) 
 
 }  // namespace
 
-StatusOr<ProcessResult> run_process(const std::vector<std::string>& arguments,
-                                    size_t output_limit) {
+StatusOr<ProcessResult> run_process(const std::vector<std::string>& arguments, size_t output_limit,
+                                    std::string_view input) {
+  // A file, not a pipe: a child that does not read it ends nobody by SIGPIPE.
+  Input in(input);
+  if (!in.ok()) return errno_status(errno, "making the input of", arguments[0]);
   Pipe out_pipe, err_pipe;
   if (!out_pipe.ok() || !err_pipe.ok())
     return errno_status(errno, "making a pipe for", arguments[0]);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&actions, in.fd(), 0);
   posix_spawn_file_actions_adddup2(&actions, out_pipe.end(1), 1);
   posix_spawn_file_actions_adddup2(&actions, err_pipe.end(1), 2);
   std::vector<std::string> words = arguments, environment = child_environment();

@@ -1,7 +1,6 @@
 #include "tenon/image/registry/client.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "tenon/image/archive/sha256.h"
@@ -18,39 +17,6 @@ constexpr std::string_view kAccept =
     "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, "
     "application/vnd.docker.distribution.manifest.list.v2+json, "
     "application/vnd.docker.distribution.manifest.v2+json";
-
-bool is_loopback(std::string_view host) {
-  if (host.starts_with("[::1]")) return true;
-  host = host.substr(0, host.find(':'));
-  return host == "localhost" || host.starts_with("127.");
-}
-
-// The value of key="..." in a WWW-Authenticate header.
-std::string challenge_field(std::string_view challenge, std::string_view key) {
-  const std::string prefix = cat(key, "=\"");
-  const size_t at = challenge.find(prefix);
-  if (at == std::string_view::npos) return {};
-  const std::string_view rest = challenge.substr(at + prefix.size());
-  return std::string(rest.substr(0, rest.find('"')));
-}
-
-std::string url_encoded(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    constexpr std::string_view kSafe = "-._~/:,";
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       kSafe.find(c) != std::string_view::npos;
-    constexpr char kHex[] = "0123456789ABCDEF";
-    if (plain) {
-      out += c;
-    } else {
-      out += '%';
-      out += kHex[static_cast<unsigned char>(c) >> 4];
-      out += kHex[static_cast<unsigned char>(c) & 15];
-    }
-  }
-  return out;
-}
 
 class CountedSink final : public ByteSink {
  public:
@@ -89,79 +55,116 @@ Status registry_error(std::string_view what, const HttpResponse& response) {
 RegistryClient::RegistryClient(RegistryReference reference, RegistryOptions options)
     : reference_(std::move(reference)), options_(std::move(options)) {
   const bool plain = is_loopback(reference_.host) && !options_.force_tls;
-  base_ = cat(plain ? "http" : "https", "://", reference_.host);
+  base_ = {plain ? "http" : "https", reference_.api_host(), "/"};
 }
 
-StatusOr<std::string> RegistryClient::stored_credentials() const {
-  std::string path = options_.docker_config;
-  if (path.empty()) {
-    const char* folder = std::getenv("DOCKER_CONFIG");
-    const char* home = std::getenv("HOME");
-    path = folder != nullptr ? join_path(folder, "config.json")
-                             : join_path(home == nullptr ? "/" : home, ".docker/config.json");
-  }
-  if (!path_exists(path)) return std::string();
-  TENON_ASSIGN_OR_RETURN(const std::string text, read_file(path, 4 << 20));
-  const Json json = Json::parse(text, nullptr, false);
-  if (!json.is_object()) return invalid_argument(path, " is not a JSON object");
-  const Json& auths = json_child(json, "auths");
-  for (const std::string& key : {reference_.host, cat("https://", reference_.host),
-                                 cat("https://", reference_.host, "/v1/")}) {
-    const std::string auth = json_text(json_child(auths, key.c_str()), "auth");
-    if (!auth.empty()) return auth;
-  }
-  if (!json_text(json, "credsStore").empty() || json_child(json, "credHelpers").size() > 0) {
-    return unimplemented(path, " leaves the credentials of ", reference_.host,
-                         " to a helper program; write them under auths");
-  }
-  return std::string();
+void RegistryClient::report_moved(uint64_t bytes) {
+  progress_.done += bytes;
+  if (options_.progress) options_.progress(progress_);
+}
+
+bool RegistryClient::is_token_server(const Url& realm) const {
+  if (realm.host_name() == base_.host_name()) return true;
+  if (realm.scheme != "https") return false;
+  if (reference_.host == "docker.io" && realm.host == "auth.docker.io") return true;
+  return std::any_of(options_.token_servers.begin(), options_.token_servers.end(),
+                     [&](const std::string& host) { return to_lower(host) == realm.host; });
+}
+
+StatusOr<std::string> RegistryClient::named_url(std::string_view location) const {
+  std::string absolute = resolve_location(base_, location);
+  TENON_ASSIGN_OR_RETURN(const Url url, parse_url(absolute));
+  TENON_RETURN_IF_ERROR(check_named_url(base_, url, true));
+  return absolute;
 }
 
 Status RegistryClient::authenticate(const std::string& challenge, std::string_view actions) {
-  TENON_ASSIGN_OR_RETURN(const std::string stored, stored_credentials());
-  if (to_lower(challenge).starts_with("basic")) {
-    if (stored.empty()) {
-      return permission_denied(reference_.host,
-                               " asks for a user and password, and docker's config.json has none");
+  if (!credentials_.has_value()) {
+    TENON_ASSIGN_OR_RETURN(credentials_, find_credentials(reference_, options_.docker_config));
+  }
+  const auto challenges = parse_challenges(challenge);
+  const auto find = [&](std::string_view scheme) {
+    return std::find_if(challenges.begin(), challenges.end(),
+                        [&](const Challenge& one) { return one.scheme == scheme; });
+  };
+  if (const auto bearer = find("bearer"); bearer != challenges.end()) {
+    if (!credentials_->registry_token.empty()) {
+      authorization_ = cat("Bearer ", credentials_->registry_token);
+      return {};
     }
-    authorization_ = cat("Basic ", stored);
-    return {};
+    return fetch_token(*bearer, *credentials_, actions);
   }
-  const std::string realm = challenge_field(challenge, "realm");
-  if (!to_lower(challenge).starts_with("bearer") || realm.empty()) {
+  if (find("basic") == challenges.end()) {
     return unimplemented(reference_.host,
-                         " asks for an unknown kind of authentication: ", challenge);
+                         " asks for an unknown kind of authentication: ", challenge.substr(0, 200));
   }
-  std::string scope = challenge_field(challenge, "scope");
-  if (scope.empty()) scope = cat("repository:", reference_.repository, ":", actions);
+  if (credentials_->user.empty()) {
+    return permission_denied(reference_.host, " asks for a user and password, and ",
+                             join(credential_files(options_.docker_config), ", "), " has none");
+  }
+  authorization_ = cat("Basic ", credentials_->basic());
+  return {};
+}
+
+Status RegistryClient::fetch_token(const Challenge& challenge, const Credentials& credentials,
+                                   std::string_view actions) {
+  const auto parameter = [&](const char* name) {
+    const auto found = challenge.parameters.find(name);
+    return found == challenge.parameters.end() ? std::string() : found->second;
+  };
+  const std::string named = parameter("realm");
+  const auto parsed = parse_url(named);
+  if (!parsed.ok()) return with_context(parsed.status(), cat(base_.host, "'s token server"));
+  const Url& realm = *parsed;
+  TENON_RETURN_IF_ERROR(check_named_url(base_, realm, true));
+  const bool secret = !credentials.identity_token.empty() || !credentials.user.empty();
+  if (secret && !is_token_server(realm)) {
+    return permission_denied(reference_.host, " wants its user and password sent to ", realm.host,
+                             "; --token_server ", realm.host, " allows that");
+  }
+  std::string query =
+      cat("service=", url_encoded(parameter("service")),
+          "&scope=", url_encoded(cat("repository:", reference_.repository, ":", actions)));
+  if (!options_.mount_from.empty()) {
+    query += cat("&scope=", url_encoded(cat("repository:", options_.mount_from, ":pull")));
+  }
   HttpRequest request;
-  request.url = cat(realm, realm.find('?') == std::string::npos ? "?" : "&",
-                    "service=", url_encoded(challenge_field(challenge, "service")),
-                    "&scope=", url_encoded(scope));
-  if (!stored.empty()) request.headers["Authorization"] = cat("Basic ", stored);
+  request.plain_on_loopback_only = true;
+  request.timeout = options_.timeout;
+  if (!credentials.identity_token.empty()) {
+    request.method = "POST";
+    request.url = named;
+    request.content_type = "application/x-www-form-urlencoded";
+    request.body = cat("grant_type=refresh_token&client_id=tenon&", query,
+                       "&refresh_token=", url_encoded(credentials.identity_token));
+  } else {
+    request.url = cat(named, realm.path.find('?') == std::string::npos ? "?" : "&", query);
+    if (secret) request.headers["Authorization"] = cat("Basic ", credentials.basic());
+  }
   TENON_ASSIGN_OR_RETURN(const HttpResponse response, send_http(request));
-  if (response.status != 200) return registry_error("getting a token", response);
-  const Json json = Json::parse(response.body, nullptr, false);
-  std::string token = json_text(json, "token");
-  if (token.empty()) token = json_text(json, "access_token");
-  if (token.empty()) return permission_denied(realm, " gave no token");
+  if (response.status != 200) {
+    return registry_error(cat("getting a token of ", realm.host), response);
+  }
+  TENON_ASSIGN_OR_RETURN(const std::string token, parse_token_answer(response.body, realm.host));
   authorization_ = cat("Bearer ", token);
   return {};
 }
 
 StatusOr<HttpResponse> RegistryClient::send(HttpRequest request, std::string_view path,
                                             std::string_view actions) {
-  const bool absolute = path.find("://") != std::string_view::npos;
+  const bool absolute = path.starts_with("http://") || path.starts_with("https://");
   request.url =
-      absolute
-          ? std::string(path)
-          : cat(base_, path.starts_with('/') ? "" : cat("/v2/", reference_.repository, "/"), path);
+      absolute ? std::string(path)
+               : cat(base_.scheme, "://", base_.host, "/v2/", reference_.repository, "/", path);
+  request.plain_on_loopback_only = true;
+  request.timeout = options_.timeout;
+  TENON_ASSIGN_OR_RETURN(const Url url, parse_url(request.url));
+  // Credentials go to the registry itself only, not to a storage that it points to.
+  const bool own_host = is_same_origin(url, base_);
   bool challenged = false;
   Status last;
   for (int attempt = 0; attempt < kMostTries; ++attempt) {
     if (!last.ok()) pause_before_retry(attempt);
-    // Credentials go to the registry itself only, not to a storage that it points to.
-    const bool own_host = std::string_view(request.url).starts_with(base_ + "/");
     if (!authorization_.empty() && own_host) request.headers["Authorization"] = authorization_;
     const auto response = send_http(request);
     if (!response.ok()) {
@@ -206,8 +209,7 @@ StatusOr<std::string> RegistryClient::start_upload(const Descriptor& blob, bool&
   if (response.status != 202 || location == response.headers.end()) {
     return registry_error(cat("starting the upload of ", blob.digest), response);
   }
-  TENON_ASSIGN_OR_RETURN(const Url base, parse_url(cat(base_, "/")));
-  return resolve_location(base, location->second);
+  return named_url(location->second);
 }
 
 StatusOr<uint64_t> RegistryClient::upload_offset(const std::string& location) {
@@ -241,9 +243,8 @@ Status RegistryClient::upload(
     ++report.blobs_mounted;
     return {};
   }
-  TENON_ASSIGN_OR_RETURN(const Url base, parse_url(cat(base_, "/")));
   TENON_ASSIGN_OR_RETURN(auto source, open(0));
-  uint64_t offset = 0;
+  uint64_t offset = 0, furthest = 0;
   int failures = 0;
   while (offset < blob.size) {
     HttpRequest request;
@@ -255,14 +256,17 @@ Status RegistryClient::upload(
     if (!found) return data_loss("blob ", blob.digest, " is shorter than its descriptor says");
     request.headers["Content-Range"] = cat(offset, "-", offset + request.body.size() - 1);
     const uint64_t size = request.body.size();
+    request.moved = [this](uint64_t bytes) { report_moved(bytes); };
     const auto response = send(std::move(request), location, "pull,push");
     if (response.ok() && response->status == 202) {
       if (const auto next = response->headers.find("location"); next != response->headers.end()) {
-        location = resolve_location(base, next->second);
+        TENON_ASSIGN_OR_RETURN(location, named_url(next->second));
       }
       offset += size;
       report.bytes += size;
-      failures = 0;
+      // A registry that takes the same bytes again and again gets nowhere.
+      if (offset > furthest) failures = 0;
+      furthest = std::max(furthest, offset);
       continue;
     }
     const Status failure =
@@ -298,6 +302,7 @@ Status RegistryClient::fetch_blob(const Descriptor& blob, ByteSink& sink) {
     if (attempt > 0) pause_before_retry(attempt);
     HttpRequest request;
     request.sink = &counted;
+    request.moved = [this](uint64_t bytes) { report_moved(bytes); };
     const uint64_t offset = counted.count();
     if (offset > 0) request.headers["Range"] = cat("bytes=", offset, "-");
     const auto response = send(std::move(request), cat("blobs/", blob.digest), "pull");
@@ -311,7 +316,9 @@ Status RegistryClient::fetch_blob(const Descriptor& blob, ByteSink& sink) {
       continue;
     }
     last = response.status();
-    if (last.code() != absl::StatusCode::kUnavailable) return last;
+    const bool stalled =
+        last.code() == absl::StatusCode::kDeadlineExceeded && counted.count() > offset;
+    if (last.code() != absl::StatusCode::kUnavailable && !stalled) return last;
   }
   return last;
 }
@@ -347,9 +354,16 @@ StatusOr<RegistryClient::FetchedManifest> RegistryClient::get_manifest(
         cat("getting ", reference_.host, "/", reference_.repository, " ", tag_or_digest), response);
   }
   FetchedManifest manifest;
-  manifest.media_type = response.headers["content-type"];
+  const std::string_view type = response.headers["content-type"];
+  manifest.media_type = trim(type.substr(0, type.find(';')));
   manifest.text = std::move(response.body);
   manifest.digest = cat("sha256:", sha256_hex(manifest.text));
+  const auto claimed = response.headers.find("docker-content-digest");
+  if (claimed != response.headers.end() && claimed->second.starts_with("sha256:") &&
+      claimed->second != manifest.digest) {
+    return data_loss("the registry says that ", tag_or_digest, " is ", claimed->second,
+                     " and sends ", manifest.digest);
+  }
   if (tag_or_digest.starts_with("sha256:") && manifest.digest != tag_or_digest) {
     return data_loss("the registry answers ", tag_or_digest, " with ", manifest.digest);
   }

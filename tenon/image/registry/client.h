@@ -2,6 +2,8 @@
 #pragma once
 
 #include "tenon/image/net/http.h"
+#include "tenon/image/registry/challenge.h"
+#include "tenon/image/registry/credentials.h"
 #include "tenon/image/registry/registry.h"
 
 namespace tenon::image {
@@ -10,8 +12,8 @@ class RegistryClient {
  public:
   RegistryClient(RegistryReference reference, RegistryOptions options);
 
-  // A request below /v2/REPOSITORY/, or of an absolute URL that the registry named. Answers a 401
-  // by getting a token or sending the stored credentials, once; repeats what failed for reasons
+  // A request below /v2/REPOSITORY/, or of an absolute URL that named_url() has passed. Answers a
+  // 401 by getting a token or sending the stored credentials, once; repeats what failed for reasons
   // that pass. `actions`: "pull" or "pull,push".
   StatusOr<HttpResponse> send(HttpRequest request, std::string_view path, std::string_view actions);
 
@@ -31,6 +33,10 @@ class RegistryClient {
   };
   // NOT_FOUND when there is no such manifest.
   StatusOr<FetchedManifest> get_manifest(const std::string& tag_or_digest);
+  // More bytes are known to have to move, or have moved.
+  void expect(uint64_t bytes) { progress_.due += bytes; }
+  void report_moved(uint64_t bytes);
+
   // The image's referrers by API or fallback tag; none when there are neither.
   StatusOr<Index> referrers(const std::string& digest);
 
@@ -38,7 +44,13 @@ class RegistryClient {
 
  private:
   Status authenticate(const std::string& challenge, std::string_view actions);
-  StatusOr<std::string> stored_credentials() const;
+  // A token of the challenge's realm, for the stored credentials or none.
+  Status fetch_token(const Challenge& challenge, const Credentials& credentials,
+                     std::string_view actions);
+  // Whether the registry's credentials may go to this token server.
+  bool is_token_server(const Url& realm) const;
+  // What an answer of the registry calls `location`, as an absolute URL that may be followed.
+  StatusOr<std::string> named_url(std::string_view location) const;
   StatusOr<std::string> start_upload(const Descriptor& blob, bool& mounted);
   StatusOr<uint64_t> upload_offset(const std::string& location);
   // Where an upload that broke off goes on: at what the registry has of it, or, in a new upload, at
@@ -47,8 +59,10 @@ class RegistryClient {
 
   RegistryReference reference_;
   RegistryOptions options_;
-  std::string base_;           // scheme://host
+  Url base_;                   // of the registry itself
   std::string authorization_;  // header value, once known
+  std::optional<Credentials> credentials_;
+  TransferProgress progress_;
 };
 
 // The error of an answer: the registry's own message and HTTP status.

@@ -5,26 +5,13 @@
 
 #include "tenon/image/archive/sha256.h"
 #include "tenon/image/registry/client.h"
+#include "tenon/image/trust/sign.h"
 
 namespace tenon::image {
 namespace {
 
 constexpr int kMostNested = 4;
-
-bool is_repository_name(std::string_view name) {
-  return !name.empty() && name.size() <= 255 && !name.starts_with('/') && !name.ends_with('/') &&
-         std::all_of(name.begin(), name.end(), [](char c) {
-           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '/' || c == '.' ||
-                  c == '_' || c == '-';
-         });
-}
-
-bool is_tag(std::string_view tag) {
-  return tag.size() <= 128 && std::all_of(tag.begin(), tag.end(), [](char c) {
-           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                  c == '_' || c == '.' || c == '-';
-         });
-}
+constexpr size_t kMostReferrers = 256;  // of one image
 
 // Every byte of a source from `offset` on.
 StatusOr<std::unique_ptr<ByteSource>> open_at(const ImageReader& reader, const Descriptor& blob,
@@ -56,6 +43,7 @@ class Pusher {
       }
     } else {
       TENON_ASSIGN_OR_RETURN(const Manifest manifest, parse_manifest(text, descriptor.digest));
+      for (const Descriptor& layer : manifest.layers) client_.expect(layer.size);
       TENON_RETURN_IF_ERROR(push_blob(manifest.config));
       for (const Descriptor& layer : manifest.layers) TENON_RETURN_IF_ERROR(push_blob(layer));
     }
@@ -66,7 +54,11 @@ class Pusher {
   // A manifest that refers to `subject`; the fallback tag where the registry needs it.
   Status push_referrer(const Descriptor& descriptor, const std::string& subject) {
     TENON_RETURN_IF_ERROR(push(descriptor));
-    if (subject_supported_) return {};
+    const bool supported = subject_supported_;
+    if (descriptor.artifact_type == kCosignType) {
+      TENON_RETURN_IF_ERROR(push_cosign_tag(descriptor, subject));
+    }
+    if (supported) return {};
     TENON_ASSIGN_OR_RETURN(Index known, client_.referrers(subject));
     const bool there =
         std::any_of(known.manifests.begin(), known.manifests.end(),
@@ -79,11 +71,36 @@ class Pusher {
   TransferReport report;
 
  private:
+  // cosign looks for signatures under a tag made of the image's digest, a layer each. Those that
+  // are there stay.
+  Status push_cosign_tag(const Descriptor& descriptor, const std::string& subject) {
+    TENON_ASSIGN_OR_RETURN(const std::string text, reader_.read_blob(descriptor));
+    TENON_ASSIGN_OR_RETURN(Manifest ours, parse_manifest(text, descriptor.digest));
+    const std::string tag = cat("sha256-", subject.substr(7), ".sig");
+    const auto there = client_.get_manifest(tag);
+    if (!there.ok()) {
+      if (there.status().code() != absl::StatusCode::kNotFound) return there.status();
+      return client_.put_manifest(tag, kManifestType, text);
+    }
+    TENON_ASSIGN_OR_RETURN(Manifest known, parse_manifest(there->text, tag));
+    const size_t before = known.layers.size();
+    for (Descriptor& layer : ours.layers) {
+      const bool present =
+          std::any_of(known.layers.begin(), known.layers.end(), [&](const Descriptor& other) {
+            return other.digest == layer.digest && other.annotations == layer.annotations;
+          });
+      if (!present) known.layers.push_back(std::move(layer));
+    }
+    if (known.layers.size() == before) return {};
+    return client_.put_manifest(tag, kManifestType, write_manifest(known));
+  }
+
   Status push_blob(const Descriptor& blob) {
     if (!done_.insert(blob.digest).second) return {};
     TENON_ASSIGN_OR_RETURN(const bool present, client_.has_blob(blob.digest));
     if (present) {
       ++report.blobs_present;
+      client_.report_moved(blob.size);
       return {};
     }
     return client_.upload(blob, report,
@@ -106,28 +123,30 @@ class Puller {
     if (is_index_type(manifest.media_type)) {
       TENON_ASSIGN_OR_RETURN(const Index index, parse_index(manifest.text, manifest.digest));
       for (const Descriptor& child : index.manifests) {
+        if (!done_.insert(child.digest).second) continue;
         TENON_RETURN_IF_ERROR(pull(child.digest, depth + 1).status());
       }
     } else if (is_manifest_type(manifest.media_type)) {
-      TENON_ASSIGN_OR_RETURN(const Manifest image, parse_manifest(manifest.text, manifest.digest));
-      TENON_RETURN_IF_ERROR(pull_blob(image.config));
-      for (const Descriptor& layer : image.layers) TENON_RETURN_IF_ERROR(pull_blob(layer));
-      subjects_.push_back(manifest.digest);
+      TENON_RETURN_IF_ERROR(pull_content(manifest).status());
     } else {
       return unimplemented("'", tag_or_digest, "' is a ", manifest.media_type, ", not an image");
     }
+    subjects_.push_back(manifest.digest);
     return blobs_.add_text(manifest.media_type, manifest.text);
   }
 
   // What is attached to the images pulled so far.
   StatusOr<std::vector<Descriptor>> pull_referrers() {
     std::vector<Descriptor> attached;
-    const std::vector<std::string> subjects = subjects_;
-    for (const std::string& subject : subjects) {
+    for (const std::string& subject : subjects_) {
       TENON_ASSIGN_OR_RETURN(const Index index, client_.referrers(subject));
+      if (index.manifests.size() > kMostReferrers) {
+        return resource_exhausted("the registry lists ", index.manifests.size(), " referrers of ",
+                                  subject);
+      }
       for (const Descriptor& descriptor : index.manifests) {
-        TENON_RETURN_IF_ERROR(pull(descriptor.digest).status());
-        attached.push_back(descriptor);
+        if (!done_.insert(descriptor.digest).second) continue;
+        TENON_ASSIGN_OR_RETURN(attached.emplace_back(), pull_referrer(descriptor.digest, subject));
       }
     }
     return attached;
@@ -136,6 +155,30 @@ class Puller {
   TransferReport report;
 
  private:
+  // Nothing of the registry's own word for it is kept: an annotation could name another image.
+  StatusOr<Descriptor> pull_referrer(const std::string& digest, const std::string& subject) {
+    TENON_ASSIGN_OR_RETURN(const auto manifest, client_.get_manifest(digest));
+    if (!is_manifest_type(manifest.media_type)) {
+      return unimplemented("the referrer ", digest, " is a ", manifest.media_type);
+    }
+    TENON_ASSIGN_OR_RETURN(const Manifest content, pull_content(manifest));
+    if (!content.subject.has_value() || content.subject->digest != subject) {
+      return data_loss("the registry lists ", digest, " as referrer of ", subject,
+                       ", which it is not");
+    }
+    TENON_ASSIGN_OR_RETURN(Descriptor result, blobs_.add_text(manifest.media_type, manifest.text));
+    result.artifact_type = content.artifact_type;
+    return result;
+  }
+
+  StatusOr<Manifest> pull_content(const RegistryClient::FetchedManifest& manifest) {
+    TENON_ASSIGN_OR_RETURN(Manifest image, parse_manifest(manifest.text, manifest.digest));
+    TENON_RETURN_IF_ERROR(pull_blob(image.config));
+    for (const Descriptor& layer : image.layers) client_.expect(layer.size);
+    for (const Descriptor& layer : image.layers) TENON_RETURN_IF_ERROR(pull_blob(layer));
+    return image;
+  }
+
   Status pull_blob(const Descriptor& blob) {
     if (!done_.insert(blob.digest).second) return {};
     TENON_ASSIGN_OR_RETURN(const Descriptor found, blobs_.add(blob.media_type, [&](ByteSink& sink) {
@@ -156,33 +199,6 @@ class Puller {
 };
 
 }  // namespace
-
-StatusOr<RegistryReference> parse_reference(std::string_view text) {
-  RegistryReference reference;
-  const auto bad = [&](std::string_view why) {
-    return invalid_argument("'", text, "' is not HOST/REPOSITORY[:TAG][@DIGEST]: ", why);
-  };
-  std::string_view rest = text;
-  if (const size_t at = rest.find('@'); at != std::string_view::npos) {
-    reference.digest = rest.substr(at + 1);
-    if (!hex_of_digest(reference.digest).ok()) return bad("the digest is malformed");
-    rest = rest.substr(0, at);
-  }
-  const size_t slash = rest.find('/');
-  if (slash == std::string_view::npos || slash == 0) return bad("there is no host");
-  reference.host = rest.substr(0, slash);
-  rest.remove_prefix(slash + 1);
-  if (const size_t colon = rest.rfind(':'); colon != std::string_view::npos) {
-    reference.tag = rest.substr(colon + 1);
-    rest = rest.substr(0, colon);
-    if (reference.tag.empty() || !is_tag(reference.tag)) return bad("the tag is malformed");
-  }
-  reference.repository = rest;
-  if (!is_repository_name(rest)) return bad("the repository is malformed");
-  if (reference.host.find_first_of("@?# ") != std::string::npos)
-    return bad("the host is malformed");
-  return reference;
-}
 
 StatusOr<TransferReport> push_image(const ImageReader& reader, const RegistryReference& target,
                                     const RegistryOptions& options) {

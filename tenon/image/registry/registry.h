@@ -3,28 +3,34 @@
 // Blobs go up in chunks and are resumed after a broken connection; what the registry has is not
 // sent again; blobs of another repository of the same registry are mounted. Registries on a
 // loopback address are spoken to in plain HTTP, all others over TLS with the system's certificates.
+//
+// A registry is not trusted: what it names (redirects, places to upload to, token servers) is taken
+// under the rules of check_named_url(), credentials go to its own host only, and over TLS to the
+// token servers that the user allows for it.
 #pragma once
 
 #include <functional>
 
 #include "tenon/image/oci/blobs.h"
 #include "tenon/image/oci/reader.h"
+#include "tenon/image/registry/reference.h"
 
 namespace tenon::image {
 
-// "HOST[:PORT]/REPOSITORY[:TAG][@DIGEST]".
-struct RegistryReference {
-  std::string host, repository;
-  std::string tag;     // "latest" is not assumed: empty when none is given
-  std::string digest;  // "sha256:...", or empty
+// Bytes of blobs that have moved, of those known to have to.
+struct TransferProgress {
+  uint64_t done = 0, due = 0;
 };
-StatusOr<RegistryReference> parse_reference(std::string_view text);
 
 struct RegistryOptions {
-  std::string docker_config;  // config.json; empty: $DOCKER_CONFIG or ~/.docker
+  std::string docker_config;  // auth.json or config.json; empty: the usual places (credentials.h)
   std::string mount_from;     // another repository of the registry that may have the blobs
   uint64_t chunk_bytes = 8 << 20;
   bool force_tls = false;  // on loopback too
+  // Hosts of token servers that may see the registry's credentials, beside the registry's own host.
+  std::vector<std::string> token_servers;
+  int timeout = 60;  // seconds in which at least 1 KB has to move, see HttpRequest
+  std::function<void(const TransferProgress&)> progress;
 };
 
 struct TransferReport {

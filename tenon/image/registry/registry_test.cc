@@ -17,8 +17,37 @@ TEST(Reference, PartsAreReadAndOddOnesRefused) {
   EXPECT_EQ(reference->host, "127.0.0.1:5000");
   EXPECT_EQ(reference->repository, "a/b");
   EXPECT_EQ(reference->tag, "1.0");
-  for (const char* bad : {"a", "/a:1", "h/A:1", "h/a:", "h/a@md5:00", "h/../a b:1", "u@h/a:1"}) {
-    EXPECT_FALSE(parse_reference(bad).ok()) << bad;
+  const char* kBad[] = {"/a:1",    "h/A:1",     "h/a:",       "h/a@md5:00", "h/../a b:1", "u@h/a:1",
+                        "h.x/.a",  "h.x/a-:1",  "h.x/a:-1",   "h.x/a..b:1", "h.x/a___b",  "h.x:0/a",
+                        "h.x:b/a", "h.x?y/a:1", "h.x#y.z/a",  "[::1/a:1",   "h.x/a//b",   "A:1",
+                        "",        ":1",        "h.x/a:1:2/", "h.x\\y/a"};
+  for (const char* bad : kBad) EXPECT_FALSE(parse_reference(bad).ok()) << bad;
+}
+
+// As `docker pull` and `podman pull` take them (the distribution library's reference grammar).
+TEST(Reference, ShortNamesAreDockerHubs) {
+  struct {
+    const char *text, *host, *repository, *tag, *api;
+  } const kRows[] = {
+      {"debian", "docker.io", "library/debian", "", "registry-1.docker.io"},
+      {"debian:12", "docker.io", "library/debian", "12", "registry-1.docker.io"},
+      {"user/app:1", "docker.io", "user/app", "1", "registry-1.docker.io"},
+      {"docker.io/debian:12", "docker.io", "library/debian", "12", "registry-1.docker.io"},
+      {"docker.io/library/debian:12", "docker.io", "library/debian", "12", "registry-1.docker.io"},
+      {"index.docker.io/user/app:1", "docker.io", "user/app", "1", "registry-1.docker.io"},
+      {"registry-1.docker.io/a/b:1", "docker.io", "a/b", "1", "registry-1.docker.io"},
+      {"localhost/app:1", "localhost", "app", "1", "localhost"},
+      {"R.Example:5000/app:1", "r.example:5000", "app", "1", "r.example:5000"},
+      {"[::1]:5000/app", "[::1]:5000", "app", "", "[::1]:5000"},
+      {"r.example/a__b/c--d:1", "r.example", "a__b/c--d", "1", "r.example"},
+  };
+  for (const auto& row : kRows) {
+    const auto reference = parse_reference(row.text);
+    ASSERT_TRUE(reference.ok()) << row.text << ": " << reference.status();
+    EXPECT_EQ(reference->host, row.host) << row.text;
+    EXPECT_EQ(reference->repository, row.repository) << row.text;
+    EXPECT_EQ(reference->tag, row.tag) << row.text;
+    EXPECT_EQ(reference->api_host(), row.api) << row.text;
   }
 }
 

@@ -56,13 +56,16 @@ StatusOr<Descriptor> add_attachment(const Image& image, const Attachment& attach
   Manifest manifest;
   manifest.artifact_type = attachment.artifact_type;
   TENON_ASSIGN_OR_RETURN(manifest.config, blobs.add_text(kEmptyType, kEmptyJson));
-  TENON_ASSIGN_OR_RETURN(Descriptor content,
-                         blobs.add_text(attachment.artifact_type, attachment.content));
+  const std::string& type =
+      attachment.media_type.empty() ? attachment.artifact_type : attachment.media_type;
+  TENON_ASSIGN_OR_RETURN(Descriptor content, blobs.add_text(type, attachment.content));
+  content.annotations = attachment.layer_annotations;
   manifest.layers.push_back(std::move(content));
   Descriptor subject = image.descriptor;
   subject.annotations.clear();
   subject.platform.reset();
   manifest.subject = subject;
+  manifest.annotations = attachment.annotations;
   manifest.annotations["org.opencontainers.image.created"] = image.config.created;
   TENON_ASSIGN_OR_RETURN(Descriptor result,
                          blobs.add_text(kManifestType, write_manifest(manifest)));
@@ -106,7 +109,9 @@ Status attach(const std::string& path, const Image& image,
 
 StatusOr<std::vector<Attachment>> attachments_of(const ImageReader& reader, const Image& image) {
   std::vector<Attachment> result;
+  std::set<std::string> seen;
   for (const Descriptor& descriptor : reader.index().manifests) {
+    if (!seen.insert(descriptor.digest).second) continue;
     if (!is_manifest_type(descriptor.media_type) || !reader.has_blob(descriptor.digest)) continue;
     TENON_ASSIGN_OR_RETURN(const std::string text, reader.read_blob(descriptor));
     TENON_ASSIGN_OR_RETURN(const Manifest manifest, parse_manifest(text, descriptor.digest));
@@ -114,8 +119,12 @@ StatusOr<std::vector<Attachment>> attachments_of(const ImageReader& reader, cons
         manifest.layers.empty()) {
       continue;
     }
-    TENON_ASSIGN_OR_RETURN(std::string content, reader.read_blob(manifest.layers[0]));
-    result.push_back({manifest.artifact_type, std::move(content)});
+    // An artifact may hold several contents: cosign adds a layer a signature.
+    for (const Descriptor& layer : manifest.layers) {
+      TENON_ASSIGN_OR_RETURN(std::string content, reader.read_blob(layer));
+      result.push_back({manifest.artifact_type, std::move(content), layer.media_type,
+                        manifest.annotations, layer.annotations});
+    }
   }
   return result;
 }

@@ -214,6 +214,7 @@ void merge_findings(ScanReport& report) {
     if (fresh) continue;
     Finding& kept = entry->second;
     kept.severity = std::max(kept.severity, finding.severity);
+    if (kept.unscored.empty()) kept.unscored = finding.unscored;
     if (kept.fixed_version.empty()) kept.fixed_version = finding.fixed_version;
     if (kept.evidence.find(finding.evidence) == std::string::npos) {
       kept.evidence += cat("+", finding.evidence);
@@ -224,12 +225,23 @@ void merge_findings(ScanReport& report) {
   for (auto& [key, finding] : merged) report.findings.push_back(std::move(finding));
 }
 
+VulnerabilitySeverity severity_of_score(double score) {
+  if (score >= 9) return VulnerabilitySeverity::kCritical;
+  if (score >= 7) return VulnerabilitySeverity::kHigh;
+  return score >= 4 ? VulnerabilitySeverity::kMedium : VulnerabilitySeverity::kLow;
+}
+
+bool is_counted(const Finding& finding, VulnerabilitySeverity threshold) {
+  const bool unsure =
+      finding.severity == VulnerabilitySeverity::kUnknown || !finding.unscored.empty();
+  return finding.ignored_because.empty() && (unsure || finding.severity >= threshold);
+}
+
 int scan_exit_code(const ScanReport& report, VulnerabilitySeverity threshold) {
   if (report.out_of_support) return 5;
   if (report.too_old) return 4;
-  return std::any_of(report.findings.begin(), report.findings.end(), [&](const Finding& finding) {
-    return finding.ignored_because.empty() && finding.severity >= threshold;
-  });
+  return std::any_of(report.findings.begin(), report.findings.end(),
+                     [&](const Finding& finding) { return is_counted(finding, threshold); });
 }
 
 }  // namespace tenon::image

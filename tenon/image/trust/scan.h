@@ -21,6 +21,7 @@ struct Finding {
   std::string fixed_version;          // empty: no fix known
   std::string evidence;               // "tracker", "osv", "archive", "support"
   std::string description;
+  std::string unscored;         // why a severity that the evidence gives could not be read
   std::string ignored_because;  // empty: counts
 };
 
@@ -52,8 +53,12 @@ struct ScanReport {
 // Debian's security tracker as JSON. Only `subject`'s source packages are kept in memory.
 Status scan_tracker(const std::string& path, const ScanSubject& subject, ScanReport& report);
 
+// The severity of a CVSS score by the rating scale of versions 3 and 4 (0.1 low, 4 medium, 7 high,
+// 9 critical), also of version 2, which has none of its own. 0.0 counts as low.
+VulnerabilitySeverity severity_of_score(double score);
+
 // An OSV file, or every .json of a folder: Debian ecosystems by version ranges, PyPI by listed
-// versions.
+// versions. The severity is the highest that CVSS vectors, urgency and severity words give.
 Status scan_osv(const std::string& path, const ScanSubject& subject, ScanReport& report);
 
 // Newer versions in a sealed index. `changelog` gives the newer package's changelog, or empty when
@@ -82,8 +87,11 @@ std::string report_json(const ScanReport& report, std::string_view image);
 std::string report_sarif(const ScanReport& report, std::string_view image,
                          std::string_view tool_version);
 
-// 5 out of support, 4 data too old, 1 a finding at or above `threshold` that is not ignored, else
-// 0.
+// Whether a finding counts against `threshold`: it is not ignored, and is at or above it or has no
+// severity that is known for sure. What cannot be judged is not taken to be harmless.
+bool is_counted(const Finding& finding, VulnerabilitySeverity threshold);
+
+// 5 out of support, 4 data too old, 1 a finding that counts against `threshold`, else 0.
 int scan_exit_code(const ScanReport& report, VulnerabilitySeverity threshold);
 
 }  // namespace tenon::image

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "tenon/image/debian/version.h"
+#include "tenon/image/trust/cvss.h"
 #include "tenon/image/trust/json.h"
 #include "tenon/image/trust/scan.h"
 
@@ -87,16 +88,37 @@ std::string osv_id(const Json& entry) {
   return own;
 }
 
-VulnerabilitySeverity osv_severity(const Json& entry, const Json& affected) {
+// The highest severity that the entry gives anywhere; what it gives and cannot be read is kept as
+// `unscored`, since it may be higher.
+void set_osv_severity(const Json& entry, const Json& affected, Finding& finding) {
+  const auto raise = [&](VulnerabilitySeverity severity) {
+    finding.severity = std::max(finding.severity, severity);
+  };
+  for (const Json* place : {&json_child(entry, "severity"), &json_child(affected, "severity")}) {
+    for (const Json& item : *place) {
+      const std::string type = json_text(item, "type"), score = json_text(item, "score");
+      double number = 0;
+      if (const auto named = parse_severity(score == "negligible" ? "low" : to_lower(score));
+          named.ok() && *named != VulnerabilitySeverity::kUnknown) {
+        raise(*named);  // "Ubuntu" and the like
+      } else if (parse_number(score, number) && number >= 0 && number <= 10) {
+        raise(severity_of_score(number));
+      } else if (const auto vector = cvss_score(score); vector.ok()) {
+        raise(severity_of_score(*vector));
+      } else {
+        finding.unscored =
+            cat(type.substr(0, 40), " '", score.substr(0, 80), "': ", message_of(vector.status()));
+      }
+    }
+  }
   for (const Json* place :
-       {&json_child(affected, "ecosystem_specific"), &json_child(entry, "database_specific")}) {
-    const std::string urgency = json_text(*place, "urgency");
-    if (!urgency.empty()) return severity_of_urgency(urgency);
+       {&json_child(affected, "ecosystem_specific"), &json_child(affected, "database_specific"),
+        &json_child(entry, "database_specific")}) {
+    raise(severity_of_urgency(json_text(*place, "urgency")));
     const std::string severity = to_lower(json_text(*place, "severity"));
     const auto parsed = parse_severity(severity == "moderate" ? "medium" : severity);
-    if (parsed.ok()) return *parsed;
+    if (parsed.ok()) raise(*parsed);
   }
-  return VulnerabilitySeverity::kUnknown;
 }
 
 // Whether `version` lies in one of the ranges; the first fix above it goes to `fixed`.
@@ -205,7 +227,7 @@ class OsvScanner {
                    const std::string& fixed) {
     Finding finding;
     finding.id = osv_id(entry);
-    finding.severity = osv_severity(entry, affected);
+    set_osv_severity(entry, affected, finding);
     finding.source = source;
     finding.version = version;
     finding.packages = packages;

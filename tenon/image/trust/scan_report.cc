@@ -47,6 +47,11 @@ std::string report_table(const ScanReport& report, std::string_view image) {
     }
     out += '\n';
   }
+  for (const Finding& finding : report.findings) {
+    if (finding.unscored.empty() || !finding.ignored_because.empty()) continue;
+    out += cat("note: the severity of ", finding.id, " in ", finding.source,
+               " cannot be read, so that it counts at any --severity: ", finding.unscored, "\n");
+  }
   for (const std::string& note : report.notes) out += cat("note: ", note, "\n");
   out += cat(image, ": ", counted, " findings, ", ignored, " ignored; evidence:");
   for (const Evidence& evidence : report.evidence) {
@@ -80,6 +85,7 @@ std::string report_json(const ScanReport& report, std::string_view image) {
                    finding.fixed_version.empty() ? Json(nullptr) : Json(finding.fixed_version)},
                   {"evidence", finding.evidence},
                   {"description", finding.description}};
+    if (!finding.unscored.empty()) entry["unscored"] = finding.unscored;
     if (!finding.ignored_because.empty()) entry["ignored"] = finding.ignored_because;
     json["findings"].push_back(std::move(entry));
   }

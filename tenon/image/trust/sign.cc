@@ -1,16 +1,11 @@
 #include "tenon/image/trust/sign.h"
 
-#include <fcntl.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <nlohmann/json.hpp>
 
+#include "tenon/image/archive/base64.h"
 #include "tenon/image/archive/sha256.h"
 #include "tenon/image/trust/json.h"
+#include "tenon/image/trust/provenance.h"
 
 namespace tenon::image {
 
@@ -18,159 +13,116 @@ using Json = nlohmann::ordered_json;
 
 namespace {
 
-constexpr uint64_t kKeyLimit = 64 << 10;
-constexpr std::string_view kStatementType = "application/vnd.in-toto+json";
-
-using Key = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
-using Bio = std::unique_ptr<BIO, decltype(&BIO_free)>;
-using DigestContext = std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)>;
-
-std::string base64(std::string_view bytes) {
-  std::string out(4 * ((bytes.size() + 2) / 3) + 1, '\0');
-  const int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                   reinterpret_cast<const unsigned char*>(bytes.data()),
-                                   static_cast<int>(bytes.size()));
-  out.resize(static_cast<size_t>(size));
-  return out;
-}
-
-StatusOr<std::string> unbase64(const std::string& text) {
-  std::string out(text.size() / 4 * 3 + 4, '\0');
-  const int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                   reinterpret_cast<const unsigned char*>(text.data()),
-                                   static_cast<int>(text.size()));
-  if (size < 0 || text.size() % 4 != 0) return data_loss("a signature is not base64");
-  size_t padding = 0;
-  while (padding < 2 && text.size() > padding && text[text.size() - 1 - padding] == '=') ++padding;
-  out.resize(static_cast<size_t>(size) - padding);
-  return out;
-}
+constexpr std::string_view kCosignPayloadType = "cosign container image signature";
+constexpr std::string_view kCosignPredicate = "https://sigstore.dev/cosign/sign/v1";
 
 // DSSE's pre-authentication encoding.
 std::string pae(std::string_view type, std::string_view payload) {
   return cat("DSSEv1 ", type.size(), " ", type, " ", payload.size(), " ", payload);
 }
 
-StatusOr<Key> read_key(const std::string& path, bool is_private) {
-  TENON_ASSIGN_OR_RETURN(const std::string text, read_file(path, kKeyLimit));
-  const Bio bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())), BIO_free);
-  Key key(is_private ? PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, nullptr)
-                     : PEM_read_bio_PUBKEY(bio.get(), nullptr, nullptr, nullptr),
-          EVP_PKEY_free);
-  if (key == nullptr || EVP_PKEY_id(key.get()) != EVP_PKEY_ED25519) {
-    return invalid_argument("'", path, "' is no ed25519 ", is_private ? "private" : "public",
-                            " key in PEM form");
+// Red Hat's simple signing format, as cosign writes it.
+std::string simple_signing_payload(std::string_view digest, std::string_view identity) {
+  Json json;
+  json["critical"] = {{"identity", {{"docker-reference", identity}}},
+                      {"image", {{"docker-manifest-digest", digest}}},
+                      {"type", kCosignPayloadType}};
+  json["optional"] = nullptr;
+  return json_dump(json);
+}
+
+Status check_simple_signing(std::string_view payload, const Image& image) {
+  const Json json = Json::parse(payload, nullptr, false);
+  const Json& critical = json_child(json, "critical");
+  if (json_text(critical, "type") != kCosignPayloadType) {
+    return failed_precondition("a signed payload of cosign's is of another type");
   }
-  return key;
+  if (json_text(json_child(critical, "image"), "docker-manifest-digest") !=
+      image.descriptor.digest) {
+    return failed_precondition("cosign's signature is of another image than ",
+                               image.descriptor.digest);
+  }
+  return {};
 }
 
-StatusOr<std::string> pem_of(EVP_PKEY* key, bool is_private) {
-  const Bio bio(BIO_new(BIO_s_mem()), BIO_free);
-  const int done = is_private ? PEM_write_bio_PKCS8PrivateKey(bio.get(), key, nullptr, nullptr, 0,
-                                                              nullptr, nullptr)
-                              : PEM_write_bio_PUBKEY(bio.get(), key);
-  char* data = nullptr;
-  const long size = BIO_get_mem_data(bio.get(), &data);
-  if (done != 1 || size <= 0) return internal("OpenSSL did not write the key");
-  return std::string(data, static_cast<size_t>(size));
+// The statement that newer cosign signs instead of the payload.
+std::string cosign_statement(const Image& image) {
+  Json json;
+  json["_type"] = "https://in-toto.io/Statement/v1";
+  json["subject"] = Json::array({{{"digest", {{"sha256", image.descriptor.digest.substr(7)}}}}});
+  json["predicateType"] = kCosignPredicate;
+  json["predicate"] = Json::object();
+  return json_dump(json);
 }
 
-Status write_private(const std::string& path, std::string_view text) {
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fd < 0) return errno_status(errno, "creating the private key", path);
-  const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
-  const int error = written ? 0 : errno;
-  ::close(fd);
-  return written ? Status() : errno_status(error, "writing", path);
+// A Sigstore bundle (v0.3) around an envelope that a key without a certificate has signed. The hint
+// is the SHA-256 of the public key.
+Attachment sigstore_bundle(const std::string& envelope, std::string_view predicate,
+                           const Signature& signature, const Image& image) {
+  Json json;
+  json["mediaType"] = kBundleType;
+  json["verificationMaterial"] = {{"publicKey", {{"hint", to_base64(signature.public_sha256)}}}};
+  json["dsseEnvelope"] = Json::parse(envelope, nullptr, false);
+  Attachment attachment{std::string(kBundleType), json_dump(json)};
+  attachment.annotations = {{"dev.sigstore.bundle.content", "dsse-envelope"},
+                            {"dev.sigstore.bundle.predicateType", std::string(predicate)},
+                            {"org.opencontainers.image.created", image.config.created}};
+  return attachment;
 }
 
 }  // namespace
 
-Status generate_key(const std::string& private_path, const std::string& public_path) {
-  EVP_PKEY* raw = EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519");
-  const Key key(raw, EVP_PKEY_free);
-  if (key == nullptr) return internal("OpenSSL did not make a key");
-  TENON_ASSIGN_OR_RETURN(const std::string private_text, pem_of(key.get(), true));
-  TENON_ASSIGN_OR_RETURN(const std::string public_text, pem_of(key.get(), false));
-  TENON_RETURN_IF_ERROR(write_private(private_path, private_text));
-  return write_file(public_path, public_text);
-}
-
 StatusOr<std::string> sign_envelope(std::string_view payload_type, std::string_view payload,
                                     const std::string& private_key_path) {
-  TENON_ASSIGN_OR_RETURN(const Key key, read_key(private_key_path, true));
-  const std::string message = pae(payload_type, payload);
-  const DigestContext context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
-  std::string signature(64, '\0');
-  size_t size = signature.size();
-  const bool signed_ok =
-      EVP_DigestSignInit(context.get(), nullptr, nullptr, nullptr, key.get()) == 1 &&
-      EVP_DigestSign(context.get(), reinterpret_cast<unsigned char*>(signature.data()), &size,
-                     reinterpret_cast<const unsigned char*>(message.data()), message.size()) == 1;
-  if (!signed_ok) return internal("OpenSSL did not sign");
-  TENON_ASSIGN_OR_RETURN(const std::string public_text, pem_of(key.get(), false));
+  TENON_ASSIGN_OR_RETURN(const Signature signature,
+                         sign_message(pae(payload_type, payload), private_key_path));
   Json json;
   json["payloadType"] = payload_type;
-  json["payload"] = base64(payload);
-  json["signatures"] =
-      Json::array({{{"keyid", sha256_hex(public_text)}, {"sig", base64(signature)}}});
+  json["payload"] = to_base64(payload);
+  json["signatures"] = Json::array(
+      {{{"keyid", sha256_hex(signature.public_pem)}, {"sig", to_base64(signature.bytes)}}});
   return json_dump(json);
 }
 
 StatusOr<std::string> verify_envelope(std::string_view envelope,
                                       const std::string& public_key_path) {
-  TENON_ASSIGN_OR_RETURN(const Key key, read_key(public_key_path, false));
   const Json json = Json::parse(envelope, nullptr, false);
   if (!json.is_object()) return data_loss("a signature envelope is not JSON");
-  TENON_ASSIGN_OR_RETURN(const std::string payload, unbase64(json_text(json, "payload")));
+  TENON_ASSIGN_OR_RETURN(std::string payload, from_base64(json_text(json, "payload")));
   const std::string message = pae(json_text(json, "payloadType"), payload);
   for (const Json& entry : json_child(json, "signatures")) {
-    TENON_ASSIGN_OR_RETURN(const std::string signature, unbase64(json_text(entry, "sig")));
-    const DigestContext context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
-    if (EVP_DigestVerifyInit(context.get(), nullptr, nullptr, nullptr, key.get()) == 1 &&
-        EVP_DigestVerify(context.get(), reinterpret_cast<const unsigned char*>(signature.data()),
-                         signature.size(), reinterpret_cast<const unsigned char*>(message.data()),
-                         message.size()) == 1) {
-      return payload;
-    }
+    TENON_ASSIGN_OR_RETURN(const std::string signature, from_base64(json_text(entry, "sig")));
+    TENON_ASSIGN_OR_RETURN(const bool holds, verify_message(message, signature, public_key_path));
+    if (holds) return payload;
   }
   return failed_precondition("no signature of the envelope holds for the key ", public_key_path);
 }
 
-std::string provenance_statement(const Image& image, std::string_view lock_json,
-                                 std::string_view builder_version) {
-  Json dependencies = Json::array();
-  const Json lock = Json::parse(lock_json, nullptr, false);
-  for (const Json& platform : json_child(lock, "platforms")) {
-    if (json_text(platform, "platform") != to_string(image.config.platform)) continue;
-    for (const Json& package : json_child(platform, "packages")) {
-      dependencies.push_back({{"name", json_text(package, "name")},
-                              {"uri", cat("pkg:deb/debian/", json_text(package, "name"), "@",
-                                          json_text(package, "version"),
-                                          "?arch=", json_text(package, "architecture"))},
-                              {"digest", {{"sha256", json_text(package, "sha256")}}}});
-    }
-  }
-  Json json;
-  json["_type"] = "https://in-toto.io/Statement/v1";
-  json["subject"] =
-      Json::array({{{"name", image.descriptor.annotations.contains(std::string(kRefName))
-                                 ? image.descriptor.annotations.at(std::string(kRefName))
-                                 : "image"},
-                    {"digest", {{"sha256", image.descriptor.digest.substr(7)}}}}});
-  json["predicateType"] = "https://slsa.dev/provenance/v1";
-  Json& predicate = json["predicate"];
-  Json external = Json::object();
-  if (!lock_json.empty()) external["lockSha256"] = sha256_hex(lock_json);
-  if (lock.is_object()) external["declarationSha256"] = json_text(lock, "declarationSha256");
-  predicate["buildDefinition"] = {{"buildType", "urn:tenon:image-build:v1"},
-                                  {"externalParameters", external},
-                                  {"resolvedDependencies", dependencies}};
-  predicate["runDetails"] = {
-      {"builder",
-       {{"id", "urn:tenon:image"}, {"version", {{"tenon", std::string(builder_version)}}}}},
-      {"metadata", {{"finishedOn", image.config.created}}}};
-  return json_dump(json);
+StatusOr<std::vector<Attachment>> make_cosign_signatures(const Image& subject,
+                                                         const std::string& identity,
+                                                         const std::string& private_key_path) {
+  const std::string payload = simple_signing_payload(subject.descriptor.digest, identity);
+  TENON_ASSIGN_OR_RETURN(const Signature signature, sign_message(payload, private_key_path));
+  Attachment cosign{std::string(kCosignType), payload, std::string(kSimpleSigningType)};
+  cosign.layer_annotations[std::string(kCosignSignature)] = to_base64(signature.bytes);
+  TENON_ASSIGN_OR_RETURN(
+      const std::string envelope,
+      sign_envelope(kStatementType, cosign_statement(subject), private_key_path));
+  std::vector<Attachment> result = {std::move(cosign)};
+  result.push_back(sigstore_bundle(envelope, kCosignPredicate, signature, subject));
+  return result;
+}
+
+StatusOr<std::vector<Attachment>> make_signatures(const Image& image, std::string_view statement,
+                                                  const std::string& identity,
+                                                  const std::string& private_key_path) {
+  TENON_ASSIGN_OR_RETURN(auto result, make_cosign_signatures(image, identity, private_key_path));
+  TENON_ASSIGN_OR_RETURN(const std::string envelope,
+                         sign_envelope(kStatementType, statement, private_key_path));
+  TENON_ASSIGN_OR_RETURN(const Signature signature, sign_message(statement, private_key_path));
+  result.push_back({std::string(kEnvelopeType), envelope});
+  result.push_back(sigstore_bundle(envelope, "https://slsa.dev/provenance/v1", signature, image));
+  return result;
 }
 
 Status verify_signature(const ImageReader& reader, const Image& image,
@@ -178,21 +130,36 @@ Status verify_signature(const ImageReader& reader, const Image& image,
   TENON_ASSIGN_OR_RETURN(const auto attachments, attachments_of(reader, image));
   Status last = failed_precondition("'", reader.path(), "' carries no signature of ",
                                     image.descriptor.digest);
+  bool holds = false;
   for (const Attachment& attachment : attachments) {
-    if (attachment.artifact_type != kEnvelopeType) continue;
-    const auto payload = verify_envelope(attachment.content, public_key_path);
-    if (!payload.ok()) {
-      last = payload.status();
+    if (attachment.artifact_type == kEnvelopeType) {
+      const auto payload = verify_envelope(attachment.content, public_key_path);
+      if (!payload.ok()) {
+        last = payload.status();
+        continue;
+      }
+      TENON_ASSIGN_OR_RETURN(const Inventory inventory, take_inventory(reader, image));
+      TENON_RETURN_IF_ERROR(check_statement(*payload, image, inventory));
+      holds = true;
       continue;
     }
-    const Json statement = Json::parse(*payload, nullptr, false);
-    for (const Json& subject : json_child(statement, "subject")) {
-      const std::string found = json_text(json_child(subject, "digest"), "sha256");
-      if (cat("sha256:", found) == image.descriptor.digest) return {};
+    const auto field = attachment.layer_annotations.find(std::string(kCosignSignature));
+    if (field == attachment.layer_annotations.end()) continue;
+    const auto signature = from_base64(field->second);
+    if (!signature.ok()) {
+      last = signature.status();
+      continue;
     }
-    last = failed_precondition("the signature is of another image than ", image.descriptor.digest);
+    TENON_ASSIGN_OR_RETURN(const bool valid,
+                           verify_message(attachment.content, *signature, public_key_path));
+    if (!valid) {
+      last = failed_precondition("cosign's signature does not hold for the key ", public_key_path);
+      continue;
+    }
+    TENON_RETURN_IF_ERROR(check_simple_signing(attachment.content, image));
+    holds = true;
   }
-  return last;
+  return holds ? Status() : last;
 }
 
 }  // namespace tenon::image

@@ -1,16 +1,16 @@
-// ed25519 signatures and in-toto provenance of an image.
-//
-// A signature is a DSSE envelope (in-toto's) over a statement that names the image's digest; it and
-// the SBOMs are attached to the image as OCI 1.1 referrers: manifests whose `subject` is the image.
+// Signatures of an image, attached to it as OCI 1.1 referrers: manifests whose `subject` is the
+// image. One signing makes
+// - a DSSE envelope (in-toto's) over the provenance statement (provenance.h);
+// - cosign's signature: a simple-signing payload, the signature in an annotation of its layer;
+// - Sigstore bundles (v0.3) of the statement and of cosign's own one, as newer cosign reads them.
+// Nothing is sent anywhere and no transparency log is asked.
 #pragma once
 
 #include "tenon/image/oci/blobs.h"
 #include "tenon/image/oci/reader.h"
+#include "tenon/image/trust/keys.h"
 
 namespace tenon::image {
-
-// PEM files: a PKCS#8 private key (created with mode 0600; never overwritten) and its public key.
-Status generate_key(const std::string& private_path, const std::string& public_path);
 
 // A DSSE envelope (JSON) of `payload`, signed with a PEM private key.
 StatusOr<std::string> sign_envelope(std::string_view payload_type, std::string_view payload,
@@ -20,17 +20,21 @@ StatusOr<std::string> sign_envelope(std::string_view payload_type, std::string_v
 StatusOr<std::string> verify_envelope(std::string_view envelope,
                                       const std::string& public_key_path);
 
-// An in-toto statement with SLSA provenance v1: the image as subject; declaration, lock and
-// packages as resolved dependencies. `lock_json` may be empty.
-std::string provenance_statement(const Image& image, std::string_view lock_json,
-                                 std::string_view builder_version);
-
 struct Attachment {
   std::string artifact_type;  // "application/spdx+json", ...
   std::string content;
+  std::string media_type = {};                          // of the content; empty: artifact_type
+  std::map<std::string, std::string> annotations = {};  // of the manifest
+  std::map<std::string, std::string> layer_annotations = {};  // of the content's descriptor
 };
 
+inline constexpr std::string_view kStatementType = "application/vnd.in-toto+json";
 inline constexpr std::string_view kEnvelopeType = "application/vnd.dsse.envelope.v1+json";
+inline constexpr std::string_view kBundleType = "application/vnd.dev.sigstore.bundle.v0.3+json";
+inline constexpr std::string_view kCosignType = "application/vnd.dev.cosign.artifact.sig.v1+json";
+inline constexpr std::string_view kSimpleSigningType =
+    "application/vnd.dev.cosign.simplesigning.v1+json";
+inline constexpr std::string_view kCosignSignature = "dev.cosignproject.cosign/signature";
 
 // Writes the layout or tar at `path` anew with further referrers of `image` in its index; what is
 // there stays, an attachment of the same content is not added twice.
@@ -40,7 +44,22 @@ Status attach(const std::string& path, const Image& image,
 // Contents attached to the image, by artifact type. Digests are checked.
 StatusOr<std::vector<Attachment>> attachments_of(const ImageReader& reader, const Image& image);
 
-// OK when an attached envelope is signed by the key and its statement names the image's digest.
+// Everything that one signing attaches. `identity` is the image's name in cosign's payload
+// ("registry.example/team/app"), which its verifiers compare with where the image came from.
+StatusOr<std::vector<Attachment>> make_signatures(const Image& image, std::string_view statement,
+                                                  const std::string& identity,
+                                                  const std::string& private_key_path);
+
+// cosign's part of it alone: for what is no image itself, such as the index of several platforms,
+// which is what a tag resolves to. `subject` needs its descriptor and the time of its
+// configuration.
+StatusOr<std::vector<Attachment>> make_cosign_signatures(const Image& subject,
+                                                         const std::string& identity,
+                                                         const std::string& private_key_path);
+
+// OK when something that the key has signed is attached and all that it has signed is true of the
+// image: provenance statements word by word, cosign's payloads by their digest.
+// FAILED_PRECONDITION otherwise.
 Status verify_signature(const ImageReader& reader, const Image& image,
                         const std::string& public_key_path);
 

@@ -1,9 +1,8 @@
+#include "tenon/image/trust/trust_test.h"
+
 #include <nlohmann/json.hpp>
 
-#include "tenon/image/archive/sha256.h"
-#include "tenon/image/commands.h"
 #include "tenon/image/ledger.h"
-#include "tenon/image/testing/test_archive.h"
 #include "tenon/image/trust/json.h"
 #include "tenon/image/trust/lint.h"
 #include "tenon/image/trust/sbom.h"
@@ -15,80 +14,6 @@ namespace tenon::image {
 using Json = nlohmann::ordered_json;
 
 namespace {
-
-constexpr int64_t kNow = 1795500000;  // 2026-11-24
-
-// `tenon image` on one archive, store and image.
-class TrustTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    auto archive = TestArchive::create();
-    ASSERT_TRUE(archive.ok()) << archive.status();
-    archive_.emplace(*std::move(archive));
-    folder_.emplace(*TemporaryDirectory::create());
-    ::setenv("TENON_IMAGE_STORE", path("store").c_str(), 1);
-    ::setenv("TENON_IMAGE_NOW", cat(kNow).c_str(), 1);
-    const std::string os = "ID=debian\nVERSION_ID=\"12\"\nVERSION_CODENAME=test\n";
-    add({"base-files", "12", "amd64", "", {{"etc/os-release", os}}});
-    add({"libvuln1", "1.0-1", "amd64", "Source: vuln\n", {{"usr/share/vuln", "x"}}});
-    ASSERT_TRUE(archive_->publish().ok());
-    ASSERT_TRUE(write_file(path("image.yaml"),
-                           cat("name: test\nversion: 1.2.3\nbase: debian:test\n",
-                               archive_->declaration_lines(),
-                               "packages: [base-files, libvuln1]\nuser: \"65532:65532\"\n"
-                               "tags: [\"{version}\", latest]\n"))
-                    .ok());
-    ASSERT_TRUE(create_directories(path("etc/apt")).ok());
-    ASSERT_TRUE(
-        write_file(path("etc/apt/sources.list"), cat("deb ", archive_->uri(), " test main\n"))
-            .ok());
-    ASSERT_TRUE(create_directories(path("etc/apt/trusted.gpg.d")).ok());
-    ASSERT_TRUE(
-        write_file(path("etc/apt/trusted.gpg.d/k.gpg"), *read_file(archive_->keyring())).ok());
-    ASSERT_EQ(run({"lock", path("image.yaml"), "--output", path("lock")}), 0) << out_;
-    ASSERT_EQ(run({"build", path("image.yaml"), "--lock", path("lock"), "--output", path("a.tar"),
-                   "--ledger", path("ledger")}),
-              0)
-        << out_;
-  }
-  void TearDown() override {
-    ::unsetenv("TENON_IMAGE_STORE");
-    ::unsetenv("TENON_IMAGE_NOW");
-  }
-  void add(const TestPackage& package) {
-    const Status status = archive_->add(package);
-    ASSERT_TRUE(status.ok()) << status;
-  }
-  std::string path(std::string_view name) const { return join_path(folder_->path(), name); }
-  int run(std::vector<std::string> words) {
-    out_.clear();
-    CommandContext context;
-    context.program = "/proc/self/exe";
-    context.program_version = "1.2.3";
-    context.out = context.err = [this](std::string_view text) { out_ += text; };
-    return run_image_command(words, context);
-  }
-  int scan(std::vector<std::string> more) {
-    std::vector<std::string> words = {"scan",          path("a.tar"), "--apt_root",
-                                      folder_->path(), "--support",   path("none")};
-    words.insert(words.end(), more.begin(), more.end());
-    return run(words);
-  }
-  // A fresh tracker in Debian's format.
-  std::string tracker(std::string_view release) {
-    const std::string file = path("tracker.json");
-    const Status status = write_file(
-        file, cat("{\"other\":{\"CVE-2026-1\":{\"releases\":{\"test\":{\"status\":\"open\"}}}},"
-                  "\"vuln\":{\"CVE-2026-2\":{\"description\":\"bad\",\"releases\":{\"test\":",
-                  release, "}}}}"));
-    EXPECT_TRUE(status.ok());
-    return file;
-  }
-
-  std::optional<TestArchive> archive_;
-  std::optional<TemporaryDirectory> folder_;
-  std::string out_;
-};
 
 // Feeds are as old as their files, which are made now: the clock must be the real one.
 class FeedTest : public TrustTest {
@@ -143,6 +68,70 @@ TEST_F(FeedTest, OsvRangesAreMatched) {
   EXPECT_EQ(json["findings"][0]["fixedVersion"], "1.0-2");
   ASSERT_TRUE(write_file(file, entry("{\"introduced\":\"0\"},{\"fixed\":\"1.0-1\"}")).ok());
   EXPECT_EQ(scan({"--no_archive", "--osv", file}), 0) << out_;
+}
+
+// What an entry says of its severity, anywhere, counts; what cannot be read counts at any gate.
+TEST_F(FeedTest, OsvSeveritiesAreScored) {
+  struct {
+    const char* severity;  // members of the entry
+    const char* affected;  // members of its affected[0]
+    const char* expected;
+    bool fails_high, fails_critical;
+  } const kRows[] = {
+      {R"("severity":[{"type":"CVSS_V3","score":"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}])",
+       "", "critical", true, true},
+      {R"("severity":[{"type":"CVSS_V3","score":"CVSS:3.0/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:N/A:N"}])",
+       "", "high", true, false},
+      {R"("severity":[{"type":"CVSS_V2","score":"AV:N/AC:L/Au:N/C:C/I:C/A:C"}])", "", "critical",
+       true, true},
+      {R"("severity":[{"type":"CVSS_V4","score":)"
+       R"("CVSS:4.0/AV:L/AC:L/AT:N/PR:N/UI:P/VC:N/VI:N/VA:L/SC:N/SI:N/SA:N"}])",
+       "", "medium", false, false},
+      {R"("severity":[{"type":"CVSS_V3","score":"CVSS:3.1/AV:P/AC:H/PR:H/UI:R/S:U/C:L/I:N/A:N"},)"
+       R"({"type":"CVSS_V3","score":"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}])",
+       "", "critical", true, true},
+      {R"("severity":[{"type":"Ubuntu","score":"medium"}])", "", "medium", false, false},
+      {R"("severity":[{"type":"CVSS_V3","score":"9.8"}])", "", "critical", true, true},
+      {R"("x":0)",
+       R"(,"severity":[{"type":"CVSS_V3","score":)"
+       R"("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}])",
+       "critical", true, true},
+      // The distribution's urgency does not hide the vector, nor "not yet assigned" anything.
+      {R"("severity":[{"type":"CVSS_V3","score":"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}])",
+       R"(,"ecosystem_specific":{"urgency":"not yet assigned"})", "critical", true, true},
+      {R"("database_specific":{"severity":"MODERATE"})",
+       R"(,"ecosystem_specific":{"urgency":"end-of-life"})", "medium", false, false},
+      // Not to be judged.
+      {R"("x":0)", "", "unknown", true, true},
+      {R"("severity":[{"type":"CVSS_V9","score":"CVSS:9.0/AV:N"}])", "", "unknown", true, true},
+      {R"("severity":[{"type":"CVSS_V3","score":"CVSS:3.1/AV:N"}],)"
+       R"("database_specific":{"severity":"LOW"})",
+       "", "low", true, true},
+      {R"("severity":[{"type":"CVSS_V3","score":7}])", "", "unknown", true, true},
+      {R"("severity":"high")", "", "unknown", true, true},
+  };
+  for (const auto& row : kRows) {
+    const std::string file = path("osv.json");
+    ASSERT_TRUE(
+        write_file(file, cat(R"({"id":"CVE-2026-5",)", row.severity,
+                             R"(,"affected":[{"package":{"ecosystem":"Debian:12","name":"vuln"},)"
+                             R"("ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"}]}])",
+                             row.affected, "}]}"))
+            .ok());
+    const std::vector<std::string> words = {"--no_archive", "--osv", file, "--format", "json"};
+    const auto with = [&](std::vector<std::string> more) {
+      more.insert(more.begin(), words.begin(), words.end());
+      return scan(more);
+    };
+    EXPECT_EQ(with({"--severity", "high"}), row.fails_high) << row.severity << out_;
+    EXPECT_EQ(with({"--severity", "critical"}), row.fails_critical) << row.severity << out_;
+    EXPECT_EQ(Json::parse(out_, nullptr, false)["findings"][0]["severity"], row.expected) << out_;
+    // By name it is excused.
+    ASSERT_TRUE(write_file(path("ignore.yaml"),
+                           "ignore: [{id: CVE-2026-5, reason: no, expires: 2090-01-01}]")
+                    .ok());
+    EXPECT_EQ(with({"--severity", "critical", "--ignore", path("ignore.yaml")}), 0) << out_;
+  }
 }
 
 TEST_F(FeedTest, IgnoresNeedReasonAndExpiry) {
@@ -200,41 +189,20 @@ TEST_F(TrustTest, SupportListsAreRead) {
 
 TEST_F(TrustTest, SarifNamesRulesAndResults) {
   ScanReport report;
-  report.findings.push_back(
-      {"CVE-1-1000", VulnerabilitySeverity::kHigh, "s", "1", {"p"}, "2", "tracker", "text", ""});
+  report.findings.push_back({"CVE-1-1000",
+                             VulnerabilitySeverity::kHigh,
+                             "s",
+                             "1",
+                             {"p"},
+                             "2",
+                             "tracker",
+                             "text",
+                             "",
+                             ""});
   const Json json = Json::parse(report_sarif(report, "image", "1"), nullptr, false);
   EXPECT_EQ(json["version"], "2.1.0");
   EXPECT_EQ(json["runs"][0]["results"][0]["ruleId"], "CVE-1-1000");
   EXPECT_EQ(json["runs"][0]["results"][0]["level"], "error");
-}
-
-TEST_F(TrustTest, SignaturesHoldForTheirKeyAndImageOnly) {
-  ASSERT_EQ(run({"sign", "--new_key", path("k")}), 0) << out_;
-  ASSERT_EQ(run({"sign", "--new_key", path("k2")}), 0) << out_;
-  EXPECT_EQ(run({"sign", "--new_key", path("k")}), 1);  // never overwritten
-  EXPECT_EQ(run({"verify", path("a.tar"), "--key", path("k.pub")}), 1) << out_;
-  ASSERT_EQ(run({"sign", path("a.tar"), "--key", path("k"), "--lock", path("lock")}), 0) << out_;
-  EXPECT_EQ(run({"verify", path("a.tar"), "--key", path("k.pub")}), 0) << out_;
-  EXPECT_EQ(run({"verify", path("a.tar"), "--key", path("k2.pub")}), 1) << out_;
-  EXPECT_EQ(run({"verify", path("a.tar"), "--lock", path("lock")}), 0) << out_;
-  // OpenSSL's command line is the other verifier of the same signature.
-  const auto reader = ImageReader::open(path("a.tar"));
-  const auto attached = attachments_of(**reader, *find_image(**reader, nullptr));
-  ASSERT_EQ(attached->size(), 1U);
-  const Json envelope = Json::parse((*attached)[0].content);
-  ASSERT_TRUE(
-      run_tool({"python3", "-c",
-                "import base64, json, sys\n"
-                "e = json.load(open(sys.argv[1])); t = e['payloadType'].encode()\n"
-                "p = base64.b64decode(e['payload'])\n"
-                "open(sys.argv[2], 'wb').write(b'DSSEv1 %d %s %d %s' % (len(t), t, len(p), p))\n"
-                "open(sys.argv[3], 'wb').write(base64.b64decode(e['signatures'][0]['sig']))\n",
-                (write_file(path("e"), (*attached)[0].content).ok() ? path("e") : ""),
-                path("message"), path("sig")})
-          .ok());
-  EXPECT_TRUE(run_tool({"openssl", "pkeyutl", "-verify", "-pubin", "-inkey", path("k.pub"),
-                        "-rawin", "-in", path("message"), "-sigfile", path("sig")})
-                  .ok());
 }
 
 TEST_F(TrustTest, SbomsListThePackagesAndAreStable) {
@@ -287,18 +255,10 @@ TEST(LintDeployment, LatestAndMissingTagsAreRefused) {
   EXPECT_NE(findings[2].message.find("latest-devel"), std::string::npos);
 }
 
-TEST_F(TrustTest, TheLedgerKeepsFixedTagsAndShowsTampering) {
+TEST_F(TrustTest, BuildsAreInTheLedger) {
   ASSERT_EQ(run({"tags", path("ledger")}), 0);
   EXPECT_NE(out_.find("tenon:latest sha256:"), std::string::npos) << out_;
-  const std::string other = cat("sha256:", sha256_hex("other"));
-  EXPECT_EQ(append_to_ledger(path("ledger"), "tenon:1.2.3", other, 1).code(),
-            absl::StatusCode::kAlreadyExists);
-  EXPECT_TRUE(append_to_ledger(path("ledger"), "tenon:latest", other, 1).ok());
-  EXPECT_EQ(read_ledger(path("ledger"))->size(), 3U);
-  std::string text = *read_file(path("ledger"));
-  text.replace(text.find("tenon:1.2.3"), 11, "tenon:9.9.9");
-  ASSERT_TRUE(write_file(path("ledger"), text).ok());
-  EXPECT_EQ(read_ledger(path("ledger")).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(read_ledger(path("ledger"))->entries.size(), 2U);
 }
 
 TEST_F(TrustTest, WrongUsageIsTwoAndOneLine) {
