@@ -12,6 +12,7 @@
 #include "tenon/cli/json_text.h"
 #include "tenon/cli/verbs.h"
 #include "tenon/core/device.h"
+#include "tenon/image/net/http.h"
 #include "tenon/kernels/processor.h"
 #include "tenon/runtime/plugin/plugin_host.h"
 
@@ -162,10 +163,27 @@ Status examine(bool json) {
 
 }  // namespace
 
+// Whether the server at `url` answers that it is ready: a health check for images without a shell.
+Status ask_ready(std::string url) {
+  TENON_ASSIGN_OR_RETURN(const image::Url parsed, image::parse_url(url));
+  if (parsed.scheme == "file") return wrong_usage("--ready asks a server by http: or https:");
+  if (parsed.path == "/") url = cat(url, url.ends_with('/') ? "" : "/", "readyz");
+  image::HttpRequest request;
+  request.url = url;
+  TENON_ASSIGN_OR_RETURN(const image::HttpResponse response, image::send_http(request));
+  if (response.status == 200) return absl::OkStatus();
+  return failed_precondition(url, " answers ", response.status, ": ", trim(response.body));
+}
+
 int doctor_command(Words words) {
   bool json = false;
-  const Flag flags[] = {{"json", &json, "", "one JSON object a line"}};
-  return run_verb(kDoctorUsage, flags, words, [&](const Operands&) { return examine(json); });
+  std::string ready;
+  const Flag flags[] = {
+      {"json", &json, "", "one JSON object a line"},
+      {"ready", &ready, "URL", "only asks the server there for /readyz: exit code 0 when ready"}};
+  return run_verb(kDoctorUsage, flags, words, [&](const Operands&) {
+    return ready.empty() ? examine(json) : ask_ready(ready);
+  });
 }
 
 }  // namespace tenon::cli

@@ -4,6 +4,7 @@
 #include "tenon/cli/verbs.h"
 #include "tenon/cli/verify.h"
 #include "tenon/image/commands.h"
+#include "tenon/image/partial.h"
 
 namespace tenon::cli {
 
@@ -16,6 +17,7 @@ int image_command(Words words) {
             "digits/1\n"));
     return words.empty() ? 2 : 0;
   }
+  const image::RemovePartialOnSignal clean_up;
   return image::run_image_command(
       words,
       {.program = "/proc/self/exe",

@@ -1,5 +1,6 @@
 #include "tenon/image/commands.h"
 
+#include <cstdio>
 #include <cstdlib>
 #include <ctime>
 
@@ -13,14 +14,14 @@ constexpr std::string_view kUsagePayload = "tenon/usage";
 
 std::string_view nearest_verb(std::string_view name) {
   std::vector<std::string_view> names;
-  for (const auto table : {build_verbs(), trust_verbs(), registry_verbs()}) {
+  for (const auto table : {build_verbs(), store_verbs(), trust_verbs(), registry_verbs()}) {
     for (const Verb& verb : table) names.push_back(verb.name);
   }
   return nearest(name, names);
 }
 
 const Verb* find_verb(std::string_view name) {
-  for (const auto table : {build_verbs(), trust_verbs(), registry_verbs()}) {
+  for (const auto table : {build_verbs(), store_verbs(), trust_verbs(), registry_verbs()}) {
     for (const Verb& verb : table) {
       if (verb.name == name) return &verb;
     }
@@ -55,6 +56,16 @@ StatusOr<int64_t> source_date_epoch() {
   return value;
 }
 
+std::string decimal_bytes(uint64_t bytes) {
+  constexpr const char* kUnits[] = {"B", "kB", "MB", "GB", "TB"};
+  double value = static_cast<double>(bytes);
+  int unit = 0;
+  for (; value >= 1000 && unit < 4; ++unit) value /= 1000;
+  char text[40];
+  std::snprintf(text, sizeof(text), unit == 0 ? "%.0f %s" : "%.2f %s", value, kUnits[unit]);
+  return text;
+}
+
 int64_t current_time() {
   int64_t value = 0;
   if (const char* text = std::getenv("TENON_IMAGE_NOW"); text && parse_number(text, value)) {
@@ -65,7 +76,7 @@ int64_t current_time() {
 
 std::string image_usage() {
   std::string text = "usage: tenon image VERB ...\n\n";
-  for (const auto table : {build_verbs(), trust_verbs(), registry_verbs()}) {
+  for (const auto table : {build_verbs(), store_verbs(), trust_verbs(), registry_verbs()}) {
     for (const Verb& verb : table) text += cat("  ", verb.usage, "\n      ", verb.purpose, "\n");
   }
   return text;

@@ -1,15 +1,19 @@
 #include "tenon/image/declaration.h"
 
 #include <algorithm>
+#include <set>
 
 #include "tenon/base/files.h"
 #include "tenon/image/archive/sha256.h"
 #include "tenon/image/archive/tar.h"
+#include "tenon/image/oci/name.h"
 #include "tenon/image/shipped_declarations.h"
 #include "tenon/image/yaml.h"
 
 namespace tenon::image {
 namespace {
+
+constexpr size_t kLongestVersion = 128;
 
 using Strings = std::vector<std::string>;
 using Map = std::map<std::string, std::string>;
@@ -134,6 +138,20 @@ bool parse_mode(std::string_view text, uint32_t& mode) {
   return mode <= 07777;
 }
 
+bool has_control(std::string_view text) {
+  return std::any_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+}
+
+bool is_signal(std::string_view text) {
+  int64_t number = 0;
+  if (parse_number(text, number)) return number >= 1 && number <= 64;
+  return text.size() > 3 && text.size() <= 12 && text.starts_with("SIG") &&
+         std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '+' || c == '-';
+         });
+}
+
 void read_file_item(FieldReader& reader, FileItem& item) {
   std::string mode, owner;
   reader.text("path", item.path);
@@ -143,6 +161,7 @@ void read_file_item(FieldReader& reader, FileItem& item) {
     reader.text("content", item.content.emplace());
   }
   reader.boolean("directory", item.directory);
+  reader.boolean("strip", item.strip);
   reader.text("mode", mode);
   reader.text("owner", owner);
   if (!item.path.starts_with('/')) {
@@ -151,9 +170,12 @@ void read_file_item(FieldReader& reader, FileItem& item) {
     const auto normal = normalise_path(std::string_view(item.path).substr(1));
     reader.check(normal.status());
     if (normal.ok()) item.path = cat("/", *normal);
+    if (item.path == "/") reader.fail("the path of a file is '/'");
+    if (has_control(item.path)) reader.fail("a path with control characters");
   }
   const int given =
       !item.source.empty() + !item.link.empty() + item.content.has_value() + item.directory;
+  if (item.strip && item.source.empty()) reader.fail(cat("'", item.path, "': no source to strip"));
   if (given != 1) {
     reader.fail(cat("'", item.path, "' needs exactly one of source, link, content, directory"));
   }
@@ -227,6 +249,8 @@ void read_top(FieldReader& reader, Declaration& out) {
   reader.list("waive", out.waive);
   reader.list("exclude", out.exclude);
   reader.boolean("tenon_libraries", out.tenon_libraries);
+  reader.boolean("prune_libraries", out.prune_libraries);
+  reader.list("loaded_libraries", out.loaded_libraries);
   reader.each("files",
               [&](FieldReader& r) { read_file_item(r, out.layers[0].files.emplace_back()); });
   reader.each("layers", [&](FieldReader& r) { read_layer(r, out.layers.emplace_back()); });
@@ -245,24 +269,110 @@ void read_top(FieldReader& reader, Declaration& out) {
   reader.text("compression", out.compression);
 }
 
+// "8500/tcp", "53/udp" or "8500", as OCI's ExposedPorts has them.
+bool is_port(std::string_view text) {
+  const size_t slash = text.find('/');
+  const std::string_view protocol =
+      slash == std::string_view::npos ? std::string_view("tcp") : text.substr(slash + 1);
+  int64_t port = 0;
+  return parse_number(text.substr(0, slash), port) && port > 0 && port <= 65535 && text[0] != '+' &&
+         text[0] != '0' && (protocol == "tcp" || protocol == "udp" || protocol == "sctp");
+}
+
+void check_layers(FieldReader& reader, const Declaration& declaration) {
+  std::set<std::string> names;
+  for (const LayerSpec& layer : declaration.layers) {
+    if (!names.insert(layer.name).second) {
+      reader.fail(cat("two layers are named '", layer.name, "'"));
+    }
+    if (layer.name == "copy" || layer.name == "model") {
+      reader.fail(cat("'", layer.name, "' is the name of a layer that --", layer.name, " makes"));
+    }
+    std::set<std::string> paths;
+    for (const FileItem& item : layer.files) {
+      if (!paths.insert(item.path).second) {
+        reader.fail(
+            cat("'", item.path, "' stands twice among the files of the layer ", layer.name));
+      }
+    }
+  }
+}
+
+void check_settings(FieldReader& reader, const Declaration& declaration) {
+  std::set<std::string> ports;
+  for (const std::string& port : declaration.ports) {
+    if (!is_port(port)) {
+      reader.fail(cat("port '", port,
+                      "' is not a number from 1 to 65535, with /tcp, /udp or "
+                      "/sctp"));
+    }
+    if (!ports.insert(port).second) reader.fail(cat("port '", port, "' stands twice"));
+  }
+  for (const std::string& path : declaration.volumes) {
+    if (!path.starts_with('/')) reader.fail(cat("volume '", path, "' is not absolute"));
+  }
+  if (!declaration.working_directory.empty() && !declaration.working_directory.starts_with('/')) {
+    reader.fail(cat("working_directory '", declaration.working_directory, "' is not absolute"));
+  }
+  for (const auto& [name, value] : declaration.environment) {
+    if (name.empty() || name.find('=') != std::string::npos || has_control(name) ||
+        value.find('\0') != std::string::npos) {
+      reader.fail(
+          cat("'", name, "' is no name of an environment variable, or its value has a NUL"));
+    }
+  }
+  if (declaration.version.size() > kLongestVersion) return reader.fail("version is too long");
+  for (const std::string& tag : declaration.tags) {
+    if (tag.size() > kLongestVersion) return reader.fail("a tag is too long");
+    reader.check(check_tag(expand_tag(tag, declaration.version)));
+  }
+  if (has_control(declaration.user) || declaration.user.find(' ') != std::string::npos) {
+    reader.fail(cat("user '", declaration.user, "' is no name or number"));
+  }
+  if (!declaration.stop_signal.empty() && !is_signal(declaration.stop_signal)) {
+    reader.fail(cat("stop_signal '", declaration.stop_signal,
+                    "' is neither like SIGTERM nor a "
+                    "number from 1 to 64"));
+  }
+  if (const auto& health = declaration.health; health.has_value()) {
+    constexpr int64_t kDay = 86400;
+    for (const int64_t seconds : {health->interval_s, health->timeout_s, health->start_period_s}) {
+      if (seconds < 0 || seconds > kDay) reader.fail("health counts 0 to 86400 seconds");
+    }
+    if (health->retries < 0 || health->retries > 1000) reader.fail("health: 0 to 1000 retries");
+    const std::string& kind = health->test.empty() ? std::string() : health->test[0];
+    if (kind != "CMD" && kind != "CMD-SHELL" && kind != "NONE") {
+      reader.fail("health's test begins with CMD, CMD-SHELL or NONE");
+    }
+  }
+}
+
 Status check_declaration(FieldReader& reader, Declaration& out) {
   if (out.name.empty()) reader.fail("the declaration needs a name");
   if (out.base.empty()) out.base = "debian:bookworm";
-  if (!out.base.starts_with("debian:") && !out.base.starts_with("oci:")) {
-    reader.fail(cat("base '", out.base, "' is neither debian:CODENAME nor oci:PATH"));
+  const bool distribution = out.base.starts_with("debian:") || out.base.starts_with("ubuntu:");
+  if (!distribution && !out.base.starts_with("oci:")) {
+    reader.fail(cat("base '", out.base, "' is none of debian:CODENAME, ubuntu:CODENAME, oci:PATH"));
+  }
+  if (out.base.ends_with(':') || (distribution && out.base.find('/') != std::string::npos)) {
+    reader.fail(cat("base '", out.base, "' names nothing"));
+  }
+  if (out.prune_libraries && !distribution) {
+    reader.fail("prune_libraries needs a base of packages: the files of an oci: base stay");
   }
   if (out.platforms.empty()) out.platforms.push_back({"linux", "amd64", ""});
+  for (size_t i = 1; i < out.platforms.size(); ++i) {
+    if (std::find(out.platforms.begin(), out.platforms.begin() + static_cast<std::ptrdiff_t>(i),
+                  out.platforms[i]) != out.platforms.begin() + static_cast<std::ptrdiff_t>(i)) {
+      reader.fail(cat("platform ", out.platforms[i], " stands twice"));
+    }
+  }
   if (out.compression.empty()) out.compression = "gzip";
   if (out.compression != "gzip" && out.compression != "zstd") {
     reader.fail(cat("compression '", out.compression, "' is neither gzip nor zstd"));
   }
-  for (size_t i = 0; i < out.layers.size(); ++i) {
-    for (size_t j = 0; j < i; ++j) {
-      if (out.layers[i].name == out.layers[j].name) {
-        reader.fail(cat("two layers are named '", out.layers[i].name, "'"));
-      }
-    }
-  }
+  check_layers(reader, out);
+  check_settings(reader, out);
   return reader.finish();
 }
 

@@ -30,6 +30,7 @@ struct FileItem {
   std::string link;
   std::optional<std::string> content;
   bool directory = false;
+  bool strip = false;            // of an ELF source only what its segments load
   std::optional<uint32_t> mode;  // default 0644, 0755 for folders and executable sources
   uint32_t uid = 0, gid = 0;
 };
@@ -61,13 +62,15 @@ struct ArchiveSpec {
 struct Declaration {
   std::string name;                   // runtime, train, devel, or the user's
   std::string version;                // of what the image holds; shipped ones take Tenon's
-  std::string base;                   // "debian:CODENAME" or "oci:FOLDER-OR-TAR"
+  std::string base;                   // "debian:CODENAME", "ubuntu:CODENAME" or "oci:FOLDER-OR-TAR"
   std::vector<ArchiveSpec> archives;  // empty: the machine's own apt sources
   std::vector<Platform> platforms;
   std::vector<std::string> waive;    // package names that the image does without
   std::vector<std::string> exclude;  // path patterns of packages that are left out; '*' and '**'
   bool tenon_libraries = false;      // add the packages of the libraries that the program links
-  std::vector<LayerSpec> layers;     // the first is "base"
+  bool prune_libraries = false;      // leave out libraries of packages that nothing can load,
+  std::vector<std::string> loaded_libraries;  // but not these, by soname
+  std::vector<LayerSpec> layers;              // the first is "base"
   std::string user;
   std::vector<std::string> entrypoint, command, ports, volumes, tags;
   std::map<std::string, std::string> environment, labels, annotations;

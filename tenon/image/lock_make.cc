@@ -13,6 +13,7 @@ namespace {
 
 StatusOr<std::vector<ArchiveSource>> sources_of(const Declaration& declaration,
                                                 const std::string& codename,
+                                                const std::string& architecture,
                                                 const LockOptions& options) {
   if (declaration.archives.empty()) {
     if (codename.empty()) {
@@ -21,7 +22,9 @@ StatusOr<std::vector<ArchiveSource>> sources_of(const Declaration& declaration,
           "sources "
           "by; give the declaration an 'archive:'");
     }
-    return machine_sources(options.apt_root, codename);
+    auto sources = machine_sources(options.apt_root, codename);
+    if (sources.ok() || !declaration.base.starts_with("ubuntu:")) return sources;
+    return ubuntu_sources(options.apt_root, codename, architecture);
   }
   std::vector<ArchiveSource> sources;
   for (const ArchiveSpec& archive : declaration.archives) {
@@ -147,6 +150,7 @@ StatusOr<Lock> make_lock(const Declaration& declaration, const Store& store,
     if (declaration.base.starts_with("oci:")) {
       TENON_ASSIGN_OR_RETURN(base, content_of_base(declaration, platform));
       lock.base_digest = base.digest;
+      lock.created = std::max(lock.created, options.archive.now);
     } else {
       base.codename = declaration.base.substr(declaration.base.find(':') + 1);
     }
@@ -157,13 +161,15 @@ StatusOr<Lock> make_lock(const Declaration& declaration, const Store& store,
       TENON_RETURN_IF_ERROR(check_program(program, platform));
       TENON_ASSIGN_OR_RETURN(libraries, library_packages(program, options.apt_root));
     }
-    TENON_ASSIGN_OR_RETURN(const auto sources, sources_of(declaration, base.codename, options));
     TENON_ASSIGN_OR_RETURN(const std::string architecture, debian_architecture(platform));
+    TENON_ASSIGN_OR_RETURN(const auto sources,
+                           sources_of(declaration, base.codename, architecture, options));
     PackageIndex index(architecture);
     TENON_ASSIGN_OR_RETURN(const auto archives,
                            load_archives(sources, store, options.archive, index));
     index.seal();
     if (lock.archives.empty()) {
+      lock.created = 0;
       for (const FetchedArchive& archive : archives) {
         lock.archives.push_back({archive.source.uri, archive.source.suite, archive.release_sha256,
                                  archive.release.date});

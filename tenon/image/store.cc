@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <filesystem>
 #include <thread>
 
 #include "tenon/image/net/http.h"
@@ -34,7 +35,10 @@ StatusOr<uint64_t> download_blob(const Store& store, const std::string& url,
 StatusOr<Store> Store::open(const std::string& folder) {
   TENON_RETURN_IF_ERROR(create_directories(join_path(folder, "sha256")));
   TENON_RETURN_IF_ERROR(create_directories(join_path(folder, "named")));
-  return Store(folder);
+  // Absolute, so that blobs have file: URLs.
+  std::error_code error;
+  const auto absolute = std::filesystem::absolute(folder, error);
+  return Store(error ? folder : absolute.lexically_normal().string());
 }
 
 std::string Store::default_folder() {

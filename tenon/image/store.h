@@ -4,6 +4,8 @@
 // Thread-safe, and safe between processes: a blob appears whole or not at all.
 #pragma once
 
+#include <set>
+
 #include "tenon/image/archive/sha256.h"
 
 namespace tenon::image {
@@ -35,6 +37,20 @@ class Store {
   // Adds bytes whose digest is not known before; returns it.
   StatusOr<std::string> add(ByteSource& source) const;
 
+  struct Blob {
+    std::string sha256;  // its name
+    uint64_t size = 0;
+  };
+  // Every blob by digest, unchecked.
+  StatusOr<std::vector<Blob>> blobs() const;
+
+  struct Pruned {
+    uint64_t files = 0, bytes = 0;
+  };
+  // Removes the blobs that `keep` does not name, and what broken-off downloads have left. What the
+  // store's own signed metadata names is kept: without it nothing can be locked or scanned offline.
+  StatusOr<Pruned> prune(const std::set<std::string>& keep) const;
+
   // A named file beside the blobs, for what has no digest yet (InRelease); the name is hashed.
   std::string named_path(std::string_view name) const;
 
@@ -52,5 +68,8 @@ struct StoreItem {
 // fetch() of each, four at a time; the first error in the order of `items` is returned. Returns the
 // bytes downloaded.
 StatusOr<uint64_t> fetch_all(const Store& store, const std::vector<StoreItem>& items);
+
+// Every word of 64 hex digits in `text`: how locks and signed metadata name blobs.
+std::set<std::string> digests_in(std::string_view text);
 
 }  // namespace tenon::image

@@ -21,6 +21,7 @@ struct Verb {
 std::span<const Verb> build_verbs();     // lock build verify diff vendor
 std::span<const Verb> trust_verbs();     // tags lint sbom sign scan
 std::span<const Verb> registry_verbs();  // push pull
+std::span<const Verb> store_verbs();     // store explain
 
 // Thrown back by verbs for what the user typed: exit code 2.
 Status usage_error(std::string_view message);
@@ -29,6 +30,8 @@ bool is_usage_error(const Status& status);
 // SOURCE_DATE_EPOCH of the environment, -1 when it is not set; INVALID_ARGUMENT when it is no
 // number.
 StatusOr<int64_t> source_date_epoch();
+// "31.42 MB": in units of 1000, as registries and the documentation count.
+std::string decimal_bytes(uint64_t bytes);
 // The clock; TENON_IMAGE_NOW (seconds since 1970) replaces it in tests.
 int64_t current_time();
 

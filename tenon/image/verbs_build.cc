@@ -6,6 +6,8 @@
 #include "tenon/image/build/build.h"
 #include "tenon/image/build/compare.h"
 #include "tenon/image/ledger.h"
+#include "tenon/image/oci/name.h"
+#include "tenon/image/partial.h"
 #include "tenon/image/trust/sign.h"
 #include "tenon/image/verbs.h"
 
@@ -99,16 +101,17 @@ StatusOr<int> run_lock(const Arguments& arguments, const CommandContext& context
     uint64_t bytes = 0;
     for (const LockedPackage& package : platform.packages) bytes += package.size;
     context.out(cat(output, ": ", platform.platform, " ", platform.packages.size(), " packages, ",
-                    human_bytes(bytes), "\n"));
+                    decimal_bytes(bytes), "\n"));
   }
   return 0;
 }
 
 // Flags that name a build's inputs: build and verify share them.
 constexpr std::string_view kBuildFlags[] = {
-    "lock", "output", "store", "tenon", "sdk",     "model",    "model_name", "from",
-    "copy", "env",    "label", "name",  "threads", "platform", "ledger",     "key"};
-constexpr std::string_view kBuildSwitches[] = {"no_golden"};
+    "lock",       "output",   "store",  "tenon", "sdk",   "model",
+    "model_name", "from",     "copy",   "env",   "label", "name",
+    "threads",    "platform", "ledger", "key",   "tag",   "compression"};
+constexpr std::string_view kBuildSwitches[] = {"no_golden", "allow_outside"};
 
 Status parse_pairs(const std::vector<std::string>& words, std::string_view flag,
                    std::map<std::string, std::string>& out) {
@@ -131,8 +134,26 @@ Status parse_copies(const Arguments& arguments, std::vector<CopyFromImage>& out)
   for (size_t i = 0; i < copies.size(); ++i) {
     const size_t colon = copies[i].find(':');
     const std::string source = copies[i].substr(0, colon);
-    out.push_back({images.size() == 1 ? images[0] : images[i], source,
-                   colon == std::string::npos ? source : copies[i].substr(colon + 1)});
+    const std::string target = colon == std::string::npos ? source : copies[i].substr(colon + 1);
+    for (const CopyFromImage& other : out) {
+      if (other.target == target) return usage_error(cat("two --copy go to '", target, "'"));
+    }
+    out.push_back({images.size() == 1 ? images[0] : images[i], source, target});
+  }
+  return {};
+}
+
+// What the command line says of names, before anything is built.
+Status check_names(const BuildOptions& options) {
+  const auto usage = [](const Status& status) {
+    return status.ok() ? status : usage_error(message_of(status));
+  };
+  if (!options.repository.empty()) {
+    TENON_RETURN_IF_ERROR(usage(check_repository(options.repository)));
+  }
+  for (const std::string& tag : options.tags) {
+    const bool whole = tag.find(':') != std::string::npos;
+    TENON_RETURN_IF_ERROR(usage(whole ? check_image_name(tag) : check_tag(tag)));
   }
   return {};
 }
@@ -154,6 +175,14 @@ StatusOr<BuildOptions> build_options(const Arguments& arguments, const CommandCo
   options.model_path = arguments.get("model");
   options.model_name = arguments.get("model_name");
   options.repository = arguments.get("name");
+  options.tags = arguments.all("tag");
+  options.compression = arguments.get("compression");
+  if (arguments.has("compression") && options.compression != "gzip" &&
+      options.compression != "zstd") {
+    return usage_error(cat("--compression '", options.compression, "' is neither gzip nor zstd"));
+  }
+  options.inputs.allow_outside = arguments.has("allow_outside");
+  TENON_RETURN_IF_ERROR(check_names(options));
   options.program_version = context.program_version;
   for (const std::string& text : arguments.all("platform")) {
     TENON_ASSIGN_OR_RETURN(options.platforms.emplace_back(), parse_platform(text));
@@ -174,12 +203,13 @@ std::string result_lines(const BuildResult& result) {
     for (const BuiltLayer& layer : image.layers) {
       total += layer.descriptor.size;
       out += cat("  ", layer.name, " ", layer.descriptor.digest, " ",
-                 human_bytes(layer.descriptor.size), "\n");
+                 decimal_bytes(layer.descriptor.size), "\n");
     }
     out +=
-        cat(image.platform, " ", image.manifest.digest, " ", human_bytes(total), " compressed\n");
+        cat(image.platform, " ", image.manifest.digest, " ", decimal_bytes(total), " compressed\n");
   }
   if (result.images.size() > 1) out += cat("index ", result.top.digest, "\n");
+  for (const std::string& tag : result.tags) out += cat(tag, "\n");
   return out;
 }
 
@@ -187,7 +217,32 @@ constexpr std::string_view kBuildUsage =
     "build DECLARATION --lock LOCK --output FILE.tar|DIR/ [--store DIR] "
     "[--tenon [PLATFORM=]PATH] [--sdk DIR] "
     "[--model DIR] [--model_name NAME] [--no_golden] [--from IMAGE --copy SOURCE[:TARGET]] "
-    "[--env K=V] [--label K=V] [--name REPOSITORY] [--platform P] [--ledger FILE] [--threads N]";
+    "[--env K=V] [--label K=V] [--name REPOSITORY] [--tag [NAME:]TAG] [--platform P] [--ledger "
+    "FILE] "
+    "[--compression gzip|zstd] [--allow_outside] [--threads N]";
+
+// Every tag of a build in the ledger at `path`.
+Status record_tags(const std::string& path, const BuildResult& result, int64_t time) {
+  std::vector<std::string> tags = result.tags;
+  tags.insert(tags.end(), result.moving_tags.begin(), result.moving_tags.end());
+  for (const std::string& tag : tags) {
+    TENON_RETURN_IF_ERROR(append_to_ledger(path, tag, result.top.digest, time));
+  }
+  return {};
+}
+
+// Whether the ledger takes the tags, tried on a copy of it in `folder`: a refused build leaves no
+// output.
+Status try_ledger(const std::string& path, const BuildResult& result, int64_t time,
+                  const std::string& folder) {
+  const std::string copy = join_path(folder, "ledger");
+  if (path_exists(path)) {
+    TENON_ASSIGN_OR_RETURN(const std::string text, read_file(path, uint64_t{256} << 20));
+    TENON_RETURN_IF_ERROR(write_file(copy, text));
+  }
+  TENON_RETURN_IF_ERROR(record_tags(copy, result, time));
+  return remove_tree(copy);
+}
 
 StatusOr<int> run_build(const Arguments& arguments, const CommandContext& context) {
   TENON_RETURN_IF_ERROR(need(arguments, 1, 1, kBuildUsage));
@@ -201,16 +256,13 @@ StatusOr<int> run_build(const Arguments& arguments, const CommandContext& contex
   TENON_ASSIGN_OR_RETURN(const auto blobs, BlobFolder::create(output));
   TENON_ASSIGN_OR_RETURN(const BuildResult result,
                          build_image(declaration, lock, store, options, *blobs));
-  TENON_RETURN_IF_ERROR(write_output(*blobs, result.output, output));
-  if (const std::string ledger = arguments.get("ledger"); !ledger.empty()) {
-    std::vector<std::string> tags = result.tags;
-    tags.insert(tags.end(), result.moving_tags.begin(), result.moving_tags.end());
-    const int64_t time =
-        options.inputs.fixed_time >= 0 ? options.inputs.fixed_time : current_time();
-    for (const std::string& tag : tags) {
-      TENON_RETURN_IF_ERROR(append_to_ledger(ledger, tag, result.top.digest, time));
-    }
+  const std::string ledger = arguments.get("ledger");
+  const int64_t time = options.inputs.fixed_time >= 0 ? options.inputs.fixed_time : current_time();
+  if (!ledger.empty()) {
+    TENON_RETURN_IF_ERROR(try_ledger(ledger, result, time, blobs->folder()));
   }
+  TENON_RETURN_IF_ERROR(write_output(*blobs, result.output, output));
+  if (!ledger.empty()) TENON_RETURN_IF_ERROR(record_tags(ledger, result, time));
   context.out(result_lines(result));
   return 0;
 }
@@ -243,8 +295,8 @@ StatusOr<int> run_verify(const Arguments& arguments, const CommandContext& conte
                              : parse_declaration(lock.declaration, "the lock's declaration", "."));
   TENON_ASSIGN_OR_RETURN(const Store store, open_store(arguments));
   TENON_ASSIGN_OR_RETURN(BuildOptions options, build_options(arguments, context));
-  TENON_ASSIGN_OR_RETURN(const TemporaryDirectory scratch, TemporaryDirectory::create());
-  const std::string rebuilt_path = join_path(scratch.path(), "rebuilt");
+  TENON_ASSIGN_OR_RETURN(const auto scratch, PartialFolder::create_temporary());
+  const std::string rebuilt_path = join_path(scratch->path(), "rebuilt");
   TENON_ASSIGN_OR_RETURN(const auto blobs, BlobFolder::create(rebuilt_path));
   TENON_ASSIGN_OR_RETURN(const BuildResult result,
                          build_image(declaration, lock, store, options, *blobs));
@@ -294,6 +346,20 @@ StatusOr<int> run_diff(const Arguments& arguments, const CommandContext& context
 constexpr std::string_view kVendorUsage = "vendor LOCK --output DIR [--store DIR]";
 constexpr std::string_view kVendorFlags[] = {"output", "store"};
 
+// A new folder appears whole or not at all; one that is there gets what it lacks, the lock last.
+Status vendor(const Lock& lock, const std::string& text, const Store& store, std::string output) {
+  while (output.size() > 1 && output.ends_with('/')) output.pop_back();
+  const bool fresh = !path_exists(output);
+  std::unique_ptr<PartialFolder> partial;
+  if (fresh) {
+    TENON_ASSIGN_OR_RETURN(partial, PartialFolder::create(output));
+  }
+  const std::string& folder = fresh ? partial->path() : output;
+  TENON_RETURN_IF_ERROR(vendor_lock(lock, store, folder));
+  TENON_RETURN_IF_ERROR(write_file(join_path(folder, "image.lock.json"), text));
+  return fresh ? partial->rename_to(output) : Status();
+}
+
 StatusOr<int> run_vendor(const Arguments& arguments, const CommandContext& context) {
   TENON_RETURN_IF_ERROR(need(arguments, 1, 1, kVendorUsage));
   const std::string output = arguments.get("output");
@@ -302,8 +368,7 @@ StatusOr<int> run_vendor(const Arguments& arguments, const CommandContext& conte
                          read_file(arguments.positional()[0], uint64_t{256} << 20));
   TENON_ASSIGN_OR_RETURN(const Lock lock, parse_lock(text, arguments.positional()[0]));
   TENON_ASSIGN_OR_RETURN(const Store store, open_store(arguments));
-  TENON_RETURN_IF_ERROR(vendor_lock(lock, store, output));
-  TENON_RETURN_IF_ERROR(write_file(join_path(output, "image.lock.json"), text));
+  TENON_RETURN_IF_ERROR(vendor(lock, text, store, output));
   context.out(cat(items_of_lock(lock, "").size(), " files in ", output, "; build with --lock ",
                   join_path(output, "image.lock.json"), " --store ", output, "\n"));
   return 0;

@@ -88,7 +88,8 @@ StatusOr<int> run_lint(const Arguments& arguments, const CommandContext& context
   TENON_RETURN_IF_ERROR(need_words(arguments, arguments.has("deployment") ? 0 : 1, 1, kLintUsage));
   for (const std::string& path : arguments.all("deployment")) {
     TENON_ASSIGN_OR_RETURN(const std::string text, read_file(path, 16 << 20));
-    for (LintFinding& finding : lint_deployment(text, path)) findings.push_back(std::move(finding));
+    TENON_ASSIGN_OR_RETURN(const auto found, lint_deployment(text, path));
+    findings.insert(findings.end(), found.begin(), found.end());
   }
   if (!arguments.positional().empty()) {
     TENON_ASSIGN_OR_RETURN(const OpenImage open, open_image(arguments.positional()[0], arguments));
@@ -100,12 +101,12 @@ StatusOr<int> run_lint(const Arguments& arguments, const CommandContext& context
     context.out(cat(finding.rule, ": ", finding.message, "\n"));
   }
   if (findings.empty()) context.out("no findings\n");
-  return findings.empty() ? 0 : 1;
+  return std::any_of(findings.begin(), findings.end(), breaks_rule) ? 1 : 0;
 }
 
 constexpr std::string_view kSbomUsage =
-    "sbom IMAGE [--format spdx|cyclonedx] [--output FILE] [--attach] [--platform P]";
-constexpr std::string_view kSbomFlags[] = {"format", "output", "platform"};
+    "sbom IMAGE [--lock LOCK] [--format spdx|cyclonedx] [--output FILE] [--attach] [--platform P]";
+constexpr std::string_view kSbomFlags[] = {"format", "lock", "output", "platform"};
 constexpr std::string_view kSbomSwitches[] = {"attach"};
 
 StatusOr<int> run_sbom(const Arguments& arguments, const CommandContext& context) {
@@ -115,7 +116,15 @@ StatusOr<int> run_sbom(const Arguments& arguments, const CommandContext& context
     return usage_error(cat("format '", format, "' is neither spdx nor cyclonedx"));
   }
   TENON_ASSIGN_OR_RETURN(const OpenImage open, open_image(path, arguments));
-  TENON_ASSIGN_OR_RETURN(const Inventory inventory, take_inventory(*open.reader, open.image));
+  Lock lock;
+  if (arguments.has("lock")) {
+    TENON_ASSIGN_OR_RETURN(const std::string text,
+                           read_file(arguments.get("lock"), uint64_t{256} << 20));
+    TENON_ASSIGN_OR_RETURN(lock, parse_lock(text, arguments.get("lock")));
+  }
+  TENON_ASSIGN_OR_RETURN(
+      const Inventory inventory,
+      take_inventory(*open.reader, open.image, arguments.has("lock") ? &lock : nullptr));
   const std::string spdx = write_spdx(inventory, context.program_version);
   const std::string cyclonedx = write_cyclonedx(inventory, context.program_version);
   if (arguments.has("attach")) {

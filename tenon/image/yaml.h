@@ -20,6 +20,18 @@ struct YamlNode {
   const YamlNode* find(std::string_view key) const;
 };
 
+// How much of YAML a reader takes.
+struct YamlOptions {
+  // Files of others: anchors and aliases are followed (an alias counts as many nodes as it stands
+  // for), tags are passed over, and a key may stand twice.
+  bool lenient = false;
+};
+
+// Every document of `text`, in order, of any kind. Depth at most 20, 64 when lenient; 100,000
+// nodes. Errors give the line.
+StatusOr<std::vector<YamlNode>> parse_yaml_documents(std::string_view text, std::string_view what,
+                                                     YamlOptions options = {});
+
 // The one document of `text`, a mapping. Depth at most 20, 100,000 nodes. Errors give the line.
 StatusOr<YamlNode> parse_yaml(std::string_view text, std::string_view what);
 

@@ -13,10 +13,21 @@ build_twice runtime
 "$tenon" image verify "$image" --lock "$lock" --tenon "$tenon" >/dev/null
 "$tenon" image lint "$image"
 compressed=$(stat -c %s "$image")
-((compressed < 50000000)) || fail "the runtime image has $compressed bytes, more than 50 MB"
+((compressed < 42000000)) || fail "the runtime image has $compressed bytes, more than 42 MB"
+"$tenon" image build runtime --lock "$lock" --tenon "$tenon" --compression zstd --output "$work/zstd.tar"
+((zstd = $(stat -c %s "$work/zstd.tar"), zstd < 36000000)) || fail "as zstd it has $zstd bytes, more than 36 MB"
+skopeo inspect "oci-archive:$work/zstd.tar" >/dev/null
+# What ICU and the image codecs take counts apart.
+"$tenon" image explain "$image" | tee "$work/sizes" | awk '
+  {mb = $(NF - 3) == "MB" ? $(NF - 4) : $(NF - 4) / 1000; all += mb}
+  /^(libicu|libpng|libjpeg|libgif)/ {apart += mb}
+  END {print all - apart; exit !(all - apart < 28)}' >"$work/rest" || fail "without ICU and codecs: $(cat "$work/rest") MB"
+"$tenon" image explain "$image" /usr/bin/tenon --lock "$lock" | grep -q 'files entry /usr/bin/tenon' ||
+  fail "where does /usr/bin/tenon come from?"
 
-# skopeo reads both faces of the tar and copies it with its digest.
+# skopeo reads both faces of the tar, which have one name, and copies it with its digest.
 ref=$(name_of "$image")
+skopeo inspect "oci-archive:$image" >/dev/null
 digest=$(skopeo inspect --format '{{.Digest}}' "oci-archive:$image:$ref")
 "$tenon" image diff "$image" "$image" | grep -q "$digest" || fail "skopeo sees $digest"
 skopeo inspect "docker-archive:$image" >/dev/null
@@ -25,6 +36,7 @@ skopeo copy --quiet "oci-archive:$image:$ref" "oci:$work/copy:x"
 skopeo inspect --config "oci-archive:$image:$ref" | python3 -c 'import json, sys
 config = json.load(sys.stdin)["config"]
 assert config["User"] == "65532:65532" and sorted(config["ExposedPorts"]) == ["8500/tcp", "8501/tcp"], config
+assert config["Healthcheck"]["Test"][:4] == ["CMD", "/usr/bin/tenon", "doctor", "--ready"], config
 assert config["Entrypoint"] == ["/usr/bin/tf_serving_entrypoint.sh"], config
 assert {"MODEL_NAME=model", "MODEL_BASE_PATH=/models"} <= set(config["Env"]), config'
 
@@ -59,6 +71,9 @@ chroot --userspec=65532:65532 "$rootfs" /usr/bin/tensorflow_model_server --versi
 
 unshare --net --mount true 2>"$work/unshare" || skip "no network and mount namespaces: $(cat "$work/unshare")"
 check_served_by_chroot check_digits digits "$work/bundle"
+# Podman knows health checks of images in Docker's format alone.
+podman pull --quiet "docker-archive:$image" >/dev/null
+podman image inspect --format '{{json .HealthCheck}}' "localhost/$ref" | grep -q -- '"--ready"' || fail "no health check"
 podman load --quiet --input "$work/digits.tar" >/dev/null
 served=localhost/$(name_of "$work/digits.tar")
 if podman_starts "$served"; then

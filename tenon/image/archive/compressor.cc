@@ -11,7 +11,10 @@ namespace {
 
 constexpr size_t kGzipBlock = 1 << 20;
 constexpr size_t kDictionary = 32 << 10;
-constexpr int kGzipLevel = 5;  // 1.2 % larger than 6 on the runtime image, 1.7 times as fast
+// Level 9 takes more than twice as long for 0.6 % on the runtime image. Memory level 7 ends
+// deflate's blocks earlier than 8, whose codes then fit programs better: 0.3 %, at no cost.
+constexpr int kGzipLevel = 6;
+constexpr int kGzipMemory = 7;
 constexpr int kZstdLevel = 10;
 
 struct DeflatedBlock {
@@ -29,7 +32,7 @@ DeflatedBlock deflate_block(const std::string& plain, const std::string& diction
   block.crc = static_cast<uint32_t>(crc32_z(0, reinterpret_cast<const Bytef*>(plain.data()),
                                             static_cast<z_size_t>(plain.size())));
   z_stream stream{};
-  if (deflateInit2(&stream, kGzipLevel, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
+  if (deflateInit2(&stream, kGzipLevel, Z_DEFLATED, -15, kGzipMemory, Z_DEFAULT_STRATEGY) != Z_OK) {
     return block;
   }
   if (!dictionary.empty()) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tenon/image/build/installed.h"
+#include "tenon/image/build/settings.h"
 #include "tenon/image/oci/reader.h"
 
 namespace tenon::image {
@@ -56,65 +57,8 @@ Status copy_base_layers(const BaseImage& base, BlobFolder& blobs, BuiltImage& bu
   return {};
 }
 
-// SavedModel version folders below a model's folder: names that are numbers.
-StatusOr<std::vector<std::string>> version_folders(const std::string& path) {
-  if (path_exists(join_path(path, "saved_model.pb"))) return std::vector<std::string>{""};
-  TENON_ASSIGN_OR_RETURN(const auto names, list_directory(path));
-  std::vector<std::string> versions;
-  for (const std::string& name : names) {
-    int64_t number = 0;
-    if (parse_number(name, number) && number >= 0 &&
-        path_exists(join_path(join_path(path, name), "saved_model.pb"))) {
-      versions.push_back(name);
-    }
-  }
-  if (versions.empty()) {
-    return invalid_argument("'", path, "' holds neither saved_model.pb nor version folders of it");
-  }
-  return versions;
-}
-
-Status verify_goldens(const BuildOptions& options) {
-  TENON_ASSIGN_OR_RETURN(const auto versions, version_folders(options.model_path));
-  for (const std::string& version : versions) {
-    const std::string folder =
-        version.empty() ? options.model_path : join_path(options.model_path, version);
-    const Status status = options.verify_model(folder);
-    if (status.ok()) continue;
-    return Status(status.code(), cat("the model is not baked in: ", message_of(status),
-                                     " (--no_golden skips the replay)"));
-  }
-  return {};
-}
-
-std::string model_name_of(const BuildOptions& options) {
-  if (!options.model_name.empty()) return options.model_name;
-  std::string path = options.model_path;
-  while (path.ends_with('/')) path.pop_back();
-  return path.substr(path.rfind('/') + 1);
-}
-
-Status add_model_layer(const BuildOptions& options, std::vector<LayerTree>& layers,
-                       const Tree* below) {
-  const std::string name = model_name_of(options);
-  if (name.empty() || name.find('/') != std::string::npos || name[0] == '.') {
-    return invalid_argument("'", name, "' is no model name; pass --model_name");
-  }
-  TENON_ASSIGN_OR_RETURN(const auto versions, version_folders(options.model_path));
-  LayerTree layer;
-  layer.name = "model";
-  layer.tree = std::make_unique<Tree>(below);
-  for (const std::string& version : versions) {
-    const std::string source = join_path(options.model_path, version);
-    const std::string folder = version.empty() ? options.model_path : source;
-    FileItem item;
-    item.mode = 0644;
-    TENON_RETURN_IF_ERROR(add_host_files(
-        folder, cat("models/", name, "/", version.empty() ? "1" : version), item, *layer.tree));
-  }
-  layer.mtime = options.inputs.fixed_time >= 0 ? options.inputs.fixed_time : kDefaultLayerTime;
-  layers.push_back(std::move(layer));
-  return {};
+int64_t default_time(const BuildOptions& options) {
+  return options.inputs.fixed_time >= 0 ? options.inputs.fixed_time : kDefaultLayerTime;
 }
 
 // A node of another image, its content read from that image's spool.
@@ -132,6 +76,15 @@ Status copy_from_image(const CopyFromImage& copy, const Platform& platform, Tree
   const std::string prefix = cat(source, "/");
   return files->for_each([&](const std::string& path, const TreeNode& node) -> Status {
     if (path != source && !path.starts_with(prefix)) return {};
+    std::string place = cat(target, path.substr(source.size()));
+    if (place.starts_with('/')) place.erase(0, 1);
+    if (place.empty()) return {};
+    if (node.type == EntryType::kDirectory && tree.has_folder(place)) return {};
+    if (node.type != EntryType::kDirectory && node.type != EntryType::kFile &&
+        node.type != EntryType::kSymlink && node.type != EntryType::kHardLink) {
+      return invalid_argument("--copy ", copy.source, ": '/", path, "' of ", copy.image,
+                              " is a device or fifo");
+    }
     TreeNode copied = node;
     if (node.type == EntryType::kHardLink) {
       const TreeNode* file = files->find(node.link);
@@ -139,7 +92,7 @@ Status copy_from_image(const CopyFromImage& copy, const Platform& platform, Tree
       copied = *file;
     }
     copied.origin = cat("--copy from ", copy.image);
-    return tree.add(cat(target, path.substr(source.size())), std::move(copied), true);
+    return tree.add(place, std::move(copied), true);
   });
 }
 
@@ -154,40 +107,15 @@ Status add_copy_layer(const BuildOptions& options, const Platform& platform,
     }
     TENON_RETURN_IF_ERROR(copy_from_image(copy, platform, *layer.tree));
   }
-  layer.mtime = options.inputs.fixed_time >= 0 ? options.inputs.fixed_time : kDefaultLayerTime;
+  layer.mtime = default_time(options);
   layers.push_back(std::move(layer));
   return {};
 }
 
-void merge(const std::map<std::string, std::string>& from, std::map<std::string, std::string>& to) {
-  for (const auto& [key, value] : from) to[key] = value;
-}
-
-// The declaration's settings over what the base image gave.
-void apply_settings(const Declaration& declaration, const BuildOptions& options,
-                    ImageConfig& config) {
-  const auto set = [](const auto& from, auto& to) {
-    if (!from.empty()) to = from;
-  };
-  set(declaration.user, config.user);
-  set(declaration.working_directory, config.working_directory);
-  set(declaration.stop_signal, config.stop_signal);
-  set(declaration.entrypoint, config.entrypoint);
-  set(declaration.command, config.command);
-  set(declaration.ports, config.ports);
-  set(declaration.volumes, config.volumes);
-  if (declaration.health.has_value()) config.health = declaration.health;
-  merge(declaration.environment, config.environment);
-  merge(declaration.labels, config.labels);
-  config.labels["org.opencontainers.image.version"] = declaration.version;
-  if (!options.model_path.empty()) config.environment["MODEL_NAME"] = model_name_of(options);
-  merge(options.environment, config.environment);
-  merge(options.labels, config.labels);
-}
-
 StatusOr<BuiltImage> build_platform(const Declaration& declaration, const Lock& lock,
                                     const Platform& platform, const Store& store,
-                                    const BuildOptions& options, BlobFolder& blobs) {
+                                    const BuildOptions& options, const ModelSource* model,
+                                    BlobFolder& blobs) {
   BuiltImage built;
   built.platform = platform;
   ImageConfig config;
@@ -199,10 +127,16 @@ StatusOr<BuiltImage> build_platform(const Declaration& declaration, const Lock& 
   if (!options.copies.empty()) {
     TENON_RETURN_IF_ERROR(add_copy_layer(options, platform, layers, top()));
   }
-  if (!options.model_path.empty()) TENON_RETURN_IF_ERROR(add_model_layer(options, layers, top()));
+  // What a model holds is loaded by nobody.
+  if (base.tree == nullptr) TENON_RETURN_IF_ERROR(finish_layers(declaration, layers));
+  if (model != nullptr) {
+    TENON_ASSIGN_OR_RETURN(LayerTree layer, model_layer(*model, default_time(options), top()));
+    layers.push_back(std::move(layer));
+  }
 
-  const Compression compression =
-      declaration.compression == "zstd" ? Compression::kZstd : Compression::kGzip;
+  const std::string& packed =
+      options.compression.empty() ? declaration.compression : options.compression;
+  const Compression compression = packed == "zstd" ? Compression::kZstd : Compression::kGzip;
   for (const LayerTree& layer : layers) {
     BuiltLayer& out = built.layers.emplace_back();
     out.name = layer.name;
@@ -214,10 +148,21 @@ StatusOr<BuiltImage> build_platform(const Declaration& declaration, const Lock& 
             out.diff_id));
     config.history.push_back({"tenon image build", cat("layer ", layer.name)});
   }
-  const int64_t created = options.inputs.fixed_time >= 0 ? options.inputs.fixed_time : lock.created;
+  ModelFacts facts;
+  if (model != nullptr) {
+    const BuiltLayer& layer = built.layers.back();
+    facts = {model, layer.diff_id, bool(options.verify_model)};
+    if (options.verify_model) {
+      TENON_RETURN_IF_ERROR(replay_goldens(*model, layer.descriptor, blobs, options.verify_model));
+    }
+  }
+  const int64_t created = options.inputs.fixed_time >= 0 ? options.inputs.fixed_time
+                          : lock.created > 0             ? lock.created
+                                                         : kDefaultLayerTime;
   config.created = rfc3339(created);
   config.platform = platform;
-  apply_settings(declaration, options, config);
+  apply_settings(declaration, options, facts, config);
+  if (top() != nullptr) TENON_RETURN_IF_ERROR(check_config(config, *top()));
   config.diff_ids.clear();
   Manifest manifest;
   for (const BuiltLayer& layer : built.layers) {
@@ -228,45 +173,23 @@ StatusOr<BuiltImage> build_platform(const Declaration& declaration, const Lock& 
   manifest.annotations = declaration.annotations;
   manifest.annotations["org.opencontainers.image.created"] = config.created;
   manifest.annotations["org.opencontainers.image.version"] = declaration.version;
+  if (model != nullptr) manifest.annotations["org.opencontainers.image.title"] = model->name;
   manifest.annotations["org.opencontainers.image.base.name"] = declaration.base;
   manifest.annotations["dev.tenon.image.lock"] = cat("sha256:", sha256_hex(write_lock(lock)));
   TENON_ASSIGN_OR_RETURN(built.manifest, blobs.add_text(kManifestType, write_manifest(manifest)));
   return built;
 }
 
-Status add_names(const Declaration& declaration, const BuildOptions& options, BuildResult& result) {
-  const std::string repository = options.repository.empty() ? "tenon" : options.repository;
-  for (const std::string& pattern : declaration.tags) {
-    const std::string tag = expand_tag(pattern, declaration.version);
-    const std::string name = cat(repository, ":", tag);
-    (tag.starts_with("latest") ? result.moving_tags : result.tags).push_back(name);
-  }
-  if (result.tags.empty()) result.tags.push_back(cat(repository, ":", declaration.name));
+void add_names(BuildResult& result) {
   for (const std::string& name : result.tags) {
     Descriptor descriptor = result.top;
     descriptor.annotations[std::string(kRefName)] = name;
     descriptor.annotations["io.containerd.image.name"] = name;
     result.output.index.manifests.push_back(std::move(descriptor));
   }
-  return {};
 }
 
 }  // namespace
-
-std::string expand_tag(std::string_view tag, std::string_view version) {
-  std::string out(tag);
-  const auto substitute = [&](std::string_view key, std::string_view value) {
-    for (size_t at = out.find(key); at != std::string::npos;
-         at = out.find(key, at + value.size())) {
-      out.replace(at, key.size(), value);
-    }
-  };
-  const size_t first = version.find('.');
-  const size_t second = first == std::string_view::npos ? first : version.find('.', first + 1);
-  substitute("{version}", version);
-  substitute("{version.minor}", version.substr(0, second));
-  return out;
-}
 
 StatusOr<BuildResult> build_image(const Declaration& declaration, const Lock& lock,
                                   const Store& store, const BuildOptions& options,
@@ -275,10 +198,13 @@ StatusOr<BuildResult> build_image(const Declaration& declaration, const Lock& lo
     return failed_precondition("the lock was made from another declaration than '",
                                declaration.name, "'; run `tenon image lock` again");
   }
-  if (!options.model_path.empty() && options.verify_model) {
-    TENON_RETURN_IF_ERROR(verify_goldens(options));
+  std::optional<ModelSource> source;
+  if (!options.model_path.empty()) {
+    TENON_ASSIGN_OR_RETURN(source, find_model(options.model_path, options.model_name));
   }
+  const ModelSource* model = source.has_value() ? &*source : nullptr;
   BuildResult result;
+  TENON_RETURN_IF_ERROR(choose_names(declaration, options, model, result));
   for (const LockedPlatform& locked : lock.platforms) {
     const auto& wanted = options.platforms;
     if (!wanted.empty() &&
@@ -286,7 +212,7 @@ StatusOr<BuildResult> build_image(const Declaration& declaration, const Lock& lo
       continue;
     }
     TENON_ASSIGN_OR_RETURN(BuiltImage built, build_platform(declaration, lock, locked.platform,
-                                                            store, options, blobs));
+                                                            store, options, model, blobs));
     built.manifest.platform = locked.platform;
     result.images.push_back(std::move(built));
   }
@@ -299,7 +225,7 @@ StatusOr<BuildResult> build_image(const Declaration& declaration, const Lock& lo
     for (const BuiltImage& image : result.images) index.manifests.push_back(image.manifest);
     TENON_ASSIGN_OR_RETURN(result.top, blobs.add_text(kIndexType, write_index(index)));
   }
-  TENON_RETURN_IF_ERROR(add_names(declaration, options, result));
+  add_names(result);
 
   TENON_ASSIGN_OR_RETURN(const std::string text,
                          read_file(blobs.path_of(first.manifest.digest.substr(7)), 64 << 20));

@@ -1,7 +1,7 @@
 // An image from its declaration, lock and host files, without root, daemon or container engine.
 #pragma once
 
-#include "tenon/image/build/layers.h"
+#include "tenon/image/build/model.h"
 #include "tenon/image/oci/blobs.h"
 
 namespace tenon::image {
@@ -18,10 +18,15 @@ struct BuildOptions {
   std::string model_path;  // a SavedModel, or a folder of its versions, for a layer "model"
   std::string model_name;  // default: the folder's name
   std::map<std::string, std::string> environment, labels;  // over the declaration's
-  std::string repository;           // of the names that the image gets; default "tenon"
+  // Names of the image: "REPOSITORY:TAG", or a tag of `repository`. Empty: the newest version of
+  // the model, or else the declaration's tags. `repository` empty: the model's name, or "tenon".
+  std::vector<std::string> tags;
+  std::string repository;
   std::string program_version;      // of Tenon, in annotations
   std::vector<Platform> platforms;  // empty: all of the declaration
-  // Replays a SavedModel's golden records before it is baked in; empty: not asked.
+  std::string compression;          // "gzip" or "zstd", over the declaration's; empty: that
+  // Replays the golden records of a SavedModel that is baked in, as its layer holds it; empty: not
+  // asked.
   std::function<Status(const std::string& version_folder)> verify_model;
 };
 
@@ -42,7 +47,7 @@ struct BuildResult {
   Descriptor top;  // the manifest, or the index of several platforms
   std::vector<BuiltImage> images;
   std::vector<std::string> tags;         // full names in the output
-  std::vector<std::string> moving_tags;  // "latest": for the ledger only
+  std::vector<std::string> moving_tags;  // further ones, for the ledger only
 };
 
 // Fills `blobs`; write_output() then makes the file or folder. The result depends on the arguments'
@@ -50,8 +55,5 @@ struct BuildResult {
 StatusOr<BuildResult> build_image(const Declaration& declaration, const Lock& lock,
                                   const Store& store, const BuildOptions& options,
                                   BlobFolder& blobs);
-
-// "{version}" and "{version.minor}" in a tag.
-std::string expand_tag(std::string_view tag, std::string_view version);
 
 }  // namespace tenon::image

@@ -12,6 +12,7 @@ constexpr uint64_t kLargestTable = 16 << 20;
 enum : uint64_t {
   kSegmentLoad = 1,
   kSegmentDynamic = 2,
+  kSegmentInterpreter = 3,
   kTagNeeded = 1,
   kTagStrings = 5,
   kTagStringsSize = 10,
@@ -40,6 +41,7 @@ class ElfReader {
     info.machine = static_cast<uint16_t>(number(head, 18, 2));
     if (!read_segments(head)) return false;
     info.is_elf = true;
+    read_places(info);
     for (const Segment& segment : segments_) {
       if (segment.type == kSegmentDynamic) return read_dynamic(segment, info);
     }
@@ -78,6 +80,19 @@ class ElfReader {
     return true;
   }
 
+  void read_places(ElfInfo& info) {
+    for (const Segment& segment : segments_) {
+      if (segment.offset > file_size_ || segment.size > file_size_ - segment.offset) continue;
+      if (segment.type == kSegmentLoad) {
+        info.loaded_size = std::max(info.loaded_size, segment.offset + segment.size);
+      }
+      std::string path;
+      if (segment.type == kSegmentInterpreter && bytes(segment.offset, segment.size, path)) {
+        info.interpreter = path.c_str();
+      }
+    }
+  }
+
   bool read_dynamic(const Segment& dynamic, ElfInfo& info) {
     std::string table;
     if (!bytes(dynamic.offset, dynamic.size, table)) return false;
@@ -97,6 +112,9 @@ class ElfReader {
     if (load == segments_.end() ||
         !bytes(strings_address - load->address + load->offset, strings_size, strings)) {
       return true;
+    }
+    for (std::string_view name : {"dlopen", "dlmopen"}) {
+      info.opens_libraries |= strings.find(cat('\0', name, '\0')) != std::string::npos;
     }
     for (size_t at = 0; at + 2 * width <= table.size(); at += 2 * width) {
       const uint64_t tag = number(table, at, width), value = number(table, at + width, width);

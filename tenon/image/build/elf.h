@@ -19,6 +19,9 @@ struct ElfInfo {
   std::string soname;
   std::vector<std::string> needed;    // DT_NEEDED
   std::vector<std::string> run_path;  // DT_RPATH and DT_RUNPATH entries
+  std::string interpreter;            // PT_INTERP
+  bool opens_libraries = false;       // links or defines dlopen or dlmopen
+  uint64_t loaded_size = 0;           // end of the last byte that a segment loads
 };
 
 // `read(offset, out)` fills `out` from the file or fails. A file that is no little-endian ELF file,

@@ -6,51 +6,125 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "tenon/image/build/ld_cache.h"
+#include "tenon/image/build/links.h"
 
 namespace tenon::image {
 namespace {
 
-constexpr int kMostFolders = 64;
+constexpr size_t kMostFolders = 64;
+constexpr size_t kMostEntries = 1'000'000;
 
-Status add_host_entry(const std::string& source, const std::string& path, const FileItem& item,
-                      int depth, Tree& tree) {
-  if (depth > kMostFolders) return invalid_argument("'", source, "' is nested too deep");
-  struct stat info;
-  if (::lstat(source.c_str(), &info) != 0) return errno_status(errno, "reading", source);
-  TreeNode node;
-  node.origin = cat("file ", source);
-  node.uid = item.uid;
-  node.gid = item.gid;
-  if (S_ISLNK(info.st_mode)) {
-    std::string target(4096, '\0');
-    const ssize_t size = ::readlink(source.c_str(), target.data(), target.size());
-    if (size < 0) return errno_status(errno, "reading the link", source);
-    target.resize(static_cast<size_t>(size));
-    node.type = EntryType::kSymlink;
-    node.mode = 0777;
-    node.link = std::move(target);
-    return tree.add(path, std::move(node), true);
+// An ELF file up to the last byte that its segments load: without symbols, debugging information
+// and the table of sections, which no loader reads.
+StatusOr<std::string> loaded_part(const std::string& source) {
+  TENON_ASSIGN_OR_RETURN(std::string bytes, read_file(source));
+  const ElfInfo elf = read_elf(bytes.size(), [&](uint64_t offset, std::span<char> out) -> Status {
+    std::copy_n(bytes.begin() + static_cast<std::ptrdiff_t>(offset), out.size(), out.begin());
+    return {};
+  });
+  const size_t header = elf.is_64 ? 64 : 52;
+  if (!elf.is_elf || elf.loaded_size < header) return bytes;
+  bytes.resize(static_cast<size_t>(elf.loaded_size));
+  // e_shoff, and e_shnum with e_shstrndx after it: System V ABI, "ELF Header".
+  const size_t offset_at = elf.is_64 ? 40 : 32, offset_size = elf.is_64 ? 8 : 4;
+  std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(offset_at), offset_size, '\0');
+  std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(header - 4), 4, '\0');
+  return bytes;
+}
+
+StatusOr<std::string> target_of_link(const std::string& source) {
+  std::string target(4096, '\0');
+  const ssize_t size = ::readlink(source.c_str(), target.data(), target.size());
+  if (size < 0) return errno_status(errno, "reading the link", source);
+  target.resize(static_cast<size_t>(size));
+  return target;
+}
+
+Status add_host_file(const std::string& source, const std::string& path, const FileItem& item,
+                     const struct stat& info, TreeNode node, Tree& tree) {
+  node.mode = item.mode.value_or((info.st_mode & 0100) != 0 ? 0755 : 0644);
+  node.size = static_cast<uint64_t>(info.st_size);
+  node.host_path = source;
+  if (item.strip) {
+    TENON_ASSIGN_OR_RETURN(node.text, loaded_part(source));
+    node.size = node.text.size();
+    node.host_path.clear();
   }
-  const bool executable = (info.st_mode & 0100) != 0;
-  if (S_ISREG(info.st_mode)) {
-    node.mode = item.mode.value_or(executable ? 0755 : 0644);
-    node.size = static_cast<uint64_t>(info.st_size);
-    node.host_path = source;
-    return tree.add(path, std::move(node), true);
-  }
-  if (!S_ISDIR(info.st_mode)) {
+  return tree.add(path, std::move(node), true);
+}
+
+// Copies one host tree. Followed links may lead to a folder above or many times to one folder: the
+// first is refused, the second bounded.
+class HostCopy {
+ public:
+  HostCopy(const FileItem& item, HostLinks links, Tree& tree)
+      : item_(item), links_(links), tree_(tree) {}
+
+  Status add(const std::string& source, const std::string& path) {
+    if (++entries_ > kMostEntries) return invalid_argument("'", source, "': too many files");
+    struct stat info;
+    const int failed = links_ == HostLinks::kFollow ? ::stat(source.c_str(), &info)
+                                                    : ::lstat(source.c_str(), &info);
+    if (failed != 0) return errno_status(errno, "reading", source);
+    TreeNode node;
+    node.origin = cat("file ", source);
+    node.uid = item_.uid;
+    node.gid = item_.gid;
+    if (S_ISLNK(info.st_mode)) {
+      TENON_ASSIGN_OR_RETURN(node.link, target_of_link(source));
+      node.type = EntryType::kSymlink;
+      node.mode = 0777;
+      return tree_.add(path, std::move(node), true);
+    }
+    if (S_ISREG(info.st_mode)) {
+      return add_host_file(source, path, item_, info, std::move(node), tree_);
+    }
+    if (S_ISDIR(info.st_mode)) return add_folder(source, path, info, std::move(node));
     return invalid_argument("'", source, "' is neither file, folder nor link");
   }
-  node.type = EntryType::kDirectory;
-  node.mode = 0755;
-  TENON_RETURN_IF_ERROR(tree.add(path, std::move(node), true));
-  TENON_ASSIGN_OR_RETURN(const auto names, list_directory(source));
-  for (const std::string& name : names) {
-    TENON_RETURN_IF_ERROR(
-        add_host_entry(join_path(source, name), cat(path, "/", name), item, depth + 1, tree));
+
+ private:
+  Status add_folder(const std::string& source, const std::string& path, const struct stat& info,
+                    TreeNode node) {
+    const std::pair<dev_t, ino_t> self(info.st_dev, info.st_ino);
+    if (std::find(above_.begin(), above_.end(), self) != above_.end()) {
+      return invalid_argument("'", source, "' leads to a folder that it stands in");
+    }
+    if (above_.size() > kMostFolders) return invalid_argument("'", source, "' is nested too deep");
+    node.type = EntryType::kDirectory;
+    node.mode = 0755;
+    if (!tree_.has_folder(path)) TENON_RETURN_IF_ERROR(tree_.add(path, std::move(node), true));
+    TENON_ASSIGN_OR_RETURN(const auto names, list_directory(source));
+    above_.push_back(self);
+    for (const std::string& name : names) {
+      TENON_RETURN_IF_ERROR(add(join_path(source, name), cat(path, "/", name)));
+    }
+    above_.pop_back();
+    return {};
   }
-  return {};
+
+  const FileItem& item_;
+  HostLinks links_;
+  Tree& tree_;
+  size_t entries_ = 0;
+  std::vector<std::pair<dev_t, ino_t>> above_;
+};
+
+StatusOr<std::string> real_path(const std::string& path) {
+  char* real = ::realpath(path.c_str(), nullptr);
+  if (real == nullptr) return errno_status(errno, "reading", path);
+  std::string resolved = real;
+  ::free(real);
+  return resolved;
+}
+
+// `source` of a declaration, links followed, must be `folder` or below it.
+Status check_inside(const std::string& source, const std::string& folder, const FileItem& item) {
+  TENON_ASSIGN_OR_RETURN(const std::string real, real_path(source));
+  TENON_ASSIGN_OR_RETURN(const std::string root, real_path(folder.empty() ? "." : folder));
+  if (root.size() == 1 || real == root || real.starts_with(cat(root, "/"))) return {};
+  return invalid_argument("files entry ", item.path, ": '", item.source, "' is ", real,
+                          ", outside ", root, "; --allow_outside admits it");
 }
 
 StatusOr<std::string> host_source(const FileItem& item, const Declaration& declaration,
@@ -66,9 +140,15 @@ StatusOr<std::string> host_source(const FileItem& item, const Declaration& decla
     if (inputs.sdk_path.empty()) {
       return failed_precondition("'", item.path, "' comes from Tenon's headers: pass --sdk FOLDER");
     }
-    return cat(inputs.sdk_path, item.source.substr(kSdk.size()));
+    const std::string source = cat(inputs.sdk_path, item.source.substr(kSdk.size()));
+    TENON_RETURN_IF_ERROR(check_inside(source, inputs.sdk_path, item));
+    return source;
   }
-  return join_path(declaration.folder, item.source);
+  const std::string source = join_path(declaration.folder, item.source);
+  if (!inputs.allow_outside) {
+    TENON_RETURN_IF_ERROR(check_inside(source, declaration.folder, item));
+  }
+  return source;
 }
 
 Status add_file_item(const FileItem& item, const Declaration& declaration, const Platform& platform,
@@ -124,16 +204,10 @@ bool brings_certificates(const Tree& layer) {
 }  // namespace
 
 Status add_host_files(const std::string& source, std::string_view path, const FileItem& item,
-                      Tree& tree) {
-  struct stat info;
-  // The source itself may be a link (/proc/self/exe); what stands in a folder stays one.
-  if (::stat(source.c_str(), &info) != 0) return errno_status(errno, "reading", source);
-  if (S_ISDIR(info.st_mode)) return add_host_entry(source, std::string(path), item, 0, tree);
-  char* real = ::realpath(source.c_str(), nullptr);
-  if (real == nullptr) return errno_status(errno, "reading", source);
-  const std::string resolved = real;
-  ::free(real);
-  return add_host_entry(resolved, std::string(path), item, 0, tree);
+                      Tree& tree, HostLinks links) {
+  // The source itself may be a link (/proc/self/exe).
+  TENON_ASSIGN_OR_RETURN(const std::string resolved, real_path(source));
+  return HostCopy(item, links, tree).add(resolved, std::string(path));
 }
 
 StatusOr<std::vector<LayerTree>> build_layer_trees(const Declaration& declaration, const Lock& lock,
@@ -179,15 +253,28 @@ StatusOr<std::vector<LayerTree>> build_layer_trees(const Declaration& declaratio
     below = layer.tree.get();
     layers.push_back(std::move(layer));
   }
-  if (!layers.empty() && from_packages) {
-    const auto owned_by_package = [&](const std::string& path) {
-      const TreeNode* node = below->find(path);
-      return node != nullptr && node->origin.starts_with("package ");
-    };
-    TENON_RETURN_IF_ERROR(check_linked_libraries(
-        *below, [&](const std::string& path) { return !owned_by_package(path); }));
-  }
   return layers;
+}
+
+Status finish_layers(const Declaration& declaration, std::vector<LayerTree>& layers) {
+  if (layers.empty()) return {};
+  const Tree& top = *layers.back().tree;
+  if (declaration.prune_libraries) {
+    TENON_ASSIGN_OR_RETURN(const auto unloadable,
+                           unloadable_libraries(top, declaration.loaded_libraries));
+    for (const LayerTree& layer : layers) {
+      for (const std::string& path : unloadable) layer.tree->remove(path);
+    }
+    for (const LayerTree& layer : layers) {
+      if (layer.tree->nodes().contains("etc/ld.so.cache")) {
+        TENON_RETURN_IF_ERROR(add_loader_cache(*layer.tree));
+      }
+    }
+  }
+  return check_linked_libraries(top, [&](const std::string& path) {
+    const TreeNode* node = top.find(path);
+    return node != nullptr && !node->origin.starts_with("package ");
+  });
 }
 
 }  // namespace tenon::image

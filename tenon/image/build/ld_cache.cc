@@ -1,21 +1,14 @@
 #include "tenon/image/build/ld_cache.h"
 
 #include <algorithm>
-#include <deque>
 #include <set>
 
-#include "tenon/image/build/elf.h"
+#include "tenon/image/build/links.h"
 
 namespace tenon::image {
 namespace {
 
 constexpr uint64_t kConfLimit = 1 << 20;
-
-ElfInfo elf_of_node(const TreeNode& node) {
-  return read_elf(node.size, [&](uint64_t offset, std::span<char> out) {
-    return read_content(node, offset, out);
-  });
-}
 
 // glibc's flags: ELF for libc6, and the ABI (FLAG_X8664_LIB64, FLAG_AARCH64_LIB64,
 // FLAG_ARM_LIBHF). 0: a machine that we do not build for.
@@ -180,53 +173,6 @@ std::string write_ld_cache(std::vector<CachedLibrary> libraries) {
   append_le(out, 0, 4);  // no extensions
   out.append(12, '\0');
   return out + entries + strings;
-}
-
-Status check_linked_libraries(const Tree& tree, FunctionRef<bool(const std::string&)> chosen) {
-  TENON_ASSIGN_OR_RETURN(const auto libraries, find_libraries(tree));
-  std::map<std::string, std::string> by_soname;
-  for (const CachedLibrary& library : libraries) by_soname.emplace(library.soname, library.path);
-  TENON_ASSIGN_OR_RETURN(const auto folders, library_folders_of(tree));
-  std::deque<std::pair<std::string, const TreeNode*>> todo;
-  std::set<const TreeNode*> seen;
-  TENON_RETURN_IF_ERROR(tree.for_each([&](const std::string& path, const TreeNode& node) -> Status {
-    const bool program = node.type == EntryType::kFile &&
-                         ((node.mode & 0111) != 0 || path.find(".so") != std::string::npos);
-    if (program && chosen(path)) todo.emplace_back(path, &node);
-    return {};
-  }));
-  while (!todo.empty()) {
-    const auto [path, node] = todo.front();
-    todo.pop_front();
-    if (!seen.insert(node).second) continue;
-    const ElfInfo elf = elf_of_node(*node);
-    for (const std::string& soname : elf.needed) {
-      std::vector<std::string> places;
-      const std::string origin = cat("/", path.substr(0, path.rfind('/')));
-      for (std::string folder : elf.run_path) {
-        if (folder.starts_with("$ORIGIN")) folder = cat(origin, folder.substr(7));
-        if (folder.starts_with("${ORIGIN}")) folder = cat(origin, folder.substr(9));
-        places.push_back(join_path(folder, soname));
-      }
-      if (const auto known = by_soname.find(soname); known != by_soname.end()) {
-        places.push_back(known->second);
-      }
-      const TreeNode* target = nullptr;
-      for (const std::string& place : places) {
-        const std::string real = tree.resolve(std::string_view(place).substr(1));
-        target = real.empty() ? nullptr : tree.find(real);
-        if (target != nullptr) {
-          todo.emplace_back(real, target);
-          break;
-        }
-      }
-      if (target == nullptr) {
-        return not_found("/", path, " links ", soname,
-                         ", which no file of the image provides; add its package to the image");
-      }
-    }
-  }
-  return {};
 }
 
 }  // namespace tenon::image

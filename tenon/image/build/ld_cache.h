@@ -22,8 +22,4 @@ StatusOr<std::vector<CachedLibrary>> find_libraries(const Tree& tree);
 // Format of elf/cache.c and sysdeps/generic/dl-cache.h in glibc 2.36.
 std::string write_ld_cache(std::vector<CachedLibrary> libraries);
 
-// Programs and libraries of `tree` whose path `chosen` admits, and what they link, must all be
-// found. NOT_FOUND names the library and who links it.
-Status check_linked_libraries(const Tree& tree, FunctionRef<bool(const std::string&)> chosen);
-
 }  // namespace tenon::image

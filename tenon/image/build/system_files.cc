@@ -41,6 +41,12 @@ Status add_ca_bundle(Tree& tree) {
   return tree.add_link("usr/lib/ssl/cert.pem", "/etc/ssl/certs/ca-certificates.crt");
 }
 
+Status add_loader_cache(Tree& tree) {
+  TENON_ASSIGN_OR_RETURN(auto libraries, find_libraries(tree));
+  if (libraries.empty()) return {};
+  return tree.add_text("etc/ld.so.cache", write_ld_cache(std::move(libraries)));
+}
+
 Status add_system_files(const Declaration& declaration, std::string_view debian_architecture,
                         Tree& tree) {
   if (tree.find("etc/passwd") == nullptr) {
@@ -63,10 +69,7 @@ Status add_system_files(const Declaration& declaration, std::string_view debian_
   if (tree.find("etc/ld.so.conf") == nullptr) {
     TENON_RETURN_IF_ERROR(tree.add_text("etc/ld.so.conf", "include /etc/ld.so.conf.d/*.conf\n"));
   }
-  TENON_ASSIGN_OR_RETURN(auto libraries, find_libraries(tree));
-  if (!libraries.empty()) {
-    TENON_RETURN_IF_ERROR(tree.add_text("etc/ld.so.cache", write_ld_cache(std::move(libraries))));
-  }
+  TENON_RETURN_IF_ERROR(add_loader_cache(tree));
   if (tree.find("usr/share/zoneinfo/Etc/UTC") != nullptr && tree.find("etc/localtime") == nullptr) {
     TENON_RETURN_IF_ERROR(tree.add_link("etc/localtime", "/usr/share/zoneinfo/Etc/UTC"));
     TENON_RETURN_IF_ERROR(tree.add_text("etc/timezone", "Etc/UTC\n"));

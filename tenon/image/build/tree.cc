@@ -71,6 +71,12 @@ std::string Tree::resolve(std::string_view path, bool follow_last) const {
   return at;
 }
 
+bool Tree::has_folder(std::string_view path) const {
+  const std::string real = resolve(path);
+  const TreeNode* node = real.empty() ? nullptr : find(real);
+  return node != nullptr && node->type == EntryType::kDirectory;
+}
+
 Status Tree::add(std::string_view path, TreeNode node, bool replace) {
   // In a layer such a name takes away a file of the layers below.
   if (path.starts_with(".wh.") || path.find("/.wh.") != std::string_view::npos) {
@@ -100,6 +106,12 @@ Status Tree::add(std::string_view path, TreeNode node, bool replace) {
   if (node.type == EntryType::kHardLink && is_merged(node.link.substr(0, node.link.find('/')))) {
     const TreeNode* link = find(node.link.substr(0, node.link.find('/')));
     if (link != nullptr && link->type == EntryType::kSymlink) node.link = cat("usr/", node.link);
+  }
+  const TreeNode* hidden = find(place);
+  if (hidden != nullptr && hidden->type == EntryType::kDirectory &&
+      node.type != EntryType::kDirectory) {
+    return already_exists("'", place, "' is a folder of ", hidden->origin, ", which ", node.origin,
+                          " would hide");
   }
   const auto existing = nodes_.find(place);
   if (existing == nodes_.end()) {

@@ -43,8 +43,12 @@ class Tree {
   // link leads out, in circles, or nowhere.
   std::string resolve(std::string_view path, bool follow_last = true) const;
 
+  // Whether a folder stands at `path`, usrmerge's links followed.
+  bool has_folder(std::string_view path) const;
+
   // Adds a node. A folder over a folder keeps the first attributes; equal files are one; a node in
-  // the place of another is ALREADY_EXISTS and names both origins, unless `replace`. A path that
+  // the place of another is ALREADY_EXISTS and names both origins, unless `replace`; so is, always,
+  // another thing in the place of a folder, whose content it would hide. A path that
   // goes through a link is put where the link leads when the link is one of usrmerge's
   // (bin, sbin, lib*), and is INVALID_ARGUMENT otherwise.
   Status add(std::string_view path, TreeNode node, bool replace = false);

@@ -22,6 +22,13 @@ struct ArchiveSource {
 StatusOr<std::vector<ArchiveSource>> machine_sources(const std::string& root,
                                                      std::string_view codename);
 
+// Ubuntu's archives for `codename` and a Debian architecture, for a machine whose own sources name
+// none: release, updates and security, components main and universe, verified by the keyring of the
+// package ubuntu-keyring below `root`. NOT_FOUND when that is not installed.
+StatusOr<std::vector<ArchiveSource>> ubuntu_sources(const std::string& root,
+                                                    std::string_view codename,
+                                                    std::string_view architecture);
+
 // What a verified InRelease says.
 struct Release {
   std::string origin, suite, codename;

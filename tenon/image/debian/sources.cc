@@ -134,4 +134,24 @@ StatusOr<std::vector<ArchiveSource>> machine_sources(const std::string& root,
   return sources;
 }
 
+StatusOr<std::vector<ArchiveSource>> ubuntu_sources(const std::string& root,
+                                                    std::string_view codename,
+                                                    std::string_view architecture) {
+  const std::string keyring = join_path(root, "usr/share/keyrings/ubuntu-archive-keyring.gpg");
+  if (!path_exists(keyring)) {
+    return not_found("apt's sources below ", root, " name no archive for '", codename, "', and ",
+                     keyring, " is not there to verify Ubuntu's; install the package ",
+                     "ubuntu-keyring, or give the declaration an 'archive:'");
+  }
+  // Architectures other than amd64 have an archive of their own.
+  const bool main_archive = architecture == "amd64";
+  const std::string uri =
+      main_archive ? "http://archive.ubuntu.com/ubuntu" : "http://ports.ubuntu.com/ubuntu-ports";
+  const std::string security = main_archive ? "http://security.ubuntu.com/ubuntu" : uri;
+  const std::vector<std::string> components = {"main", "universe"};
+  return std::vector<ArchiveSource>{{uri, std::string(codename), components, {keyring}},
+                                    {uri, cat(codename, "-updates"), components, {keyring}},
+                                    {security, cat(codename, "-security"), components, {keyring}}};
+}
+
 }  // namespace tenon::image

@@ -6,7 +6,6 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "tenon/image/archive/sha256.h"
@@ -72,11 +71,6 @@ std::string docker_manifest(const OutputIndex& content) {
   return nlohmann::ordered_json::array({entry}).dump();
 }
 
-std::string folder_of(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-}
-
 // Puts finished documents in the folder: the layout is then complete.
 Status write_documents(const BlobFolder& blobs, const OutputIndex& content) {
   const std::string& folder = blobs.folder();
@@ -86,8 +80,15 @@ Status write_documents(const BlobFolder& blobs, const OutputIndex& content) {
   return write_file(join_path(folder, "manifest.json"), docker_manifest(content));
 }
 
+Status rename_folder(const std::string& from, const std::string& to) {
+  if (std::rename(from.c_str(), to.c_str()) != 0) return errno_status(errno, "renaming to", to);
+  return {};
+}
+
 Status write_tar(const BlobFolder& blobs, const std::string& output) {
-  TENON_ASSIGN_OR_RETURN(const auto file, AtomicFile::create(output));
+  // In the folder, which goes with its owner, until it is whole.
+  const std::string whole = join_path(blobs.folder(), "image.tar");
+  TENON_ASSIGN_OR_RETURN(const auto file, AtomicFile::create(whole));
   AtomicFileSink sink(*file);
   TarWriter writer(sink);
   const auto add_folder = [&](const std::string& path) {
@@ -124,12 +125,8 @@ Status write_tar(const BlobFolder& blobs, const std::string& output) {
     if (path_exists(join_path(blobs.folder(), name))) TENON_RETURN_IF_ERROR(add_file(name));
   }
   TENON_RETURN_IF_ERROR(writer.finish());
-  return file->commit();
-}
-
-Status rename_folder(const std::string& from, const std::string& to) {
-  if (std::rename(from.c_str(), to.c_str()) != 0) return errno_status(errno, "renaming to", to);
-  return {};
+  TENON_RETURN_IF_ERROR(file->commit());
+  return rename_folder(whole, output);
 }
 
 Status replace_layout(BlobFolder& blobs, std::string output) {
@@ -139,41 +136,26 @@ Status replace_layout(BlobFolder& blobs, std::string output) {
     TENON_RETURN_IF_ERROR(sync_file(join_path(folder, name)));
   }
   while (output.ends_with('/') && output.size() > 1) output.pop_back();
-  if (!path_exists(output)) {
-    TENON_RETURN_IF_ERROR(rename_folder(blobs.folder(), output));
-    blobs.release();
-    return {};
-  }
+  if (!path_exists(output)) return blobs.finish(output);
   TENON_ASSIGN_OR_RETURN(const auto names, list_directory(output));
   if (!names.empty() && !path_exists(join_path(output, "oci-layout"))) {
     return already_exists("'", output, "' is a folder with other things in it than an OCI layout");
   }
   const std::string old = cat(blobs.folder(), ".old");
   TENON_RETURN_IF_ERROR(rename_folder(output, old));
-  if (const Status status = rename_folder(blobs.folder(), output); !status.ok()) {
+  if (const Status status = blobs.finish(output); !status.ok()) {
     (void)rename_folder(old, output);
     return status;
   }
-  blobs.release();
   return remove_tree(old);
 }
 
 }  // namespace
 
 StatusOr<std::unique_ptr<BlobFolder>> BlobFolder::create(const std::string& beside) {
-  std::string output = beside;
-  while (output.ends_with('/') && output.size() > 1) output.pop_back();
-  TENON_RETURN_IF_ERROR(create_directories(folder_of(output)));
-  std::string name = cat(output, ".partial-XXXXXX");
-  if (::mkdtemp(name.data()) == nullptr) return errno_status(errno, "making a folder", name);
-  std::unique_ptr<BlobFolder> blobs(new BlobFolder(name));
-  if (::chmod(name.c_str(), 0755) != 0) return errno_status(errno, "changing the mode of", name);
-  TENON_RETURN_IF_ERROR(create_directories(join_path(name, "blobs/sha256")));
-  return blobs;
-}
-
-BlobFolder::~BlobFolder() {
-  if (!folder_.empty()) (void)remove_tree(folder_);
+  TENON_ASSIGN_OR_RETURN(auto folder, PartialFolder::create(beside));
+  TENON_RETURN_IF_ERROR(create_directories(join_path(folder->path(), "blobs/sha256")));
+  return std::unique_ptr<BlobFolder>(new BlobFolder(std::move(folder)));
 }
 
 StatusOr<Descriptor> BlobFolder::add_text(std::string_view media_type, std::string_view text) {
@@ -182,7 +164,7 @@ StatusOr<Descriptor> BlobFolder::add_text(std::string_view media_type, std::stri
 
 StatusOr<Descriptor> BlobFolder::add(std::string_view media_type,
                                      const std::function<Status(ByteSink&)>& write) {
-  const std::string incoming = join_path(folder_, "blobs/incoming");
+  const std::string incoming = join_path(folder(), "blobs/incoming");
   Descriptor descriptor;
   descriptor.media_type = media_type;
   {

@@ -6,6 +6,7 @@
 
 #include "tenon/image/archive/compression.h"
 #include "tenon/image/oci/model.h"
+#include "tenon/image/partial.h"
 
 namespace tenon::image {
 
@@ -15,7 +16,6 @@ class BlobFolder {
  public:
   // `beside`: the output's path.
   static StatusOr<std::unique_ptr<BlobFolder>> create(const std::string& beside);
-  ~BlobFolder();
   BlobFolder(const BlobFolder&) = delete;
   BlobFolder& operator=(const BlobFolder&) = delete;
 
@@ -24,14 +24,14 @@ class BlobFolder {
   StatusOr<Descriptor> add(std::string_view media_type,
                            const std::function<Status(ByteSink&)>& write);
 
-  std::string path_of(std::string_view hex) const { return cat(folder_, "/blobs/sha256/", hex); }
-  const std::string& folder() const { return folder_; }
-  // The folder now belongs to the caller.
-  void release() { folder_.clear(); }
+  std::string path_of(std::string_view hex) const { return cat(folder(), "/blobs/sha256/", hex); }
+  const std::string& folder() const { return folder_->path(); }
+  // The folder is called `path` from now on and belongs to the caller.
+  Status finish(const std::string& path) { return folder_->rename_to(path); }
 
  private:
-  explicit BlobFolder(std::string folder) : folder_(std::move(folder)) {}
-  std::string folder_;
+  explicit BlobFolder(std::unique_ptr<PartialFolder> folder) : folder_(std::move(folder)) {}
+  std::unique_ptr<PartialFolder> folder_;
 };
 
 // A layer: `write` streams its tar. Sets `diff_id` to the digest of the uncompressed bytes.

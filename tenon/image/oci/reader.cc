@@ -33,8 +33,13 @@ StatusOr<std::unique_ptr<ImageReader>> ImageReader::open(const std::string& path
     TENON_RETURN_IF_ERROR(reader->read_tar_table());
   }
   auto layout = reader->read_named("oci-layout");
+  if (!layout.ok() && reader->members_.contains("manifest.json")) {
+    TENON_RETURN_IF_ERROR(reader->read_docker_archive());
+    return reader;
+  }
   if (!layout.ok()) {
-    return invalid_argument("'", path, "' is neither an OCI layout folder nor a tar of one");
+    return invalid_argument("'", path,
+                            "' is neither an OCI layout folder, a tar of one nor a docker archive");
   }
   TENON_ASSIGN_OR_RETURN(const std::string index, reader->read_named("index.json"));
   TENON_ASSIGN_OR_RETURN(reader->index_, parse_index(index, cat(path, " index.json")));
@@ -63,6 +68,7 @@ Status ImageReader::read_tar_table() {
   while (true) {
     TENON_ASSIGN_OR_RETURN(const bool more, tar.next(entry));
     if (!more) return {};
+    if (entry.type == EntryType::kSymlink) links_[entry.path] = entry.link;
     if (entry.type != EntryType::kFile) continue;
     members_[entry.path] = {source.at, entry.size};
   }
@@ -79,11 +85,15 @@ StatusOr<std::string> ImageReader::read_named(const std::string& name) const {
 bool ImageReader::has_blob(std::string_view digest) const {
   const auto hex = hex_of_digest(digest);
   if (!hex.ok()) return false;
+  if (documents_.contains(std::string(digest))) return true;
   const std::string name = cat("blobs/sha256/", *hex);
   return tar_ == nullptr ? path_exists(join_path(path_, name)) : members_.contains(name);
 }
 
 StatusOr<std::unique_ptr<ByteSource>> ImageReader::open_blob(const Descriptor& descriptor) const {
+  if (const auto made = documents_.find(descriptor.digest); made != documents_.end()) {
+    return std::unique_ptr<ByteSource>(std::make_unique<StringSource>(made->second));
+  }
   TENON_ASSIGN_OR_RETURN(const std::string hex, hex_of_digest(descriptor.digest));
   const std::string name = cat("blobs/sha256/", hex);
   if (!has_blob(descriptor.digest)) {

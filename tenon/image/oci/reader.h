@@ -9,7 +9,8 @@ namespace tenon::image {
 class ImageReader {
  public:
   // A folder with oci-layout, or a tar file with one (what `build`, skopeo's oci-archive and
-  // current docker save write).
+  // current docker save write), or a docker archive: a tar with manifest.json, as older docker save
+  // and skopeo's docker-archive write, whose images get an OCI manifest and index here.
   static StatusOr<std::unique_ptr<ImageReader>> open(const std::string& path);
 
   const std::string& path() const { return path_; }
@@ -26,11 +27,15 @@ class ImageReader {
     uint64_t offset = 0, size = 0;
   };
   Status read_tar_table();
+  Status read_docker_archive();
+  StatusOr<std::string> digest_of_member(const std::string& name, std::string& media_type);
   StatusOr<std::string> read_named(const std::string& name) const;
 
   std::string path_;
   std::unique_ptr<RandomAccessFile> tar_;  // null: a folder
   std::map<std::string, Place> members_;
+  std::map<std::string, std::string> links_;      // members that are symbolic links
+  std::map<std::string, std::string> documents_;  // made for a docker archive, by digest
   Index index_;
 };
 

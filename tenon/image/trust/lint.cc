@@ -19,22 +19,102 @@ bool is_shell(const std::string& path) {
 }
 
 // Names under which keys and credentials are kept.
+constexpr std::array<std::string_view, 16> kSecretFiles = {
+    ".netrc",    ".pgpass",      ".git-credentials", ".npmrc",           ".pypirc", ".s3cfg",
+    ".boto",     ".dockercfg",   "config.json",      "credentials",      "config",  "kubeconfig",
+    ".htpasswd", "secrets.yaml", "secrets.yml",      "terraform.tfstate"};
+constexpr std::array<std::string_view, 11> kTextEndings = {".json", ".yaml",       ".yml",   ".ini",
+                                                           ".toml", ".cfg",        ".conf",  ".sh",
+                                                           ".py",   ".properties", ".tfvars"};
+
+std::string_view name_of_path(std::string_view path) { return path.substr(path.rfind('/') + 1); }
+
+bool is_env_file(std::string_view name) {
+  return name == ".env" || name.starts_with(".env.") || name.ends_with(".env");
+}
+
 bool may_hold_secret(const std::string& path, const TreeNode& node) {
   if (node.type != EntryType::kFile || node.size > kKeyFileLimit) return false;
-  const std::string_view name = std::string_view(path).substr(path.rfind('/') + 1);
+  const std::string_view name = name_of_path(path);
+  const auto ends = [&](std::string_view ending) { return name.ends_with(ending); };
   return name.ends_with(".key") || name.ends_with(".pem") || name.starts_with("id_rsa") ||
-         name.starts_with("id_ed25519") || name.starts_with("id_ecdsa") || name == ".netrc" ||
-         name == "credentials" || name == ".pgpass" || name == ".git-credentials" ||
-         name == "config.json";
+         name.starts_with("id_ed25519") || name.starts_with("id_ecdsa") || is_env_file(name) ||
+         std::find(kSecretFiles.begin(), kSecretFiles.end(), name) != kSecretFiles.end() ||
+         std::any_of(kTextEndings.begin(), kTextEndings.end(), ends);
+}
+
+// A prefix that a provider gives its keys, and how many characters follow it.
+struct KeyForm {
+  std::string_view prefix;
+  size_t least;
+  bool upper;  // upper-case letters and digits alone
+};
+constexpr KeyForm kKeyForms[] = {
+    {"AKIA", 16, true},  {"ASIA", 16, true},     {"AIza", 35, false},        {"ghp_", 36, false},
+    {"gho_", 36, false}, {"xoxb-", 20, false},   {"github_pat_", 40, false}, {"glpat-", 20, false},
+    {"hf_", 34, false},  {"sk_live_", 20, false}};
+
+bool is_word(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+         c == '-';
+}
+
+bool holds_cloud_key(std::string_view text) {
+  for (const KeyForm& form : kKeyForms) {
+    for (size_t at = text.find(form.prefix); at != std::string_view::npos;
+         at = text.find(form.prefix, at + 1)) {
+      if (at > 0 && is_word(text[at - 1])) continue;
+      size_t end = at + form.prefix.size();
+      while (end < text.size() && is_word(text[end]) &&
+             !(form.upper && (text[end] >= 'a' && text[end] <= 'z'))) {
+        ++end;
+      }
+      const size_t length = end - at - form.prefix.size();
+      if (form.upper ? length == form.least : length >= form.least) return true;
+    }
+  }
+  return (text.find("\"service_account\"") != std::string_view::npos &&
+          text.find("private_key") != std::string_view::npos);
+}
+
+// Whether a line sets a variable: NAME=VALUE.
+bool sets_variable(std::string_view text) {
+  const auto lines = split(text, '\n');
+  return std::any_of(lines.begin(), lines.end(), [](std::string_view line) {
+    line = trim(line);
+    const size_t equals = line.find('=');
+    return !line.starts_with('#') && equals != std::string_view::npos && equals > 0 &&
+           equals + 1 < line.size();
+  });
 }
 
 bool holds_secret(const std::string& path, std::string_view text) {
   if (text.find("PRIVATE KEY-----") != std::string_view::npos) return true;
-  const std::string_view name = std::string_view(path).substr(path.rfind('/') + 1);
+  const std::string_view name = name_of_path(path);
+  if (is_env_file(name) && sets_variable(text)) return true;
   if (name == ".netrc") return text.find("password") != std::string_view::npos;
-  if (name == ".pgpass" || name == ".git-credentials") return !trim(text).empty();
-  if (name == "config.json") return text.find("\"auth\"") != std::string_view::npos;
-  return name == "credentials" && text.find("secret") != std::string_view::npos;
+  if (name == ".pgpass" || name == ".git-credentials" || name == ".htpasswd") {
+    return !trim(text).empty();
+  }
+  if (name == ".npmrc" && text.find("_auth") != std::string_view::npos) return true;
+  if (name == ".pypirc" && text.find("password") != std::string_view::npos) return true;
+  if ((name == "config" || name == "kubeconfig") &&
+      text.find("client-key-data:") != std::string_view::npos) {
+    return true;
+  }
+  if ((name == "config.json" || name == ".dockercfg") &&
+      text.find("\"auth\"") != std::string_view::npos) {
+    return true;
+  }
+  const bool settings = name == "credentials" || name == "config" || name.ends_with(".ini") ||
+                        name.ends_with(".cfg") || name == ".boto" || name == ".s3cfg";
+  if (settings && (text.find("AccountKey=") != std::string_view::npos ||
+                   text.find("secret_access_key") != std::string_view::npos ||
+                   text.find("secret_key") != std::string_view::npos)) {
+    return true;
+  }
+  return (name == "credentials" && text.find("secret") != std::string_view::npos) ||
+         holds_cloud_key(text);
 }
 
 void lint_config(const Image& image, std::vector<LintFinding>& findings) {
@@ -52,7 +132,7 @@ void lint_config(const Image& image, std::vector<LintFinding>& findings) {
     const bool suspicious =
         std::any_of(kSecretNames.begin(), kSecretNames.end(),
                     [&](std::string_view word) { return name.find(word) != std::string::npos; });
-    if (suspicious && !variable.second.empty()) {
+    if ((suspicious && !variable.second.empty()) || holds_cloud_key(variable.second)) {
       findings.push_back({"secret", cat("the environment variable ", name,
                                         " holds a value that everyone with the image can read")});
     }
@@ -62,24 +142,9 @@ void lint_config(const Image& image, std::vector<LintFinding>& findings) {
   }
 }
 
-// The image reference of a deployment line, or empty.
-std::string_view reference_of(std::string_view line) {
-  line = trim(line.substr(0, line.find(" #")));
-  if (line.starts_with("- ")) line = trim(line.substr(2));
-  if (line.starts_with("image:")) {
-    line = trim(line.substr(6));
-    if (line.size() >= 2 && (line[0] == '"' || line[0] == '\'')) {
-      line = line.substr(1, line.size() - 2);
-    }
-    return line;
-  }
-  if (!line.starts_with("FROM ")) return {};
-  line = trim(line.substr(5));
-  while (line.starts_with("--")) line = trim(line.substr(std::min(line.find(' '), line.size())));
-  return line.substr(0, line.find(' '));
-}
-
 }  // namespace
+
+bool breaks_rule(const LintFinding& finding) { return finding.rule != "unjudged"; }
 
 StatusOr<std::vector<LintFinding>> lint_image(const ImageReader& reader, const Image& image,
                                               bool no_shell) {
@@ -109,30 +174,6 @@ StatusOr<std::vector<LintFinding>> lint_image(const ImageReader& reader, const I
         }
         return {};
       }));
-  return findings;
-}
-
-std::vector<LintFinding> lint_deployment(std::string_view text, std::string_view what) {
-  std::vector<LintFinding> findings;
-  int number = 0;
-  for (std::string_view line : split(text, '\n')) {
-    ++number;
-    const std::string_view reference = reference_of(line);
-    if (reference.empty() || reference == "scratch" || reference.find('$') == 0) continue;
-    if (reference.find("@sha256:") != std::string_view::npos) continue;
-    const size_t slash = reference.rfind('/');
-    const std::string_view last =
-        slash == std::string_view::npos ? reference : reference.substr(slash + 1);
-    const size_t colon = last.find(':');
-    const std::string_view tag =
-        colon == std::string_view::npos ? std::string_view() : last.substr(colon + 1);
-    if (tag.empty() || tag.starts_with("latest")) {
-      findings.push_back({"latest", cat(what, " line ", number, ": image '", reference, "' ",
-                                        tag.empty() ? "has no tag, which means latest"
-                                                    : "moves with every release",
-                                        "; name a version or a digest")});
-    }
-  }
   return findings;
 }
 

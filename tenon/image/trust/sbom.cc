@@ -78,6 +78,66 @@ Json spdx_package(const std::string& id, const std::string& name, const std::str
   return json;
 }
 
+// "Debian GNU Libc Maintainers <x@y>" as SPDX writes an organisation.
+std::string spdx_supplier(const std::string& supplier) {
+  const size_t open = supplier.find('<'), close = supplier.find('>');
+  if (open == std::string::npos || close == std::string::npos || close < open) {
+    return supplier.empty() ? "NOASSERTION" : cat("Organization: ", supplier);
+  }
+  const std::string_view name = trim(std::string_view(supplier).substr(0, open));
+  return cat("Organization: ", name.empty() ? supplier.substr(open + 1, close - open - 1) : name,
+             " (", supplier.substr(open + 1, close - open - 1), ")");
+}
+
+// A URL without white space and control characters, as both formats ask for it.
+bool is_plain_url(const std::string& text) {
+  return text.find("://") != std::string::npos && std::all_of(text.begin(), text.end(), [](char c) {
+           return static_cast<unsigned char>(c) > 0x20 && c != 0x7f;
+         });
+}
+
+void add_spdx_facts(const Inventory::Facts& facts, Json& package) {
+  package["supplier"] = spdx_supplier(facts.supplier);
+  if (is_plain_url(facts.download)) package["downloadLocation"] = facts.download;
+  if (is_plain_url(facts.homepage)) package["homepage"] = facts.homepage;
+  if (!facts.licence.expression.empty()) package["licenseDeclared"] = facts.licence.expression;
+  if (!facts.sha256.empty()) {
+    package["checksums"] =
+        Json::array({{{"algorithm", "SHA256"}, {"checksumValue", facts.sha256}}});
+  }
+}
+
+void add_cyclonedx_facts(const Inventory::Facts& facts, Json& component) {
+  if (!facts.supplier.empty()) component["supplier"] = {{"name", facts.supplier}};
+  if (!facts.sha256.empty()) {
+    component["hashes"] = Json::array({{{"alg", "SHA-256"}, {"content", facts.sha256}}});
+  }
+  if (!facts.licence.expression.empty()) {
+    component["licenses"] = Json::array({{{"expression", facts.licence.expression}}});
+  }
+  Json references = Json::array();
+  if (is_plain_url(facts.download)) {
+    references.push_back({{"type", "distribution"}, {"url", facts.download}});
+  }
+  if (is_plain_url(facts.homepage)) {
+    references.push_back({{"type", "website"}, {"url", facts.homepage}});
+  }
+  if (!references.empty()) component["externalReferences"] = std::move(references);
+}
+
+// The texts behind LicenseRef- names, each once.
+Json extracted_licences(const Inventory& inventory) {
+  std::map<std::string, std::string> texts;
+  for (const Inventory::Facts& facts : inventory.facts) {
+    for (const auto& [reference, text] : facts.licence.texts) texts.emplace(reference, text);
+  }
+  Json json = Json::array();
+  for (const auto& [reference, text] : texts) {
+    json.push_back({{"licenseId", reference}, {"extractedText", text}});
+  }
+  return json;
+}
+
 Json relationship(const std::string& from, const char* type, const std::string& to) {
   return {{"spdxElementId", from}, {"relationshipType", type}, {"relatedSpdxElement", to}};
 }
@@ -117,20 +177,25 @@ std::string write_spdx(const Inventory& inventory, std::string_view tool_version
   const auto contain = [&](const std::string& id) {
     json["relationships"].push_back(relationship(image_id, "CONTAINS", id));
   };
-  for (const Package& package : inventory.packages) {
+  std::map<std::string, std::string> ids;  // by package name
+  for (size_t i = 0; i < inventory.packages.size(); ++i) {
+    const Package& package = inventory.packages[i];
     const std::string id = spdx_id("deb", cat(package.name, "-", package.architecture));
+    ids[package.name] = id;
     Json entry = spdx_package(
         id, package.name, package.version,
         debian_purl(package, inventory.distribution_id, inventory.distribution_version), "LIBRARY");
     entry["sourceInfo"] =
         cat("built from source package ", package.source, " ", package.source_version);
+    add_spdx_facts(inventory.facts[i], entry);
     json["packages"].push_back(std::move(entry));
     contain(id);
   }
   for (const Inventory::Wheel& wheel : inventory.wheels) {
     const std::string id = spdx_id("pypi", wheel.name);
-    json["packages"].push_back(
-        spdx_package(id, wheel.name, wheel.version, wheel_purl(wheel), "LIBRARY"));
+    Json entry = spdx_package(id, wheel.name, wheel.version, wheel_purl(wheel), "LIBRARY");
+    add_spdx_facts(wheel.facts, entry);
+    json["packages"].push_back(std::move(entry));
     contain(id);
   }
   for (const Inventory::File& file : inventory.unowned_programs) {
@@ -139,6 +204,24 @@ std::string write_spdx(const Inventory& inventory, std::string_view tool_version
     entry["checksums"] = Json::array({{{"algorithm", "SHA256"}, {"checksumValue", file.sha256}}});
     json["packages"].push_back(std::move(entry));
     contain(id);
+    for (const std::string& library : file.libraries) {
+      if (ids.contains(library)) {
+        json["relationships"].push_back(relationship(id, "DYNAMIC_LINK", ids[library]));
+      }
+    }
+  }
+  if (const Inventory::Model& model = inventory.model; !model.name.empty()) {
+    const std::string id = spdx_id("model", model.name);
+    Json entry = spdx_package(id, model.name, model.version, "", "OTHER");
+    entry["comment"] = cat("SavedModel; golden records: ", model.golden);
+    if (const auto hex = hex_of_digest(model.digest); hex.ok()) {
+      entry["checksums"] = Json::array({{{"algorithm", "SHA256"}, {"checksumValue", *hex}}});
+    }
+    json["packages"].push_back(std::move(entry));
+    contain(id);
+  }
+  if (Json texts = extracted_licences(inventory); !texts.empty()) {
+    json["hasExtractedLicensingInfos"] = std::move(texts);
   }
   return json_dump(json, 1) + "\n";
 }
@@ -168,34 +251,60 @@ std::string write_cyclonedx(const Inventory& inventory, std::string_view tool_ve
                           {"name", inventory.distribution_id},
                           {"version", inventory.distribution_version}});
   }
-  for (const Package& package : inventory.packages) {
+  std::map<std::string, std::string> references;  // by package name
+  for (size_t i = 0; i < inventory.packages.size(); ++i) {
+    const Package& package = inventory.packages[i];
     const std::string purl =
         debian_purl(package, inventory.distribution_id, inventory.distribution_version);
-    components.push_back(
-        {{"type", "library"},
-         {"bom-ref", purl},
-         {"name", package.name},
-         {"version", package.version},
-         {"purl", purl},
-         {"properties",
-          Json::array({{{"name", "tenon:source"}, {"value", package.source}},
-                       {{"name", "tenon:sourceVersion"}, {"value", package.source_version}}})}});
+    references[package.name] = purl;
+    Json entry = {
+        {"type", "library"},
+        {"bom-ref", purl},
+        {"name", package.name},
+        {"version", package.version},
+        {"purl", purl},
+        {"properties",
+         Json::array({{{"name", "tenon:source"}, {"value", package.source}},
+                      {{"name", "tenon:sourceVersion"}, {"value", package.source_version}}})}};
+    add_cyclonedx_facts(inventory.facts[i], entry);
+    components.push_back(std::move(entry));
   }
   for (const Inventory::Wheel& wheel : inventory.wheels) {
     const std::string purl = wheel_purl(wheel);
-    components.push_back({{"type", "library"},
-                          {"bom-ref", purl},
-                          {"name", wheel.name},
-                          {"version", wheel.version},
-                          {"purl", purl}});
+    Json entry = {{"type", "library"},
+                  {"bom-ref", purl},
+                  {"name", wheel.name},
+                  {"version", wheel.version},
+                  {"purl", purl}};
+    add_cyclonedx_facts(wheel.facts, entry);
+    components.push_back(std::move(entry));
   }
+  Json dependencies = Json::array();
   for (const Inventory::File& file : inventory.unowned_programs) {
     components.push_back(
         {{"type", "file"},
          {"bom-ref", file.path},
          {"name", file.path},
          {"hashes", Json::array({{{"alg", "SHA-256"}, {"content", file.sha256}}})}});
+    Json libraries = Json::array();
+    for (const std::string& library : file.libraries) {
+      if (references.contains(library)) libraries.push_back(references[library]);
+    }
+    if (!libraries.empty()) dependencies.push_back({{"ref", file.path}, {"dependsOn", libraries}});
   }
+  if (const Inventory::Model& model = inventory.model; !model.name.empty()) {
+    Json entry = {
+        {"type", "machine-learning-model"},
+        {"bom-ref", cat("model:", model.name)},
+        {"name", model.name},
+        {"version", model.version},
+        {"properties", Json::array({{{"name", "tenon:golden"}, {"value", model.golden}}})}};
+    if (const auto hex = hex_of_digest(model.digest); hex.ok()) {
+      entry["hashes"] = Json::array({{{"alg", "SHA-256"}, {"content", *hex}}});
+    }
+    components.push_back(std::move(entry));
+  }
+  if (!dependencies.empty()) json["dependencies"] = std::move(dependencies);
   return json_dump(json, 1) + "\n";
 }
 

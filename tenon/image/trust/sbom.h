@@ -2,8 +2,9 @@
 // image's, identifiers follow from its digest.
 #pragma once
 
-#include "tenon/image/debian/packages.h"
+#include "tenon/image/lock.h"
 #include "tenon/image/oci/reader.h"
+#include "tenon/image/trust/licence.h"
 
 namespace tenon::image {
 
@@ -14,17 +15,34 @@ struct Inventory {
   std::string created;       // RFC 3339
   std::string distribution_id, distribution_version, architecture;
   std::vector<Package> packages;
+  // What is known of packages[i]: from its control file, its copyright file and the lock.
+  struct Facts {
+    std::string supplier;  // "Name <address>"
+    std::string homepage;
+    std::string sha256, download;  // of the .deb or wheel; empty without a lock
+    Licence licence;
+  };
+  std::vector<Facts> facts;
   struct Wheel {
     std::string name, version;
+    Facts facts;
   };
   std::vector<Wheel> wheels;  // from *.dist-info/METADATA
   struct File {
     std::string path, sha256;
+    std::vector<std::string> libraries;  // packages that own what it links
   };
   std::vector<File> unowned_programs;  // executables that no package lists in its md5sums
+  // Baked in by `build --model`, as the image's labels say; an empty name: none.
+  struct Model {
+    std::string name, version, digest, golden;
+  };
+  Model model;
 };
 
-StatusOr<Inventory> take_inventory(const ImageReader& reader, const Image& image);
+// `lock`, which may be null, is the one that the image names: FAILED_PRECONDITION otherwise.
+StatusOr<Inventory> take_inventory(const ImageReader& reader, const Image& image,
+                                   const Lock* lock = nullptr);
 
 std::string write_spdx(const Inventory& inventory, std::string_view tool_version);
 std::string write_cyclonedx(const Inventory& inventory, std::string_view tool_version);

@@ -245,11 +245,16 @@ TEST_F(TrustTest, LintNamesRootShellsSetuidAndSecrets) {
 }
 
 TEST(LintDeployment, LatestAndMissingTagsAreRefused) {
-  const auto findings = lint_deployment(
+  const auto yaml = lint_deployment(
       "containers:\n  - image: r.example:5000/tenon\n  - image: \"tenon:latest\"\n"
-      "    image: tenon:1.2.3\nFROM --platform=linux/amd64 tenon:latest-devel AS build\n"
-      "FROM tenon@sha256:00\n",
+      "    name: x\n  - image: tenon:1.2.3\n",
       "x");
+  ASSERT_TRUE(yaml.ok()) << yaml.status();
+  auto findings = *yaml;
+  const auto dockerfile = lint_deployment(
+      "FROM --platform=linux/amd64 tenon:latest-devel AS build\nFROM tenon@sha256:00\n", "x");
+  ASSERT_TRUE(dockerfile.ok()) << dockerfile.status();
+  findings.insert(findings.end(), dockerfile->begin(), dockerfile->end());
   ASSERT_EQ(findings.size(), 3U);
   EXPECT_NE(findings[0].message.find("line 2"), std::string::npos);
   EXPECT_NE(findings[2].message.find("latest-devel"), std::string::npos);
