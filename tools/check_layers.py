@@ -22,11 +22,12 @@ LAYERS = [
     ["runtime"],
     ["saved_model", "data", "observe"],
     ["keras", "dist"],
-    ["serving", "lite", "image"],
+    ["serving", "prototext", "lite", "image"],
     ["cli"],
 ]
 LEVEL = {folder: level for level, row in enumerate(LAYERS) for folder in row}
 NARROWER = {"image": {"base", "io"}}  # may include less than its row allows
+PROTOBUF_FOLDERS = {"proto", "prototext", "serving"}  # the engine lives beside another protobuf
 
 CODE = (".cc", ".h", ".cu", ".cuh")
 SCRIPTS = (".py", ".sh", ".cmake", "CMakeLists.txt", "/dev", "/run")
@@ -87,6 +88,8 @@ def may_use(path, other):
         return True
     if own in NARROWER:
         return other in NARROWER[own]
+    if other == "proto" and own not in PROTOBUF_FOLDERS:
+        return False
     return LEVEL[other] < LEVEL[own]
 
 
@@ -112,6 +115,7 @@ def linked_layers(tree):
             continue
         for call in re.finditer(r"tenon_library\([^)]*\)", re.sub(r"#.*", "", text)):
             for other in re.findall(r"\btenon_([a-z_]+)", call[0].split("TEST_DEPS")[0]):
+                other = "proto" if other == "proto_grpc" else other
                 if other in LEVEL and not may_use(path, other):
                     yield path, text[:call.start()].count("\n") + 1, f"tenon/{own} may not link tenon_{other}"
 
@@ -213,7 +217,7 @@ def header_shape(tree):
 
 ONEDNN_INSIDE = only_in(r"(dnnl|oneapi/dnnl|tenon/kernels/(onednn/)?onednn_)", ONEDNN, "oneDNN is for kernels/*.cc and benchmarks")
 # Tests too: there protobuf is the other reader of what we write.
-PROTOBUF_FILES = r"(_pb|_test|(^|[/_])(rpc|grpc)(_\w+)?)\.cc$"
+PROTOBUF_FILES = r"^/(tenon/(prototext|serving)/.*_pb|(tenon|tests)/.*_test|(tests|examples)/.*(_pb|(^|[/_])(rpc|grpc)(_\w+)?))\.cc$"
 LATER = "|".join(["TO" + "DO", "FIX" + "ME", r"\bXX" + r"X\b", r"\bHA" + r"CK\b", "[Ff]or " + "now", "not implemented " + "yet"])
 SKIPPED = "|".join(["GTEST_" + r"SKIP\(\)\s*;", r"\bDIS" + "ABLED_"])
 HOSTS = r"(docker\.io|ghcr\.io|quay\.io|gcr\.io|pypi\.org|pythonhosted\.org|deb\.debian\.org|registry\.npmjs)"
@@ -227,14 +231,15 @@ RULES = [
     ("layers", layers, {"/tenon/elsewhere/a.cc": "int x;\n"}),
     ("links", linked_layers, {"/tenon/io/CMakeLists.txt": "tenon_library(io DEPS\n  tenon_graph TEST_DEPS tenon_cli)\n"}),
     ("links", linked_layers, {"/tenon/core/CMakeLists.txt": "tenon_library(core DEPS tenon_runtime)\n"}),
+    ("links", linked_layers, {"/tenon/keras/CMakeLists.txt": "tenon_library(keras DEPS tenon_runtime tenon_proto)\n"}),
     ("include-path", include_paths, {"/tenon/core/a.cc": '#include "shape.h"\n', "/tenon/core/shape.h": "// x\n#pragma once\n"}),
     ("plugin-border", plugin_border, {"/plugins/x/a.cc": '#include "tenon/core/a.h"\n', "/tenon/core/a.h": "// x\n#pragma once\n"}),
     ("onednn", ONEDNN_INSIDE, {"/tenon/ops/a.cc": "#include <dnnl.hpp>\n"}),
     ("onednn", ONEDNN_INSIDE, {"/tenon/kernels/a.h": '#include "tenon/kernels/onednn_common.h"\n'}),
     ("highway", only_in(r"hwy/", r"^/tenon/kernels/.*(\.cc|[-_]inl\.h)$", "Highway is for kernels/*.cc"),
      {"/tenon/ops/a.cc": "#include <hwy/highway.h>\n"}),
-    ("protobuf", only_in(r"(google/protobuf/|.*\.pb\.h$)", PROTOBUF_FILES, "protobuf is for *_pb.cc, RPC files and tests"),
-     {"/tenon/graph/a.cc": '#include "tenon/proto/graph.pb.h"\n'}),
+    ("protobuf", only_in(r"(google/protobuf/|.*\.pb\.h$)", PROTOBUF_FILES, "protobuf is for *_pb.cc of prototext and serving, and for tests"),
+     {"/tenon/graph/graph_def_pb.cc": '#include "tensorflow/core/framework/graph.pb.h"\n'}),
     ("grpc", only_in(r"grpc", PROTOBUF_FILES, "gRPC is for RPC files"), {"/tenon/serving/a.cc": "#include <grpcpp/grpcpp.h>\n"}),
     ("openmp", words(r"#\s*pragma\s+omp\b", "parallel_for (tenon/base/parallel.h) instead"),
      {"/tenon/kernels/a.cc": "#pragma omp parallel\n"}),
@@ -268,9 +273,11 @@ GOOD = {
     "/tenon/kernels/b-inl.h": "// E.\n#include <hwy/highway.h>\n",
     "/tenon/io/CMakeLists.txt": "tenon_library(io DEPS tenon_core TEST_DEPS tenon_cli)\n",
     "/tenon/kernels/a.cc": "#include <dnnl.hpp>\n#include <hwy/highway.h>\n",
-    "/tenon/graph/graph_def_pb.cc": '#include "tenon/proto/graph.pb.h"\n',
-    "/tenon/serving/grpc_server.cc": '#include <grpcpp/grpcpp.h>\n#include "tenon/proto/predict.grpc.pb.h"\n',
-    "/tenon/core/CMakeLists.txt": "tenon_library(core DEPS tenon_base)\n",
+    "/tenon/prototext/graph_pb.cc": '#include "tensorflow/core/framework/graph.pb.h"\n',
+    "/tenon/graph/graph_view_pb_test.cc": '#include "tensorflow/core/framework/graph.pb.h"\n',
+    "/tenon/serving/grpc_server_pb.cc": '#include <grpcpp/grpcpp.h>\n#include "tenon/proto/predict.grpc.pb.h"\n',
+    "/tenon/core/CMakeLists.txt": "tenon_library(core DEPS tenon_base TEST_DEPS tenon_proto)\n",
+    "/tenon/serving/CMakeLists.txt": "tenon_library(serving DEPS tenon_proto tenon_proto_grpc)\n",
     "/plugins/x/a.cc": '#include "tenon/plugin.h"\n',
     "/tenon/plugin.h": "// C.\n#pragma once\n#include <stdint.h>\n",
 }

@@ -3,6 +3,7 @@
 #include "tenon/base/thread_pool.h"
 #include "tenon/cli/flags.h"
 #include "tenon/ops/register_all.h"
+#include "tenon/prototext/prototext.h"
 #include "tenon/runtime/plugin/plugin_host.h"
 
 namespace tenon::cli {
@@ -12,6 +13,7 @@ Status start_engine(int64_t threads) {
     return wrong_usage(cat("--threads=", threads, ": expected 0 (all processors) to 4096"));
   }
   ThreadPool::configure(static_cast<int>(threads));
+  set_text_format_reader(read_text_message);
   TENON_RETURN_IF_ERROR(register_all_ops(OpRegistry::global()));
   TENON_RETURN_IF_ERROR(PluginHost::global().load_from_environment());
   if (const char* name = std::getenv("TENON_DEVICE")) {

@@ -1,18 +1,15 @@
-// BodyImporter: NodeDefs as the nodes of one Graph.
+// BodyImporter: nodes of a file as the nodes of one Graph.
 #pragma once
 
 #include <unordered_map>
 #include <unordered_set>
 
 #include "tenon/graph/graph.h"
-
-namespace tensorflow {
-class NodeDef;
-}
+#include "tenon/graph/messages/graph_view.h"
 
 namespace tenon {
 
-using NodeDefs = std::unordered_map<std::string_view, const tensorflow::NodeDef*>;
+using NodeViews = std::unordered_map<std::string_view, const NodeView*>;
 
 // An input as NodeDef writes it: "^node", "node", "node:1" or, in function bodies, "node:out:1".
 struct InputRef {
@@ -25,9 +22,6 @@ struct InputRef {
 // A view of `text`. INVALID_ARGUMENT when it is none.
 StatusOr<InputRef> parse_input(std::string_view text);
 
-// The attributes of a node, without TensorFlow's hints to its runtime (names that start with '_').
-StatusOr<AttrMap> read_attrs(const tensorflow::NodeDef& def);
-
 // Imports the nodes that some roots reach. TensorFlow 1's reference variables become resource
 // variables: what takes a variable by reference takes its handle, what takes its value reads it
 // when that node runs. Its control flow and TensorArrays become functions and TensorLists.
@@ -35,7 +29,7 @@ class BodyImporter {
  public:
   // `defs` must outlive the importer, and `function`, the name of the function whose nodes they
   // are; empty: the graph's own.
-  BodyImporter(const NodeDefs& defs, std::shared_ptr<FunctionLibrary> library,
+  BodyImporter(const NodeViews& defs, std::shared_ptr<FunctionLibrary> library,
                std::string_view function = "")
       : defs_(defs), function_(function), library_(std::move(library)), graph_(library_) {}
 
@@ -55,14 +49,14 @@ class BodyImporter {
  private:
   std::optional<Endpoint> find_bound(std::string_view node, int index) const;
   Status collect(std::span<const InputRef> results, std::span<const InputRef> controls);
-  Status make(const tensorflow::NodeDef& def);
-  Status make_reads(const tensorflow::NodeDef& def);
-  StatusOr<Node> describe_call(const tensorflow::NodeDef& def) const;
-  Status connect(const tensorflow::NodeDef& def);
+  Status make(const NodeView& def);
+  Status make_reads(const NodeView& def);
+  StatusOr<Node> describe_call(const NodeView& def) const;
+  Status connect(const NodeView& def);
 
   // Of a reference: what it refers to.
   struct Reference {
-    const tensorflow::NodeDef* variable = nullptr;
+    const NodeView* variable = nullptr;
     std::optional<Endpoint> handle;  // once its nodes are made
     NodeId after = -1;               // the node that changes it, -1: none
   };
@@ -74,11 +68,11 @@ class BodyImporter {
   StatusOr<NodeId> resolve_node(std::string_view name) const;
 
   bool is_implemented(std::string_view op) const;
-  Status not_implemented(const tensorflow::NodeDef& def) const;
-  Status import_nodes(std::span<const tensorflow::NodeDef* const> defs,
-                      std::span<const InputRef> results, std::span<const InputRef> controls);
+  Status not_implemented(const NodeView& def) const;
+  Status import_nodes(std::span<const NodeView* const> defs, std::span<const InputRef> results,
+                      std::span<const InputRef> controls);
 
-  const NodeDefs& defs_;
+  const NodeViews& defs_;
   const std::string_view function_;
   std::shared_ptr<FunctionLibrary> library_;
   Graph graph_;

@@ -2,10 +2,7 @@
 #pragma once
 
 #include "tenon/graph/function_library.h"
-
-namespace tensorflow {
-class GraphDef;
-}
+#include "tenon/graph/messages/graph_view.h"
 
 namespace tenon {
 
@@ -16,8 +13,7 @@ namespace tenon {
 class GraphImporter {
  public:
   // INVALID_ARGUMENT for names used twice and functions without a name.
-  static StatusOr<std::shared_ptr<GraphImporter>> create(
-      std::shared_ptr<const tensorflow::GraphDef> graph);
+  static StatusOr<std::shared_ptr<GraphImporter>> create(std::shared_ptr<const GraphView> graph);
   ~GraphImporter();
 
   const std::shared_ptr<FunctionLibrary>& library() const { return library_; }

@@ -42,8 +42,8 @@ ReferenceModel read_reference_model() {
 StatusOr<Graph> import_graph(const GraphDef& graph, const std::vector<std::string>& feeds,
                              const std::vector<std::string>& fetches) {
   TENON_RETURN_IF_ERROR(registered_ops());
-  TENON_ASSIGN_OR_RETURN(const auto importer,
-                         GraphImporter::create(std::make_shared<const GraphDef>(graph)));
+  TENON_ASSIGN_OR_RETURN(const auto file, GraphView::parse(graph.SerializeAsString()));
+  TENON_ASSIGN_OR_RETURN(const auto importer, GraphImporter::create(file));
   return importer->extract(feeds, feeds, fetches, {});
 }
 

@@ -1,6 +1,7 @@
 #include "tenon/io/bundle_entry.h"
 
-#include "tenon/io/wire.h"
+#include "tenon/base/wire.h"
+#include "tenon/core/tensor_message.h"
 
 namespace tenon {
 namespace {
@@ -15,31 +16,13 @@ StatusOr<int32_t> small_number(const WireField& field, std::string_view what) {
   return static_cast<int32_t>(field.value);
 }
 
-bool is_varint(const WireField& field, uint32_t number) {
-  return field.number == number && field.type == WireType::kVarint;
-}
-bool is_message(const WireField& field, uint32_t number) {
-  return field.number == number && field.type == WireType::kBytes;
-}
-
-StatusOr<int64_t> parse_dim(std::string_view bytes) {
-  WireReader reader(bytes);
-  WireField field;
-  int64_t size = 0;
-  while (reader.next(field)) {
-    if (is_varint(field, 1)) size = static_cast<int64_t>(field.value);
-  }
-  if (reader.malformed()) return malformed_entry("TensorShapeProto.Dim");
-  return size;
-}
-
 // The int32 under `wanted` of a VersionDef.
 StatusOr<int32_t> parse_version(std::string_view bytes, uint32_t wanted) {
   WireReader reader(bytes);
   WireField field;
   int32_t version = 0;
   while (reader.next(field)) {
-    if (is_varint(field, wanted)) {
+    if (field.is_varint(wanted)) {
       TENON_ASSIGN_OR_RETURN(version, small_number(field, "VersionDef"));
     }
   }
@@ -52,8 +35,8 @@ Status parse_extent(std::string_view bytes, TensorSlice& slice) {
   WireField field;
   int64_t start = 0, length = -1;
   while (reader.next(field)) {
-    if (is_varint(field, 1)) start = static_cast<int64_t>(field.value);
-    if (is_varint(field, 2)) length = static_cast<int64_t>(field.value);
+    if (field.is_varint(1)) start = static_cast<int64_t>(field.value);
+    if (field.is_varint(2)) length = static_cast<int64_t>(field.value);
   }
   if (reader.malformed() || start < 0 || length < -1) {
     return malformed_entry("TensorSliceProto.Extent");
@@ -64,22 +47,22 @@ Status parse_extent(std::string_view bytes, TensorSlice& slice) {
 }
 
 Status parse_entry_field(const WireField& field, BundleEntry& entry) {
-  if (is_varint(field, 1)) {
+  if (field.is_varint(1)) {
     const auto dtype =
         field.value <= INT32_MAX ? dtype_from_enum(static_cast<int>(field.value)) : std::nullopt;
     if (!dtype) return unimplemented("tensors of type number ", field.value, " are not known");
     entry.dtype = *dtype;
-  } else if (is_message(field, 2)) {
+  } else if (field.is_bytes(2)) {
     TENON_ASSIGN_OR_RETURN(entry.shape, parse_shape_message(field.bytes));
-  } else if (is_varint(field, 3)) {
+  } else if (field.is_varint(3)) {
     TENON_ASSIGN_OR_RETURN(entry.shard, small_number(field, "shard_id"));
-  } else if (is_varint(field, 4)) {
+  } else if (field.is_varint(4)) {
     entry.offset = field.value;
-  } else if (is_varint(field, 5)) {
+  } else if (field.is_varint(5)) {
     entry.size = field.value;
-  } else if (field.number == 6 && field.type == WireType::kFixed32) {
+  } else if (field.is_fixed32(6)) {
     entry.masked_crc = static_cast<uint32_t>(field.value);
-  } else if (is_message(field, 7)) {
+  } else if (field.is_bytes(7)) {
     TENON_ASSIGN_OR_RETURN(TensorSlice slice, parse_slice_message(field.bytes));
     entry.slices.push_back(std::move(slice));
   }
@@ -89,18 +72,12 @@ Status parse_entry_field(const WireField& field, BundleEntry& entry) {
 }  // namespace
 
 StatusOr<Shape> parse_shape_message(std::string_view bytes) {
-  WireReader reader(bytes);
-  WireField field;
-  std::vector<int64_t> dims;
-  while (reader.next(field)) {
-    if (is_message(field, 2)) {
-      TENON_ASSIGN_OR_RETURN(const int64_t dim, parse_dim(field.bytes));
-      dims.push_back(dim);
-    }
+  TENON_ASSIGN_OR_RETURN(const PartialShape shape, parse_shape(bytes));
+  if (!shape.is_fully_known()) {
+    return invalid_argument("a tensor has the shape ", shape, ", it must be fully known");
   }
-  if (reader.malformed()) return malformed_entry("TensorShapeProto");
   constexpr size_t kLargestElement = 16;
-  return Shape::make(dims, kLargestElement);
+  return Shape::make(shape.dims(), kLargestElement);
 }
 
 StatusOr<TensorSlice> parse_slice_message(std::string_view bytes) {
@@ -108,7 +85,7 @@ StatusOr<TensorSlice> parse_slice_message(std::string_view bytes) {
   WireField field;
   TensorSlice slice;
   while (reader.next(field)) {
-    if (is_message(field, 1)) TENON_RETURN_IF_ERROR(parse_extent(field.bytes, slice));
+    if (field.is_bytes(1)) TENON_RETURN_IF_ERROR(parse_extent(field.bytes, slice));
   }
   if (reader.malformed()) return malformed_entry("TensorSliceProto");
   return slice;
@@ -120,11 +97,11 @@ StatusOr<BundleHeader> parse_bundle_header(std::string_view bytes) {
   BundleHeader header;
   header.num_shards = 0;
   while (reader.next(field)) {
-    if (is_varint(field, 1)) {
+    if (field.is_varint(1)) {
       TENON_ASSIGN_OR_RETURN(header.num_shards, small_number(field, "num_shards"));
-    } else if (is_varint(field, 2)) {
+    } else if (field.is_varint(2)) {
       header.big_endian = field.value != 0;
-    } else if (is_message(field, 3)) {
+    } else if (field.is_bytes(3)) {
       TENON_ASSIGN_OR_RETURN(header.min_consumer, parse_version(field.bytes, 2));
     }
   }
@@ -150,14 +127,9 @@ std::string serialize(const BundleHeader& header) {
 }
 
 std::string serialize(const BundleEntry& entry) {
-  std::string shape, out;
-  for (const int64_t dim : entry.shape.dims()) {
-    std::string message;
-    append_varint_field(message, 1, static_cast<uint64_t>(dim));
-    append_bytes_field(shape, 2, message);
-  }
+  std::string out;
   append_varint_field(out, 1, static_cast<uint64_t>(entry.dtype));
-  append_bytes_field(out, 2, shape);
+  append_message(out, 2, [&] { append_shape(out, PartialShape(entry.shape)); });
   append_varint_field(out, 3, static_cast<uint64_t>(entry.shard));
   append_varint_field(out, 4, entry.offset);
   append_varint_field(out, 5, entry.size);

@@ -32,9 +32,4 @@ class CheckpointV1Reader {
   std::map<std::string, BundleEntry, std::less<>> entries_;
 };
 
-// The elements of a TensorProto that keeps them in its typed fields (float_val, int_val, ...), one
-// for each element of `shape`.
-StatusOr<Tensor> decode_tensor_values(std::string_view tensor_proto, DType dtype,
-                                      const Shape& shape);
-
 }  // namespace tenon

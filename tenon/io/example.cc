@@ -2,36 +2,14 @@
 
 #include <bit>
 
+#include "tenon/base/wire.h"
 #include "tenon/io/bytes.h"
-#include "tenon/io/wire.h"
 
 namespace tenon {
 namespace {
 
 Status malformed_example(std::string_view message) {
   return invalid_argument("malformed ", message, " message in serialized example");
-}
-
-bool is_submessage(const WireField& field, uint32_t number) {
-  return field.number == number && field.type == WireType::kBytes;
-}
-
-struct MapEntry {
-  std::string_view key;
-  std::string_view value;
-};
-
-// An entry of a map<string, message>; absent fields are empty.
-StatusOr<MapEntry> decode_map_entry(std::string_view bytes, std::string_view message) {
-  WireReader reader(bytes);
-  WireField field;
-  MapEntry entry;
-  while (reader.next(field)) {
-    if (is_submessage(field, 1)) entry.key = field.bytes;
-    if (is_submessage(field, 2)) entry.value = field.bytes;
-  }
-  if (reader.malformed()) return malformed_example(message);
-  return entry;
 }
 
 // The fields with number 1 of a list, which hold its values.
@@ -107,8 +85,9 @@ StatusOr<FeatureView> decode_feature(std::string_view bytes) {
 }
 
 Status ExampleView::add(std::string_view bytes) {
-  TENON_ASSIGN_OR_RETURN(const MapEntry entry, decode_map_entry(bytes, "Features.FeatureEntry"));
-  TENON_ASSIGN_OR_RETURN(const FeatureView feature, decode_feature(entry.value));
+  MapEntry entry;
+  if (!parse_map_entry(bytes, entry)) return malformed_example("Features.FeatureEntry");
+  TENON_ASSIGN_OR_RETURN(const FeatureView feature, decode_feature(entry.text));
   entries_.push_back({entry.key, feature});
   return absl::OkStatus();
 }
@@ -118,7 +97,7 @@ Status ExampleView::decode_features(std::string_view features) {
   WireReader reader(features);
   WireField field;
   while (reader.next(field)) {
-    if (is_submessage(field, 1)) TENON_RETURN_IF_ERROR(add(field.bytes));
+    if (field.is_bytes(1)) TENON_RETURN_IF_ERROR(add(field.bytes));
   }
   return reader.malformed() ? malformed_example("Features") : absl::OkStatus();
 }
@@ -129,11 +108,11 @@ Status ExampleView::decode(std::string_view example) {
   WireReader reader(example);
   WireField field;
   while (reader.next(field)) {
-    if (!is_submessage(field, 1)) continue;
+    if (!field.is_bytes(1)) continue;
     WireReader features(field.bytes);
     WireField entry;
     while (features.next(entry)) {
-      if (is_submessage(entry, 1)) TENON_RETURN_IF_ERROR(add(entry.bytes));
+      if (entry.is_bytes(1)) TENON_RETURN_IF_ERROR(add(entry.bytes));
     }
     if (features.malformed()) return malformed_example("Features");
   }
@@ -148,13 +127,13 @@ const FeatureView* ExampleView::find(std::string_view name) const {
 }
 
 Status SequenceExampleView::add_list(std::string_view bytes) {
-  TENON_ASSIGN_OR_RETURN(const MapEntry entry,
-                         decode_map_entry(bytes, "FeatureLists.FeatureListEntry"));
+  MapEntry entry;
+  if (!parse_map_entry(bytes, entry)) return malformed_example("FeatureLists.FeatureListEntry");
   Entry list{entry.key, {}};
-  WireReader reader(entry.value);
+  WireReader reader(entry.text);
   WireField field;
   while (reader.next(field)) {
-    if (!is_submessage(field, 1)) continue;
+    if (!field.is_bytes(1)) continue;
     TENON_ASSIGN_OR_RETURN(const FeatureView feature, decode_feature(field.bytes));
     list.steps.push_back(feature);
   }
@@ -169,11 +148,11 @@ Status SequenceExampleView::decode(std::string_view sequence_example) {
   WireReader reader(sequence_example);
   WireField field;
   while (reader.next(field)) {
-    if (!is_submessage(field, 2)) continue;
+    if (!field.is_bytes(2)) continue;
     WireReader lists(field.bytes);
     WireField entry;
     while (lists.next(entry)) {
-      if (is_submessage(entry, 1)) TENON_RETURN_IF_ERROR(add_list(entry.bytes));
+      if (entry.is_bytes(1)) TENON_RETURN_IF_ERROR(add_list(entry.bytes));
     }
     if (lists.malformed()) return malformed_example("FeatureLists");
   }

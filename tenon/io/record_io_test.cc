@@ -1,7 +1,7 @@
 #include "tenon/io/record_io.h"
 
+#include "tenon/base/wire.h"
 #include "tenon/io/crc32c.h"
-#include "tenon/io/wire.h"
 
 namespace tenon {
 namespace {

@@ -2,9 +2,9 @@
 
 #include <snappy.h>
 
+#include "tenon/base/wire.h"
 #include "tenon/io/bytes.h"
 #include "tenon/io/crc32c.h"
-#include "tenon/io/wire.h"
 
 namespace tenon {
 namespace {

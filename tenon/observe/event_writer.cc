@@ -9,7 +9,7 @@
 
 #include "tenon/base/files.h"
 #include "tenon/io/record_io.h"
-#include "tenon/io/wire.h"
+#include "tenon/base/wire.h"
 
 // The messages (tensorflow/core/util/event.proto, framework/summary.proto) are written field by
 // field, so that programs which write events need no protobuf.

@@ -2,11 +2,8 @@
 // messages made of them.
 #pragma once
 
+#include "tenon/graph/messages/function_def_writer.h"
 #include "tenon/saved_model/writer.h"
-
-namespace tensorflow {
-class MetaGraphDef;
-}
 
 namespace tenon::saved_model_internal {
 
@@ -57,21 +54,34 @@ struct ExportedModel {
 // Checks `spec`, reads the variables and makes them arguments of the endpoints' functions.
 StatusOr<ExportedModel> prepare_export(const SavedModelSpec& spec);
 
-// graph_def and signature_def. Sets the names of functions.
-Status add_graph(ExportedModel& model, tensorflow::MetaGraphDef& meta);
+// The parts of a MetaGraphDef, serialized.
+struct ExportedGraph {
+  NodeDefList nodes{NodeDefList::Of::kGraph};
+  FunctionDefList functions;
+  std::map<std::string, std::string> signature_defs;  // by name
+  std::string init_node;
+};
 
-// object_graph_def. After add_graph(). Returns the checkpoint's object graph, serialized.
-std::string add_objects(const ExportedModel& model, tensorflow::MetaGraphDef& meta);
+// Nodes, functions and signatures. Sets the names of functions and nodes in `model`.
+Status add_graph(ExportedModel& model, ExportedGraph& graph);
 
-// saver_def, and the functions by which a session saves and restores. After add_graph().
-void add_saver(const ExportedModel& model, const std::string& object_graph,
-               tensorflow::MetaGraphDef& meta);
+// The objects of the model and those of its checkpoint: SavedObjectGraph, TrackableObjectGraph.
+// After add_graph().
+struct ExportedObjects {
+  std::string saved;
+  std::string trackable;
+};
+ExportedObjects make_objects(const ExportedModel& model);
+
+// The functions by which a session saves and restores, and the nodes that call them. After
+// add_graph().
+Status add_saver(const ExportedModel& model, const std::string& object_graph, ExportedGraph& graph);
 
 // saved_model.pb, and the checkpoint's object graph.
-struct ExportedProtos {
+struct ExportedMessages {
   std::string saved_model;
   std::string object_graph;
 };
-StatusOr<ExportedProtos> make_protos(ExportedModel& model);
+StatusOr<ExportedMessages> make_messages(ExportedModel& model);
 
 }  // namespace tenon::saved_model_internal

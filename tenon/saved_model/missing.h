@@ -4,10 +4,6 @@
 
 #include "tenon/saved_model/saved_model.h"
 
-namespace tensorflow {
-class GraphDef;
-}
-
 namespace tenon {
 
 // An op that nobody implements, in one function.
@@ -26,7 +22,7 @@ struct MissingParts {
 };
 
 // Of `graph` and its functions.
-std::vector<MissingOp> missing_ops(const tensorflow::GraphDef& graph);
+std::vector<MissingOp> missing_ops(const GraphView& graph);
 
 // Looks at names alone: a value that is damaged is load()'s to find. Ops are those of the registry,
 // plug-ins' too.

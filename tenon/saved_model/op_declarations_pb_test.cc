@@ -7,7 +7,7 @@
 
 #include "tenon/base/files.h"
 #include "tenon/core/op.h"
-#include "tenon/graph/tensor_pb.h"
+#include "tenon/graph/messages/attr_message.h"
 #include "tenon/saved_model/register_ops_test.h"
 #include "tensorflow/core/framework/op_def.pb.h"
 
@@ -65,7 +65,7 @@ std::string kind_of_ours(const AttrDef& attr) {
 
 std::string default_of(const tensorflow::OpDef::AttrDef& attr) {
   if (!attr.has_default_value()) return "none";
-  const auto value = attr_from_proto(attr.default_value());
+  const auto value = parse_attr(attr.default_value().SerializeAsString());
   return value.ok() ? to_string(*value) : std::string(message_of(value.status()));
 }
 

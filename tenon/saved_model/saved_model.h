@@ -4,11 +4,11 @@
 #include "tenon/graph/import.h"
 #include "tenon/runtime/executable.h"
 
-namespace tensorflow {
-class MetaGraphDef;
-}
-
 namespace tenon {
+
+namespace saved_model_internal {
+struct MetaGraph;
+}
 
 // One input or output of a signature.
 struct SignatureTensor {
@@ -69,7 +69,9 @@ class SavedModel {
   StatusOr<Graph> function(const Signature& signature) const;
 
   const std::shared_ptr<ModelState>& state() const { return state_; }
-  const tensorflow::MetaGraphDef& meta_graph() const { return *meta_graph_; }
+  const saved_model_internal::MetaGraph& meta_graph() const { return *meta_graph_; }
+  // The signatures as they stand in the file: a serialized tensorflow.serving.SignatureDefMap.
+  std::string signature_def_map() const;
 
   // Names of the ops that all signatures and functions together use.
   std::vector<std::string> ops() const;
@@ -86,7 +88,7 @@ class SavedModel {
 
   std::string folder_;
   LoadOptions options_;
-  std::shared_ptr<const tensorflow::MetaGraphDef> meta_graph_;
+  std::shared_ptr<const saved_model_internal::MetaGraph> meta_graph_;
   std::shared_ptr<GraphImporter> importer_;
   std::shared_ptr<ModelState> state_;
   std::unique_ptr<FileAccess> files_;

@@ -11,8 +11,8 @@
 namespace tenon {
 namespace {
 
+using saved_model_internal::ExportedMessages;
 using saved_model_internal::ExportedModel;
-using saved_model_internal::ExportedProtos;
 using saved_model_internal::ExportedVariable;
 
 constexpr std::string_view kObjectGraphEntry = "_CHECKPOINTABLE_OBJECT_GRAPH";
@@ -76,10 +76,11 @@ Status write_saved_model(const SavedModelSpec& spec) {
   while (folder.size() > 1 && folder.back() == '/') folder.pop_back();
   TENON_RETURN_IF_ERROR(check_place(folder, spec.overwrite));
   TENON_ASSIGN_OR_RETURN(ExportedModel model, saved_model_internal::prepare_export(spec));
-  TENON_ASSIGN_OR_RETURN(const ExportedProtos protos, saved_model_internal::make_protos(model));
+  TENON_ASSIGN_OR_RETURN(const ExportedMessages messages,
+                         saved_model_internal::make_messages(model));
   StagedFolder staged(folder);
   TENON_RETURN_IF_ERROR(create_directories(staged.path()));
-  TENON_RETURN_IF_ERROR(write_variables(model, protos.object_graph, staged.path()));
+  TENON_RETURN_IF_ERROR(write_variables(model, messages.object_graph, staged.path()));
   if (!spec.assets_extra.empty()) {
     const std::string extra = join_path(staged.path(), "assets.extra");
     TENON_RETURN_IF_ERROR(create_directories(extra));
@@ -87,7 +88,8 @@ Status write_saved_model(const SavedModelSpec& spec) {
       TENON_RETURN_IF_ERROR(write_file(join_path(extra, name), content));
     }
   }
-  TENON_RETURN_IF_ERROR(write_file(join_path(staged.path(), "saved_model.pb"), protos.saved_model));
+  TENON_RETURN_IF_ERROR(
+      write_file(join_path(staged.path(), "saved_model.pb"), messages.saved_model));
   return staged.commit();
 }
 

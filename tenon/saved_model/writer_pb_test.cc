@@ -1,3 +1,5 @@
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <gtest/gtest.h>
 
 #include <set>
@@ -13,6 +15,17 @@
 
 namespace tenon {
 namespace {
+
+// What protobuf writes of a message, maps sorted.
+std::string deterministic_bytes(const google::protobuf::Message& message) {
+  std::string bytes;
+  google::protobuf::io::StringOutputStream stream(&bytes);
+  google::protobuf::io::CodedOutputStream coded(&stream);
+  coded.SetSerializationDeterministic(true);
+  message.SerializeToCodedStream(&coded);
+  coded.Trim();
+  return bytes;
+}
 
 // softmax(x * kernel + bias) with two inputs to add up: enough to see names and order.
 class WrittenModel : public testing::Test {
@@ -183,6 +196,27 @@ TEST_F(WrittenModel, HoldsEveryVariableUnderItsCheckpointKey) {
     EXPECT_EQ(saved.variable().trainable(), saved.variable().name() != "unused");
   }
   EXPECT_EQ(variables, 3);
+}
+
+// Byte for byte: fields in order, maps sorted, defaults left out, nothing that it does not know.
+TEST_F(WrittenModel, IsWhatProtobufWritesOfIt) {
+  SavedModelSpec model_spec = spec();
+  const float numbers[] = {1, 2, 3};
+  model_spec.endpoints[0].defaults["Alpha"] = Tensor::from<float>({1, 3}, std::span(numbers));
+  written(model_spec);
+  const StatusOr<std::string> bytes = read_file(join_path(model_spec.folder, "saved_model.pb"));
+  ASSERT_TRUE(bytes.ok());
+  tensorflow::SavedModel model;
+  ASSERT_TRUE(model.ParseFromString(*bytes));
+  EXPECT_EQ(deterministic_bytes(model), *bytes);
+  const auto bundle = BundleReader::open(join_path(model_spec.folder, "variables/variables"));
+  ASSERT_TRUE(bundle.ok()) << bundle.status();
+  const StatusOr<Tensor> objects = (*bundle)->read("_CHECKPOINTABLE_OBJECT_GRAPH");
+  ASSERT_TRUE(objects.ok());
+  const std::string object_bytes(*objects->data<std::string_view>());
+  tensorflow::TrackableObjectGraph graph;
+  ASSERT_TRUE(graph.ParseFromString(object_bytes));
+  EXPECT_EQ(deterministic_bytes(graph), object_bytes);
 }
 
 TEST_F(WrittenModel, IsNotPutOverAnother) {

@@ -1,8 +1,6 @@
 #include "tenon/base/log.h"
 #include "tenon/saved_model/golden.h"
 #include "tenon/serving/saved_model_servable.h"
-#include "tensorflow/core/protobuf/meta_graph.pb.h"
-#include "tensorflow_serving/apis/get_model_metadata.pb.h"
 
 namespace tenon::serving {
 namespace {
@@ -50,11 +48,7 @@ class SavedModelServable final : public Servable {
     return selected;
   }
 
-  std::string signature_def_map() const override {
-    tensorflow::serving::SignatureDefMap map;
-    *map.mutable_signature_def() = model_->meta_graph().signature_def();
-    return map.SerializeAsString();
-  }
+  std::string signature_def_map() const override { return model_->signature_def_map(); }
 
  private:
   const std::shared_ptr<SavedModel> model_;

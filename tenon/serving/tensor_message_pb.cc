@@ -1,4 +1,4 @@
-#include "tenon/graph/tensor_pb.h"
+#include "tenon/core/tensor_message.h"
 #include "tenon/serving/tensor_message.h"
 #include "tensorflow/core/framework/tensor.pb.h"
 
@@ -37,28 +37,70 @@ auto* plain_values(TensorProto& message) {
   return const_cast<Field*>(plain_values<T>(std::as_const(message)));
 }
 
-// The usual request: all values given, in the field of their type. False for every other.
-bool copy_plain(const TensorProto& message, Tensor& tensor) {
-  const auto dtype = dtype_from_enum(message.dtype());
-  if (!dtype || !message.tensor_content().empty() || message.tensor_shape().unknown_rank()) {
-    return false;
-  }
-  std::vector<int64_t> dims;
-  for (const auto& dim : message.tensor_shape().dim()) dims.push_back(dim.size());
-  StatusOr<Shape> shape = Shape::make(dims, size_of(*dtype));
-  if (!shape.ok()) return false;
+// All values of `message`, in the field of their type. False where some are missing.
+bool copy_values(const TensorProto& message, DType dtype, const Shape& shape, Tensor& tensor) {
   bool copied = false;
-  visit<PlainTypes>(*dtype, [&]<class T>() {
+  visit<PlainTypes>(dtype, [&]<class T>() {
     const auto& values = *plain_values<T>(message);
-    const int64_t count = shape->num_elements();
-    if (values.size() < count) return;
-    StatusOr<Tensor> made = Tensor::allocate(*dtype, *std::move(shape));
+    if (values.size() < shape.num_elements()) return;
+    StatusOr<Tensor> made = Tensor::allocate(dtype, shape);
     if (!made.ok()) return;
     tensor = *std::move(made);
-    if (count > 0) std::memcpy(tensor.mutable_raw(), values.data(), tensor.num_bytes());
+    if (tensor.num_bytes() > 0) {
+      std::memcpy(tensor.mutable_raw(), values.data(), tensor.num_bytes());
+    }
     copied = true;
   });
   return copied;
+}
+
+bool copy_content(const TensorProto& message, DType dtype, const Shape& shape, Tensor& tensor) {
+  const std::string& content = message.tensor_content();
+  const size_t bytes = static_cast<size_t>(shape.num_elements()) * size_of(dtype);
+  if (is_object(dtype) || dtype == DType::kBool || content.size() != bytes) return false;
+  StatusOr<Tensor> made = Tensor::allocate(dtype, shape);
+  if (!made.ok()) return false;
+  tensor = *std::move(made);
+  std::memcpy(tensor.mutable_raw(), content.data(), bytes);
+  return true;
+}
+
+bool copy_strings(const TensorProto& message, const Shape& shape, Tensor& tensor) {
+  const int64_t count = shape.num_elements();
+  if (message.string_val_size() < count) return false;
+  StringTensorBuilder builder(shape);
+  for (int64_t i = 0; i < count; ++i) builder.set(i, message.string_val(static_cast<int>(i)));
+  tensor = std::move(builder).build();
+  return true;
+}
+
+// The usual request: the tensor is given whole. False for every other.
+bool copy_whole(const TensorProto& message, Tensor& tensor) {
+  const auto dtype = dtype_from_enum(message.dtype());
+  if (!dtype || message.tensor_shape().unknown_rank()) return false;
+  std::vector<int64_t> dims;
+  for (const auto& dim : message.tensor_shape().dim()) dims.push_back(dim.size());
+  const StatusOr<Shape> shape = Shape::make(dims, size_of(*dtype));
+  if (!shape.ok()) return false;
+  if (*dtype == DType::kString) return copy_strings(message, *shape, tensor);
+  if (!message.tensor_content().empty()) return copy_content(message, *dtype, *shape, tensor);
+  return copy_values(message, *dtype, *shape, tensor);
+}
+
+void set_head(const Tensor& tensor, TensorProto& message) {
+  message.set_dtype(static_cast<tensorflow::DataType>(tensor.dtype()));
+  auto& shape = *message.mutable_tensor_shape();
+  for (const int64_t dim : tensor.shape().dims()) shape.add_dim()->set_size(dim);
+}
+
+void set_content(const Tensor& tensor, TensorProto& message) {
+  if (tensor.dtype() != DType::kString) {
+    message.set_tensor_content(tensor.raw(), tensor.num_bytes());
+    return;
+  }
+  for (const std::string_view text : tensor.span<std::string_view>()) {
+    message.add_string_val(text.data(), text.size());
+  }
 }
 
 // Narrow integers, halves and complex numbers: one message value an element, or two.
@@ -92,16 +134,16 @@ bool append_widened(const Tensor& tensor, TensorProto& message) {
 
 StatusOr<Tensor> tensor_from_message(const std::string& name, const TensorProto& message) {
   Tensor tensor;
-  if (copy_plain(message, tensor)) return tensor;
-  StatusOr<Tensor> parsed = tensor_from_proto(message, kMostBytes);
+  if (copy_whole(message, tensor)) return tensor;
+  StatusOr<Tensor> parsed = parse_tensor(message.SerializeAsString(), kMostBytes);
   if (parsed.ok()) return *std::move(parsed);
   return invalid_argument("tensor parsing error: ", name, ": ", message_of(parsed.status()));
 }
 
 void tensor_to_message(const Tensor& tensor, bool as_content, TensorProto& message) {
-  if (as_content || tensor.dtype() == DType::kString) return tensor_to_proto(tensor, message);
-  message.set_dtype(static_cast<tensorflow::DataType>(tensor.dtype()));
-  shape_to_proto(PartialShape(tensor.shape()), *message.mutable_tensor_shape());
+  message.Clear();
+  set_head(tensor, message);
+  if (as_content || tensor.dtype() == DType::kString) return set_content(tensor, message);
   const bool plain = visit<PlainTypes>(tensor.dtype(), [&]<class T>() {
     auto& values = *plain_values<T>(message);
     values.Resize(static_cast<int>(tensor.num_elements()), T());
@@ -109,7 +151,7 @@ void tensor_to_message(const Tensor& tensor, bool as_content, TensorProto& messa
       std::memcpy(values.mutable_data(), tensor.raw(), tensor.num_bytes());
     }
   });
-  if (!plain && !append_widened(tensor, message)) tensor_to_proto(tensor, message);
+  if (!plain && !append_widened(tensor, message)) set_content(tensor, message);
 }
 
 }  // namespace tenon::serving

@@ -93,8 +93,8 @@ StatusOr<Graph> CaseRunner::extract(const SavedModel& model, const Signature& si
     names.push_back(signature.inputs[i].name);
   }
   for (const SignatureTensor& output : signature.outputs) fetches.push_back(output.tensor);
-  TENON_ASSIGN_OR_RETURN(const auto importer,
-                         GraphImporter::create(with_known_shapes(model, fed, known)));
+  TENON_ASSIGN_OR_RETURN(const auto file, with_known_shapes(model, fed, known));
+  TENON_ASSIGN_OR_RETURN(const auto importer, GraphImporter::create(file));
   TENON_ASSIGN_OR_RETURN(Graph graph, importer->extract(feeds, names, fetches, {}));
   for (size_t i = 0; i < fetches.size(); ++i) graph.result_names[i] = signature.outputs[i].name;
   return graph;

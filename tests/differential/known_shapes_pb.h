@@ -4,10 +4,6 @@
 #include "tenon/saved_model/saved_model.h"
 #include "tests/differential/settings.h"
 
-namespace tensorflow {
-class GraphDef;
-}
-
 namespace tenon::differential {
 
 struct FedTensor {
@@ -20,8 +16,8 @@ PartialShape known_part(const Shape& shape, Known known);
 
 // A copy of the model's graph whose placeholders `fed` declare what `known` leaves of their shapes.
 // What exporters note of other values (`_output_shapes`) goes, so that nothing else tells.
-std::shared_ptr<const tensorflow::GraphDef> with_known_shapes(const SavedModel& model,
-                                                              const std::vector<FedTensor>& fed,
-                                                              Known known);
+StatusOr<std::shared_ptr<const GraphView>> with_known_shapes(const SavedModel& model,
+                                                             const std::vector<FedTensor>& fed,
+                                                             Known known);
 
 }  // namespace tenon::differential

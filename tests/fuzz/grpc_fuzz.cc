@@ -1,7 +1,7 @@
 // Any bytes as a gRPC predict request: its tensors are refused, or decoded into what can be encoded
-// again. The graph's own decoder of tensors sees the same messages.
+// again. The decoder of files' tensors sees the same messages.
 
-#include "tenon/graph/tensor_pb.h"
+#include "tenon/core/tensor_message.h"
 #include "tenon/serving/tensor_message.h"
 #include "tensorflow_serving/apis/predict.pb.h"
 
@@ -9,7 +9,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   tensorflow::serving::PredictRequest request;
   if (!request.ParseFromArray(data, static_cast<int>(size))) return 0;
   for (const auto& [name, message] : request.inputs()) {
-    (void)tenon::tensor_from_proto(message, size_t{1} << 28).ok();
+    (void)tenon::parse_tensor(message.SerializeAsString(), size_t{1} << 28).ok();
     const auto tensor = tenon::serving::tensor_from_message(name, message);
     if (!tensor.ok() || tensor->num_bytes() > size_t{1} << 20) continue;
     tensorflow::TensorProto again;

@@ -3,7 +3,7 @@
 #include <bit>
 
 #include "tenon/cli/arrays/literal.h"
-#include "tenon/io/wire.h"
+#include "tenon/base/wire.h"
 #include "tenon/kernels/cast.h"
 
 namespace tenon::cli {

@@ -2,7 +2,7 @@
 
 #include "tenon/io/bytes.h"
 #include "tenon/io/crc32c.h"
-#include "tenon/io/wire.h"
+#include "tenon/base/wire.h"
 
 namespace tenon {
 namespace {

@@ -4,7 +4,7 @@
 #include "tenon/io/checkpoint/table_format.h"
 #include "tenon/io/crc32c.h"
 #include "tenon/io/table.h"
-#include "tenon/io/wire.h"
+#include "tenon/base/wire.h"
 
 namespace tenon {
 

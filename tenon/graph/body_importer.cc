@@ -1,13 +1,12 @@
+#include "tenon/graph/body_importer.h"
+
 #include <algorithm>
 
-#include "tenon/graph/body_importer.h"
 #include "tenon/graph/function_library.h"
 #include "tenon/graph/functionalize.h"
 #include "tenon/graph/import.h"
 #include "tenon/graph/import_ops.h"
-#include "tenon/graph/tensor_pb.h"
 #include "tenon/graph/verifier.h"
-#include "tensorflow/core/framework/graph.pb.h"
 
 namespace tenon {
 namespace {
@@ -44,8 +43,8 @@ const RefOp* find_ref_op(std::string_view op) {
 
 bool is_ref_variable(std::string_view op) { return op == "VariableV2" || op == "Variable"; }
 
-Status in_node(const Status& status, const tensorflow::NodeDef& def) {
-  return with_context(status, cat("node '", def.name(), "' (op ", def.op(), ")"));
+Status in_node(const Status& status, const NodeView& def) {
+  return with_context(status, cat("node '", def.name, "' (op ", def.op, ")"));
 }
 
 // Whether data input `index` of the op is a reference.
@@ -82,17 +81,6 @@ StatusOr<InputRef> parse_input(std::string_view text) {
   return ref;
 }
 
-StatusOr<AttrMap> read_attrs(const tensorflow::NodeDef& def) {
-  AttrMap attrs;
-  for (const auto& [name, value] : def.attr()) {
-    if (name.starts_with('_')) continue;
-    StatusOr<AttrValue> parsed = attr_from_proto(value);
-    if (!parsed.ok()) return with_context(parsed.status(), cat("attribute '", name, "'"));
-    attrs.set(name, *std::move(parsed));
-  }
-  return attrs;
-}
-
 std::optional<Endpoint> BodyImporter::find_bound(std::string_view node, int index) const {
   const auto it = bound_.find(std::string(node));
   if (it == bound_.end()) return std::nullopt;
@@ -115,12 +103,12 @@ Status BodyImporter::collect(std::span<const InputRef> results,
   for (const InputRef& root : results) TENON_RETURN_IF_ERROR(reach(root));
   for (const InputRef& root : controls) TENON_RETURN_IF_ERROR(reach(root));
   while (!stack.empty()) {
-    const tensorflow::NodeDef& def = *defs_.at(stack.back());
+    const NodeView& def = *defs_.at(stack.back());
     stack.pop_back();
-    for (const std::string& input : def.input()) {
+    for (std::string_view input : def.inputs) {
       TENON_ASSIGN_OR_RETURN(const InputRef ref, parse_input(input));
       if (Status status = reach(ref); !status.ok()) {
-        return with_context(status, cat("an input of node '", def.name(), "'"));
+        return with_context(status, cat("an input of node '", def.name, "'"));
       }
     }
   }
@@ -130,19 +118,19 @@ Status BodyImporter::collect(std::span<const InputRef> results,
 Status BodyImporter::import(std::span<const InputRef> results, std::span<const InputRef> controls) {
   Status status = collect(results, controls);
   // In the order of the GraphDef, which is the program's where nothing else decides.
-  std::vector<const tensorflow::NodeDef*> defs;
+  std::vector<const NodeView*> defs;
   for (std::string_view name : reached_) defs.push_back(defs_.at(name));
   std::sort(defs.begin(), defs.end());
   if (status.ok()) {
     for (const auto* def : defs) {
-      if (!is_implemented(def->op())) return not_implemented(*def);
+      if (!is_implemented(def->op)) return not_implemented(*def);
     }
     status = import_nodes(defs, results, controls);
   }
   return function_.empty() ? status : with_context(status, cat("function '", function_, "'"));
 }
 
-Status BodyImporter::import_nodes(std::span<const tensorflow::NodeDef* const> defs,
+Status BodyImporter::import_nodes(std::span<const NodeView* const> defs,
                                   std::span<const InputRef> results,
                                   std::span<const InputRef> controls) {
   for (const auto* def : defs) {
@@ -170,48 +158,49 @@ bool BodyImporter::is_implemented(std::string_view op) const {
          (library_ && library_->contains(op));
 }
 
-Status BodyImporter::not_implemented(const tensorflow::NodeDef& def) const {
-  return unimplemented("op ", def.op(), " (node '", def.name(),
+Status BodyImporter::not_implemented(const NodeView& def) const {
+  return unimplemented("op ", def.op, " (node '", def.name,
                        function_.empty() ? "'" : cat("' of function '", function_, "'"),
                        ") is not implemented");
 }
 
 // Old graphs call a function by using its name as the op.
-StatusOr<Node> BodyImporter::describe_call(const tensorflow::NodeDef& def) const {
-  TENON_ASSIGN_OR_RETURN(const auto body, library_->find(def.op()));
+StatusOr<Node> BodyImporter::describe_call(const NodeView& def) const {
+  TENON_ASSIGN_OR_RETURN(const auto body, library_->find(def.op));
   std::vector<DType> in, out;
   for (NodeId arg : body->args) in.push_back(body->value({arg, 0}).dtype);
   for (Endpoint result : body->results) out.push_back(body->value(result).dtype);
   Node node;
   node.op = OpRegistry::global().find("PartitionedCall");
-  node.attrs = AttrMap{{"f", FunctionAttr{def.op(), nullptr}}, {"Tin", in}, {"Tout", out}};
+  node.attrs =
+      AttrMap{{"f", FunctionAttr{std::string(def.op), nullptr}}, {"Tin", in}, {"Tout", out}};
   return node;
 }
 
-Status BodyImporter::make(const tensorflow::NodeDef& def) {
+Status BodyImporter::make(const NodeView& def) {
   TENON_RETURN_IF_ERROR(make_reads(def));
-  const RefOp* ref = find_ref_op(def.op());
+  const RefOp* ref = find_ref_op(def.op);
   Node node;
-  node.op = find_op_for_import(is_ref_variable(def.op()) ? std::string_view("VarHandleOp")
-                               : ref                     ? ref->resource
-                                                         : std::string_view(def.op()));
-  TENON_ASSIGN_OR_RETURN(node.attrs, read_attrs(def));
-  if (is_ref_variable(def.op())) {
+  node.op = find_op_for_import(is_ref_variable(def.op) ? std::string_view("VarHandleOp")
+                               : ref                   ? ref->resource
+                                                       : def.op);
+  TENON_ASSIGN_OR_RETURN(node.attrs, def.attrs());
+  if (is_ref_variable(def.op)) {
     if (node.attrs.get_or<std::string>("shared_name", "").empty()) {
-      node.attrs.set("shared_name", def.name());
+      node.attrs.set("shared_name", std::string(def.name));
     }
   } else if (ref && ref->output != RefOutput::kHandle) {
     if (const DType* dtype = node.attrs.get_if<DType>("T")) node.attrs.set("dtype", *dtype);
-  } else if (ref && find_reference({def.name(), {}, 0, false})) {
+  } else if (ref && find_reference({def.name, {}, 0, false})) {
     node.attrs.set("T", DType::kResource);
   }
-  if (!node.op && library_ && library_->contains(def.op())) {
+  if (!node.op && library_ && library_->contains(def.op)) {
     TENON_ASSIGN_OR_RETURN(node, describe_call(def));
   }
-  node.name = def.name();
-  node.device = def.device();
+  node.name = def.name;
+  node.device = def.device;
   TENON_RETURN_IF_ERROR(node.op->complete_attrs(node.attrs));
-  made_[def.name()] = graph_.add_unchecked(std::move(node));
+  made_[def.name] = graph_.add_unchecked(std::move(node));
   return absl::OkStatus();
 }
 
@@ -223,16 +212,16 @@ std::optional<BodyImporter::Reference> BodyImporter::find_reference(InputRef ref
     if (ref.control || find_bound(ref.node, ref.index)) return std::nullopt;
     const auto it = defs_.find(ref.node);
     if (it == defs_.end()) return std::nullopt;
-    const tensorflow::NodeDef& def = *it->second;
+    const NodeView& def = *it->second;
     const auto made = made_.find(ref.node);
-    if (is_ref_variable(def.op())) {
+    if (is_ref_variable(def.op)) {
       found.variable = &def;
       if (!found.handle && made != made_.end()) found.handle = Endpoint{made->second, 0};
       return found;
     }
-    const RefOp* op = find_ref_op(def.op());
+    const RefOp* op = find_ref_op(def.op);
     const bool is_index = op && op->ref == "RefMerge" && ref.index == 1;
-    if (!op || op->output == RefOutput::kValue || is_index || def.input().empty()) {
+    if (!op || op->output == RefOutput::kValue || is_index || def.inputs.empty()) {
       return std::nullopt;
     }
     if (!found.handle && made != made_.end()) {
@@ -242,7 +231,7 @@ std::optional<BodyImporter::Reference> BodyImporter::find_reference(InputRef ref
         found.after = made->second;
       }
     }
-    const StatusOr<InputRef> next = parse_input(def.input(0));
+    const StatusOr<InputRef> next = parse_input(def.inputs[0]);
     if (!next.ok()) return std::nullopt;
     ref = *next;
   }
@@ -253,42 +242,40 @@ NodeId BodyImporter::add_read(const Reference& reference, std::string_view name)
   Node read;
   read.name = name;
   read.op = OpRegistry::global().find("ReadVariableOp");
-  const auto dtype = reference.variable->attr().find("dtype");
-  const auto known = dtype == reference.variable->attr().end()
-                         ? std::nullopt
-                         : dtype_from_enum(dtype->second.type());
-  read.attrs.set("dtype", known.value_or(DType::kInvalid));
+  const StatusOr<AttrValue> dtype = reference.variable->attr("dtype");
+  const DType* const known = dtype.ok() ? std::get_if<DType>(&*dtype) : nullptr;
+  read.attrs.set("dtype", known ? *known : DType::kInvalid);
   return graph_.add_unchecked(std::move(read));
 }
 
 // A node that takes the value of a reference reads the variable just before it runs.
-Status BodyImporter::make_reads(const tensorflow::NodeDef& def) {
-  const RefOp* op = find_ref_op(def.op());
-  for (int i = 0; i < def.input_size(); ++i) {
-    TENON_ASSIGN_OR_RETURN(const InputRef ref, parse_input(def.input(i)));
+Status BodyImporter::make_reads(const NodeView& def) {
+  const RefOp* op = find_ref_op(def.op);
+  for (int i = 0; i < static_cast<int>(def.inputs.size()); ++i) {
+    TENON_ASSIGN_OR_RETURN(const InputRef ref, parse_input(def.inputs[static_cast<size_t>(i)]));
     if (ref.control || takes_reference(op, i)) continue;
     const std::optional<Reference> reference = find_reference(ref);
-    if (reference) reads_[{def.name(), i}] = add_read(*reference, cat(def.name(), "/read_", i));
+    if (reference) reads_[{def.name, i}] = add_read(*reference, cat(def.name, "/read_", i));
   }
   return absl::OkStatus();
 }
 
-Status BodyImporter::connect(const tensorflow::NodeDef& def) {
-  const NodeId id = made_.at(def.name());
-  const RefOp* op = find_ref_op(def.op());
+Status BodyImporter::connect(const NodeView& def) {
+  const NodeId id = made_.at(def.name);
+  const RefOp* op = find_ref_op(def.op);
   const bool hands_on = op && op->output == RefOutput::kHandle;
   std::vector<Endpoint> inputs;
   std::vector<NodeId> controls;
   std::vector<std::pair<NodeId, Reference>> reads;
-  for (int i = 0; i < def.input_size(); ++i) {
-    TENON_ASSIGN_OR_RETURN(const InputRef ref, parse_input(def.input(i)));
+  for (int i = 0; i < static_cast<int>(def.inputs.size()); ++i) {
+    TENON_ASSIGN_OR_RETURN(const InputRef ref, parse_input(def.inputs[static_cast<size_t>(i)]));
     if (ref.control) {
       if (find_bound(ref.node, -1)) continue;
       TENON_ASSIGN_OR_RETURN(controls.emplace_back(), resolve_node(ref.node));
       continue;
     }
     const std::optional<Reference> reference = find_reference(ref);
-    if (const auto read = reads_.find({def.name(), i}); read != reads_.end()) {
+    if (const auto read = reads_.find({def.name, i}); read != reads_.end()) {
       reads.emplace_back(read->second, *reference);
       inputs.push_back({read->second, 0});
     } else if (takes_reference(op, i) && reference) {

@@ -5,8 +5,6 @@
 #include "tenon/io/tensor_bundle.h"
 #include "tenon/saved_model/folder_access.h"
 #include "tenon/saved_model/meta_graph.h"
-#include "tensorflow/core/protobuf/meta_graph.pb.h"
-#include "tensorflow/core/protobuf/saved_model.pb.h"
 
 namespace tenon {
 namespace meta = saved_model_internal;
@@ -19,11 +17,12 @@ constexpr std::string_view kObjectGraphKey = "_CHECKPOINTABLE_OBJECT_GRAPH";
 SavedModel::~SavedModel() = default;
 
 StatusOr<std::vector<std::vector<std::string>>> SavedModel::tag_sets(const std::string& folder) {
-  TENON_ASSIGN_OR_RETURN(const auto model, meta::read_proto(folder));
+  TENON_ASSIGN_OR_RETURN(const meta::ModelFile file, meta::read_model_file(folder));
   std::vector<std::vector<std::string>> sets;
-  for (const auto& meta : model->meta_graphs()) {
-    const auto& tags = meta.meta_info_def().tags();
-    sets.emplace_back(tags.begin(), tags.end());
+  for (const std::string_view meta_graph : file.meta_graphs) {
+    auto tags = meta::tags_of(meta_graph);
+    if (!tags.ok()) return with_context(tags.status(), cat("'", file.path, "' is damaged"));
+    sets.push_back(*std::move(tags));
   }
   return sets;
 }
@@ -49,11 +48,14 @@ StatusOr<std::shared_ptr<SavedModel>> SavedModel::read(const std::string& folder
                                                    std::vector<std::string>(), false);
     model->options_.executable.files = model->files_.get();
   }
-  TENON_ASSIGN_OR_RETURN(auto proto, meta::read_proto(folder));
-  TENON_ASSIGN_OR_RETURN(model->meta_graph_, meta::select(std::move(proto), model->options_.tags));
-  TENON_ASSIGN_OR_RETURN(model->importer_,
-                         GraphImporter::create(std::shared_ptr<const tensorflow::GraphDef>(
-                             model->meta_graph_, &model->meta_graph_->graph_def())));
+  TENON_ASSIGN_OR_RETURN(const meta::ModelFile file, meta::read_model_file(folder));
+  TENON_ASSIGN_OR_RETURN(const std::string_view message, meta::select(file, model->options_.tags));
+  auto meta_graph = meta::parse_meta_graph(message, file.bytes);
+  if (!meta_graph.ok()) {
+    return with_context(meta_graph.status(), cat("'", file.path, "' is damaged"));
+  }
+  model->meta_graph_ = *std::move(meta_graph);
+  TENON_ASSIGN_OR_RETURN(model->importer_, GraphImporter::create(model->meta_graph_->graph));
   model->state_ = std::make_shared<ModelState>();
   TENON_ASSIGN_OR_RETURN(model->signatures_, meta::signatures_of(*model->meta_graph_));
   model->find_unfed_values();
@@ -92,9 +94,9 @@ Status SavedModel::restore() {
       TENON_RETURN_IF_ERROR(state_->set_variable(variable.name, *std::move(value)));
     }
     // The entries of mutable tables come back by the graph's own restore op.
-    if (!meta::has_mutable_tables(*meta_graph_)) return absl::OkStatus();
+    if (!meta::has_mutable_tables(*meta_graph_->graph)) return absl::OkStatus();
   }
-  const meta::StartUp start = meta::start_up_of(*meta_graph_);
+  const meta::StartUp& start = meta_graph_->start_up;
   if (start.restore_node.empty()) return absl::OkStatus();
   const std::string feeds[] = {start.filename_tensor};
   const std::string names[] = {"filename"};
@@ -108,7 +110,7 @@ Status SavedModel::restore() {
 }
 
 Status SavedModel::initialise() {
-  const meta::StartUp start = meta::start_up_of(*meta_graph_);
+  const meta::StartUp& start = meta_graph_->start_up;
   if (start.init_node.empty()) return absl::OkStatus();
   std::vector<std::string> feeds, names;
   std::vector<Tensor> args;
@@ -142,15 +144,8 @@ void SavedModel::find_frozen() {
 
 std::vector<Signature> SavedModel::declared_signatures() const {
   std::vector<Signature> declared = signatures_;
-  for (const auto& [name, def] : meta_graph_->signature_def()) {
-    if (find_signature(name)) continue;
-    Signature& added = declared.emplace_back();
-    added.name = name;
-    for (const auto& [alias, info] : def.outputs()) {
-      SignatureTensor& output = added.outputs.emplace_back();
-      output.name = alias;
-      output.tensor = info.name();
-    }
+  for (Signature& other : meta::other_signatures(*meta_graph_, signatures_)) {
+    declared.push_back(std::move(other));
   }
   std::sort(declared.begin(), declared.end(),
             [](const Signature& a, const Signature& b) { return a.name < b.name; });
@@ -193,7 +188,18 @@ StatusOr<std::shared_ptr<Executable>> SavedModel::executable(const Signature& si
   return place;
 }
 
-std::vector<std::string> SavedModel::ops() const { return meta::ops_of(*meta_graph_); }
+std::vector<std::string> SavedModel::ops() const { return meta::ops_of(*meta_graph_->graph); }
+
+std::string SavedModel::signature_def_map() const {
+  std::string map;
+  for (const auto& [name, def] : meta_graph_->signature_defs) {
+    append_message(map, 1, [&] {
+      append_bytes_field(map, 1, name);
+      append_bytes_field(map, 2, def.bytes());
+    });
+  }
+  return map;
+}
 
 Status SavedModel::save_variables() const {
   const std::string prefix = join_path(folder_, "variables/variables");

@@ -1,11 +1,11 @@
 #include <cctype>
 #include <set>
 
+#include "tenon/base/wire.h"
+#include "tenon/core/tensor_message.h"
 #include "tenon/graph/export.h"
-#include "tenon/graph/tensor_pb.h"
+#include "tenon/saved_model/calls.h"
 #include "tenon/saved_model/export_parts.h"
-#include "tenon/saved_model/proto_nodes.h"
-#include "tensorflow/core/protobuf/meta_graph.pb.h"
 
 namespace tenon::saved_model_internal {
 namespace {
@@ -31,12 +31,17 @@ class NodeNames {
   std::set<std::string> taken_;
 };
 
-tensorflow::DataType proto_dtype(DType dtype) { return static_cast<tensorflow::DataType>(dtype); }
-
-void tensor_info(const std::string& tensor, const ValueInfo& value, tensorflow::TensorInfo& info) {
-  info.set_name(tensor);
-  info.set_dtype(proto_dtype(value.dtype));
-  shape_to_proto(value.shape, *info.mutable_tensor_shape());
+// An entry of a map<string, TensorInfo>, as field `number`.
+void append_tensor_info(std::string& out, uint32_t number, std::string_view alias,
+                        std::string_view tensor, const ValueInfo& value) {
+  append_message(out, number, [&] {
+    append_bytes_field(out, 1, alias);
+    append_message(out, 2, [&] {
+      append_bytes_field(out, 1, tensor);
+      append_varint_field(out, 2, static_cast<uint64_t>(value.dtype));
+      append_message(out, 3, [&] { append_shape(out, value.shape); });
+    });
+  });
 }
 
 std::vector<DType> input_dtypes(const ExportedEndpoint& endpoint, std::span<const size_t> inputs) {
@@ -59,23 +64,11 @@ std::vector<size_t> counting(size_t count) {
   return numbers;
 }
 
-std::string free_function_name(const tensorflow::FunctionDefLibrary& library,
-                               std::string_view prefix) {
-  std::set<std::string_view> taken;
-  for (const auto& function : library.function()) taken.insert(function.signature().name());
-  for (int suffix = 0;; ++suffix) {
-    std::string name = cat(prefix, "_", suffix);
-    if (!taken.contains(name)) return name;
-  }
-}
-
 // The function that a signature calls: it takes its inputs by name in sorted order, and gives its
 // outputs so.
-void add_wrapper(const ExportedEndpoint& endpoint, const std::string& name,
-                 tensorflow::FunctionDef& function) {
-  auto& signature = *function.mutable_signature();
-  signature.set_name(name);
-  signature.set_is_stateful(true);
+FunctionDefWriter make_wrapper(const ExportedEndpoint& endpoint, const std::string& name) {
+  FunctionDefWriter function(name);
+  function.set_stateful(true);
   std::set<std::string> taken = {"call"};
   const auto unique = [&](std::string_view wanted) {
     std::string result = argument_name(wanted);
@@ -86,29 +79,26 @@ void add_wrapper(const ExportedEndpoint& endpoint, const std::string& name,
   const auto add_arg = [&](size_t index) {
     const Node& arg = endpoint.body.node(endpoint.body.args[index]);
     args[index] = unique(arg.name);
-    argument_to_proto(arg, args[index], function);
+    function.add_arg(args[index], arg);
   };
   for (size_t input : endpoint.by_input) add_arg(input);
   for (size_t i = endpoint.num_inputs(); i < args.size(); ++i) add_arg(i);
-  add_call(*function.mutable_node_def(), "call", endpoint.function, args,
+  add_call(function.nodes(), "call", endpoint.function, args,
            input_dtypes(endpoint, counting(endpoint.num_inputs())),
            output_dtypes(endpoint, counting(endpoint.body.results.size())));
   for (size_t output : endpoint.by_output) {
-    auto& proto = *signature.add_output_arg();
-    proto.set_name(unique(endpoint.body.result_names[output]));
-    proto.set_type(proto_dtype(endpoint.output(output).dtype));
-    (*function.mutable_ret())[proto.name()] = cat("call:output:", output);
+    function.add_result(unique(endpoint.body.result_names[output]), endpoint.output(output).dtype,
+                        cat("call:output:", output));
   }
-  signature.add_control_output("call");
-  (*function.mutable_control_ret())["call"] = "call";
+  function.add_control_output("call");
+  return function;
 }
 
 void add_signature(const ExportedModel& model, const ExportedSignature& signature, NodeNames& names,
-                   tensorflow::MetaGraphDef& meta) {
+                   ExportedGraph& graph) {
   const ExportedEndpoint& endpoint = model.endpoints[signature.endpoint];
-  auto& nodes = *meta.mutable_graph_def()->mutable_node();
-  auto& def = (*meta.mutable_signature_def())[signature.name];
-  def.set_method_name(endpoint.method_name);
+  std::string& def = graph.signature_defs[signature.name];
+  std::string defaults;
   std::vector<std::string> inputs;
   for (size_t input : endpoint.by_input) {
     const std::string& alias = endpoint.input_name(input);
@@ -116,51 +106,55 @@ void add_signature(const ExportedModel& model, const ExportedSignature& signatur
     inputs.push_back(names.take(cat(signature.name, "_", alias)));
     AttrMap attrs = {{"dtype", value.dtype}};
     if (value.shape.has_rank()) attrs.set("shape", value.shape);
-    add_node(nodes, inputs.back(), "Placeholder", {}, attrs);
-    tensor_info(cat(inputs.back(), ":0"), value, (*def.mutable_inputs())[alias]);
+    graph.nodes.add(inputs.back(), "Placeholder", {}, attrs);
+    append_tensor_info(def, 1, alias, cat(inputs.back(), ":0"), value);
     if (const auto it = endpoint.defaults.find(alias); it != endpoint.defaults.end()) {
-      tensor_to_proto(it->second, (*def.mutable_defaults())[alias]);
+      append_message(defaults, 4, [&] {
+        append_bytes_field(defaults, 1, alias);
+        append_message(defaults, 2, [&] { append_tensor(defaults, it->second); });
+      });
     }
   }
   for (size_t capture : endpoint.captures) inputs.push_back(model.variables[capture].handle);
   const std::string call = names.take("StatefulPartitionedCall");
-  add_call(nodes, call, signature.function, inputs, input_dtypes(endpoint, endpoint.by_input),
+  add_call(graph.nodes, call, signature.function, inputs, input_dtypes(endpoint, endpoint.by_input),
            output_dtypes(endpoint, endpoint.by_output));
   for (size_t i = 0; i < endpoint.by_output.size(); ++i) {
     const size_t output = endpoint.by_output[i];
-    tensor_info(cat(call, ":", i), endpoint.output(output),
-                (*def.mutable_outputs())[endpoint.body.result_names[output]]);
+    append_tensor_info(def, 2, endpoint.body.result_names[output], cat(call, ":", i),
+                       endpoint.output(output));
   }
+  append_string_field(def, 3, endpoint.method_name);
+  def += defaults;
 }
 
 // Nothing is left to be initialised after the variables are restored.
-void add_init_op(NodeNames& names, tensorflow::MetaGraphDef& meta) {
-  const std::string name = names.take("NoOp");
-  add_node(*meta.mutable_graph_def()->mutable_node(), name, "NoOp", {});
-  static const std::string key = "__saved_model_init_op", collection = "saved_model_main_op";
-  auto& output = (*(*meta.mutable_signature_def())[key].mutable_outputs())[key];
-  output.set_name(name);
-  output.mutable_tensor_shape()->set_unknown_rank(true);
-  (*meta.mutable_collection_def())[collection].mutable_node_list()->add_value(name);
+void add_init_op(NodeNames& names, ExportedGraph& graph) {
+  constexpr std::string_view kKey = "__saved_model_init_op";
+  graph.init_node = names.take("NoOp");
+  graph.nodes.add(graph.init_node, "NoOp", {});
+  append_tensor_info(graph.signature_defs[std::string(kKey)], 2, kKey, graph.init_node,
+                     {DType::kInvalid, PartialShape(), std::nullopt});
 }
 
 }  // namespace
 
-Status add_graph(ExportedModel& model, tensorflow::MetaGraphDef& meta) {
-  auto& library = *meta.mutable_graph_def()->mutable_library();
+Status add_graph(ExportedModel& model, ExportedGraph& graph) {
+  FunctionDefList& functions = graph.functions;
   for (const ExportedEndpoint& endpoint : model.endpoints) {
-    TENON_RETURN_IF_ERROR(add_reached_functions(endpoint.body, library));
+    TENON_RETURN_IF_ERROR(add_reached_functions(endpoint.body, functions));
   }
   for (ExportedEndpoint& endpoint : model.endpoints) {
-    endpoint.function =
-        free_function_name(library, cat("__inference_", argument_name(endpoint.name)));
-    TENON_RETURN_IF_ERROR(
-        function_to_proto(endpoint.body, endpoint.function, *library.add_function()));
+    endpoint.function = functions.free_name(cat("__inference_", argument_name(endpoint.name)));
+    TENON_ASSIGN_OR_RETURN(const FunctionDefWriter function,
+                           write_function(endpoint.body, endpoint.function));
+    TENON_RETURN_IF_ERROR(functions.add(function));
   }
   for (ExportedSignature& signature : model.signatures) {
-    signature.function = free_function_name(
-        library, cat("__inference_signature_wrapper_", argument_name(signature.name)));
-    add_wrapper(model.endpoints[signature.endpoint], signature.function, *library.add_function());
+    signature.function =
+        functions.free_name(cat("__inference_signature_wrapper_", argument_name(signature.name)));
+    TENON_RETURN_IF_ERROR(
+        functions.add(make_wrapper(model.endpoints[signature.endpoint], signature.function)));
   }
   NodeNames names;
   model.saver.filename = names.take("saver_filename");
@@ -169,14 +163,14 @@ Status add_graph(ExportedModel& model, tensorflow::MetaGraphDef& meta) {
   model.saver.restore = names.take("saver_restore");
   for (ExportedVariable& variable : model.variables) {
     variable.handle = names.take(variable.name);
-    add_node(
-        *meta.mutable_graph_def()->mutable_node(), variable.handle, "VarHandleOp", {},
+    graph.nodes.add(
+        variable.handle, "VarHandleOp", {},
         {{"dtype", variable.dtype}, {"shape", variable.shape}, {"shared_name", variable.name}});
   }
   for (const ExportedSignature& signature : model.signatures) {
-    add_signature(model, signature, names, meta);
+    add_signature(model, signature, names, graph);
   }
-  add_init_op(names, meta);
+  add_init_op(names, graph);
   return absl::OkStatus();
 }
 

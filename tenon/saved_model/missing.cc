@@ -1,35 +1,35 @@
+#include "tenon/saved_model/missing.h"
+
 #include <set>
 
 #include "tenon/base/files.h"
 #include "tenon/graph/import.h"
 #include "tenon/io/tensor_bundle.h"
 #include "tenon/saved_model/meta_graph.h"
-#include "tenon/saved_model/missing.h"
-#include "tensorflow/core/protobuf/meta_graph.pb.h"
 
 namespace tenon {
 namespace meta = saved_model_internal;
 namespace {
 
-template <class Nodes>
-void find_missing_ops(const Nodes& nodes, const std::string& function,
-                      std::map<std::pair<std::string, std::string>, MissingOp>& missing) {
-  for (const auto& node : nodes) {
-    if (GraphImporter::knows(node.op())) continue;
-    MissingOp& entry = missing[{node.op(), function}];
-    if (entry.nodes++ == 0) entry = {node.op(), function, node.name(), 1};
+using MissingByName = std::map<std::pair<std::string, std::string>, MissingOp>;
+
+void find_missing_ops(const std::vector<NodeView>& nodes, std::string_view function,
+                      MissingByName& missing) {
+  for (const NodeView& node : nodes) {
+    if (GraphImporter::knows(node.op)) continue;
+    const std::string op(node.op), place(function);
+    MissingOp& entry = missing[{op, place}];
+    if (entry.nodes++ == 0) entry = {op, place, std::string(node.name), 1};
   }
 }
 
 // The variables of the graph: their own name, which is also the key of TensorFlow 1's checkpoints.
-std::set<std::string> declared_variables(const tensorflow::MetaGraphDef& graph) {
+std::set<std::string> declared_variables(const GraphView& graph) {
   std::set<std::string> names;
-  for (const auto& node : graph.graph_def().node()) {
-    if (node.op() != "VarHandleOp" && node.op() != "VariableV2" && node.op() != "Variable")
-      continue;
-    const auto shared = node.attr().find("shared_name");
-    const bool named = shared != node.attr().end() && !shared->second.s().empty();
-    names.insert(named && node.op() == "VarHandleOp" ? shared->second.s() : node.name());
+  for (const NodeView& node : graph.nodes()) {
+    if (node.op != "VarHandleOp" && node.op != "VariableV2" && node.op != "Variable") continue;
+    std::string shared = node.op == "VarHandleOp" ? node.string_attr("shared_name") : "";
+    names.insert(shared.empty() ? std::string(node.name) : std::move(shared));
   }
   return names;
 }
@@ -61,14 +61,15 @@ std::vector<std::string> missing_variables(const SavedModel& model,
 
 }  // namespace
 
-std::vector<MissingOp> missing_ops(const tensorflow::GraphDef& graph) {
-  std::map<std::pair<std::string, std::string>, MissingOp> ops;
-  std::set<std::string> functions;
-  for (const auto& function : graph.library().function()) {
-    functions.insert(function.signature().name());
-    find_missing_ops(function.node_def(), function.signature().name(), ops);
+std::vector<MissingOp> missing_ops(const GraphView& graph) {
+  MissingByName ops;
+  std::set<std::string_view> functions;
+  for (const GraphView::Function& function : graph.functions()) {
+    functions.insert(function.name);
+    const StatusOr<FunctionView> body = graph.body(function);
+    if (body.ok()) find_missing_ops(body->nodes, function.name, ops);  // else load() says so
   }
-  find_missing_ops(graph.node(), "", ops);
+  find_missing_ops(graph.nodes(), "", ops);
   std::vector<MissingOp> missing;
   for (auto& [key, op] : ops) {
     if (!functions.contains(op.op)) missing.push_back(std::move(op));  // else a call by name
@@ -78,11 +79,11 @@ std::vector<MissingOp> missing_ops(const tensorflow::GraphDef& graph) {
 
 MissingParts missing_parts(const SavedModel& model) {
   MissingParts parts;
-  parts.ops = missing_ops(model.meta_graph().graph_def());
-  const std::set<std::string> declared = declared_variables(model.meta_graph());
+  parts.ops = missing_ops(*model.meta_graph().graph);
+  const std::set<std::string> declared = declared_variables(*model.meta_graph().graph);
   parts.variables_declared = static_cast<int64_t>(declared.size());
   parts.variables = missing_variables(model, declared);
-  for (const auto& [tensor, file] : meta::start_up_of(model.meta_graph()).assets) {
+  for (const auto& [tensor, file] : model.meta_graph().start_up.assets) {
     const std::string path = join_path(join_path(model.folder(), "assets"), file);
     if (!path_exists(path)) parts.assets.push_back(file);
   }

@@ -1,16 +1,15 @@
+#include "tenon/saved_model/checkpoint.h"
+
 #include <algorithm>
 #include <chrono>
 
 #include "tenon/base/files.h"
 #include "tenon/io/checkpoint_state.h"
 #include "tenon/io/tensor_bundle.h"
-#include "tenon/saved_model/checkpoint.h"
-#include "tensorflow/core/protobuf/trackable_object_graph.pb.h"
+#include "tenon/saved_model/trackable_graph.h"
 
 namespace tenon {
 namespace {
-
-using tensorflow::TrackableObjectGraph;
 
 constexpr std::string_view kCheckpointGraphKey = "_CHECKPOINTABLE_OBJECT_GRAPH";
 constexpr std::string_view kAttributePath = "/.ATTRIBUTES/VARIABLE_VALUE";
@@ -27,7 +26,7 @@ std::string escape_segment(std::string_view segment) {
 // The object graph of a set of paths: an object for each segment.
 class ObjectTree {
  public:
-  ObjectTree() { graph_.add_nodes(); }
+  ObjectTree() { add_object(); }
 
   // Adds the variable at `path`; returns its key in the bundle.
   std::string add(std::string_view path) {
@@ -38,32 +37,26 @@ class ObjectTree {
       segments.push_back(escape_segment(segment));
     }
     std::string key = cat(join(segments, "/"), kAttributePath);
-    auto& attribute = *graph_.mutable_nodes(node)->add_attributes();
-    attribute.set_name("VARIABLE_VALUE");
-    attribute.set_full_name(std::string(path));
-    attribute.set_checkpoint_key(key);
+    graph_.add_value(node, path, key);
     return key;
   }
 
-  std::string serialize() {
-    for (auto& node : *graph_.mutable_nodes()) {
-      node.mutable_has_checkpoint_values()->set_value(true);
-    }
-    return graph_.SerializeAsString();
-  }
+  std::string serialize() const { return graph_.serialize(); }
 
  private:
+  int add_object() {
+    const int object = graph_.add();
+    graph_.mark_values(object);
+    return object;
+  }
+
   int child(int parent, const std::string& name) {
-    const auto [it, fresh] = children_.try_emplace({parent, name}, graph_.nodes_size());
-    if (!fresh) return it->second;
-    graph_.add_nodes();
-    auto& reference = *graph_.mutable_nodes(parent)->add_children();
-    reference.set_node_id(it->second);
-    reference.set_local_name(name);
+    const auto [it, fresh] = children_.try_emplace({parent, name}, graph_.size());
+    if (fresh) graph_.add_child(parent, add_object(), name);
     return it->second;
   }
 
-  TrackableObjectGraph graph_;
+  saved_model_internal::TrackableGraph graph_;
   std::map<std::pair<int, std::string>, int> children_;
 };
 
