@@ -1,5 +1,5 @@
-// start_thread: a thread, or an error where the system has none to give (ulimit -u, pids.max, memory
-// for its stack), which std::thread's constructor would throw.
+// start_thread: a thread, or an error where the system has none to give (ulimit -u, pids.max,
+// memory for its stack), which std::thread's constructor would throw.
 #pragma once
 
 #include <functional>

@@ -177,8 +177,7 @@ int ThreadPool::configured_threads() {
 ThreadPool::ThreadPool(int workers) {
   for (int i = 0; i < workers; ++i) {
     auto worker = std::make_unique<Worker>();
-    StatusOr<std::thread> thread =
-        start_thread([this, worker = worker.get()] { work(*worker); });
+    StatusOr<std::thread> thread = start_thread([this, worker = worker.get()] { work(*worker); });
     if (!thread.ok()) {
       log_warning("computing with ", i + 1, " threads instead of ", workers + 1, ": ",
                   message_of(thread.status()));

@@ -2,7 +2,6 @@
 
 #include <cmath>
 
-
 #include "tenon/cli/engine.h"
 #include "tenon/cli/flags.h"
 #include "tenon/cli/model_folder.h"

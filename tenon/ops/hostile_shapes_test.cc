@@ -7,7 +7,7 @@
 #include "tenon/core/device.h"
 #include "tenon/core/node_prepare.h"
 #include "tenon/graph/shape_inference.h"
-#include "tenon/ops/hostile_draw.h"
+#include "tenon/ops/hostile_draw_test.h"
 
 namespace tenon {
 namespace {

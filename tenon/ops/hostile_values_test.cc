@@ -5,7 +5,7 @@
 
 #include "tenon/base/out_of_memory.h"
 #include "tenon/graph/builder.h"
-#include "tenon/ops/hostile_draw.h"
+#include "tenon/ops/hostile_draw_test.h"
 #include "tenon/runtime/executable.h"
 
 namespace tenon {

@@ -42,10 +42,12 @@ Ref<Variable> ModelState::variable(std::string_view name) const {
   return Ref<Variable>(dynamic_cast<Variable*>(object.get()));
 }
 
-Status ModelState::set_variable(std::string_view name, Tensor value) {
+Status ModelState::set_variable(std::string_view name, Tensor value,
+                                const std::optional<PartialShape>& shape) {
   Ref<Variable> existing = variable(name);
   if (existing) return existing->assign(std::move(value));
-  auto fresh = make_ref<Variable>(std::string(name), value.dtype(), PartialShape(value.shape()));
+  auto fresh = make_ref<Variable>(std::string(name), value.dtype(),
+                                  shape.value_or(PartialShape(value.shape())));
   TENON_RETURN_IF_ERROR(fresh->assign(std::move(value)));
   return find_or_create("", name, [&]() -> StatusOr<Ref<Object>> { return Ref<Object>(fresh); })
       .status();

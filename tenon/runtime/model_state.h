@@ -22,8 +22,10 @@ class ModelState final : public ResourceStore {
   // The variable of that name; null when there is none or it is something else.
   Ref<Variable> variable(std::string_view name) const;
 
-  // Adds (or replaces) a variable and gives it a value.
-  Status set_variable(std::string_view name, Tensor value);
+  // Adds a variable, or takes the one that is there, and gives it a value. A new one holds values
+  // of `shape` from then on; without it, of this value's.
+  Status set_variable(std::string_view name, Tensor value,
+                      const std::optional<PartialShape>& shape = {});
 
   // All variables, by name.
   std::vector<std::pair<std::string, Ref<Variable>>> variables() const;

@@ -97,7 +97,8 @@ TEST(OutOfMemory, WhatContainersAskForIsCountedWithTensors) {
     return or_out_of_memory([&]() -> Status {
              untouched.reserve(bytes);
              return absl::OkStatus();
-           }).code();
+           })
+        .code();
   };
   EXPECT_EQ(granted(most), absl::StatusCode::kOk);
   EXPECT_EQ(granted(most), absl::StatusCode::kOk);  // the first was given back

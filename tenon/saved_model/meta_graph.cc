@@ -300,7 +300,12 @@ StatusOr<std::vector<ObjectVariable>> object_variables(const MetaGraph& meta,
       if (object >= keys->size() || (*keys)[object].empty()) continue;
       std::string name = handle->second->string_attr("shared_name");
       if (name.empty()) name = handle->first;
-      variables.push_back({std::move(name), (*keys)[object]});
+      std::optional<PartialShape> shape;
+      const StatusOr<AttrValue> declared = handle->second->attr("shape");
+      if (declared.ok()) {
+        if (const auto* known = std::get_if<PartialShape>(&*declared)) shape = *known;
+      }
+      variables.push_back({std::move(name), (*keys)[object], std::move(shape)});
     }
   }
   return variables;

@@ -59,6 +59,7 @@ std::vector<Signature> other_signatures(const MetaGraph& meta, std::span<const S
 struct ObjectVariable {
   std::string name;
   std::string checkpoint_key;
+  std::optional<PartialShape> shape;  // that the handle declares
 };
 StatusOr<std::vector<ObjectVariable>> object_variables(const MetaGraph& meta,
                                                        std::string_view checkpoint_graph);

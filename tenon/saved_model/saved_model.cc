@@ -91,7 +91,7 @@ Status SavedModel::restore() {
       if (!value.ok()) {
         return with_context(value.status(), cat("variable '", variable.name, "'"));
       }
-      TENON_RETURN_IF_ERROR(state_->set_variable(variable.name, *std::move(value)));
+      TENON_RETURN_IF_ERROR(state_->set_variable(variable.name, *std::move(value), variable.shape));
     }
     // The entries of mutable tables come back by the graph's own restore op.
     if (!meta::has_mutable_tables(*meta_graph_->graph)) return absl::OkStatus();

@@ -12,7 +12,7 @@ namespace tenon::serving {
 struct GrpcOptions {
   int port = 8500;  // on 0.0.0.0; -1: none, 0: the system chooses
   std::string socket_path;
-  int max_threads = 16;  // predictions at once; further ones are RESOURCE_EXHAUSTED
+  int max_threads = 16;           // predictions at once; further ones are RESOURCE_EXHAUSTED
   std::string channel_arguments;  // "key=value,key=value"
   std::string ssl_config;         // text of tensorflow.serving.SSLConfig; empty: plain text
   bool health_service = false;    // grpc.health.v1.Health
