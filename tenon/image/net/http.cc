@@ -214,9 +214,9 @@ Status download_file(const std::string& path, ByteSink& sink, uint64_t limit) {
 }
 
 // Counts what has arrived, so that a broken transfer goes on where it stopped.
-class CountingSink final : public ByteSink {
+class ArrivalSink final : public ByteSink {
  public:
-  CountingSink(ByteSink& next, uint64_t limit) : next_(next), limit_(limit) {}
+  ArrivalSink(ByteSink& next, uint64_t limit) : next_(next), limit_(limit) {}
   Status write(std::string_view bytes) override {
     count_ += bytes.size();
     if (count_ > limit_) return out_of_range("more than the ", limit_, " bytes expected");
@@ -358,7 +358,7 @@ void pause_before_retry(int retry) {
 Status download(const std::string& url, ByteSink& sink, uint64_t limit) {
   TENON_ASSIGN_OR_RETURN(const Url parsed, parse_url(url));
   if (parsed.scheme == "file") return download_file(parsed.path, sink, limit);
-  CountingSink counted(sink, limit);
+  ArrivalSink counted(sink, limit);
   Status last;
   for (int attempt = 0; attempt < kMostAttempts; ++attempt) {
     if (attempt > 0) pause_before_retry(attempt);

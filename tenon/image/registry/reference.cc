@@ -10,15 +10,15 @@ namespace {
 
 constexpr std::string_view kHub = "docker.io";
 
-bool is_lower_or_digit(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
+bool is_name_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
 
 bool is_name_part(std::string_view part) {
-  if (part.empty() || !is_lower_or_digit(part.front()) || !is_lower_or_digit(part.back())) {
+  if (part.empty() || !is_name_letter(part.front()) || !is_name_letter(part.back())) {
     return false;
   }
   for (size_t at = 0; at < part.size();) {
     const size_t end = static_cast<size_t>(
-        std::find_if(part.begin() + static_cast<ptrdiff_t>(at), part.end(), is_lower_or_digit) -
+        std::find_if(part.begin() + static_cast<ptrdiff_t>(at), part.end(), is_name_letter) -
         part.begin());
     const std::string_view separator = part.substr(at, end - at);
     const bool dashes = separator.find_first_not_of('-') == std::string_view::npos;
@@ -32,7 +32,7 @@ bool looks_like_host(std::string_view part) {
   return part == "localhost" || part.find_first_of(".:") != std::string_view::npos;
 }
 
-bool is_host(std::string_view host) {
+bool is_registry_host(std::string_view host) {
   std::string_view name = host;
   const bool bracketed = host.starts_with('[');
   const size_t colon = host.rfind(':');
@@ -46,7 +46,7 @@ bool is_host(std::string_view host) {
            name.find_first_not_of("0123456789abcdef:", 1) == name.size() - 1;
   }
   return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
-    return is_lower_or_digit(c) || c == '.' || c == '-' || c == '_';
+    return is_name_letter(c) || c == '.' || c == '-' || c == '_';
   });
 }
 
@@ -61,8 +61,7 @@ bool is_repository_name(std::string_view name) {
 bool is_tag(std::string_view tag) {
   return !tag.empty() && tag.size() <= 128 && tag[0] != '.' && tag[0] != '-' &&
          std::all_of(tag.begin(), tag.end(), [](char c) {
-           return is_lower_or_digit(c) || (c >= 'A' && c <= 'Z') || c == '_' || c == '.' ||
-                  c == '-';
+           return is_name_letter(c) || (c >= 'A' && c <= 'Z') || c == '_' || c == '.' || c == '-';
          });
 }
 
@@ -85,7 +84,7 @@ StatusOr<RegistryReference> parse_reference(std::string_view text) {
   if (slash != std::string_view::npos && looks_like_host(rest.substr(0, slash))) {
     reference.host = to_lower(rest.substr(0, slash));
     rest.remove_prefix(slash + 1);
-    if (!is_host(reference.host)) return bad("the host is malformed");
+    if (!is_registry_host(reference.host)) return bad("the host is malformed");
   } else {
     reference.host = kHub;
   }
