@@ -431,7 +431,15 @@ uint16_t elf_machine(const Platform& platform) {
   return 0;
 }
 
-std::string base_image_path(const Declaration& declaration) {
+std::string base_reference(const Declaration& declaration) {
+  constexpr std::string_view kRegistry = "oci:docker://";
+  return declaration.base.starts_with(kRegistry) ? declaration.base.substr(kRegistry.size())
+                                                 : std::string();
+}
+
+std::string base_image_path(const Declaration& declaration, const std::string& store) {
+  const std::string reference = base_reference(declaration);
+  if (!reference.empty()) return cat(store, "/bases/", sha256_hex(reference));
   return join_path(declaration.folder, declaration.base.substr(std::string_view("oci:").size()));
 }
 

@@ -81,8 +81,10 @@ struct Declaration {
   std::string folder;  // of the file, for relative sources; empty for shipped ones
 };
 
-// The path behind an "oci:" base.
-std::string base_image_path(const Declaration& declaration);
+// What "oci:docker://HOST/REPOSITORY:TAG" names in a registry; empty for other bases.
+std::string base_reference(const Declaration& declaration);
+// The path behind an "oci:" base; of one in a registry the copy that the store at `store` keeps.
+std::string base_image_path(const Declaration& declaration, const std::string& store);
 
 // Unknown keys are errors that give the line and the keys that are known.
 StatusOr<Declaration> parse_declaration(std::string_view text, std::string_view what,

@@ -1,6 +1,7 @@
 #include "tenon/image/lock.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 namespace tenon::image {
@@ -171,6 +172,23 @@ std::vector<StoreItem> items_of_lock(const Lock& lock, const std::string& declar
   return result;
 }
 
+namespace {
+
+// The base that a registry has given, as the store keeps it.
+Status copy_base(const Declaration& declaration, const Store& store, const Store& target) {
+  const std::string from = base_image_path(declaration, store.folder());
+  const std::string to = base_image_path(declaration, target.folder());
+  TENON_RETURN_IF_ERROR(create_directories(to));
+  std::error_code error;
+  std::filesystem::copy(
+      from, to,
+      std::filesystem::copy_options::recursive | std::filesystem::copy_options::overwrite_existing,
+      error);
+  return error ? errno_status(error.value(), "copying the base", from) : Status();
+}
+
+}  // namespace
+
 Status vendor_lock(const Lock& lock, const Store& store, const std::string& folder) {
   TENON_ASSIGN_OR_RETURN(const Store target, Store::open(folder));
   for (const StoreItem& item : items_of_lock(lock, "")) {
@@ -178,7 +196,9 @@ Status vendor_lock(const Lock& lock, const Store& store, const std::string& fold
     if (!path.ok()) return with_context(path.status(), item.what);
     TENON_RETURN_IF_ERROR(target.fetch(cat("file://", *path), item.sha256, item.size, item.what));
   }
-  return {};
+  TENON_ASSIGN_OR_RETURN(const Declaration declaration,
+                         parse_declaration(lock.declaration, "the lock's declaration", ""));
+  return base_reference(declaration).empty() ? Status() : copy_base(declaration, store, target);
 }
 
 }  // namespace tenon::image

@@ -52,6 +52,10 @@ struct LockOptions {
   ProgramPaths programs;  // whose libraries `tenon_libraries` finds
 };
 
+// Pulls a base that stands in a registry into the store, where it is not there already or when
+// `again`; nothing for other bases.
+Status fetch_base(const Declaration& declaration, const Store& store, bool again);
+
 // Resolves every layer of every platform, lower layers first, and fetches all packages and wheels
 // into the store.
 StatusOr<Lock> make_lock(const Declaration& declaration, const Store& store,

@@ -7,6 +7,7 @@
 #include "tenon/image/debian/version.h"
 #include "tenon/image/lock.h"
 #include "tenon/image/oci/reader.h"
+#include "tenon/image/registry/registry.h"
 
 namespace tenon::image {
 namespace {
@@ -60,9 +61,11 @@ struct BaseContent {
   std::string codename;  // of its distribution
 };
 
-StatusOr<BaseContent> content_of_base(const Declaration& declaration, const Platform& platform) {
+StatusOr<BaseContent> content_of_base(const Declaration& declaration, const Store& store,
+                                      const Platform& platform) {
   BaseContent content;
-  TENON_ASSIGN_OR_RETURN(const auto reader, ImageReader::open(base_image_path(declaration)));
+  TENON_ASSIGN_OR_RETURN(const auto reader,
+                         ImageReader::open(base_image_path(declaration, store.folder())));
   content.digest = cat("sha256:", sha256_hex(write_index(reader->index())));
   TENON_ASSIGN_OR_RETURN(const Image image, find_image(*reader, &platform));
   TENON_ASSIGN_OR_RETURN(
@@ -135,8 +138,22 @@ StatusOr<std::vector<std::string>> closed_cves(const LockedPackage& package,
 
 }  // namespace
 
+Status fetch_base(const Declaration& declaration, const Store& store, bool again) {
+  const std::string reference = base_reference(declaration);
+  if (reference.empty()) return {};
+  const std::string path = base_image_path(declaration, store.folder());
+  if (path_exists(path) && !again) return {};
+  TENON_ASSIGN_OR_RETURN(const RegistryReference source, parse_reference(reference));
+  return with_context(pull_image(source, path, {}).status(), cat("the base ", reference));
+}
+
 StatusOr<Lock> make_lock(const Declaration& declaration, const Store& store,
                          const LockOptions& options) {
+  if (!base_reference(declaration).empty() && options.archive.offline &&
+      !path_exists(base_image_path(declaration, store.folder()))) {
+    return not_found("the store does not hold the base ", base_reference(declaration));
+  }
+  TENON_RETURN_IF_ERROR(fetch_base(declaration, store, !options.archive.offline));
   Lock lock;
   lock.declaration = declaration.text;
   const bool any_packages =
@@ -148,7 +165,7 @@ StatusOr<Lock> make_lock(const Declaration& declaration, const Store& store,
     entry.platform = platform;
     BaseContent base;
     if (declaration.base.starts_with("oci:")) {
-      TENON_ASSIGN_OR_RETURN(base, content_of_base(declaration, platform));
+      TENON_ASSIGN_OR_RETURN(base, content_of_base(declaration, store, platform));
       lock.base_digest = base.digest;
       lock.created = std::max(lock.created, options.archive.now);
     } else {

@@ -119,7 +119,7 @@ StatusOr<int> run_explain(const Arguments& arguments, const CommandContext& cont
   return 0;
 }
 
-constexpr Verb kVerbs[] = {
+constexpr Verb kStoreVerbs[] = {
     {"store", kStoreUsage, "What the store holds, whether it is whole, and removing the rest.",
      run_store, kStoreFlags, kStoreSwitches},
     {"explain",
@@ -132,6 +132,6 @@ constexpr Verb kVerbs[] = {
 
 }  // namespace
 
-std::span<const Verb> store_verbs() { return kVerbs; }
+std::span<const Verb> store_verbs() { return kStoreVerbs; }
 
 }  // namespace tenon::image

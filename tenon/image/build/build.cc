@@ -21,10 +21,11 @@ struct BaseImage {
 };
 
 StatusOr<BaseImage> open_base(const Declaration& declaration, const Lock& lock,
-                              const Platform& platform) {
+                              const Platform& platform, const Store& store) {
   BaseImage base;
   if (!declaration.base.starts_with("oci:")) return base;
-  const std::string path = base_image_path(declaration);
+  TENON_RETURN_IF_ERROR(fetch_base(declaration, store, false));
+  const std::string path = base_image_path(declaration, store.folder());
   TENON_ASSIGN_OR_RETURN(base.reader, ImageReader::open(path));
   const std::string found = cat("sha256:", sha256_hex(write_index(base.reader->index())));
   if (found != lock.base_digest) {
@@ -119,7 +120,7 @@ StatusOr<BuiltImage> build_platform(const Declaration& declaration, const Lock& 
   BuiltImage built;
   built.platform = platform;
   ImageConfig config;
-  TENON_ASSIGN_OR_RETURN(const BaseImage base, open_base(declaration, lock, platform));
+  TENON_ASSIGN_OR_RETURN(const BaseImage base, open_base(declaration, lock, platform, store));
   TENON_RETURN_IF_ERROR(copy_base_layers(base, blobs, built, config));
   TENON_ASSIGN_OR_RETURN(auto layers, build_layer_trees(declaration, lock, platform, store,
                                                         options.inputs, base.tree.get()));

@@ -10,7 +10,7 @@ namespace tenon::image {
 namespace {
 
 constexpr uint64_t kListLimit = 64 << 20;
-constexpr std::string_view kStatusFolder = "var/lib/dpkg/status.d/";
+constexpr std::string_view kControlFolder = "var/lib/dpkg/status.d/";
 constexpr std::string_view kInfoFolder = "var/lib/dpkg/info/";
 constexpr std::string_view kSums = ".md5sums";
 
@@ -20,8 +20,8 @@ StatusOr<std::map<std::string, std::string>> owners_of(const Tree& tree) {
   TENON_RETURN_IF_ERROR(tree.for_each([&](const std::string& path, const TreeNode& node) -> Status {
     if (node.type != EntryType::kFile || !path.ends_with(kSums)) return {};
     std::string_view name = path;
-    if (name.starts_with(kStatusFolder)) {
-      name.remove_prefix(kStatusFolder.size());
+    if (name.starts_with(kControlFolder)) {
+      name.remove_prefix(kControlFolder.size());
     } else if (name.starts_with(kInfoFolder)) {
       name.remove_prefix(kInfoFolder.size());
     } else {
@@ -34,7 +34,7 @@ StatusOr<std::map<std::string, std::string>> owners_of(const Tree& tree) {
       if (line.size() > 34) owners.emplace(tree.resolve(line.substr(34), false), name);
     }
     owners.emplace(path, name);
-    owners.emplace(cat(kStatusFolder, name), name);
+    owners.emplace(cat(kControlFolder, name), name);
     return {};
   }));
   return owners;
@@ -113,7 +113,7 @@ std::string declared_by(const Lock& lock, const std::string& path, const std::st
   return "a dependency of a declared package";
 }
 
-class CountingSink final : public ByteSink {
+class SizeSink final : public ByteSink {
  public:
   Status write(std::string_view bytes) override {
     size += bytes.size();
@@ -182,7 +182,7 @@ StatusOr<std::vector<OwnerSize>> sizes_by_owner(const ImageReader& reader, const
       }));
   std::vector<OwnerSize> sizes;
   for (const auto& [owner, nodes] : files) {
-    CountingSink counter;
+    SizeSink counter;
     const auto compressor = make_compressor(Compression::kGzip, counter, 2);
     OwnerSize size{owner, 0, 0};
     for (const TreeNode* node : nodes) {

@@ -12,7 +12,7 @@ namespace tenon::image {
 namespace {
 
 constexpr size_t kMostFolders = 64;
-constexpr size_t kMostEntries = 1'000'000;
+constexpr size_t kMostHostEntries = 1'000'000;
 
 // An ELF file up to the last byte that its segments load: without symbols, debugging information
 // and the table of sections, which no loader reads.
@@ -61,7 +61,7 @@ class HostCopy {
       : item_(item), links_(links), tree_(tree) {}
 
   Status add(const std::string& source, const std::string& path) {
-    if (++entries_ > kMostEntries) return invalid_argument("'", source, "': too many files");
+    if (++entries_ > kMostHostEntries) return invalid_argument("'", source, "': too many files");
     struct stat info;
     const int failed = links_ == HostLinks::kFollow ? ::stat(source.c_str(), &info)
                                                     : ::lstat(source.c_str(), &info);
