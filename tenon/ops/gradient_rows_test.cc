@@ -165,6 +165,32 @@ std::vector<Row> image_rows() {
   return rows;
 }
 
+// Of max pooling: gradients of its gradient, and of theirs, with respect to what flows through.
+std::vector<Row> second_pooling_rows() {
+  std::vector<Row> rows;
+  for (bool volume : {false, true}) {
+    const std::string forward = volume ? "MaxPool3D" : "MaxPool";
+    const Ints window = volume ? Ints{1, 2, 2, 2, 1} : Ints{1, 2, 2, 1};
+    const Ints strides = volume ? Ints{1, 1, 2, 1, 1} : Ints{1, 1, 2, 1};
+    const Attrs attrs{{"ksize", window}, {"strides", strides}, {"padding", text("SAME")}};
+    const Range image = volume ? x({1, 2, 3, 3, 1}) : x({2, 3, 4, 2});
+    const Range pooled = volume ? x({1, 2, 2, 3, 1}) : x({2, 3, 2, 2});
+    Tensor fixed(DType::kFloat, image.shape);
+    for (int64_t i = 0; i < fixed.num_elements(); ++i) {
+      fixed.mutable_data<float>()[i] = static_cast<float>((7 * i) % 31);
+    }
+    const auto through = [=](std::string suffix) {
+      return [=](GraphBuilder& b, const Endpoints& in) {
+        const Endpoint of = b.constant(fixed);
+        return Endpoints{b.op(forward + suffix, {of, b.op(forward, {of}, attrs), in[0]}, attrs)};
+      };
+    };
+    rows.push_back({forward + "Grad", {pooled}, {}, through("Grad"), DType::kFloat});
+    rows.push_back({forward + "GradGrad", {image}, {}, through("GradGrad"), DType::kFloat});
+  }
+  return rows;
+}
+
 std::vector<Row> volume_rows() {
   const auto f32 = DType::kFloat;
   const Attrs window{

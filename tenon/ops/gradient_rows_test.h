@@ -47,8 +47,11 @@ inline auto first(std::string op, Attrs attrs = {}) {
 std::vector<Row> movement_rows();
 std::vector<Row> segment_rows();
 std::vector<Row> matrix_rows();
+std::vector<Row> decomposition_rows();
+std::vector<Row> fourier_rows();
 std::vector<Row> image_rows();
 std::vector<Row> volume_rows();
+std::vector<Row> second_pooling_rows();
 std::vector<Row> sparse_rows();
 std::vector<Row> special_rows();
 

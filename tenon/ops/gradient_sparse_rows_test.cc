@@ -48,6 +48,26 @@ std::vector<Row> sparse_rows() {
   const Attrs padding{{"row_partition_types", types}, {"num_row_partition_tensors", int64_t{1}}};
   rows.push_back({"RaggedTensorToTensor", {longs({3, 2}), x({3}), x({}), splits}, padding});
   rows.push_back({"RaggedTensorToTensor", {longs({2, 3, 2}), x({3, 2}), x({2}), splits}, padding});
+  // Into a variant, whole or row by row, and back.
+  for (bool batched : {false, true}) {
+    for (const char* op : {"RaggedTensorToVariant", "RaggedTensorFromVariant"}) {
+      rows.push_back({op, {splits, x({3, 2})}, {}, [batched](GraphBuilder& b, const Endpoints& in) {
+                        const Endpoint variant =
+                            b.op("RaggedTensorToVariant", in,
+                                 {{"RAGGED_RANK", int64_t{1}}, {"batched_input", batched}});
+                        const Endpoint values =
+                            b.ops("RaggedTensorFromVariant", {variant},
+                                  {{"input_ragged_rank", int64_t{batched ? 0 : 1}},
+                                   {"output_ragged_rank", int64_t{1}},
+                                   {"Tvalues", DType::kDouble}})[1];
+                        const Endpoint flat = b.reshape(b.mul(values, values), b.integers({-1}));
+                        return Endpoints{b.sum(flat, std::array<int64_t, 1>{0})};
+                      }});
+    }
+  }
+  const Tensor labels = long_matrix(3, 2, {0, 0, 0, 1, 1, 0});
+  rows.push_back(
+      {"CTCLoss", {x({5, 2, 4}), labels, ints({1, 1, 2}), ints({5, 3})}, {}, first("CTCLoss")});
   rows.push_back({"RaggedTensorToSparse",
                   {splits, x({3})},
                   {},

@@ -1,10 +1,11 @@
-// Ops against what TensorFlow computed for special values of every dtype:
-// ops/testdata/op_values.jsonl, made by tests/interop/op_values.py. TENON_OP_VALUES names another
-// file, made by it of all cases; then what Tenon lacks is printed, and everything that differs is
-// written to that name + ".failed".
+// Ops against what TensorFlow computed for special values of every dtype: ops/testdata/*.jsonl,
+// made by tests/interop/op_values*.py. TENON_OP_VALUES names another file, made by them of all
+// cases; then what Tenon lacks is printed, and everything that differs is written to that name +
+// ".failed".
 #include <cmath>
 #include <complex>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -44,6 +45,13 @@ AttrMap attrs_of(const json& texts) {
     if (text.contains("i")) attrs.set(name, text["i"].get<int64_t>());
     if (text.contains("f")) attrs.set(name, text["f"].get<float>());
     if (text.contains("s")) attrs.set(name, text["s"].get<std::string>());
+    if (text.contains("ints")) attrs.set(name, text["ints"].get<std::vector<int64_t>>());
+    if (text.contains("strings")) attrs.set(name, text["strings"].get<std::vector<std::string>>());
+    if (text.contains("types")) {
+      std::vector<DType> types;
+      for (const json& type : text["types"]) types.push_back(*parse_dtype(type.get<std::string>()));
+      attrs.set(name, types);
+    }
   }
   return attrs;
 }
@@ -110,14 +118,16 @@ bool agree(double got, double want, Precision p, double scale) {
          (std::abs(got) <= p.normal * 2 && std::abs(want) <= p.normal * 2);
 }
 
-std::string difference(const Tensor& got, const Tensor& want, double scale) {
+// `relative`, where it is not 0, stands for the dtype's precision.
+std::string difference(const Tensor& got, const Tensor& want, double scale, double relative) {
   if (got.dtype() != want.dtype() || !(got.shape() == want.shape())) {
     return cat(got.dtype(), got.shape(), " instead of ", want.dtype(), want.shape());
   }
   for (int64_t i = 0; i < want.num_elements(); ++i) {
     bool same = true;
     std::string found;
-    const Precision p = precision_of(want.dtype());
+    Precision p = precision_of(want.dtype());
+    if (relative != 0) p.relative = relative;
     visit<FloatTypes>(want.dtype(), [&]<class T>() {
       const double a = static_cast<double>(got.data<T>()[i]);
       const double b = static_cast<double>(want.data<T>()[i]);
@@ -180,9 +190,11 @@ class OpValues : public testing::Test {
         return cat(got.status().ToString().c_str(), " instead of ", want, how);
       }
       if (!got.ok()) return cat(got.status().ToString().c_str(), how);
-      for (size_t i = 0; i < got->size(); ++i) {
+      for (size_t i = 0; i < line["out"].size(); ++i) {
         const double scale = kLosesDigits.contains(line["op"].get<std::string>()) ? 1 : 0;
-        const std::string found = difference((*got)[i], tensor_of(line["out"][i]), scale);
+        const std::string found =
+            difference((*got)[i], tensor_of(line["out"][i]), line.value("scale", scale),
+                       line.value("relative", 0.0));
         if (!found.empty()) return cat(found, how);
       }
     }
@@ -196,29 +208,44 @@ std::string dtypes_of(const json& line) {
   return text;
 }
 
+// The files of cases that are kept, or the one that the environment names.
+std::vector<std::string> value_files() {
+  if (const char* all = std::getenv("TENON_OP_VALUES")) return {all};
+  std::vector<std::string> files;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(TENON_SOURCE_DIR "/tenon/ops/testdata")) {
+    if (entry.path().extension() == ".jsonl") files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
 TEST_F(OpValues, AreTensorFlows) {
-  const char* all = std::getenv("TENON_OP_VALUES");
-  const std::string path = all ? all : TENON_SOURCE_DIR "/tenon/ops/testdata/op_values.jsonl";
-  std::ifstream file(path);
-  ASSERT_TRUE(file.good()) << path;
-  std::ofstream failed;
-  if (all) failed.open(path + ".failed");
-  std::set<std::string> lacking;
+  const bool all = std::getenv("TENON_OP_VALUES");
   int count = 0;
-  for (std::string text; std::getline(file, text); ++count) {
-    const json line = json::parse(text);
-    const std::string found = check(line);
-    if (found.empty()) continue;
-    if (all && found == "lacking") {
-      lacking.insert(cat(line["op"].get<std::string>(), dtypes_of(line)));
-      continue;
+  for (const std::string& path : value_files()) {
+    std::ifstream file(path);
+    ASSERT_TRUE(file.good()) << path;
+    std::ofstream failed;
+    if (all) failed.open(path + ".failed");
+    std::set<std::string> lacking;
+    int number = 0;
+    for (std::string text; std::getline(file, text); ++count) {
+      const json line = json::parse(text);
+      const std::string found = check(line);
+      ++number;
+      if (found.empty()) continue;
+      if (all && found == "lacking") {
+        lacking.insert(cat(line["op"].get<std::string>(), dtypes_of(line)));
+        continue;
+      }
+      ADD_FAILURE() << line["op"].get<std::string>() << dtypes_of(line) << " "
+                    << line["attrs"].dump() << " " << path << " line " << number << ": " << found;
+      if (all) failed << text << "\n";
     }
-    ADD_FAILURE() << line["op"].get<std::string>() << dtypes_of(line) << " " << line["attrs"].dump()
-                  << " line " << count + 1 << ": " << found;
-    if (all) failed << text << "\n";
+    for (const std::string& one : lacking) std::cout << "lacking: " << one << "\n";
   }
   EXPECT_GT(count, 0);
-  for (const std::string& one : lacking) std::cout << "lacking: " << one << "\n";
 }
 
 }  // namespace

@@ -147,22 +147,24 @@ class Sweep:
         self.count = 0
 
     def run(self, op, inputs, attrs=None, note=None):
-        """One case; False when TensorFlow has no kernel."""
+        """One case; False when TensorFlow has no kernel. `note`: what else its line says."""
         attrs = attrs or {}
         # The inputs come first, under the names of TensorFlow's Python interface.
         function = getattr(tf.raw_ops, op)
         # Tensors: plain arrays would be given the dtype that the op has by default.
         arguments = dict(zip(inspect.signature(function).parameters, map(tensors_of, inputs)))
         arguments.update(attrs)
-        line = {"op": op, "attrs": {k: attr_text(v) for k, v in attrs.items()}}
+        line = {"op": op, "attrs": {k: attr_text(v) for k, v in attrs.items()}, **(note or {})}
         tensors = []
         for value in inputs:
             tensors += value if isinstance(value, list) else [value]
         line["in"] = [tensor_text(t) for t in tensors]
         try:
             result = function(**arguments)
-            outputs = result if isinstance(result, (list, tuple)) else [result]
-            line["out"] = [tensor_text(t.numpy()) for t in outputs]
+            outputs = tf.nest.flatten(result)
+            # Eigenvectors and the like that were not asked for are not set.
+            unset = not attrs.get("compute_v", attrs.get("compute_uv", True))
+            line["out"] = [tensor_text(t.numpy()) for t in outputs[:1 if unset else None]]
         except (tf.errors.NotFoundError, tf.errors.UnimplementedError):
             return False
         except tf.errors.OpError as error:
@@ -173,6 +175,23 @@ class Sweep:
         self.file.write(json.dumps(line, separators=(",", ":")) + "\n")
         self.count += 1
         return True
+
+
+def keep_few(path, each=2, longest=900):
+    """Leaves what is kept in the tree: `each` short cases of an op, its dtypes and its outcome."""
+    seen = {}
+    with open(path, encoding="utf-8") as f:
+        lines = f.readlines()
+    with open(path, "w", encoding="utf-8") as f:
+        for text in lines:
+            line = json.loads(text)
+            kind = (line["op"], str([t[0] for t in line["in"]]), json.dumps(line["attrs"]), "out" in line)
+            few = seen.get(kind, 0) < each and seen.get(kind[0], 0) < 24 * each
+            if len(text) > longest or not few:
+                continue
+            for key in (kind, kind[0]):
+                seen[key] = seen.get(key, 0) + 1
+            f.write(text)
 
 
 CODES = {3: "INVALID_ARGUMENT", 8: "RESOURCE_EXHAUSTED", 9: "FAILED_PRECONDITION",
@@ -203,6 +222,10 @@ def attr_text(value):
         return {"i": value}
     if isinstance(value, float):
         return {"f": value}
+    if isinstance(value, list):
+        if value and isinstance(value[0], tf.DType):
+            return {"types": [v.name for v in value]}
+        return {"strings" if value and isinstance(value[0], str) else "ints": value}
     return {"s": value}
 
 

@@ -56,17 +56,13 @@ StatusOr<Kernel> make_tile(Prepare& p) {
 // array_grad.py, _TileGrad: dy as [count, size, ...], summed over the counts.
 Status tile_gradient(Gradient& g) {
   GraphBuilder& b = g.build();
-  if (!g.input_shape(0).has_rank()) {
-    return unimplemented("the gradient of Tile needs an input of known rank");
-  }
-  const int rank = g.input_shape(0).rank();
   const Endpoint shape = b.shape_of(g.input(0));
   const Endpoint pairs =
       b.op("Pack", {b.cast(g.input(1), DType::kInt32), shape}, {{"axis", int64_t{1}}});
   const Endpoint split = b.reshape(pairs, b.integers({-1}));
-  std::vector<int64_t> axes;
-  for (int axis = 0; axis < rank; ++axis) axes.push_back(2 * axis);
-  g.set_dx(0, b.reshape(b.sum(b.reshape(g.dy(), split), axes), shape));
+  const Endpoint axes =
+      b.op("Range", {b.scalar(int32_t{0}), b.op("Size", {split}), b.scalar(int32_t{2})});
+  g.set_dx(0, b.reshape(b.op("Sum", {b.reshape(g.dy(), split), axes}), shape));
   return absl::OkStatus();
 }
 

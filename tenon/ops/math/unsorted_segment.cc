@@ -105,6 +105,16 @@ StatusOr<Kernel> make_unsorted_segment(Prepare& p) {
   return kernel;
 }
 
+// `x` with dimensions of size 1 behind its own, as many as `like` has more.
+Endpoint with_trailing_ones(GraphBuilder& b, Endpoint x, Endpoint like) {
+  const Endpoint more = b.sub(b.op("Rank", {like}), b.op("Rank", {x}));
+  const Endpoint count = b.op("ExpandDims", {more, b.scalar(int32_t{0})});
+  const Endpoint ones = b.op("Fill", {count, b.scalar(int32_t{1})});
+  const Endpoint shape =
+      b.op("ConcatV2", {b.shape_of(x), ones, b.scalar(int32_t{0})}, {{"N", int64_t{2}}});
+  return b.reshape(x, shape);
+}
+
 // Rows of `segments` by id; `keep` is false (and the row zero) where the id is negative.
 // math_grad.py, _GatherDropNegatives.
 struct Gathered {
@@ -116,27 +126,24 @@ Gathered gather_segments(Gradient& g, Value segments) {
   const Value clipped = apply("Maximum", ids, ids.like(0));
   Value rows{b, b->op("GatherV2", {segments, clipped, b->scalar<int32_t>(0)})};
   Value keep = apply("GreaterEqual", ids, ids.like(0));
-  const int missing = g.input_shape(0).rank() - g.input_shape(1).rank();
-  for (int i = 0; i < missing; ++i) {
-    keep = {b, b->op("ExpandDims", {keep, b->scalar<int32_t>(-1)})};
+  if (g.input_shape(0).has_rank() && g.input_shape(1).has_rank()) {
+    const int missing = g.input_shape(0).rank() - g.input_shape(1).rank();
+    for (int i = 0; i < missing; ++i) {
+      keep = {b, b->op("ExpandDims", {keep, b->scalar<int32_t>(-1)})};
+    }
+  } else {
+    keep = {b, with_trailing_ones(*b, keep, g.input(0))};
   }
   return {select(keep, rows, rows.like(0)), keep};
 }
 
-Status known_segment_ranks(Gradient& g) {
-  if (g.input_shape(0).has_rank() && g.input_shape(1).has_rank()) return absl::OkStatus();
-  return unimplemented("the gradient of ", g.forward().op->name(), " needs inputs of known rank");
-}
-
 Status segment_sum_gradient(Gradient& g) {
-  TENON_RETURN_IF_ERROR(known_segment_ranks(g));
   g.set_dx(0, gather_segments(g, {&g.build(), g.dy()}).rows);
   return absl::OkStatus();
 }
 
 // The elements that equal the extremum share its gradient.
 Status segment_extremum_gradient(Gradient& g) {
-  TENON_RETURN_IF_ERROR(known_segment_ranks(g));
   GraphBuilder* b = &g.build();
   const Gathered y = gather_segments(g, {b, g.output(0)});
   const Value chosen = apply("LogicalAnd", apply("Equal", {b, g.input(0)}, y.rows), y.keep);
@@ -151,7 +158,6 @@ Status segment_extremum_gradient(Gradient& g) {
 // The product of the others: the whole divided by x, or where x is 0 the product of the rest.
 // math_grad.py, _UnsortedSegmentProdGrad.
 Status segment_prod_gradient(Gradient& g) {
-  TENON_RETURN_IF_ERROR(known_segment_ranks(g));
   GraphBuilder* b = &g.build();
   const Value x{b, g.input(0)}, ids{b, g.input(1)};
   Value dy{b, g.dy()};

@@ -71,9 +71,17 @@ Status max_pool_gradient(Gradient& g) {
   return absl::OkStatus();
 }
 
-// tensorflow/python/ops/nn_grad.py, _MaxPoolGradGrad takes the values at the maxima.
+// nn_grad.py, _MaxPoolGradGrad: the values at the maxima; where they lie has no slope.
 Status max_pool_grad_gradient(Gradient& g) {
-  return g.has_dy(0) ? unimplemented("the second gradient of MaxPool") : absl::OkStatus();
+  if (!g.has_dy(0)) return absl::OkStatus();
+  AttrMap attrs = max_pool_attrs(g);
+  if (attrs.get<std::string>("padding") == "EXPLICIT") {
+    return unimplemented("TensorFlow has no second gradient of MaxPool with explicit paddings");
+  }
+  attrs.erase("explicit_paddings");
+  g.set_dx(2, g.build().op(cat(g.forward().op->name(), "Grad"), {g.input(0), g.input(1), g.dy()},
+                           std::move(attrs)));
+  return absl::OkStatus();
 }
 
 }  // namespace

@@ -1,100 +1,19 @@
 #include "tenon/ops/parsing/example_parser.h"
 
-#include "tenon/io/example.h"
+#include "tenon/ops/parsing/feature_column.h"
 
 namespace tenon {
 namespace {
 
-constexpr std::pair<DType, FeatureKind> kFeatureKinds[] = {
-    {DType::kFloat, FeatureKind::kFloat},
-    {DType::kInt64, FeatureKind::kInt64},
-    {DType::kString, FeatureKind::kBytes},
-};
-
-FeatureKind kind_of_feature(DType dtype) {
-  return std::find_if(std::begin(kFeatureKinds), std::end(kFeatureKinds),
-                      [&](const auto& row) { return row.first == dtype; })
-      ->second;
-}
-
-// The values of one feature over all examples, one of the vectors being used.
-class FeatureColumn {
- public:
-  explicit FeatureColumn(DType dtype) : dtype_(dtype) {}
-
-  int64_t size() const {
-    return static_cast<int64_t>(floats_.size() + integers_.size() + texts_.size());
-  }
-
-  Status append(const FeatureView& feature) {
-    if (feature.kind() != kind_of_feature(dtype_)) {
-      return invalid_argument("Data types don't match. Expected type: ", dtype_, ", found a ",
-                              to_string(feature.kind()));
-    }
-    if (dtype_ == DType::kFloat) return feature.append_floats(floats_);
-    if (dtype_ == DType::kInt64) return feature.append_int64s(integers_);
-    return feature.append_bytes(texts_);
-  }
-
-  // `count` values of `tensor`, from the first on.
-  void append(const Tensor& tensor, int64_t count) {
-    if (dtype_ == DType::kFloat) append_from(tensor, count, floats_);
-    if (dtype_ == DType::kInt64) append_from(tensor, count, integers_);
-    if (dtype_ == DType::kString) append_from(tensor, count, texts_);
-  }
-
-  void append(const FeatureColumn& other) {
-    floats_.insert(floats_.end(), other.floats_.begin(), other.floats_.end());
-    integers_.insert(integers_.end(), other.integers_.begin(), other.integers_.end());
-    texts_.insert(texts_.end(), other.texts_.begin(), other.texts_.end());
-  }
-
-  // Strings view into `sources`, which the tensor keeps.
-  StatusOr<Tensor> to_tensor(KernelRun& r, const Shape& shape,
-                             std::span<const Tensor> sources) const {
-    if (dtype_ == DType::kString) {
-      StringTensorBuilder builder(shape);
-      for (const Tensor& source : sources) builder.share(source);
-      for (size_t i = 0; i < texts_.size(); ++i) {
-        builder.set_view(static_cast<int64_t>(i), texts_[i]);
-      }
-      return std::move(builder).build();
-    }
-    TENON_ASSIGN_OR_RETURN(Tensor tensor, r.allocate(dtype_, shape));
-    if (dtype_ == DType::kFloat)
-      std::copy(floats_.begin(), floats_.end(), tensor.mutable_data<float>());
-    if (dtype_ == DType::kInt64) {
-      std::copy(integers_.begin(), integers_.end(), tensor.mutable_data<int64_t>());
-    }
-    return tensor;
-  }
-
- private:
-  template <class T>
-  static void append_from(const Tensor& tensor, int64_t count, std::vector<T>& values) {
-    values.insert(values.end(), tensor.data<T>(), tensor.data<T>() + count);
-  }
-
-  DType dtype_;
-  std::vector<float> floats_;
-  std::vector<int64_t> integers_;
-  std::vector<std::string_view> texts_;
-};
-
 // One parse in progress.
 class ExampleParser {
  public:
-  ExampleParser(KernelRun& r, const ExampleSpec& spec, const ExampleKeys& keys)
-      : r_(r), spec_(spec), keys_(keys), serialized_(r.input(0).keep()) {}
+  // `examples` view into `serialized`.
+  ExampleParser(KernelRun& r, const ExampleSpec& spec, const ExampleKeys& keys, Tensor serialized,
+                std::span<const ExampleView* const> examples)
+      : r_(r), spec_(spec), keys_(keys), serialized_(std::move(serialized)), examples_(examples) {}
 
   Status parse() {
-    const std::span<const std::string_view> records = serialized_.span<std::string_view>();
-    examples_.resize(records.size());
-    for (size_t i = 0; i < records.size(); ++i) {
-      if (Status status = examples_[i].decode(records[i]); !status.ok()) {
-        return with_context(status, cat("Could not parse example input ", i));
-      }
-    }
     const int num_sparse = static_cast<int>(spec_.sparse.size());
     const int num_dense = static_cast<int>(spec_.dense.size());
     const int num_ragged = static_cast<int>(spec_.ragged.size());
@@ -127,7 +46,7 @@ class ExampleParser {
   // All values of `key`; ends[i] is how many there are up to example i.
   Status collect(std::string_view key, FeatureColumn& column, std::vector<int64_t>& ends) const {
     for (size_t i = 0; i < examples_.size(); ++i) {
-      if (const FeatureView* feature = present(examples_[i], key)) {
+      if (const FeatureView* feature = present(*examples_[i], key)) {
         if (Status status = column.append(*feature); !status.ok()) {
           return with_context(status, place(key, i));
         }
@@ -190,7 +109,7 @@ class ExampleParser {
     const DenseFeature& feature = spec_.dense[index];
     const std::string_view key = keys_.dense[index];
     for (size_t i = 0; i < examples_.size(); ++i) {
-      const FeatureView* found = present(examples_[i], key);
+      const FeatureView* found = present(*examples_[i], key);
       if (!found) {
         if (fallback.num_elements() != feature.elements) {
           return invalid_argument(place(key, i), ". Feature: ", key, " (data type: ", feature.dtype,
@@ -219,7 +138,7 @@ class ExampleParser {
     std::vector<FeatureColumn> each(examples_.size(), FeatureColumn(feature.dtype));
     int64_t longest = 0;
     for (size_t i = 0; i < examples_.size(); ++i) {
-      const FeatureView* found = present(examples_[i], key);
+      const FeatureView* found = present(*examples_[i], key);
       if (!found) continue;
       if (Status status = each[i].append(*found); !status.ok()) {
         return with_context(status, place(key, i));
@@ -263,20 +182,27 @@ class ExampleParser {
   const ExampleSpec& spec_;
   const ExampleKeys& keys_;
   const Tensor serialized_;
-  std::vector<ExampleView> examples_;
+  const std::span<const ExampleView* const> examples_;
 };
 
 }  // namespace
 
 StatusOr<ExampleSpec> example_spec(const AttrMap& attrs, int first_default) {
+  return example_spec_of(
+      attrs, first_default,
+      {"sparse_types", "Tdense", "dense_shapes", "ragged_value_types", "ragged_split_types"});
+}
+
+StatusOr<ExampleSpec> example_spec_of(const AttrMap& attrs, int first_default,
+                                      const ExampleAttrs& names) {
   ExampleSpec spec;
-  spec.sparse = attrs.get<std::vector<DType>>("sparse_types");
-  if (const auto* ragged = attrs.get_if<std::vector<DType>>("ragged_value_types")) {
+  spec.sparse = attrs.get<std::vector<DType>>(names.sparse);
+  if (const auto* ragged = attrs.get_if<std::vector<DType>>(names.ragged)) {
     spec.ragged = *ragged;
-    spec.ragged_splits = attrs.get<std::vector<DType>>("ragged_split_types");
+    spec.ragged_splits = attrs.get<std::vector<DType>>(names.ragged_splits);
   }
-  const auto& types = attrs.get<std::vector<DType>>("Tdense");
-  const auto& shapes = attrs.get<std::vector<PartialShape>>("dense_shapes");
+  const auto& types = attrs.get<std::vector<DType>>(names.dense);
+  const auto& shapes = attrs.get<std::vector<PartialShape>>(names.dense_shapes);
   if (types.size() != shapes.size() || spec.ragged.size() != spec.ragged_splits.size()) {
     return invalid_argument("there are ", types.size(), " dense features and ", shapes.size(),
                             " shapes, ", spec.ragged.size(), " ragged features and ",
@@ -291,7 +217,7 @@ StatusOr<ExampleSpec> example_spec(const AttrMap& attrs, int first_default) {
         return invalid_argument("dense_shapes[", i, "] is ", shapes[i],
                                 ", only its first dimension may be unknown");
       }
-      feature.elements *= shapes[i][axis];
+      TENON_ASSIGN_OR_RETURN(feature.elements, multiply_dims(feature.elements, shapes[i][axis]));
     }
     spec.dense.push_back(std::move(feature));
   }
@@ -325,7 +251,8 @@ Status example_output_shapes(ShapeContext& c, const ExampleSpec& spec, const Par
   return absl::OkStatus();
 }
 
-Status parse_examples(KernelRun& r, const ExampleSpec& spec, const ExampleKeys& keys) {
+Status parse_features(KernelRun& r, const ExampleSpec& spec, const ExampleKeys& keys,
+                      const Tensor& serialized, std::span<const ExampleView* const> examples) {
   if (keys.sparse.size() != spec.sparse.size() || keys.dense.size() != spec.dense.size() ||
       keys.ragged.size() != spec.ragged.size()) {
     return invalid_argument("there are ", keys.sparse.size(), ", ", keys.dense.size(), " and ",
@@ -340,7 +267,21 @@ Status parse_examples(KernelRun& r, const ExampleSpec& spec, const ExampleKeys& 
                               fallback.num_elements(), " elements, 1 is expected");
     }
   }
-  return ExampleParser(r, spec, keys).parse();
+  return ExampleParser(r, spec, keys, serialized, examples).parse();
+}
+
+Status parse_examples(KernelRun& r, const ExampleSpec& spec, const ExampleKeys& keys) {
+  const Tensor serialized = r.input(0).keep();
+  const std::span<const std::string_view> records = serialized.span<std::string_view>();
+  std::vector<ExampleView> examples(records.size());
+  std::vector<const ExampleView*> pointers;
+  for (size_t i = 0; i < records.size(); ++i) {
+    if (Status status = examples[i].decode(records[i]); !status.ok()) {
+      return with_context(status, cat("Could not parse example input ", i));
+    }
+    pointers.push_back(&examples[i]);
+  }
+  return parse_features(r, spec, keys, serialized, pointers);
 }
 
 }  // namespace tenon

@@ -5,11 +5,6 @@
 namespace tenon {
 namespace {
 
-void append_keys(const Tensor& tensor, std::vector<std::string_view>& keys) {
-  const auto texts = tensor.span<std::string_view>();
-  keys.insert(keys.end(), texts.begin(), texts.end());
-}
-
 // Inputs of the first version: serialized, names, one input for each sparse key and dense key, the
 // defaults.
 int first_default_v1(const AttrMap& attrs) {
