@@ -194,14 +194,6 @@ template <>
 struct SumOf<int64_t> {
   using Type = uint64_t;
 };
-template <>
-struct SumOf<float16> {
-  using Type = float;
-};
-template <>
-struct SumOf<bfloat16> {
-  using Type = float;
-};
 
 }  // namespace
 
@@ -229,8 +221,6 @@ void reference_matmul(int64_t m, int64_t k, int64_t n, const T* a, bool transpos
 
 #define TENON_INSTANTIATE(T) \
   template void reference_matmul(int64_t, int64_t, int64_t, const T*, bool, const T*, bool, T*);
-TENON_INSTANTIATE(float16)
-TENON_INSTANTIATE(bfloat16)
 TENON_INSTANTIATE(float)
 TENON_INSTANTIATE(double)
 TENON_INSTANTIATE(int32_t)

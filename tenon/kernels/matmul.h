@@ -71,9 +71,9 @@ PackedLayout matmul_packed_layout(int64_t k, int64_t n, Precision precision);
 Status pack_matmul_weights(const PackedLayout& layout, int64_t k, int64_t n, bool transposed,
                            const float* weights, void* packed);
 
-// The plain loops, for the dtypes that MatMul does not take: double, int32, int64, complex, float16
-// and bfloat16 (summed in float; float for comparison). One batch item; sums in the order of k.
-// Splits rows over the team; same bits for any team size.
+// The plain loops, for the dtypes that MatMul does not take: double, int32, int64, complex (float
+// for comparison); of float16 and bfloat16, widened_operands.h makes float32. One batch item; sums
+// in the order of k. Splits rows over the team; same bits for any team size.
 template <class T>
 void reference_matmul(int64_t m, int64_t k, int64_t n, const T* a, bool transpose_a, const T* b,
                       bool transpose_b, T* y);

@@ -75,7 +75,8 @@ class BatchNormFolder {
         node.attrs.get_or<bool>("transpose_b", false) || !is_channels_last(node)) {
       return absl::OkStatus();
     }
-    const int64_t channels = weights->dim(weights->rank() - 1);
+    int64_t channels = weights->dim(weights->rank() - 1);
+    if (node.is("DepthwiseConv2dNative")) channels *= weights->dim(weights->rank() - 2);
     const int rank = graph_.value({root, 0}).shape.rank();
     Endpoint end{root, 0};
     const Tensor* bias = nullptr;
@@ -162,7 +163,7 @@ Status fold_batch_norm(Graph& graph, const PassContext& context) {
   count = graph.size();
   for (NodeId id = 0; id < count; ++id) {
     const Node& node = graph.node(id);
-    if (!node.is("MatMul") && !node.is("Conv2D")) continue;
+    if (!node.is("MatMul") && !node.is("Conv2D") && !node.is("DepthwiseConv2dNative")) continue;
     if (node.outputs[0].dtype == DType::kFloat) TENON_RETURN_IF_ERROR(folder.fold_scale(id));
   }
   return absl::OkStatus();

@@ -1,3 +1,6 @@
+#include <map>
+
+#include "tenon/graph/builder.h"
 #include "tenon/graph/symbolic_shapes.h"
 #include "tenon/graph/uses.h"
 #include "tenon/passes/pass.h"
@@ -32,7 +35,9 @@ struct Chain {
 class Fuser {
  public:
   Fuser(Graph& graph, const PassContext& context, SymbolicShapes shapes)
-      : graph_(graph), context_(context), uses_(graph), shapes_(std::move(shapes)) {}
+      : graph_(graph), context_(context), uses_(graph), shapes_(std::move(shapes)) {
+    find_swishes();
+  }
 
   Status fuse(NodeId id) {
     const Node root = graph_.node(id);
@@ -54,12 +59,45 @@ class Fuser {
     return &graph_.node(id);
   }
 
-  // A vector that matches the last dimension of `value`.
+  // x * sigmoid(x), by the node of x.
+  void find_swishes() {
+    for (NodeId id = 0; id < graph_.size(); ++id) {
+      if (!graph_.alive(id) || !graph_.node(id).is("Mul")) continue;
+      const std::vector<Endpoint>& factors = graph_.node(id).inputs;
+      for (size_t side = 0; side < 2; ++side) {
+        const Endpoint x = factors[1 - side], gate = factors[side];
+        const Node& sigmoid = graph_.node(gate.node);
+        if (sigmoid.is("Sigmoid") && sigmoid.inputs[0] == x && sigmoid.control_inputs.empty() &&
+            graph_.node(id).control_inputs.empty()) {
+          swishes_[x.node] = {gate.node, id};
+        }
+      }
+    }
+  }
+
+  // A vector that matches the last dimension of `value`, perhaps with dimensions of 1 before it.
   bool is_bias(Endpoint bias, Endpoint value) const {
     const PartialShape& shape = graph_.value(bias).shape;
     const PartialShape& wide = graph_.value(value).shape;
-    return shape.has_rank() && shape.rank() == 1 && wide.has_rank() && wide.rank() > 1 &&
-           shape[0] >= 0 && shape[0] == wide[wide.rank() - 1];
+    if (!shape.has_rank() || !wide.has_rank() || wide.rank() < 2) return false;
+    if (shape.rank() < 1 || shape.rank() > wide.rank()) return false;
+    const int last = shape.rank() - 1;
+    for (int i = 0; i < last; ++i) {
+      if (shape[i] != 1) return false;
+    }
+    return shape[last] >= 0 && shape[last] == wide[wide.rank() - 1];
+  }
+
+  // The bias as the vector that the fused op takes.
+  Endpoint as_vector(Endpoint bias) {
+    const PartialShape& shape = graph_.value(bias).shape;
+    if (shape.rank() == 1) return bias;
+    const Dims vector{shape[shape.rank() - 1]};
+    GraphBuilder builder(graph_);
+    const Tensor* constant = graph_.constant(bias);
+    const Endpoint made = constant ? builder.constant(constant->reshaped(Shape(vector)))
+                                   : builder.reshape(bias, vector.span());
+    return builder.status().ok() ? made : Endpoint{};
   }
 
   bool take_bias(Chain& chain) {
@@ -71,7 +109,9 @@ class Fuser {
     if (!bias_add && !node->is("AddV2") && !node->is("Add")) return false;
     const size_t other = node->inputs[0] == chain.end ? 1 : 0;
     if (!is_bias(node->inputs[other], chain.end)) return false;
-    chain.args.push_back(node->inputs[other]);
+    const Endpoint vector = as_vector(node->inputs[other]);
+    if (!vector) return false;
+    chain.args.push_back(vector);
     chain.fused_ops.emplace_back("BiasAdd");
     chain.end = {id, 0};
     return true;
@@ -94,14 +134,30 @@ class Fuser {
     NodeId id;
     Node* node = next(chain.end, id);
     const Activation* activation = node ? find_activation(*node) : nullptr;
-    if (!activation) return;
+    if (!activation) return take_swish(chain);
     chain.fused_ops.emplace_back(activation->fused);
     chain.leaky_alpha = node->attrs.get_or<float>("alpha", 0.2f);
     chain.end = {id, 0};
   }
 
+  void take_swish(Chain& chain) {
+    const auto found = swishes_.find(chain.end.node);
+    if (found == swishes_.end() || uses_.is_waited_for(chain.end.node)) return;
+    const Swish& swish = found->second;
+    if (!graph_.alive(swish.product) || graph_.node(swish.sigmoid).inputs[0] != chain.end) return;
+    if (uses_.only_reader({swish.sigmoid, 0}) != swish.product) return;
+    if (uses_.is_waited_for(swish.sigmoid)) return;
+    const auto is_of_swish = [&](NodeId id) { return id == swish.sigmoid || id == swish.product; };
+    if (!uses_.is_read_only_among(chain.end, is_of_swish)) return;
+    chain.fused_ops.emplace_back("Swish");
+    chain.end = {swish.product, 0};
+  }
+
   Status replace(const Node& root, const Chain& chain) {
-    const bool conv = root.is("Conv2D");
+    const bool conv = !root.is("MatMul");
+    const std::string_view op = root.is("MatMul")   ? "_FusedMatMul"
+                                : root.is("Conv2D") ? "_FusedConv2D"
+                                                    : "_FusedDepthwiseConv2dNative";
     AttrMap attrs = root.attrs;
     attrs.erase("grad_a");
     attrs.erase("grad_b");
@@ -112,10 +168,9 @@ class Fuser {
     std::vector<Endpoint> inputs = root.inputs;
     inputs.insert(inputs.end(), chain.args.begin(), chain.args.end());
     std::vector<NodeId> controls = root.control_inputs;
-    TENON_ASSIGN_OR_RETURN(
-        const NodeId fused,
-        graph_.add(conv ? "_FusedConv2D" : "_FusedMatMul", cat(root.name, "/fused"),
-                   std::move(inputs), std::move(attrs), std::move(controls)));
+    TENON_ASSIGN_OR_RETURN(const NodeId fused,
+                           graph_.add(op, cat(root.name, "/fused"), std::move(inputs),
+                                      std::move(attrs), std::move(controls)));
     context_.note("fuse: ", root.name, " (", root.op->name(), ") with ",
                   join(chain.fused_ops, ", "));
     shapes_.is_same({fused, 0}, chain.end);
@@ -127,8 +182,13 @@ class Fuser {
 
   Graph& graph_;
   const PassContext& context_;
+  struct Swish {
+    NodeId sigmoid, product;
+  };
+
   Uses uses_;
   SymbolicShapes shapes_;
+  std::map<NodeId, Swish> swishes_;
 };
 
 }  // namespace
@@ -140,7 +200,9 @@ Status fuse_bias_activation(Graph& graph, const PassContext& context) {
   for (NodeId id = 0; id < count; ++id) {
     if (!graph.alive(id)) continue;
     const Node& node = graph.node(id);
-    if (node.is("MatMul") || node.is("Conv2D")) TENON_RETURN_IF_ERROR(fuser.fuse(id));
+    if (node.is("MatMul") || node.is("Conv2D") || node.is("DepthwiseConv2dNative")) {
+      TENON_RETURN_IF_ERROR(fuser.fuse(id));
+    }
   }
   return absl::OkStatus();
 }

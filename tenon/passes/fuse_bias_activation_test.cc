@@ -63,6 +63,47 @@ TEST_F(FuseBiasActivation, BothSidesOfASumAreFused) {
   EXPECT_EQ(made.count("Conv2D") + made.count("BiasAdd") + made.count("AddV2"), 0);
 }
 
+// As Keras 3 exports a batch normalisation: its constants have the activations' rank.
+Endpoint normalized(GraphBuilder& b, const char* op, Endpoint x, const Shape& filter) {
+  const int64_t channels = op == std::string("Conv2D") ? filter[3] : filter[2] * filter[3];
+  const Endpoint y =
+      b.op(op, {x, b.constant(numbers(filter, 5))},
+           {{"strides", std::vector<int64_t>{1, 1, 1, 1}}, {"padding", std::string("SAME")}});
+  const Endpoint scaled = b.mul(y, b.constant(numbers({1, 1, 1, channels}, 6)));
+  return b.add(scaled, b.constant(numbers({1, 1, 1, channels}, 7)));
+}
+
+TEST_F(FuseBiasActivation, SwishAndBiasesOfFullRankAreFused) {
+  const std::vector<Tensor> args{numbers({2, 6, 5, 3}, 3)};
+  for (const char* op : {"Conv2D", "DepthwiseConv2dNative"}) {
+    for (const Shape& filter : {Shape{3, 3, 3, 1}, Shape{3, 3, 3, 2}, Shape{5, 5, 3, 4}}) {
+      const Build build = [&](GraphBuilder& b, const Endpoints& in) {
+        const Endpoint y = normalized(b, op, in[0], filter);
+        return Endpoints{b.mul(y, b.op("Sigmoid", {y}))};
+      };
+      for (Known known : {Known::kAll, Known::kRank}) {
+        const Outcome made = expect_same(build, args, known, 1e-5);
+        EXPECT_EQ(made.count("_FusedConv2D") + made.count("_FusedDepthwiseConv2dNative"), 1);
+        EXPECT_EQ(made.count("Mul") + made.count("AddV2") + made.count("Sigmoid"), 0);
+      }
+    }
+  }
+}
+
+// The value before the swish, or the gate, has another reader.
+TEST_F(FuseBiasActivation, ASwishWhosePartsAreReadStays) {
+  const std::vector<Tensor> args{numbers({2, 6, 5, 3}, 3)};
+  for (bool gate : {false, true}) {
+    const Build build = [&](GraphBuilder& b, const Endpoints& in) {
+      const Endpoint y = conv(b, in[0], 3, 4, 1);
+      const Endpoint s = b.op("Sigmoid", {y});
+      return Endpoints{b.mul(y, s), b.op("Relu", {gate ? s : y})};
+    };
+    const Outcome made = expect_same(build, args, 1e-5);
+    EXPECT_EQ(made.count("_FusedConv2D"), 1);
+  }
+}
+
 // Where nothing of an image is known but its channels, SAME convolutions of stride 1 keep its size.
 TEST_F(FuseBiasActivation, ResidualsOfUnknownSizeAreFusedWhereTheySurelyFit) {
   const std::vector<Tensor> args{numbers({2, 5, 7, 4}, 3)};

@@ -57,11 +57,12 @@ Status remove_dead_nodes(Graph& graph, const PassContext& context);
 // x*1, x+0, transposes that cancel, casts to the same dtype, reshapes of reshapes, identities.
 Status simplify_arithmetic(Graph& graph, const PassContext& context);
 
-// Inference batch normalisation and constant scales become part of the convolution or matmul
-// before.
+// Inference batch normalisation and constant scales become part of the convolution, depthwise too,
+// or matmul before.
 Status fold_batch_norm(Graph& graph, const PassContext& context);
 
-// Conv2D or MatMul + bias + residual + activation become _FusedConv2D or _FusedMatMul.
+// Conv2D, DepthwiseConv2dNative or MatMul + bias + residual + activation, swish too, become
+// _FusedConv2D, _FusedDepthwiseConv2dNative or _FusedMatMul.
 Status fuse_bias_activation(Graph& graph, const PassContext& context);
 
 // Chains and trees of float32 element-wise ops become one _FusedElementwise.

@@ -176,6 +176,15 @@ constexpr Rule kRules[] = {multiplied_by_one,
                            reshape_of_rows,
                            reshape_to_same};
 
+// Keras' swish and other functions with a gradient of their own end in an IdentityN.
+void pass_through(Graph& graph, Uses& uses, NodeId id) {
+  const std::vector<Endpoint> inputs = graph.node(id).inputs;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    uses.replace_value({id, static_cast<int32_t>(i)}, inputs[i]);
+  }
+  uses.remove_if_unused(id);
+}
+
 }  // namespace
 
 Status simplify_arithmetic(Graph& graph, const PassContext& context) {
@@ -188,6 +197,11 @@ Status simplify_arithmetic(Graph& graph, const PassContext& context) {
     if (!graph.alive(id) || (replaced && !graph.infer(id).ok())) continue;
     // What a node waits for, those who read it wait for too.
     if (!graph.node(id).control_inputs.empty()) continue;
+    if (graph.node(id).is("IdentityN") && !uses.is_waited_for(id)) {
+      pass_through(graph, uses, id);
+      replaced = true;
+      continue;
+    }
     for (Rule rule : kRules) {
       const Node node = graph.node(id);
       GraphBuilder builder(graph);

@@ -36,6 +36,19 @@ TEST_F(SimplifyArithmetic, NeutralOperandsKeepBitsAndShapes) {
   }
 }
 
+// What Keras' swish is exported as: x * sigmoid(x), x and beta, of which one is read.
+TEST_F(SimplifyArithmetic, AnIdentityOfSeveralValuesIsNone) {
+  const Build build = [](GraphBuilder& b, const Endpoints& in) {
+    const Endpoint swish = b.mul(in[0], b.op("Sigmoid", {in[0]}));
+    const Endpoint both = b.op("IdentityN", {swish, in[0]});
+    return Endpoints{b.op("Tanh", {both}), {both.node, 1}};
+  };
+  for (Known known : {Known::kAll, Known::kRank}) {
+    const Outcome made = expect_same(build, std::vector<Tensor>{hostile_numbers({4, 3}, 1)}, known);
+    EXPECT_EQ(made.count("IdentityN"), 0);
+  }
+}
+
 TEST_F(SimplifyArithmetic, IntegersDivideAsTheyDid) {
   for (const char* op : {"Mul", "Div", "FloorDiv", "Sub"}) {
     for (int32_t value : {0, 1, -1}) {

@@ -1,5 +1,7 @@
 #include "tenon/runtime/bump_arena.h"
 
+#include <algorithm>
+
 namespace tenon {
 
 StatusOr<Tensor> BumpArena::allocate(DType dtype, const Shape& shape) {
@@ -12,8 +14,7 @@ StatusOr<Tensor> BumpArena::allocate(DType dtype, const Shape& shape) {
     used_ = 0;
   }
   if (current_ == chunks_.size()) {
-    TENON_ASSIGN_OR_RETURN(Ref<Buffer> chunk,
-                           device_->allocate(std::max(least_chunk_, aligned), false));
+    TENON_ASSIGN_OR_RETURN(Ref<Buffer> chunk, chunk_of(std::max(least_chunk_, aligned)));
     chunks_.push_back(std::move(chunk));
     used_ = 0;
   }
@@ -23,7 +24,22 @@ StatusOr<Tensor> BumpArena::allocate(DType dtype, const Shape& shape) {
   return Tensor(dtype, shape, chunks_[current_], data);
 }
 
+StatusOr<Ref<Buffer>> BumpArena::chunk_of(size_t bytes) {
+  const auto free = std::find_if(held_.begin(), held_.end(), [&](const Ref<Buffer>& chunk) {
+    return chunk->unique() && chunk->size() >= bytes;
+  });
+  if (free == held_.end()) return device_->allocate(bytes, false);
+  Ref<Buffer> chunk = std::move(*free);
+  held_.erase(free);
+  return chunk;
+}
+
 void BumpArena::reset() {
+  for (const Ref<Buffer>& chunk : chunks_) {
+    if (chunk->unique()) continue;
+    if (held_.size() == kMostHeld) held_.erase(held_.begin());
+    held_.push_back(chunk);
+  }
   std::erase_if(chunks_, [](const Ref<Buffer>& chunk) { return !chunk->unique(); });
   least_chunk_ = kChunk;
   if (chunks_.size() > 1) {
@@ -38,6 +54,7 @@ void BumpArena::reset() {
 size_t BumpArena::bytes() const {
   size_t total = 0;
   for (const Ref<Buffer>& chunk : chunks_) total += chunk->size();
+  for (const Ref<Buffer>& chunk : held_) total += chunk->size();
   return total;
 }
 

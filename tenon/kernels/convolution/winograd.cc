@@ -10,7 +10,7 @@ namespace {
 constexpr int64_t kPlaces = 16;  // of a transformed tile
 constexpr int64_t kTiles = 50;   // transformed at once, at most: they stay in the L2 cache
 constexpr int64_t kFewTiles = 12;
-constexpr int64_t kPiece = 64;                 // output channels, where there are few tiles
+constexpr int64_t kPieceChannels = 64;         // output channels, where there are few tiles
 constexpr int64_t kWeights = 128 * 128;        // at most, of a filter transformed in each run
 constexpr int64_t kPackedWeights = 256 * 256;  // at most, of one transformed once
 constexpr int64_t kLargeImage = 10;            // rows and columns that repay so many weights
@@ -59,7 +59,7 @@ class Tiling {
   }
   // The first channel of a piece.
   int64_t column(int64_t piece) const {
-    return std::min(out_, most_pieces() * piece / pieces() * kPiece);
+    return std::min(out_, most_pieces() * piece / pieces() * kPieceChannels);
   }
   size_t bytes() const {
     const int64_t floats = filters_ * filter_size() + workers_ * tiles_size();
@@ -79,7 +79,7 @@ class Tiling {
   }
 
  private:
-  int64_t most_pieces() const { return (out_ + kPiece - 1) / kPiece; }
+  int64_t most_pieces() const { return (out_ + kPieceChannels - 1) / kPieceChannels; }
 
   static int64_t block_count(int64_t batch, int64_t tiles, int64_t workers) {
     const int64_t fewest = (tiles + kTiles - 1) / kTiles;

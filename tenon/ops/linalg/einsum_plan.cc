@@ -6,6 +6,7 @@
 #include "tenon/kernels/matmul.h"
 #include "tenon/kernels/reduce.h"
 #include "tenon/kernels/strided_copy.h"
+#include "tenon/kernels/widened_operands.h"
 #include "tenon/ops/linalg/einsum_equation.h"
 
 namespace tenon {
@@ -291,7 +292,7 @@ StatusOr<Ref<Buffer>> packed_operand(Prepare& p, const ProductPlan& plan,
   return packed;
 }
 
-StatusOr<Kernel> float_product(Prepare& p, const ProductPlan& plan, ScratchSizes& scratch) {
+kernels::MatMulSpec product_spec(const Prepare& p, const ProductPlan& plan) {
   kernels::MatMulSpec spec;
   spec.m = plan.m;
   spec.k = plan.k;
@@ -300,6 +301,11 @@ StatusOr<Kernel> float_product(Prepare& p, const ProductPlan& plan, ScratchSizes
   spec.transpose_b = plan.b.transposed;
   spec.precision = p.precision();
   if (plan.batch != 1) spec.batch_a = spec.batch_b = Dims{plan.batch};
+  return spec;
+}
+
+StatusOr<Kernel> float_product(Prepare& p, const ProductPlan& plan, ScratchSizes& scratch) {
+  kernels::MatMulSpec spec = product_spec(p, plan);
   TENON_ASSIGN_OR_RETURN(Ref<Buffer> packed, packed_operand(p, plan, spec));
   TENON_ASSIGN_OR_RETURN(kernels::MatMul made, kernels::MatMul::make(spec));
   const size_t own_at = scratch.add_bytes(made.scratch_bytes());
@@ -319,8 +325,34 @@ StatusOr<Kernel> float_product(Prepare& p, const ProductPlan& plan, ScratchSizes
   });
 }
 
-using EinsumPlainTypes = TypeList<double, float16, bfloat16, int32_t, int64_t, std::complex<float>,
-                                  std::complex<double>>;
+// Of float16 or bfloat16: multiplied and summed in float32, rounded once.
+StatusOr<Kernel> half_product(Prepare& p, const ProductPlan& plan, ScratchSizes& scratch) {
+  const DType dtype = p.input_dtype(0);
+  TENON_ASSIGN_OR_RETURN(kernels::MatMul made, kernels::MatMul::make(product_spec(p, plan)));
+  const kernels::WidenedOperands wide(
+      dtype,
+      {plan.batch * plan.m * plan.k, plan.batch * plan.k * plan.n, plan.batch * plan.m * plan.n});
+  const size_t own_at = scratch.add_bytes(wide.bytes() + made.scratch_bytes());
+  auto matmul = std::make_shared<const kernels::MatMul>(std::move(made));
+  return Kernel([=](KernelRun& r) {
+    char* const scratch = r.scratch<char>();
+    char* const own = scratch + own_at;
+    const char* a = plan.a.run(r.in<char>(plan.swapped ? 1 : 0), dtype, scratch);
+    const char* b = plan.b.run(r.in<char>(plan.swapped ? 0 : 1), dtype, scratch);
+    kernels::MatMulPointers pointers;
+    pointers.a = wide.widen(0, a, own);
+    pointers.b = wide.widen(1, b, own);
+    pointers.y = wide.operand(2, own);
+    matmul->run(pointers, wide.rest(own));
+    char* const y = plan.output.direct ? r.out<char>(0) : scratch + plan.product_at;
+    wide.round(2, own, y);
+    plan.output.run(r, size_of(dtype), y);
+    return absl::OkStatus();
+  });
+}
+
+using EinsumPlainTypes =
+    TypeList<double, int32_t, int64_t, std::complex<float>, std::complex<double>>;
 
 // Which operand comes first is free: so that the product is in the output's order, if that can be.
 StatusOr<Kernel> make_binary_einsum(Prepare& p, const LabelledView* a, const LabelledView* b,
@@ -360,6 +392,8 @@ StatusOr<Kernel> make_binary_einsum(Prepare& p, const LabelledView* a, const Lab
     kernel = elementwise_product(plan, terms_at);
   } else if (dtype == DType::kFloat) {
     TENON_ASSIGN_OR_RETURN(kernel, float_product(p, plan, scratch));
+  } else if (dtype == DType::kHalf || dtype == DType::kBfloat16) {
+    TENON_ASSIGN_OR_RETURN(kernel, half_product(p, plan, scratch));
   } else {
     visit<EinsumPlainTypes>(dtype, [&]<class T>() { kernel = plain_product<T>(plan); });
   }

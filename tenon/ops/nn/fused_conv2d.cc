@@ -1,5 +1,6 @@
-// _FusedConv2D: a convolution with bias, residual and activation. Made by a pass; attributes as in
-// TensorFlow's registry (tensorflow/core/ops/nn_ops.cc), without its host_args.
+// _FusedConv2D and _FusedDepthwiseConv2dNative: a convolution with bias, residual and activation.
+// Made by a pass; attributes as those of _FusedConv2D in TensorFlow's registry
+// (tensorflow/core/ops/nn_ops.cc), without its host_args.
 #include "tenon/core/op.h"
 #include "tenon/graph/gradient.h"
 #include "tenon/ops/nn/conv_kernel.h"
@@ -9,21 +10,22 @@
 namespace tenon {
 namespace {
 
+template <bool kDepthwise>
 Status fused_conv2d_shape(ShapeContext& c) {
   TENON_ASSIGN_OR_RETURN(PartialShape shape,
-                         conv_output_shape(c.attrs(), c.input(0), c.input(1), false));
+                         conv_output_shape(c.attrs(), c.input(0), c.input(1), kDepthwise));
   TENON_ASSIGN_OR_RETURN(const WindowAttrs window, window_attrs(c.attrs()));
   return fused_post_ops_shape(c, std::move(shape), window.channel_axis());
 }
 
+template <bool kDepthwise>
 StatusOr<Kernel> make_fused_conv2d(Prepare& p) {
   TENON_ASSIGN_OR_RETURN(const FusedPostOps fused, fused_post_ops(p.attrs(), p.num_inputs()));
-  return make_conv_kernel(p, false, fused.post, {fused.bias, fused.residual});
+  return make_conv_kernel(p, kDepthwise, fused.post, {fused.bias, fused.residual});
 }
 
-}  // namespace
-
-TENON_OP(_FusedConv2D) = {
+template <bool kDepthwise>
+constexpr OpDecl kFusedConv2D = {
     .inputs = "input: T, filter: T, args: TArgs",
     .outputs = "output: T",
     .attrs =
@@ -33,10 +35,15 @@ TENON_OP(_FusedConv2D) = {
         "data_format: {'NHWC', 'NCHW'} = 'NHWC'; dilations: list(int) = [1, 1, 1, 1]; "
         "use_cudnn_on_gpu: bool = true; fused_ops: list(string) = []; "
         "epsilon: float = 0.0001; leakyrelu_alpha: float = 0.2",
-    .shape = fused_conv2d_shape,
+    .shape = fused_conv2d_shape<kDepthwise>,
     .rows = Rows::kIndependent,
     .gradient = [](Gradient&) { return internal("gradients are taken before ops are fused"); },
-    .kernels = {make_fused_conv2d},
+    .kernels = {make_fused_conv2d<kDepthwise>},
 };
+
+}  // namespace
+
+TENON_OP(_FusedConv2D) = kFusedConv2D<false>;
+TENON_OP(_FusedDepthwiseConv2dNative) = kFusedConv2D<true>;
 
 }  // namespace tenon
