@@ -13,6 +13,27 @@ namespace {
 
 using FractionalTypes = TypeList<float, double, int32_t, int64_t>;
 
+// Sums of integers wrap.
+template <class T>
+T wrapping_add(T a, T b) {
+  if constexpr (std::is_integral_v<T>) {
+    return static_cast<T>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+  } else {
+    return a + b;
+  }
+}
+
+// Towards 0, kept within T.
+template <class T>
+T from_double(double x) {
+  if constexpr (std::is_integral_v<T>) {
+    const auto most = static_cast<double>(std::numeric_limits<T>::max());
+    if (x >= most) return std::numeric_limits<T>::max();
+    if (x <= -most) return std::numeric_limits<T>::min();
+  }
+  return static_cast<T>(x);
+}
+
 // [batch, rows, columns, channels]; the ratios of the first and the last are 1.
 Status fractional_shape(ShapeContext& c) {
   TENON_RETURN_IF_ERROR(c.expect_rank(0, 4));
@@ -137,7 +158,7 @@ StatusOr<Kernel> make_fractional(Prepare& p) {
                         for (int64_t i = y0; i <= y1; ++i) {
                           for (int64_t j = x0; j <= x1; ++j) {
                             const T value = from[cell_of(x, image, i, j, c)];
-                            if constexpr (mean) sum = static_cast<T>(sum + value);
+                            if constexpr (mean) sum = wrapping_add(sum, value);
                             most = std::max(most, value);
                           }
                         }
@@ -199,7 +220,7 @@ StatusOr<Kernel> make_fractional_max_grad(Prepare& p) {
                             if (from[cell] > from[best]) best = cell;
                           }
                         }
-                        dx[best] = static_cast<T>(dx[best] + r.in<T>(2)[result]);
+                        dx[best] = wrapping_add(dx[best], r.in<T>(2)[result]);
                       });
       return absl::OkStatus();
     };
@@ -247,8 +268,7 @@ StatusOr<Kernel> make_fractional_avg_grad(Prepare& p) {
                           }
                         }
                       });
-      std::transform(sums.begin(), sums.end(), r.out<T>(0),
-                     [](double sum) { return static_cast<T>(sum); });
+      std::transform(sums.begin(), sums.end(), r.out<T>(0), from_double<T>);
       return absl::OkStatus();
     };
   });

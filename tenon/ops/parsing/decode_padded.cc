@@ -107,7 +107,7 @@ StatusOr<Kernel> make_fingerprint(Prepare& p) {
     const std::string_view method = *r.in<std::string_view>(1);
     if (method != "farmhash64") return invalid_argument("Unsupported fingerprint method: ", method);
     const size_t bytes = static_cast<size_t>(width) * size_of(dtype);
-    std::vector<uint64_t> of_texts(static_cast<size_t>(width));
+    std::vector<uint64_t> of_texts(static_cast<size_t>(rows > 0 ? width : 0));
     for (int64_t row = 0; row < rows; ++row) {
       std::string_view content;
       if (dtype != DType::kString) {

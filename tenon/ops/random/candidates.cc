@@ -48,7 +48,7 @@ struct ClassSampler {
     if (distribution == ClassDistribution::kUniform) {
       return static_cast<int64_t>(numbers.below(static_cast<uint64_t>(range)));
     }
-    const double value = std::exp(numbers.unit_double() * log_range);
+    const double value = std::min(std::exp(numbers.unit_double() * log_range), 0x1p62);
     return (static_cast<int64_t>(value) - 1) % range;
   }
   float probability(int64_t value) const {

@@ -86,7 +86,8 @@ StatusOr<Kernel> make_count_up(Prepare& p) {
                                       held.shape(), ", a counter is expected");
             }
             T& count = *held.mutable_data<T>();
-            if (int64_t{count} >= limit) return out_of_range("Reached limit of ", limit);
+            if (int64_t{count} >= std::min<int64_t>(limit, std::numeric_limits<T>::max()))
+              return out_of_range("Reached limit of ", limit);
             *r.out<T>(0) = count++;
             return absl::OkStatus();
           },
