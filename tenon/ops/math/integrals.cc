@@ -9,7 +9,7 @@
 namespace tenon {
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kUnbounded = std::numeric_limits<double>::infinity();
 constexpr double kNotANumber = std::numeric_limits<double>::quiet_NaN();
 constexpr double kPi = std::numbers::pi;
 
@@ -55,7 +55,7 @@ double k1_by_series(double x) {
 // K_order(x), or exp(x) times it.
 double bessel_k(int order, double x, bool scaled) {
   if (std::isnan(x) || x < 0) return kNotANumber;
-  if (x == 0) return kInfinity;
+  if (x == 0) return kUnbounded;
   if (x <= 2) {
     const double y = order == 0 ? k0_by_series(x) : k1_by_series(x);
     return scaled ? y * std::exp(x) : y;
@@ -157,8 +157,8 @@ double dawson(double x) {
 
 double exponential_integral(double x) {
   if (std::isnan(x) || x < 0) return kNotANumber;
-  if (x == 0) return -kInfinity;
-  if (x > 720) return kInfinity;
+  if (x == 0) return -kUnbounded;
+  if (x > 720) return kUnbounded;
   return std::expint(x);
 }
 
@@ -169,7 +169,7 @@ double fresnel_sine(double x) { return fresnel(x).sine; }
 double spence(double x) {
   if (std::isnan(x) || x < 0) return kNotANumber;
   if (x == 0) return kPi * kPi / 6;
-  if (std::isinf(x)) return -kInfinity;
+  if (std::isinf(x)) return -kUnbounded;
   if (x < 0.5) return kPi * kPi / 6 - std::log(x) * std::log1p(-x) - spence_near_one(1 - x);
   if (x <= 2) return spence_near_one(x);
   const double log = std::log(x);

@@ -62,9 +62,9 @@ Status dequantize_shape(ShapeContext& c) {
 }
 
 // How a tensor falls into slices that are quantised alike.
-struct Slices {
+struct QuantizedSlices {
   int64_t outer = 1, count = 1, inner = 1;
-  Slices(const Shape& shape, int64_t axis) {
+  QuantizedSlices(const Shape& shape, int64_t axis) {
     inner = shape.num_elements();
     if (axis < 0) return;
     const int at = static_cast<int>(axis);
@@ -76,7 +76,7 @@ struct Slices {
 
 // body(slice, begin, count) for each run of elements of one slice.
 template <class Body>
-void for_each_slice(const Slices& s, const Body& body) {
+void for_each_slice(const QuantizedSlices& s, const Body& body) {
   if (s.count == 1 && s.outer == 1) {
     parallel_for(s.inner, 4096,
                  [&](int64_t begin, int64_t end) { body(int64_t{0}, begin, end - begin); });
@@ -137,7 +137,7 @@ StatusOr<Kernel> make_quantize(Prepare& p) {
   const bool to_even = p.attr<std::string>("round_mode") == "HALF_TO_EVEN";
   const bool narrow = p.attr<bool>("narrow_range");
   const auto minimum_range = p.attr<float>("ensure_minimum_range");
-  const Slices slices(p.input_shape(0), p.attr<int64_t>("axis"));
+  const QuantizedSlices slices(p.input_shape(0), p.attr<int64_t>("axis"));
   Kernel kernel;
   visit_quantized(p.output_dtype(0), [&]<class T>() {
     kernel = [=](KernelRun& r) -> Status {
@@ -189,7 +189,7 @@ SliceDequantizer slice_dequantizer(QuantizeMode mode, bool narrow, float min, fl
 StatusOr<Kernel> make_dequantize(Prepare& p) {
   const QuantizeMode mode = quantize_mode(p.attrs());
   const bool narrow = p.attr<bool>("narrow_range");
-  const Slices slices(p.input_shape(0), p.attr<int64_t>("axis"));
+  const QuantizedSlices slices(p.input_shape(0), p.attr<int64_t>("axis"));
   Kernel kernel;
   visit_quantized(p.input_dtype(0), [&]<class T>() {
     visit<TypeList<float, bfloat16>>(p.output_dtype(0), [&]<class Y>() {
