@@ -34,7 +34,7 @@ Status spectrogram_shape(ShapeContext& c) {
 }
 
 // Cooley-Tukey in place; the size is a power of two.
-void transform(std::vector<std::complex<double>>& x) {
+void fourier_transform(std::vector<std::complex<double>>& x) {
   const size_t n = x.size();
   for (size_t i = 1, j = 0; i < n; ++i) {
     size_t bit = n >> 1;
@@ -78,7 +78,7 @@ StatusOr<Kernel> make_spectrogram(Prepare& p) {
               weights[static_cast<size_t>(i)] *
               static_cast<double>(r.in<float>(0)[(first + i) * channels + channel]);
         }
-        transform(x);
+        fourier_transform(x);
         for (int64_t k = 0; k < bins; ++k) {
           const auto power = static_cast<float>(std::norm(x[static_cast<size_t>(k)]));
           r.out<float>(0)[at * bins + k] = squared ? power : std::sqrt(power);
