@@ -54,5 +54,7 @@ std::vector<Row> volume_rows();
 std::vector<Row> second_pooling_rows();
 std::vector<Row> sparse_rows();
 std::vector<Row> special_rows();
+std::vector<Row> integral_rows();
+std::vector<Row> older_rows();
 
 }  // namespace tenon::gradient_rows

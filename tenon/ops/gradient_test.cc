@@ -212,11 +212,18 @@ const std::set<std::string, std::less<>> kElsewhere = {
     // A variable's gradient is that of its value: tests/interop/training_step.py, and below.
     "ReadVariableOp",
     "ResourceGather",
-    // An error instead of a gradient: TensorFlow's, and one that Tenon lacks.
+    "ResourceGatherNd",
+    // An error instead of a gradient: TensorFlow's, and those that Tenon lacks.
     "PreventGradient",
     "StatelessRandomGammaV2",
     "StatelessRandomGammaV3",
+    "BlockLSTM",
+    "BlockLSTMV2",
     // Rounding has no slope: TensorFlow's cases.
+    "QuantizeAndDequantize",
+    "QuantizeAndDequantizeV2",
+    "QuantizeAndDequantizeV3",
+    "QuantizeAndDequantizeV4",
     "FakeQuantWithMinMaxArgs",
     "FakeQuantWithMinMaxVars",
     "FakeQuantWithMinMaxVarsPerChannel",
@@ -227,9 +234,10 @@ const std::set<std::string, std::less<>> kElsewhere = {
 
 std::vector<Row> all_rows() {
   std::vector<Row> rows;
-  for (auto make : {unary_rows, binary_rows, array_rows, reduce_rows, linalg_rows, nn_rows,
-                    movement_rows, segment_rows, matrix_rows, decomposition_rows, fourier_rows,
-                    image_rows, volume_rows, second_pooling_rows, sparse_rows, special_rows}) {
+  for (auto make :
+       {unary_rows, binary_rows, array_rows, reduce_rows, linalg_rows, nn_rows, movement_rows,
+        segment_rows, matrix_rows, decomposition_rows, fourier_rows, image_rows, volume_rows,
+        second_pooling_rows, sparse_rows, special_rows, integral_rows, older_rows}) {
     for (Row& row : make()) rows.push_back(std::move(row));
   }
   return rows;

@@ -442,7 +442,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "op_values.jsonl")
         sweep_all(path, [])
-        command = [os.environ["TEST_OPS"], "--gtest_filter=OpValues.*"]
+        command = [os.environ["TEST_OPS"], "--gtest_filter=OpValueFiles.*"]
         return subprocess.run(command, env=dict(os.environ, TENON_OP_VALUES=path)).returncode
 
 

@@ -78,6 +78,8 @@ constexpr OpDecl pass_through(ArgsText inputs, ArgsText outputs, AttrsText attrs
   };
 }
 
+#define TENON_COPY_ATTRS "T: type; tensor_name: string = ''; debug_ops_spec: list(string) = []"
+
 }  // namespace
 
 TENON_OP(Identity) = pass_through("input: T", "output: T", "T: type", identity_shape,
@@ -90,6 +92,32 @@ TENON_OP(StopGradient) = pass_through("input: T", "output: T", "T: type", identi
                                       not_differentiable);
 TENON_OP(PreventGradient) = pass_through("input: T", "output: T", "T: type; message: string = ''",
                                          identity_shape, prevent_gradient);
+TENON_OP(DebugGradientIdentity) = pass_through("input: T", "output: T", "T: type", identity_shape,
+                                               identity_gradient);
+// Where TensorFlow's debuggers look; there is none, so values pass.
+TENON_OP(Copy) = pass_through("input: T", "output: T", TENON_COPY_ATTRS, identity_shape,
+                              not_differentiable);
+TENON_OP(CopyHost) = pass_through("input: T", "output: T", TENON_COPY_ATTRS, identity_shape,
+                                  not_differentiable);
+TENON_OP(DebugIdentity) = pass_through(
+    "input: T", "output: T",
+    "T: type; device_name: string = ''; tensor_name: string = ''; debug_urls: list(string) = []; "
+    "gated_grpc: bool = false",
+    identity_shape, not_differentiable);
+TENON_OP(DebugIdentityV2) = pass_through(
+    "input: T", "output: T",
+    "T: type; tfdbg_context_id: string = ''; op_name: string = ''; output_slot: int = -1; "
+    "tensor_debug_mode: int = -1; debug_urls: list(string) = []; circular_buffer_size: int = 1000; "
+    "tfdbg_run_id: string = ''",
+    identity_shape, identity_gradient);
+TENON_OP(DebugIdentityV3) = pass_through(
+    "input: T", "output: T",
+    "T: type; device_name: string = ''; tensor_name: string = ''; io_of_node: string = ''; "
+    "is_input: bool = false; io_index: int = -1; debug_urls: list(string) = []; gated_grpc: bool = "
+    "false",
+    identity_shape, not_differentiable);
+#undef TENON_COPY_ATTRS
+
 TENON_OP(EnsureShape) = pass_through("input: T", "output: T", "shape: shape; T: type", ensure_shape,
                                      identity_gradient);
 TENON_OP(PlaceholderWithDefault) = pass_through("input: dtype", "output: dtype",

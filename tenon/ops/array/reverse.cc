@@ -1,3 +1,4 @@
+// ReverseV2 and Reverse: elements in the other order along some axes.
 #include "tenon/core/shape_context.h"
 #include "tenon/graph/gradient.h"
 #include "tenon/kernels/strided_copy.h"
@@ -15,9 +16,34 @@ Status reverse_shape(ShapeContext& c) {
   return absl::OkStatus();
 }
 
+// Reverse names its axes by a flag for each.
+Status reverse_flags_shape(ShapeContext& c) {
+  TENON_RETURN_IF_ERROR(c.expect_rank(1, 1));
+  const PartialShape& x = c.input(0);
+  const PartialShape& flags = c.input(1);
+  if (x.has_rank() && flags.has_rank() && flags[0] >= 0 && flags[0] != x.rank()) {
+    return invalid_argument(
+        "reverse dims must have the same number of values as the dimensions of "
+        "tensor: ",
+        x.rank(), ", it has ", flags[0]);
+  }
+  c.set_output(0, x);
+  return absl::OkStatus();
+}
+
+StatusOr<std::vector<int>> reversed_axes(const Prepare& p) {
+  const Tensor& chosen = *p.constant(1);
+  if (chosen.dtype() != DType::kBool) return resolve_axes(chosen, p.input_shape(0).rank());
+  std::vector<int> axes;
+  for (int i = 0; i < static_cast<int>(chosen.num_elements()); ++i) {
+    if (chosen.data<uint8_t>()[i] != 0) axes.push_back(i);
+  }
+  return axes;
+}
+
 StatusOr<Kernel> make_reverse(Prepare& p) {
   const Shape& shape = p.input_shape(0);
-  TENON_ASSIGN_OR_RETURN(const std::vector<int> axes, resolve_axes(*p.constant(1), shape.rank()));
+  TENON_ASSIGN_OR_RETURN(const std::vector<int> axes, reversed_axes(p));
   kernels::StridedCopy copy;
   copy.dims = Dims(shape.dims());
   copy.source_strides = copy.target_strides = kernels::contiguous_strides(shape.dims());
@@ -38,11 +64,21 @@ StatusOr<Kernel> make_reverse(Prepare& p) {
 }
 
 Status reverse_gradient(Gradient& g) {
-  g.set_dx(0, g.build().op("ReverseV2", {g.dy(), g.input(1)}));
+  g.set_dx(0, g.build().op(g.forward().op->name(), {g.dy(), g.input(1)}));
   return absl::OkStatus();
 }
 
 }  // namespace
+
+TENON_OP(Reverse) = {
+    .inputs = "tensor: T, dims: bool",
+    .outputs = "output: T",
+    .attrs = "T: {numeric, bool, string}",
+    .host_inputs = {1},
+    .shape = reverse_flags_shape,
+    .gradient = reverse_gradient,
+    .kernels = {make_reverse},
+};
 
 TENON_OP(ReverseV2) = {
     .inputs = "tensor: T, axis: Tidx",

@@ -145,6 +145,17 @@ TENON_OP(TensorScatterMax) = tensor_scatter(TENON_SCATTER_ATTRS, tensor_scatter_
 TENON_OP(TensorScatterMin) = tensor_scatter(TENON_SCATTER_ATTRS, tensor_scatter_extremum_gradient,
                                             make_tensor_scatter<BinaryOp::kMinimum>);
 
+TENON_OP(ScatterNdNonAliasingAdd) = {
+    .inputs = "input: T, indices: Tindices, updates: T",
+    .outputs = "output: T",
+    .attrs =
+        "T: {numeric, qint8, quint8, qint32, qint16, quint16, bool}; Tindices: {int32, int64}; "
+        "bad_indices_policy: string = ''",
+    .shape = tensor_scatter_shape,
+    .gradient = tensor_scatter_add_gradient,
+    .kernels = {make_tensor_scatter<BinaryOp::kAdd>},
+};
+
 #undef TENON_SCATTER_ATTRS
 
 }  // namespace tenon

@@ -44,7 +44,28 @@ Status add_n_gradient(Gradient& g) {
   return absl::OkStatus();
 }
 
+// The shape is given: the inputs' must agree with it.
+Status accumulate_shape(ShapeContext& c) {
+  TENON_RETURN_IF_ERROR(add_n_shape(c));
+  PartialShape sum = c.attr<PartialShape>("shape");
+  for (int i = 0; i < c.num_inputs(); ++i) {
+    TENON_ASSIGN_OR_RETURN(sum, PartialShape::merge(sum, c.input(i)));
+  }
+  c.set_output(0, std::move(sum));
+  return absl::OkStatus();
+}
+
 }  // namespace
+
+TENON_OP(AccumulateNV2) = {
+    .inputs = "inputs: N * T",
+    .outputs = "sum: T",
+    .attrs = "N: int >= 1; T: {numeric, qint8, quint8, qint32, qint16, quint16}; shape: shape",
+    .shape = accumulate_shape,
+    .rows = Rows::kIndependent,
+    .gradient = add_n_gradient,
+    .kernels = {make_add_n},
+};
 
 TENON_OP(AddN) = {
     .inputs = "inputs: N * T",

@@ -1,4 +1,4 @@
-// Conj, Real, Imag, Complex: between complex numbers and their parts.
+// Conj, Real, Imag, ComplexAbs, Angle, Complex: between complex numbers and their parts.
 #include <complex>
 
 #include "tenon/core/shape_context.h"
@@ -46,6 +46,19 @@ struct ImagOf {
   template <class T>
   T operator()(std::complex<T> x) const {
     return x.imag();
+  }
+};
+
+struct SizeOf {
+  template <class T>
+  T operator()(std::complex<T> x) const {
+    return std::abs(x);
+  }
+};
+struct AngleOf {
+  template <class T>
+  T operator()(std::complex<T> x) const {
+    return std::arg(x);
   }
 };
 
@@ -98,6 +111,25 @@ Status complex_gradient(Gradient& g) {
   return absl::OkStatus();
 }
 
+// math_grad.py, _ComplexAbsGrad and _AngleGrad.
+Status complex_abs_gradient(Gradient& g) {
+  GraphBuilder* b = &g.build();
+  const Value share = apply("DivNoNan", Value{b, g.dy()}, Value{b, g.output(0)});
+  g.set_dx(0, complex_of(share, zeros_like(share), g.attr<DType>("T")) * Value{b, g.input(0)});
+  return absl::OkStatus();
+}
+Status angle_gradient(Gradient& g) {
+  GraphBuilder* b = &g.build();
+  const AttrMap attrs{{"Tout", b->dtype(g.dy())}};
+  const Value real{b, b->op("Real", {g.input(0)}, attrs)};
+  const Value imaginary{b, b->op("Imag", {g.input(0)}, attrs)};
+  const DType type = g.attr<DType>("T");
+  const Value dy{b, g.dy()};
+  const Value inverse = apply("Reciprocal", complex_of(imaginary, real, type));
+  g.set_dx(0, -(complex_of(dy, zeros_like(dy), type) * inverse));
+  return absl::OkStatus();
+}
+
 constexpr OpDecl complex_part(GradientFn gradient, KernelFactory factory) {
   return {
       .inputs = "input: T",
@@ -123,6 +155,16 @@ TENON_OP(Conj) = {
 };
 TENON_OP(Real) = complex_part(real_gradient, make_of_complex<RealOf>);
 TENON_OP(Imag) = complex_part(imag_gradient, make_of_complex<ImagOf>);
+TENON_OP(Angle) = complex_part(angle_gradient, make_of_complex<AngleOf>);
+TENON_OP(ComplexAbs) = {
+    .inputs = "x: T",
+    .outputs = "y: Tout",
+    .attrs = "T: {complex64, complex128} = complex64; Tout: {float, double} = float",
+    .shape = same_as_input<0>,
+    .rows = Rows::kIndependent,
+    .gradient = complex_abs_gradient,
+    .kernels = {make_of_complex<SizeOf>},
+};
 TENON_OP(Complex) = {
     .inputs = "real: T, imag: T",
     .outputs = "out: Tout",

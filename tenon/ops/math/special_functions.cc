@@ -1,37 +1,16 @@
-// BesselI0, I0e, I1, I1e, Igamma, Igammac, IgammaGradA, Betainc, Zeta, Polygamma, NextAfter.
+// BesselI0, I0e, I1, I1e, Igamma, Igammac, IgammaGradA, RandomGammaGrad, Betainc, Zeta, Polygamma,
+// NextAfter.
 #include <cmath>
 
-#include "tenon/base/parallel.h"
 #include "tenon/kernels/broadcast.h"
-#include "tenon/ops/math/elementwise.h"
 #include "tenon/ops/math/special.h"
+#include "tenon/ops/math/special_unary.h"
 
 namespace tenon {
 namespace {
 
-constexpr int64_t kSpecialGrain = 256;
-
 double bessel_i0(double x) { return bessel_i0e(x) * std::exp(std::abs(x)); }
 double bessel_i1(double x) { return bessel_i1e(x) * std::exp(std::abs(x)); }
-
-template <double (*f)(double)>
-StatusOr<Kernel> make_special_unary(Prepare& p) {
-  p.may_overwrite(0, 0);
-  Kernel kernel;
-  visit<FloatTypes>(p.input_dtype(0), [&]<class T>() {
-    kernel = [count = p.input_shape(0).num_elements()](KernelRun& r) {
-      const T* x = r.in<T>(0);
-      T* y = r.out<T>(0);
-      parallel_for(count, kSpecialGrain, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) {
-          y[i] = static_cast<T>(f(static_cast<double>(x[i])));
-        }
-      });
-      return absl::OkStatus();
-    };
-  });
-  return kernel;
-}
 
 // y = f(a, b), broadcast.
 template <class T, class Function>
@@ -61,6 +40,12 @@ StatusOr<Kernel> make_special_binary(Prepare& p) {
     });
   });
   return kernel;
+}
+
+// How a sample of the gamma distribution moves with its parameter: -(dP / da) / (dP / dx).
+double gamma_sample_slope(double alpha, double sample) {
+  const double density = std::exp((alpha - 1) * std::log(sample) - sample - std::lgamma(alpha));
+  return -lower_gamma_by_a(alpha, sample) / density;
 }
 
 // The neighbour in the type itself.
@@ -172,19 +157,6 @@ struct BesselI1eFormula {
   }
 };
 
-template <double (*f)(double), class Formula>
-constexpr OpDecl special_unary() {
-  return {
-      .inputs = "x: T",
-      .outputs = "y: T",
-      .attrs = "T: {bfloat16, half, float, double}",
-      .shape = same_as_input<0>,
-      .rows = Rows::kIndependent,
-      .gradient = unary_gradient<Formula>,
-      .kernels = {make_special_unary<f>},
-  };
-}
-
 constexpr OpDecl special_binary(ArgsText inputs, ArgsText outputs, AttrsText attrs,
                                 GradientFn gradient, KernelFactory factory) {
   return {
@@ -212,6 +184,9 @@ TENON_OP(Igammac) = special_binary("a: T, x: T", "z: T", "T: {bfloat16, half, fl
                                    make_special_binary<upper_gamma>);
 TENON_OP(IgammaGradA) = special_binary("a: T, x: T", "z: T", "T: {float, double}",
                                        not_differentiable, make_special_binary<lower_gamma_by_a>);
+TENON_OP(RandomGammaGrad) = special_binary("alpha: T, sample: T", "output: T", "T: {float, double}",
+                                           not_differentiable,
+                                           make_special_binary<gamma_sample_slope>);
 TENON_OP(Zeta) = special_binary("x: T, q: T", "z: T", "T: {float, double}",
                                 binary_gradient<ZetaFormula>, make_special_binary<hurwitz_zeta>);
 TENON_OP(Polygamma) = special_binary("a: T, x: T", "z: T", "T: {float, double}",

@@ -1,4 +1,4 @@
-// InTopKV2: is the target among the k largest predictions of its row?
+// InTopK and InTopKV2: is the target among the k largest predictions of its row?
 #include "tenon/core/op.h"
 #include "tenon/core/shape_context.h"
 
@@ -8,7 +8,7 @@ namespace {
 Status in_top_k_shape(ShapeContext& c) {
   TENON_RETURN_IF_ERROR(c.expect_rank(0, 2));
   TENON_RETURN_IF_ERROR(c.expect_rank(1, 1));
-  TENON_RETURN_IF_ERROR(c.expect_rank(2, 0));
+  if (c.num_inputs() > 2) TENON_RETURN_IF_ERROR(c.expect_rank(2, 0));
   const int64_t rows = c.input(0).has_rank() ? c.input(0)[0] : -1;
   const int64_t targets = c.input(1).has_rank() ? c.input(1)[0] : -1;
   if (rows >= 0 && targets >= 0 && rows != targets) {
@@ -34,10 +34,11 @@ bool in_top_k(const float* row, int64_t classes, int64_t target, int64_t k) {
 StatusOr<Kernel> make_in_top_k(Prepare& p) {
   const int64_t rows = p.input_shape(0)[0];
   const int64_t classes = p.input_shape(0)[1];
+  const int64_t fixed = p.num_inputs() > 2 ? 0 : p.attr<int64_t>("k");
   Kernel kernel;
   visit<IndexTypes>(p.input_dtype(1), [&]<class Index>() {
-    kernel = [rows, classes](KernelRun& r) {
-      const int64_t k = *r.in<Index>(2);
+    kernel = [rows, classes, fixed](KernelRun& r) {
+      const int64_t k = r.num_inputs() > 2 ? int64_t{*r.in<Index>(2)} : fixed;
       for (int64_t row = 0; row < rows; ++row) {
         r.out<bool>(0)[row] =
             in_top_k(r.in<float>(0) + row * classes, classes, r.in<Index>(1)[row], k);
@@ -49,6 +50,16 @@ StatusOr<Kernel> make_in_top_k(Prepare& p) {
 }
 
 }  // namespace
+
+TENON_OP(InTopK) = {
+    .inputs = "predictions: float, targets: T",
+    .outputs = "precision: bool",
+    .attrs = "k: int; T: {int32, int64} = int32",
+    .shape = in_top_k_shape,
+    .rows = Rows::kIndependent,
+    .gradient = not_differentiable,
+    .kernels = {make_in_top_k},
+};
 
 TENON_OP(InTopKV2) = {
     .inputs = "predictions: float, targets: T, k: T",

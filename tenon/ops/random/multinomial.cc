@@ -1,9 +1,9 @@
 // Multinomial and StatelessMultinomial: classes drawn by their log-probabilities.
-#include <bit>
 #include <cmath>
 
 #include "tenon/core/shape_context.h"
 #include "tenon/ops/random/random_stream.h"
+#include "tenon/ops/random/simple_philox.h"
 
 namespace tenon {
 namespace {
@@ -34,35 +34,12 @@ Status multinomial_shape(ShapeContext& c) {
   return absl::OkStatus();
 }
 
-// Doubles in [0, 1) of 52 random bits, two words each: TensorFlow's SimplePhilox.
-class PhiloxDoubles {
- public:
-  explicit PhiloxDoubles(kernels::Philox generator) : generator_(generator) {}
-  double next() {
-    const uint64_t high = word() & 0xfffff;
-    const uint64_t low = word();
-    return std::bit_cast<double>(uint64_t{1023} << 52 | high << 32 | low) - 1;
-  }
-
- private:
-  uint32_t word() {
-    if (used_ == 4) {
-      block_ = generator_.next();
-      used_ = 0;
-    }
-    return block_[used_++];
-  }
-  kernels::Philox generator_;
-  kernels::Philox::Block block_{};
-  size_t used_ = 4;
-};
-
 // multinomial_op.cc: a sample is where a uniform number falls in the running sum of probabilities.
 // Classes whose logit is not finite have none.
 template <class T, class Index>
 void draw_classes(kernels::Philox generator, const T* logits, int64_t rows, int64_t classes,
                   int64_t samples, Index* y) {
-  PhiloxDoubles numbers(generator);
+  SimplePhilox numbers(generator);
   std::vector<double> sums(static_cast<size_t>(classes));
   for (int64_t row = 0; row < rows; ++row, logits += classes) {
     double largest = std::numeric_limits<double>::lowest();
@@ -77,7 +54,7 @@ void draw_classes(kernels::Philox generator, const T* logits, int64_t rows, int6
       sums[static_cast<size_t>(i)] = total;
     }
     for (int64_t i = 0; i < samples; ++i) {
-      const double at = numbers.next() * total;
+      const double at = numbers.unit_double() * total;
       *y++ = static_cast<Index>(std::upper_bound(sums.begin(), sums.end(), at) - sums.begin());
     }
   }

@@ -1,5 +1,6 @@
-// RandomUniform, RandomStandardNormal, TruncatedNormal, RandomUniformInt, RandomShuffle.
-#include "tenon/ops/array/elements.h"
+// RandomUniform, RandomStandardNormal, TruncatedNormal, RandomUniformInt, NonDeterministicInts.
+#include <random>
+
 #include "tenon/ops/random/random_fill.h"
 #include "tenon/ops/random/random_stream.h"
 
@@ -30,39 +31,20 @@ StatusOr<Kernel> make_random_uniform_int(Prepare& p) {
   };
 }
 
-// random_shuffle_op.cc: Fisher-Yates from the front, one 32-bit number a step.
-void draw_permutation(kernels::Philox generator, int64_t size, int64_t* permutation) {
-  for (int64_t i = 0; i < size; ++i) permutation[i] = i;
-  kernels::Philox::Block block{};
-  for (int64_t i = 0; i + 1 < size; ++i) {
-    if (i % 4 == 0) block = generator.next();
-    const uint32_t draw = block[static_cast<size_t>(i % 4)];
-    std::swap(permutation[i], permutation[i + draw % static_cast<uint32_t>(size - i)]);
+// Bits from the machine, not from a generator.
+StatusOr<Kernel> make_machine_ints(Prepare& p) {
+  const DType dtype = p.output_dtype(0);
+  if (!is_integer(dtype) || size_of(dtype) < 4) {
+    return unimplemented("NonDeterministicInts has no kernel for dtype ", dtype);
   }
-}
-
-StatusOr<Kernel> make_random_shuffle(Prepare& p) {
-  const Shape& shape = p.input_shape(0);
-  if (shape.num_elements() <= 1 || shape[0] <= 1) return make_copy(p);
-  const int64_t size = shape[0];
-  if (size > std::numeric_limits<uint32_t>::max()) {
-    return unimplemented("RandomShuffle of ", size, " rows");
-  }
-  TENON_ASSIGN_OR_RETURN(const Ref<RandomStream> stream, stream_of(p));
-  const auto bytes =
-      static_cast<size_t>(shape.product(1, shape.rank())) * size_of(p.input_dtype(0));
-  p.reserve_scratch(static_cast<size_t>(size) * sizeof(int64_t));
-  return [=](KernelRun& r) {
-    int64_t* permutation = r.scratch<int64_t>();
-    const auto blocks = static_cast<uint64_t>(size - 1 + 3) / 4;
-    draw_permutation(stream->reserve(blocks, r.context().seed), size, permutation);
-    for (int64_t i = 0; i < size; ++i) {
-      std::memcpy(r.out<char>(0) + static_cast<size_t>(i) * bytes,
-                  r.in<char>(0) + static_cast<size_t>(permutation[i]) * bytes, bytes);
-    }
-    own_elements(r, 0, 0);
+  const size_t words =
+      static_cast<size_t>(p.output_shape(0).num_elements()) * (size_of(dtype) / sizeof(uint32_t));
+  return Kernel([words](KernelRun& r) {
+    std::random_device machine;
+    auto* y = static_cast<uint32_t*>(r.output(0).mutable_raw());
+    for (size_t i = 0; i < words; ++i) y[i] = machine();
     return absl::OkStatus();
-  };
+  });
 }
 
 template <Distribution distribution>
@@ -96,14 +78,15 @@ TENON_OP(RandomUniformInt) = {
     .kernels = {make_random_uniform_int},
 };
 
-TENON_OP(RandomShuffle) = {
-    .inputs = "value: T",
-    .outputs = "output: T",
-    .attrs = "seed: int = 0; seed2: int = 0; T: type",
+TENON_OP(NonDeterministicInts) = {
+    .inputs = "shape: shape_dtype",
+    .outputs = "output: dtype",
+    .attrs = "dtype: type = int64; shape_dtype: type = int64",
     .effect = Effect::kRandom,
-    .shape = same_as_input<0>,
+    .host_inputs = {0},
+    .shape = random_shape,
     .gradient = not_differentiable,
-    .kernels = {make_random_shuffle},
+    .kernels = {make_machine_ints},
 };
 
 }  // namespace tenon

@@ -2,6 +2,7 @@
 #include "tenon/core/op.h"
 #include "tenon/kernels/optimizer.h"
 #include "tenon/ops/state/optimizer_kernel.h"
+#include "tenon/ops/state/optimizer_rules.h"
 
 namespace tenon {
 namespace {
@@ -24,9 +25,18 @@ StatusOr<Kernel> make_apply_adadelta(Prepare& p) {
 }
 
 StatusOr<Kernel> make_apply_ftrl(Prepare& p) {
-  if (p.attr<bool>("multiply_linear_by_lr")) return unimplemented("multiply_linear_by_lr");
+  const bool by_lr = p.attr<bool>("multiply_linear_by_lr");
   return make_optimizer_kernel(
-      p, 3, 3, []<class T>(KernelRun& r, const auto& v, const T* g, int64_t count) {
+      p, 3, 3, [by_lr]<class T>(KernelRun& r, const auto& v, const T* g, int64_t count) {
+        if (by_lr) {
+          const T scalars[] = {*r.in<T>(4), *r.in<T>(5), *r.in<T>(6), *r.in<T>(7), *r.in<T>(8)};
+          for (int64_t i = 0; i < count; ++i) {
+            T of_one[] = {v[0][i], v[1][i], v[2][i]};
+            FtrlRule<true>::step(g[i], scalars, true, of_one);
+            for (size_t k = 0; k < 3; ++k) v[k][i] = of_one[k];
+          }
+          return;
+        }
         const kernels::FtrlParameters<T> parameters{.lr = *r.in<T>(4),
                                                     .l1 = *r.in<T>(5),
                                                     .l2 = *r.in<T>(6),
