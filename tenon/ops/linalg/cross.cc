@@ -6,7 +6,7 @@
 namespace tenon {
 namespace {
 
-Status cross_shape(ShapeContext& c) {
+Status cross_product_shape(ShapeContext& c) {
   for (int i = 0; i < 2; ++i) TENON_RETURN_IF_ERROR(c.expect_rank_at_least(i, 1));
   auto both = PartialShape::merge(c.input(0), c.input(1));
   if (!both.ok()) {
@@ -33,7 +33,7 @@ T determinant_of(T a, T b, T c, T d) {
   }
 }
 
-StatusOr<Kernel> make_cross(Prepare& p) {
+StatusOr<Kernel> make_cross_product(Prepare& p) {
   const int64_t count = p.input_shape(0).num_elements() / 3;
   Kernel kernel;
   visit<RealTypes>(p.input_dtype(0), [&]<class T>() {
@@ -61,7 +61,7 @@ TENON_OP(Cross) = {
     .inputs = "a: T, b: T",
     .outputs = "product: T",
     .attrs = "T: {real}",
-    .shape = cross_shape,
+    .shape = cross_product_shape,
     .rows = Rows::kIndependentUnlessRank1,
     .gradient =
         [](Gradient& g) {
@@ -69,7 +69,7 @@ TENON_OP(Cross) = {
           g.set_dx(1, g.build().op("Cross", {g.dy(), g.input(0)}));
           return absl::OkStatus();
         },
-    .kernels = {make_cross},
+    .kernels = {make_cross_product},
 };
 
 }  // namespace tenon

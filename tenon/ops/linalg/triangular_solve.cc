@@ -72,7 +72,7 @@ StatusOr<Kernel> make_triangular_solve(Prepare& p) {
 // A band of a triangular matrix A, row by row: row `diagonal` of `compact` is the diagonal, and
 // column i of row `diagonal` + k holds A(i, i - k).
 template <class T>
-struct Band {
+struct TriangularBand {
   const T* compact;
   int64_t bands, n, diagonal;
 
@@ -90,7 +90,8 @@ struct Band {
 
 // Substitution: each row of x from those before it (after it, when the matrix solved is upper).
 template <class T>
-void solve_band(const Band<T>& a, bool forward, bool adjoint, const T* b, int64_t columns, T* x) {
+void solve_band(const TriangularBand<T>& a, bool forward, bool adjoint, const T* b, int64_t columns,
+                T* x) {
   for (int64_t step = 0; step < a.n; ++step) {
     const int64_t i = forward ? step : a.n - 1 - step;
     T* row = x + i * columns;
@@ -126,7 +127,8 @@ StatusOr<Kernel> make_banded_solve(Prepare& p) {
         }
       }
       return for_each_matrix(pairs.count(), work, [&](int64_t i) -> Status {
-        const Band<T> band{r.in<T>(0) + pairs.first(i) * m.size(), m.rows, m.columns, diagonal};
+        const TriangularBand<T> band{r.in<T>(0) + pairs.first(i) * m.size(), m.rows, m.columns,
+                                     diagonal};
         solve_band<T>(band, lower != adjoint, adjoint, r.in<T>(1) + pairs.second(i) * rhs.size(),
                       rhs.columns, r.out<T>(0) + i * rhs.size());
         return absl::OkStatus();

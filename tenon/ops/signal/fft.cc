@@ -73,14 +73,14 @@ void transform_axis(const Fourier& fourier, Direction direction, std::span<const
 // --- complex to complex ---
 
 template <int rank>
-Status complex_shape(ShapeContext& c) {
+Status complex_fft_shape(ShapeContext& c) {
   TENON_RETURN_IF_ERROR(c.expect_rank_at_least(0, rank));
   c.set_output(0, c.input(0));
   return absl::OkStatus();
 }
 
 template <int rank, Direction direction>
-StatusOr<Kernel> make_complex(Prepare& p) {
+StatusOr<Kernel> make_complex_fft(Prepare& p) {
   const Shape shape = p.input_shape(0);
   const Fouriers fouriers = fouriers_of(shape.dims().last(rank));
   Kernel kernel;
@@ -254,7 +254,7 @@ Endpoint size_of_transform(GraphBuilder& b, Endpoint x, int rank, DType dtype) {
 }
 
 template <int rank, Direction direction>
-Status complex_gradient(Gradient& g) {
+Status complex_fft_gradient(Gradient& g) {
   constexpr const char* kSuffix = rank == 1 ? "" : rank == 2 ? "2D" : "3D";
   GraphBuilder& b = g.build();
   const bool forward = direction == Direction::kForward;
@@ -335,10 +335,10 @@ constexpr OpDecl complex_op() {
       .inputs = "input: Tcomplex",
       .outputs = "output: Tcomplex",
       .attrs = "Tcomplex: {complex64, complex128} = complex64",
-      .shape = complex_shape<rank>,
+      .shape = complex_fft_shape<rank>,
       .rows = transform_rows<rank>,
-      .gradient = complex_gradient<rank, direction>,
-      .kernels = {make_complex<rank, direction>},
+      .gradient = complex_fft_gradient<rank, direction>,
+      .kernels = {make_complex_fft<rank, direction>},
   };
 }
 
