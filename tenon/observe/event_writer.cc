@@ -8,8 +8,8 @@
 #include <cstdio>
 
 #include "tenon/base/files.h"
-#include "tenon/io/record_io.h"
 #include "tenon/base/wire.h"
+#include "tenon/io/record_io.h"
 
 // The messages (tensorflow/core/util/event.proto, framework/summary.proto) are written field by
 // field, so that programs which write events need no protobuf.

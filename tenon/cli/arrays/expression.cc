@@ -2,8 +2,8 @@
 
 #include <bit>
 
-#include "tenon/cli/arrays/literal.h"
 #include "tenon/base/wire.h"
+#include "tenon/cli/arrays/literal.h"
 #include "tenon/kernels/cast.h"
 
 namespace tenon::cli {

@@ -1,8 +1,8 @@
 #include "tenon/io/checkpoint/bundle_strings.h"
 
+#include "tenon/base/wire.h"
 #include "tenon/io/bytes.h"
 #include "tenon/io/crc32c.h"
-#include "tenon/base/wire.h"
 
 namespace tenon {
 namespace {

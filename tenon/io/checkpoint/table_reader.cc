@@ -1,10 +1,10 @@
 #include <snappy.h>
 
+#include "tenon/base/wire.h"
 #include "tenon/io/bytes.h"
 #include "tenon/io/checkpoint/table_format.h"
 #include "tenon/io/crc32c.h"
 #include "tenon/io/table.h"
-#include "tenon/base/wire.h"
 
 namespace tenon {
 
