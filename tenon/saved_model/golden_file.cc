@@ -101,7 +101,7 @@ StatusOr<GoldenRecord> record_from(const LogView& log) {
 void append_tensors(std::string& out, uint32_t number,
                     const std::map<std::string, Tensor>& tensors) {
   for (const auto& [name, tensor] : tensors) {
-    append_message(out, number, [&] {
+    append_message(out, number, [&, &name = name, &tensor = tensor] {
       append_bytes_field(out, 1, name);
       append_message(out, 2, [&] { append_tensor(out, tensor); });
     });

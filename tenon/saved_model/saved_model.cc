@@ -193,7 +193,7 @@ std::vector<std::string> SavedModel::ops() const { return meta::ops_of(*meta_gra
 std::string SavedModel::signature_def_map() const {
   std::string map;
   for (const auto& [name, def] : meta_graph_->signature_defs) {
-    append_message(map, 1, [&] {
+    append_message(map, 1, [&, &name = name, &def = def] {
       append_bytes_field(map, 1, name);
       append_bytes_field(map, 2, def.bytes());
     });

@@ -105,8 +105,8 @@ StatusOr<std::vector<Signature>> signatures_of(const MetaGraph& meta) {
 std::vector<Signature> other_signatures(const MetaGraph& meta, std::span<const Signature> known) {
   std::vector<Signature> others;
   for (const auto& [name, message] : meta.signature_defs) {
-    const bool is_known =
-        std::any_of(known.begin(), known.end(), [&](const Signature& s) { return s.name == name; });
+    const bool is_known = std::any_of(
+        known.begin(), known.end(), [&name = name](const Signature& s) { return s.name == name; });
     if (is_known) continue;
     Signature& added = others.emplace_back();
     added.name = name;
