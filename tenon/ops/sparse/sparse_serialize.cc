@@ -1,11 +1,7 @@
 // SerializeSparse, SerializeManySparse, DeserializeSparse, DeserializeManySparse: sparse tensors as
 // elements of a string tensor (TensorProto messages) or a variant tensor, three to each: indices,
 // values, dense shape.
-#include <cstring>
-#include <protozero/pbf_message.hpp>
-#include <protozero/pbf_writer.hpp>
-
-#include "tenon/io/checkpoint_v1.h"
+#include "tenon/core/tensor_message.h"
 #include "tenon/ops/sparse/coordinates.h"
 
 namespace tenon {
@@ -19,87 +15,6 @@ class TensorObject final : public Object {
   const Tensor tensor;
 };
 
-// tensorflow/core/framework/tensor.proto.
-enum class TensorField : protozero::pbf_tag_type {
-  kDtype = 1,
-  kShape = 2,
-  kContent = 4,
-  kStringValue = 8,
-};
-
-std::string message_of(const Tensor& tensor) {
-  std::string bytes;
-  protozero::pbf_writer writer(bytes);
-  writer.add_enum(1, static_cast<int32_t>(tensor.dtype()));
-  {
-    protozero::pbf_writer shape(writer, 2);
-    for (int64_t dim : tensor.shape().dims()) {
-      protozero::pbf_writer one(shape, 2);
-      one.add_int64(1, dim);
-    }
-  }
-  if (tensor.dtype() == DType::kString) {
-    for (std::string_view text : tensor.span<std::string_view>()) {
-      writer.add_bytes(8, text.data(), text.size());
-    }
-  } else {
-    writer.add_bytes(4, static_cast<const char*>(tensor.raw()), tensor.num_bytes());
-  }
-  return bytes;
-}
-
-std::vector<int64_t> dims_of_message(protozero::data_view bytes) {
-  std::vector<int64_t> dims;
-  protozero::pbf_reader shape(bytes);
-  while (shape.next(2)) {
-    protozero::pbf_reader dim = shape.get_message();
-    int64_t size = 0;
-    while (dim.next(1)) size = dim.get_int64();
-    dims.push_back(size);
-  }
-  return dims;
-}
-
-StatusOr<Tensor> tensor_of_message(std::string_view bytes) {
-  DType dtype = DType::kInvalid;
-  std::vector<int64_t> dims;
-  std::string_view content;
-  try {
-    protozero::pbf_message<TensorField> message(bytes.data(), bytes.size());
-    while (message.next()) {
-      switch (message.tag()) {
-        case TensorField::kDtype:
-          dtype = dtype_from_enum(message.get_enum()).value_or(DType::kInvalid);
-          break;
-        case TensorField::kShape:
-          dims = dims_of_message(message.get_view());
-          break;
-        case TensorField::kContent: {
-          const protozero::data_view view = message.get_view();
-          content = {view.data(), view.size()};
-          break;
-        }
-        default:
-          message.skip();
-      }
-    }
-  } catch (const protozero::exception& error) {
-    return invalid_argument("Could not parse serialized proto: ", error.what());
-  }
-  if (dtype == DType::kInvalid || dtype == DType::kResource || dtype == DType::kVariant) {
-    return invalid_argument("a serialized tensor has no dtype that can be read");
-  }
-  TENON_ASSIGN_OR_RETURN(const Shape shape, Shape::make(dims, size_of(dtype)));
-  if (content.empty() || dtype == DType::kString) return decode_tensor_values(bytes, dtype, shape);
-  if (content.size() != shape.num_bytes(size_of(dtype))) {
-    return invalid_argument("a serialized tensor of ", dtype, shape, " has ", content.size(),
-                            " bytes");
-  }
-  TENON_ASSIGN_OR_RETURN(Tensor tensor, Tensor::allocate(dtype, shape));
-  std::memcpy(tensor.mutable_raw(), content.data(), content.size());
-  return tensor;
-}
-
 // --- writing ---
 
 // Element `index` of the output, which is of strings or variants.
@@ -111,7 +26,7 @@ class SerializedWriter {
   }
   void set(int64_t index, const Tensor& tensor) {
     if (dtype_ == DType::kString) {
-      texts_[static_cast<size_t>(index)] = message_of(tensor);
+      append_tensor(texts_[static_cast<size_t>(index)], tensor);
     } else {
       variants_.mutable_data<Ref<Object>>()[index] = Ref<Object>(new TensorObject(tensor.keep()));
     }
@@ -201,7 +116,7 @@ Status deserialize_many_shape(ShapeContext& c) {
 
 StatusOr<Tensor> serialized_at(const Tensor& serialized, int64_t index) {
   if (serialized.dtype() == DType::kString) {
-    return tensor_of_message(serialized.data<std::string_view>()[index]);
+    return parse_tensor(serialized.data<std::string_view>()[index]);
   }
   const auto* object =
       dynamic_cast<const TensorObject*>(serialized.data<Ref<Object>>()[index].get());
