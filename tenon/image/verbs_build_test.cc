@@ -56,7 +56,7 @@ TEST_F(VerbsTest, ARefusedLedgerLeavesNoOutput) {
   EXPECT_TRUE(list_directory(path("out"))->empty()) << text_;
   EXPECT_EQ(*read_file(path("ledger")), before);
   EXPECT_EQ(build_to(path("out/a.tar"), {"--ledger", path("new")}), 0) << text_;
-  EXPECT_EQ(read_ledger(path("new"))->size(), 2U);
+  EXPECT_EQ(read_ledger(path("new"))->entries.size(), 2U);
 }
 
 TEST_F(VerbsTest, VendorTakesRelativeStoresAndLeavesNothingHalfMade) {

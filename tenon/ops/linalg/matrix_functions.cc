@@ -22,6 +22,16 @@ void store_function(const ComplexMatrix& y, T* to) {
   }
 }
 
+// Eigen's logarithm takes roots until the matrix is near the identity, which those of a singular
+// one never are; none of its functions ends on NaN or infinities.
+ComplexMatrix logarithm(const ComplexMatrix& x) {
+  const Eigen::ComplexSchur<ComplexMatrix> schur(x, false);
+  const double largest = schur.matrixT().diagonal().cwiseAbs().maxCoeff();
+  const double smallest = schur.matrixT().diagonal().cwiseAbs().minCoeff();
+  if (schur.info() == Eigen::Success && smallest > largest * 1e-300) return x.log();
+  return ComplexMatrix::Constant(x.rows(), x.cols(), std::numeric_limits<double>::quiet_NaN());
+}
+
 template <class T>
 Kernel matrix_function(const Matrices& m, ComplexMatrix (*function)(const ComplexMatrix&)) {
   return [m, function](KernelRun& r) {
@@ -29,7 +39,9 @@ Kernel matrix_function(const Matrices& m, ComplexMatrix (*function)(const Comple
     return for_each_matrix(m.count, 20 * cube(m.rows), [&](int64_t i) -> Status {
       const ComplexMatrix x =
           wide_matrix_at<T>(r.input(0), m, i).template cast<std::complex<double>>();
-      store_function<T>(function(x), r.out<T>(0) + i * m.size());
+      const double nan = std::numeric_limits<double>::quiet_NaN();
+      store_function<T>(x.allFinite() ? function(x) : ComplexMatrix::Constant(m.rows, m.rows, nan),
+                        r.out<T>(0) + i * m.size());
       return absl::OkStatus();
     });
   };
@@ -44,9 +56,7 @@ StatusOr<Kernel> make_square_root(Prepare& p) {
 StatusOr<Kernel> make_logarithm(Prepare& p) {
   const Matrices m = matrices_of(p.input_shape(0));
   using Types = TypeList<std::complex<float>, std::complex<double>>;
-  return matrix_kernel<Types>(p, [&]<class T>() {
-    return matrix_function<T>(m, [](const ComplexMatrix& x) { return ComplexMatrix(x.log()); });
-  });
+  return matrix_kernel<Types>(p, [&]<class T>() { return matrix_function<T>(m, logarithm); });
 }
 StatusOr<Kernel> make_exponential(Prepare& p) {
   const Matrices m = matrices_of(p.input_shape(0));
