@@ -33,7 +33,7 @@ digest=$(skopeo inspect --format '{{.Digest}}' "oci-archive:$image:$ref")
 skopeo inspect "docker-archive:$image" >/dev/null
 skopeo copy --quiet "oci-archive:$image:$ref" "oci:$work/copy:x"
 "$tenon" image diff "$image" "$work/copy" | grep -q ^identical || fail "skopeo's copy differs"
-skopeo inspect --config "oci-archive:$image:$ref" | python3 -c 'import json, sys
+skopeo inspect --config --raw "oci-archive:$image:$ref" | python3 -c 'import json, sys
 config = json.load(sys.stdin)["config"]
 assert config["User"] == "65532:65532" and sorted(config["ExposedPorts"]) == ["8500/tcp", "8501/tcp"], config
 assert config["Healthcheck"]["Test"][:4] == ["CMD", "/usr/bin/tenon", "doctor", "--ready"], config
