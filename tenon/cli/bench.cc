@@ -76,7 +76,9 @@ Status bench_saved_model(const BenchFlags& flags) {
 
   TENON_ASSIGN_OR_RETURN(const auto dims, parse_dims(flags.dims));
   for (const auto& [name, size] : dims) {
-    const auto is_it = [&](const SignatureTensor& input) { return input.name == name; };
+    const auto is_it = [&wanted = name](const SignatureTensor& input) {
+      return input.name == wanted;
+    };
     if (std::none_of(signature->inputs.begin(), signature->inputs.end(), is_it)) {
       return wrong_usage(
           cat("--dim=", name, "=", size, ": the signature has no input '", name, "'"));

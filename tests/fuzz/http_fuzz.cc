@@ -28,8 +28,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const tenon::serving::HttpHandler handler = echo;
     const tenon::serving::HttpLimits limits = {.body_bytes = 1 << 20, .inflated_bytes = 1 << 20};
     const tenon::serving::HttpTimeouts timeouts;
-    const std::atomic<bool> draining{false};
-    tenon::serving::HttpConnection connection(ends[1], handler, limits, timeouts, draining);
+    const std::atomic<bool> no{false};
+    tenon::serving::HttpTurns turns(1);
+    tenon::serving::HttpConnection connection(0, ends[1], handler, limits, timeouts, no, no, turns);
     char answer[4096];
     while (connection.drive() != tenon::serving::HttpConnection::Wants::kClose) {
       // It waits for the client to take its answers: there must be some.
