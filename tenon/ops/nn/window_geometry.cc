@@ -159,6 +159,15 @@ StatusOr<kernels::ConvSpec> conv_spec(const AttrMap& attrs, const Shape& input, 
   spec.in_channels = input[window.rank + 1];
   spec.out_channels = depthwise ? filter_in * filter_out : filter_out;
   spec.groups = depthwise ? filter_in : filter_in == 0 ? 1 : spec.in_channels / filter_in;
+  // Where dimensions were unknown, no shape function has compared them.
+  spec.groups = std::max<int64_t>(spec.groups, 1);
+  const bool fits = depthwise || filter_in == 0
+                        ? filter_in == spec.in_channels
+                        : spec.in_channels % filter_in == 0 && filter_out % spec.groups == 0;
+  if (!fits) {
+    return invalid_argument("a filter of shape ", filter, " does not fit an input of ",
+                            spec.in_channels, " channels");
+  }
   for (size_t i = 0; i < static_cast<size_t>(window.rank); ++i) {
     const int axis = static_cast<int>(i);
     TENON_ASSIGN_OR_RETURN(const Window along,
