@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdlib>
 
+#include "tenon/image/oci/name.h"
 #include "tenon/image/registry/registry.h"
 #include "tenon/image/verbs.h"
 

@@ -51,21 +51,29 @@ bool is_host(std::string_view text) {
 
 }  // namespace
 
+bool is_tag(std::string_view tag) {
+  return !tag.empty() && tag.size() <= kLongestTag && tag[0] != '.' && tag[0] != '-' &&
+         std::all_of(tag.begin(), tag.end(), [](char c) {
+           return is_letter_or_digit(c) || c == '_' || c == '.' || c == '-';
+         });
+}
+
+bool is_repository_name(std::string_view name) {
+  const auto parts = split(name, '/');
+  return name.size() <= kLongestRepository && std::all_of(parts.begin(), parts.end(), is_component);
+}
+
 Status check_tag(std::string_view tag) {
-  const bool good = !tag.empty() && tag.size() <= kLongestTag && tag[0] != '.' && tag[0] != '-' &&
-                    std::all_of(tag.begin(), tag.end(), [](char c) {
-                      return is_letter_or_digit(c) || c == '_' || c == '.' || c == '-';
-                    });
-  if (good) return {};
+  if (is_tag(tag)) return {};
   return invalid_argument("'", tag, "' is no tag: letters, digits, '_', '.' and '-', 128 at most, ",
                           "the first neither '.' nor '-'");
 }
 
 Status check_repository(std::string_view repository) {
-  const auto parts = split(repository, '/');
-  const size_t first = parts.size() > 1 && is_host(parts[0]) ? 1 : 0;
+  const size_t slash = repository.find('/');
+  const bool has_host = slash != std::string_view::npos && is_host(repository.substr(0, slash));
   if (repository.size() <= kLongestRepository &&
-      std::all_of(parts.begin() + static_cast<std::ptrdiff_t>(first), parts.end(), is_component)) {
+      is_repository_name(has_host ? repository.substr(slash + 1) : repository)) {
     return {};
   }
   return invalid_argument("'", repository, "' is no name of an image: lower-case letters and ",

@@ -7,11 +7,18 @@
 
 namespace tenon::image {
 
-// A tag: [A-Za-z0-9_][A-Za-z0-9_.-]{0,127} (distribution-spec 1.1).
+// [A-Za-z0-9_][A-Za-z0-9_.-]{0,127} (distribution-spec 1.1).
+bool is_tag(std::string_view tag);
+
+// Components [a-z0-9]+((\.|_|__|-+)[a-z0-9]+)* between slashes, no host among them; at most 255
+// characters (distribution-spec 1.1).
+bool is_repository_name(std::string_view name);
+
+// INVALID_ARGUMENT for what is no tag.
 Status check_tag(std::string_view tag);
 
-// A repository, with or without a registry's host in front: "tenon", "ghcr.io:443/team/model".
-// Components are lower case (distribution-spec 1.1); at most 255 characters.
+// INVALID_ARGUMENT for what is no repository, with or without a registry's host in front: "tenon",
+// "ghcr.io:443/team/model"; at most 255 characters in all.
 Status check_repository(std::string_view repository);
 
 // "repository:tag".

@@ -4,6 +4,7 @@
 
 #include "tenon/base/strings.h"
 #include "tenon/image/archive/sha256.h"
+#include "tenon/image/oci/name.h"
 
 namespace tenon::image {
 namespace {
@@ -11,22 +12,6 @@ namespace {
 constexpr std::string_view kHub = "docker.io";
 
 bool is_name_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
-
-bool is_name_part(std::string_view part) {
-  if (part.empty() || !is_name_letter(part.front()) || !is_name_letter(part.back())) {
-    return false;
-  }
-  for (size_t at = 0; at < part.size();) {
-    const size_t end = static_cast<size_t>(
-        std::find_if(part.begin() + static_cast<ptrdiff_t>(at), part.end(), is_name_letter) -
-        part.begin());
-    const std::string_view separator = part.substr(at, end - at);
-    const bool dashes = separator.find_first_not_of('-') == std::string_view::npos;
-    if (!dashes && separator != "." && separator != "_" && separator != "__") return false;
-    at = end + 1;
-  }
-  return true;
-}
 
 bool looks_like_host(std::string_view part) {
   return part == "localhost" || part.find_first_of(".:") != std::string_view::npos;
@@ -51,19 +36,6 @@ bool is_registry_host(std::string_view host) {
 }
 
 }  // namespace
-
-bool is_repository_name(std::string_view name) {
-  if (name.empty() || name.size() > 255) return false;
-  const auto parts = split(name, '/');
-  return std::all_of(parts.begin(), parts.end(), is_name_part);
-}
-
-bool is_tag(std::string_view tag) {
-  return !tag.empty() && tag.size() <= 128 && tag[0] != '.' && tag[0] != '-' &&
-         std::all_of(tag.begin(), tag.end(), [](char c) {
-           return is_name_letter(c) || (c >= 'A' && c <= 'Z') || c == '_' || c == '.' || c == '-';
-         });
-}
 
 std::string RegistryReference::api_host() const {
   return host == kHub ? "registry-1.docker.io" : host;

@@ -1,4 +1,5 @@
-// Names of repositories, tags and images, as the distribution specification and Docker spell them.
+// References to images in registries, as Docker spells them; oci/name.h has the grammar of their
+// parts.
 #pragma once
 
 #include <string>
@@ -7,13 +8,6 @@
 #include "tenon/base/status.h"
 
 namespace tenon::image {
-
-// "[a-z0-9]+([._-][a-z0-9]+)*" between slashes, '_' also doubled and '-' in any number; at most 255
-// characters.
-bool is_repository_name(std::string_view name);
-
-// "[A-Za-z0-9_][A-Za-z0-9._-]{0,127}".
-bool is_tag(std::string_view tag);
 
 // "[HOST[:PORT]/]REPOSITORY[:TAG][@DIGEST]". As for Docker, the first part is a host when it has a
 // '.' or ':' or is "localhost"; without one the repository is Docker Hub's, in "library/" when it
