@@ -49,6 +49,31 @@ Status check_bounds(const Coordinates& coordinates, const Shape& shape) {
   return absl::OkStatus();
 }
 
+StatusOr<std::vector<bool>> sparse_reduced_axes(const Tensor& axes, int rank) {
+  std::vector<bool> reduced(static_cast<size_t>(rank));
+  for (int64_t axis : integers_of(axes)) {
+    if (axis < -rank || axis >= rank) {
+      return invalid_argument("Invalid reduction dimension ", axis, ", for input with ", rank,
+                              " dimensions.");
+    }
+    reduced[static_cast<size_t>(axis < 0 ? axis + rank : axis)] = true;
+  }
+  return reduced;
+}
+
+std::vector<int64_t> sparse_reduced_dims(std::span<const int64_t> dims,
+                                         const std::vector<bool>& reduced, bool keep) {
+  std::vector<int64_t> left;
+  for (size_t axis = 0; axis < dims.size(); ++axis) {
+    if (!reduced[axis]) {
+      left.push_back(dims[axis]);
+    } else if (keep) {
+      left.push_back(1);
+    }
+  }
+  return left;
+}
+
 std::vector<int64_t> row_major_order(const Coordinates& coordinates) {
   std::vector<int64_t> order(static_cast<size_t>(coordinates.count));
   std::iota(order.begin(), order.end(), int64_t{0});

@@ -33,6 +33,14 @@ StatusOr<Shape> dense_shape(const Tensor& shape);
 // INVALID_ARGUMENT names the first row that lies outside `shape`.
 Status check_bounds(const Coordinates& coordinates, const Shape& shape);
 
+// Which of `rank` axes a reduction's `axes` name, in any order, negative ones from the end.
+// INVALID_ARGUMENT for one that is not there.
+StatusOr<std::vector<bool>> sparse_reduced_axes(const Tensor& axes, int rank);
+
+// `dims` without the axes that are reduced, or with 1 in their places.
+std::vector<int64_t> sparse_reduced_dims(std::span<const int64_t> dims,
+                                         const std::vector<bool>& reduced, bool keep);
+
 // The numbers of the rows in the order of their coordinates, equal ones as they come.
 std::vector<int64_t> row_major_order(const Coordinates& coordinates);
 

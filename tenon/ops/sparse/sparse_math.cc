@@ -116,19 +116,6 @@ StatusOr<Kernel> make_fill_empty_rows_grad(Prepare& p) {
   return kernel;
 }
 
-// Axes of the reduction among those of the dense shape, in any order.
-StatusOr<std::vector<bool>> sparse_reduced_axes(const Tensor& axes, int rank) {
-  std::vector<bool> reduced(static_cast<size_t>(rank));
-  for (int64_t axis : integers_of(axes)) {
-    if (axis < -rank || axis >= rank) {
-      return invalid_argument("Invalid reduction dimension ", axis, ", for input with ", rank,
-                              " dimensions.");
-    }
-    reduced[static_cast<size_t>(axis < 0 ? axis + rank : axis)] = true;
-  }
-  return reduced;
-}
-
 Status sparse_reduce_shape(ShapeContext& c) {
   TENON_RETURN_IF_ERROR(check_sparse(c, 0));
   const Tensor* shape = c.constant(2);
@@ -136,14 +123,8 @@ Status sparse_reduce_shape(ShapeContext& c) {
   if (!shape || !axes) return unknown_shape(c);
   const auto rank = static_cast<int>(shape->num_elements());
   TENON_ASSIGN_OR_RETURN(const std::vector<bool> reduced, sparse_reduced_axes(*axes, rank));
-  std::vector<int64_t> dims;
-  for (int axis = 0; axis < rank; ++axis) {
-    if (!reduced[static_cast<size_t>(axis)]) {
-      dims.push_back(integer_at(*shape, axis));
-    } else if (c.attr<bool>("keep_dims")) {
-      dims.push_back(1);
-    }
-  }
+  const std::vector<int64_t> dims =
+      sparse_reduced_dims(integers_of(*shape), reduced, c.attr<bool>("keep_dims"));
   TENON_RETURN_IF_ERROR(Shape::make(dims, 16).status());
   c.set_output(0, PartialShape(std::span<const int64_t>(dims)));
   return absl::OkStatus();
@@ -161,14 +142,8 @@ StatusOr<Kernel> make_sparse_reduce(Prepare& p) {
     TENON_RETURN_IF_ERROR(check_bounds(rows, shape));
     TENON_ASSIGN_OR_RETURN(const std::vector<bool> reduced,
                            sparse_reduced_axes(r.input(3), shape.rank()));
-    Shape output;
-    for (int axis = 0; axis < shape.rank(); ++axis) {
-      if (!reduced[static_cast<size_t>(axis)]) {
-        output.append(shape[axis]);
-      } else if (keep) {
-        output.append(1);
-      }
-    }
+    const std::vector<int64_t> dims = sparse_reduced_dims(shape.dims(), reduced, keep);
+    const Shape output{std::span<const int64_t>(dims)};
     TENON_RETURN_IF_ERROR(r.allocate_output(0, output));
     const auto count = static_cast<size_t>(output.num_elements());
     char* y = r.out<char>(0);

@@ -15,18 +15,6 @@ Status reduce_to_sparse_shape(ShapeContext& c) {
   return absl::OkStatus();
 }
 
-StatusOr<std::vector<bool>> axes_reduced(const Tensor& axes, int rank) {
-  std::vector<bool> reduced(static_cast<size_t>(rank));
-  for (int64_t axis : integers_of(axes)) {
-    if (axis < -rank || axis >= rank) {
-      return invalid_argument("Invalid reduction dimension ", axis, ", for input with ", rank,
-                              " dimensions.");
-    }
-    reduced[static_cast<size_t>(axis < 0 ? axis + rank : axis)] = true;
-  }
-  return reduced;
-}
-
 // Values by their coordinates along the axes that stay, in order.
 using ReducedGroups = std::map<std::vector<int64_t>, std::vector<int64_t>>;
 
@@ -66,15 +54,9 @@ StatusOr<Kernel> make_reduce_to_sparse(Prepare& p) {
     const Coordinates rows(r.input(0));
     TENON_ASSIGN_OR_RETURN(const Shape dense, dense_shape(r.input(2)));
     TENON_RETURN_IF_ERROR(check_bounds(rows, dense));
-    TENON_ASSIGN_OR_RETURN(const std::vector<bool> reduced, axes_reduced(r.input(3), dense.rank()));
-    std::vector<int64_t> shape;
-    for (int axis = 0; axis < dense.rank(); ++axis) {
-      if (!reduced[static_cast<size_t>(axis)]) {
-        shape.push_back(dense[axis]);
-      } else if (keep) {
-        shape.push_back(1);
-      }
-    }
+    TENON_ASSIGN_OR_RETURN(const std::vector<bool> reduced,
+                           sparse_reduced_axes(r.input(3), dense.rank()));
+    const std::vector<int64_t> shape = sparse_reduced_dims(dense.dims(), reduced, keep);
     ReducedGroups groups;
     for (int64_t i = 0; i < rows.count; ++i) {
       std::vector<int64_t> place;
