@@ -52,9 +52,11 @@ Status bench_training(const TrainBenchFlags& flags) {
     x.push_back(std::move(batch));
   }
   TENON_ASSIGN_OR_RETURN(const Tensor y, made_up_targets(*model, flags));
-  TENON_RETURN_IF_ERROR(measure_steps(
-      flags.seconds, [&] { return model->train_on_batch(x, y).status(); }, times));
-  print(bench_line(std::move(times)) + "\n");
+  const auto step = [&] { return model->train_on_batch(x, y).status(); };
+  TENON_RETURN_IF_ERROR(measure_steps(flags.seconds, step, times));
+  BenchProfile profile;
+  if (flags.profile) TENON_RETURN_IF_ERROR(profile_steps(flags.seconds, step, profile));
+  print(bench_report(std::move(times), profile, flags.json));
   return absl::OkStatus();
 }
 
