@@ -166,11 +166,45 @@ Endpoint relu_gradient_of_pooling(Graph& graph, GraphBuilder& builder, const Nod
   return builder.op("MaxPoolGrad", {pooling.inputs[0], pooling.inputs[1], gated}, pooling.attrs);
 }
 
+// A convolution and its filter's gradient pad by themselves, without a copy of their input.
+Endpoint convolution_of_padded(Graph& graph, GraphBuilder&, const Node& node) {
+  const bool is_convolution = node.is("Conv2D") || node.is("Conv2DBackpropFilter") ||
+                              node.is("DepthwiseConv2dNative") ||
+                              node.is("DepthwiseConv2dNativeBackpropFilter");
+  if (!is_convolution) return {};
+  const Node& pad = graph.node(node.inputs[0].node);
+  const bool pads_zeros =
+      is_free(pad, "Pad") || (is_free(pad, "PadV2") && is_all(graph.constant(pad.inputs[2]), 0.0));
+  const std::string padding = node.attrs.get<std::string>("padding");
+  if (!pads_zeros || padding == "SAME") return {};
+  const Tensor* const added = graph.constant(pad.inputs[1]);
+  if (!added || added->num_elements() != 8) return {};
+  std::vector<int64_t> paddings(8, 0);
+  if (padding == "EXPLICIT") paddings = node.attrs.get<std::vector<int64_t>>("explicit_paddings");
+  if (paddings.size() != 8) return {};
+  const size_t channels = node.attrs.get<std::string>("data_format") == "NHWC" ? 6 : 2;
+  for (size_t i = 0; i < 8; ++i) {
+    const int64_t more = integer_at(*added, static_cast<int64_t>(i));
+    const bool may_pad = i >= 2 && i / 2 != channels / 2;
+    if (more < 0 || more > std::numeric_limits<int32_t>::max() || (more > 0 && !may_pad)) return {};
+    paddings[i] += more;
+  }
+  AttrMap attrs = node.attrs;
+  attrs.set("padding", std::string("EXPLICIT"));
+  attrs.set("explicit_paddings", std::move(paddings));
+  std::vector<Endpoint> inputs = node.inputs;
+  inputs[0] = pad.inputs[0];
+  const StatusOr<NodeId> convolution =
+      graph.add(node.op->name(), cat(node.name, "/padded"), std::move(inputs), std::move(attrs));
+  return convolution.ok() ? Endpoint{*convolution, 0} : Endpoint{};
+}
+
 constexpr Rule kRules[] = {multiplied_by_one,
                            minus_zero,
                            identity,
                            cast_to_same,
                            relu_gradient_of_pooling,
+                           convolution_of_padded,
                            transpose_of_transpose,
                            reshape_of_reshape,
                            reshape_of_rows,
