@@ -133,6 +133,7 @@ TENON_OP(BroadcastTo) = {
     .outputs = "output: T",
     .attrs = "T: type; Tidx: {int32, int64} = int32",
     .host_inputs = {1},
+    .view_if_same_shape = 0,
     .shape = broadcast_to_shape,
     .gradient = broadcast_to_gradient,
     .kernels = {make_broadcast_to},
