@@ -7,6 +7,15 @@
 
 namespace {
 
+using tenon::serving::HttpHandler;
+using tenon::serving::HttpLimits;
+using tenon::serving::HttpRequest;
+using tenon::serving::HttpResponse;
+using tenon::serving::HttpSession;
+using tenon::serving::HttpTimeouts;
+using tenon::serving::RequestPtr;
+using tenon::serving::Session;
+
 HttpResponse echo(const HttpRequest& request) {
   HttpResponse response;
   response.body = std::string(request.body.substr(0, 100));
