@@ -1,4 +1,5 @@
-// GrpcServer: TensorFlow Serving's PredictionService and ModelService, with server reflection.
+// GrpcServer: TensorFlow Serving's PredictionService and ModelService over HTTP/2, with server
+// reflection: an event loop whose sessions are Http2Sessions.
 //
 // Classify, Regress and MultiInference answer UNIMPLEMENTED.
 #pragma once
@@ -12,8 +13,9 @@ namespace tenon::serving {
 struct GrpcOptions {
   int port = 8500;  // on 0.0.0.0; -1: none, 0: the system chooses
   std::string socket_path;
-  int max_threads = 16;           // predictions at once; further ones are RESOURCE_EXHAUSTED
-  std::string channel_arguments;  // "key=value,key=value"
+  int max_threads = 16;           // predictions at once
+  size_t max_waiting = 1024;      // further ones that wait; beyond, RESOURCE_EXHAUSTED
+  std::string channel_arguments;  // "key=value,key=value"; docs/serve.md names those that act
   std::string ssl_config;         // text of tensorflow.serving.SSLConfig; empty: plain text
   bool health_service = false;    // grpc.health.v1.Health
   bool tensor_content = false;    // answer in tensor_content rather than *_val

@@ -10,7 +10,7 @@
 #include "tenon/core/tensor_message.h"
 #include "tenon/serving/case_models.h"
 #include "tenon/serving/grpc_server.h"
-#include "tenon/serving/tensor_message.h"
+#include "tenon/serving/tensor_to_proto.h"
 #include "tensorflow_serving/apis/model_service.grpc.pb.h"
 #include "tensorflow_serving/apis/prediction_service.grpc.pb.h"
 
@@ -204,7 +204,7 @@ TEST_F(GrpcServerTest, AnswersTheCasesAsTensorFlowServingDoes) {
 tfs::PredictRequest half_plus_two(float x) {
   tfs::PredictRequest request;
   request.mutable_model_spec()->set_name("half_plus_two");
-  tensor_to_message(Tensor::vector<float>({x}), false, (*request.mutable_inputs())["x"]);
+  tensor_to_proto(Tensor::vector<float>({x}), false, (*request.mutable_inputs())["x"]);
   return request;
 }
 
@@ -282,9 +282,9 @@ TEST_F(GrpcServerTest, TensorParsingErrors) {
 TEST(TensorMessageTest, EveryDtypeTravelsInItsField) {
   const auto round_trip = [](const Tensor& tensor, bool as_content) {
     tensorflow::TensorProto message;
-    tensor_to_message(tensor, as_content, message);
+    tensor_to_proto(tensor, as_content, message);
     EXPECT_EQ(message.tensor_content().empty(), !as_content);
-    const auto back = tensor_from_message("x", message);
+    const auto back = parse_input_tensor("x", message.SerializeAsString());
     ASSERT_TRUE(back.ok()) << back.status();
     EXPECT_EQ(to_string(back->dtype()), to_string(tensor.dtype()));
     EXPECT_TRUE(back->shape() == tensor.shape());

@@ -1,18 +1,8 @@
-// The two gRPC services, as calls that need no gRPC: requests in, responses or an error out.
+// The methods of tensorflow.serving.PredictionService and ModelService: from the bytes of a request
+// to those of its response. Thread-safe.
 #pragma once
 
 #include "tenon/serving/served_models.h"
-
-namespace tensorflow::serving {
-class GetModelMetadataRequest;
-class GetModelMetadataResponse;
-class GetModelStatusRequest;
-class GetModelStatusResponse;
-class PredictRequest;
-class PredictResponse;
-class ReloadConfigRequest;
-class ReloadConfigResponse;
-}  // namespace tensorflow::serving
 
 namespace tenon::serving {
 
@@ -21,28 +11,31 @@ struct PredictOptions {
   bool check_method_name = false;  // refuse signatures that are for no prediction
 };
 
-// Predicts on `servable`, whatever model the request names.
-Status run_predict_request(const Servable& servable, const PredictOptions& options,
-                           const tensorflow::serving::PredictRequest& request,
-                           tensorflow::serving::PredictResponse& response,
-                           Histogram* runtime_latency, const RunLimits& limits = {});
+// What the methods work on; all of it outlives the calls.
+struct PredictionService {
+  ServedModels& models;
+  RequestMetrics& requests;
+  MetricRegistry& metrics;
+  PredictOptions options;
+};
 
-// Sets `served` to the version that was found, as soon as it is.
-Status predict(const ServedModels& models, const PredictOptions& options,
-               const tensorflow::serving::PredictRequest& request,
-               tensorflow::serving::PredictResponse& response,
-               std::shared_ptr<const ServedVersion>& served, const RunLimits& limits);
+// Each appends its response to `response`; what a call that fails leaves there means nothing.
+// INTERNAL where the request is malformed, as gRPC answers for what it cannot parse. Requests for
+// predictions are counted.
+Status predict(const PredictionService& service, std::string_view request, const RunLimits& limits,
+               std::string* response);
+Status get_model_metadata(const PredictionService& service, std::string_view request,
+                          const RunLimits& limits, std::string* response);
+Status get_model_status(const PredictionService& service, std::string_view request,
+                        const RunLimits& limits, std::string* response);
+Status reload_config(const PredictionService& service, std::string_view request,
+                     const RunLimits& limits, std::string* response);
 
-Status get_model_metadata(const ServedModels& models,
-                          const tensorflow::serving::GetModelMetadataRequest& request,
-                          tensorflow::serving::GetModelMetadataResponse& response);
+// Counts a PredictRequest that was refused before it ran.
+void count_refusal(const PredictionService& service, std::string_view request, const Status& why);
 
-Status get_model_status(const ServedModels& models,
-                        const tensorflow::serving::GetModelStatusRequest& request,
-                        tensorflow::serving::GetModelStatusResponse& response);
-
-Status reload_config(ServedModels& models, MetricRegistry& metrics,
-                     const tensorflow::serving::ReloadConfigRequest& request,
-                     tensorflow::serving::ReloadConfigResponse& response);
+// Runs a PredictRequest on `servable`, whatever model it names, and drops the answer: what warm-up
+// asks for.
+Status replay_predict(const Servable& servable, std::string_view request);
 
 }  // namespace tenon::serving

@@ -185,6 +185,18 @@ TEST(HttpServerTest, Http10ClosesUnlessAskedToKeep) {
   EXPECT_NE(client.receive_all().find("GET /0 <end>"), std::string::npos);
 }
 
+// ApacheBench's `-k`: it counts on being told.
+TEST(HttpServerTest, Http10KeepsTheConnectionWhereAskedToAndSaysSo) {
+  const auto server = serve();
+  HttpClient client(server->port());
+  for (int i = 0; i < 3; ++i) {
+    client.send("GET /0 HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n");
+    const std::string answer = client.receive();
+    EXPECT_NE(answer.find("Connection: keep-alive\r\n"), std::string::npos) << answer;
+    EXPECT_NE(answer.find("GET /0 <end>"), std::string::npos) << answer;
+  }
+}
+
 struct Refusal {
   std::string request;
   int status;
@@ -238,7 +250,7 @@ TEST(HttpServerTest, RefusesWhatIsMalformedOrAmbiguous) {
 
 TEST(HttpServerTest, CutsOffClientsThatStall) {
   HttpServerOptions options;
-  options.timeouts = {50, 50, 50, 50};
+  options.timeouts = {50, 50, 50};
   const auto server = serve(echo, options);
   for (const std::string_view start :
        {"", "GET / HT", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nabc"}) {

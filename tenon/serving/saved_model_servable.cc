@@ -1,6 +1,7 @@
+#include "tenon/serving/saved_model_servable.h"
+
 #include "tenon/base/log.h"
 #include "tenon/saved_model/golden.h"
-#include "tenon/serving/saved_model_servable.h"
 
 namespace tenon::serving {
 namespace {

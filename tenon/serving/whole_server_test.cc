@@ -1,6 +1,5 @@
 // HTTP, gRPC, the keeper of versions and the engine at once: what ThreadSanitizer looks at. Outside
 // truth: TensorFlow's half_plus_two_tf2, y = x / 2 + 2.
-#include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -9,17 +8,16 @@
 #include "tenon/base/files.h"
 #include "tenon/ops/register_all.h"
 #include "tenon/serving/case_models.h"
+#include "tenon/serving/grpc/http2_client.h"
 #include "tenon/serving/grpc_server.h"
 #include "tenon/serving/http/http_client.h"
 #include "tenon/serving/http/http_server.h"
+#include "tenon/serving/request_bytes.h"
 #include "tenon/serving/rest_api.h"
 #include "tenon/serving/saved_model_servable.h"
-#include "tensorflow_serving/apis/prediction_service.grpc.pb.h"
 
 namespace tenon::serving {
 namespace {
-
-namespace tfs = tensorflow::serving;
 
 class WholeServerTest : public testing::Test {
  protected:
@@ -87,22 +85,15 @@ class WholeServerTest : public testing::Test {
   }
 
   void ask_grpc() {
-    const auto stub = tfs::PredictionService::NewStub(
-        grpc::CreateChannel(cat("127.0.0.1:", grpc_->port()), grpc::InsecureChannelCredentials()));
-    tfs::PredictRequest request;
-    request.mutable_model_spec()->set_name("m");
-    tensorflow::TensorProto& x = (*request.mutable_inputs())["x"];
-    x.set_dtype(tensorflow::DT_FLOAT);
-    x.mutable_tensor_shape()->add_dim()->set_size(2);
-    x.add_float_val(1);
-    x.add_float_val(2);
-    for (int i = 0; i < 20; ++i) {
-      grpc::ClientContext context;
-      tfs::PredictResponse response;
-      const grpc::Status status = stub->Predict(&context, request, &response);
-      const tensorflow::TensorProto& y = response.outputs().begin()->second;
-      count(status.ok() && y.float_val_size() == 2 && y.float_val(0) == 2.5F &&
-            y.float_val(1) == 3.0F);
+    Http2SocketClient client(grpc_->port());
+    const std::string request = predict_request("m", "x", Tensor::vector<float>({1, 2}));
+    std::vector<int32_t> calls;
+    for (int i = 0; i < 20; ++i) calls.push_back(client.client().call(kPredictPath, request));
+    for (const int32_t id : calls) {
+      const auto& answer = client.wait(id);
+      const StatusOr<Tensor> y = first_output(answer.message());
+      count(answer.status() == "0" && y.ok() && y->num_elements() == 2 &&
+            y->data<float>()[0] == 2.5F && y->data<float>()[1] == 3.0F);
     }
   }
 

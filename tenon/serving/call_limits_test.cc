@@ -1,19 +1,17 @@
 // Predictions that would never end: deadlines, clients that go away, and who is answered meanwhile.
-#include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
 #include <thread>
 
 #include "tenon/base/files.h"
+#include "tenon/serving/grpc/http2_client.h"
 #include "tenon/serving/grpc_server.h"
+#include "tenon/serving/request_bytes.h"
 #include "tenon/serving/rest_api.h"
-#include "tensorflow_serving/apis/model_service.grpc.pb.h"
-#include "tensorflow_serving/apis/prediction_service.grpc.pb.h"
 
 namespace tenon::serving {
 namespace {
 
-namespace tfs = tensorflow::serving;
 using std::chrono::milliseconds;
 
 std::atomic<int> running{0};
@@ -65,76 +63,103 @@ class CallLimits : public testing::Test {
     models_ = *std::move(models);
   }
 
-  void start_grpc(int max_threads) {
+  void start_grpc(int max_threads, size_t max_waiting = 0) {
     GrpcOptions options;
     options.port = 0;
     options.max_threads = max_threads;
+    options.max_waiting = max_waiting;
     options.metrics = &metrics_;
     auto server = GrpcServer::start(*models_, options);
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
-    channel_ =
-        grpc::CreateChannel(cat("127.0.0.1:", server_->port()), grpc::InsecureChannelCredentials());
   }
-  grpc::Status predict(grpc::ClientContext& context) {
-    tfs::PredictRequest request;
-    request.mutable_model_spec()->set_name("m");
-    tfs::PredictResponse response;
-    return tfs::PredictionService::NewStub(channel_)->Predict(&context, request, &response);
+  std::unique_ptr<Http2SocketClient> connect() {
+    return std::make_unique<Http2SocketClient>(server_->port());
+  }
+  // A connection with a prediction that runs.
+  std::unique_ptr<Http2SocketClient> predicting() {
+    auto client = connect();
+    client->client().call(kPredictPath, request_for("m"));
+    client->send();
+    return client;
   }
 
   std::optional<TemporaryDirectory> folder_;
   MetricRegistry metrics_;
   std::unique_ptr<ServedModels> models_;
   std::unique_ptr<GrpcServer> server_;
-  std::shared_ptr<grpc::Channel> channel_;
 };
 
 TEST_F(CallLimits, ARunEndsAtTheDeadlineOfItsGrpcClient) {
   start_grpc(8);
-  grpc::ClientContext context;
-  context.set_deadline(std::chrono::system_clock::now() + milliseconds(100));
-  EXPECT_EQ(predict(context).error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  const auto client = connect();
+  EXPECT_EQ(client->call(kPredictPath, request_for("m"), {{"grpc-timeout", "100m"}}).status(), "4");
   EXPECT_TRUE(becomes(0));
 }
 
 TEST_F(CallLimits, ARunEndsWhenItsGrpcClientCancels) {
   start_grpc(8);
-  grpc::ClientContext context;
-  std::thread client([&] { predict(context); });
+  const auto client = connect();
+  const int32_t id = client->client().call(kPredictPath, request_for("m"));
+  client->send();
   EXPECT_TRUE(becomes(1));
-  context.TryCancel();
-  client.join();
+  client->client().cancel(id);
+  client->send();
+  EXPECT_TRUE(becomes(0));
+  // The connection goes on.
+  EXPECT_EQ(client->call(kModelStatusPath, request_for("m")).status(), "0");
+}
+
+TEST_F(CallLimits, ARunEndsWhenItsGrpcClientIsGone) {
+  start_grpc(8);
+  auto client = predicting();
+  EXPECT_TRUE(becomes(1));
+  client.reset();
   EXPECT_TRUE(becomes(0));
 }
 
 TEST_F(CallLimits, StatusIsAnsweredWhileAsManyPredictionsRunAsMay) {
   start_grpc(3);
-  grpc::ClientContext contexts[3];
-  std::vector<std::thread> clients;
-  for (grpc::ClientContext& context : contexts) clients.emplace_back([&] { predict(context); });
+  std::vector<std::unique_ptr<Http2SocketClient>> clients;
+  for (int i = 0; i < 3; ++i) clients.push_back(predicting());
   EXPECT_TRUE(becomes(3));
+  const auto one_more = connect();
   for (int i = 0; i < 20; ++i) {
-    grpc::ClientContext one_more, status;
-    EXPECT_EQ(predict(one_more).error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
-    tfs::GetModelStatusRequest request;
-    request.mutable_model_spec()->set_name("m");
-    tfs::GetModelStatusResponse response;
-    EXPECT_TRUE(
-        tfs::ModelService::NewStub(channel_)->GetModelStatus(&status, request, &response).ok());
+    EXPECT_EQ(one_more->call(kPredictPath, request_for("m")).status(), "8");
+    EXPECT_EQ(one_more->call(kModelStatusPath, request_for("m")).status(), "0");
+    // On a connection with a prediction as well.
+    EXPECT_EQ(clients[0]->call(kModelStatusPath, request_for("m")).status(), "0");
   }
-  for (grpc::ClientContext& context : contexts) context.TryCancel();
-  for (std::thread& client : clients) client.join();
+  clients.clear();
+  EXPECT_TRUE(becomes(0));
+}
+
+TEST_F(CallLimits, PredictionsWaitForTheirTurnUntilTooManyDo) {
+  start_grpc(1, 1);
+  auto first = predicting();
+  EXPECT_TRUE(becomes(1));
+  auto second = connect();
+  second->client().call(kPredictPath, request_for("m"));
+  EXPECT_EQ(second->call(kModelStatusPath, request_for("m")).status(), "0");  // it waits by now
+  const auto third = connect();
+  const auto& refused = third->call(kPredictPath, request_for("m"));
+  EXPECT_EQ(refused.status(), "8");
+  EXPECT_NE(refused.text().find("--grpc_max_threads"), std::string::npos) << refused.text();
+  EXPECT_EQ(metrics_.counter("/tensorflow/serving/request_count", {"model_name", "status"})
+                .cell({"m", "RESOURCE_EXHAUSTED"})
+                .value(),
+            1);
+  first.reset();
+  EXPECT_TRUE(becomes(1));
+  second.reset();
   EXPECT_TRUE(becomes(0));
 }
 
 TEST_F(CallLimits, StoppingTheServerEndsRuns) {
   start_grpc(8);
-  grpc::ClientContext context;
-  std::thread client([&] { predict(context); });
+  const auto client = predicting();
   EXPECT_TRUE(becomes(1));
   server_->stop(20);
-  client.join();
   EXPECT_TRUE(becomes(0));
 }
 

@@ -1,25 +1,36 @@
+#include "tenon/serving/warmup.h"
+
 #include "tenon/base/files.h"
+#include "tenon/base/wire.h"
 #include "tenon/io/record_io.h"
 #include "tenon/saved_model/golden.h"
 #include "tenon/serving/prediction_service.h"
 #include "tenon/serving/request_metrics.h"
-#include "tenon/serving/warmup.h"
-#include "tensorflow_serving/apis/prediction_log.pb.h"
 
 namespace tenon::serving {
 namespace {
 
-namespace tfs = tensorflow::serving;
-
 constexpr int kMostRecords = 1000;
 
-Status replay(const Servable& servable, const tfs::PredictRequest& request, int iterations) {
-  for (int i = 0; i < std::max(iterations, 1); ++i) {
-    tfs::PredictResponse response;
-    TENON_RETURN_IF_ERROR(run_predict_request(servable, PredictOptions{.tensor_content = true},
-                                              request, response, nullptr));
+// The PredictRequest of a PredictionLog, where it is one of a prediction. False where it is
+// malformed.
+bool parse_log(std::string_view record, bool& has_request, MessageField& request) {
+  MessageField log;
+  WireReader reader(record);
+  WireField field;
+  has_request = false;
+  while (reader.next(field)) {
+    // The kinds of log exclude each other: the last one counts.
+    if (field.type != WireType::kBytes || field.number < 2 || field.number > 7) continue;
+    has_request = field.number == 6;
+    if (has_request) log.add(field.bytes);
   }
-  return absl::OkStatus();
+  if (reader.malformed()) return false;
+  WireReader parts(log.bytes());
+  while (parts.next(field)) {
+    if (field.is_bytes(1)) request.add(field.bytes);
+  }
+  return !parts.malformed();
 }
 
 Status replay_file(const Servable& servable, const std::string& path,
@@ -37,12 +48,16 @@ Status replay_file(const Servable& servable, const std::string& path,
       return invalid_argument("Number of warmup records exceeds the maximum (", kMostRecords,
                               ") at ", path);
     }
-    tfs::PredictionLog log;
-    if (!log.ParseFromString(record)) {
+    bool has_request = false;
+    MessageField request;
+    if (!parse_log(record, has_request, request)) {
       return data_loss("warm-up record ", index, " of ", path, " is no PredictionLog");
     }
-    if (!log.has_predict_log()) continue;
-    const Status status = replay(servable, log.predict_log().request(), options.iterations);
+    if (!has_request) continue;
+    Status status;
+    for (int i = std::max(options.iterations, 1); i > 0 && status.ok(); --i) {
+      status = replay_predict(servable, request.bytes());
+    }
     if (!status.ok()) return with_context(status, cat("warm-up record ", index, " of ", path));
     read.add();
   }
