@@ -23,11 +23,24 @@ MetricFamily<Histogram>& runtime_latency(MetricRegistry& registry) {
 
 BucketLimits latency_limits() { return exponential_limits(10, 1.8, 33); }
 
-PredictCells::PredictCells(MetricRegistry& registry, std::string_view model)
+ModelCells::ModelCells(MetricRegistry& registry, std::string_view model)
     : ok(request_count(registry).cell({model, "OK"})),
       rest_latency(request_latency(registry).cell({model, "predict", "REST"})),
       grpc_latency(request_latency(registry).cell({model, "Predict", "GRPC"})),
-      runtime_latency(serving::runtime_latency(registry).cell({model, "Predict", "TF1"})) {}
+      runtime_latency(serving::runtime_latency(registry).cell({model, "Predict", "TF1"})),
+      classify_runtime(serving::runtime_latency(registry).cell({model, "Classify", "TF1"})),
+      regress_runtime(serving::runtime_latency(registry).cell({model, "Regress", "TF1"})),
+      example_counts(registry
+                         .histogram("/tensorflow/serving/request_example_counts", {"model"},
+                                    exponential_limits(1, 2, 15))
+                         .cell({model})),
+      example_total(registry.counter("/tensorflow/serving/request_example_count_total", {"model"})
+                        .cell({model})) {}
+
+void ModelCells::count_examples(int64_t examples) const {
+  example_counts.observe(static_cast<double>(examples));
+  example_total.add(examples);
+}
 
 RequestMetrics::RequestMetrics(MetricRegistry& registry)
     : count_(request_count(registry)), latency_(request_latency(registry)) {}

@@ -9,13 +9,20 @@ namespace tenon::serving {
 // TensorFlow Serving's buckets for latencies in microseconds.
 BucketLimits latency_limits();
 
-// The cells of one model's successful predicts, looked up once.
-struct PredictCells {
-  PredictCells(MetricRegistry& registry, std::string_view model);
+// The cells of one model's successful requests, looked up once.
+struct ModelCells {
+  ModelCells(MetricRegistry& registry, std::string_view model);
+  // Of one request that brought so many tf.Examples.
+  void count_examples(int64_t examples) const;
+
   Counter& ok;
-  Histogram& rest_latency;
+  Histogram& rest_latency;  // of predicts
   Histogram& grpc_latency;
   Histogram& runtime_latency;
+  Histogram& classify_runtime;
+  Histogram& regress_runtime;
+  Histogram& example_counts;
+  Counter& example_total;
 };
 
 // Looks the cells up at each call: for requests that fail, and those that are no predicts. `model`

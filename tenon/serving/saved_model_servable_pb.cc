@@ -8,7 +8,7 @@ namespace {
 std::vector<TensorSpec> specs_of(const std::vector<SignatureTensor>& tensors) {
   std::vector<TensorSpec> specs;
   for (const SignatureTensor& tensor : tensors) {
-    specs.push_back({tensor.name, tensor.dtype, tensor.shape});
+    specs.push_back({tensor.name, tensor.dtype, tensor.shape, tensor.tensor});
   }
   return specs;
 }

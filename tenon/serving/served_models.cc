@@ -298,7 +298,7 @@ void ServedModels::Impl::load_one(std::unique_lock<std::shared_mutex>& lock,
   if (servable.ok()) {
     log_info("Successfully loaded servable version {name: ", name, " version: ", number, "}");
     version.served = std::make_shared<const ServedVersion>(
-        ServedVersion{name, number, *std::move(servable), PredictCells(*options.metrics, name)});
+        ServedVersion{name, number, *std::move(servable), ModelCells(*options.metrics, name)});
     version.state = VersionState::kAvailable;
     version.status = absl::OkStatus();
   } else {

@@ -38,7 +38,7 @@ struct ServedVersion {
   std::string model;
   int64_t version = 0;
   std::shared_ptr<const Servable> servable;
-  PredictCells cells;
+  ModelCells cells;
 };
 
 struct ServedModelsOptions {

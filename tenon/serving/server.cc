@@ -131,6 +131,7 @@ StatusOr<RestOptions> rest_options_of(const ServerFlags& flags) {
   RestOptions options;
   options.cors = flags.rest_api_enable_cors_support;
   options.timeout_milliseconds = flags.rest_api_timeout_in_ms;
+  options.check_method_name = flags.enable_signature_method_name_check;
   if (!flags.monitoring_config_file.empty()) {
     TENON_ASSIGN_OR_RETURN(const std::string text, read_config(flags.monitoring_config_file));
     TENON_ASSIGN_OR_RETURN(options.monitoring,

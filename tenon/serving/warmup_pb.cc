@@ -1,6 +1,7 @@
 #include "tenon/base/files.h"
 #include "tenon/io/record_io.h"
 #include "tenon/saved_model/golden.h"
+#include "tenon/serving/inference/inference_service.h"
 #include "tenon/serving/prediction_service.h"
 #include "tenon/serving/request_metrics.h"
 #include "tenon/serving/warmup.h"
@@ -13,11 +14,33 @@ namespace tfs = tensorflow::serving;
 
 constexpr int kMostRecords = 1000;
 
-Status replay(const Servable& servable, const tfs::PredictRequest& request, int iterations) {
+Status replay_once(const Servable& servable, const tfs::PredictionLog& log) {
+  switch (log.log_type_case()) {
+    case tfs::PredictionLog::kClassifyLog:
+      return replay_inference(servable, InferenceCall::kClassify,
+                              log.classify_log().request().SerializeAsString());
+    case tfs::PredictionLog::kRegressLog:
+      return replay_inference(servable, InferenceCall::kRegress,
+                              log.regress_log().request().SerializeAsString());
+    case tfs::PredictionLog::kMultiInferenceLog:
+      return replay_inference(servable, InferenceCall::kMultiInference,
+                              log.multi_inference_log().request().SerializeAsString());
+    case tfs::PredictionLog::kPredictLog: {
+      tfs::PredictResponse response;
+      return run_predict_request(servable, PredictOptions{.tensor_content = true},
+                                 log.predict_log().request(), response, nullptr);
+    }
+    case tfs::PredictionLog::kSessionRunLog:  // TensorFlow Serving's text
+      return unimplemented("Unsupported log_type for warmup: ",
+                           static_cast<int>(log.log_type_case()));
+    default:
+      return absl::OkStatus();
+  }
+}
+
+Status replay(const Servable& servable, const tfs::PredictionLog& log, int iterations) {
   for (int i = 0; i < std::max(iterations, 1); ++i) {
-    tfs::PredictResponse response;
-    TENON_RETURN_IF_ERROR(run_predict_request(servable, PredictOptions{.tensor_content = true},
-                                              request, response, nullptr));
+    TENON_RETURN_IF_ERROR(replay_once(servable, log));
   }
   return absl::OkStatus();
 }
@@ -41,8 +64,7 @@ Status replay_file(const Servable& servable, const std::string& path,
     if (!log.ParseFromString(record)) {
       return data_loss("warm-up record ", index, " of ", path, " is no PredictionLog");
     }
-    if (!log.has_predict_log()) continue;
-    const Status status = replay(servable, log.predict_log().request(), options.iterations);
+    const Status status = replay(servable, log, options.iterations);
     if (!status.ok()) return with_context(status, cat("warm-up record ", index, " of ", path));
     read.add();
   }
