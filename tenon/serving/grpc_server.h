@@ -1,6 +1,4 @@
 // GrpcServer: TensorFlow Serving's PredictionService and ModelService, with server reflection.
-//
-// Classify, Regress and MultiInference answer UNIMPLEMENTED.
 #pragma once
 
 #include <memory>

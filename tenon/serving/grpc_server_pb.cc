@@ -8,6 +8,7 @@
 #include "tenon/base/out_of_memory.h"
 #include "tenon/base/thread.h"
 #include "tenon/serving/grpc_server.h"
+#include "tenon/serving/inference/inference_service.h"
 #include "tenon/serving/model_config.h"
 #include "tenon/serving/prediction_service.h"
 #include "tensorflow_serving/apis/model_service.grpc.pb.h"
@@ -140,12 +141,38 @@ class PredictionService final : public tfs::PredictionService::Service {
     return grpc_status_of(status);
   }
 
+  grpc::Status Classify(grpc::ServerContext* context, const tfs::ClassificationRequest* request,
+                        tfs::ClassificationResponse* response) override {
+    return infer(context, classify, *request, *response);
+  }
+  grpc::Status Regress(grpc::ServerContext* context, const tfs::RegressionRequest* request,
+                       tfs::RegressionResponse* response) override {
+    return infer(context, regress, *request, *response);
+  }
+  grpc::Status MultiInference(grpc::ServerContext* context,
+                              const tfs::MultiInferenceRequest* request,
+                              tfs::MultiInferenceResponse* response) override {
+    return infer(context, multi_inference, *request, *response);
+  }
+
   grpc::Status GetModelMetadata(grpc::ServerContext*, const tfs::GetModelMetadataRequest* request,
                                 tfs::GetModelMetadataResponse* response) override {
     return grpc_status_of(get_model_metadata(models_, *request, *response));
   }
 
  private:
+  // By the bytes of the messages, which is how the methods take them.
+  template <class Method, class Request, class Response>
+  grpc::Status infer(grpc::ServerContext* context, Method method, const Request& request,
+                     Response& response) {
+    const CancelledCalls::Call call(calls_, *context);
+    std::string bytes;
+    Status status = method({models_, requests_, options_.check_method_name},
+                           request.SerializeAsString(), limits_of(*context, call), &bytes);
+    if (status.ok() && !response.ParseFromString(bytes)) status = internal("no response");
+    return grpc_status_of(status);
+  }
+
   const ServedModels& models_;
   const PredictOptions options_;
   const int most_;
