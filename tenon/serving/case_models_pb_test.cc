@@ -12,7 +12,7 @@ std::vector<TensorSpec> specs_of(
     const google::protobuf::Map<std::string, tensorflow::TensorInfo>& infos) {
   std::vector<TensorSpec> specs;
   for (const auto& [name, info] : infos) {
-    specs.push_back({name, *dtype_from_enum(info.dtype()), {}, info.name()});
+    specs.push_back({name, *dtype_from_enum(info.dtype()), {}});
   }
   std::sort(specs.begin(), specs.end(),
             [](const TensorSpec& a, const TensorSpec& b) { return a.name < b.name; });

@@ -136,7 +136,8 @@ class PredictionService final : public tfs::PredictionService::Service {
       served->cells.grpc_latency.observe(static_cast<double>(microseconds_since(start)));
     } else {
       const std::string& name = request->model_spec().name();
-      requests_.count(models_.knows(name) ? name : "", status.code());
+      requests_.count_failure(models_.knows(name) ? name : "", cat("gRPC Predict of ", name),
+                              status);
     }
     return grpc_status_of(status);
   }

@@ -1,6 +1,8 @@
 // What is counted of requests, under TensorFlow Serving's names.
 #pragma once
 
+#include <mutex>
+
 #include "tenon/base/status.h"
 #include "tenon/observe/metrics.h"
 
@@ -31,13 +33,22 @@ class RequestMetrics {
  public:
   explicit RequestMetrics(MetricRegistry& registry);
   void count(std::string_view model, absl::StatusCode code);
+  // Counts a request that failed and logs it: "REST POST /v1/models/m:predict", "gRPC Predict of
+  // m". Of many a second only some are logged, and the next line says how many were not.
+  void count_failure(std::string_view model, std::string_view request, const Status& status);
   // Of a success. `api`: "predict", "" (REST), "Predict" (gRPC); `entrypoint`: "REST" or "GRPC".
   void observe(std::string_view model, std::string_view api, std::string_view entrypoint,
                int64_t microseconds);
 
  private:
+  void log_failure(std::string_view request, const Status& status);
+
   MetricFamily<Counter>& count_;
   MetricFamily<Histogram>& latency_;
+  std::mutex mutex_;      // guards what follows
+  int64_t second_ = 0;    // of the last line
+  int lines_ = 0;         // in that second
+  int64_t left_out_ = 0;  // since the last line
 };
 
 int64_t microseconds_since(int64_t start);

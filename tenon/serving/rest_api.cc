@@ -60,14 +60,15 @@ HttpResponse RestApi::answer_api(const HttpRequest& request) {
   StatusOr<Answer> answer =
       parsed.ok() ? or_out_of_memory([&] { return dispatch(route = *parsed, request); })
                   : StatusOr<Answer>(parsed.status());
-  count(route, answer, start);
+  count(route, request, answer, start);
   response.status = http_status_of(answer.status().code());
   response.body =
       answer.ok() ? std::move(answer->body) : write_json_error(message_of(answer.status()));
   return response;
 }
 
-void RestApi::count(const RestRoute& route, const StatusOr<Answer>& answer, int64_t start) {
+void RestApi::count(const RestRoute& route, const HttpRequest& request,
+                    const StatusOr<Answer>& answer, int64_t start) {
   const int64_t took = microseconds_since(start);
   if (answer.ok() && answer->served && route.kind == RestRoute::Kind::kPredict) {
     answer->served->cells.ok.add();
@@ -76,8 +77,12 @@ void RestApi::count(const RestRoute& route, const StatusOr<Answer>& answer, int6
   }
   const std::string_view name =
       models_.knows(route.model.name) ? std::string_view(route.model.name) : std::string_view();
-  requests_.count(name, answer.status().code());
-  if (answer.ok()) requests_.observe(name, route.api(), "REST", took);
+  if (!answer.ok()) {
+    const std::string what = cat("REST ", request.method, " ", request.target);
+    return requests_.count_failure(name, what, answer.status());
+  }
+  requests_.count(name, absl::StatusCode::kOk);
+  requests_.observe(name, route.api(), "REST", took);
 }
 
 StatusOr<RestApi::Answer> RestApi::dispatch(const RestRoute& route,

@@ -48,7 +48,8 @@ class RestApi {
   RunLimits limits_of(const HttpRequest& request) const;
   StatusOr<Answer> status(const ModelSpec& spec) const;
   StatusOr<Answer> metadata(const ModelSpec& spec) const;
-  void count(const RestRoute& route, const StatusOr<Answer>& answer, int64_t start);
+  void count(const RestRoute& route, const HttpRequest& request, const StatusOr<Answer>& answer,
+             int64_t start);
 
   const ServedModels& models_;
   const RestOptions options_;

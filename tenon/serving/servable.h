@@ -19,7 +19,6 @@ struct TensorSpec {
   std::string name;  // the alias that requests use: "x"
   DType dtype = DType::kInvalid;
   PartialShape shape;  // a hint: TensorFlow does not check fed shapes against it
-  std::string tensor = {};  // in the graph: "serving_default_x:0"
 };
 
 struct Signature {

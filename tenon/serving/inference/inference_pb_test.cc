@@ -21,11 +21,11 @@ class ExamplesServable final : public Servable {
  public:
   void add(const std::string& name, const std::string& method,
            const std::vector<std::pair<std::string, Tensor>>& outputs,
-           const std::string& input = "inputs", const std::string& tensor = "examples:0") {
+           const std::string& input = "inputs") {
     Signature& signature = signatures_.emplace_back();
     signature.name = name;
     signature.method_name = cat("tensorflow/serving/", method);
-    signature.inputs = {{input, DType::kString, {}, tensor}};
+    signature.inputs = {{input, DType::kString, {}}};
     for (const auto& [output, value] : outputs) {
       signature.outputs.push_back({output, value.dtype(), {}});
       values_[name].push_back(value);
@@ -100,7 +100,6 @@ class InferenceTest : public testing::Test {
     servable->add("row", "regress", {{"outputs", floats(Shape({2, 2}), 5)}});
     servable->add("one", "regress", {{"outputs", floats(Shape({1}), 5)}});
     servable->add("whole", "regress", {{"outputs", Tensor(DType::kInt32, Shape({2}))}});
-    servable->add("elsewhere", "regress", {{"outputs", Tensor()}}, "inputs", "other:0");
     ServedModelsOptions options;
     options.metrics = &metrics_;
     options.load = [servable](const std::string&, int64_t, const std::string&) { return servable; };
@@ -311,8 +310,6 @@ TEST_F(InferenceTest, MultiInferenceSaysWhichTaskIsImpossible) {
   EXPECT_EQ(message_of(error("m", "nope", "")),
             "Requested signature not found in model graph: nope");
   EXPECT_EQ(error("m", "both", "other"), unimplemented("Unsupported signature method_name: other"));
-  EXPECT_EQ(message_of(error("m", "elsewhere", "tensorflow/serving/regress")),
-            "Input tensor must be the same for all Signatures.");
   EXPECT_EQ(message_of(error("m", "both", "tensorflow/serving/classify")), "Input is empty.");
   std::string response;
   EXPECT_EQ(message_of(multi_inference(service(), "", {}, &response)),

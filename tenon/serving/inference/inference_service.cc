@@ -24,16 +24,20 @@ Status answer_one(const InferenceService& service, InferenceMethod method,
 Status serve_one(const InferenceService& service, InferenceMethod method, std::string_view bytes,
                  const RunLimits& limits, std::string* response) {
   const int64_t start = steady_microseconds();
-  std::string name;
+  std::string asked;
+  std::string name;  // as it is counted: empty for one that no model has
   const Status status = or_out_of_memory([&]() -> Status {
     TENON_ASSIGN_OR_RETURN(const InferenceRequest request, parse_inference_request(bytes));
-    if (service.models.knows(request.spec.model.name)) name = request.spec.model.name;
+    asked = request.spec.model.name;
+    if (service.models.knows(asked)) name = asked;
     return answer_one(service, method, request, limits, *response);
   });
-  service.requests.count(name, status.code());
-  if (status.ok()) {
-    service.requests.observe(name, api_name_of(method), "GRPC", microseconds_since(start));
+  if (!status.ok()) {
+    service.requests.count_failure(name, cat("gRPC ", api_name_of(method), " of ", asked), status);
+    return status;
   }
+  service.requests.count(name, absl::StatusCode::kOk);
+  service.requests.observe(name, api_name_of(method), "GRPC", microseconds_since(start));
   return status;
 }
 
@@ -81,9 +85,6 @@ StatusOr<std::vector<PreparedTask>> prepare_tasks(const MultiInferenceRequest& r
     }
     TENON_ASSIGN_OR_RETURN(PreparedTask one, prepare_task(task, servable, check_method_name));
     prepared.push_back(std::move(one));
-    if (prepared.back().signature->inputs[0].tensor != prepared[0].signature->inputs[0].tensor) {
-      return invalid_argument("Input tensor must be the same for all Signatures.");
-    }
   }
   return prepared;
 }
