@@ -5,6 +5,7 @@
 #include "tenon/serving/grpc/health.h"
 #include "tenon/serving/grpc/http2_session.h"
 #include "tenon/serving/grpc/reflection.h"
+#include "tenon/serving/inference/inference_service.h"
 #include "tenon/serving/net/event_loop.h"
 #include "tenon/serving/prediction_service.h"
 #include "tenon/serving/ssl_config.h"
@@ -23,8 +24,18 @@ struct UnaryMethod {
                  const RunLimits& limits, std::string* response);
 };
 
+template <auto kMethod>
+Status infer(const PredictionService& service, std::string_view request, const RunLimits& limits,
+             std::string* response) {
+  return kMethod({service.models, service.requests, service.options.check_method_name}, request,
+                 limits, response);
+}
+
 constexpr UnaryMethod kUnaryMethods[] = {
     {"/tensorflow.serving.PredictionService/Predict", kPredictions, predict},
+    {"/tensorflow.serving.PredictionService/Classify", kPredictions, infer<classify>},
+    {"/tensorflow.serving.PredictionService/Regress", kPredictions, infer<regress>},
+    {"/tensorflow.serving.PredictionService/MultiInference", kPredictions, infer<multi_inference>},
     {"/tensorflow.serving.PredictionService/GetModelMetadata", kNone, get_model_metadata},
     {"/tensorflow.serving.ModelService/GetModelStatus", kNone, get_model_status},
     {"/tensorflow.serving.ModelService/HandleReloadConfigRequest", kAdministration, reload_config},

@@ -156,7 +156,8 @@ Status predict_on(const PredictionService& service, const PredictMessage& reques
 void count_failure(const PredictionService& service, const PredictMessage& request,
                    const Status& status) {
   const std::string& name = request.spec.model.name;
-  service.requests.count(service.models.knows(name) ? name : "", status.code());
+  service.requests.count_failure(service.models.knows(name) ? name : "",
+                                 cat("gRPC Predict of ", name), status);
 }
 
 }  // namespace

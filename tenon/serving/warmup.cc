@@ -4,6 +4,7 @@
 #include "tenon/base/wire.h"
 #include "tenon/io/record_io.h"
 #include "tenon/saved_model/golden.h"
+#include "tenon/serving/inference/inference_service.h"
 #include "tenon/serving/prediction_service.h"
 #include "tenon/serving/request_metrics.h"
 
@@ -12,18 +13,30 @@ namespace {
 
 constexpr int kMostRecords = 1000;
 
-// The PredictRequest of a PredictionLog, where it is one of a prediction. False where it is
-// malformed.
-bool parse_log(std::string_view record, bool& has_request, MessageField& request) {
+// The numbers of PredictionLog's fields.
+enum LogKind : uint32_t {
+  kNoLog = 0,
+  kClassifyLog = 2,
+  kRegressLog = 3,
+  kMultiInferenceLog = 4,
+  kSessionRunLog = 5,
+  kPredictLog = 6,
+  kPredictStreamedLog = 7,
+};
+
+// What a PredictionLog is of and its request. False where it is malformed.
+bool parse_log(std::string_view record, uint32_t& kind, MessageField& request) {
   MessageField log;
   WireReader reader(record);
   WireField field;
-  has_request = false;
+  kind = kNoLog;
   while (reader.next(field)) {
+    if (field.type != WireType::kBytes) continue;
+    if (field.number < kClassifyLog || field.number > kPredictStreamedLog) continue;
     // The kinds of log exclude each other: the last one counts.
-    if (field.type != WireType::kBytes || field.number < 2 || field.number > 7) continue;
-    has_request = field.number == 6;
-    if (has_request) log.add(field.bytes);
+    if (field.number != kind) log = MessageField();
+    kind = field.number;
+    log.add(field.bytes);
   }
   if (reader.malformed()) return false;
   WireReader parts(log.bytes());
@@ -31,6 +44,23 @@ bool parse_log(std::string_view record, bool& has_request, MessageField& request
     if (field.is_bytes(1)) request.add(field.bytes);
   }
   return !parts.malformed();
+}
+
+Status replay_once(const Servable& servable, uint32_t kind, std::string_view request) {
+  switch (kind) {
+    case kClassifyLog:
+      return replay_inference(servable, InferenceCall::kClassify, request);
+    case kRegressLog:
+      return replay_inference(servable, InferenceCall::kRegress, request);
+    case kMultiInferenceLog:
+      return replay_inference(servable, InferenceCall::kMultiInference, request);
+    case kPredictLog:
+      return replay_predict(servable, request);
+    case kSessionRunLog:  // TensorFlow Serving's text
+      return unimplemented("Unsupported log_type for warmup: ", kind);
+    default:
+      return absl::OkStatus();
+  }
 }
 
 Status replay_file(const Servable& servable, const std::string& path,
@@ -48,15 +78,14 @@ Status replay_file(const Servable& servable, const std::string& path,
       return invalid_argument("Number of warmup records exceeds the maximum (", kMostRecords,
                               ") at ", path);
     }
-    bool has_request = false;
+    uint32_t kind = kNoLog;
     MessageField request;
-    if (!parse_log(record, has_request, request)) {
+    if (!parse_log(record, kind, request)) {
       return data_loss("warm-up record ", index, " of ", path, " is no PredictionLog");
     }
-    if (!has_request) continue;
     Status status;
     for (int i = std::max(options.iterations, 1); i > 0 && status.ok(); --i) {
-      status = replay_predict(servable, request.bytes());
+      status = replay_once(servable, kind, request.bytes());
     }
     if (!status.ok()) return with_context(status, cat("warm-up record ", index, " of ", path));
     read.add();
