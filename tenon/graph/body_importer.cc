@@ -11,28 +11,89 @@
 namespace tenon {
 namespace {
 
-// TensorFlow 1's operations on reference variables and what they are on the handles of resource
-// variables.
+// TensorFlow 1's operations on references and what they are on the handles of resources.
 enum class RefOutput : uint8_t {
   kValue,    // no reference
-  kChanged,  // the variable that it takes, read after the operation
+  kChanged,  // the variable that it takes first, read after the operation
   kHandle,   // the reference that it takes
 };
 struct RefOp {
   std::string_view ref;
   std::string_view resource;
   RefOutput output;
+  int references = 1;  // of its inputs, the first ones
 };
-constexpr RefOp kRefOps[] = {{"Assign", "AssignVariableOp", RefOutput::kChanged},
-                             {"AssignAdd", "AssignAddVariableOp", RefOutput::kChanged},
-                             {"AssignSub", "AssignSubVariableOp", RefOutput::kChanged},
-                             {"IsVariableInitialized", "VarIsInitializedOp", RefOutput::kValue},
-                             {"RefIdentity", "Identity", RefOutput::kHandle},
-                             {"RefEnter", "Enter", RefOutput::kHandle},
-                             {"RefExit", "Exit", RefOutput::kHandle},
-                             {"RefNextIteration", "NextIteration", RefOutput::kHandle},
-                             {"RefSwitch", "Switch", RefOutput::kHandle},
-                             {"RefMerge", "Merge", RefOutput::kHandle}};
+constexpr RefOp changes(std::string_view ref, std::string_view resource, int references = 1) {
+  return {ref, resource, RefOutput::kChanged, references};
+}
+// A table's handle was a reference to two strings that nobody reads.
+constexpr RefOp table(std::string_view ref, std::string_view resource) {
+  return {ref, resource, RefOutput::kValue, 0};
+}
+constexpr RefOp kRefOps[] = {
+    changes("Assign", "AssignVariableOp"),
+    changes("AssignAdd", "AssignAddVariableOp"),
+    changes("AssignSub", "AssignSubVariableOp"),
+    {"IsVariableInitialized", "VarIsInitializedOp", RefOutput::kValue},
+    {"CountUpTo", "ResourceCountUpTo", RefOutput::kValue},
+    {"RefIdentity", "Identity", RefOutput::kHandle},
+    {"RefEnter", "Enter", RefOutput::kHandle},
+    {"RefExit", "Exit", RefOutput::kHandle},
+    {"RefNextIteration", "NextIteration", RefOutput::kHandle},
+    {"RefSwitch", "Switch", RefOutput::kHandle},
+    {"RefMerge", "Merge", RefOutput::kHandle},
+    changes("ScatterUpdate", "ResourceScatterUpdate"),
+    changes("ScatterAdd", "ResourceScatterAdd"),
+    changes("ScatterSub", "ResourceScatterSub"),
+    changes("ScatterMul", "ResourceScatterMul"),
+    changes("ScatterDiv", "ResourceScatterDiv"),
+    changes("ScatterMin", "ResourceScatterMin"),
+    changes("ScatterMax", "ResourceScatterMax"),
+    changes("ScatterNdUpdate", "ResourceScatterNdUpdate"),
+    changes("ScatterNdAdd", "ResourceScatterNdAdd"),
+    changes("ScatterNdSub", "ResourceScatterNdSub"),
+    changes("ScatterNdMin", "ResourceScatterNdMin"),
+    changes("ScatterNdMax", "ResourceScatterNdMax"),
+    changes("StridedSliceAssign", "ResourceStridedSliceAssign"),
+    changes("ApplyAdadelta", "ResourceApplyAdadelta", 3),
+    changes("ApplyAdagrad", "ResourceApplyAdagrad", 2),
+    changes("ApplyAdagradDA", "ResourceApplyAdagradDA", 3),
+    changes("ApplyAdagradV2", "ResourceApplyAdagradV2", 2),
+    changes("ApplyAdam", "ResourceApplyAdam", 3),
+    changes("ApplyAdaMax", "ResourceApplyAdaMax", 3),
+    changes("ApplyAddSign", "ResourceApplyAddSign", 2),
+    changes("ApplyCenteredRMSProp", "ResourceApplyCenteredRMSProp", 4),
+    changes("ApplyFtrl", "ResourceApplyFtrl", 3),
+    changes("ApplyFtrlV2", "ResourceApplyFtrlV2", 3),
+    changes("ApplyGradientDescent", "ResourceApplyGradientDescent"),
+    changes("ApplyMomentum", "ResourceApplyMomentum", 2),
+    changes("ApplyPowerSign", "ResourceApplyPowerSign", 2),
+    changes("ApplyProximalAdagrad", "ResourceApplyProximalAdagrad", 2),
+    changes("ApplyProximalGradientDescent", "ResourceApplyProximalGradientDescent"),
+    changes("ApplyRMSProp", "ResourceApplyRMSProp", 3),
+    changes("SparseApplyAdadelta", "ResourceSparseApplyAdadelta", 3),
+    changes("SparseApplyAdagrad", "ResourceSparseApplyAdagrad", 2),
+    changes("SparseApplyAdagradDA", "ResourceSparseApplyAdagradDA", 3),
+    changes("SparseApplyAdagradV2", "ResourceSparseApplyAdagradV2", 2),
+    changes("SparseApplyCenteredRMSProp", "ResourceSparseApplyCenteredRMSProp", 4),
+    changes("SparseApplyFtrl", "ResourceSparseApplyFtrl", 3),
+    changes("SparseApplyFtrlV2", "ResourceSparseApplyFtrlV2", 3),
+    changes("SparseApplyMomentum", "ResourceSparseApplyMomentum", 2),
+    changes("SparseApplyProximalAdagrad", "ResourceSparseApplyProximalAdagrad", 2),
+    changes("SparseApplyProximalGradientDescent", "ResourceSparseApplyProximalGradientDescent"),
+    changes("SparseApplyRMSProp", "ResourceSparseApplyRMSProp", 3),
+    table("HashTable", "HashTableV2"),
+    table("MutableHashTable", "MutableHashTableV2"),
+    table("MutableHashTableOfTensors", "MutableHashTableOfTensorsV2"),
+    table("MutableDenseHashTable", "MutableDenseHashTableV2"),
+    table("InitializeTable", "InitializeTableV2"),
+    table("InitializeTableFromTextFile", "InitializeTableFromTextFileV2"),
+    table("LookupTableFind", "LookupTableFindV2"),
+    table("LookupTableInsert", "LookupTableInsertV2"),
+    table("LookupTableExport", "LookupTableExportV2"),
+    table("LookupTableImport", "LookupTableImportV2"),
+    table("LookupTableSize", "LookupTableSizeV2"),
+};
 
 const RefOp* find_ref_op(std::string_view op) {
   for (const RefOp& row : kRefOps) {
@@ -49,7 +110,7 @@ Status in_node(const Status& status, const NodeView& def) {
 
 // Whether data input `index` of the op is a reference.
 bool takes_reference(const RefOp* op, int index) {
-  return op && (index == 0 || op->ref == "RefMerge");
+  return op && (index < op->references || op->ref == "RefMerge");
 }
 
 }  // namespace

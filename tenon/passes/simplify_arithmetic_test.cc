@@ -36,6 +36,35 @@ TEST_F(SimplifyArithmetic, NeutralOperandsKeepBitsAndShapes) {
   }
 }
 
+// TensorFlow 2.21 answers 1.3000001 and 19 for x = 26 in a tf.function (1.3 and 20 op by op): its
+// optimizer multiplies by float(1) / 20, so resize_with_pad of 26 rows to 20 makes 19 of 26.
+TEST_F(SimplifyArithmetic, DivisionByAConstantIsTensorFlows) {
+  const Build build = [](GraphBuilder& b, const Endpoints& in) {
+    const Endpoint ratio = b.op("RealDiv", {in[0], b.scalar(20.0F)});
+    return Endpoints{ratio, b.op("Floor", {b.op("RealDiv", {in[0], ratio})})};
+  };
+  const Tensor x = Tensor::vector<float>({26, 31, 40, 42});
+  StatusOr<Graph> graph = make_graph(build, {{x}}, Known::kAll);
+  ASSERT_TRUE(graph.ok()) << graph.status();
+  const Outcome made = run_graph(*std::move(graph), {{x}}, true);
+  ASSERT_TRUE(made.status.ok()) << made.status;
+  const auto ratios = made.results[0].span<float>(), sizes = made.results[1].span<float>();
+  EXPECT_EQ(std::vector<float>(ratios.begin(), ratios.end()),
+            (std::vector<float>{1.3000001F, 1.5500001F, 2.0F, 2.1000001F}));
+  EXPECT_EQ(std::vector<float>(sizes.begin(), sizes.end()), (std::vector<float>{19, 20, 20, 19}));
+}
+
+// Where a reciprocal is none, or is subnormal, a quotient stays one.
+TEST_F(SimplifyArithmetic, QuotientsWithoutAReciprocalStay) {
+  for (float value : {0.0F, -0.0F, 3e38F, 1e-45F, std::numeric_limits<float>::infinity(),
+                      std::numeric_limits<float>::quiet_NaN()}) {
+    const Build build = [&](GraphBuilder& b, const Endpoints& in) {
+      return Endpoints{b.op("RealDiv", {in[0], b.scalar(value)})};
+    };
+    expect_same(build, std::vector<Tensor>{hostile_numbers({4, 3}, 1)});
+  }
+}
+
 // What Keras' swish is exported as: x * sigmoid(x), x and beta, of which one is read.
 TEST_F(SimplifyArithmetic, AnIdentityOfSeveralValuesIsNone) {
   const Build build = [](GraphBuilder& b, const Endpoints& in) {
