@@ -2,6 +2,8 @@
 
 #include "tenon/base/log.h"
 #include "tenon/saved_model/golden.h"
+#include "tenon/serving/model_metrics.h"
+#include "tenon/serving/request_metrics.h"
 
 namespace tenon::serving {
 namespace {
@@ -14,9 +16,26 @@ std::vector<TensorSpec> specs_of(const std::vector<SignatureTensor>& tensors) {
   return specs;
 }
 
+// A signature that cannot be planned is no fault of who asks for it: codes that would say so become
+// INTERNAL.
+Status fault_of_model(const Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kOutOfRange:
+    case absl::StatusCode::kAlreadyExists:
+    case absl::StatusCode::kPermissionDenied:
+      return internal(message_of(status));
+    default:
+      return status;
+  }
+}
+
 class SavedModelServable final : public Servable {
  public:
-  explicit SavedModelServable(std::shared_ptr<SavedModel> model) : model_(std::move(model)) {
+  SavedModelServable(std::shared_ptr<SavedModel> model, MetricRegistry& metrics)
+      : model_(std::move(model)), metrics_(metrics) {
     for (const tenon::Signature& signature : model_->signatures()) {
       Signature& own = signatures_.emplace_back();
       own.name = signature.name;
@@ -26,7 +45,10 @@ class SavedModelServable final : public Servable {
       for (const SignatureTensor& input : signature.inputs) {
         own.defaults.push_back(input.default_value);
       }
+      const int64_t start = steady_microseconds();
       executables_.push_back(model_->executable(signature));
+      metrics_.builds.add();
+      metrics_.build_microseconds.add(microseconds_since(start));
       if (const Status& status = executables_.back().status(); !status.ok()) {
         log_warning("signature ", signature.name, " of ", model_->folder(),
                     " cannot be served: ", message_of(status));
@@ -40,9 +62,12 @@ class SavedModelServable final : public Servable {
                                     std::span<const int> outputs,
                                     const RunLimits& limits) const override {
     const auto index = static_cast<size_t>(&signature - signatures_.data());
-    TENON_ASSIGN_OR_RETURN(const std::shared_ptr<Executable>& executable, executables_[index]);
+    const StatusOr<std::shared_ptr<Executable>>& executable = executables_[index];
+    if (!executable.ok()) return fault_of_model(executable.status());
     std::vector<Tensor> all;
-    TENON_RETURN_IF_ERROR(executable->run(inputs, all, limits));
+    const int64_t start = steady_microseconds();
+    TENON_RETURN_IF_ERROR((*executable)->run(inputs, all, limits));
+    count_run(microseconds_since(start), inputs, all);
     std::vector<Tensor> selected;
     for (const int output : outputs)
       selected.push_back(std::move(all[static_cast<size_t>(output)]));
@@ -52,7 +77,23 @@ class SavedModelServable final : public Servable {
   std::string signature_def_map() const override { return model_->signature_def_map(); }
 
  private:
+  void count_run(int64_t took, std::span<const Tensor> inputs,
+                 std::span<const Tensor> outputs) const {
+    const auto bytes_of = [](std::span<const Tensor> tensors) {
+      size_t bytes = 0;
+      for (const Tensor& tensor : tensors) bytes += tensor.num_bytes();
+      return static_cast<double>(bytes);
+    };
+    metrics_.runs.add();
+    metrics_.session_runs.add();
+    metrics_.run_microseconds.add(took);
+    metrics_.run_times.observe(static_cast<double>(took));
+    metrics_.input_bytes.observe(bytes_of(inputs));
+    metrics_.output_bytes.observe(bytes_of(outputs));
+  }
+
   const std::shared_ptr<SavedModel> model_;
+  const GraphMetrics metrics_;
   std::vector<Signature> signatures_;
   std::vector<StatusOr<std::shared_ptr<Executable>>> executables_;  // one a signature
 };
@@ -84,9 +125,14 @@ StatusOr<std::shared_ptr<const Servable>> load_saved_model(const std::string& fo
   LoadOptions load;
   load.tags = options.tags;
   load.executable = options.executable;
+  int64_t start = steady_microseconds();
   TENON_ASSIGN_OR_RETURN(std::shared_ptr<SavedModel> model, SavedModel::load(folder, load));
+  observe_load_stage(*options.metrics, folder, "restore_graph", microseconds_since(start));
   TENON_RETURN_IF_ERROR(check_goldens(*model, options));
-  return std::make_shared<const SavedModelServable>(std::move(model));
+  start = steady_microseconds();
+  auto servable = std::make_shared<const SavedModelServable>(std::move(model), *options.metrics);
+  observe_load_stage(*options.metrics, folder, "init_graph", microseconds_since(start));
+  return servable;
 }
 
 }  // namespace tenon::serving

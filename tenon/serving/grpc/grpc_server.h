@@ -1,7 +1,5 @@
 // GrpcServer: TensorFlow Serving's PredictionService and ModelService over HTTP/2, with server
 // reflection: an event loop whose sessions are Http2Sessions.
-//
-// Classify, Regress and MultiInference answer UNIMPLEMENTED.
 #pragma once
 
 #include <memory>
