@@ -12,7 +12,7 @@
 #include "tenon/base/thread.h"
 #include "tenon/base/thread_pool.h"
 #include "tenon/serving/config_files.h"
-#include "tenon/serving/grpc_server.h"
+#include "tenon/serving/grpc/grpc_server.h"
 #include "tenon/serving/http/http_server.h"
 #include "tenon/serving/model_loading.h"
 #include "tenon/serving/model_metrics.h"

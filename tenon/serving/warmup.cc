@@ -4,8 +4,8 @@
 #include "tenon/base/wire.h"
 #include "tenon/io/record_io.h"
 #include "tenon/saved_model/golden.h"
+#include "tenon/serving/grpc/prediction_service.h"
 #include "tenon/serving/inference/inference_service.h"
-#include "tenon/serving/prediction_service.h"
 #include "tenon/serving/request_metrics.h"
 
 namespace tenon::serving {
@@ -13,54 +13,64 @@ namespace {
 
 constexpr int kMostRecords = 1000;
 
-// The numbers of PredictionLog's fields.
-enum LogKind : uint32_t {
-  kNoLog = 0,
-  kClassifyLog = 2,
-  kRegressLog = 3,
-  kMultiInferenceLog = 4,
-  kSessionRunLog = 5,
-  kPredictLog = 6,
-  kPredictStreamedLog = 7,
+// What a PredictionLog is a log of, by the number of its field: the last one counts, as they
+// exclude each other.
+enum class LogKind : uint32_t {
+  kNone = 0,
+  kClassify = 2,
+  kRegress = 3,
+  kMultiInference = 4,
+  kSessionRun = 5,
+  kPredict = 6
 };
 
-// What a PredictionLog is of and its request. False where it is malformed.
-bool parse_log(std::string_view record, uint32_t& kind, MessageField& request) {
-  MessageField log;
-  WireReader reader(record);
-  WireField field;
-  kind = kNoLog;
-  while (reader.next(field)) {
-    if (field.type != WireType::kBytes) continue;
-    if (field.number < kClassifyLog || field.number > kPredictStreamedLog) continue;
-    // The kinds of log exclude each other: the last one counts.
-    if (field.number != kind) log = MessageField();
-    kind = field.number;
-    log.add(field.bytes);
+struct WarmupRecord {
+  LogKind kind = LogKind::kNone;
+  MessageField request;
+
+  // False where it is malformed. The request stands in the same field of every kind of log.
+  bool parse(std::string_view record) {
+    MessageField log;
+    WireReader reader(record);
+    WireField field;
+    while (reader.next(field)) {
+      if (field.type != WireType::kBytes || field.number < 2 || field.number > 7) continue;
+      const LogKind found = field.number == 7 ? LogKind::kNone : static_cast<LogKind>(field.number);
+      if (found != kind) log = MessageField();
+      kind = found;
+      log.add(field.bytes);
+    }
+    WireReader parts(log.bytes());
+    while (parts.next(field)) {
+      if (field.is_bytes(1)) request.add(field.bytes);
+    }
+    return !reader.malformed() && !parts.malformed();
   }
-  if (reader.malformed()) return false;
-  WireReader parts(log.bytes());
-  while (parts.next(field)) {
-    if (field.is_bytes(1)) request.add(field.bytes);
+};
+
+Status replay_once(const Servable& servable, const WarmupRecord& record) {
+  switch (record.kind) {
+    case LogKind::kClassify:
+      return replay_inference(servable, InferenceCall::kClassify, record.request.bytes());
+    case LogKind::kRegress:
+      return replay_inference(servable, InferenceCall::kRegress, record.request.bytes());
+    case LogKind::kMultiInference:
+      return replay_inference(servable, InferenceCall::kMultiInference, record.request.bytes());
+    case LogKind::kPredict:
+      return replay_predict(servable, record.request.bytes());
+    case LogKind::kSessionRun:  // TensorFlow Serving's text
+      return unimplemented("Unsupported log_type for warmup: ", static_cast<uint32_t>(record.kind));
+    case LogKind::kNone:
+      break;
   }
-  return !parts.malformed();
+  return absl::OkStatus();
 }
 
-Status replay_once(const Servable& servable, uint32_t kind, std::string_view request) {
-  switch (kind) {
-    case kClassifyLog:
-      return replay_inference(servable, InferenceCall::kClassify, request);
-    case kRegressLog:
-      return replay_inference(servable, InferenceCall::kRegress, request);
-    case kMultiInferenceLog:
-      return replay_inference(servable, InferenceCall::kMultiInference, request);
-    case kPredictLog:
-      return replay_predict(servable, request);
-    case kSessionRunLog:  // TensorFlow Serving's text
-      return unimplemented("Unsupported log_type for warmup: ", kind);
-    default:
-      return absl::OkStatus();
+Status replay(const Servable& servable, const WarmupRecord& record, int iterations) {
+  for (int i = 0; i < std::max(iterations, 1); ++i) {
+    TENON_RETURN_IF_ERROR(replay_once(servable, record));
   }
+  return absl::OkStatus();
 }
 
 Status replay_file(const Servable& servable, const std::string& path,
@@ -78,15 +88,11 @@ Status replay_file(const Servable& servable, const std::string& path,
       return invalid_argument("Number of warmup records exceeds the maximum (", kMostRecords,
                               ") at ", path);
     }
-    uint32_t kind = kNoLog;
-    MessageField request;
-    if (!parse_log(record, kind, request)) {
+    WarmupRecord log;
+    if (!log.parse(record)) {
       return data_loss("warm-up record ", index, " of ", path, " is no PredictionLog");
     }
-    Status status;
-    for (int i = std::max(options.iterations, 1); i > 0 && status.ok(); --i) {
-      status = replay_once(servable, kind, request.bytes());
-    }
+    const Status status = replay(servable, log, options.iterations);
     if (!status.ok()) return with_context(status, cat("warm-up record ", index, " of ", path));
     read.add();
   }

@@ -5,7 +5,7 @@
 #include "tenon/base/files.h"
 #include "tenon/io/record_io.h"
 #include "tenon/serving/case_models.h"
-#include "tenon/serving/tensor_to_proto.h"
+#include "tenon/serving/grpc/tensor_to_proto.h"
 #include "tenon/serving/warmup.h"
 #include "tensorflow_serving/apis/prediction_log.pb.h"
 

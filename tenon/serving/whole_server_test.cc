@@ -8,11 +8,11 @@
 #include "tenon/base/files.h"
 #include "tenon/ops/register_all.h"
 #include "tenon/serving/case_models.h"
+#include "tenon/serving/grpc/grpc_server.h"
 #include "tenon/serving/grpc/http2_client.h"
-#include "tenon/serving/grpc_server.h"
+#include "tenon/serving/grpc/request_bytes.h"
 #include "tenon/serving/http/http_client.h"
 #include "tenon/serving/http/http_server.h"
-#include "tenon/serving/request_bytes.h"
 #include "tenon/serving/rest_api.h"
 #include "tenon/serving/saved_model_servable.h"
 

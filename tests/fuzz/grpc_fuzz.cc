@@ -8,7 +8,7 @@
 #include "tenon/serving/grpc/health.h"
 #include "tenon/serving/grpc/http2_session.h"
 #include "tenon/serving/grpc/reflection.h"
-#include "tenon/serving/tensor_message.h"
+#include "tenon/serving/grpc/tensor_message.h"
 
 namespace {
 

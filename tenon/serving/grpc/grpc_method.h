@@ -63,6 +63,7 @@ class GrpcCall final : public ServerRequest {
 
   void run() override;
   void refuse(const Status& why) override;
+  bool abandoned() const override { return cancelled; }
   // How calls like this are known: by method, the beginning of the message (which names the model)
   // and its length.
   void set_kind();

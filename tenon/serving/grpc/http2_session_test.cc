@@ -244,6 +244,35 @@ TEST_F(Http2SessionTest, EndsWhatIsNoHttp2) {
   EXPECT_NE(session_->end(), Session::End::kOpen);
 }
 
+TEST_F(Http2SessionTest, StalledClientsHaveADeadlineIdleOnesHaveNone) {
+  connect();
+  const int64_t now = steady_milliseconds();
+  EXPECT_LE(session_->deadline(), now + services_.timeouts.head + 1000);  // for the preface
+  exchange();
+  EXPECT_EQ(session_->deadline(), kNever);
+  const int32_t half = client_->ask(kEcho, std::string("\0\0\0\0\5he", 7), {}, false);
+  exchange();
+  EXPECT_LE(session_->deadline(), now + services_.timeouts.idle + 1000);
+  client_->cancel(half);
+  exchange();
+  EXPECT_EQ(session_->deadline(), kNever);
+  const int32_t watch = client_->call("/grpc.health.v1.Health/Watch", "", {}, false);
+  exchange();
+  EXPECT_EQ(client_->answer(watch).message(), "\x08\1");
+  EXPECT_EQ(session_->deadline(), kNever);
+  // An answer that is not taken: the client's bytes are not fed back.
+  client_->call(kEcho, std::string(1 << 20, 'x'));
+  for (std::string out; !(out = client_->produce()).empty();) session_->receive(out, ready_);
+  answer_all();
+  std::string out;
+  session_->produce(out);
+  EXPECT_LE(session_->deadline(), steady_milliseconds() + services_.timeouts.idle);
+  services_.limits.max_idle_ms = 5000;
+  connect();
+  exchange();
+  EXPECT_LE(session_->deadline(), steady_milliseconds() + 5000);
+}
+
 TEST_F(Http2SessionTest, DrainingAnswersWhatHasBegun) {
   hold_ = true;
   connect();

@@ -1,12 +1,12 @@
 #include "tenon/serving/http/http_server.h"
 
+#include "tenon/serving/http/any_http_session.h"
 #include "tenon/serving/net/event_loop.h"
 
 namespace tenon::serving {
 
 struct HttpServer::Impl {
-  HttpServerOptions options;
-  HttpHandler handler;
+  Http2Services services;  // without gRPC methods
   int port = 0;
   std::unique_ptr<EventLoop> loop;  // the last: its sessions look at what stands above
 };
@@ -22,8 +22,9 @@ void HttpServer::stop(int64_t drain_milliseconds) { impl_->loop->stop(drain_mill
 StatusOr<std::unique_ptr<HttpServer>> HttpServer::start(const HttpServerOptions& options,
                                                         HttpHandler handler) {
   auto impl = std::make_unique<Impl>();
-  impl->options = options;
-  impl->handler = std::move(handler);
+  impl->services.http = std::move(handler);
+  impl->services.http_limits = options.limits;
+  impl->services.timeouts = options.timeouts;
   TENON_ASSIGN_OR_RETURN(Descriptor socket, listen_on_port(options.port));
   impl->port = bound_port(socket.get());
   EventLoopOptions loop;
@@ -32,9 +33,8 @@ StatusOr<std::unique_ptr<HttpServer>> HttpServer::start(const HttpServerOptions&
   loop.timeouts = options.connection_timeouts;
   std::vector<Endpoint> endpoints(1);
   endpoints[0].socket = std::move(socket);
-  endpoints[0].session = [&server = *impl] {
-    return std::make_unique<HttpSession>(server.handler, server.options.limits,
-                                         server.options.timeouts);
+  endpoints[0].session = [&services = impl->services] {
+    return std::make_unique<AnyHttpSession>(services);
   };
   TENON_ASSIGN_OR_RETURN(impl->loop, EventLoop::start(loop, std::move(endpoints)));
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(impl)));

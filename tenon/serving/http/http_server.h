@@ -1,4 +1,4 @@
-// HttpServer: HTTP/1.1 on one port: an event loop whose sessions are HttpSessions.
+// HttpServer: HTTP/1.1 and HTTP/2 on one port: an event loop whose sessions are AnyHttpSessions.
 //
 // One worker is kept for requests that are not posted (health, status, metrics): posted ones wait
 // when all others answer some. Clients that stall are cut off (HttpTimeouts).

@@ -19,6 +19,9 @@ bool RequestQueue::add(QueuedRequest request) {
     ready_.push_back(std::move(request));
     return true;
   }
+  if (state.waiting.size() >= state.most_waiting) {
+    std::erase_if(state.waiting, [](const QueuedRequest& r) { return r.request->abandoned(); });
+  }
   if (state.waiting.size() >= state.most_waiting) return false;
   state.waiting.push_back(std::move(request));
   return true;

@@ -28,6 +28,8 @@ class ServerRequest {
   virtual void run() = 0;
   // Called instead of run() where there is no room for the request: makes an answer that says so.
   virtual void refuse(const Status& why) = 0;
+  // Does nobody wait for the answer any more? Then neither of the two need be called.
+  virtual bool abandoned() const { return false; }
 
   // The gate of the event loop that it has to pass; kNoGate for what is answered in no time.
   static constexpr int kNoGate = -1;

@@ -1,8 +1,9 @@
-#include "tenon/serving/prediction_service.h"
+#include "tenon/serving/grpc/prediction_service.h"
 
 #include "tenon/base/wire.h"
+#include "tenon/serving/grpc/tensor_message.h"
+#include "tenon/serving/inference/inference_messages.h"
 #include "tenon/serving/predict.h"
-#include "tenon/serving/tensor_message.h"
 
 namespace tenon::serving {
 namespace {
@@ -11,42 +12,18 @@ Status malformed_message(std::string_view message) {
   return internal("malformed ", message, " message");
 }
 
-// tensorflow.serving.ModelSpec.
-struct SpecMessage {
+struct SpecField {
   MessageField field;
-  ModelSpec model;
-  std::string_view signature_name;  // a view into the request
+  NamedSpec spec;
 
   bool present() const { return field.present(); }
   // Once the whole request has been read; false where it is malformed.
-  bool parse() {
-    WireReader reader(field.bytes());
-    WireField part;
-    while (reader.next(part)) {
-      if (part.is_bytes(1)) model.name = part.bytes;
-      if (part.is_bytes(3)) signature_name = part.bytes;
-      if (part.is_bytes(2)) {  // version and label: of the two, the one that comes last
-        model.label.clear();
-        model.version = 0;
-        WireReader value(part.bytes);
-        WireField number;
-        while (value.next(number)) {
-          if (number.is_varint(1)) model.version = static_cast<int64_t>(number.value);
-        }
-        if (value.malformed()) return false;
-      }
-      if (part.is_bytes(4)) {
-        model.label = part.bytes;
-        model.version.reset();
-      }
-    }
-    return !reader.malformed();
-  }
+  bool parse() { return parse_model_spec(field.bytes(), spec); }
 };
 
-// As views into the request, which outlives it.
+// Inputs are views into the request, which outlives it.
 struct PredictMessage {
-  SpecMessage spec;
+  SpecField spec;
   std::vector<MapEntry> inputs;  // of equal names only the last
   std::vector<std::string> filter;
 
@@ -107,7 +84,7 @@ StatusOr<std::vector<Tensor>> inputs_of(const PredictMessage& request, const Sig
 Status run_request(const Servable& servable, const PredictOptions& options,
                    const PredictMessage& request, Histogram* runtime_latency,
                    const RunLimits& limits, const Signature*& signature, std::string& response) {
-  const std::string_view name = request.spec.signature_name;
+  const std::string& name = request.spec.spec.signature_name;
   signature = find_signature(servable, name);
   if (signature == nullptr) {
     return failed_precondition("Serving signature key \"", name.empty() ? kDefaultSignature : name,
@@ -130,32 +107,22 @@ Status run_request(const Servable& servable, const PredictOptions& options,
   return absl::OkStatus();
 }
 
-void append_spec(std::string& out, uint32_t number, const ServedVersion& served,
-                 std::string_view signature_name) {
-  append_message(out, number, [&] {
-    append_string_field(out, 1, served.model);
-    append_message(out, 2,
-                   [&] { append_varint_field(out, 1, static_cast<uint64_t>(served.version)); });
-    append_string_field(out, 3, signature_name);
-  });
-}
-
 // Sets `served` to the version that was found, as soon as it is.
 Status predict_on(const PredictionService& service, const PredictMessage& request,
                   const RunLimits& limits, std::shared_ptr<const ServedVersion>& served,
                   std::string& response) {
   if (!request.spec.present()) return invalid_argument("Missing ModelSpec");
-  TENON_ASSIGN_OR_RETURN(served, service.models.find(request.spec.model));
+  TENON_ASSIGN_OR_RETURN(served, service.models.find(request.spec.spec.model));
   const Signature* signature = nullptr;
   TENON_RETURN_IF_ERROR(run_request(*served->servable, service.options, request,
                                     &served->cells.runtime_latency, limits, signature, response));
-  append_spec(response, 2, *served, signature->name);
+  append_model_spec(response, 2, *served, signature->name);
   return absl::OkStatus();
 }
 
 void count_failure(const PredictionService& service, const PredictMessage& request,
                    const Status& status) {
-  const std::string& name = request.spec.model.name;
+  const std::string& name = request.spec.spec.model.name;
   service.requests.count_failure(service.models.knows(name) ? name : "",
                                  cat("gRPC Predict of ", name), status);
 }
@@ -197,7 +164,7 @@ Status replay_predict(const Servable& servable, std::string_view request) {
 Status get_model_metadata(const PredictionService& service, std::string_view request,
                           const RunLimits&, std::string* response) {
   constexpr std::string_view kSignatureDef = "signature_def";
-  SpecMessage spec;
+  SpecField spec;
   std::vector<std::string_view> fields;
   WireReader reader(request);
   WireField field;
@@ -215,8 +182,13 @@ Status get_model_metadata(const PredictionService& service, std::string_view req
       return invalid_argument("Metadata field ", name, " is not supported");
     }
   }
-  TENON_ASSIGN_OR_RETURN(const auto served, service.models.find(spec.model));
-  append_spec(*response, 1, *served, "");
+  TENON_ASSIGN_OR_RETURN(const auto served, service.models.find(spec.spec.model));
+  append_message(*response, 1, [&] {  // ModelSpec, without a signature
+    append_string_field(*response, 1, served->model);
+    append_message(*response, 2, [&] {
+      append_varint_field(*response, 1, static_cast<uint64_t>(served->version));
+    });
+  });
   append_message(*response, 2, [&] {
     append_string_field(*response, 1, kSignatureDef);
     append_message(*response, 2, [&] {  // google.protobuf.Any
@@ -229,7 +201,7 @@ Status get_model_metadata(const PredictionService& service, std::string_view req
 
 Status get_model_status(const PredictionService& service, std::string_view request,
                         const RunLimits&, std::string* response) {
-  SpecMessage spec;
+  SpecField spec;
   WireReader reader(request);
   WireField field;
   while (reader.next(field)) {
@@ -238,7 +210,7 @@ Status get_model_status(const PredictionService& service, std::string_view reque
   if (reader.malformed() || !spec.parse()) return malformed_message("GetModelStatusRequest");
   if (!spec.present()) return invalid_argument("Missing ModelSpec");
   TENON_ASSIGN_OR_RETURN(const auto versions,
-                         service.models.status(spec.model.name, spec.model.version));
+                         service.models.status(spec.spec.model.name, spec.spec.model.version));
   for (const VersionStatus& version : versions) {
     append_message(*response, 1, [&] {  // ModelVersionStatus
       append_varint_field(*response, 1, static_cast<uint64_t>(version.version));

@@ -7,7 +7,7 @@
 
 #include "tenon/base/files.h"
 #include "tenon/serving/case_models.h"
-#include "tenon/serving/grpc_server.h"
+#include "tenon/serving/grpc/grpc_server.h"
 #include "tensorflow_serving/apis/model_service.grpc.pb.h"
 #include "tensorflow_serving/config/ssl_config.pb.h"
 

@@ -1,7 +1,7 @@
 // For tests: a tensor as a message of protobuf's, by way of the bytes that we write.
 #pragma once
 
-#include "tenon/serving/tensor_message.h"
+#include "tenon/serving/grpc/tensor_message.h"
 
 namespace tenon::serving {
 

@@ -9,8 +9,8 @@
 
 #include "tenon/core/tensor_message.h"
 #include "tenon/serving/case_models.h"
-#include "tenon/serving/grpc_server.h"
-#include "tenon/serving/tensor_to_proto.h"
+#include "tenon/serving/grpc/grpc_server.h"
+#include "tenon/serving/grpc/tensor_to_proto.h"
 #include "tensorflow_serving/apis/model_service.grpc.pb.h"
 #include "tensorflow_serving/apis/prediction_service.grpc.pb.h"
 

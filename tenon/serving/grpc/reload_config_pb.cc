@@ -1,4 +1,4 @@
-#include "tenon/serving/prediction_service.h"
+#include "tenon/serving/grpc/prediction_service.h"
 #include "tensorflow_serving/apis/model_management.pb.h"
 
 namespace tenon::serving {

@@ -4,9 +4,9 @@
 #include <thread>
 
 #include "tenon/base/files.h"
+#include "tenon/serving/grpc/grpc_server.h"
 #include "tenon/serving/grpc/http2_client.h"
-#include "tenon/serving/grpc_server.h"
-#include "tenon/serving/request_bytes.h"
+#include "tenon/serving/grpc/request_bytes.h"
 #include "tenon/serving/rest_api.h"
 
 namespace tenon::serving {
@@ -139,7 +139,7 @@ TEST_F(CallLimits, PredictionsWaitForTheirTurnUntilTooManyDo) {
   auto first = predicting();
   EXPECT_TRUE(becomes(1));
   auto second = connect();
-  second->client().call(kPredictPath, request_for("m"));
+  const int32_t waiting = second->client().call(kPredictPath, request_for("m"));
   EXPECT_EQ(second->call(kModelStatusPath, request_for("m")).status(), "0");  // it waits by now
   const auto third = connect();
   const auto& refused = third->call(kPredictPath, request_for("m"));
@@ -149,9 +149,14 @@ TEST_F(CallLimits, PredictionsWaitForTheirTurnUntilTooManyDo) {
                 .cell({"m", "RESOURCE_EXHAUSTED"})
                 .value(),
             1);
+  // Who gives up gives up the place too.
+  second->client().cancel(waiting);
+  EXPECT_EQ(second->call(kModelStatusPath, request_for("m")).status(), "0");
+  auto fourth = predicting();
+  EXPECT_EQ(fourth->call(kModelStatusPath, request_for("m")).status(), "0");
   first.reset();
   EXPECT_TRUE(becomes(1));
-  second.reset();
+  fourth.reset();
   EXPECT_TRUE(becomes(0));
 }
 

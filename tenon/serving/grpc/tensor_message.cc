@@ -1,4 +1,4 @@
-#include "tenon/serving/tensor_message.h"
+#include "tenon/serving/grpc/tensor_message.h"
 
 #include "tenon/base/wire.h"
 #include "tenon/core/tensor_message.h"

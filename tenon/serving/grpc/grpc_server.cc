@@ -1,14 +1,14 @@
-#include "tenon/serving/grpc_server.h"
+#include "tenon/serving/grpc/grpc_server.h"
 
 #include <unistd.h>
 
 #include "tenon/serving/grpc/health.h"
 #include "tenon/serving/grpc/http2_session.h"
+#include "tenon/serving/grpc/prediction_service.h"
 #include "tenon/serving/grpc/reflection.h"
+#include "tenon/serving/grpc/ssl_config.h"
 #include "tenon/serving/inference/inference_service.h"
 #include "tenon/serving/net/event_loop.h"
-#include "tenon/serving/prediction_service.h"
-#include "tenon/serving/ssl_config.h"
 
 namespace tenon::serving {
 namespace {
@@ -17,6 +17,10 @@ namespace {
 // what takes no time.
 enum GateIndex : int { kNone = ServerRequest::kNoGate, kPredictions = 0, kAdministration = 1 };
 
+InferenceService inference(const PredictionService& service) {
+  return {service.models, service.requests, service.options.check_method_name};
+}
+
 struct UnaryMethod {
   std::string_view path;
   GateIndex gate;
@@ -24,18 +28,19 @@ struct UnaryMethod {
                  const RunLimits& limits, std::string* response);
 };
 
-template <auto kMethod>
-Status infer(const PredictionService& service, std::string_view request, const RunLimits& limits,
-             std::string* response) {
-  return kMethod({service.models, service.requests, service.options.check_method_name}, request,
-                 limits, response);
-}
-
 constexpr UnaryMethod kUnaryMethods[] = {
     {"/tensorflow.serving.PredictionService/Predict", kPredictions, predict},
-    {"/tensorflow.serving.PredictionService/Classify", kPredictions, infer<classify>},
-    {"/tensorflow.serving.PredictionService/Regress", kPredictions, infer<regress>},
-    {"/tensorflow.serving.PredictionService/MultiInference", kPredictions, infer<multi_inference>},
+    {"/tensorflow.serving.PredictionService/Classify", kPredictions,
+     [](const PredictionService& service, std::string_view request, const RunLimits& limits,
+        std::string* response) { return classify(inference(service), request, limits, response); }},
+    {"/tensorflow.serving.PredictionService/Regress", kPredictions,
+     [](const PredictionService& service, std::string_view request, const RunLimits& limits,
+        std::string* response) { return regress(inference(service), request, limits, response); }},
+    {"/tensorflow.serving.PredictionService/MultiInference", kPredictions,
+     [](const PredictionService& service, std::string_view request, const RunLimits& limits,
+        std::string* response) {
+       return multi_inference(inference(service), request, limits, response);
+     }},
     {"/tensorflow.serving.PredictionService/GetModelMetadata", kNone, get_model_metadata},
     {"/tensorflow.serving.ModelService/GetModelStatus", kNone, get_model_status},
     {"/tensorflow.serving.ModelService/HandleReloadConfigRequest", kAdministration, reload_config},
