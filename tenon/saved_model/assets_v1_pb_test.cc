@@ -86,8 +86,7 @@ TEST(AssetsV1, DamagedCollectionsAreRefused) {
   ASSERT_TRUE(folder.ok()) << folder.status();
   ASSERT_TRUE(
       write_file(join_path(folder->path(), "saved_model.pb"), proto.SerializeAsString()).ok());
-  EXPECT_EQ(SavedModel::load(folder->path()).status().code(),
-            absl::StatusCode::kDataLoss);
+  EXPECT_EQ(SavedModel::load(folder->path()).status().code(), absl::StatusCode::kDataLoss);
 }
 
 }  // namespace
