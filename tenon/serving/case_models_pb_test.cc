@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "tenon/base/files.h"
+#include "tenon/ops/register_all.h"
 #include "tenon/serving/case_models.h"
 #include "tensorflow/core/protobuf/saved_model.pb.h"
 #include "tensorflow_serving/apis/get_model_metadata.pb.h"
@@ -76,6 +77,11 @@ class CaseServable final : public Servable {
 };
 
 }  // namespace
+
+const Status& register_case_ops() {
+  static const Status registered = register_all_ops(OpRegistry::global());
+  return registered;
+}
 
 const std::string& cases_folder() {
   static const std::string folder = TENON_SOURCE_DIR "/../shared/cases/serving";

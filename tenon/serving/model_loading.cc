@@ -19,6 +19,7 @@ SavedModelOptions saved_model_options_of(const ServerFlags& flags) {
                    : flags.golden == "refuse" ? GoldenMode::kRefuse
                                               : GoldenMode::kWarn;
   if (flags.mixed_precision == "bfloat16") options.executable.precision = Precision::kBfloat16;
+  options.prepare = flags.enable_model_warmup;
   return options;
 }
 

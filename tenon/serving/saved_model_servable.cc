@@ -1,6 +1,7 @@
 #include "tenon/serving/saved_model_servable.h"
 
 #include "tenon/base/log.h"
+#include "tenon/base/out_of_memory.h"
 #include "tenon/saved_model/golden.h"
 #include "tenon/serving/model_metrics.h"
 #include "tenon/serving/request_metrics.h"
@@ -32,10 +33,25 @@ Status fault_of_model(const Status& status) {
   }
 }
 
+// Makes what a first run makes (memory plans, packed weights), with 1 for dimensions that the
+// signature leaves open. What cannot be done ahead is done, or fails, when a request comes.
+void prepare_for_one_row(Executable& executable, const tenon::Signature& signature) {
+  std::vector<Shape> shapes;
+  for (const SignatureTensor& input : signature.inputs) {
+    if (!input.shape.has_rank()) return;
+    std::vector<int64_t> dims;
+    for (const int64_t dim : input.shape.dims()) dims.push_back(dim < 0 ? 1 : dim);
+    const StatusOr<Shape> shape = Shape::make(dims, size_of(input.dtype));
+    if (!shape.ok()) return;
+    shapes.push_back(*shape);
+  }
+  (void)or_out_of_memory([&] { return executable.prepare(shapes); });
+}
+
 class SavedModelServable final : public Servable {
  public:
-  SavedModelServable(std::shared_ptr<SavedModel> model, MetricRegistry& metrics)
-      : model_(std::move(model)), metrics_(metrics) {
+  SavedModelServable(std::shared_ptr<SavedModel> model, const SavedModelOptions& options)
+      : model_(std::move(model)), metrics_(*options.metrics) {
     for (const tenon::Signature& signature : model_->signatures()) {
       Signature& own = signatures_.emplace_back();
       own.name = signature.name;
@@ -47,6 +63,9 @@ class SavedModelServable final : public Servable {
       }
       const int64_t start = steady_microseconds();
       executables_.push_back(model_->executable(signature));
+      if (executables_.back().ok() && options.prepare) {
+        prepare_for_one_row(**executables_.back(), signature);
+      }
       metrics_.builds.add();
       metrics_.build_microseconds.add(microseconds_since(start));
       if (const Status& status = executables_.back().status(); !status.ok()) {
@@ -130,7 +149,7 @@ StatusOr<std::shared_ptr<const Servable>> load_saved_model(const std::string& fo
   observe_load_stage(*options.metrics, folder, "restore_graph", microseconds_since(start));
   TENON_RETURN_IF_ERROR(check_goldens(*model, options));
   start = steady_microseconds();
-  auto servable = std::make_shared<const SavedModelServable>(std::move(model), *options.metrics);
+  auto servable = std::make_shared<const SavedModelServable>(std::move(model), options);
   observe_load_stage(*options.metrics, folder, "init_graph", microseconds_since(start));
   return servable;
 }

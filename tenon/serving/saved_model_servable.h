@@ -14,6 +14,7 @@ struct SavedModelOptions {
   std::vector<std::string> tags = {"serve"};
   GoldenMode golden = GoldenMode::kWarn;
   ExecutableOptions executable;
+  bool prepare = false;  // for requests of one row, so that the first pays no more than others
   MetricRegistry* metrics = &MetricRegistry::global();
 };
 

@@ -116,6 +116,13 @@ Status ServedModels::reload(const std::vector<ModelConfig>& models,
     added = impl_->new_among(models);
   }
   TENON_RETURN_IF_ERROR(configure(models));
+  for (const std::string& name : added) {
+    std::shared_lock lock(impl_->mutex);
+    const auto model = impl_->models.find(name);
+    if (model != impl_->models.end() && !model->second.path_found) {
+      return not_found(model->second.warning, "; the model is served once it is there");
+    }
+  }
   return impl_->wait_for(added, keep_waiting);
 }
 

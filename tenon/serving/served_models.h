@@ -72,7 +72,8 @@ class ServedModels {
 
   // The same, and waits until each model that is new has an available version, however long that
   // takes: UNKNOWN when all of its versions failed, CANCELLED when `keep_waiting` says no or after
-  // end_waiting(). A later configuration supersedes it.
+  // end_waiting(), NOT_FOUND at once where there is no base path (the configuration is in force all
+  // the same). A later configuration supersedes it.
   Status reload(
       const std::vector<ModelConfig>& models,
       const std::function<bool()>& keep_waiting = [] { return true; });

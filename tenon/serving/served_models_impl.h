@@ -30,6 +30,7 @@ struct Model {
   ModelConfig config;
   bool configured = true;  // false: only the versions that have ended are remembered
   std::string warning;     // the last one, said once
+  bool path_found = true;  // when its folder was looked at last
   std::map<int64_t, Version, std::greater<>> versions;
 
   bool has(VersionState state, bool wanted) const {

@@ -85,6 +85,7 @@ void ServedModels::Impl::scan() {
     Model& model = models[config.name];
     if (!warning.empty() && warning != model.warning) log_warning(warning);
     model.warning = warning;
+    model.path_found = found.ok();
     const bool same = model.configured && model.config.base_path == config.base_path &&
                       model.config.policy == config.policy;
     if (found.ok() && same) want(model, wanted);

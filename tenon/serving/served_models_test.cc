@@ -200,11 +200,24 @@ TEST_F(ServedModelsTest, AModelWithoutVersionsIsServedOnceItHasOne) {
   EXPECT_EQ(start().code(), absl::StatusCode::kNotFound);
 }
 
-// A path that does not exist keeps one reload waiting, and nothing else.
-TEST_F(ServedModelsTest, AReloadThatWaitsIsSupersededOrEnded) {
+TEST_F(ServedModelsTest, AReloadThatNamesNoFolderSaysSo) {
   add("1");
   ASSERT_TRUE(start().ok());
-  const ModelConfig ghost{"ghost", "/nowhere", {}, {}};
+  const std::string later = join_path(folder_->path(), "later");
+  const ModelConfig ghost{"ghost", later, {}, {}};
+  EXPECT_EQ(served_->reload({config_, ghost}).code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(latest(), 1);
+  add("later/4");
+  for (int i = 0; i < 5000 && !served_->ready(); ++i) pause();
+  EXPECT_TRUE(served_->find({"ghost", 4, {}}).ok());
+}
+
+// A folder without versions keeps one reload waiting, and nothing else.
+TEST_F(ServedModelsTest, AReloadThatWaitsIsSupersededOrEnded) {
+  add("1");
+  add("ghosts");
+  ASSERT_TRUE(start().ok());
+  const ModelConfig ghost{"ghost", join_path(folder_->path(), "ghosts"), {}, {}};
   Status first = internal("still waiting");
   std::thread superseded([&] { first = served_->reload({config_, ghost}); });
   while (!served_->knows("ghost")) pause();

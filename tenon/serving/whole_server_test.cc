@@ -6,7 +6,6 @@
 #include <thread>
 
 #include "tenon/base/files.h"
-#include "tenon/ops/register_all.h"
 #include "tenon/serving/case_models.h"
 #include "tenon/serving/grpc/grpc_server.h"
 #include "tenon/serving/grpc/http2_client.h"
@@ -22,15 +21,16 @@ namespace {
 class WholeServerTest : public testing::Test {
  protected:
   void SetUp() override {
-    static const Status registered = register_all_ops(OpRegistry::global());
-    ASSERT_TRUE(registered.ok()) << registered;
+    ASSERT_TRUE(register_case_ops().ok()) << register_case_ops();
     folder_ = *TemporaryDirectory::create();
     add(1);
     ServedModelsOptions options;
     options.metrics = &metrics_;
     options.poll_interval = std::chrono::milliseconds(5);
     options.load = [](const std::string&, int64_t, const std::string& path) {
-      return load_saved_model(path, {});
+      SavedModelOptions saved_model;
+      saved_model.prepare = true;
+      return load_saved_model(path, saved_model);
     };
     auto models = ServedModels::start(options, {{"m", folder_->path(), {}, {}}});
     ASSERT_TRUE(models.ok()) << models.status();
