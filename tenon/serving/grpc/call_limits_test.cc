@@ -160,6 +160,36 @@ TEST_F(CallLimits, PredictionsWaitForTheirTurnUntilTooManyDo) {
   EXPECT_TRUE(becomes(0));
 }
 
+// A configuration may wait for its model for ever: not beyond its call, nor does a later one wait
+// for it.
+TEST_F(CallLimits, AReloadEndsWithItsCallAndHoldsUpNoOther) {
+  start_grpc(8);
+  const auto reload = [](std::string_view name, const std::string& path) {
+    std::string request;
+    append_message(request, 1, [&] {      // ServerModelConfig
+      append_message(request, 1, [&] {    // ModelConfigList
+        append_message(request, 1, [&] {  // ModelConfig
+          append_string_field(request, 1, name);
+          append_string_field(request, 2, path);
+          append_string_field(request, 4, "tensorflow");
+        });
+      });
+    });
+    return request;
+  };
+  const std::string path = "/tensorflow.serving.ModelService/HandleReloadConfigRequest";
+  const auto waiting = connect();
+  waiting->client().call(path, reload("none", join_path(folder_->path(), "nowhere")));
+  waiting->send();
+  const auto client = connect();
+  EXPECT_EQ(client
+                ->call(path, reload("none", join_path(folder_->path(), "nowhere")),
+                       {{"grpc-timeout", "150m"}})
+                .status(),
+            "4");
+  EXPECT_EQ(client->call(path, reload("m", folder_->path())).status(), "0");
+}
+
 TEST_F(CallLimits, StoppingTheServerEndsRuns) {
   start_grpc(8);
   const auto client = predicting();

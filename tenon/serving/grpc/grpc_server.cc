@@ -13,8 +13,8 @@
 namespace tenon::serving {
 namespace {
 
-// What may run at a time: predictions as many as are allowed, one change of the configuration, and
-// what takes no time.
+// What may run at a time: predictions as many as are allowed, a few changes of the configuration (a
+// later one supersedes one that waits for models), and what takes no time.
 enum GateIndex : int { kNone = ServerRequest::kNoGate, kPredictions = 0, kAdministration = 1 };
 
 InferenceService inference(const PredictionService& service) {
