@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -11,7 +12,7 @@
 #include "tenon/base/thread.h"
 #include "tenon/base/thread_pool.h"
 #include "tenon/serving/config_files.h"
-#include "tenon/serving/grpc_server.h"
+#include "tenon/serving/grpc/grpc_server.h"
 #include "tenon/serving/http/http_server.h"
 #include "tenon/serving/model_loading.h"
 #include "tenon/serving/model_metrics.h"
@@ -150,9 +151,18 @@ void wait_for_stop(const StopSignals& signals, ServedModels& models, const Serve
   }
 }
 
+// A connection takes a descriptor: as many as the system allows, not as many as it gives at first.
+void raise_descriptor_limit() {
+  rlimit limit;
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 // Serves until told to stop; an error is why it could not start.
 Status run(const ServerFlags& flags) {
   const StopSignals signals;
+  raise_descriptor_limit();
   declare_metrics(MetricRegistry::global());
   TENON_RETURN_IF_ERROR(check_config_files(flags));
   TENON_ASSIGN_OR_RETURN(const std::vector<ModelConfig> configs, configs_of(flags));
@@ -170,13 +180,13 @@ Status run(const ServerFlags& flags) {
   RestApi api(models, rest_options);
   std::unique_ptr<HttpServer> rest;
   std::unique_ptr<GrpcServer> grpc;
+  if (flags.port != 0 || !flags.grpc_socket_path.empty()) {
+    TENON_ASSIGN_OR_RETURN(grpc, start_grpc(models, flags));
+  }
   if (flags.rest_api_port != 0 && flags.rest_api_port == flags.port) {
     log_error("--rest_api_port cannot be same as --port. REST server is not started.");
   } else if (flags.rest_api_port != 0) {
     TENON_ASSIGN_OR_RETURN(rest, start_rest(api, flags));
-  }
-  if (flags.port != 0 || !flags.grpc_socket_path.empty()) {
-    TENON_ASSIGN_OR_RETURN(grpc, start_grpc(models, flags));
   }
   wait_for_stop(signals, models, flags);
   log_info("Stopping: requests that have begun are answered first");

@@ -5,7 +5,7 @@
 #include "tenon/base/files.h"
 #include "tenon/io/record_io.h"
 #include "tenon/serving/case_models.h"
-#include "tenon/serving/tensor_message.h"
+#include "tenon/serving/grpc/tensor_to_proto.h"
 #include "tenon/serving/warmup.h"
 #include "tensorflow_serving/apis/prediction_log.pb.h"
 
@@ -26,10 +26,10 @@ class WarmupTest : public testing::Test {
     tfs::PredictionLog log;
     auto& predict = *log.mutable_predict_log();
     predict.mutable_request()->mutable_model_spec()->set_name("whatever");
-    tensor_to_message(Tensor::vector<float>({x}), false,
-                      (*predict.mutable_request()->mutable_inputs())["x"]);
-    tensor_to_message(Tensor::vector<float>({y}), true,
-                      (*predict.mutable_response()->mutable_outputs())["y"]);
+    tensor_to_proto(Tensor::vector<float>({x}), false,
+                    (*predict.mutable_request()->mutable_inputs())["x"]);
+    tensor_to_proto(Tensor::vector<float>({y}), true,
+                    (*predict.mutable_response()->mutable_outputs())["y"]);
     return log.SerializeAsString();
   }
   void write(const std::vector<std::string>& records) {
