@@ -23,8 +23,8 @@ int64_t total_of(const MetricRegistry& metrics, const std::string& wanted) {
 }  // namespace
 
 // A configuration is a message with a text format, which protobuf reads: in its binary form too.
-Status reload_config(const PredictionService& service, std::string_view bytes, const RunLimits&,
-                     std::string* response) {
+Status reload_config(const PredictionService& service, std::string_view bytes,
+                     const RunLimits& limits, std::string* response) {
   tensorflow::serving::ReloadConfigRequest request;
   if (!request.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
     return internal("malformed ReloadConfigRequest message");
@@ -39,7 +39,11 @@ Status reload_config(const PredictionService& service, std::string_view bytes, c
     before.push_back(total_of(service.metrics, name));
   }
   TENON_ASSIGN_OR_RETURN(const auto configs, model_configs_of(request.config()));
-  TENON_RETURN_IF_ERROR(service.models.reload(configs));
+  const Status reloaded = service.models.reload(configs, [&] { return limits.check().ok(); });
+  if (!reloaded.ok()) {
+    TENON_RETURN_IF_ERROR(limits.check());  // who waited has gone
+    return reloaded;
+  }
   tensorflow::serving::ReloadConfigResponse answer;
   answer.mutable_status()->set_error_code(tensorflow::error::OK);
   for (int i = 0; i < request.metric_names_size(); ++i) {
