@@ -7,9 +7,11 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "tenon/base/files.h"
 #include "tenon/core/tensor_message.h"
 #include "tenon/serving/case_models.h"
 #include "tenon/serving/grpc/grpc_server.h"
+#include "tenon/serving/grpc/prediction_service.h"
 #include "tenon/serving/grpc/tensor_to_proto.h"
 #include "tensorflow_serving/apis/model_service.grpc.pb.h"
 #include "tensorflow_serving/apis/prediction_service.grpc.pb.h"
@@ -243,6 +245,23 @@ TEST_F(GrpcServerTest, ReloadReportsMetricIncreases) {
   ASSERT_TRUE(status.ok()) << status.error_message();
   ASSERT_EQ(response.metric_size(), 1);
   EXPECT_EQ(response.metric(0).int64_value_increase(), 1);
+}
+
+// A model without versions is waited for, but not for a client that waits no more.
+TEST_F(GrpcServerTest, ReloadWaitsAsLongAsItsClient) {
+  const auto empty = *TemporaryDirectory::create();
+  tfs::ReloadConfigRequest request;
+  auto& config = *request.mutable_config()->mutable_model_config_list()->add_config();
+  config.set_name("later");
+  config.set_base_path(empty.path());
+  config.set_model_platform("tensorflow");
+  RequestMetrics requests(metrics_);
+  const RunLimits past{.deadline = std::chrono::steady_clock::now()};
+  std::string response;
+  EXPECT_EQ(reload_config({*models_, requests, metrics_, {}}, request.SerializeAsString(), past,
+                          &response)
+                .code(),
+            absl::StatusCode::kDeadlineExceeded);
 }
 
 TEST_F(GrpcServerTest, APortInUseIsAClearError) {

@@ -39,9 +39,11 @@ Status reload_config(const PredictionService& service, std::string_view bytes,
     before.push_back(total_of(service.metrics, name));
   }
   TENON_ASSIGN_OR_RETURN(const auto configs, model_configs_of(request.config()));
-  const Status status = service.models.reload(configs, [&limits] { return limits.check().ok(); });
-  if (absl::IsCancelled(status)) TENON_RETURN_IF_ERROR(limits.check());
-  TENON_RETURN_IF_ERROR(status);
+  const Status reloaded = service.models.reload(configs, [&] { return limits.check().ok(); });
+  if (!reloaded.ok()) {
+    TENON_RETURN_IF_ERROR(limits.check());  // who waited has gone
+    return reloaded;
+  }
   tensorflow::serving::ReloadConfigResponse answer;
   answer.mutable_status()->set_error_code(tensorflow::error::OK);
   for (int i = 0; i < request.metric_names_size(); ++i) {
