@@ -102,6 +102,9 @@ const RefOp* find_ref_op(std::string_view op) {
   return nullptr;
 }
 
+// A function that TensorFlow's runtime runs on merged requests; here a request runs it alone.
+constexpr std::string_view kBatchFunction = "BatchFunction";
+
 bool is_ref_variable(std::string_view op) { return op == "VariableV2" || op == "Variable"; }
 
 Status in_node(const Status& status, const NodeView& def) {
@@ -116,7 +119,7 @@ bool takes_reference(const RefOp* op, int index) {
 }  // namespace
 
 bool GraphImporter::knows(std::string_view op) {
-  return find_op_for_import(op) || find_ref_op(op) || is_ref_variable(op);
+  return find_op_for_import(op) || find_ref_op(op) || is_ref_variable(op) || op == kBatchFunction;
 }
 
 StatusOr<InputRef> parse_input(std::string_view text) {
@@ -215,8 +218,7 @@ Status BodyImporter::import_nodes(std::span<const NodeView* const> defs,
 
 // A function of the library may stand in the place of an op.
 bool BodyImporter::is_implemented(std::string_view op) const {
-  return is_ref_variable(op) || find_ref_op(op) || find_op_for_import(op) ||
-         (library_ && library_->contains(op));
+  return GraphImporter::knows(op) || (library_ && library_->contains(op));
 }
 
 Status BodyImporter::not_implemented(const NodeView& def) const {
@@ -242,10 +244,18 @@ Status BodyImporter::make(const NodeView& def) {
   TENON_RETURN_IF_ERROR(make_reads(def));
   const RefOp* ref = find_ref_op(def.op);
   Node node;
-  node.op = find_op_for_import(is_ref_variable(def.op) ? std::string_view("VarHandleOp")
-                               : ref                   ? ref->resource
-                                                       : def.op);
+  node.op =
+      find_op_for_import(is_ref_variable(def.op)    ? std::string_view("VarHandleOp")
+                         : def.op == kBatchFunction ? std::string_view("StatefulPartitionedCall")
+                         : ref                      ? ref->resource
+                                                    : def.op);
   TENON_ASSIGN_OR_RETURN(node.attrs, def.attrs());
+  if (def.op == kBatchFunction) {
+    auto dtypes = node.attrs.get_or<std::vector<DType>>("Tin", {});
+    const auto captured = node.attrs.get_or<std::vector<DType>>("Tcaptured", {});
+    dtypes.insert(dtypes.end(), captured.begin(), captured.end());
+    node.attrs.set("Tin", std::move(dtypes));
+  }
   if (is_ref_variable(def.op)) {
     if (node.attrs.get_or<std::string>("shared_name", "").empty()) {
       node.attrs.set("shared_name", std::string(def.name));
@@ -372,7 +382,9 @@ StatusOr<Endpoint> BodyImporter::resolve(const InputRef& ref) const {
   const Node& node = graph_.node(id);
   int index = ref.index;
   if (!ref.output.empty()) {
-    const auto range = node.op->output_range(ref.output, node.attrs);
+    const auto def = defs_.find(ref.node);
+    const bool is_batch = def != defs_.end() && def->second->op == kBatchFunction;
+    const auto range = node.op->output_range(is_batch ? "output" : ref.output, node.attrs);
     if (!range || index >= range->count) {
       return invalid_argument("node '", ref.node, "' (op ", node.op->name(), ") has no output '",
                               ref.output, ":", index, "'");

@@ -112,9 +112,21 @@ def sweep_binomial(sweep):
     sweep.run("StatelessRandomBinomial", [np.array([2], np.int32), longs(1, 2), np.ones(2), np.ones(3)], {"dtype": tf.int64})
 
 
+def sweep_thresholds(sweep):
+    """Scores that are equal to the threshold once both are of half precision."""
+    boxes = np.array([[0, 0, 1, 1], [0, 2, 1, 3], [2, 0, 3, 1], [2, 2, 3, 3]])
+    scores = np.array([0.3, 0.6, 0.1, 0.7])
+    for dtype in (np.float16, np.float32):
+        for threshold in (np.float16, np.float32):
+            limits = [np.array(4, np.int32), np.array(0.5, threshold), np.array(0.3, threshold)]
+            for op in ("NonMaxSuppressionV3", "NonMaxSuppressionV4"):
+                sweep.run(op, [boxes.astype(dtype), scores.astype(dtype), *limits])
+
+
 def main():
     sweep = Sweep(sys.argv[1])
-    for one in (sweep_two, sweep_dense, sweep_sequences, sweep_serialized, sweep_diagonals, sweep_binomial):
+    for one in (sweep_two, sweep_dense, sweep_sequences, sweep_serialized, sweep_diagonals, sweep_binomial,
+                sweep_thresholds):
         one(sweep)
     sweep.file.close()
     print(sweep.count, "cases")

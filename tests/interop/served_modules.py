@@ -223,6 +223,23 @@ def train_step_signature(folder):
 
 
 @model
+def batched_by_the_graph(folder):
+    """tf.nondifferentiable_batch_function: the model asks TensorFlow to merge requests."""
+    class Net(tf.Module):
+        def __init__(self):
+            self.w = weights(14, 6, 3)
+
+        @function(spec([None, 6], tf.float32, "x"))
+        def serve(self, x):
+            @tf.nondifferentiable_batch_function(1, 16, 10, autograph=False)
+            def merged(x):
+                return tf.nn.relu(x @ self.w)
+            return {"y": merged(x)}
+    net = Net()
+    return export_module(net, folder, serving_default=(net.serve, {"x": normal(6)}))
+
+
+@model
 def graph_network(folder):
     """Message passing by gathers and segments over an edge list."""
     class Net(tf.Module):
