@@ -184,7 +184,7 @@ TEST_F(CallLimits, AReloadEndsWithItsCallAndHoldsUpNoOther) {
   waiting->client().call(path, reload("none", empty));
   waiting->send();
   const auto client = connect();
-  EXPECT_EQ(client->call(path, reload("none", empty), {{"grpc-timeout", "150m"}}).status(), "4");
+  EXPECT_EQ(client->call(path, reload("another", empty), {{"grpc-timeout", "150m"}}).status(), "4");
   EXPECT_EQ(client->call(path, reload("m", folder_->path())).status(), "0");
 }
 
