@@ -178,15 +178,13 @@ TEST_F(CallLimits, AReloadEndsWithItsCallAndHoldsUpNoOther) {
     return request;
   };
   const std::string path = "/tensorflow.serving.ModelService/HandleReloadConfigRequest";
+  const std::string empty = join_path(folder_->path(), "empty");
+  ASSERT_TRUE(create_directories(empty).ok());
   const auto waiting = connect();
-  waiting->client().call(path, reload("none", join_path(folder_->path(), "nowhere")));
+  waiting->client().call(path, reload("none", empty));
   waiting->send();
   const auto client = connect();
-  EXPECT_EQ(client
-                ->call(path, reload("none", join_path(folder_->path(), "nowhere")),
-                       {{"grpc-timeout", "150m"}})
-                .status(),
-            "4");
+  EXPECT_EQ(client->call(path, reload("another", empty), {{"grpc-timeout", "150m"}}).status(), "4");
   EXPECT_EQ(client->call(path, reload("m", folder_->path())).status(), "0");
 }
 
