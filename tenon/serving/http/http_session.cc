@@ -9,7 +9,7 @@ namespace tenon::serving {
 namespace {
 
 constexpr size_t kKeptBytes = 4 << 10;  // of the buffers of an idle connection
-constexpr int64_t kSlowestRate = 4096;  // bytes a second
+constexpr int64_t kSlowestBody = 4096;  // bytes a second
 
 HttpResponse json_error_response(int status, std::string_view message) {
   HttpResponse response;
@@ -61,7 +61,7 @@ void HttpSession::expect_within(int64_t milliseconds) {
 }
 
 void HttpSession::expect_progress(uint64_t bytes_so_far) {
-  const auto earned = static_cast<int64_t>(bytes_so_far / kSlowestRate) * 1000;
+  const auto earned = static_cast<int64_t>(bytes_so_far / kSlowestBody) * 1000;
   deadline_ = started_ + timeouts_.body + earned;
 }
 
