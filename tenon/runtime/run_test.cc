@@ -87,7 +87,8 @@ TEST_F(Run, AnInputThatAnOpLeavesAsItIsIsNotCopied) {
       std::vector<Endpoint> inputs{x};
       if (op == "Tile") inputs.push_back(b.integers({1, 1, 1}));
       if (op == "BroadcastTo") inputs.push_back(b.integers({1, 2, 3}));
-      if (op == "Pad") inputs.push_back(b.constant(Tensor::from<int32_t>({3, 2}, std::vector<int32_t>(6))));
+      if (op == "Pad")
+        inputs.push_back(b.constant(Tensor::from<int32_t>({3, 2}, std::vector<int32_t>(6))));
       if (op == "Slice")
         inputs.insert(inputs.end(), {b.integers({0, 0, 0}), b.integers({1, 2, 3})});
       if (inputs.size() == 1) inputs.push_back(b.integers({}));
