@@ -125,13 +125,19 @@ StatusOr<std::vector<std::string_view>> read_strings(std::string_view message) {
   return texts;
 }
 
+// The last of `texts` stands for the elements that follow it: its characters are there once,
+// however many those are.
 Tensor string_tensor(const std::vector<std::string_view>& texts, Shape shape) {
-  const int64_t count = shape.num_elements();
+  const auto count = static_cast<size_t>(shape.num_elements());
+  const size_t given = std::min(texts.size(), count);
   StringTensorBuilder builder(std::move(shape));
-  for (int64_t i = 0; i < count && !texts.empty(); ++i) {
-    builder.set(i, texts[std::min(static_cast<size_t>(i), texts.size() - 1)]);
+  for (size_t i = 0; i < given; ++i) builder.set(static_cast<int64_t>(i), texts[i]);
+  Tensor tensor = std::move(builder).build();
+  if (given > 0) {
+    auto* const views = tensor.mutable_data<std::string_view>();
+    std::fill(views + given, views + count, views[given - 1]);
   }
-  return std::move(builder).build();
+  return tensor;
 }
 
 // Repeats the last of `given` elements to the end; none: zeros.

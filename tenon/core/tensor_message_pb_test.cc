@@ -47,6 +47,21 @@ TEST(TensorValues, AreTakenFromTheFieldOfTheirDtype) {
   EXPECT_EQ(parse_tensor_values(bytes, DType::kHalf, Shape{3})->data<float16>()[2], 1.0f);
 }
 
+// The sender of a few bytes chooses how many elements its last string stands for.
+TEST(TensorValues, AStringThatStandsForManyElementsIsThereOnce) {
+  constexpr int64_t kElements = int64_t{1} << 20;
+  TensorProto proto;
+  proto.set_dtype(tensorflow::DT_STRING);
+  proto.mutable_tensor_shape()->add_dim()->set_size(kElements);
+  proto.add_string_val("first");
+  proto.add_string_val(std::string(size_t{1} << 20, 'x'));  // copied, they would be 2^40 bytes
+  const auto tensor = parse_tensor(proto.SerializeAsString());
+  ASSERT_TRUE(tensor.ok()) << tensor.status();
+  EXPECT_EQ(tensor->data<std::string_view>()[0], "first");
+  EXPECT_EQ(tensor->data<std::string_view>()[1], proto.string_val(1));
+  EXPECT_EQ(tensor->data<std::string_view>()[kElements - 1], proto.string_val(1));
+}
+
 constexpr DType kWithValues[] = {
     DType::kFloat,   DType::kDouble, DType::kInt32,      DType::kUint8,    DType::kInt16,
     DType::kInt8,    DType::kString, DType::kComplex64,  DType::kInt64,    DType::kBool,

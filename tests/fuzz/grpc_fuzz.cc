@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 
+#include "tenon/base/out_of_memory.h"
 #include "tenon/core/tensor_message.h"
 #include "tenon/serving/grpc/health.h"
 #include "tenon/serving/grpc/http2_session.h"
@@ -65,9 +66,11 @@ void serve(std::string_view bytes, size_t piece) {
   answer();
 }
 
+// As a request does it: what memory does not suffice for is refused.
 void decode(std::string_view bytes) {
-  (void)tenon::parse_tensor(bytes, size_t{1} << 28).ok();
-  const auto tensor = tenon::serving::parse_input_tensor("x", bytes);
+  (void)tenon::or_out_of_memory([&] { return tenon::parse_tensor(bytes, size_t{1} << 28); }).ok();
+  const auto tensor =
+      tenon::or_out_of_memory([&] { return tenon::serving::parse_input_tensor("x", bytes); });
   if (!tensor.ok() || tensor->num_bytes() > size_t{1} << 20) return;
   for (const bool as_content : {false, true}) {
     std::string again;
