@@ -108,9 +108,9 @@ StatusOr<int> run_lock(const Arguments& arguments, const CommandContext& context
 
 // Flags that name a build's inputs: build and verify share them.
 constexpr std::string_view kBuildFlags[] = {
-    "lock",       "output",   "store",  "tenon", "sdk",   "model",
-    "model_name", "from",     "copy",   "env",   "label", "name",
-    "threads",    "platform", "ledger", "key",   "tag",   "compression"};
+    "lock",   "output", "store", "tenon", "sdk",        "model",   "model_name",
+    "from",   "copy",   "env",   "label", "name",       "threads", "platform",
+    "ledger", "head",   "key",   "tag",   "compression"};
 constexpr std::string_view kBuildSwitches[] = {"no_golden", "allow_outside"};
 
 Status parse_pairs(const std::vector<std::string>& words, std::string_view flag,
@@ -217,16 +217,19 @@ constexpr std::string_view kBuildUsage =
     "build DECLARATION --lock LOCK --output FILE.tar|DIR/ [--store DIR] "
     "[--tenon [PLATFORM=]PATH] [--sdk DIR] "
     "[--model DIR] [--model_name NAME] [--no_golden] [--from IMAGE --copy SOURCE[:TARGET]] "
-    "[--env K=V] [--label K=V] [--name REPOSITORY] [--tag [NAME:]TAG] [--platform P] [--ledger "
-    "FILE] "
+    "[--env K=V] [--label K=V] [--name REPOSITORY] [--tag [NAME:]TAG] [--platform P] "
+    "[--ledger FILE [--head SHA256]] "
     "[--compression gzip|zstd] [--allow_outside] [--threads N]";
 
-// Every tag of a build in the ledger at `path`.
-Status record_tags(const std::string& path, const BuildResult& result, int64_t time) {
+// Every tag of a build in the ledger at `path`, whose head is `head` until then where that is not
+// empty.
+Status record_tags(const std::string& path, const BuildResult& result, int64_t time,
+                   std::string head) {
   std::vector<std::string> tags = result.tags;
   tags.insert(tags.end(), result.moving_tags.begin(), result.moving_tags.end());
   for (const std::string& tag : tags) {
-    TENON_RETURN_IF_ERROR(append_to_ledger(path, tag, result.top.digest, time));
+    TENON_RETURN_IF_ERROR(append_to_ledger(path, tag, result.top.digest, time, head));
+    head.clear();
   }
   return {};
 }
@@ -234,13 +237,13 @@ Status record_tags(const std::string& path, const BuildResult& result, int64_t t
 // Whether the ledger takes the tags, tried on a copy of it in `folder`: a refused build leaves no
 // output.
 Status try_ledger(const std::string& path, const BuildResult& result, int64_t time,
-                  const std::string& folder) {
+                  const std::string& head, const std::string& folder) {
   const std::string copy = join_path(folder, "ledger");
   if (path_exists(path)) {
     TENON_ASSIGN_OR_RETURN(const std::string text, read_file(path, uint64_t{256} << 20));
     TENON_RETURN_IF_ERROR(write_file(copy, text));
   }
-  TENON_RETURN_IF_ERROR(record_tags(copy, result, time));
+  TENON_RETURN_IF_ERROR(record_tags(copy, result, time, head));
   return remove_tree(copy);
 }
 
@@ -248,6 +251,9 @@ StatusOr<int> run_build(const Arguments& arguments, const CommandContext& contex
   TENON_RETURN_IF_ERROR(need(arguments, 1, 1, kBuildUsage));
   const std::string output = arguments.get("output");
   if (output.empty()) return usage_error(cat("--output is missing; usage: ", kBuildUsage));
+  if (arguments.has("head") && !arguments.has("ledger")) {
+    return usage_error(cat("--head is of a --ledger; usage: ", kBuildUsage));
+  }
   TENON_ASSIGN_OR_RETURN(const Declaration declaration,
                          load_declaration(arguments.positional()[0]));
   TENON_ASSIGN_OR_RETURN(const Lock lock, load_lock(arguments.get("lock", "image.lock.json")));
@@ -256,13 +262,13 @@ StatusOr<int> run_build(const Arguments& arguments, const CommandContext& contex
   TENON_ASSIGN_OR_RETURN(const auto blobs, BlobFolder::create(output));
   TENON_ASSIGN_OR_RETURN(const BuildResult result,
                          build_image(declaration, lock, store, options, *blobs));
-  const std::string ledger = arguments.get("ledger");
+  const std::string ledger = arguments.get("ledger"), head = arguments.get("head");
   const int64_t time = options.inputs.fixed_time >= 0 ? options.inputs.fixed_time : current_time();
   if (!ledger.empty()) {
-    TENON_RETURN_IF_ERROR(try_ledger(ledger, result, time, blobs->folder()));
+    TENON_RETURN_IF_ERROR(try_ledger(ledger, result, time, head, blobs->folder()));
   }
   TENON_RETURN_IF_ERROR(write_output(*blobs, result.output, output));
-  if (!ledger.empty()) TENON_RETURN_IF_ERROR(record_tags(ledger, result, time));
+  if (!ledger.empty()) TENON_RETURN_IF_ERROR(record_tags(ledger, result, time, head));
   context.out(result_lines(result));
   return 0;
 }

@@ -59,6 +59,21 @@ TEST_F(VerbsTest, ARefusedLedgerLeavesNoOutput) {
   EXPECT_EQ(read_ledger(path("new"))->entries.size(), 2U);
 }
 
+TEST_F(VerbsTest, ABuildDemandsTheHeadOfItsLedger) {
+  ASSERT_TRUE(append_to_ledger(path("ledger"), "other:1", cat("sha256:", sha256_hex("1")), 1).ok());
+  ASSERT_TRUE(append_to_ledger(path("ledger"), "other:2", cat("sha256:", sha256_hex("2")), 1).ok());
+  const Ledger ledger = *read_ledger(path("ledger"));
+  for (const std::string& wrong :
+       {ledger.lines[0], sha256_hex("dropped"), std::string("no digest")}) {
+    EXPECT_EQ(build_to(path("out/a.tar"), {"--ledger", path("ledger"), "--head", wrong}), 1);
+    EXPECT_TRUE(list_directory(path("out"))->empty()) << text_;
+    EXPECT_EQ(read_ledger(path("ledger"))->entries.size(), 2U);
+  }
+  EXPECT_EQ(build_to(path("out/a.tar"), {"--head", ledger.head()}), 2) << text_;
+  EXPECT_EQ(build_to(path("out/a.tar"), {"--ledger", path("ledger"), "--head", ledger.head()}), 0);
+  EXPECT_EQ(read_ledger(path("ledger"))->entries.size(), 4U);
+}
+
 TEST_F(VerbsTest, VendorTakesRelativeStoresAndLeavesNothingHalfMade) {
   const std::string before = std::filesystem::current_path();
   std::filesystem::current_path(folder_->path());
