@@ -3,12 +3,13 @@
 namespace tenon::keras {
 
 Trace::State& Trace::state(const Weight& weight) {
-  const auto [it, fresh] = states_.try_emplace(weight.path.empty() ? weight.name : weight.path);
+  const auto [it, fresh] = states_.try_emplace(&weight);
   if (fresh) {
-    it->second.handle = build_.op("VarHandleOp", {},
-                                  {{"dtype", weight.dtype},
-                                   {"shape", PartialShape(weight.shape)},
-                                   {"shared_name", it->first}});
+    it->second.handle =
+        build_.op("VarHandleOp", {},
+                  {{"dtype", weight.dtype},
+                   {"shape", PartialShape(weight.shape)},
+                   {"shared_name", weight.path.empty() ? weight.name : weight.path}});
   }
   return it->second;
 }
@@ -16,6 +17,12 @@ Trace::State& Trace::state(const Weight& weight) {
 Endpoint Trace::handle(const Weight& weight) { return state(weight).handle; }
 
 Endpoint Trace::read(const Weight& weight) {
+  const Endpoint value = read_stored(weight);
+  const bool casts = autocast_ != DType::kInvalid && is_floating(weight.dtype);
+  return casts && value ? build_.cast(value, autocast_) : value;
+}
+
+Endpoint Trace::read_stored(const Weight& weight) {
   State& at = state(weight);
   if (!at.value) {
     at.value = build_.op("ReadVariableOp", {at.handle}, {{"dtype", weight.dtype}});

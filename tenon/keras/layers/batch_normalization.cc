@@ -10,6 +10,7 @@ class BatchNormalizationLayer final : public Layer {
     set_name(o_.name);
   }
   std::string_view class_name() const override { return "BatchNormalization"; }
+  bool supports_masking() const override { return true; }
   Json call_kwargs() const override { return Json::object({{"mask", nullptr}}); }
   void fields(ConfigFields& f) override {
     f.field("axis", o_.axis);
@@ -27,7 +28,7 @@ class BatchNormalizationLayer final : public Layer {
     f.only("renorm_clipping", nullptr);
     f.only("renorm_momentum", 0.99);
   }
-  Status build(std::span<const PartialShape> inputs) override {
+  Status build(const Shapes& inputs) override {
     TENON_ASSIGN_OR_RETURN(axis_, resolve_axis(o_.axis, inputs[0].rank()));
     TENON_ASSIGN_OR_RETURN(const int64_t width, layers::known_dim(inputs[0], -1, axis_));
     if (o_.scale) gamma_ = add_weight("gamma", {width}, gamma_initializer_);
@@ -37,7 +38,7 @@ class BatchNormalizationLayer final : public Layer {
         add_weight("moving_variance", {width}, variance_initializer_, WeightKind::kNonTrainable);
     return absl::OkStatus();
   }
-  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+  Outputs call(Trace& trace, const Arguments& inputs) override {
     const int rank = trace.build().shape(inputs[0]).rank();
     // A frozen layer does not follow the batch.
     const bool training = trace.training() && trainable();

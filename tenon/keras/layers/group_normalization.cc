@@ -11,6 +11,7 @@ class GroupNormalizationLayer final : public Layer {
     set_name(o_.name);
   }
   std::string_view class_name() const override { return "GroupNormalization"; }
+  bool supports_masking() const override { return true; }
   void fields(ConfigFields& f) override {
     f.field("groups", o_.groups);
     f.only("axis", -1);
@@ -21,7 +22,7 @@ class GroupNormalizationLayer final : public Layer {
     f.field("gamma_initializer", gamma_initializer_);
     f.none({"beta_regularizer", "gamma_regularizer", "beta_constraint", "gamma_constraint"});
   }
-  Status build(std::span<const PartialShape> inputs) override {
+  Status build(const Shapes& inputs) override {
     const PartialShape& input = inputs[0];
     TENON_ASSIGN_OR_RETURN(width_, layers::known_dim(input, -1, -1));
     // -1: a group for each channel.
@@ -42,7 +43,7 @@ class GroupNormalizationLayer final : public Layer {
     if (o_.center) beta_ = add_weight("beta", {width_}, beta_initializer_);
     return absl::OkStatus();
   }
-  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+  Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
     const Endpoint x = g.reshape(inputs[0], grouped_);
     // All axes but rows and groups.

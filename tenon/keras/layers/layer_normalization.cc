@@ -10,6 +10,7 @@ class LayerNormalizationLayer final : public Layer {
     set_name(o_.name);
   }
   std::string_view class_name() const override { return "LayerNormalization"; }
+  bool supports_masking() const override { return true; }
   void fields(ConfigFields& f) override {
     // Keras turns a number into a list of one when the layer is built.
     Json axis = built() ? Json(Json::Array{o_.axis}) : Json(o_.axis);
@@ -25,7 +26,7 @@ class LayerNormalizationLayer final : public Layer {
     f.field("gamma_initializer", gamma_initializer_);
     f.none({"beta_regularizer", "gamma_regularizer", "beta_constraint", "gamma_constraint"});
   }
-  Status build(std::span<const PartialShape> inputs) override {
+  Status build(const Shapes& inputs) override {
     if (!axis_is_number_) return unimplemented("normalising over several axes is not implemented");
     TENON_ASSIGN_OR_RETURN(axis_, resolve_axis(o_.axis, inputs[0].rank()));
     TENON_ASSIGN_OR_RETURN(const int64_t width, layers::known_dim(inputs[0], -1, axis_));
@@ -33,7 +34,7 @@ class LayerNormalizationLayer final : public Layer {
     if (o_.center) beta_ = add_weight("beta", {width}, beta_initializer_);
     return absl::OkStatus();
   }
-  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+  Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
     const Endpoint x = inputs[0];
     const int rank = g.shape(x).rank();
