@@ -65,6 +65,19 @@ void hand_in_masks(GraphBuilder& g, Arguments& inputs) {
   }
 }
 
+// Keras hands the mask that a tensor carries to a call with one tensor argument alone: an LSTM that
+// is given its first state sees no mask unless it is given that too.
+Arguments masks_of_call(const Layer& layer, Arguments inputs) {
+  const auto names = layer.parameters();
+  const auto tensors = [](const auto& argument) { return !argument.tensors.empty(); };
+  if (std::find(names.begin(), names.end(), "mask") == names.end() || inputs.one("mask").tensor ||
+      std::count_if(inputs.all().begin(), inputs.all().end(), tensors) < 2) {
+    return inputs;
+  }
+  for (Value& value : inputs.all()[0].tensors) value.mask = {};
+  return inputs;
+}
+
 constexpr struct {
   std::string_view name;
   DType variables, compute;
@@ -187,7 +200,7 @@ Outputs Layer::apply(Trace& trace, Arguments inputs) {
   if (!g.status().ok()) return {};
   const DType before = trace.autocast_;
   trace.autocast_ = policy_.compute;
-  Outputs outputs = call(trace, inputs);
+  Outputs outputs = call(trace, masks_of_call(*this, inputs));
   trace.autocast_ = before;
   if (!g.status().ok()) return {};
   output_masks(trace, inputs, outputs);

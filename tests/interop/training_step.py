@@ -134,7 +134,8 @@ def check_model(check, name, folder):
             check.close(got, want, what, 5e-5 if name == "decoder" and "bias" in variable.path else 1e-5)
     # Means over a batch, added up in another order.
     for variable, got in zip(reference.non_trainable_variables, after.non_trainable_variables):
-        check.close(got.numpy(), variable.numpy(), f"{name}: {variable.path}", 5e-6)
+        if "seed" not in variable.path:
+            check.close(got.numpy(), variable.numpy(), f"{name}: {variable.path}", 5e-6)
 
     for kind, make_optimizer in OPTIMIZERS.items() if name in ALL_OPTIMIZERS else ():
         model = copy_of(make, values)

@@ -65,7 +65,8 @@ class BidirectionalLayer final : public Layer {
     }
     const auto run = [&](RecurrentLayer& layer, std::span<const Value> own) {
       Arguments arguments;
-      arguments.add("sequences", {Value(inputs[0], inputs.mask(0))});
+      arguments.add("sequences", {Value(inputs[0])});
+      if (inputs.mask(0)) arguments.add("mask", {Value(inputs.mask(0))});
       if (!own.empty()) arguments.add("initial_state", {own.begin(), own.end()});
       return layer.apply(trace, std::move(arguments));
     };
@@ -83,13 +84,15 @@ class BidirectionalLayer final : public Layer {
       outputs.emplace_back(y);
       outputs.emplace_back(z);
     }
-    for (Value& output : outputs) output.mask = sequences ? inputs.mask(0) : Endpoint();
     for (const Outputs* each : {&f, &b}) {
       outputs.insert(outputs.end(), each->begin() + 1, each->end());
     }
     return outputs;
   }
-  void output_masks(Trace&, const Arguments&, Outputs&) const override {}
+  void output_masks(Trace&, const Arguments& inputs, Outputs& outputs) const override {
+    if (!forward_->loop().return_sequences) return;
+    for (size_t i = 0; i < (merges_ ? 1u : 2u); ++i) outputs[i].mask = inputs.mask(0);
+  }
 
  private:
   Endpoint merge(GraphBuilder& g, Endpoint y, Endpoint z) const {
