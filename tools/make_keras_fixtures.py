@@ -260,6 +260,40 @@ def progress_bars():
         json.dump(cases, f)
 
 
+def legacy_sequential(k):
+    """Keras 2 lets the first layer tell the input's shape."""
+    two = k is not keras
+    shape = {"input_shape": (6, 6, 1)} if two else {}
+    first = [] if two else [k.Input((6, 6, 1))]
+    return k.Sequential(first + [k.layers.Conv2D(2, 3, activation="relu", **shape), k.layers.BatchNormalization(), k.layers.MaxPooling2D(),
+                                 k.layers.Flatten(), k.layers.Dropout(0.2), k.layers.Dense(3, activation="softmax")])
+
+
+def legacy_functional(k):
+    x = k.Input((4,))
+    y, z = k.layers.Dense(3, activation="relu", name="a")(x), k.layers.Dense(3, name="b")(x)
+    both = k.layers.LayerNormalization()(k.layers.Concatenate()([k.layers.Add()([y, z]), y]))
+    return k.Model(x, [k.layers.Dense(2, name="out")(both), k.layers.Dense(1, activation="sigmoid", name="out2")(y)])
+
+
+def legacy_files():
+    """Files named .h5, by Keras 3 and by Keras 2 (tf_keras), and what their models predict."""
+    import tf_keras
+
+    for tag, k in (("keras3", keras), ("keras2", tf_keras)):
+        for make in (legacy_sequential, legacy_functional):
+            net = make(k)
+            for i, w in enumerate(net.weights):
+                low, high = (0.5, 1.0) if "variance" in w.name else (-0.5, 0.8)
+                w.assign(np.random.default_rng(i).uniform(low, high, w.shape))
+            name = f"legacy_{tag}_{make.__name__.removeprefix('legacy_')}"
+            net.save(path(name + ".h5"))
+            x = np.random.default_rng(0).normal(size=(3, *net.input_shape[1:])).astype(np.float32)
+            y = net(x)
+            outputs = y if isinstance(y, (list, tuple)) else [y]
+            np.savez(path(name + ".npz"), x=x, **{f"y{i}": np.asarray(v) for i, v in enumerate(outputs)})
+
+
 def main():
     os.makedirs(OUT, exist_ok=True)
     training_cases()
@@ -269,6 +303,7 @@ def main():
     layer_configs()
     summaries()
     progress_bars()
+    legacy_files()
 
 
 main()

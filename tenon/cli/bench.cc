@@ -13,9 +13,9 @@ namespace {
 struct BenchFlags {
   std::string signature = "serving_default", precision = "f32", tag_set = "serve";
   std::vector<std::string> dims;
-  bool train = false, json = false;
+  bool train = false;
   int64_t threads = 0, concurrency = 1;
-  TrainBenchFlags training;  // batch, seconds and int_limit are of both forms
+  TrainBenchFlags training;  // model, batch, seconds and what is printed are of both forms
 };
 
 constexpr Usage kBenchUsage = {
@@ -105,7 +105,12 @@ Status bench_saved_model(const BenchFlags& flags) {
                             ? measure_callers(seconds, flags.concurrency, run, times)
                             : measure_steps(
                                   seconds, [&] { return run(0); }, times));
-  print(bench_line(std::move(times)) + "\n");
+  BenchProfile profile;
+  if (flags.training.profile) {
+    TENON_RETURN_IF_ERROR(profile_steps(
+        seconds, [&] { return run(0); }, profile));
+  }
+  print(bench_report(std::move(times), profile, flags.training.json));
   return absl::OkStatus();
 }
 
@@ -142,7 +147,9 @@ int bench_command(Words words) {
       {"optimizer", &f.training.optimizer, "NAME", "with --train"},
       {"loss", &f.training.loss, "NAME", "with --train, which needs it: mse, ..."},
       {"from_logits", &f.training.from_logits, "", "with --train: outputs are logits"},
-      {"json", &f.json, "", "print the JSON line alone (it is all there is)"},
+      {"profile", &f.training.profile, "",
+       "then time each step of as many runs again: a table of ops and nodes"},
+      {"json", &f.training.json, "", "print the JSON line alone, with --profile as \"steps\""},
   };
   return run_verb(kBenchUsage, flags, words, [&](const Operands&) { return bench(f); });
 }

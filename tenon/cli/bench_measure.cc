@@ -101,7 +101,7 @@ Status measure_callers(double seconds, int64_t callers, FunctionRef<Status(int64
   return absl::OkStatus();
 }
 
-std::string bench_line(BenchTimes times) {
+std::string bench_report(BenchTimes times, const BenchProfile& profile, bool json) {
   std::vector<double>& sorted = times.step_ms;
   std::sort(sorted.begin(), sorted.end());
   const size_t p99 = std::min(sorted.size() - 1, sorted.size() * 99 / 100);
@@ -116,7 +116,9 @@ std::string bench_line(BenchTimes times) {
     std::snprintf(line, sizeof(line), ",\"runs_per_second\":%.6g", times.runs_per_second);
     text += line;
   }
-  return text + "}";
+  if (profile.runs == 0) return text + "}\n";
+  if (json) return cat(text, ",\"steps\":", profile_json(profile), "}\n");
+  return cat(profile_table(profile), text, "}\n");
 }
 
 }  // namespace tenon::cli

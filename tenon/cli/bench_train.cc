@@ -55,9 +55,11 @@ Status bench_training(const TrainBenchFlags& flags) {
     TENON_ASSIGN_OR_RETURN(Tensor target, made_up_target(output, flags));
     y.push_back(std::move(target));
   }
-  TENON_RETURN_IF_ERROR(measure_steps(
-      flags.seconds, [&] { return model->train_on_batch(x, y).status(); }, times));
-  print(bench_line(std::move(times)) + "\n");
+  const auto step = [&] { return model->train_on_batch(x, y).status(); };
+  TENON_RETURN_IF_ERROR(measure_steps(flags.seconds, step, times));
+  BenchProfile profile;
+  if (flags.profile) TENON_RETURN_IF_ERROR(profile_steps(flags.seconds, step, profile));
+  print(bench_report(std::move(times), profile, flags.json));
   return absl::OkStatus();
 }
 

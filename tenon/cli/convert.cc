@@ -21,7 +21,8 @@ constexpr Usage kConvertUsage = {
     .verb = "convert",
     .what =
         "Turns a model of another format into a SavedModel: a frozen GraphDef (.pb, .pbtxt), "
-        "TensorFlow 1's\nMetaGraphDef beside its checkpoint (.meta), a Keras 3 file (.keras).",
+        "TensorFlow 1's\nMetaGraphDef beside its checkpoint (.meta), a file of Keras (.keras, "
+        ".h5).",
     .example =
         "tenon convert frozen.pb --export_dir model/1\n"
         "  tenon convert model.ckpt.meta --inputs x=input:0 --outputs probabilities=softmax:0 "
@@ -34,8 +35,6 @@ constexpr struct {
   std::string_view format;
   std::string_view instead;
 } kForeign[] = {
-    {".h5", "Keras 2 files", "load and save them with Keras 3 as FILE.keras"},
-    {".hdf5", "Keras 2 files", "load and save them with Keras 3 as FILE.keras"},
     {".tflite", "TensorFlow Lite models", "export the model they were made from"},
     {".index", "checkpoints without their graph", "name the .meta file beside it"},
 };
@@ -115,9 +114,9 @@ Status convert(const ConvertFlags& flags) {
     return invalid_argument("'", flags.model, "' is a folder; expected a model file");
   }
   TENON_RETURN_IF_ERROR(start_engine());
-  if (!flags.model.ends_with(".keras")) return convert_graph(flags);
+  if (!is_keras_file(flags.model)) return convert_graph(flags);
   if (!flags.inputs.empty() || !flags.outputs.empty()) {
-    return wrong_usage("--inputs and --outputs are of graphs; a .keras file names its own");
+    return wrong_usage("--inputs and --outputs are of graphs; a file of Keras names its own");
   }
   TENON_ASSIGN_OR_RETURN(const auto model, open_model(flags.model, nullptr));
   return export_model(*model, flags.export_dir, nullptr, flags.overwrite);
@@ -128,7 +127,7 @@ Status convert(const ConvertFlags& flags) {
 int convert_command(Words words) {
   ConvertFlags f;
   const Flag flags[] = {
-      {"model", &f.model, "FILE", "FILE.pb, FILE.pbtxt, FILE.meta or FILE.keras", true},
+      {"model", &f.model, "FILE", "FILE.pb, FILE.pbtxt, FILE.meta, FILE.keras or FILE.h5", true},
       {"export_dir", &f.export_dir, "DIR/1", "the SavedModel's version folder", true},
       {"inputs", &f.inputs, "X=TENSOR,...", "of a graph: what is fed; else its placeholders"},
       {"outputs", &f.outputs, "Y=TENSOR,...", "of a graph: what is given; else what no node reads"},

@@ -29,8 +29,11 @@ std::string usage() {
 // opens port 8501 for REST before the flags that it is given.
 std::vector<std::string> words_of_name(std::string_view program) {
   program.remove_prefix(program.rfind('/') + 1);
-  if (program == "tensorflow_model_server") return {"serve"};
-  if (program.starts_with("tf_serving_entrypoint")) return {"serve", "--rest_api_port=8501"};
+  const std::string original = "--as_tensorflow_model_server";
+  if (program == "tensorflow_model_server") return {"serve", original};
+  if (program.starts_with("tf_serving_entrypoint")) {
+    return {"serve", original, "--rest_api_port=8501"};
+  }
   return {};
 }
 

@@ -2,6 +2,7 @@
 
 #include "tenon/base/files.h"
 #include "tenon/cli/flags.h"
+#include "tenon/keras/legacy_file.h"
 
 namespace tenon::cli {
 namespace {
@@ -93,10 +94,15 @@ Json with_option(const Json& object, std::string_view key, Json value) {
 
 }  // namespace
 
+bool is_keras_file(std::string_view source) {
+  return source.ends_with(".keras") || source.ends_with(".h5") || source.ends_with(".hdf5");
+}
+
 StatusOr<std::unique_ptr<keras::Model>> open_model(const std::string& source,
                                                    const data::Table* table,
                                                    keras::ModelOptions options) {
   if (source.ends_with(".keras")) return keras::Model::load(source, std::move(options));
+  if (is_keras_file(source)) return keras::load_legacy_file(source, std::move(options));
   if (source.ends_with(".json")) return model_from_json_file(source, std::move(options));
   std::vector<std::string_view> names;
   for (const auto& named : kNamedModels) {
@@ -110,7 +116,7 @@ StatusOr<std::unique_ptr<keras::Model>> open_model(const std::string& source,
     TENON_RETURN_IF_ERROR(model->status());
     return model;
   }
-  return not_found("--model=", source, ": expected FILE.keras, FILE.json or one of ",
+  return not_found("--model=", source, ": expected FILE.keras, FILE.h5, FILE.json or one of ",
                    join(names, ", "));
 }
 

@@ -6,10 +6,13 @@
 
 namespace tenon::cli {
 
-// FILE.keras (compiled where the file says how), FILE.json (Keras' to_json(), with new weights), or
-// a built-in name for data like `table`: "mlp" (Flatten, Dense 128 relu, Dense softmax) and "cnn"
-// (two convolutions with pooling, Dropout, Dense softmax; images [rows, height, width] or with
-// channels). NOT_FOUND for anything else.
+// Is `source` named as a file of Keras that holds a model: .keras, .h5, .hdf5?
+bool is_keras_file(std::string_view source);
+
+// FILE.keras (compiled where the file says how), FILE.h5 (not compiled), FILE.json (Keras'
+// to_json(), with new weights), or a built-in name for data like `table`: "mlp" (Flatten, Dense 128
+// relu, Dense softmax) and "cnn" (two convolutions with pooling, Dropout, Dense softmax; images
+// [rows, height, width] or with channels). NOT_FOUND for anything else.
 StatusOr<std::unique_ptr<keras::Model>> open_model(const std::string& source,
                                                    const data::Table* table,
                                                    keras::ModelOptions options = {});

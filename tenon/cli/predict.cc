@@ -94,7 +94,7 @@ StatusOr<Predictions> predict_saved_model(const PredictFlags& flags) {
 }
 
 StatusOr<Predictions> predict_keras(const PredictFlags& flags) {
-  if (!flags.model.ends_with(".keras")) {
+  if (!is_keras_file(flags.model)) {
     return invalid_argument("--model=", flags.model,
                             ": expected a trained model, FILE.keras or a SavedModel's folder");
   }

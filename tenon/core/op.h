@@ -180,6 +180,8 @@ struct OpDecl {
   HostInputs host_outputs = {};
   // Output 0 is input `view_of` under another shape: no memory, no kernel run.
   int8_t view_of = -1;
+  // Where output 0 has the shape of this input it is this input (Sum over no axes, Tile by ones).
+  int8_t view_if_same_shape = -1;
   // The kernel sets its outputs itself (KernelRun::set_output), so none are allocated for it: a
   // variable's value, the results of a function, objects.
   bool supplies_outputs = false;

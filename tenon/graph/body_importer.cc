@@ -11,28 +11,89 @@
 namespace tenon {
 namespace {
 
-// TensorFlow 1's operations on reference variables and what they are on the handles of resource
-// variables.
+// TensorFlow 1's operations on references and what they are on the handles of resources.
 enum class RefOutput : uint8_t {
   kValue,    // no reference
-  kChanged,  // the variable that it takes, read after the operation
+  kChanged,  // the variable that it takes first, read after the operation
   kHandle,   // the reference that it takes
 };
 struct RefOp {
   std::string_view ref;
   std::string_view resource;
   RefOutput output;
+  int references = 1;  // of its inputs, the first ones
 };
-constexpr RefOp kRefOps[] = {{"Assign", "AssignVariableOp", RefOutput::kChanged},
-                             {"AssignAdd", "AssignAddVariableOp", RefOutput::kChanged},
-                             {"AssignSub", "AssignSubVariableOp", RefOutput::kChanged},
-                             {"IsVariableInitialized", "VarIsInitializedOp", RefOutput::kValue},
-                             {"RefIdentity", "Identity", RefOutput::kHandle},
-                             {"RefEnter", "Enter", RefOutput::kHandle},
-                             {"RefExit", "Exit", RefOutput::kHandle},
-                             {"RefNextIteration", "NextIteration", RefOutput::kHandle},
-                             {"RefSwitch", "Switch", RefOutput::kHandle},
-                             {"RefMerge", "Merge", RefOutput::kHandle}};
+constexpr RefOp changes(std::string_view ref, std::string_view resource, int references = 1) {
+  return {ref, resource, RefOutput::kChanged, references};
+}
+// A table's handle was a reference to two strings that nobody reads.
+constexpr RefOp table(std::string_view ref, std::string_view resource) {
+  return {ref, resource, RefOutput::kValue, 0};
+}
+constexpr RefOp kRefOps[] = {
+    changes("Assign", "AssignVariableOp"),
+    changes("AssignAdd", "AssignAddVariableOp"),
+    changes("AssignSub", "AssignSubVariableOp"),
+    {"IsVariableInitialized", "VarIsInitializedOp", RefOutput::kValue},
+    {"CountUpTo", "ResourceCountUpTo", RefOutput::kValue},
+    {"RefIdentity", "Identity", RefOutput::kHandle},
+    {"RefEnter", "Enter", RefOutput::kHandle},
+    {"RefExit", "Exit", RefOutput::kHandle},
+    {"RefNextIteration", "NextIteration", RefOutput::kHandle},
+    {"RefSwitch", "Switch", RefOutput::kHandle},
+    {"RefMerge", "Merge", RefOutput::kHandle},
+    changes("ScatterUpdate", "ResourceScatterUpdate"),
+    changes("ScatterAdd", "ResourceScatterAdd"),
+    changes("ScatterSub", "ResourceScatterSub"),
+    changes("ScatterMul", "ResourceScatterMul"),
+    changes("ScatterDiv", "ResourceScatterDiv"),
+    changes("ScatterMin", "ResourceScatterMin"),
+    changes("ScatterMax", "ResourceScatterMax"),
+    changes("ScatterNdUpdate", "ResourceScatterNdUpdate"),
+    changes("ScatterNdAdd", "ResourceScatterNdAdd"),
+    changes("ScatterNdSub", "ResourceScatterNdSub"),
+    changes("ScatterNdMin", "ResourceScatterNdMin"),
+    changes("ScatterNdMax", "ResourceScatterNdMax"),
+    changes("StridedSliceAssign", "ResourceStridedSliceAssign"),
+    changes("ApplyAdadelta", "ResourceApplyAdadelta", 3),
+    changes("ApplyAdagrad", "ResourceApplyAdagrad", 2),
+    changes("ApplyAdagradDA", "ResourceApplyAdagradDA", 3),
+    changes("ApplyAdagradV2", "ResourceApplyAdagradV2", 2),
+    changes("ApplyAdam", "ResourceApplyAdam", 3),
+    changes("ApplyAdaMax", "ResourceApplyAdaMax", 3),
+    changes("ApplyAddSign", "ResourceApplyAddSign", 2),
+    changes("ApplyCenteredRMSProp", "ResourceApplyCenteredRMSProp", 4),
+    changes("ApplyFtrl", "ResourceApplyFtrl", 3),
+    changes("ApplyFtrlV2", "ResourceApplyFtrlV2", 3),
+    changes("ApplyGradientDescent", "ResourceApplyGradientDescent"),
+    changes("ApplyMomentum", "ResourceApplyMomentum", 2),
+    changes("ApplyPowerSign", "ResourceApplyPowerSign", 2),
+    changes("ApplyProximalAdagrad", "ResourceApplyProximalAdagrad", 2),
+    changes("ApplyProximalGradientDescent", "ResourceApplyProximalGradientDescent"),
+    changes("ApplyRMSProp", "ResourceApplyRMSProp", 3),
+    changes("SparseApplyAdadelta", "ResourceSparseApplyAdadelta", 3),
+    changes("SparseApplyAdagrad", "ResourceSparseApplyAdagrad", 2),
+    changes("SparseApplyAdagradDA", "ResourceSparseApplyAdagradDA", 3),
+    changes("SparseApplyAdagradV2", "ResourceSparseApplyAdagradV2", 2),
+    changes("SparseApplyCenteredRMSProp", "ResourceSparseApplyCenteredRMSProp", 4),
+    changes("SparseApplyFtrl", "ResourceSparseApplyFtrl", 3),
+    changes("SparseApplyFtrlV2", "ResourceSparseApplyFtrlV2", 3),
+    changes("SparseApplyMomentum", "ResourceSparseApplyMomentum", 2),
+    changes("SparseApplyProximalAdagrad", "ResourceSparseApplyProximalAdagrad", 2),
+    changes("SparseApplyProximalGradientDescent", "ResourceSparseApplyProximalGradientDescent"),
+    changes("SparseApplyRMSProp", "ResourceSparseApplyRMSProp", 3),
+    table("HashTable", "HashTableV2"),
+    table("MutableHashTable", "MutableHashTableV2"),
+    table("MutableHashTableOfTensors", "MutableHashTableOfTensorsV2"),
+    table("MutableDenseHashTable", "MutableDenseHashTableV2"),
+    table("InitializeTable", "InitializeTableV2"),
+    table("InitializeTableFromTextFile", "InitializeTableFromTextFileV2"),
+    table("LookupTableFind", "LookupTableFindV2"),
+    table("LookupTableInsert", "LookupTableInsertV2"),
+    table("LookupTableExport", "LookupTableExportV2"),
+    table("LookupTableImport", "LookupTableImportV2"),
+    table("LookupTableSize", "LookupTableSizeV2"),
+};
 
 const RefOp* find_ref_op(std::string_view op) {
   for (const RefOp& row : kRefOps) {
@@ -40,6 +101,9 @@ const RefOp* find_ref_op(std::string_view op) {
   }
   return nullptr;
 }
+
+// A function that TensorFlow's runtime runs on merged requests; here a request runs it alone.
+constexpr std::string_view kBatchFunction = "BatchFunction";
 
 bool is_ref_variable(std::string_view op) { return op == "VariableV2" || op == "Variable"; }
 
@@ -49,13 +113,13 @@ Status in_node(const Status& status, const NodeView& def) {
 
 // Whether data input `index` of the op is a reference.
 bool takes_reference(const RefOp* op, int index) {
-  return op && (index == 0 || op->ref == "RefMerge");
+  return op && (index < op->references || op->ref == "RefMerge");
 }
 
 }  // namespace
 
 bool GraphImporter::knows(std::string_view op) {
-  return find_op_for_import(op) || find_ref_op(op) || is_ref_variable(op);
+  return find_op_for_import(op) || find_ref_op(op) || is_ref_variable(op) || op == kBatchFunction;
 }
 
 StatusOr<InputRef> parse_input(std::string_view text) {
@@ -154,8 +218,7 @@ Status BodyImporter::import_nodes(std::span<const NodeView* const> defs,
 
 // A function of the library may stand in the place of an op.
 bool BodyImporter::is_implemented(std::string_view op) const {
-  return is_ref_variable(op) || find_ref_op(op) || find_op_for_import(op) ||
-         (library_ && library_->contains(op));
+  return GraphImporter::knows(op) || (library_ && library_->contains(op));
 }
 
 Status BodyImporter::not_implemented(const NodeView& def) const {
@@ -181,10 +244,18 @@ Status BodyImporter::make(const NodeView& def) {
   TENON_RETURN_IF_ERROR(make_reads(def));
   const RefOp* ref = find_ref_op(def.op);
   Node node;
-  node.op = find_op_for_import(is_ref_variable(def.op) ? std::string_view("VarHandleOp")
-                               : ref                   ? ref->resource
-                                                       : def.op);
+  node.op =
+      find_op_for_import(is_ref_variable(def.op)    ? std::string_view("VarHandleOp")
+                         : def.op == kBatchFunction ? std::string_view("StatefulPartitionedCall")
+                         : ref                      ? ref->resource
+                                                    : def.op);
   TENON_ASSIGN_OR_RETURN(node.attrs, def.attrs());
+  if (def.op == kBatchFunction) {
+    auto dtypes = node.attrs.get_or<std::vector<DType>>("Tin", {});
+    const auto captured = node.attrs.get_or<std::vector<DType>>("Tcaptured", {});
+    dtypes.insert(dtypes.end(), captured.begin(), captured.end());
+    node.attrs.set("Tin", std::move(dtypes));
+  }
   if (is_ref_variable(def.op)) {
     if (node.attrs.get_or<std::string>("shared_name", "").empty()) {
       node.attrs.set("shared_name", std::string(def.name));
@@ -311,7 +382,9 @@ StatusOr<Endpoint> BodyImporter::resolve(const InputRef& ref) const {
   const Node& node = graph_.node(id);
   int index = ref.index;
   if (!ref.output.empty()) {
-    const auto range = node.op->output_range(ref.output, node.attrs);
+    const auto def = defs_.find(ref.node);
+    const bool is_batch = def != defs_.end() && def->second->op == kBatchFunction;
+    const auto range = node.op->output_range(is_batch ? "output" : ref.output, node.attrs);
     if (!range || index >= range->count) {
       return invalid_argument("node '", ref.node, "' (op ", node.op->name(), ") has no output '",
                               ref.output, ":", index, "'");

@@ -268,7 +268,8 @@ std::vector<typename ArgumentsOf<T>::Argument> arguments_of(const Call& call,
 
 // Trace: where layers, losses, metrics and optimizers add their ops.
 //
-// Reads and writes of one variable happen in the order of these calls (passes/order_effects.cc).
+// Reads and writes of one variable happen in the order of these calls. Control inputs say so: the
+// order of the nodes would not, since gradient() makes loops wait for nodes that come later.
 class Trace {
  public:
   Trace(Graph& graph, bool training) : build_(graph), training_(training) {}
@@ -304,6 +305,7 @@ class Trace {
   struct State {
     Endpoint handle;
     Endpoint value;  // of the read since the last write
+    NodeId last_write = -1;
   };
   State& state(const Weight& weight);
 

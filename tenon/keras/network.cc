@@ -91,14 +91,17 @@ StatusOr<Network> Network::create(std::vector<KTensor> inputs, std::vector<KTens
   }
   std::unordered_map<const Call*, int> call_depth;
   std::unordered_map<Layer*, int> layer_depth;
+  std::vector<CallPtr> as_reached;
+  const auto reach = [&](const CallPtr& call, int depth) {
+    const auto [it, fresh] = call_depth.try_emplace(call.get(), depth);
+    if (fresh) as_reached.push_back(call);
+    return it->second = std::max(it->second, depth);
+  };
   for (auto it = sorter.calls.rbegin(); it != sorter.calls.rend(); ++it) {
     Layer* layer = (*it)->layer.get();
-    const int depth = std::max(call_depth[it->get()], layer_depth[layer]);
-    layer_depth[layer] = call_depth[it->get()] = depth;
-    for (const KTensor& input : (*it)->inputs) {
-      int& before = call_depth[input.call().get()];
-      before = std::max(before, depth + 1);
-    }
+    const int depth = reach(*it, layer_depth[layer]);
+    layer_depth[layer] = depth;
+    for (const KTensor& input : (*it)->inputs) reach(input.call(), depth + 1);
   }
   Network network;
   std::set<const Call*> known;
@@ -112,6 +115,7 @@ StatusOr<Network> Network::create(std::vector<KTensor> inputs, std::vector<KTens
     known.insert(input.call().get());
     if (sorter.first_met.try_emplace(input.call()->layer.get(), -1).second) {
       sorter.calls.push_back(input.call());
+      reach(input.call(), 0);
     }
   }
   std::map<int, int> calls_at_depth;
@@ -140,7 +144,12 @@ StatusOr<Network> Network::create(std::vector<KTensor> inputs, std::vector<KTens
     layer->set_paths("");
   }
   network.is_chain = chain_like(sorter.calls, network.layers.size(), calls_at_depth);
-  network.calls = std::move(sorter.calls);
+  // What a layer assigns and which masks are taken away depends on who runs first: Keras goes by
+  // depth, and on one depth by when its walk reached a call.
+  std::stable_sort(as_reached.begin(), as_reached.end(), [&](const auto& a, const auto& b) {
+    return call_depth[a.get()] > call_depth[b.get()];
+  });
+  network.calls = std::move(as_reached);
   network.inputs = std::move(inputs);
   network.outputs = std::move(outputs);
   if (network.calls_within() > kMaxCalls) {

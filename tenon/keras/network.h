@@ -12,7 +12,7 @@ inline constexpr size_t kMaxCalls = 20000;
 struct Network {
   // In the order in which Keras lists, counts and stores them. One layer may be called often.
   std::vector<std::shared_ptr<Layer>> layers;
-  // In an order in which they can run.
+  // In the order in which Keras runs them.
   std::vector<std::shared_ptr<const Call>> calls;
   std::vector<KTensor> inputs, outputs;
   // How Keras nests them: lists and objects with `true` for each (Call::Argument::form). Null: one

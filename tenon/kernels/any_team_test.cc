@@ -57,11 +57,12 @@ TEST(AnyTeam, SoftmaxAndNormalisation) {
   expect_same_for_any_team([&] {
     auto y = values(rows * columns), mean = values(columns), variance = values(columns);
     auto dx = values(rows * columns), d_scale = values(columns), d_offset = values(columns);
-    batch_norm_training(rows, columns, x.data(), scale.data(), scale.data(), 1e-3f, y.data(),
-                        mean.data(), variance.data());
-    batch_norm_training_gradient(rows, columns, dy.data(), x.data(), scale.data(), mean.data(),
-                                 variance.data(), 1e-3f, dx.data(), d_scale.data(),
-                                 d_offset.data());
+    auto factors = values(batch_norm_factors(columns));
+    const BatchNorm norm{rows, columns, 1e-3f, scale.data(), mean.data(), variance.data()};
+    batch_norm_training(norm, x.data(), scale.data(), y.data(), mean.data(), variance.data(),
+                        factors.data());
+    batch_norm_training_gradient(norm, dy.data(), x.data(), dx.data(), d_scale.data(),
+                                 d_offset.data(), factors.data());
     for (const auto& more : {mean, variance, dx, d_scale, d_offset}) {
       y.insert(y.end(), more.begin(), more.end());
     }

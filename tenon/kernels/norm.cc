@@ -10,156 +10,216 @@
 namespace tenon::kernels {
 namespace {
 
-// Channels whose statistics are kept on the stack at once; threads split the channels by it.
+// Channels whose sums are kept side by side.
 constexpr int64_t kChannelChunk = 64;
+// Rows of a chunk that stay in the L2 cache for a second pass.
+constexpr int64_t kBlockRows = 256;
+// Pieces of rows that are summed apart, of all chunks together where there are several.
+constexpr int64_t kMostParts = 64;
 
-// body(first channel, channels) for pieces of at most kChannelChunk, split over the team. Each
-// channel is summed over all rows by one thread, in the order of the rows.
-template <class Body>
-void for_each_chunk(int64_t rows, int64_t channels, Body&& body) {
+// A State of all rows for each chunk of channels: `add(rows begin, rows end, first channel,
+// channels, state)` makes it of some rows (at least one), `State::merge` puts two of successive
+// rows together, `finish` is given the whole. The team shares chunks and parts of the rows; how
+// many parts there are, the shape alone decides.
+template <class State, class Add, class Finish>
+void sum_channels(int64_t rows, int64_t channels, Add&& add, Finish&& finish) {
   const int64_t chunks = (channels + kChannelChunk - 1) / kChannelChunk;
-  const int64_t grain = grain_of(rows * kChannelChunk);
-  parallel_for(chunks, grain, [&](int64_t begin, int64_t end) {
-    for (int64_t chunk = begin; chunk < end; ++chunk) {
-      const int64_t first = chunk * kChannelChunk;
-      body(first, std::min(kChannelChunk, channels - first));
-    }
+  const int64_t blocks = (rows + kBlockRows - 1) / kBlockRows;
+  const int64_t parts = std::clamp<int64_t>(kMostParts / std::max<int64_t>(chunks, 1), 1, blocks);
+  const auto sum = [&](int64_t part, int64_t chunk, State& state) {
+    const int64_t first = chunk * kChannelChunk;
+    add(rows * part / parts, rows * (part + 1) / parts, first,
+        std::min(kChannelChunk, channels - first), state);
+  };
+  const int64_t grain = grain_of(rows / parts * kChannelChunk);
+  if (parts == 1) {
+    parallel_for(chunks, grain, [&](int64_t begin, int64_t end) {
+      for (int64_t chunk = begin; chunk < end; ++chunk) {
+        State state;
+        sum(0, chunk, state);
+        finish(chunk * kChannelChunk, std::min(kChannelChunk, channels - chunk * kChannelChunk),
+               state);
+      }
+    });
+    return;
+  }
+  State states[kMostParts];
+  parallel_for(parts * chunks, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) sum(i / chunks, i % chunks, states[i]);
   });
+  for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+    const int64_t first = chunk * kChannelChunk;
+    const int64_t count = std::min(kChannelChunk, channels - first);
+    for (int64_t part = 1; part < parts; ++part) {
+      states[chunk].merge(states[part * chunks + chunk], count);
+    }
+    finish(first, count, states[chunk]);
+  }
 }
 
-// y = x * scale + shift over rows, split over the team; `make(first, count, scale, shift)` fills
-// the factors of a piece of channels.
-template <class Make>
-void affine_rows(int64_t rows, int64_t channels, const float* x, float* y, Make&& make) {
-  const RowOps& ops = row_ops();
-  const int64_t grain = grain_of(channels);
-  parallel_for(rows, grain, [&](int64_t begin, int64_t end) {
-    float scale[kChannelChunk];
-    float shift[kChannelChunk];
-    for (int64_t first = 0; first < channels; first += kChannelChunk) {
-      const int64_t count = std::min(kChannelChunk, channels - first);
-      make(first, count, scale, shift);
-      for (int64_t row = begin; row < end; ++row) {
-        ops.affine(count, x + row * channels + first, scale, shift, y + row * channels + first);
-      }
+// Means and sums of squared differences from them, put together as in Chan, Golub, LeVeque,
+// "Updating formulae and a pairwise algorithm for computing sample variances", 1979.
+struct Moments {
+  double rows;
+  double mean[kChannelChunk];
+  double squares[kChannelChunk];
+
+  void merge(const Moments& other, int64_t count) {
+    const double all = rows + other.rows;
+    for (int64_t i = 0; i < count; ++i) {
+      const double apart = other.mean[i] - mean[i];
+      mean[i] += apart * (other.rows / all);
+      squares[i] += other.squares[i] + apart * apart * (rows * other.rows / all);
     }
-  });
-}
+    rows = all;
+  }
+
+  // Of rows [begin, end) of x, `count` channels from x on.
+  void set(int64_t begin, int64_t end, const float* x, int64_t row, int64_t count) {
+    const RowOps& ops = row_ops();
+    rows = static_cast<double>(end - begin);
+    std::fill_n(mean, count, 0.0);
+    std::fill_n(squares, count, 0.0);
+    for (int64_t r = begin; r < end; ++r) ops.add_to_double(count, x + r * row, mean);
+    float center[kChannelChunk];
+    for (int64_t i = 0; i < count; ++i) {
+      mean[i] /= rows;
+      center[i] = static_cast<float>(mean[i]);
+    }
+    for (int64_t r = begin; r < end; ++r) {
+      ops.add_square_difference(count, x + r * row, center, squares);
+    }
+    for (int64_t i = 0; i < count; ++i) {
+      const double off = mean[i] - static_cast<double>(center[i]);
+      squares[i] = std::max(0.0, squares[i] - rows * off * off);
+    }
+  }
+};
+
+// sum(dy) and sum(dy * (x - mean)).
+struct GradientSums {
+  double sums[kChannelChunk];
+  double products[kChannelChunk];
+
+  void merge(const GradientSums& other, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+      sums[i] += other.sums[i];
+      products[i] += other.products[i];
+    }
+  }
+};
 
 double inverse_deviation(float variance, float epsilon) {
   return 1.0 / std::sqrt(static_cast<double>(variance) + static_cast<double>(epsilon));
 }
 
-}  // namespace
-
-void batch_norm_training(int64_t rows, int64_t channels, const float* x, const float* scale,
-                         const float* offset, float epsilon, float* y, float* mean,
-                         float* variance) {
-  const RowOps& ops = row_ops();
-  for_each_chunk(rows, channels, [&](int64_t first, int64_t count) {
-    double sums[kChannelChunk] = {};
-    for (int64_t row = 0; row < rows; ++row) {
-      ops.add_to_double(count, x + row * channels + first, sums);
-    }
-    for (int64_t i = 0; i < count; ++i) {
-      mean[first + i] = static_cast<float>(sums[i] / static_cast<double>(rows));
-      sums[i] = 0;
-    }
-    for (int64_t row = 0; row < rows; ++row) {
-      ops.add_square_difference(count, x + row * channels + first, mean + first, sums);
-    }
-    for (int64_t i = 0; i < count; ++i) {
-      variance[first + i] = static_cast<float>(sums[i] / static_cast<double>(rows));
-    }
+// body(row) for all rows, split over the team.
+template <class Body>
+void for_each_row(int64_t rows, int64_t channels, Body&& body) {
+  parallel_for(rows, grain_of(channels), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) body(row * channels);
   });
-  batch_norm_inference(rows, channels, x, scale, offset, mean, variance, epsilon, y);
 }
 
-void batch_norm_inference(int64_t rows, int64_t channels, const float* x, const float* scale,
-                          const float* offset, const float* mean, const float* variance,
-                          float epsilon, float* y) {
-  affine_rows(rows, channels, x, y, [&](int64_t first, int64_t count, float* factor, float* shift) {
-    for (int64_t i = 0; i < count; ++i) {
-      const int64_t c = first + i;
-      const double by = static_cast<double>(scale[c]) * inverse_deviation(variance[c], epsilon);
-      factor[i] = static_cast<float>(by);
-      shift[i] =
-          static_cast<float>(static_cast<double>(offset[c]) - static_cast<double>(mean[c]) * by);
-    }
-  });
+}  // namespace
+
+void batch_norm_training(const BatchNorm& n, const float* x, const float* offset, float* y,
+                         float* mean, float* variance, float* factors) {
+  sum_channels<Moments>(
+      n.rows, n.channels,
+      [&](int64_t begin, int64_t end, int64_t first, int64_t count, Moments& moments) {
+        moments.set(begin, std::min(end, begin + kBlockRows), x + first, n.channels, count);
+        for (int64_t row = begin + kBlockRows; row < end; row += kBlockRows) {
+          Moments block;
+          block.set(row, std::min(end, row + kBlockRows), x + first, n.channels, count);
+          moments.merge(block, count);
+        }
+      },
+      [&](int64_t first, int64_t count, const Moments& moments) {
+        for (int64_t i = 0; i < count; ++i) {
+          mean[first + i] = static_cast<float>(moments.mean[i]);
+          variance[first + i] = static_cast<float>(moments.squares[i] / moments.rows);
+        }
+      });
+  batch_norm_inference(n.with(mean, variance), x, offset, y, factors);
+}
+
+void batch_norm_inference(const BatchNorm& n, const float* x, const float* offset, float* y,
+                          float* factors) {
+  float* const factor = factors;
+  float* const shift = factors + n.channels;
+  for (int64_t c = 0; c < n.channels; ++c) {
+    const double by = static_cast<double>(n.scale[c]) * inverse_deviation(n.variance[c], n.epsilon);
+    factor[c] = static_cast<float>(by);
+    shift[c] =
+        static_cast<float>(static_cast<double>(offset[c]) - static_cast<double>(n.mean[c]) * by);
+  }
+  for_each_row(n.rows, n.channels,
+               [&](int64_t at) { row_ops().affine(n.channels, x + at, factor, shift, y + at); });
 }
 
 namespace {
 
 // d_offset = sum(dy), d_scale = sum(dy * (x - mean)) / sqrt(variance + epsilon).
-void batch_norm_sums(int64_t rows, int64_t channels, const float* dy, const float* x,
-                     const float* mean, const float* variance, float epsilon, float* d_scale,
+void batch_norm_sums(const BatchNorm& n, const float* dy, const float* x, float* d_scale,
                      float* d_offset) {
   const RowOps& ops = row_ops();
-  for_each_chunk(rows, channels, [&](int64_t first, int64_t count) {
-    double sums[kChannelChunk] = {};
-    double products[kChannelChunk] = {};
-    for (int64_t row = 0; row < rows; ++row) {
-      const int64_t at = row * channels + first;
-      ops.add_to_double(count, dy + at, sums);
-      ops.add_product_to_double(count, dy + at, x + at, mean + first, products);
-    }
-    for (int64_t i = 0; i < count; ++i) {
-      d_offset[first + i] = static_cast<float>(sums[i]);
-      d_scale[first + i] =
-          static_cast<float>(products[i] * inverse_deviation(variance[first + i], epsilon));
-    }
-  });
+  sum_channels<GradientSums>(
+      n.rows, n.channels,
+      [&](int64_t begin, int64_t end, int64_t first, int64_t count, GradientSums& state) {
+        std::fill_n(state.sums, count, 0.0);
+        std::fill_n(state.products, count, 0.0);
+        for (int64_t row = begin; row < end; ++row) {
+          const int64_t at = row * n.channels + first;
+          ops.add_to_double(count, dy + at, state.sums);
+          ops.add_product_to_double(count, dy + at, x + at, n.mean + first, state.products);
+        }
+      },
+      [&](int64_t first, int64_t count, const GradientSums& state) {
+        for (int64_t i = 0; i < count; ++i) {
+          const double r = inverse_deviation(n.variance[first + i], n.epsilon);
+          d_offset[first + i] = static_cast<float>(state.sums[i]);
+          d_scale[first + i] = static_cast<float>(state.products[i] * r);
+        }
+      });
 }
 
 }  // namespace
 
 // dx = scale * r * (dy - mean(dy) - (x - mean) * r * mean(dy * (x - mean) * r)), with
 // r = 1 / sqrt(variance + epsilon); written as dy * p + x * q + s.
-void batch_norm_training_gradient(int64_t rows, int64_t channels, const float* dy, const float* x,
-                                  const float* scale, const float* mean, const float* variance,
-                                  float epsilon, float* dx, float* d_scale, float* d_offset) {
-  batch_norm_sums(rows, channels, dy, x, mean, variance, epsilon, d_scale, d_offset);
-  const RowOps& ops = row_ops();
-  const int64_t grain = grain_of(channels);
-  parallel_for(rows, grain, [&](int64_t begin, int64_t end) {
-    float p[kChannelChunk];
-    float q[kChannelChunk];
-    float s[kChannelChunk];
-    for (int64_t first = 0; first < channels; first += kChannelChunk) {
-      const int64_t count = std::min(kChannelChunk, channels - first);
-      for (int64_t i = 0; i < count; ++i) {
-        const int64_t c = first + i;
-        const double r = inverse_deviation(variance[c], epsilon);
-        const double by = static_cast<double>(scale[c]) * r;
-        const double n = static_cast<double>(rows);
-        const double slope = -by * r * static_cast<double>(d_scale[c]) / n;
-        p[i] = static_cast<float>(by);
-        q[i] = static_cast<float>(slope);
-        s[i] = static_cast<float>(-by * static_cast<double>(d_offset[c]) / n -
-                                  slope * static_cast<double>(mean[c]));
-      }
-      for (int64_t row = begin; row < end; ++row) {
-        const int64_t at = row * channels + first;
-        ops.affine_two(count, dy + at, p, x + at, q, s, dx + at);
-      }
-    }
+void batch_norm_training_gradient(const BatchNorm& n, const float* dy, const float* x, float* dx,
+                                  float* d_scale, float* d_offset, float* factors) {
+  batch_norm_sums(n, dy, x, d_scale, d_offset);
+  float* const p = factors;
+  float* const q = p + n.channels;
+  float* const s = q + n.channels;
+  const auto rows = static_cast<double>(n.rows);
+  for (int64_t c = 0; c < n.channels; ++c) {
+    const double r = inverse_deviation(n.variance[c], n.epsilon);
+    const double by = static_cast<double>(n.scale[c]) * r;
+    const double slope = -by * r * static_cast<double>(d_scale[c]) / rows;
+    p[c] = static_cast<float>(by);
+    q[c] = static_cast<float>(slope);
+    s[c] = static_cast<float>(-by * static_cast<double>(d_offset[c]) / rows -
+                              slope * static_cast<double>(n.mean[c]));
+  }
+  for_each_row(n.rows, n.channels, [&](int64_t at) {
+    row_ops().affine_two(n.channels, dy + at, p, x + at, q, s, dx + at);
   });
 }
 
-void batch_norm_inference_gradient(int64_t rows, int64_t channels, const float* dy, const float* x,
-                                   const float* scale, const float* mean, const float* variance,
-                                   float epsilon, float* dx, float* d_scale, float* d_offset) {
-  batch_norm_sums(rows, channels, dy, x, mean, variance, epsilon, d_scale, d_offset);
-  affine_rows(rows, channels, dy, dx,
-              [&](int64_t first, int64_t count, float* factor, float* shift) {
-                for (int64_t i = 0; i < count; ++i) {
-                  const int64_t c = first + i;
-                  factor[i] = static_cast<float>(static_cast<double>(scale[c]) *
-                                                 inverse_deviation(variance[c], epsilon));
-                  shift[i] = 0.0f;
-                }
-              });
+void batch_norm_inference_gradient(const BatchNorm& n, const float* dy, const float* x, float* dx,
+                                   float* d_scale, float* d_offset, float* factors) {
+  batch_norm_sums(n, dy, x, d_scale, d_offset);
+  for (int64_t c = 0; c < n.channels; ++c) {
+    factors[c] = static_cast<float>(static_cast<double>(n.scale[c]) *
+                                    inverse_deviation(n.variance[c], n.epsilon));
+  }
+  float* const no_shift = std::fill_n(factors + n.channels, n.channels, 0.0f) - n.channels;
+  for_each_row(n.rows, n.channels, [&](int64_t at) {
+    row_ops().affine(n.channels, dy + at, factors, no_shift, dx + at);
+  });
 }
 
 void layer_norm(int64_t rows, int64_t columns, const float* x, const float* scale,

@@ -175,7 +175,7 @@ NormTruth norm_truth(int64_t rows, int64_t channels, const std::vector<double>& 
 }
 
 TEST(BatchNorm, TrainingFormAndItsGradient) {
-  for (const auto& size : {std::pair<int64_t, int64_t>{12, 3}, {40, 70}}) {
+  for (const auto& size : {std::pair<int64_t, int64_t>{12, 3}, {40, 70}, {777, 5}}) {
     const int64_t rows = size.first, channels = size.second;
     const auto x = random_floats(rows * channels, 1, 2, 4);
     const auto scale = random_floats(channels, 2), offset = random_floats(channels, 3);
@@ -184,15 +184,16 @@ TEST(BatchNorm, TrainingFormAndItsGradient) {
     const NormTruth want = norm_truth(rows, channels, wide(x), wide(scale), wide(offset),
                                       static_cast<double>(epsilon));
     std::vector<float> y(x.size()), mean(scale.size()), variance(scale.size());
-    batch_norm_training(rows, channels, x.data(), scale.data(), offset.data(), epsilon, y.data(),
-                        mean.data(), variance.data());
+    std::vector<float> factors(static_cast<size_t>(batch_norm_factors(channels)));
+    const BatchNorm norm{rows, channels, epsilon, scale.data(), mean.data(), variance.data()};
+    batch_norm_training(norm, x.data(), offset.data(), y.data(), mean.data(), variance.data(),
+                        factors.data());
     expect_close(y, want.y, 1e-5, 5e-6);
     expect_close(mean, want.mean, 1e-6, 1e-6);
     expect_close(variance, want.variance, 1e-5, 1e-6);
     std::vector<float> dx(x.size()), d_scale(scale.size()), d_offset(scale.size());
-    batch_norm_training_gradient(rows, channels, dy.data(), x.data(), scale.data(), mean.data(),
-                                 variance.data(), epsilon, dx.data(), d_scale.data(),
-                                 d_offset.data());
+    batch_norm_training_gradient(norm, dy.data(), x.data(), dx.data(), d_scale.data(),
+                                 d_offset.data(), factors.data());
     const auto loss_in = [&](const std::vector<double>& xs, const std::vector<double>& ss) {
       double loss = 0;
       const NormTruth t =
@@ -216,8 +217,8 @@ TEST(BatchNorm, TrainingFormAndItsGradient) {
     }
     std::vector<float> again(x.size()), mean2(scale.size()), variance2(scale.size());
     const ScopedTeam team(2);
-    batch_norm_training(rows, channels, x.data(), scale.data(), offset.data(), epsilon,
-                        again.data(), mean2.data(), variance2.data());
+    batch_norm_training(norm, x.data(), offset.data(), again.data(), mean2.data(), variance2.data(),
+                        factors.data());
     EXPECT_TRUE(same_bits(y, again));
   }
 }

@@ -1,6 +1,6 @@
 #include "tenon/observe/prometheus.h"
 
-#include "tenon/base/strings.h"
+#include "tenon/base/log.h"
 
 namespace tenon {
 namespace {
@@ -18,17 +18,21 @@ std::string label_name(std::string_view name) {
   return out;
 }
 
+// A value as Prometheus reads it: quotes, backslashes and line breaks are escaped. What would spoil
+// the page, other control characters and bytes that are no UTF-8, is replaced.
+std::string label_value(std::string value) {
+  for (char& c : value) {
+    if (static_cast<unsigned char>(c) < ' ' && c != '\n') c = ' ';
+  }
+  return json_escape(value);
+}
+
 // name="value" pairs with commas between them, without braces.
 std::string labels_text(const std::vector<std::string>& names,
                         const std::vector<std::string>& values) {
   std::string out;
   for (size_t i = 0; i < names.size(); ++i) {
-    out += cat(i == 0 ? "" : ",", label_name(names[i]), "=\"");
-    for (const char c : values[i]) {
-      if (c == '\\' || c == '"') out += '\\';
-      out += c;
-    }
-    out += '"';
+    out += cat(i == 0 ? "" : ",", label_name(names[i]), "=\"", label_value(values[i]), "\"");
   }
   return out;
 }

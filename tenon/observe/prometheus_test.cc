@@ -24,6 +24,15 @@ TEST(PrometheusTest, CounterWithAndWithoutLabels) {
             ":test:with_labels{label1=\"v1\",label2=\"v\\\\2\\\"\"} 3\n");
 }
 
+// One name that is no UTF-8, or breaks the line, would make Prometheus drop the whole page.
+TEST(PrometheusTest, LabelsCannotSpoilThePage) {
+  MetricRegistry registry;
+  registry.counter("/c", {"l"}).cell({"a\xff\nb\tc"}).add();
+  EXPECT_EQ(prometheus_text(registry),
+            "# TYPE :c counter\n"
+            ":c{l=\"a\xEF\xBF\xBD\\nb c\"} 1\n");
+}
+
 TEST(PrometheusTest, GaugeAndMetricWithoutPoints) {
   MetricRegistry registry;
   registry.gauge("/test/gauge", {"a-b"}).cell({"x"}).set(-7);

@@ -97,6 +97,8 @@ std::vector<Row> matrix_rows() {
       {"MatrixDiagV2", {x({2, 3}), scalar(1), none, none, zero}},
       {"MatrixDiagV3", {x({3, 3}), band, none, none, zero}, align},
       {"MatrixDiagPart", {x({2, 2, 3})}},
+      {"Diag", {x({2, 3})}},
+      {"DiagPart", {x({2, 2, 2, 2})}},
       {"MatrixDiagPartV2", {x({2, 3}), scalar(-1), zero}},
       {"MatrixDiagPartV3", {x({3, 4}), band, zero}, align},
       {"MatrixSetDiag", {x({2, 3}), x({2})}},

@@ -38,6 +38,18 @@ std::vector<Row> sparse_rows() {
        {places, x({3}), shape, x({4, 2})},
        {{"adjoint_a", true}, {"adjoint_b", true}}},
   };
+  const Tensor others = long_matrix(2, 2, {0, 1, 0, 2});
+  rows.push_back({"SparseAdd",
+                  {places, x({3}), shape, others, x({2}), shape, Tensor::scalar<double>(0)},
+                  {},
+                  squares("SparseAdd", 1)});
+  rows.push_back({"SparseTensorDenseAdd", {places, x({3}), shape, x({2, 3})}});
+  rows.push_back({"SparseSoftmax", {places, x({3}), shape}});
+  for (const char* op : {"SparseDenseCwiseAdd", "SparseDenseCwiseMul", "SparseDenseCwiseDiv"}) {
+    rows.push_back({op, {places, x({3}), shape, x({2, 3}, 0.5, 1.5)}});
+    rows.push_back({op, {places, x({3}), shape, x({1, 3}, 0.5, 1.5)}});
+    rows.push_back({op, {places, x({3}), shape, x({3}, 0.5, 1.5)}});
+  }
   for (const char* op : {"SparseSegmentSum", "SparseSegmentMean", "SparseSegmentSqrtN"}) {
     rows.push_back({op, {x({4, 2}), ints({3, 0, 3}), ints({0, 0, 2})}, {}, squares(op, 0)});
     rows.push_back(

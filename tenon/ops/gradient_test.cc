@@ -215,6 +215,7 @@ const std::set<std::string, std::less<>> kElsewhere = {
     "ResourceGatherNd",
     // An error instead of a gradient: TensorFlow's, and those that Tenon lacks.
     "PreventGradient",
+    "RandomGamma",
     "StatelessRandomGammaV2",
     "StatelessRandomGammaV3",
     "BlockLSTM",

@@ -1,5 +1,6 @@
 // Local identities. Each rule looks at one node and says which value stands for its output; rules
-// that would change a bit of any result (x + 0 for x = -0, x - x for NaN) are left out.
+// that would change a bit of any result (x + 0 for x = -0, x - x for NaN) are left out, but for
+// divisions by constants, which TensorFlow's own optimizer changes so.
 #include <cmath>
 #include <limits>
 
@@ -53,6 +54,31 @@ Endpoint multiplied_by_one(Graph& graph, GraphBuilder&, const Node& node) {
 // x - 0 (x + 0 is not x for x = -0).
 Endpoint minus_zero(Graph& graph, GraphBuilder&, const Node& node) {
   return node.is("Sub") ? other_operand(graph, node, 0.0, false) : Endpoint{};
+}
+
+// 1 / x of every element, rounded to its dtype; nothing where one of them has no normal reciprocal.
+template <class T>
+std::optional<Tensor> reciprocals(const Tensor& x) {
+  using Real = std::conditional_t<std::is_same_v<T, double>, double, float>;
+  Tensor y(x.dtype(), x.shape());
+  T* at = y.mutable_data<T>();
+  for (const T element : x.span<T>()) {
+    *at = static_cast<T>(Real{1} / static_cast<Real>(element));
+    if (!std::isnormal(static_cast<Real>(*at))) return std::nullopt;
+    ++at;
+  }
+  return y;
+}
+
+// x / c is x * (1 / c), as TensorFlow runs the functions of a SavedModel: what is rounded
+// to a size or an index next must not fall on the other side.
+Endpoint division_by_constant(Graph& graph, GraphBuilder& builder, const Node& node) {
+  if (!node.is("RealDiv") && !node.is("Div")) return {};
+  const Tensor* divisor = graph.constant(node.inputs[1]);
+  if (!divisor || divisor->num_elements() == 0) return {};
+  std::optional<Tensor> factor;
+  visit<FloatTypes>(divisor->dtype(), [&]<class T>() { factor = reciprocals<T>(*divisor); });
+  return factor ? builder.mul(node.inputs[0], builder.constant(*std::move(factor))) : Endpoint{};
 }
 
 Endpoint identity(Graph&, GraphBuilder&, const Node& node) {
@@ -166,14 +192,44 @@ Endpoint relu_gradient_of_pooling(Graph& graph, GraphBuilder& builder, const Nod
   return builder.op("MaxPoolGrad", {pooling.inputs[0], pooling.inputs[1], gated}, pooling.attrs);
 }
 
-constexpr Rule kRules[] = {multiplied_by_one,
-                           minus_zero,
-                           identity,
-                           cast_to_same,
-                           relu_gradient_of_pooling,
-                           transpose_of_transpose,
-                           reshape_of_reshape,
-                           reshape_of_rows,
+// A convolution and its filter's gradient pad by themselves, without a copy of their input.
+Endpoint convolution_of_padded(Graph& graph, GraphBuilder&, const Node& node) {
+  const bool is_convolution = node.is("Conv2D") || node.is("Conv2DBackpropFilter") ||
+                              node.is("DepthwiseConv2dNative") ||
+                              node.is("DepthwiseConv2dNativeBackpropFilter");
+  if (!is_convolution) return {};
+  const Node& pad = graph.node(node.inputs[0].node);
+  const bool pads_zeros =
+      is_free(pad, "Pad") || (is_free(pad, "PadV2") && is_all(graph.constant(pad.inputs[2]), 0.0));
+  const std::string padding = node.attrs.get<std::string>("padding");
+  if (!pads_zeros || padding == "SAME") return {};
+  const Tensor* const added = graph.constant(pad.inputs[1]);
+  if (!added || added->num_elements() != 8) return {};
+  std::vector<int64_t> paddings(8, 0);
+  if (padding == "EXPLICIT") paddings = node.attrs.get<std::vector<int64_t>>("explicit_paddings");
+  if (paddings.size() != 8) return {};
+  const size_t channels = node.attrs.get<std::string>("data_format") == "NHWC" ? 6 : 2;
+  for (size_t i = 0; i < 8; ++i) {
+    const int64_t more = integer_at(*added, static_cast<int64_t>(i));
+    const bool may_pad = i >= 2 && i / 2 != channels / 2;
+    if (more < 0 || more > std::numeric_limits<int32_t>::max() || (more > 0 && !may_pad)) return {};
+    paddings[i] += more;
+  }
+  AttrMap attrs = node.attrs;
+  attrs.set("padding", std::string("EXPLICIT"));
+  attrs.set("explicit_paddings", std::move(paddings));
+  std::vector<Endpoint> inputs = node.inputs;
+  inputs[0] = pad.inputs[0];
+  const StatusOr<NodeId> convolution =
+      graph.add(node.op->name(), cat(node.name, "/padded"), std::move(inputs), std::move(attrs));
+  return convolution.ok() ? Endpoint{*convolution, 0} : Endpoint{};
+}
+
+constexpr Rule kRules[] = {multiplied_by_one,     minus_zero,
+                           division_by_constant,  identity,
+                           cast_to_same,          relu_gradient_of_pooling,
+                           convolution_of_padded, transpose_of_transpose,
+                           reshape_of_reshape,    reshape_of_rows,
                            reshape_to_same};
 
 // Keras' swish and other functions with a gradient of their own end in an IdentityN.

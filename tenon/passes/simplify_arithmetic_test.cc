@@ -36,6 +36,35 @@ TEST_F(SimplifyArithmetic, NeutralOperandsKeepBitsAndShapes) {
   }
 }
 
+// TensorFlow 2.21 answers 1.3000001 and 19 for x = 26 in a tf.function (1.3 and 20 op by op): its
+// optimizer multiplies by float(1) / 20, so resize_with_pad of 26 rows to 20 makes 19 of 26.
+TEST_F(SimplifyArithmetic, DivisionByAConstantIsTensorFlows) {
+  const Build build = [](GraphBuilder& b, const Endpoints& in) {
+    const Endpoint ratio = b.op("RealDiv", {in[0], b.scalar(20.0F)});
+    return Endpoints{ratio, b.op("Floor", {b.op("RealDiv", {in[0], ratio})})};
+  };
+  const Tensor x = Tensor::vector<float>({26, 31, 40, 42});
+  StatusOr<Graph> graph = make_graph(build, {{x}}, Known::kAll);
+  ASSERT_TRUE(graph.ok()) << graph.status();
+  const Outcome made = run_graph(*std::move(graph), {{x}}, true);
+  ASSERT_TRUE(made.status.ok()) << made.status;
+  const auto ratios = made.results[0].span<float>(), sizes = made.results[1].span<float>();
+  EXPECT_EQ(std::vector<float>(ratios.begin(), ratios.end()),
+            (std::vector<float>{1.3000001F, 1.5500001F, 2.0F, 2.1000001F}));
+  EXPECT_EQ(std::vector<float>(sizes.begin(), sizes.end()), (std::vector<float>{19, 20, 20, 19}));
+}
+
+// Where a reciprocal is none, or is subnormal, a quotient stays one.
+TEST_F(SimplifyArithmetic, QuotientsWithoutAReciprocalStay) {
+  for (float value : {0.0F, -0.0F, 3e38F, 1e-45F, std::numeric_limits<float>::infinity(),
+                      std::numeric_limits<float>::quiet_NaN()}) {
+    const Build build = [&](GraphBuilder& b, const Endpoints& in) {
+      return Endpoints{b.op("RealDiv", {in[0], b.scalar(value)})};
+    };
+    expect_same(build, std::vector<Tensor>{hostile_numbers({4, 3}, 1)});
+  }
+}
+
 // What Keras' swish is exported as: x * sigmoid(x), x and beta, of which one is read.
 TEST_F(SimplifyArithmetic, AnIdentityOfSeveralValuesIsNone) {
   const Build build = [](GraphBuilder& b, const Endpoints& in) {
@@ -136,6 +165,64 @@ TEST_F(SimplifyArithmetic, TheGradientOfPoolingARelu) {
     if (!std::isfinite(odd.data<float>()[i])) odd.mutable_data<float>()[i] = -0.0f;
   }
   expect_same(build, std::vector<Tensor>{odd});
+}
+
+// Convolutions of x padded by `paddings`, forward and the filter's gradient, dense and depthwise.
+Endpoints padded_convolutions(GraphBuilder& b, Endpoint x, const std::vector<int32_t>& paddings,
+                              float value, const std::string& padding, int64_t stride) {
+  const Endpoint by =
+      b.constant(Tensor::from<int32_t>({static_cast<int64_t>(paddings.size()) / 2, 2}, paddings));
+  const Endpoint padded =
+      value == 0 ? b.op("Pad", {x, by}) : b.op("PadV2", {x, by, b.scalar(value)});
+  AttrMap window{{"strides", std::vector<int64_t>{1, stride, stride, 1}}, {"padding", padding}};
+  if (padding == "EXPLICIT") {
+    window.set("explicit_paddings", std::vector<int64_t>{0, 0, 1, 0, 0, 2, 0, 0});
+  }
+  Endpoints results;
+  for (const std::string op : {"Conv2D", "DepthwiseConv2dNative"}) {
+    const Endpoint filter = b.constant(numbers({3, 3, 2, op == "Conv2D" ? 4 : 1}, 1));
+    const Endpoint y = b.op(op, {padded, filter}, window);
+    const Endpoint sizes = b.integers({3, 3, 2, op == "Conv2D" ? 4 : 1});
+    results.push_back(y);
+    results.push_back(
+        b.op(cat(op, "BackpropFilter"), {padded, sizes, b.op("Square", {y})}, window));
+  }
+  return results;
+}
+
+TEST_F(SimplifyArithmetic, ConvolutionsPadTheirInputThemselves) {
+  for (const std::string padding : {"VALID", "EXPLICIT"}) {
+    for (int64_t stride : {1, 2}) {
+      const Build build = [&](GraphBuilder& b, const Endpoints& in) {
+        return padded_convolutions(b, in[0], {0, 0, 0, 1, 2, 1, 0, 0}, 0, padding, stride);
+      };
+      for (int64_t rows : {1, 3}) {
+        const Outcome made =
+            expect_same(build, std::vector<Tensor>{numbers({rows, 6, 7, 2}, 2)}, 1e-6);
+        EXPECT_EQ(made.count("Pad"), 0) << padding;
+      }
+    }
+  }
+}
+
+TEST_F(SimplifyArithmetic, PaddingThatNoConvolutionHasStays) {
+  const auto pads = [&](const std::vector<int32_t>& paddings, float value,
+                        const std::string& padding) {
+    const Build build = [&](GraphBuilder& b, const Endpoints& in) {
+      // Two channels are what the filters want.
+      const Endpoint x =
+          paddings[7] > 0
+              ? b.op("Slice", {in[0], b.integers({0, 0, 0, 0}), b.integers({-1, -1, -1, 1})})
+              : in[0];
+      return padded_convolutions(b, x, paddings, value, padding, 1);
+    };
+    const Outcome made = expect_same(build, std::vector<Tensor>{numbers({2, 5, 6, 2}, 3)}, 1e-6);
+    return made.count("Pad") + made.count("PadV2");
+  };
+  EXPECT_EQ(pads({0, 0, 1, 1, 1, 1, 0, 0}, 0, "SAME"), 1);
+  EXPECT_EQ(pads({0, 0, 1, 1, 1, 1, 0, 0}, 0.5f, "VALID"), 1);
+  EXPECT_EQ(pads({1, 0, 1, 1, 1, 1, 0, 0}, 0, "VALID"), 1);
+  EXPECT_EQ(pads({0, 0, 1, 1, 1, 1, 0, 1}, 0, "VALID"), 1);
 }
 
 // Nodes that wait for an assertion are not looked past.

@@ -76,7 +76,9 @@ TEST(Protocol, DefinitionsAreThoseOfTensorFlow) {
   std::string names;
   for (const auto& entry : fs::recursive_directory_iterator(kProtos)) {
     if (entry.path().extension() != ".proto") continue;
-    files.push_back(fs::relative(entry.path(), kProtos).string());
+    const std::string file = fs::relative(entry.path(), kProtos).string();
+    if (file.starts_with("grpc/")) continue;  // gRPC's own, which its clients check
+    files.push_back(file);
     names += " " + files.back();
   }
   EXPECT_GT(files.size(), 50u);

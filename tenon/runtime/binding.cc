@@ -189,8 +189,17 @@ StatusOr<bool> Binder::try_fold(const Node& node, int first, const NodeShapes& s
 
 // A view of memory that has a place of its own costs nothing at run time.
 bool Binder::try_view(const Node& node, int first, const NodeShapes& shapes) {
-  const int viewed = node.op->decl().view_of;
-  if (viewed < 0 || node.outputs.size() != 1 || !shapes.outputs[0].is_fully_known()) return false;
+  if (node.outputs.size() != 1 || !shapes.outputs[0].is_fully_known()) return false;
+  const OpDecl& decl = node.op->decl();
+  const int same = decl.view_if_same_shape;
+  bool is_same = same >= 0 && shapes.inputs[static_cast<size_t>(same)].shape == shapes.outputs[0];
+  for (size_t i = 0; is_same && i < shapes.inputs.size(); ++i) {
+    // One that is not known yet may be wrong, which is an error of the run.
+    is_same = shapes.inputs[i].constant ||
+              !decl.host_inputs.contains(static_cast<int>(i), shapes.inputs.size());
+  }
+  const int viewed = is_same ? same : decl.view_of;
+  if (viewed < 0) return false;
   const int input = slot_of(node.inputs[static_cast<size_t>(viewed)]);
   const Slot source = slot(input);
   Slot& view = slot(first);

@@ -4,6 +4,7 @@
 #include "tenon/base/parallel.h"
 #include "tenon/graph/function_library.h"
 #include "tenon/graph/shape_inference.h"
+#include "tenon/runtime/step_profile.h"
 
 namespace tenon {
 
@@ -127,25 +128,36 @@ Status Instance::run_steps() {
   const Plan& plan = *binding_->plan;
   const bool early_release = plan.device()->host_accessible() || plan.writes_state();
   const TeamOfRun team;
+  const bool profiled = StepProfile::is_on();
   for (size_t i = 0; i < binding_->steps.size(); ++i) {
     const Step& step = binding_->steps[i];
     TENON_RETURN_IF_ERROR(RunTurn::check());
-    Status status;
-    switch (step.kind) {
-      case Step::Kind::kKernel:
-        status = run_kernel(i);
-        break;
-      case Step::Kind::kDynamic:
-        status = run_dynamic(step);
-        break;
-      default:
-        status = run_copy(step);
-    }
+    const Status status = profiled ? run_timed(i) : run_step(i);
     if (!status.ok()) return step.node ? with_context(status, describe(*step.node)) : status;
     if (!early_release) continue;
     for (int index : step.release) slots_[static_cast<size_t>(index)] = Tensor();
   }
   return absl::OkStatus();
+}
+
+Status Instance::run_step(size_t index) {
+  const Step& step = binding_->steps[index];
+  switch (step.kind) {
+    case Step::Kind::kKernel:
+      return run_kernel(index);
+    case Step::Kind::kDynamic:
+      return run_dynamic(step);
+    default:
+      return run_copy(step);
+  }
+}
+
+Status Instance::run_timed(size_t index) {
+  const auto start = std::chrono::steady_clock::now();
+  Status status = run_step(index);
+  const Step& step = binding_->steps[index];
+  StepProfile::add(*binding_, step, std::chrono::steady_clock::now() - start);
+  return status;
 }
 
 Status Instance::run_kernel(size_t index) {

@@ -39,6 +39,8 @@ class Instance {
  private:
   Status place_results(std::vector<Tensor>& results);
   Status run_steps();
+  Status run_step(size_t index);
+  Status run_timed(size_t index);  // for the StepProfile
   Status run_kernel(size_t index);
   Status run_dynamic(const Step& step);
   Status run_copy(const Step& step);

@@ -9,6 +9,7 @@
 #include "tenon/graph/function_library.h"
 #include "tenon/ops/register_all.h"
 #include "tenon/runtime/binding_cache.h"
+#include "tenon/runtime/step_profile.h"
 
 namespace tenon {
 namespace {
@@ -70,6 +71,82 @@ TEST_F(Run, GivesTheSameBitsForAnyTeam) {
       }
     }
   }
+}
+
+// Ops that leave their input as it is move nothing: -0 and NaN come out as they went in, whatever
+// is known of the shape beforehand, and no step runs.
+TEST_F(Run, AnInputThatAnOpLeavesAsItIsIsNotCopied) {
+  const std::vector<float> values{-0.0f, NAN, 1.5f, -INFINITY, 0.0f, -2.0f};
+  const Tensor args[] = {Tensor::from<float>({1, 2, 3}, values)};
+  for (const std::string op :
+       {"Sum", "Mean", "Prod", "Max", "Min", "Tile", "Pad", "Slice", "BroadcastTo"}) {
+    for (const PartialShape& known : {PartialShape{1, 2, 3}, PartialShape{-1, -1, 3}}) {
+      Graph graph;
+      GraphBuilder b(graph);
+      const Endpoint x = b.neg(b.arg("x", DType::kFloat, known));
+      std::vector<Endpoint> inputs{x};
+      if (op == "Tile") inputs.push_back(b.integers({1, 1, 1}));
+      if (op == "BroadcastTo") inputs.push_back(b.integers({1, 2, 3}));
+      if (op == "Pad")
+        inputs.push_back(b.constant(Tensor::from<int32_t>({3, 2}, std::vector<int32_t>(6))));
+      if (op == "Slice")
+        inputs.insert(inputs.end(), {b.integers({0, 0, 0}), b.integers({1, 2, 3})});
+      if (inputs.size() == 1) inputs.push_back(b.integers({}));
+      graph.results = {b.neg(b.op(op, inputs))};
+      graph.result_names = {"y"};
+      ASSERT_TRUE(b.status().ok()) << b.status();
+      const auto made = Executable::create(std::move(graph), std::make_shared<ModelState>());
+      ASSERT_TRUE(made.ok()) << made.status();
+      std::vector<Tensor> results;
+      StepProfile::start();
+      ASSERT_TRUE((*made)->run(args, results).ok());
+      const std::vector<StepTime> steps = StepProfile::stop();
+      EXPECT_EQ(std::memcmp(results[0].raw(), args[0].raw(), args[0].num_bytes()), 0) << op;
+      EXPECT_FALSE(steps.empty());
+      for (const StepTime& step : steps) EXPECT_NE(step.op, op);
+    }
+  }
+}
+
+// What is not known before the run may yet be wrong.
+TEST_F(Run, ASliceOfTheWholeIsStillChecked) {
+  Graph graph;
+  GraphBuilder b(graph);
+  const Endpoint x = b.arg("x", DType::kFloat, PartialShape{4});
+  const Endpoint begin = b.arg("begin", DType::kInt32, PartialShape{1});
+  graph.results = {b.op("Slice", {x, begin, b.integers({4})})};
+  graph.result_names = {"y"};
+  const auto made = Executable::create(std::move(graph), std::make_shared<ModelState>());
+  ASSERT_TRUE(made.ok()) << made.status();
+  const Tensor args[] = {made_up_values({4}), Tensor::from<int32_t>({1}, std::vector<int32_t>{1})};
+  std::vector<Tensor> results;
+  EXPECT_EQ((*made)->run(args, results).code(), absl::StatusCode::kInvalidArgument);
+}
+
+// The time of steps adds up to no more than that of the run, each step is told apart and counted.
+TEST_F(Run, AProfileHasEachStepAsOftenAsItRan) {
+  const auto made = Executable::create(two_layers(64), std::make_shared<ModelState>());
+  ASSERT_TRUE(made.ok()) << made.status();
+  const Tensor args[] = {made_up_values({100, 64})};
+  std::vector<Tensor> results;
+  ASSERT_TRUE((*made)->run(args, results).ok());
+  StepProfile::start();
+  const Clock::time_point begin = Clock::now();
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE((*made)->run(args, results).ok());
+  const auto took = std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - begin);
+  const std::vector<StepTime> steps = StepProfile::stop();
+  int64_t sum = 0;
+  std::map<std::string, int> ops;
+  for (const StepTime& step : steps) {
+    EXPECT_EQ(step.runs, 5) << step.node;
+    sum += step.ns;
+    ++ops[step.op];
+  }
+  EXPECT_LE(sum, took.count());
+  EXPECT_EQ(ops["_FusedMatMul"] + ops["MatMul"], 2);
+  ASSERT_TRUE((*made)->run(args, results).ok());
+  StepProfile::start();
+  EXPECT_TRUE(StepProfile::stop().empty());
 }
 
 // Callers of one Executable beside each other, in both forms.

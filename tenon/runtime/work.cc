@@ -133,8 +133,9 @@ constexpr std::string_view kFunctionOps[] = {"_FusedElementwise",
 // Sums of steps stay within int64.
 int64_t whole_ns(double ns) { return static_cast<int64_t>(std::min(ns, 1e15)); }
 
-// An optimizer reads and writes a variable and its slots for each gradient that it is given.
-constexpr double kUpdatedBytes = 6;
+// An optimizer reads and writes a variable and its slots for each gradient that it is given, most
+// of which lie in the caches of other processors.
+constexpr double kUpdatedBytes = 16;
 
 }  // namespace
 

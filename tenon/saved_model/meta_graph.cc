@@ -160,6 +160,34 @@ bool read_meta_field(const WireField& field, MetaGraph& meta, MetaParts& parts) 
   }
 }
 
+// TensorFlow 1's builders write no asset_file_def but a collection of AssetFileDefs, each in an
+// Any.
+bool read_asset_collection(std::string_view collection, StartUp& start) {
+  constexpr uint32_t kAnyList = 5;
+  WireReader kinds(collection);
+  WireField kind, any, value;
+  while (kinds.next(kind)) {
+    if (!kind.is_bytes(kAnyList)) continue;
+    WireReader list(kind.bytes);
+    while (list.next(any)) {
+      if (!any.is_bytes(1)) continue;
+      WireReader fields(any.bytes);
+      while (fields.next(value)) {
+        if (value.is_bytes(2) && !read_asset(value.bytes, start)) return false;
+      }
+      if (fields.malformed()) return false;
+    }
+    if (list.malformed()) return false;
+  }
+  return !kinds.malformed();
+}
+
+bool find_assets(const MetaParts& parts, MetaGraph& meta) {
+  const auto it = parts.collections.find("saved_model_assets");
+  if (!meta.start_up.assets.empty() || it == parts.collections.end()) return true;
+  return read_asset_collection(it->second.bytes(), meta.start_up);
+}
+
 void find_init_node(const MetaParts& parts, MetaGraph& meta) {
   std::string& init_node = meta.start_up.init_node;
   const auto init = meta.signature_defs.find(std::string(kInitSignature));
@@ -270,6 +298,7 @@ StatusOr<std::shared_ptr<const MetaGraph>> parse_meta_graph(std::string_view mes
     if (!read_meta_field(field, *meta, parts)) return malformed_meta("MetaGraphDef");
   }
   if (reader.malformed()) return malformed_meta("MetaGraphDef");
+  if (!find_assets(parts, *meta)) return malformed_meta("AssetFileDef");
   find_init_node(parts, *meta);
   TENON_ASSIGN_OR_RETURN(meta->graph, GraphView::parse(parts.graph, std::move(owner)));
   return std::shared_ptr<const MetaGraph>(std::move(meta));

@@ -48,7 +48,8 @@ struct MetaGraph {
 StatusOr<std::shared_ptr<const MetaGraph>> parse_meta_graph(std::string_view message,
                                                             std::shared_ptr<MessageBytes> owner);
 
-StatusOr<std::vector<Signature>> signatures_of(const MetaGraph& meta);
+// Those with sparse or composite tensors are left out, which a warning says where `warn` is set.
+StatusOr<std::vector<Signature>> signatures_of(const MetaGraph& meta, bool warn);
 
 // Name and tensors of the outputs of every signature that `known` does not hold, the initialisation
 // among them. Malformed ones have no outputs.

@@ -32,8 +32,7 @@ StatusOr<std::shared_ptr<SavedModel>> SavedModel::load(const std::string& folder
   return or_out_of_memory([&]() -> StatusOr<std::shared_ptr<SavedModel>> {
     TENON_ASSIGN_OR_RETURN(std::shared_ptr<SavedModel> model, read(folder, std::move(options)));
     TENON_RETURN_IF_ERROR(model->restore());
-    TENON_RETURN_IF_ERROR(model->initialise());
-    model->find_frozen();
+    TENON_RETURN_IF_ERROR(model->finish(model->initialise()));
     return model;
   });
 }
@@ -57,7 +56,8 @@ StatusOr<std::shared_ptr<SavedModel>> SavedModel::read(const std::string& folder
   model->meta_graph_ = *std::move(meta_graph);
   TENON_ASSIGN_OR_RETURN(model->importer_, GraphImporter::create(model->meta_graph_->graph));
   model->state_ = std::make_shared<ModelState>();
-  TENON_ASSIGN_OR_RETURN(model->signatures_, meta::signatures_of(*model->meta_graph_));
+  TENON_ASSIGN_OR_RETURN(model->signatures_,
+                         meta::signatures_of(*model->meta_graph_, model->options_.warn));
   model->find_unfed_values();
   return model;
 }
@@ -127,7 +127,24 @@ Status SavedModel::initialise() {
   return with_context(executable->run(args, results), "running the initialisation");
 }
 
-void SavedModel::find_frozen() {
+// The first resource that the graph names and that is not there yet; empty where all are.
+std::string SavedModel::handle_without_value(const Graph& graph, bool variables_only) const {
+  for (NodeId id = 0; id < graph.size(); ++id) {
+    if (!graph.alive(id)) continue;
+    const Node& node = graph.node(id);
+    if (!node.inputs.empty() || !node.attrs.get_if<std::string>("shared_name")) continue;
+    const bool is_variable = node.is("VarHandleOp");
+    if (variables_only && !is_variable) continue;
+    const std::string name = resource_name(node);
+    const Ref<Variable> variable = is_variable ? state_->variable(name) : Ref<Variable>();
+    if (!variable || !variable->initialized()) return name;
+  }
+  return "";
+}
+
+// Finds out which variables are frozen and which signatures can be used.
+Status SavedModel::finish(const Status& initialised) {
+  const bool has_variables = path_exists(join_path(folder_, "variables/variables.index"));
   WrittenResources written;
   for (const Signature& signature : signatures_) {
     StatusOr<Graph> graph = function(signature);
@@ -136,10 +153,26 @@ void SavedModel::find_frozen() {
     // A signature that cannot run writes nothing; it says why when it is asked for.
     if (!status.ok() && options_.warn)
       log_warning("signature '", signature.name, "': ", message_of(status));
+    if (!graph.ok()) continue;
+    const std::string variable =
+        has_variables ? "" : handle_without_value(*graph, /*variables_only=*/true);
+    if (!variable.empty()) {
+      return not_found("'", join_path(folder_, "variables/variables.index"),
+                       "' is not there: signature '", signature.name, "' reads variable '",
+                       variable, "'");
+    }
+    if (!initialised.ok() && !handle_without_value(*graph, /*variables_only=*/false).empty()) {
+      unusable_[signature.name] = initialised;
+    }
+  }
+  if (unusable_.size() == signatures_.size()) TENON_RETURN_IF_ERROR(initialised);
+  for (const auto& [name, status] : unusable_) {
+    if (options_.warn) log_warning("signature '", name, "': ", message_of(status));
   }
   for (const auto& [name, variable] : state_->variables()) {
     if (!written.contains(name)) state_->freeze(name);
   }
+  return absl::OkStatus();
 }
 
 std::vector<Signature> SavedModel::declared_signatures() const {
@@ -174,6 +207,9 @@ StatusOr<Graph> SavedModel::function(const Signature& signature) const {
 }
 
 StatusOr<std::shared_ptr<Executable>> SavedModel::executable(const Signature& signature) const {
+  if (const auto found = unusable_.find(signature.name); found != unusable_.end()) {
+    return with_context(found->second, cat("signature '", signature.name, "'"));
+  }
   std::lock_guard lock(mutex_);
   std::shared_ptr<Executable>& place = executables_[signature.name];
   if (place) return place;

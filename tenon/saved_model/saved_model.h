@@ -40,9 +40,11 @@ struct LoadOptions {
 class SavedModel {
  public:
   // Reads `folder`, restores the variables and runs the initialisation. NOT_FOUND when there is no
-  // model or no MetaGraph with exactly these tags (the message names those there are); DATA_LOSS
-  // for damaged variables; UNIMPLEMENTED only when the restoration needs a missing op: a signature
-  // that does reports it when it is asked for.
+  // model or no MetaGraph with exactly these tags (the message names those there are), or where a
+  // signature reads variables and variables/ is not there; DATA_LOSS for damaged variables;
+  // UNIMPLEMENTED only when the restoration needs a missing op: a signature that does reports it
+  // when it is asked for. A signature with sparse or composite tensors is left out. Where the
+  // initialisation fails, signatures that use nothing but variables with values do without it.
   static StatusOr<std::shared_ptr<SavedModel>> load(const std::string& folder,
                                                     LoadOptions options = {});
   // As load(), but without variables and initialisation: what the model is, whatever of it is
@@ -84,7 +86,8 @@ class SavedModel {
   void find_unfed_values();
   Status restore();
   Status initialise();
-  void find_frozen();
+  Status finish(const Status& initialised);
+  std::string handle_without_value(const Graph& graph, bool variables_only) const;
 
   std::string folder_;
   LoadOptions options_;
@@ -94,6 +97,7 @@ class SavedModel {
   std::unique_ptr<FileAccess> files_;
   std::vector<Signature> signatures_;
   std::map<std::string, std::string> checkpoint_keys_;  // variable name -> key in the bundle
+  std::map<std::string, Status> unusable_;              // signature -> why
   mutable std::mutex mutex_;
   mutable std::map<std::string, std::shared_ptr<Executable>> executables_;
 };

@@ -1,4 +1,5 @@
 // SignatureDefs of a MetaGraph.
+#include "tenon/base/log.h"
 #include "tenon/core/tensor_message.h"
 #include "tenon/saved_model/meta_graph.h"
 
@@ -54,11 +55,10 @@ StatusOr<SignatureTensor> tensor_of(const std::string& alias, const MessageField
   SignatureTensor tensor;
   tensor.name = alias;
   tensor.tensor = info.name;
+  if (info.encoding > 1) return unimplemented("tensor '", alias, "' is sparse or composite");
   const auto dtype = dtype_from_enum(info.dtype);
   if (!dtype) return invalid_argument("tensor '", alias, "' has the unknown dtype ", info.dtype);
-  if (info.encoding != 1) {
-    return unimplemented("tensor '", alias, "' is sparse or composite");
-  }
+  if (info.encoding != 1) return unimplemented("tensor '", alias, "' has no name in the graph");
   tensor.dtype = *dtype;
   TENON_ASSIGN_OR_RETURN(tensor.shape, parse_shape(info.shape.bytes()));
   return tensor;
@@ -91,11 +91,17 @@ StatusOr<Signature> signature_of(const std::string& name, std::string_view messa
 
 }  // namespace
 
-StatusOr<std::vector<Signature>> signatures_of(const MetaGraph& meta) {
+StatusOr<std::vector<Signature>> signatures_of(const MetaGraph& meta, bool warn) {
   std::vector<Signature> signatures;
   for (const auto& [name, message] : meta.signature_defs) {
     if (name == kInitSignature) continue;
     StatusOr<Signature> signature = signature_of(name, message.bytes());
+    if (absl::IsUnimplemented(signature.status())) {
+      if (warn) {
+        log_warning("signature '", name, "' is left out: ", message_of(signature.status()));
+      }
+      continue;
+    }
     if (!signature.ok()) return with_context(signature.status(), cat("signature '", name, "'"));
     signatures.push_back(*std::move(signature));
   }

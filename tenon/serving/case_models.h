@@ -8,6 +8,9 @@
 
 namespace tenon::serving {
 
+// The ops, registered once by whoever comes first.
+const Status& register_case_ops();
+
 // shared/cases/serving
 const std::string& cases_folder();
 

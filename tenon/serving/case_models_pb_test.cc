@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "tenon/base/files.h"
+#include "tenon/ops/register_all.h"
 #include "tenon/serving/case_models.h"
 #include "tensorflow/core/protobuf/saved_model.pb.h"
 #include "tensorflow_serving/apis/get_model_metadata.pb.h"
@@ -44,6 +45,9 @@ class CaseServable final : public Servable {
   std::string signature_def_map() const override { return map_.SerializeAsString(); }
   StatusOr<std::vector<Tensor>> run(const Signature& signature, std::span<const Tensor> inputs,
                                     std::span<const int> outputs, const RunLimits&) const override {
+    if (!inputs.empty() && inputs[0].dtype() == DType::kString && !is("/echo/")) {
+      return unimplemented("fed ", inputs[0].num_elements(), " examples");
+    }
     const std::vector<Tensor> all = run_all(signature, inputs);
     std::vector<Tensor> selected;
     for (const int output : outputs) selected.push_back(all[static_cast<size_t>(output)]);
@@ -73,6 +77,11 @@ class CaseServable final : public Servable {
 };
 
 }  // namespace
+
+const Status& register_case_ops() {
+  static const Status registered = register_all_ops(OpRegistry::global());
+  return registered;
+}
 
 const std::string& cases_folder() {
   static const std::string folder = TENON_SOURCE_DIR "/../shared/cases/serving";

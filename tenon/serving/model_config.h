@@ -38,8 +38,13 @@ struct ModelConfig {
 Status parse_text_message(const std::string& text, std::string_view where,
                           google::protobuf::Message& message);
 
+// An absolute path, or file:// and one, which is taken off. INVALID_ARGUMENT for a relative one,
+// UNIMPLEMENTED for other schemes.
+Status check_base_path(ModelConfig& model);
+
 // From the message that HandleReloadConfigRequest brings. INVALID_ARGUMENT for a model listed
-// twice, a relative path, a missing or unknown platform, or anything but a list of models.
+// twice, a base path as above, a missing or unknown platform, or a configuration of another kind;
+// FAILED_PRECONDITION for one that says nothing, as an empty file does.
 StatusOr<std::vector<ModelConfig>> model_configs_of(
     const tensorflow::serving::ModelServerConfig& config);
 

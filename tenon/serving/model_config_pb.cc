@@ -55,10 +55,7 @@ StatusOr<ModelConfig> model_config_of(const tfs::ModelConfig& config) {
   model.name = config.name();
   model.base_path = config.base_path();
   TENON_RETURN_IF_ERROR(platform_of(config).status());
-  if (model.base_path.find("://") == std::string::npos && !model.base_path.starts_with('/')) {
-    return invalid_argument("Expected model ", model.name,
-                            " to have an absolute path or URI; got base_path()=", model.base_path);
-  }
+  TENON_RETURN_IF_ERROR(check_base_path(model));
   if (config.has_logging_config()) {
     return invalid_argument("No request-logger-creator provided: logging_config of model ",
                             model.name, " is not supported");
@@ -90,7 +87,26 @@ Status parse_text_message(const std::string& text, std::string_view where,
                           error.text(), " in ", where);
 }
 
+Status check_base_path(ModelConfig& model) {
+  constexpr std::string_view kFile = "file://";
+  if (model.base_path.starts_with(kFile)) model.base_path.erase(0, kFile.size());
+  if (model.base_path.starts_with('/')) return absl::OkStatus();
+  const size_t scheme = model.base_path.find("://");
+  if (scheme != std::string::npos) {
+    return unimplemented("File system scheme '", model.base_path.substr(0, scheme),
+                         "' not implemented (file: '", model.base_path, "'), model name is ",
+                         model.name);
+  }
+  return invalid_argument("Expected model ", model.name,
+                          " to have an absolute path or URI; got base_path()=", model.base_path);
+}
+
 StatusOr<std::vector<ModelConfig>> model_configs_of(const tfs::ModelServerConfig& config) {
+  if (config.config_case() == tfs::ModelServerConfig::CONFIG_NOT_SET) {
+    return failed_precondition(
+        "Cannot transition to requested config. It is only legal to transition from one "
+        "ModelConfigList to another.");
+  }
   if (config.has_custom_model_config()) {
     return invalid_argument(
         "ServerModelConfig type not supported. Only ModelConfigList is currently supported");

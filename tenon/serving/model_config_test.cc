@@ -24,7 +24,7 @@ TEST(ModelConfigTest, ReadsPoliciesAndLabels) {
       config { name: "c" base_path: "/m/c" model_type: TENSORFLOW
                model_version_policy { specific { versions: 1 versions: 3 } }
                version_labels { key: "stable" value: 1 } version_labels { key: "canary" value: 3 } }
-      config { name: "d" base_path: "gs://m/d" model_platform: "tensorflow"
+      config { name: "d" base_path: "file:///m/d" model_platform: "tensorflow"
                model_version_policy { all {} } }
     })",
                                           "models.config");
@@ -35,6 +35,7 @@ TEST(ModelConfigTest, ReadsPoliciesAndLabels) {
   EXPECT_EQ((*models)[2].policy.versions, (std::vector<int64_t>{1, 3}));
   EXPECT_EQ((*models)[2].labels.at("canary"), 3);
   EXPECT_EQ((*models)[3].policy.kind, VersionPolicy::Kind::kAll);
+  EXPECT_EQ((*models)[3].base_path, "/m/d");
 }
 
 TEST(ModelConfigTest, ErrorsHaveTensorFlowServingsTexts) {
@@ -51,6 +52,24 @@ TEST(ModelConfigTest, ErrorsHaveTensorFlowServingsTexts) {
             "Expected model a to have an absolute path or URI; got base_path()=b");
   EXPECT_EQ(error_of(model("name: \"a\" base_path: \"/b\" model_platform: \"caffe\"")),
             "Model a requests unsupported platform caffe");
+}
+
+// A file that somebody is about to write is empty first: that is no order to serve nothing.
+TEST(ModelConfigTest, AnEmptyFileSaysNothingAndAnEmptyListSaysNone) {
+  EXPECT_EQ(parse_model_configs("", "f").status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(parse_model_configs("# soon\n", "f").status().code(),
+            absl::StatusCode::kFailedPrecondition);
+  const auto none = parse_model_configs("model_config_list {}", "f");
+  ASSERT_TRUE(none.ok()) << none.status();
+  EXPECT_TRUE(none->empty());
+}
+
+TEST(ModelConfigTest, SchemesThatCannotBeReadAreSaid) {
+  const std::string text =
+      model("name: \"a\" base_path: \"s3://b/a\" model_platform: \"tensorflow\"");
+  EXPECT_EQ(parse_model_configs(text, "f").status().code(), absl::StatusCode::kUnimplemented);
+  EXPECT_EQ(error_of(text),
+            "File system scheme 's3' not implemented (file: 's3://b/a'), model name is a");
 }
 
 TEST(ModelConfigTest, Monitoring) {

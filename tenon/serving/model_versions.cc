@@ -1,5 +1,7 @@
 #include "tenon/serving/model_versions.h"
 
+#include <sys/stat.h>
+
 #include "tenon/base/files.h"
 #include "tenon/base/log.h"
 
@@ -59,6 +61,26 @@ std::map<int64_t, std::string> wanted_versions(const ModelConfig& model,
             ". Did you forget to name your leaf directory as a number (eg. '/1/')?");
   }
   return wanted;
+}
+
+uint64_t folder_fingerprint(const std::string& path) {
+  constexpr size_t kMostEntries = 10'000;
+  uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
+  const auto add = [&](std::string_view bytes) {
+    for (const char c : bytes) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
+  };
+  std::vector<std::string> paths = {path};
+  for (size_t i = 0; i < paths.size() && i < kMostEntries; ++i) {
+    const std::string entry = paths[i];
+    struct stat info = {};
+    if (::stat(entry.c_str(), &info) != 0) continue;
+    add(cat(entry, " ", info.st_size, " ", info.st_mtim.tv_sec, " ", info.st_mtim.tv_nsec, " "));
+    if (!S_ISDIR(info.st_mode)) continue;
+    for (const std::string& child : list_directory(entry).value_or(std::vector<std::string>())) {
+      if (paths.size() < kMostEntries) paths.push_back(join_path(entry, child));
+    }
+  }
+  return hash;
 }
 
 }  // namespace tenon::serving

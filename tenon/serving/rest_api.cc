@@ -2,6 +2,7 @@
 
 #include "tenon/base/out_of_memory.h"
 #include "tenon/observe/prometheus.h"
+#include "tenon/serving/json/json_examples.h"
 #include "tenon/serving/json/json_predict.h"
 #include "tenon/serving/model_messages.h"
 #include "tenon/serving/predict.h"
@@ -59,14 +60,15 @@ HttpResponse RestApi::answer_api(const HttpRequest& request) {
   StatusOr<Answer> answer =
       parsed.ok() ? or_out_of_memory([&] { return dispatch(route = *parsed, request); })
                   : StatusOr<Answer>(parsed.status());
-  count(route, answer, start);
+  count(route, request, answer, start);
   response.status = http_status_of(answer.status().code());
   response.body =
       answer.ok() ? std::move(answer->body) : write_json_error(message_of(answer.status()));
   return response;
 }
 
-void RestApi::count(const RestRoute& route, const StatusOr<Answer>& answer, int64_t start) {
+void RestApi::count(const RestRoute& route, const HttpRequest& request,
+                    const StatusOr<Answer>& answer, int64_t start) {
   const int64_t took = microseconds_since(start);
   if (answer.ok() && answer->served && route.kind == RestRoute::Kind::kPredict) {
     answer->served->cells.ok.add();
@@ -75,8 +77,12 @@ void RestApi::count(const RestRoute& route, const StatusOr<Answer>& answer, int6
   }
   const std::string_view name =
       models_.knows(route.model.name) ? std::string_view(route.model.name) : std::string_view();
-  requests_.count(name, answer.status().code());
-  if (answer.ok()) requests_.observe(name, route.api(), "REST", took);
+  if (!answer.ok()) {
+    const std::string what = cat("REST ", request.method, " ", request.target);
+    return requests_.count_failure(name, what, answer.status());
+  }
+  requests_.count(name, absl::StatusCode::kOk);
+  requests_.observe(name, route.api(), "REST", took);
 }
 
 StatusOr<RestApi::Answer> RestApi::dispatch(const RestRoute& route,
@@ -90,13 +96,20 @@ StatusOr<RestApi::Answer> RestApi::dispatch(const RestRoute& route,
       return metadata(route.model);
     case RestRoute::Kind::kClassify:
     case RestRoute::Kind::kRegress:
-      TENON_RETURN_IF_ERROR(models_.find(route.model).status());
-      return unimplemented("this server does not answer :", route.api(),
-                           "; ask the same signature by :predict");
+      return infer(route, request);
     case RestRoute::Kind::kMalformed:
       break;
   }
   return invalid_argument("Malformed request: ", request.method, " ", request.target);
+}
+
+RunLimits RestApi::limits_of(const HttpRequest& request) const {
+  RunLimits limits{.cancelled = request.cancelled};
+  if (options_.timeout_milliseconds > 0) {
+    limits.deadline =
+        std::chrono::steady_clock::now() + std::chrono::milliseconds(options_.timeout_milliseconds);
+  }
+  return limits;
 }
 
 StatusOr<RestApi::Answer> RestApi::predict(const ModelSpec& spec, const HttpRequest& http) const {
@@ -115,15 +128,10 @@ StatusOr<RestApi::Answer> RestApi::predict(const ModelSpec& spec, const HttpRequ
                               }
                               return signature->inputs;
                             }));
-  RunLimits limits{.cancelled = http.cancelled};
-  if (options_.timeout_milliseconds > 0) {
-    limits.deadline =
-        std::chrono::steady_clock::now() + std::chrono::milliseconds(options_.timeout_milliseconds);
-  }
   TENON_ASSIGN_OR_RETURN(const std::vector<int> outputs, select_outputs(*signature, {}));
   TENON_ASSIGN_OR_RETURN(const std::vector<Tensor> results,
                          run_predict(*served->servable, *signature, std::move(request.inputs),
-                                     outputs, &served->cells.runtime_latency, limits));
+                                     outputs, &served->cells.runtime_latency, limits_of(http)));
   std::vector<NamedTensor> named;
   for (size_t i = 0; i < results.size(); ++i) {
     named.push_back({signature->outputs[i].name, &results[i]});
@@ -131,6 +139,21 @@ StatusOr<RestApi::Answer> RestApi::predict(const ModelSpec& spec, const HttpRequ
   Answer answer;
   TENON_ASSIGN_OR_RETURN(answer.body, write_predict_response(request.format, named));
   answer.served = std::move(served);
+  return answer;
+}
+
+StatusOr<RestApi::Answer> RestApi::infer(const RestRoute& route, const HttpRequest& http) const {
+  TENON_ASSIGN_OR_RETURN(JsonExamplesRequest request, parse_examples_request(http.body));
+  Answer answer;
+  TENON_ASSIGN_OR_RETURN(answer.served, models_.find(route.model));
+  const InferenceMethod method = route.kind == RestRoute::Kind::kClassify
+                                     ? InferenceMethod::kClassify
+                                     : InferenceMethod::kRegress;
+  TENON_ASSIGN_OR_RETURN(
+      const InferenceResult result,
+      serving::infer(*answer.served, request.signature_name, method, options_.check_method_name,
+                     std::move(request.examples), limits_of(http)));
+  answer.body = write_inference_response(result);
   return answer;
 }
 

@@ -1,6 +1,7 @@
 // RestApi: TensorFlow Serving's REST API, with the paths that orchestrators and Prometheus ask for.
 //
-//   POST /v1/models/NAME[/versions/N|/labels/L]:predict       GET /v1/models/NAME[...][/metadata]
+//   POST /v1/models/NAME[/versions/N|/labels/L]:predict|:classify|:regress
+//   GET /v1/models/NAME[/versions/N|/labels/L][/metadata]
 //   GET /healthz   200 as long as the process answers
 //   GET /readyz    200 while every model can be served and the server is not draining, else 503
 //   GET <monitoring path>   where monitoring is enabled
@@ -11,6 +12,7 @@
 #include <atomic>
 
 #include "tenon/serving/http/http_message.h"
+#include "tenon/serving/inference/inference.h"
 #include "tenon/serving/model_config.h"
 #include "tenon/serving/rest_route.h"
 
@@ -19,6 +21,7 @@ namespace tenon::serving {
 struct RestOptions {
   bool cors = false;
   int64_t timeout_milliseconds = 0;  // a prediction that takes longer ends; 0: none does
+  bool check_method_name = false;    // :classify and :regress refuse signatures of other methods
   MonitoringConfig monitoring;
   MetricRegistry* metrics = &MetricRegistry::global();
 };
@@ -41,9 +44,12 @@ class RestApi {
   HttpResponse answer_api(const HttpRequest& request);
   StatusOr<Answer> dispatch(const RestRoute& route, const HttpRequest& request) const;
   StatusOr<Answer> predict(const ModelSpec& spec, const HttpRequest& request) const;
+  StatusOr<Answer> infer(const RestRoute& route, const HttpRequest& request) const;
+  RunLimits limits_of(const HttpRequest& request) const;
   StatusOr<Answer> status(const ModelSpec& spec) const;
   StatusOr<Answer> metadata(const ModelSpec& spec) const;
-  void count(const RestRoute& route, const StatusOr<Answer>& answer, int64_t start);
+  void count(const RestRoute& route, const HttpRequest& request, const StatusOr<Answer>& answer,
+             int64_t start);
 
   const ServedModels& models_;
   const RestOptions options_;

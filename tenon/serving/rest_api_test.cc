@@ -186,6 +186,19 @@ TEST_F(RestApiTest, RequestsAreCountedByModelAndStatus) {
   }
 }
 
+TEST_F(RestApiTest, FailuresAreLoggedOnOneLineEachAndNotWithoutEnd) {
+  testing::internal::CaptureStderr();
+  predict("half_plus_two", "{\"instances\":[\"a\\nb\"]}");
+  for (int i = 0; i < 200; ++i) predict("half_plus_two", "{");
+  const std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_NE(
+      log.find("warning: REST POST /v1/models/half_plus_two:predict failed: INVALID_ARGUMENT: "
+               "Failed to process element: 0"),
+      std::string::npos)
+      << log;
+  EXPECT_LT(std::count(log.begin(), log.end(), '\n'), 100);
+}
+
 TEST_F(RestApiTest, NamesThatNoModelHasShareOneCell) {
   for (int i = 0; i < 10; ++i) {
     predict(cat("invented", i), "{\"instances\":[1]}");

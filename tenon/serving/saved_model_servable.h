@@ -1,6 +1,7 @@
 // A SavedModel folder as a Servable: the engine behind the serving path.
 #pragma once
 
+#include "tenon/observe/metrics.h"
 #include "tenon/runtime/executable.h"
 #include "tenon/serving/servable.h"
 
@@ -13,6 +14,8 @@ struct SavedModelOptions {
   std::vector<std::string> tags = {"serve"};
   GoldenMode golden = GoldenMode::kWarn;
   ExecutableOptions executable;
+  bool prepare = false;  // for requests of one row, so that the first pays no more than others
+  MetricRegistry* metrics = &MetricRegistry::global();
 };
 
 // Loads the model in `folder` and plans every signature, so that no request has to. A signature

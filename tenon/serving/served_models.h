@@ -38,7 +38,7 @@ struct ServedVersion {
   std::string model;
   int64_t version = 0;
   std::shared_ptr<const Servable> servable;
-  PredictCells cells;
+  ModelCells cells;
 };
 
 struct ServedModelsOptions {
@@ -57,17 +57,29 @@ struct ServedModelsOptions {
 
 class ServedModels {
  public:
-  // Returns when each model has an available version and all its versions have been tried. UNKNOWN
-  // when all wanted versions of a model failed to load. While `keep_waiting` says so, it waits for
-  // models without any version.
+  // Returns when each model that has versions has an available one and all of them have been tried.
+  // UNKNOWN when all wanted versions of a model failed to load. A model without any version is
+  // warned of and served once it has one; NOT_FOUND where nobody is going to look for it again
+  // (options.poll). CANCELLED when `keep_waiting` says no.
   static StatusOr<std::unique_ptr<ServedModels>> start(
       ServedModelsOptions options, const std::vector<ModelConfig>& models,
       const std::function<bool()>& keep_waiting = [] { return true; });
   ~ServedModels();
 
-  // Serves `models` and nothing else. Labels change at once; returns when each model that is new
-  // has started as above, or with UNKNOWN.
-  Status reload(const std::vector<ModelConfig>& models);
+  // Serves `models` and nothing else: labels change at once, versions come and go while requests
+  // are answered. FAILED_PRECONDITION where a label names a version that is not available.
+  Status configure(const std::vector<ModelConfig>& models);
+
+  // The same, and waits until each model that is new has an available version, however long that
+  // takes: UNKNOWN when all of its versions failed, CANCELLED when `keep_waiting` says no or after
+  // end_waiting(), NOT_FOUND at once where there is no base path (the configuration is in force all
+  // the same). A later configuration supersedes it.
+  Status reload(
+      const std::vector<ModelConfig>& models,
+      const std::function<bool()>& keep_waiting = [] { return true; });
+
+  // From now on nobody waits in reload().
+  void end_waiting();
 
   // NOT_FOUND "Servable not found for request: Latest(name)"; INVALID_ARGUMENT for an unknown
   // label.

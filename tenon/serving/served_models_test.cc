@@ -5,7 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <condition_variable>
-#include <set>
+#include <map>
+#include <thread>
 
 #include "tenon/base/files.h"
 
@@ -39,7 +40,8 @@ class ServedModelsTest : public testing::Test {
                            const std::string&) -> StatusOr<std::shared_ptr<const Servable>> {
       std::lock_guard lock(mutex_);
       ++loads_;
-      if (failing_.contains(version)) return data_loss("version ", version, " is broken");
+      const auto failing = failing_.find(version);
+      if (failing != failing_.end()) return failing->second;
       return std::make_shared<EmptyServable>();
     };
   }
@@ -49,9 +51,13 @@ class ServedModelsTest : public testing::Test {
   void drop(std::string_view version) {
     ASSERT_TRUE(remove_tree(join_path(folder_->path(), version)).ok());
   }
-  void fail(int64_t version) {
+  void fail(int64_t version, absl::StatusCode code = absl::StatusCode::kUnavailable) {
     std::lock_guard lock(mutex_);
-    failing_.insert(version);
+    failing_[version] = make_status(code, cat("version ", version, " is broken"));
+  }
+  void heal(int64_t version) {
+    std::lock_guard lock(mutex_);
+    failing_.erase(version);
   }
   Status start() {
     auto served = ServedModels::start(options_, {config_});
@@ -91,7 +97,7 @@ class ServedModelsTest : public testing::Test {
   MetricRegistry metrics_;
   std::mutex mutex_;
   int loads_ = 0;
-  std::set<int64_t> failing_;
+  std::map<int64_t, Status> failing_;
   std::unique_ptr<ServedModels> served_;
 };
 
@@ -141,7 +147,7 @@ TEST_F(ServedModelsTest, AFailedVersionLeavesTheOldOneServing) {
   EXPECT_EQ(latest(), 1);
   const auto status = served_->status("m", 2);
   ASSERT_TRUE(status.ok());
-  EXPECT_EQ(status->at(0).status.code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(status->at(0).status.code(), absl::StatusCode::kUnavailable);
 }
 
 TEST_F(ServedModelsTest, StartFailsWhenEveryVersionFails) {
@@ -152,20 +158,81 @@ TEST_F(ServedModelsTest, StartFailsWhenEveryVersionFails) {
   EXPECT_EQ(status.code(), absl::StatusCode::kUnknown);
   EXPECT_EQ(message_of(status),
             "1 servable(s) did not become available: {{{name: m version: 1} due to error: "
-            "DATA_LOSS: version 1 is broken}}");
+            "UNAVAILABLE: version 1 is broken}}");
   EXPECT_EQ(loads_, 2);
 }
 
-TEST_F(ServedModelsTest, StartWaitsForAFirstVersion) {
-  options_.poll_interval = std::chrono::milliseconds(1);
-  int asked = 0;
-  const auto served = ServedModels::start(options_, {config_}, [&] {
-    if (++asked == 2) add("1");
-    return asked < 100;
-  });
-  EXPECT_TRUE(served.ok()) << served.status();
-  EXPECT_FALSE(
-      ServedModels::start(options_, {{"none", "/nowhere", {}, {}}}, [] { return false; }).ok());
+// Errors that a version's bytes cause do not go away by trying, but by other bytes.
+TEST_F(ServedModelsTest, APermanentErrorIsTriedAgainOnlyWhenTheFolderChanges) {
+  add("1");
+  ASSERT_TRUE(start().ok());
+  fail(2, absl::StatusCode::kDataLoss);
+  add("2");
+  EXPECT_TRUE(comes_to("2:50 1:30"));
+  pause();
+  EXPECT_EQ(loads_, 2);
+  heal(2);
+  ASSERT_TRUE(write_file(join_path(folder_->path(), "2/saved_model.pb"), "arrived").ok());
+  EXPECT_TRUE(comes_to("2:30 1:50"));
+}
+
+TEST_F(ServedModelsTest, ACopyThatGoesOnIsTriedBeforeTheRetryIsDue) {
+  options_.load_retry_interval = std::chrono::hours(1);
+  add("1");
+  ASSERT_TRUE(start().ok());
+  fail(2);
+  add("2");
+  EXPECT_TRUE(comes_to("2:10 1:30"));
+  heal(2);
+  add("2/variables");
+  EXPECT_TRUE(comes_to("2:30 1:50"));
+}
+
+TEST_F(ServedModelsTest, AModelWithoutVersionsIsServedOnceItHasOne) {
+  ASSERT_TRUE(start().ok());
+  EXPECT_FALSE(served_->ready());
+  EXPECT_EQ(latest(), -1);
+  add("1");
+  EXPECT_TRUE(comes_to("1:30"));
+  EXPECT_TRUE(served_->ready());
+  options_.poll = false;  // nobody would look again
+  config_.base_path = "/nowhere";
+  EXPECT_EQ(start().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(ServedModelsTest, AReloadThatNamesNoFolderSaysSo) {
+  add("1");
+  ASSERT_TRUE(start().ok());
+  const std::string later = join_path(folder_->path(), "later");
+  const ModelConfig ghost{"ghost", later, {}, {}};
+  EXPECT_EQ(served_->reload({config_, ghost}).code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(latest(), 1);
+  add("later/4");
+  for (int i = 0; i < 5000 && !served_->ready(); ++i) pause();
+  EXPECT_TRUE(served_->find({"ghost", 4, {}}).ok());
+}
+
+// A folder without versions keeps one reload waiting, and nothing else.
+TEST_F(ServedModelsTest, AReloadThatWaitsIsSupersededOrEnded) {
+  add("1");
+  add("ghosts");
+  ASSERT_TRUE(start().ok());
+  const ModelConfig ghost{"ghost", join_path(folder_->path(), "ghosts"), {}, {}};
+  Status first = internal("still waiting");
+  std::thread superseded([&] { first = served_->reload({config_, ghost}); });
+  while (!served_->knows("ghost")) pause();
+  ASSERT_TRUE(served_->configure({config_}).ok());
+  superseded.join();
+  EXPECT_TRUE(first.ok()) << first;
+  EXPECT_EQ(served_->reload({config_, ghost}, [] { return false; }).code(),
+            absl::StatusCode::kCancelled);
+  ASSERT_TRUE(served_->configure({config_}).ok());
+  Status second;
+  std::thread ended([&] { second = served_->reload({config_, ghost}); });
+  served_->end_waiting();
+  ended.join();
+  EXPECT_EQ(second.code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(latest(), 1);
 }
 
 TEST_F(ServedModelsTest, RemovingTheLastVersionUnloadsIt) {

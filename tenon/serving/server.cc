@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -10,18 +11,18 @@
 #include "tenon/base/log.h"
 #include "tenon/base/thread.h"
 #include "tenon/base/thread_pool.h"
-#include "tenon/serving/grpc_server.h"
+#include "tenon/serving/config_files.h"
+#include "tenon/serving/grpc/grpc_server.h"
 #include "tenon/serving/http/http_server.h"
+#include "tenon/serving/model_loading.h"
+#include "tenon/serving/model_metrics.h"
 #include "tenon/serving/rest_api.h"
-#include "tenon/serving/saved_model_servable.h"
 #include "tenon/serving/server_flags.h"
-#include "tenon/serving/warmup.h"
 
 namespace tenon::serving {
 namespace {
 
 constexpr int64_t kDrainMilliseconds = 30'000;
-constexpr uint64_t kMostConfigBytes = 64 << 20;
 
 // SIGTERM and SIGINT, taken by asking rather than by a handler. Made before any other thread, so
 // that they all leave the signals alone.
@@ -45,14 +46,13 @@ class StopSignals {
   sigset_t before_;
 };
 
-StatusOr<std::string> read_config(const std::string& path) {
-  return read_file(path, kMostConfigBytes);
-}
-
 StatusOr<std::vector<ModelConfig>> configs_of(const ServerFlags& flags) {
   if (!flags.model_config_file.empty()) {
-    TENON_ASSIGN_OR_RETURN(const std::string text, read_config(flags.model_config_file));
-    return parse_model_configs(text, flags.model_config_file);
+    TENON_ASSIGN_OR_RETURN(const std::string text, read_config_file(flags.model_config_file));
+    StatusOr<std::vector<ModelConfig>> configs = parse_model_configs(text, flags.model_config_file);
+    if (!absl::IsFailedPrecondition(configs.status())) return configs;
+    log_warning(flags.model_config_file, " is empty: no model is served until it names some");
+    return std::vector<ModelConfig>();
   }
   ModelConfig config;
   config.name = flags.model_name;
@@ -63,35 +63,8 @@ StatusOr<std::vector<ModelConfig>> configs_of(const ServerFlags& flags) {
     config.base_path = join_path(here ? here : "/", config.base_path);
     std::free(here);
   }
+  TENON_RETURN_IF_ERROR(check_base_path(config));
   return std::vector{config};
-}
-
-ServedModelsOptions model_options_of(const ServerFlags& flags) {
-  SavedModelOptions saved_model;
-  saved_model.tags.clear();
-  for (const std::string_view tag : split(flags.saved_model_tags, ',')) {
-    if (!tag.empty()) saved_model.tags.emplace_back(tag);
-  }
-  saved_model.golden = flags.golden == "off"      ? GoldenMode::kOff
-                       : flags.golden == "refuse" ? GoldenMode::kRefuse
-                                                  : GoldenMode::kWarn;
-  WarmupOptions warmup;
-  warmup.iterations = flags.num_request_iterations_for_warmup;
-  ServedModelsOptions options;
-  options.load = [saved_model, warmup, enabled = flags.enable_model_warmup](
-                     const std::string&, int64_t,
-                     const std::string& path) -> StatusOr<std::shared_ptr<const Servable>> {
-    TENON_ASSIGN_OR_RETURN(auto servable, load_saved_model(path, saved_model));
-    if (enabled) TENON_RETURN_IF_ERROR(replay_warmup(*servable, path, warmup));
-    return servable;
-  };
-  options.load_threads = std::max(flags.num_load_threads, 1);
-  options.max_load_retries = flags.max_num_load_retries;
-  options.load_retry_interval = std::chrono::microseconds(flags.load_retry_interval_micros);
-  options.poll = flags.file_system_poll_wait_seconds > 0;
-  options.poll_interval = std::chrono::seconds(std::max(flags.file_system_poll_wait_seconds, 1));
-  options.allow_labels_for_unavailable = flags.allow_version_labels_for_unavailable_models;
-  return options;
 }
 
 int default_threads() {
@@ -108,7 +81,7 @@ StatusOr<std::unique_ptr<GrpcServer>> start_grpc(ServedModels& models, const Ser
   options.tensor_content = flags.enable_serialization_as_tensor_content;
   options.check_method_name = flags.enable_signature_method_name_check;
   if (!flags.ssl_config_file.empty()) {
-    TENON_ASSIGN_OR_RETURN(options.ssl_config, read_config(flags.ssl_config_file));
+    TENON_ASSIGN_OR_RETURN(options.ssl_config, read_config_file(flags.ssl_config_file));
   }
   TENON_ASSIGN_OR_RETURN(auto server, GrpcServer::start(models, options));
   log_info("Running gRPC ModelServer at 0.0.0.0:", flags.port, " ...");
@@ -131,45 +104,73 @@ StatusOr<RestOptions> rest_options_of(const ServerFlags& flags) {
   RestOptions options;
   options.cors = flags.rest_api_enable_cors_support;
   options.timeout_milliseconds = flags.rest_api_timeout_in_ms;
+  options.check_method_name = flags.enable_signature_method_name_check;
   if (!flags.monitoring_config_file.empty()) {
-    TENON_ASSIGN_OR_RETURN(const std::string text, read_config(flags.monitoring_config_file));
+    TENON_ASSIGN_OR_RETURN(const std::string text, read_config_file(flags.monitoring_config_file));
     TENON_ASSIGN_OR_RETURN(options.monitoring,
                            parse_monitoring_config(text, flags.monitoring_config_file));
   }
   return options;
 }
 
-// Reads the configuration file again; what is wrong with it is logged and changes nothing.
-void reload_config_file(ServedModels& models, const std::string& path, std::string& last) {
-  const StatusOr<std::string> text = read_config(path);
-  if (text.ok() && *text == last) return;
-  Status status = text.status();
-  if (text.ok()) {
-    last = *text;
-    const auto configs = parse_model_configs(*text, path);
-    status = configs.ok() ? models.reload(*configs) : configs.status();
+// Follows the configuration file: what is wrong with it is logged, once, and changes nothing; what
+// could not be done yet, such as a label of a version that still loads, is tried again.
+class ConfigFollower {
+ public:
+  ConfigFollower(ServedModels& models, std::string path)
+      : models_(models), path_(std::move(path)), done_(read_config_file(path_).value_or("")) {}
+
+  void look() {
+    const StatusOr<std::string> text = read_config_file(path_);
+    if (text.ok() && *text == done_) return;
+    Status status = text.status();
+    if (text.ok()) {
+      const auto configs = parse_model_configs(*text, path_);
+      status = configs.ok() ? models_.configure(*configs) : configs.status();
+    }
+    if (status.ok()) done_ = *text;
+    const std::string error(message_of(status));
+    if (!error.empty() && error != said_) log_error("model configuration not reloaded: ", error);
+    said_ = error;
   }
-  if (!status.ok()) log_error("model configuration not reloaded: ", message_of(status));
-}
+
+ private:
+  ServedModels& models_;
+  const std::string path_;
+  std::string done_;  // the text that is in force
+  std::string said_;  // the last error
+};
 
 void wait_for_stop(const StopSignals& signals, ServedModels& models, const ServerFlags& flags) {
   const int64_t interval = flags.model_config_file_poll_wait_seconds * int64_t{1000};
   const bool poll = interval > 0 && !flags.model_config_file.empty();
   constexpr int64_t kHour = 3'600'000;
-  std::string last = poll ? read_config(flags.model_config_file).value_or("") : "";
+  ConfigFollower follower(models, flags.model_config_file);
   while (!signals.wait(poll ? interval : kHour)) {
-    if (poll) reload_config_file(models, flags.model_config_file, last);
+    if (poll) follower.look();
   }
+}
+
+// A connection takes a descriptor: as many as the system allows, not as many as it gives at first.
+void raise_descriptor_limit() {
+  rlimit limit;
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 // Serves until told to stop; an error is why it could not start.
 Status run(const ServerFlags& flags) {
   const StopSignals signals;
+  raise_descriptor_limit();
+  declare_metrics(MetricRegistry::global());
+  TENON_RETURN_IF_ERROR(check_config_files(flags));
   TENON_ASSIGN_OR_RETURN(const std::vector<ModelConfig> configs, configs_of(flags));
   TENON_ASSIGN_OR_RETURN(const RestOptions rest_options, rest_options_of(flags));
+  TENON_ASSIGN_OR_RETURN(ServedModelsOptions options, model_options_of(flags));
   bool stopped = false;
   StatusOr<std::unique_ptr<ServedModels>> started =
-      ServedModels::start(model_options_of(flags), configs, [&] {
+      ServedModels::start(std::move(options), configs, [&] {
         stopped = stopped || signals.wait(0);
         return !stopped;
       });
@@ -179,17 +180,18 @@ Status run(const ServerFlags& flags) {
   RestApi api(models, rest_options);
   std::unique_ptr<HttpServer> rest;
   std::unique_ptr<GrpcServer> grpc;
+  if (flags.port != 0 || !flags.grpc_socket_path.empty()) {
+    TENON_ASSIGN_OR_RETURN(grpc, start_grpc(models, flags));
+  }
   if (flags.rest_api_port != 0 && flags.rest_api_port == flags.port) {
     log_error("--rest_api_port cannot be same as --port. REST server is not started.");
   } else if (flags.rest_api_port != 0) {
     TENON_ASSIGN_OR_RETURN(rest, start_rest(api, flags));
   }
-  if (flags.port != 0 || !flags.grpc_socket_path.empty()) {
-    TENON_ASSIGN_OR_RETURN(grpc, start_grpc(models, flags));
-  }
   wait_for_stop(signals, models, flags);
   log_info("Stopping: requests that have begun are answered first");
   api.set_draining();
+  models.end_waiting();
   std::atomic<bool> drained{false};
   const auto stop_grpc = [&] {
     if (grpc) grpc->stop(kDrainMilliseconds);
@@ -210,43 +212,59 @@ Status run(const ServerFlags& flags) {
   return absl::OkStatus();
 }
 
+// How an error ends the program: tensorflow_model_server has texts and a code of its own.
+int fail(const ServerFlags& flags, const Status& status, bool wrong_usage) {
+  std::string text(message_of(status));
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  const std::string line = cat(code_name(status.code()), ": ", text);
+  if (flags.log_format == "json") {
+    log_error(line);
+  } else if (flags.as_tensorflow_model_server) {
+    std::fprintf(stderr, "Failed to start server. Error: %s\n", line.c_str());
+  } else {
+    std::fprintf(stderr, "error: %s%s\n", line.c_str(),
+                 wrong_usage ? "; `tenon serve --help` lists the flags" : "");
+  }
+  if (flags.as_tensorflow_model_server) return 255;
+  return wrong_usage ? 2 : 1;
+}
+
 }  // namespace
 
 int serve(std::span<const std::string> arguments) {
   StatusOr<ParsedServerFlags> parsed = parse_server_flags(arguments);
-  Status status = parsed.status();
-  if (status.ok()) {
-    for (const std::string& argument : parsed->unknown) {
-      std::fprintf(stderr, "unknown argument: %s%s\n", argument.c_str(),
-                   nearest_server_flag(argument).c_str());
-    }
-    if (parsed->flags.version) {
-      std::fputs("TensorFlow ModelServer: " TENON_VERSION
-                 "-tenon\nTensorFlow Library: tenon " TENON_VERSION "\n",
-                 stdout);
-      return 0;
-    }
-    apply_environment(parsed->flags, [](const char* name) { return std::getenv(name); });
-    status = check_server_flags(parsed->flags);
+  if (!parsed.ok()) {
+    ServerFlags flags;
+    flags.as_tensorflow_model_server = std::find(arguments.begin(), arguments.end(),
+                                                 "--as_tensorflow_model_server") != arguments.end();
+    return fail(flags, parsed.status(), true);
   }
-  if (!status.ok()) {
-    std::fprintf(stderr, "error: %s: %s; `tenon serve --help` lists the flags\n",
-                 std::string(code_name(status.code())).c_str(),
-                 std::string(message_of(status)).c_str());
-    return 2;
-  }
-  const ServerFlags& flags = parsed->flags;
+  ServerFlags& flags = parsed->flags;
   if (flags.log_format == "json") set_log_format(LogFormat::kJson);
+  for (const std::string& argument : parsed->unknown) {
+    const std::string line = cat("unknown argument: ", argument, nearest_server_flag(argument));
+    if (flags.log_format == "json") {
+      log_warning(line);
+    } else {
+      std::fprintf(stderr, "%s\n", line.c_str());
+    }
+  }
+  if (flags.version) {
+    std::fputs("TensorFlow ModelServer: " TENON_VERSION
+               "-tenon\nTensorFlow Library: tenon " TENON_VERSION "\n",
+               stdout);
+    return 0;
+  }
+  apply_environment(flags, [](const char* name) { return std::getenv(name); });
+  Status status = check_server_flags(flags);
+  if (!status.ok()) return fail(flags, status, true);
+  for (const std::string& line : flags_without_effect(flags)) log_warning(line);
   ThreadPool::configure(flags.threads > 0
                             ? flags.threads
                             : static_cast<int>(std::max(flags.tensorflow_session_parallelism,
                                                         flags.tensorflow_intra_op_parallelism)));
   status = run(flags);
-  if (status.ok()) return 0;
-  std::string line = cat("error: ", code_name(status.code()), ": ", message_of(status));
-  std::replace(line.begin(), line.end(), '\n', ' ');
-  std::fprintf(stderr, "%s\n", line.c_str());
-  return 1;
+  return status.ok() ? 0 : fail(flags, status, false);
 }
 
 }  // namespace tenon::serving

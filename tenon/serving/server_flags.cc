@@ -15,10 +15,13 @@ struct Flag {
   std::string_view name;
   Member member;
   std::string_view help;
+  std::string_view no_effect = {};  // why it is accepted and does nothing; empty: it acts
 };
 
 #define TENON_FLAG(name, help) \
   Flag { #name, &ServerFlags::name, help }
+#define TENON_ACCEPTED(name, why) \
+  Flag { #name, &ServerFlags::name, "accepted", why }
 const Flag kFlags[] = {
     TENON_FLAG(port, "port of the gRPC interface; 0: none"),
     TENON_FLAG(grpc_socket_path, "path of a UNIX socket for the gRPC interface"),
@@ -26,32 +29,33 @@ const Flag kFlags[] = {
     TENON_FLAG(rest_api_num_threads, "threads that answer REST requests; 0: 4 for each CPU"),
     TENON_FLAG(rest_api_timeout_in_ms, "a prediction over REST that takes longer ends; 0: none"),
     TENON_FLAG(rest_api_enable_cors_support, "send CORS headers"),
-    TENON_FLAG(enable_batching, "merge requests"),
+    TENON_FLAG(enable_batching, "merge requests that come together"),
     TENON_FLAG(allow_version_labels_for_unavailable_models,
                "labels may be given to versions that are not loaded yet"),
     TENON_FLAG(batching_parameters_file, "text BatchingParameters"),
     TENON_FLAG(enable_per_model_batching_parameters,
-               "read batching_params.pbtxt in each model's folder"),
+               "by batching_params.pbtxt in each version's folder"),
     TENON_FLAG(model_config_file, "text ModelServerConfig: several models"),
     TENON_FLAG(model_config_file_poll_wait_seconds, "read that file again so often; 0: once"),
     TENON_FLAG(model_name, "name of the model in model_base_path"),
     TENON_FLAG(model_base_path, "folder that holds the versions of one model"),
     TENON_FLAG(num_load_threads, "threads that load versions; 0: in turn"),
-    TENON_FLAG(num_unload_threads, "accepted; unloading needs no thread"),
+    TENON_ACCEPTED(num_unload_threads, "unloading needs no thread of its own"),
     TENON_FLAG(max_num_load_retries, "tries after the first to load a version"),
     TENON_FLAG(load_retry_interval_micros, "time between two tries"),
     TENON_FLAG(file_system_poll_wait_seconds, "look for versions so often; 0: once, below: never"),
-    TENON_FLAG(flush_filesystem_caches, "accepted; there are none"),
+    TENON_ACCEPTED(flush_filesystem_caches, "nothing is cached"),
     TENON_FLAG(tensorflow_session_parallelism,
                "threads that compute, where --threads is not given"),
     TENON_FLAG(tensorflow_intra_op_parallelism,
                "threads that compute, where --threads is not given"),
-    TENON_FLAG(tensorflow_inter_op_parallelism, "accepted"),
-    TENON_FLAG(tensorflow_session_config_file, "text ConfigProto"),
-    TENON_FLAG(use_alts_credentials, "Google ALTS"),
+    TENON_ACCEPTED(tensorflow_inter_op_parallelism, "ops of one run do not wait for each other"),
+    TENON_ACCEPTED(tensorflow_session_config_file,
+                   "the file is checked, its options are those of a TensorFlow session"),
+    TENON_FLAG(use_alts_credentials, "refused: ALTS is Google's own"),
     TENON_FLAG(ssl_config_file, "text SSLConfig for the gRPC interface"),
-    TENON_FLAG(platform_config_file, "text PlatformConfigMap"),
-    TENON_FLAG(per_process_gpu_memory_fraction, "accepted; there is no GPU yet"),
+    TENON_ACCEPTED(platform_config_file, "the file is checked, there is one platform"),
+    TENON_ACCEPTED(per_process_gpu_memory_fraction, "models run on the CPU"),
     TENON_FLAG(saved_model_tags, "tags of the graph to load, separated by commas"),
     TENON_FLAG(grpc_channel_arguments, "key=value,key=value for the gRPC server"),
     TENON_FLAG(grpc_max_threads, "gRPC predictions that run at once; 0: 4 for each CPU"),
@@ -59,24 +63,28 @@ const Flag kFlags[] = {
     TENON_FLAG(num_request_iterations_for_warmup, "times each warm-up record is replayed"),
     TENON_FLAG(version, "print the version and exit"),
     TENON_FLAG(monitoring_config_file, "text MonitoringConfig"),
-    TENON_FLAG(remove_unused_fields_from_bundle_metagraph, "accepted"),
-    TENON_FLAG(prefer_tflite_model, "load model.tflite where there is one"),
-    TENON_FLAG(num_tflite_pools, "accepted"),
-    TENON_FLAG(num_tflite_interpreters_per_pool, "accepted"),
+    TENON_ACCEPTED(remove_unused_fields_from_bundle_metagraph, "what is not used is never kept"),
+    TENON_ACCEPTED(prefer_tflite_model, ".tflite files are not read"),
+    TENON_ACCEPTED(num_tflite_pools, ".tflite files are not read"),
+    TENON_ACCEPTED(num_tflite_interpreters_per_pool, ".tflite files are not read"),
     TENON_FLAG(enable_signature_method_name_check, "refuse signatures of other methods"),
-    TENON_FLAG(xla_cpu_compilation_enabled, "accepted"),
-    TENON_FLAG(xla_gpu_compilation_enabled, "accepted"),
-    TENON_FLAG(enable_profiler, "accepted"),
-    TENON_FLAG(thread_pool_factory_config_file, "accepted"),
-    TENON_FLAG(mixed_precision, "accepted"),
-    TENON_FLAG(skip_initialize_tpu, "accepted"),
+    TENON_ACCEPTED(xla_cpu_compilation_enabled, "every model is planned ahead"),
+    TENON_ACCEPTED(xla_gpu_compilation_enabled, "models run on the CPU"),
+    TENON_ACCEPTED(enable_profiler, "there is no profiler service"),
+    TENON_ACCEPTED(thread_pool_factory_config_file,
+                   "the file is read, one pool of threads serves all models"),
+    TENON_FLAG(mixed_precision, "bfloat16: multiply in bfloat16, add in float32"),
+    TENON_ACCEPTED(skip_initialize_tpu, "there is no TPU to initialize"),
     TENON_FLAG(enable_grpc_healthcheck_service, "serve grpc.health.v1.Health"),
     TENON_FLAG(enable_serialization_as_tensor_content, "answer in tensor_content"),
     TENON_FLAG(log_format, "text (to stderr) or json (to stdout)"),
     TENON_FLAG(golden, "off, warn or refuse: what a model that misses its golden records meets"),
     TENON_FLAG(threads, "threads that compute; 0: all CPUs"),
+    TENON_FLAG(as_tensorflow_model_server,
+               "texts and exit codes of tensorflow_model_server, as under that name"),
 };
 #undef TENON_FLAG
+#undef TENON_ACCEPTED
 
 const Flag* find_flag(std::string_view name) {
   for (const Flag& flag : kFlags) {
@@ -160,9 +168,23 @@ Status check_server_flags(const ServerFlags& flags) {
         "server_options.batching_parameters_file is set without setting "
         "server_options.enable_batching to true.");
   }
-  if (flags.use_alts_credentials && !flags.ssl_config_file.empty()) {
-    return invalid_argument(
-        "--use_alts_credentials and --ssl_config_file are both set; expected at most one of them");
+  if (flags.use_alts_credentials) {
+    return unimplemented(
+        "--use_alts_credentials: ALTS works on Google's own machines only; use --ssl_config_file");
+  }
+  if (flags.max_num_load_retries < 0 || flags.load_retry_interval_micros < 0) {
+    return invalid_argument("--max_num_load_retries=", flags.max_num_load_retries,
+                            " --load_retry_interval_micros=", flags.load_retry_interval_micros,
+                            ": expected none below 0");
+  }
+  if (!flags.mixed_precision.empty() && flags.mixed_precision != "bfloat16") {
+    return invalid_argument("--mixed_precision=", flags.mixed_precision, ": expected bfloat16");
+  }
+  for (const auto& [name, port] :
+       {std::pair{"port", flags.port}, std::pair{"rest_api_port", flags.rest_api_port}}) {
+    if (port < 0 || port > 65535) {
+      return invalid_argument("--", name, "=", port, ": expected 0 to 65535");
+    }
   }
   if (flags.tensorflow_session_parallelism > 0 && flags.tensorflow_intra_op_parallelism > 0 &&
       flags.tensorflow_inter_op_parallelism > 0) {
@@ -200,12 +222,29 @@ void apply_environment(ServerFlags& flags, const std::function<const char*(const
   if (flags.model_name == ServerFlags().model_name) flags.model_name = name;
 }
 
-std::string nearest_server_flag(std::string_view argument) {
+std::vector<std::string_view> server_flag_names() {
   std::vector<std::string_view> names;
   for (const Flag& flag : kFlags) names.push_back(flag.name);
+  return names;
+}
+
+std::string nearest_server_flag(std::string_view argument) {
+  const std::vector<std::string_view> names = server_flag_names();
   argument.remove_prefix(std::min(argument.find_first_not_of('-'), argument.size()));
   const std::string_view found = nearest(argument.substr(0, argument.find('=')), names);
   return found.empty() ? "" : cat("; did you mean --", found, "?");
+}
+
+std::vector<std::string> flags_without_effect(const ServerFlags& flags) {
+  const ServerFlags defaults;
+  std::vector<std::string> sentences;
+  for (const Flag& flag : kFlags) {
+    if (flag.no_effect.empty()) continue;
+    const bool set =
+        std::visit([&](auto member) { return flags.*member != defaults.*member; }, flag.member);
+    if (set) sentences.push_back(cat("--", flag.name, " has no effect: ", flag.no_effect));
+  }
+  return sentences;
 }
 
 std::string server_usage() {
@@ -220,7 +259,8 @@ std::string server_usage() {
                                          : out += cat(defaults.*member);
         },
         flag.member);
-    out += cat("\t", kTypeNames[flag.member.index()], "\t", flag.help, "\n");
+    out += cat("\t", kTypeNames[flag.member.index()], "\t", flag.help,
+               flag.no_effect.empty() ? "" : ": ", flag.no_effect, "\n");
   }
   return out;
 }

@@ -68,6 +68,7 @@ struct ServerFlags {
   std::string log_format = "text";  // or json, to stdout
   std::string golden = "warn";      // off, warn, refuse: what a model that misses its goldens meets
   int32_t threads = 0;              // that compute; 0: all CPUs
+  bool as_tensorflow_model_server = false;  // its texts and exit codes where start fails
 };
 
 struct ParsedServerFlags {
@@ -80,6 +81,12 @@ StatusOr<ParsedServerFlags> parse_server_flags(std::span<const std::string> argu
 
 // What the flags contradict each other in, or lack.
 Status check_server_flags(const ServerFlags& flags);
+
+// One sentence for each flag that is set to something else than its default and does nothing here.
+std::vector<std::string> flags_without_effect(const ServerFlags& flags);
+
+// Names of all flags, in the order in which the usage lists them.
+std::vector<std::string_view> server_flag_names();
 
 // MODEL_NAME and MODEL_BASE_PATH (the image's variables) stand in where no flag says what to serve.
 // `get` is getenv.

@@ -5,6 +5,9 @@
 
 #include <map>
 
+#include "tenon/base/files.h"
+#include "tenon/serving/config_files.h"
+
 namespace tenon::serving {
 namespace {
 
@@ -81,11 +84,61 @@ TEST(ServerFlagsTest, ContradictionsAreErrors) {
   EXPECT_EQ(message_of(check_server_flags(batching)),
             "server_options.batching_parameters_file is set without setting "
             "server_options.enable_batching to true.");
-  ServerFlags tls = flags;
-  tls.use_alts_credentials = true;
-  tls.ssl_config_file = "f";
-  EXPECT_FALSE(check_server_flags(tls).ok());
+  ServerFlags alts = flags;
+  alts.use_alts_credentials = true;
+  EXPECT_EQ(check_server_flags(alts).code(), absl::StatusCode::kUnimplemented);
+  ServerFlags retries = flags;
+  retries.max_num_load_retries = -1;
+  EXPECT_FALSE(check_server_flags(retries).ok());
+  ServerFlags port = flags;
+  port.rest_api_port = 65536;
+  EXPECT_FALSE(check_server_flags(port).ok());
+  ServerFlags precision = flags;
+  precision.mixed_precision = "float8";
+  EXPECT_FALSE(check_server_flags(precision).ok());
   EXPECT_FALSE(check_server_flags(ServerFlags()).ok());
+}
+
+TEST(ServerFlagsTest, FlagsWithoutEffectSaySo) {
+  EXPECT_TRUE(flags_without_effect(ServerFlags()).empty());
+  const auto parsed = parse({"--num_unload_threads=2", "--enable_profiler=false", "--port=1"});
+  ASSERT_TRUE(parsed.ok());
+  EXPECT_EQ(flags_without_effect(parsed->flags),
+            (std::vector<std::string>{
+                "--num_unload_threads has no effect: unloading needs no thread of its own",
+                "--enable_profiler has no effect: there is no profiler service"}));
+}
+
+TEST(ServerFlagsTest, TheDocumentationHasARowForEachFlag) {
+  const std::string page = read_file(TENON_SOURCE_DIR "/docs/serve.md").value_or("");
+  for (const std::string_view name : server_flag_names()) {
+    EXPECT_NE(page.find(cat("| `", name, "` |")), std::string::npos) << name;
+  }
+}
+
+// Each file that a flag names is read at start, whether or not it says anything that acts.
+TEST(ServerFlagsTest, FilesThatFlagsNameAreThereAndWellFormed) {
+  auto folder = *TemporaryDirectory::create();
+  const auto check = [&](std::string ServerFlags::*flag, std::string_view text) {
+    const std::string path = join_path(folder.path(), "file");
+    EXPECT_TRUE(write_file(path, text).ok());
+    ServerFlags flags;
+    flags.*flag = path;
+    return check_config_files(flags);
+  };
+  EXPECT_TRUE(check_config_files(ServerFlags()).ok());
+  for (const auto flag : {&ServerFlags::batching_parameters_file, &ServerFlags::ssl_config_file,
+                          &ServerFlags::monitoring_config_file, &ServerFlags::platform_config_file,
+                          &ServerFlags::tensorflow_session_config_file}) {
+    EXPECT_EQ(check(flag, "no { message").code(), absl::StatusCode::kInvalidArgument);
+    ServerFlags flags;
+    flags.*flag = "/nowhere/file";
+    EXPECT_EQ(check_config_files(flags).code(), absl::StatusCode::kNotFound);
+  }
+  EXPECT_FALSE(check(&ServerFlags::ssl_config_file, "server_key: \"x\"").ok());
+  EXPECT_TRUE(check(&ServerFlags::tensorflow_session_config_file,
+                    "intra_op_parallelism_threads: 2 gpu_options { allow_growth: true }")
+                  .ok());
 }
 
 TEST(ServerFlagsTest, TheImagesVariablesStandInForTheModelFlags) {

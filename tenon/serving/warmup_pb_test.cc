@@ -5,7 +5,7 @@
 #include "tenon/base/files.h"
 #include "tenon/io/record_io.h"
 #include "tenon/serving/case_models.h"
-#include "tenon/serving/tensor_message.h"
+#include "tenon/serving/grpc/tensor_to_proto.h"
 #include "tenon/serving/warmup.h"
 #include "tensorflow_serving/apis/prediction_log.pb.h"
 
@@ -26,10 +26,10 @@ class WarmupTest : public testing::Test {
     tfs::PredictionLog log;
     auto& predict = *log.mutable_predict_log();
     predict.mutable_request()->mutable_model_spec()->set_name("whatever");
-    tensor_to_message(Tensor::vector<float>({x}), false,
-                      (*predict.mutable_request()->mutable_inputs())["x"]);
-    tensor_to_message(Tensor::vector<float>({y}), true,
-                      (*predict.mutable_response()->mutable_outputs())["y"]);
+    tensor_to_proto(Tensor::vector<float>({x}), false,
+                    (*predict.mutable_request()->mutable_inputs())["x"]);
+    tensor_to_proto(Tensor::vector<float>({y}), true,
+                    (*predict.mutable_response()->mutable_outputs())["y"]);
     return log.SerializeAsString();
   }
   void write(const std::vector<std::string>& records) {
@@ -65,6 +65,38 @@ TEST_F(WarmupTest, ARequestThatFailsFailsTheWarmup) {
   log.mutable_predict_log()->mutable_request()->mutable_model_spec()->set_signature_name("nope");
   write({record(2, 3), log.SerializeAsString()});
   EXPECT_EQ(replay().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+// A record of each kind is replayed: one whose signature is not there fails.
+TEST_F(WarmupTest, ExamplesAreReplayedToo) {
+  for (const bool known : {true, false}) {
+    const char* signature = known ? "regress_x_to_y" : "nope";
+    tfs::PredictionLog log;
+    auto& regress = *log.mutable_regress_log()->mutable_request();
+    regress.mutable_model_spec()->set_signature_name(signature);
+    regress.mutable_input()->mutable_example_list()->add_examples();
+    tfs::PredictionLog multi;
+    auto& request = *multi.mutable_multi_inference_log()->mutable_request();
+    *request.mutable_input() = regress.input();
+    tfs::InferenceTask& task = *request.add_tasks();
+    task.mutable_model_spec()->set_name("m");
+    task.mutable_model_spec()->set_signature_name(signature);
+    task.set_method_name("tensorflow/serving/regress");
+    for (const tfs::PredictionLog& record : {log, multi}) {
+      write({record.SerializeAsString()});
+      const Status status = replay();
+      // The test's model computes floats only: it does get the examples.
+      EXPECT_EQ(message_of(status).find(known ? "fed 1 examples" : signature) != std::string::npos,
+                true)
+          << status;
+    }
+  }
+  tfs::PredictionLog session;
+  session.mutable_session_run_log();
+  write({session.SerializeAsString()});
+  EXPECT_EQ(replay().code(), absl::StatusCode::kUnimplemented);
+  write({tfs::PredictionLog().SerializeAsString()});
+  EXPECT_TRUE(replay().ok());
 }
 
 TEST_F(WarmupTest, MoreThanAThousandRecordsAreRefused) {

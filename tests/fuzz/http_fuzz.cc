@@ -1,44 +1,70 @@
-// Any bytes from an HTTP client that then falls silent: every request in them is answered or
-// refused.
-
-#include <fcntl.h>
-#include <sys/socket.h>
-#include <unistd.h>
+// Any bytes from an HTTP client that then falls silent, in pieces whose size the first byte says:
+// every request in them is answered or refused, and the pieces change nothing.
 
 #include <cstdlib>
 
-#include "tenon/serving/http/http_connection.h"
+#include "tenon/serving/http/http_session.h"
 
 namespace {
 
-tenon::serving::HttpResponse echo(const tenon::serving::HttpRequest& request) {
-  tenon::serving::HttpResponse response;
+using tenon::serving::HttpHandler;
+using tenon::serving::HttpLimits;
+using tenon::serving::HttpRequest;
+using tenon::serving::HttpResponse;
+using tenon::serving::HttpSession;
+using tenon::serving::HttpTimeouts;
+using tenon::serving::RequestPtr;
+using tenon::serving::Session;
+
+HttpResponse echo(const HttpRequest& request) {
+  HttpResponse response;
   response.body = std::string(request.body.substr(0, 100));
   return response;
+}
+
+std::string answers(std::string_view bytes, size_t piece) {
+  const HttpHandler handler = echo;
+  const HttpLimits limits = {.body_bytes = 1 << 20, .inflated_bytes = 1 << 20};
+  const HttpTimeouts timeouts;
+  HttpSession session(handler, limits, timeouts);
+  std::vector<RequestPtr> ready;
+  std::string all, out;
+  while (!bytes.empty() && session.end() == Session::End::kOpen) {
+    if (!session.reads()) std::abort();
+    session.receive(bytes.substr(0, piece), ready);
+    bytes.remove_prefix(std::min(piece, bytes.size()));
+    while (!ready.empty()) {
+      if (ready.size() > 1 || session.reads()) std::abort();
+      const RequestPtr request = ready.back();
+      ready.clear();
+      request->run();
+      session.answered(*request, ready);
+    }
+    out.clear();
+    session.produce(out);
+    all += out;
+  }
+  return all;
+}
+
+// What comes between: "Expect: 100-continue" is answered only while the body has not come.
+std::string without_continue(std::string text) {
+  constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+  for (size_t at; (at = text.find(kContinue)) != std::string::npos;) {
+    text.erase(at, kContinue.size());
+  }
+  return text;
 }
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  int ends[2];
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) != 0) return 0;
-  const ssize_t sent = ::send(ends[0], data, size, MSG_NOSIGNAL);
-  ::shutdown(ends[0], SHUT_WR);
-  {
-    const tenon::serving::HttpHandler handler = echo;
-    const tenon::serving::HttpLimits limits = {.body_bytes = 1 << 20, .inflated_bytes = 1 << 20};
-    const tenon::serving::HttpTimeouts timeouts;
-    const std::atomic<bool> no{false};
-    tenon::serving::HttpTurns turns(1);
-    tenon::serving::HttpConnection connection(0, ends[1], handler, limits, timeouts, no, no, turns);
-    char answer[4096];
-    while (connection.drive() != tenon::serving::HttpConnection::Wants::kClose) {
-      // It waits for the client to take its answers: there must be some.
-      ssize_t taken = ::recv(ends[0], answer, sizeof(answer), 0);
-      if (taken <= 0 && sent >= 0) std::abort();
-      while (taken > 0) taken = ::recv(ends[0], answer, sizeof(answer), 0);
-    }
-  }
-  ::close(ends[0]);
+  if (size == 0) return 0;
+  const std::string_view bytes(reinterpret_cast<const char*>(data + 1), size - 1);
+  const std::string whole = without_continue(answers(bytes, bytes.size() + 1));
+  const std::string pieces = without_continue(answers(bytes, size_t{data[0]} + 1));
+  // A head that is too long is refused as soon as that is seen, so that what had come before it is
+  // the same.
+  if (!whole.starts_with(pieces.substr(0, pieces.rfind("HTTP/1.1 ")))) std::abort();
   return 0;
 }

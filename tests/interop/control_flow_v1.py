@@ -181,6 +181,33 @@ def assigns_in_loop(x, n):
         return {"i": i, "after": w.read_value()}
 
 
+def optimizers(x, n):
+    """Every optimizer of TensorFlow 1 on reference variables, by dense and by sparse gradients."""
+    train = v1.train
+    made = [train.GradientDescentOptimizer(0.1), train.AdamOptimizer(0.1), train.MomentumOptimizer(0.1, 0.9, use_nesterov=True),
+            train.AdagradOptimizer(0.1), train.RMSPropOptimizer(0.01, momentum=0.5), train.RMSPropOptimizer(0.01, centered=True),
+            train.FtrlOptimizer(0.1, l1_regularization_strength=0.01), train.FtrlOptimizer(0.1, l2_shrinkage_regularization_strength=0.1),
+            train.AdadeltaOptimizer(0.5), train.ProximalAdagradOptimizer(0.1, l2_regularization_strength=0.1),
+            train.ProximalGradientDescentOptimizer(0.1, 0.01), train.AdagradDAOptimizer(0.1, v1.get_variable("da", initializer=np.int64(1)))]
+    outputs = {}
+    for i, optimizer in enumerate(made):
+        with v1.variable_scope(f"model{i}"):
+            w, table = variable("w", [[1.0], [-0.5], [0.25]]), variable("t", [[0.5], [-1.0], [2.0], [0.1]])
+            loss = tf.reduce_sum((x @ w + tf.gather(table, [2, n % 3]) - 1.0) ** 2)
+            with tf.control_dependencies([optimizer.minimize(loss, var_list=[w, table])]):
+                outputs[f"w{i}"], outputs[f"t{i}"] = w.read_value(), table.read_value()
+    return outputs
+
+
+def scatters(x, n):
+    """Each step writes into the reference that the step before gave."""
+    w = variable("w", [[1.0, 2.0, 4.0], [8.0, 16.0, 32.0], [0.5, 0.25, 0.125]])
+    for step in (v1.scatter_add, v1.scatter_sub, v1.scatter_mul, v1.scatter_div, v1.scatter_min, v1.scatter_max, v1.scatter_update):
+        w = step(w, [0, n % 3], x * 0.5 + 1.5)
+    w = v1.scatter_nd_add(v1.scatter_nd_update(w, [[1, 2]], [7.0]), [[0, n % 3]], [3.0])
+    return {"w": w + 0.0}
+
+
 def asserted(x, n):
     """An assertion in a branch, which only control edges leave."""
     def fail():
@@ -199,7 +226,7 @@ def gradient_of_loop(x, n):
 CASES = [nested_loops, three_loops, condition_in_loop, loop_in_condition, nested_conditions, conditions_in_a_row,
          condition_by_condition, merge_index, switch_case, invariants, swapped, growing, write_and_stack, unstack_and_read,
          scatter_and_gather, split_and_concat, growing_array, array_in_condition, map_and_scan, reads_variable,
-         assigns_in_order, assigns_in_branch, assigns_in_loop, asserted, gradient_of_loop]
+         assigns_in_order, assigns_in_branch, assigns_in_loop, optimizers, scatters, asserted, gradient_of_loop]
 
 
 def exports(build, folder, requests):

@@ -91,6 +91,10 @@ def tensorflow_2(check, work, x):
     tenon("convert", "--model", path, "--export_dir", folder)
     name = list(json.loads(tenon("inspect", folder, "--json"))["signatures"]["serving_default"]["inputs"])[0]
     compare(check, ".keras", folder, x, want, name)
+    model.save(os.path.join(work, "model.h5"))
+    folder = os.path.join(work, "h5", "1")
+    tenon("convert", os.path.join(work, "model.h5"), "--export_dir", folder)
+    compare(check, ".h5", folder, x, want, name)
     rows = json.loads(tenon("inspect", path, "--json"))["tensors"]
     check.that(sum(int(np.prod(row["shape"])) for row in rows) == model.count_params(), "inspect of a .keras file", rows)
     model.save_weights(os.path.join(work, "model.weights.h5"))

@@ -84,7 +84,7 @@ def layers_within_layers_both_ways(check, folder):
     train(path, data, epochs=2, batch_size=4, shuffle="false", save=again, export_dir=exported)
     model.fit(x, y, batch_size=4, epochs=2, shuffle=False, verbose=0)
     read = keras.saving.load_model(again)
-    for got, variable in zip(read.trainable_variables, model.trainable_variables):
+    for got, variable in zip(read.weights, model.weights):
         check.close(got.numpy(), variable.numpy(), f"layers within layers: {variable.path} after training", 2e-4)
     served = tf.saved_model.load(exported).signatures["serving_default"](**{name: tf.constant(value) for name, value in x.items()})
     for name, value in read.predict(x, verbose=0).items():

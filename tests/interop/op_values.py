@@ -230,10 +230,13 @@ def attr_text(value):
 
 
 def tensor_text(value):
-    value = np.asarray(value)
+    value = np.array(value, object) if isinstance(value, bytes) else np.asarray(value)
     if value.dtype == object or value.dtype.kind in "SU":
         texts = [v if isinstance(v, bytes) else v.encode() for v in value.reshape(-1).tolist()]
-        return ["string", list(value.shape), [t.decode() for t in texts]]
+        try:
+            return ["string", list(value.shape), [t.decode() for t in texts]]
+        except UnicodeDecodeError:
+            return ["bytes", list(value.shape), [t.hex() for t in texts]]
     name = tf.as_dtype(value.dtype).name
     return [name, list(value.shape), np.ascontiguousarray(value).tobytes().hex()]
 

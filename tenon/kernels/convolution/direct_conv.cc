@@ -1,6 +1,7 @@
 #include "tenon/kernels/convolution/direct_conv.h"
 
 #include "tenon/kernels/convolution/own_conv.h"
+#include "tenon/kernels/product/worker_scratch.h"
 #include "tenon/kernels/scalar/conv_reference.h"
 #include "tenon/kernels/simd/product_loops.h"
 
@@ -96,10 +97,17 @@ void direct_conv_filter_gradient(const ConvSpec& s, const float* input, const fl
                           .c_row = s.out_channels,
                           .runs = s.output[0],
                           .a_run = s.stride[0] * row_values};
-  parallel_workers(parts, 1, [&](int64_t worker, int64_t first, int64_t last) {
+  // The filter's rows are cut where there are fewer parts than threads; each piece copies for
+  // itself.
+  const int64_t pieces =
+      std::clamp<int64_t>((team_size() + parts - 1) / std::max<int64_t>(parts, 1), 1, s.kernel[0]);
+  parallel_workers(parts * pieces, 1, [&](int64_t worker, int64_t first, int64_t last) {
     float* const copied = sums + parts * filter_values + worker * padded_image(s);
     TileProduct product = sizes;
-    for (int64_t part = first; part < last; ++part) {
+    for (int64_t unit = first; unit < last; ++unit) {
+      const int64_t part = unit / pieces;
+      const int64_t row = s.kernel[0] * (unit % pieces) / pieces;
+      const int64_t row_end = s.kernel[0] * (unit % pieces + 1) / pieces;
       const int64_t end = s.batch * (part + 1) / parts;
       product.add = false;
       for (int64_t item = s.batch * part / parts; item < end; ++item, product.add = true) {
@@ -108,7 +116,7 @@ void direct_conv_filter_gradient(const ConvSpec& s, const float* input, const fl
           copy_rows(s, image, 0, padded_image(s) / row_values, copied);
           image = copied;
         }
-        for (int64_t i = 0; i < s.kernel[0]; ++i) {
+        for (int64_t i = row; i < row_end; ++i) {
           product_loops().product(product, image + i * row_values,
                                   d_output + item * output_image(s),
                                   sums + part * filter_values + i * tap_row);
@@ -116,11 +124,7 @@ void direct_conv_filter_gradient(const ConvSpec& s, const float* input, const fl
       }
     }
   });
-  for (int64_t i = 0; i < filter_values; ++i) {
-    float sum = sums[i];
-    for (int64_t part = 1; part < parts; ++part) sum += sums[part * filter_values + i];
-    d_filter[i] = sum;
-  }
+  add_parts(sums, parts, filter_values, d_filter);
 }
 
 }  // namespace

@@ -10,6 +10,7 @@ namespace tenon::kernels {
 namespace {
 
 constexpr int64_t kPackGrain = 32'768;  // values that are worth a thread
+constexpr int64_t kPackedRows = 256;    // of a panel, by one thread
 
 int64_t group_in(const ConvSpec& s) { return s.in_channels / s.groups; }
 int64_t group_out(const ConvSpec& s) { return s.out_channels / s.groups; }
@@ -74,7 +75,7 @@ class GatheredInputGradient : public ConvGradientKernel {
   void run(const float* d_output, const float* filter, float* d_input,
            void* scratch) const override {
     auto* const panels = static_cast<float*>(scratch);
-    if (!phases_.covers_all()) std::fill_n(d_input, conv_input_count(spec_), 0.0f);
+    if (!phases_.covers_all()) clear(d_input);
     for (const InputPhase& phase : phases_.all()) pack(phase, filter, panels);
     parallel_workers(phases_.blocks(), phases_.grain(),
                      [&](int64_t worker, int64_t first, int64_t last) {
@@ -94,26 +95,32 @@ class GatheredInputGradient : public ConvGradientKernel {
     return panels + spec_.groups * panels_size(phase.first_tap);
   }
 
+  void clear(float* d_input) const {
+    parallel_for(conv_input_count(spec_), kPackGrain, [&](int64_t first, int64_t last) {
+      std::fill_n(d_input + first, last - first, 0.0f);
+    });
+  }
+
   // Each tap's [in, out] is transposed.
   void pack(const InputPhase& phase, const float* filter, float* panels) const {
     const auto taps = static_cast<int64_t>(phase.taps.size());
-    if (taps == 0) return;
     float* const phase_panels = panels_of(phase, panels);
-    const auto pack_unit = [&](int64_t unit) {
-      const int64_t group = unit % spec_.groups;
-      const int64_t column = unit / spec_.groups * product_loops().panel;
+    const auto pack_unit = [&](int64_t group, int64_t column, int64_t i) {
       const int64_t width = panel_width(in_, column);
-      float* to = phase_panels + group * panels_size(taps) + taps * out_ * column;
-      for (int64_t tap : phase.taps) {
-        const float* from = filter + (tap * in_ + column) * spec_.out_channels + group * out_;
-        product_loops().transpose(out_, width, from, spec_.out_channels, to, padded_width(width));
-        to += out_ * padded_width(width);
-      }
+      const int64_t tap = phase.taps[static_cast<size_t>(i)];
+      const float* from = filter + (tap * in_ + column) * spec_.out_channels + group * out_;
+      float* to = phase_panels + group * panels_size(taps) + taps * out_ * column +
+                  i * out_ * padded_width(width);
+      product_loops().transpose(out_, width, from, spec_.out_channels, to, padded_width(width));
     };
-    const int64_t values = taps * out_ * panel_width(in_, 0);
-    parallel_for(spec_.groups * panel_count(in_), std::max<int64_t>(1, kPackGrain / values),
+    const int64_t values = out_ * panel_width(in_, 0);
+    parallel_for(spec_.groups * panel_count(in_) * taps, std::max<int64_t>(1, kPackGrain / values),
                  [&](int64_t first, int64_t last) {
-                   for (int64_t unit = first; unit < last; ++unit) pack_unit(unit);
+                   for (int64_t unit = first; unit < last; ++unit) {
+                     const int64_t panel = unit / taps / spec_.groups;
+                     pack_unit(unit / taps % spec_.groups, panel * product_loops().panel,
+                               unit % taps);
+                   }
                  });
   }
 
@@ -153,13 +160,20 @@ int64_t conv_panels_size(const ConvSpec& spec) {
 void pack_conv_panels(const ConvSpec& spec, const float* filter, float* panels) {
   const int64_t depth = volume(spec.kernel) * group_in(spec);
   const int64_t n = group_out(spec);
-  const int64_t grain = std::max<int64_t>(1, kPackGrain / (depth * panel_width(n, 0)));
-  parallel_for(spec.groups * panel_count(n), grain, [&](int64_t first, int64_t last) {
+  // Few panels of a deep filter would keep few threads busy.
+  const int64_t pieces = (depth + kPackedRows - 1) / kPackedRows;
+  const int64_t values = std::min(depth, kPackedRows) * panel_width(n, 0);
+  const int64_t grain = std::max<int64_t>(1, kPackGrain / values);
+  parallel_for(spec.groups * panel_count(n) * pieces, grain, [&](int64_t first, int64_t last) {
     for (int64_t unit = first; unit < last; ++unit) {
-      const int64_t group = unit % spec.groups;
-      const int64_t column = unit / spec.groups * product_loops().panel;
-      copy_panel(depth, panel_width(n, column), filter + group * n + column, spec.out_channels,
-                 panels + group * float_panels_size(depth, n) + depth * column);
+      const int64_t group = unit / pieces % spec.groups;
+      const int64_t column = unit / pieces / spec.groups * product_loops().panel;
+      const int64_t row = unit % pieces * kPackedRows;
+      const int64_t width = panel_width(n, column);
+      copy_panel(std::min(kPackedRows, depth - row), width,
+                 filter + row * spec.out_channels + group * n + column, spec.out_channels,
+                 panels + group * float_panels_size(depth, n) + depth * column +
+                     row * padded_width(width));
     }
   });
 }

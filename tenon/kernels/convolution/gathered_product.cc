@@ -36,6 +36,14 @@ void GatheredProduct::sum(const CellGather& gather, const CellBlock& b, const Op
       const int64_t width = panel_width(b.columns, column);
       if (in_tile.bias) finish.bias = operands.bias + group_column + column;
       if (in_tile.residual != Residual::kNone) finish.residual = residual + column;
+      const auto terms_of = [&](int64_t panel, int64_t from) {
+        return panels + taps * k_ * (b.column + panel) +
+               from * padded_width(panel_width(b.columns, panel));
+      };
+      const int64_t here = tap * k_ + term, beyond = column + product_loops().panel;
+      const float* const next = beyond < b.columns ? terms_of(beyond, here)
+                                : last             ? nullptr
+                                                   : terms_of(0, here + runs * terms);
       const TileProduct tile{.m = b.count,
                              .n = width,
                              .k = terms,
@@ -45,10 +53,10 @@ void GatheredProduct::sum(const CellGather& gather, const CellBlock& b, const Op
                              .add = tap + term > 0,
                              .runs = runs,
                              .a_run = table_row,
-                             .finish = last && in_tile != PostOps() ? &finish : nullptr};
-      const float* const panel = panels + taps * k_ * (b.column + column);
-      product_loops().product_of_rows(tile, table + tap * table_row,
-                                      panel + (tap * k_ + term) * padded_width(width), c + column);
+                             .finish = last && in_tile != PostOps() ? &finish : nullptr,
+                             .next_b = next};
+      product_loops().product_of_rows(tile, table + tap * table_row, terms_of(column, here),
+                                      c + column);
     }
     term += terms;
     if (term < k_) continue;

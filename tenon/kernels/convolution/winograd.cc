@@ -1,16 +1,18 @@
 #include "tenon/kernels/convolution/winograd.h"
 
 #include "tenon/kernels/convolution/own_conv.h"
-#include "tenon/kernels/simd/product_loops.h"
+#include "tenon/kernels/grain.h"
+#include "tenon/kernels/product/float_panels.h"
 #include "tenon/kernels/simd/winograd_loops.h"
 
 namespace tenon::kernels {
 namespace {
 
 constexpr int64_t kPlaces = 16;  // of a transformed tile
+constexpr int64_t kVector = 16;  // channels come in multiples of it
 constexpr int64_t kTiles = 50;   // transformed at once, at most: they stay in the L2 cache
 constexpr int64_t kFewTiles = 12;
-constexpr int64_t kPieceChannels = 64;         // output channels, where there are few tiles
+constexpr int64_t kPieceChannels = 64;         // of the result, where there are few tiles
 constexpr int64_t kWeights = 128 * 128;        // at most, of a filter transformed in each run
 constexpr int64_t kPackedWeights = 256 * 256;  // at most, of one transformed once
 constexpr int64_t kLargeImage = 10;            // rows and columns that repay so many weights
@@ -28,18 +30,33 @@ class Tiling {
         columns_((spec.output[1] + 1) / 2),
         tiles_((spec.output[0] + 1) / 2 * columns_),
         workers_(team_size()),
-        blocks_(block_count(spec.batch, tiles_, workers_)),
+        cut_(best_cut(spec, tiles_, workers_)),
         filters_(spec.packed.is_plain() ? std::max<int64_t>(gradient_parts(spec), workers_) : 0),
         memory_(static_cast<float*>(scratch)) {}
 
   int64_t tiles() const { return tiles_; }
   // Blocks of an image's tiles, of equal size as near as may be: more of them for more threads, as
   // no result's bits depend on its block.
-  int64_t blocks() const { return blocks_; }
-  int64_t block_begin(int64_t block) const { return tiles_ * block / blocks_; }
+  int64_t blocks() const { return cut_.blocks; }
+  int64_t block_begin(int64_t block) const { return tiles_ * block / cut_.blocks; }
+  // Pieces of the output's channels. Each transforms its block's inputs for itself.
+  int64_t pieces() const { return cut_.pieces; }
+  // The first channel of a piece.
+  int64_t column(int64_t piece) const { return piece_begin(out_, cut_.pieces, piece); }
 
-  // A transformed filter, [16][in][out] or [16][out][in], for each worker: to make it costs less
-  // than lines that two cores write and read. Parts of a filter gradient take their place.
+  // Pieces of `channels` of a gradient of which `units` can be computed apart.
+  int64_t gradient_pieces(int64_t units, int64_t channels) const {
+    const int64_t wanted = (workers_ + units - 1) / std::max<int64_t>(units, 1);
+    return std::clamp<int64_t>(wanted, 1,
+                               (channels + kPieceChannels / 2 - 1) / (kPieceChannels / 2));
+  }
+  // Pieces begin at whole vectors.
+  static int64_t piece_begin(int64_t channels, int64_t pieces, int64_t piece) {
+    return channels / kVector * piece / pieces * kVector;
+  }
+
+  // A transformed filter, 16 places of [in, out] or [out, in], for each worker: to make it costs
+  // less than lines that two cores write and read. Parts of a filter gradient take their place.
   int64_t filter_size() const { return kPlaces * in_ * out_; }
   float* filter(int64_t index) const { return memory_ + index * filter_size(); }
   int64_t tiles_size() const { return kPlaces * kTiles * (in_ + out_); }  // of a worker
@@ -51,16 +68,6 @@ class Tiling {
     return reinterpret_cast<bool*>(input_tiles(workers_))[worker];
   }
   void clear() const { std::fill_n(&has_filter(0), workers_, false); }
-  // Pieces of the output's channels, where there are fewer blocks than threads. Each transforms its
-  // block's inputs for itself.
-  int64_t pieces() const {
-    const int64_t units = std::max<int64_t>(spec_.batch * blocks_, 1);
-    return std::clamp<int64_t>((workers_ + units - 1) / units, 1, most_pieces());
-  }
-  // The first channel of a piece.
-  int64_t column(int64_t piece) const {
-    return std::min(out_, most_pieces() * piece / pieces() * kPieceChannels);
-  }
   size_t bytes() const {
     const int64_t floats = filters_ * filter_size() + workers_ * tiles_size();
     return static_cast<size_t>(floats) * sizeof(float) + static_cast<size_t>(workers_);
@@ -79,13 +86,46 @@ class Tiling {
   }
 
  private:
-  int64_t most_pieces() const { return (out_ + kPieceChannels - 1) / kPieceChannels; }
+  struct Cut {
+    int64_t blocks, pieces;
+  };
 
-  static int64_t block_count(int64_t batch, int64_t tiles, int64_t workers) {
+  // Of the ways to give every worker something to do, the one whose busiest worker is done first.
+  // A block of few tiles reads the whole filter for little work; a piece of the channels reads its
+  // part alone, but transforms all inputs.
+  static Cut best_cut(const ConvSpec& s, int64_t tiles, int64_t workers) {
     const int64_t fewest = (tiles + kTiles - 1) / kTiles;
-    if (workers == 1) return fewest;
-    const int64_t wanted = (2 * workers + batch - 1) / std::max<int64_t>(batch, 1);
-    return std::clamp<int64_t>(wanted, fewest, std::max(fewest, tiles / kFewTiles));
+    if (workers == 1) return {fewest, 1};
+    const int64_t most_blocks =
+        std::clamp<int64_t>(tiles / kFewTiles, fewest, std::max(fewest, 2 * workers));
+    const int64_t most_pieces = (s.out_channels + kPieceChannels - 1) / kPieceChannels;
+    Cut best{fewest, 1};
+    double least = -1;
+    for (int64_t pieces = 1; pieces <= most_pieces; ++pieces) {
+      for (int64_t blocks = fewest; blocks <= most_blocks; ++blocks) {
+        const double time = unit_time(s, (tiles + blocks - 1) / blocks, pieces);
+        const int64_t units = s.batch * blocks * pieces;
+        const double most = static_cast<double>((units + workers - 1) / workers) * time;
+        if (least >= 0 && most >= least) continue;
+        least = most;
+        best = {blocks, pieces};
+      }
+    }
+    return best;
+  }
+
+  // Estimated, in ns.
+  static double unit_time(const ConvSpec& s, int64_t tiles, int64_t pieces) {
+    constexpr double kMultiplyAdds = 50;  // in a ns
+    constexpr double kValues = 3;         // transformed in a ns
+    constexpr double kFarBytes = 10;      // of a filter that the L2 cache does not hold
+    constexpr double kHeldBytes = 1 << 20;
+    const auto in = static_cast<double>(s.in_channels);
+    const double out = static_cast<double>(s.out_channels) / static_cast<double>(pieces);
+    const double places = kPlaces * static_cast<double>(tiles);
+    const double filter = kPlaces * sizeof(float) * in * out;
+    return places * (in * out / kMultiplyAdds + (in + out) / kValues) +
+           (filter > kHeldBytes ? filter / kFarBytes : 0);
   }
 
   template <int kSide, class T, class Body>
@@ -108,21 +148,48 @@ class Tiling {
   const ConvSpec& spec_;
   const int64_t in_, out_, columns_, tiles_;
   const int64_t workers_;  // of the thread that leads the region
-  const int64_t blocks_;
+  const Cut cut_;
   const int64_t filters_;
   float* memory_;
 };
 
-// [16][in][out]
-void transform_filter(const ConvSpec& s, const WinogradLoops& loops, const float* filter,
-                      float* transformed) {
-  const int64_t tap = s.in_channels * s.out_channels;
-  for (int64_t row = 0; row < tap; row += s.out_channels) {
-    loops.transform_filter(s.out_channels, filter + row, tap, transformed + row, tap);
+// From nine taps of [rows, columns] to 16 places of it, each in panels: a product then reads the
+// place from its beginning to its end.
+void transform_taps(const WinogradLoops& loops, int64_t rows, int64_t columns, const float* taps,
+                    float* transformed) {
+  const int64_t tap = rows * columns;
+  for (int64_t column = 0; column < columns; column += product_loops().panel) {
+    const int64_t width = panel_width(columns, column);
+    for (int64_t row = 0; row < rows; ++row) {
+      loops.transform_filter(width, taps + row * columns + column, tap,
+                             transformed + rows * column + row * width, tap);
+    }
   }
 }
 
-// [16][out][in]. `taps` holds nine taps: no more than a worker's tiles, as in * out <= kWeights.
+// What product() takes of a place in panels: columns [begin, end) of `n`.
+void multiply_panels(TileProduct sizes, int64_t n, int64_t begin, int64_t end, const float* a,
+                     const float* place, float* c) {
+  const int64_t panel = product_loops().panel;
+  for (int64_t column = begin; column < end;) {
+    const int64_t first = column / panel * panel;
+    sizes.b_row = panel_width(n, first);
+    sizes.n = std::min(end, first + sizes.b_row) - column;
+    // Behind the piece's last panel comes its first one of the next place.
+    const bool is_last = column + sizes.n == end;
+    sizes.next_b = place + sizes.k * (is_last ? n + begin / panel * panel : first + panel);
+    product_loops().product(sizes, a, place + sizes.k * first + column - first, c + column - begin);
+    column += sizes.n;
+  }
+}
+
+// Of [in, out].
+void transform_filter(const ConvSpec& s, const WinogradLoops& loops, const float* filter,
+                      float* transformed) {
+  transform_taps(loops, s.in_channels, s.out_channels, filter, transformed);
+}
+
+// Of [out, in]. `taps` holds nine taps: no more than a worker's tiles, as in * out <= kWeights.
 void transform_filter_transposed(const ConvSpec& s, const WinogradLoops& loops, const float* filter,
                                  float* taps, float* transformed) {
   const int64_t tap = s.in_channels * s.out_channels;
@@ -130,9 +197,7 @@ void transform_filter_transposed(const ConvSpec& s, const WinogradLoops& loops, 
     product_loops().transpose(s.out_channels, s.in_channels, filter + i * tap, s.out_channels,
                               taps + i * tap, s.in_channels);
   }
-  for (int64_t row = 0; row < tap; row += s.in_channels) {
-    loops.transform_filter(s.in_channels, taps + row, tap, transformed + row, tap);
-  }
+  transform_taps(loops, s.out_channels, s.in_channels, taps, transformed);
 }
 
 size_t winograd_scratch_bytes(const ConvSpec& spec) { return Tiling(spec, nullptr).bytes(); }
@@ -166,10 +231,9 @@ void winograd_forward(const ConvSpec& spec, const ConvPointers& p, void* scratch
                                    loops.transform_input(in, cells, from + tile * in, kTiles * in);
                                  });
           for (int64_t place = 0; place < kPlaces; ++place) {
-            product_loops().product(
-                {.m = end - begin, .n = columns, .k = in, .a_row = in, .b_row = out, .c_row = out},
-                from + place * kTiles * in, weights + place * in * out + column,
-                to + place * kTiles * out + column);
+            multiply_panels({.m = end - begin, .k = in, .a_row = in, .c_row = out}, out, column,
+                            column + columns, from + place * kTiles * in,
+                            weights + place * in * out, to + place * kTiles * out + column);
           }
           tiling.for_output_cells<float>(
               p.output + item * output_image(spec) + column, nullptr, begin, end,
@@ -186,17 +250,22 @@ void winograd_input_gradient(const ConvSpec& spec, const float* d_output, const 
   const WinogradLoops& loops = *winograd_loops();
   const Tiling tiling(spec, scratch);
   const int64_t in = spec.in_channels, out = spec.out_channels;
+  const int64_t pieces = tiling.gradient_pieces(spec.batch, in);
   tiling.clear();
-  parallel_workers(spec.batch, 1, [&](int64_t worker, int64_t first, int64_t last) {
+  parallel_workers(spec.batch * pieces, 1, [&](int64_t worker, int64_t first, int64_t last) {
     float* const weights = tiling.filter(worker);
     if (!std::exchange(tiling.has_filter(worker), true)) {
       transform_filter_transposed(spec, loops, filter, tiling.input_tiles(worker), weights);
     }
     float* from = tiling.output_tiles(worker);
     float* to = tiling.input_tiles(worker);
-    for (int64_t item = first; item < last; ++item) {
-      float* image = d_input + item * input_image(spec);
-      std::fill_n(image, input_image(spec), 0.0f);
+    for (int64_t unit = first; unit < last; ++unit) {
+      const int64_t item = unit / pieces;
+      const int64_t channel = Tiling::piece_begin(in, pieces, unit % pieces);
+      const int64_t channels = Tiling::piece_begin(in, pieces, unit % pieces + 1) - channel;
+      float* const image = d_input + item * input_image(spec) + channel;
+      for (int64_t at = 0; at < input_image(spec); at += in)
+        std::fill_n(image + at, channels, 0.0f);
       for (int64_t begin = 0; begin < tiling.tiles(); begin += kTiles) {
         const int64_t end = std::min(begin + kTiles, tiling.tiles());
         tiling.for_output_cells(d_output + item * output_image(spec), &kZeros[0], begin, end,
@@ -205,13 +274,13 @@ void winograd_input_gradient(const ConvSpec& spec, const float* d_output, const 
                                                                   kTiles * out);
                                 });
         for (int64_t place = 0; place < kPlaces; ++place) {
-          product_loops().product(
-              {.m = end - begin, .n = in, .k = out, .a_row = out, .b_row = in, .c_row = in},
-              from + place * kTiles * out, weights + place * in * out, to + place * kTiles * in);
+          multiply_panels({.m = end - begin, .k = out, .a_row = out, .c_row = in}, in, channel,
+                          channel + channels, from + place * kTiles * out,
+                          weights + place * in * out, to + place * kTiles * in);
         }
         tiling.for_input_cells<float>(
             image, nullptr, begin, end, [&](int64_t tile, float* const* cells) {
-              loops.add_input_gradient(in, to + tile * in, kTiles * in, cells);
+              loops.add_input_gradient(channels, to + tile * in, kTiles * in, cells);
             });
       }
     }
@@ -225,25 +294,30 @@ void winograd_filter_gradient(const ConvSpec& spec, const float* input, const fl
   const int64_t in = spec.in_channels, out = spec.out_channels;
   // Each part of the batch has a sum of its own: who computes it does not matter.
   const int64_t parts = gradient_parts(spec);
-  parallel_workers(parts, 1, [&](int64_t worker, int64_t first, int64_t last) {
+  const int64_t pieces = tiling.gradient_pieces(parts, in);
+  parallel_workers(parts * pieces, 1, [&](int64_t worker, int64_t first, int64_t last) {
     float* left = tiling.input_tiles(worker);
     float* right = tiling.output_tiles(worker);
-    for (int64_t part = first; part < last; ++part) {
-      float* sums = tiling.filter(part);
+    for (int64_t unit = first; unit < last; ++unit) {
+      const int64_t part = unit / pieces;
+      const int64_t channel = Tiling::piece_begin(in, pieces, unit % pieces);
+      const int64_t channels = Tiling::piece_begin(in, pieces, unit % pieces + 1) - channel;
+      float* const sums = tiling.filter(part) + channel * out;
       const int64_t first_item = spec.batch * part / parts;
       for (int64_t item = first_item; item < spec.batch * (part + 1) / parts; ++item) {
         for (int64_t begin = 0; begin < tiling.tiles(); begin += kTiles) {
           const int64_t end = std::min(begin + kTiles, tiling.tiles());
-          tiling.for_input_cells(input + item * input_image(spec), &kZeros[0], begin, end,
+          tiling.for_input_cells(input + item * input_image(spec) + channel, &kZeros[0], begin, end,
                                  [&](int64_t tile, const float* const* cells) {
-                                   loops.transform_input(in, cells, left + tile * in, kTiles * in);
+                                   loops.transform_input(channels, cells, left + tile * in,
+                                                         kTiles * in);
                                  });
           tiling.for_output_cells(d_output + item * output_image(spec), &kZeros[0], begin, end,
                                   [&](int64_t tile, const float* const* cells) {
                                     loops.transform_output_gradient(out, cells, right + tile * out,
                                                                     kTiles * out);
                                   });
-          const TileProduct sizes{.m = in,
+          const TileProduct sizes{.m = channels,
                                   .n = out,
                                   .k = end - begin,
                                   .a_row = 1,
@@ -260,7 +334,7 @@ void winograd_filter_gradient(const ConvSpec& spec, const float* input, const fl
     }
   });
   const int64_t tap = in * out;
-  parallel_for(in, 8, [&](int64_t begin, int64_t end) {
+  parallel_for(in, grain_of(kPlaces * parts * out), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin * out; row < end * out; row += out) {
       loops.finish_filter_gradient(out, tiling.filter(0) + row, tap, parts, tiling.filter_size(),
                                    d_filter + row, tap);

@@ -78,7 +78,8 @@ void FloatProduct::sum_panel(Range rows, int64_t column, int64_t k, int64_t dept
   TileFinish finish{.limits = *limits_of(post_.in_tile.activation)};
   if (post_.in_tile.bias) finish.bias = p.bias + column;
   if (post_.in_tile.residual != Residual::kNone) finish.residual = p.residual + at;
-  const auto sum = [&](int64_t from, int64_t terms, const float* b, int64_t b_row) {
+  const auto sum = [&](int64_t from, int64_t terms, const float* b, int64_t b_row,
+                       const float* next_b = nullptr) {
     const bool last = from + terms == k_;
     const TileProduct tile{.m = rows.end - rows.begin,
                            .n = width,
@@ -88,14 +89,20 @@ void FloatProduct::sum_panel(Range rows, int64_t column, int64_t k, int64_t dept
                            .b_row = b_row,
                            .c_row = n_,
                            .add = from > 0,
-                           .finish = last && post_.in_tile != PostOps() ? &finish : nullptr};
+                           .finish = last && post_.in_tile != PostOps() ? &finish : nullptr,
+                           .next_b = next_b};
     const int64_t left = transpose_a_ ? rows.begin + from * m_ : rows.begin * k_ + from;
     loops.product(tile, terms > 0 ? p.a + left : p.y, b, p.y + at);
   };
   if (depth == 0) return sum(0, 0, p.y, 0);  // k is 0: a and b, which may be null, are not read
   const auto* const b = static_cast<const float*>(p.b);
   const int64_t row = padded_width(width);
-  if (packed_) return sum(k, depth, b + k_ * column + k * row, row);
+  if (packed_) {
+    const int64_t next = column + loops.panel;
+    const bool has_next = next < n_ && panel_width(n_, next) == width;
+    return sum(k, depth, b + k_ * column + k * row, row,
+               has_next ? b + k_ * next + k * row : nullptr);
+  }
   if (transpose_b_) {
     loops.transpose(depth, width, b + column * k_ + k, k_, scratch, row);
     return sum(k, depth, scratch, row);

@@ -31,6 +31,9 @@ struct TileProduct {
   int64_t runs = 1;
   int64_t a_run = 0;
   const TileFinish* finish = nullptr;  // null: nothing is done
+  // What of b the next call is going to read, rows as far apart as here, or null: it is brought
+  // into the L2 cache while this one computes.
+  const float* next_b = nullptr;
 };
 
 struct ProductLoops {

@@ -78,8 +78,9 @@ struct GatheredTerms {
 };
 
 // kRows rows by kVectors vectors of c, whose first is row `row`, column `column`. kPart: of the one
-// vector, only the columns up to s.n are there.
-template <int kRows, int kVectors, bool kPart, class Left>
+// vector, only the columns up to s.n are there. kFetches: asks for a line of the next panel with
+// each term; the tiles of successive rows share them out.
+template <int kRows, int kVectors, bool kPart, bool kFetches, class Left>
 void product_tile(const TileProduct& s, int64_t row, int64_t column, const Left& a, const float* b,
                   float* c) {
   const Lanes d;
@@ -93,9 +94,14 @@ void product_tile(const TileProduct& s, int64_t row, int64_t column, const Left&
       sums[r][v] = s.add ? load<kPart>(to + r * s.c_row + v * kLanes, columns) : hn::Zero(d);
     }
   }
+  [[maybe_unused]] const float* next = kFetches ? s.next_b + row / kRows * kLanes : nullptr;
   for (int64_t run = 0; run < s.runs; ++run) {
     auto left = a.template run<kRows>(s, row, run);
     for (int64_t k = 0; k < s.k; ++k) {
+      if constexpr (kFetches) {
+        __builtin_prefetch(next, 0, 2);
+        next += s.b_row;
+      }
       LanesVec right[kVectors];
       HWY_UNROLL(4)
       for (int v = 0; v < kVectors; ++v) right[v] = hn::LoadU(d, b + v * kLanes);
@@ -129,7 +135,7 @@ HWY_INLINE void last_rows(const TileProduct& s, int64_t row, int64_t column, con
                           const float* b, float* c) {
   if constexpr (kRows > 1) {
     if (s.m - row == kRows - 1) {
-      return product_tile<kRows - 1, kVectors, kPart>(s, row, column, a, b, c);
+      return product_tile<kRows - 1, kVectors, kPart, false>(s, row, column, a, b, c);
     }
     last_rows<kRows - 1, kVectors, kPart>(s, row, column, a, b, c);
   }
@@ -139,8 +145,14 @@ template <int kVectors, bool kPart, class Left>
 void product_rows(const TileProduct& s, int64_t column, const Left& a, const float* b, float* c) {
   constexpr int kRows = kRowsOfVectors[kVectors - 1];
   int64_t row = 0;
+  if constexpr (kVectors == kMostVectors) {
+    const int64_t fetching = s.next_b ? kVectors * kRows : 0;
+    for (; row + kRows <= std::min(s.m, fetching); row += kRows) {
+      product_tile<kRows, kVectors, kPart, true>(s, row, column, a, b, c);
+    }
+  }
   for (; row + kRows <= s.m; row += kRows) {
-    product_tile<kRows, kVectors, kPart>(s, row, column, a, b, c);
+    product_tile<kRows, kVectors, kPart, false>(s, row, column, a, b, c);
   }
   last_rows<kRows, kVectors, kPart>(s, row, column, a, b, c);
 }

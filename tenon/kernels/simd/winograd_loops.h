@@ -2,8 +2,8 @@
 // folder.
 //
 // A tile is 4x4 input cells and the 2x2 output cells they decide; a transformed tile has 16 places.
-// Transformed tiles stand as [16][row][channels], a transformed filter as [16][in][out]. Channels
-// are multiples of 16.
+// Transformed tiles stand as [16][row][channels], a transformed filter as 16 places in panels.
+// Channels are multiples of 16.
 #pragma once
 
 #include <cstdint>

@@ -109,6 +109,7 @@ TENON_OP(Slice) = {
     .outputs = "output: T",
     .attrs = "T: type; Index: {int32, int64}",
     .host_inputs = {1, 2},
+    .view_if_same_shape = 0,
     .shape = slice_shape,
     .rows = slice_rows,
     .gradient = slice_gradient,

@@ -73,6 +73,7 @@ TENON_OP(Tile) = {
     .outputs = "output: T",
     .attrs = "T: type; Tmultiples: {int32, int64} = int32",
     .host_inputs = {1},
+    .view_if_same_shape = 0,
     .shape = tile_shape,
     .gradient = tile_gradient,
     .kernels = {make_tile},

@@ -66,6 +66,10 @@ StatusOr<SuppressionLimits> suppression_limits(const KernelRun& r, const Suppres
     return invalid_argument("iou_threshold must be in [0, 1], it is ", limits.similarity);
   }
   limits.score = r.num_inputs() > 4 ? scalar_at(r, 4) : std::numeric_limits<float>::lowest();
+  // TensorFlow compares scores of half precision with the threshold in half precision.
+  if (r.input(1).dtype() == DType::kHalf && r.num_inputs() > 4) {
+    limits.score = static_cast<float>(float16(limits.score));
+  }
   if (r.num_inputs() > 5) limits.soft_sigma = scalar_at(r, 5);
   if (limits.soft_sigma < 0) {
     return invalid_argument("soft_nms_sigma ", limits.soft_sigma, " must not be negative");

@@ -15,10 +15,12 @@ Status broadcast_to_shape(ShapeContext& c) {
     for (int64_t dim : wanted.dims()) {
       if (dim < 0) return invalid_argument("the shape to broadcast to is ", wanted);
     }
-    const StatusOr<PartialShape> all = broadcast_shapes(x, wanted);
-    if (!all.ok() || (x.has_rank() && (x.rank() > wanted.rank() || !(*all == wanted)))) {
-      return invalid_argument("a tensor of shape ", x, " does not broadcast to ", wanted);
+    bool fits = !x.has_rank() || x.rank() <= wanted.rank();
+    for (int i = 1; x.has_rank() && fits && i <= x.rank(); ++i) {
+      const int64_t from = x[x.rank() - i];  // -1: not known
+      fits = from < 0 || from == 1 || from == wanted[wanted.rank() - i];
     }
+    if (!fits) return invalid_argument("a tensor of shape ", x, " does not broadcast to ", wanted);
   }
   c.set_output(0, std::move(wanted));
   return absl::OkStatus();
@@ -133,6 +135,7 @@ TENON_OP(BroadcastTo) = {
     .outputs = "output: T",
     .attrs = "T: type; Tidx: {int32, int64} = int32",
     .host_inputs = {1},
+    .view_if_same_shape = 0,
     .shape = broadcast_to_shape,
     .gradient = broadcast_to_gradient,
     .kernels = {make_broadcast_to},

@@ -54,16 +54,18 @@ void run_batch_norm(const BatchNormForward& op, KernelRun& r) {
     for (int i = 1; i < 5; ++i) std::fill_n(r.out<float>(i), channels, std::nanf(""));
     return;
   }
-  float* scratch = r.scratch<float>();
+  float* const factors = r.scratch<float>();
+  float* const scratch = factors + kernels::batch_norm_factors(layout.channels);
   const float* x = load_rows(layout, r.input(0), scratch);
   float* y = layout.direct() ? r.out<float>(0) : scratch;
+  const kernels::BatchNorm norm{layout.rows(), layout.channels, op.epsilon, r.in<float>(1)};
   if (op.training) {
-    kernels::batch_norm_training(layout.rows(), layout.channels, x, r.in<float>(1), r.in<float>(2),
-                                 op.epsilon, y, r.out<float>(3), r.out<float>(4));
+    kernels::batch_norm_training(norm, x, r.in<float>(2), y, r.out<float>(3), r.out<float>(4),
+                                 factors);
     report_statistics(op, r);
   } else {
-    kernels::batch_norm_inference(layout.rows(), layout.channels, x, r.in<float>(1), r.in<float>(2),
-                                  r.in<float>(3), r.in<float>(4), op.epsilon, y);
+    kernels::batch_norm_inference(norm.with(r.in<float>(3), r.in<float>(4)), x, r.in<float>(2), y,
+                                  factors);
     for (int i : {3, 1}) std::copy_n(r.in<float>(3), channels, r.out<float>(i));
     for (int i : {4, 2}) std::copy_n(r.in<float>(4), channels, r.out<float>(i));
   }
@@ -79,9 +81,7 @@ StatusOr<Kernel> make_batch_norm(Prepare& p) {
   op.epsilon = p.attr<float>("epsilon");
   op.average_factor = p.attr<float>("exponential_avg_factor");
   op.training = p.attr<bool>("is_training");
-  if (!op.layout.direct()) {
-    p.reserve_scratch(static_cast<size_t>(op.layout.elements()) * sizeof(float));
-  }
+  p.reserve_scratch(batch_norm_scratch(op.layout, 1));
   return Kernel([op](KernelRun& r) {
     run_batch_norm(op, r);
     return absl::OkStatus();

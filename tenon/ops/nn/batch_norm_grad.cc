@@ -21,17 +21,21 @@ StatusOr<Kernel> make_batch_norm_grad(Prepare& p) {
   const BatchNormLayout layout = batch_norm_layout(p.attrs(), p.input_shape(1), p.input_dtype(1));
   const auto gradient = p.attr<bool>("is_training") ? kernels::batch_norm_training_gradient
                                                     : kernels::batch_norm_inference_gradient;
-  if (!layout.direct()) {
-    p.reserve_scratch(3 * static_cast<size_t>(layout.elements()) * sizeof(float));
-  }
+  p.reserve_scratch(batch_norm_scratch(layout, 3));
   return Kernel([layout, gradient, epsilon = p.attr<float>("epsilon")](KernelRun& r) {
-    float* scratch = r.scratch<float>();
+    if (layout.rows() == 0) {
+      for (int i : {1, 2}) std::fill_n(r.out<float>(i), layout.channels, 0.0f);
+      return absl::OkStatus();
+    }
+    float* const factors = r.scratch<float>();
+    float* const scratch = factors + kernels::batch_norm_factors(layout.channels);
     const int64_t elements = layout.elements();
     const float* dy = load_rows(layout, r.input(0), scratch);
     const float* x = load_rows(layout, r.input(1), scratch + elements);
     float* dx = layout.direct() ? r.out<float>(0) : scratch + 2 * elements;
-    gradient(layout.rows(), layout.channels, dy, x, r.in<float>(2), r.in<float>(3), r.in<float>(4),
-             epsilon, dx, r.out<float>(1), r.out<float>(2));
+    gradient(
+        {layout.rows(), layout.channels, epsilon, r.in<float>(2), r.in<float>(3), r.in<float>(4)},
+        dy, x, dx, r.out<float>(1), r.out<float>(2), factors);
     if (!layout.direct()) store_rows(layout, dx, r.output(0));
     return absl::OkStatus();
   });

@@ -1,5 +1,7 @@
 #include "tenon/ops/nn/batch_norm_layout.h"
 
+#include "tenon/kernels/norm.h"
+
 namespace tenon {
 
 int batch_norm_channel_axis(const AttrMap& attrs, int rank) {
@@ -15,6 +17,12 @@ BatchNormLayout batch_norm_layout(const AttrMap& attrs, const Shape& shape, DTyp
   layout.spatial = shape.product(1, axis) * shape.product(axis + 1, shape.rank());
   layout.dtype = dtype;
   return layout;
+}
+
+size_t batch_norm_scratch(const BatchNormLayout& layout, int64_t copies) {
+  const int64_t floats = kernels::batch_norm_factors(layout.channels) +
+                         (layout.direct() ? 0 : copies * layout.elements());
+  return static_cast<size_t>(floats) * sizeof(float);
 }
 
 namespace {

@@ -25,6 +25,10 @@ int batch_norm_channel_axis(const AttrMap& attrs, int rank);
 
 BatchNormLayout batch_norm_layout(const AttrMap& attrs, const Shape& shape, DType dtype);
 
+// Bytes of scratch: the kernels' factors and, where they cannot work in place, `copies` of the
+// rows.
+size_t batch_norm_scratch(const BatchNormLayout& layout, int64_t copies);
+
 // [rows, channels] in float32: `tensor` itself, or a copy at `scratch`.
 const float* load_rows(const BatchNormLayout& layout, const Tensor& tensor, float* scratch);
 

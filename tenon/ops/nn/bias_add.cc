@@ -8,7 +8,10 @@
 namespace tenon {
 namespace {
 
+// Those with a kernel of their own; the others are few values and go by a plain loop.
 using BiasTypes = TypeList<float, double, float16, bfloat16, int32_t, int64_t>;
+using RareBiasTypes = TypeList<int8_t, int16_t, uint8_t, uint16_t, uint32_t, uint64_t,
+                               std::complex<float>, std::complex<double>>;
 
 // [outer, channels, inner]: inner is 1 for channels-last.
 struct BiasLayout {
@@ -75,8 +78,13 @@ StatusOr<Kernel> make_bias_add(Prepare& p) {
           return absl::OkStatus();
         };
       })) {
-    return unimplemented("a bias of dtype ", p.input_dtype(0));
+    visit<RareBiasTypes>(p.input_dtype(0), [&]<class T>() {
+      kernel = [layout](KernelRun& r) {
+        return add_bias_channels_first<T>(layout, r.in<T>(0), r.in<T>(1), r.out<T>(0));
+      };
+    });
   }
+  if (!kernel) return unimplemented("a bias of dtype ", p.input_dtype(0));
   return kernel;
 }
 
@@ -86,16 +94,15 @@ StatusOr<Kernel> make_bias_add_grad(Prepare& p) {
   const bool reduced[] = {true, false, true};
   const kernels::ReducePlan plan = kernels::plan_reduce(
       Shape{layout.outer, layout.channels, layout.inner}, std::span<const bool>(reduced));
-  Kernel kernel;
-  if (!visit<BiasTypes>(p.input_dtype(0), [&]<class T>() {
-        kernel = [plan](KernelRun& r) {
-          kernels::reduce(kernels::ReduceOp::kSum, dtype_of<T>, plan, r.in<T>(0), r.out<T>(0));
-          return absl::OkStatus();
-        };
-      })) {
-    return unimplemented("a bias of dtype ", p.input_dtype(0));
+  const DType dtype = p.input_dtype(0);
+  if (!is_floating(dtype) && !is_integer(dtype) && !is_complex(dtype)) {
+    return unimplemented("a bias of dtype ", dtype);
   }
-  return kernel;
+  return Kernel([plan, dtype](KernelRun& r) {
+    kernels::reduce(kernels::ReduceOp::kSum, dtype, plan, r.input(0).raw(),
+                    r.output(0).mutable_raw());
+    return absl::OkStatus();
+  });
 }
 
 Status bias_add_gradient(Gradient& g) {

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "tenon/base/parallel.h"
+#include "tenon/ops/random/backward_uniforms.h"
 #include "tenon/ops/random/random_fill.h"
 #include "tenon/ops/random/random_stream.h"
 #include "tenon/ops/random/simple_philox.h"
@@ -13,28 +14,6 @@ using PoissonTypes = TypeList<float16, float, double, int32_t, int64_t>;
 
 // Blocks set aside for each result (tensorflow/core/kernels/random_poisson_op.cc).
 constexpr uint64_t kBlocksOfPoisson = 256;
-
-// Uniform numbers in [0, 1), those of a block from its last to its first, as TensorFlow's loop
-// takes them.
-template <class T>
-class BackwardUniforms {
- public:
-  explicit BackwardUniforms(kernels::Philox generator) : generator_(generator) {}
-  T next() {
-    if (left_ == 0) {
-      kernels::fill_uniform<T>(generator_, kCount, numbers_);
-      generator_.skip(1);
-      left_ = kCount;
-    }
-    return numbers_[--left_];
-  }
-
- private:
-  static constexpr int kCount = sizeof(T) == 8 ? 2 : 4;
-  kernels::Philox generator_;
-  T numbers_[kCount]{};
-  int left_ = 0;
-};
 
 // Knuth's algorithm: how many numbers it takes for their product to fall below exp(-rate).
 template <class T>

@@ -1,10 +1,11 @@
-// StatelessRandomGammaV2, StatelessRandomGammaV3: gamma distributions by rejection (G. Marsaglia,
-// W. W. Tsang, "A simple method for generating gamma variables", 2000), sample for sample as
-// TensorFlow draws them.
+// RandomGamma, StatelessRandomGammaV2, StatelessRandomGammaV3: gamma distributions by rejection (G.
+// Marsaglia, W. W. Tsang, "A simple method for generating gamma variables", 2000), sample for
+// sample as TensorFlow draws them.
 #include <cmath>
 
 #include "tenon/base/parallel.h"
 #include "tenon/ops/random/random_fill.h"
+#include "tenon/ops/random/random_stream.h"
 
 namespace tenon {
 namespace {
@@ -54,6 +55,21 @@ double gamma_sample(double alpha, kernels::Philox generator) {
     }
   }
   return std::numeric_limits<double>::quiet_NaN();
+}
+
+// y[sample, alpha], each from its own part of the generator's numbers.
+template <class T>
+void draw_gamma(kernels::Philox start, const T* alpha, int64_t alphas, int64_t count, T* y) {
+  const int64_t samples = count / alphas;  // of each alpha, which are drawn one after another
+  parallel_for(count, 64, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      kernels::Philox generator = start;
+      generator.skip(kBlocksOfGamma * static_cast<uint64_t>(i));
+      const int64_t which = i / samples, sample = i % samples;
+      y[sample * alphas + which] =
+          static_cast<T>(gamma_sample(static_cast<double>(alpha[which]), generator));
+    }
+  });
 }
 
 template <int alpha_input>
@@ -110,19 +126,35 @@ StatusOr<Kernel> make_gamma(Prepare& p) {
   visit<FloatTypes>(p.output_dtype(0), [&]<class T>() {
     kernel = [count, alphas](KernelRun& r) {
       if (count == 0) return absl::OkStatus();
-      const kernels::Philox start = gamma_generator<alpha_input>(r);
-      const T* alpha = r.in<T>(alpha_input);
-      T* y = r.out<T>(0);
-      const int64_t samples = count / alphas;  // of each alpha, which are drawn one after another
-      parallel_for(count, 64, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) {
-          kernels::Philox generator = start;
-          generator.skip(kBlocksOfGamma * static_cast<uint64_t>(i));
-          const int64_t which = i / samples, sample = i % samples;
-          y[sample * alphas + which] =
-              static_cast<T>(gamma_sample(static_cast<double>(alpha[which]), generator));
-        }
-      });
+      draw_gamma(gamma_generator<alpha_input>(r), r.in<T>(alpha_input), alphas, count, r.out<T>(0));
+      return absl::OkStatus();
+    };
+  });
+  return kernel;
+}
+
+// The samples' shape, then that of alpha.
+Status random_gamma_shape(ShapeContext& c) {
+  TENON_ASSIGN_OR_RETURN(const PartialShape samples, c.shape_from_input(0));
+  if (c.constant(0)) TENON_RETURN_IF_ERROR(Shape::make(samples.dims()).status());
+  if (!samples.has_rank() || !c.input(1).has_rank()) return unknown_shape(c);
+  std::vector<int64_t> dims(samples.dims().begin(), samples.dims().end());
+  dims.insert(dims.end(), c.input(1).dims().begin(), c.input(1).dims().end());
+  c.set_output(0, PartialShape(std::span<const int64_t>(dims)));
+  return absl::OkStatus();
+}
+
+StatusOr<Kernel> make_random_gamma(Prepare& p) {
+  TENON_ASSIGN_OR_RETURN(const Ref<RandomStream> stream, stream_of(p));
+  const int64_t count = p.output_shape(0).num_elements();
+  const int64_t alphas = p.input_shape(1).num_elements();
+  Kernel kernel;
+  visit<FloatTypes>(p.output_dtype(0), [&]<class T>() {
+    kernel = [=](KernelRun& r) {
+      if (count == 0) return absl::OkStatus();
+      const kernels::Philox start =
+          stream->reserve(kernels::reserved_blocks(static_cast<uint64_t>(count)), r.context().seed);
+      draw_gamma(start, r.in<T>(1), alphas, count, r.out<T>(0));
       return absl::OkStatus();
     };
   });
@@ -136,6 +168,16 @@ Status gamma_gradient(Gradient&) {
 
 }  // namespace
 
+TENON_OP(RandomGamma) = {
+    .inputs = "shape: S, alpha: T",
+    .outputs = "output: T",
+    .attrs = "seed: int = 0; seed2: int = 0; S: {int32, int64}; T: {half, float, double}",
+    .effect = Effect::kRandom,
+    .host_inputs = {0},
+    .shape = random_gamma_shape,
+    .gradient = gamma_gradient,
+    .kernels = {make_random_gamma},
+};
 TENON_OP(StatelessRandomGammaV2) = {
     .inputs = "shape: T, seed: Tseed, alpha: dtype",
     .outputs = "output: dtype",

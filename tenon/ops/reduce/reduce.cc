@@ -131,38 +131,42 @@ Status prod_gradient(Gradient& g) {
   return absl::OkStatus();
 }
 
-constexpr OpDecl reduction(ArgsText inputs, ArgsText outputs, AttrsText attrs, GradientFn gradient,
-                           KernelFactory factory) {
+// Of one element each, all reductions but the norm are that element.
+template <ReduceOp op>
+constexpr OpDecl reduction(ArgsText inputs, ArgsText outputs, AttrsText attrs,
+                           GradientFn gradient) {
   return {
       .inputs = inputs,
       .outputs = outputs,
       .attrs = attrs,
       .host_inputs = {1},
+      .view_if_same_shape = op == ReduceOp::kEuclideanNorm ? -1 : 0,
       .shape = reduction_shape,
       .rows = reduction_rows,
       .gradient = gradient,
-      .kernels = {factory},
+      .kernels = {make_reduce<op>},
   };
 }
 template <ReduceOp op>
 constexpr OpDecl numeric_reduction(GradientFn gradient) {
-  return reduction("input: T, reduction_indices: Tidx", "output: T",
-                   "keep_dims: bool = false; T: {numeric, qint8, quint8, qint32, qint16, quint16}; "
-                   "Tidx: {int32, int64} = int32",
-                   gradient, make_reduce<op>);
+  return reduction<op>(
+      "input: T, reduction_indices: Tidx", "output: T",
+      "keep_dims: bool = false; T: {numeric, qint8, quint8, qint32, qint16, quint16}; "
+      "Tidx: {int32, int64} = int32",
+      gradient);
 }
 template <ReduceOp op>
 constexpr OpDecl real_reduction() {
-  return reduction("input: T, reduction_indices: Tidx", "output: T",
-                   "keep_dims: bool = false; T: {real, qint8, quint8, qint32, qint16, quint16}; "
-                   "Tidx: {int32, int64} = int32",
-                   extremum_gradient, make_reduce<op>);
+  return reduction<op>(
+      "input: T, reduction_indices: Tidx", "output: T",
+      "keep_dims: bool = false; T: {real, qint8, quint8, qint32, qint16, quint16}; "
+      "Tidx: {int32, int64} = int32",
+      extremum_gradient);
 }
 template <ReduceOp op>
 constexpr OpDecl logical_reduction() {
-  return reduction("input: bool, reduction_indices: Tidx", "output: bool",
-                   "keep_dims: bool = false; Tidx: {int32, int64} = int32", not_differentiable,
-                   make_reduce<op>);
+  return reduction<op>("input: bool, reduction_indices: Tidx", "output: bool",
+                       "keep_dims: bool = false; Tidx: {int32, int64} = int32", not_differentiable);
 }
 
 }  // namespace

@@ -47,6 +47,13 @@ class HttpClient {
       text.append(piece, static_cast<size_t>(got));
     }
   }
+  // What has come, once something has; nothing when the server closes.
+  std::string receive_some() {
+    std::string text(64 << 10, '\0');
+    const ssize_t got = ::recv(fd_, text.data(), text.size(), 0);
+    text.resize(static_cast<size_t>(std::max<ssize_t>(got, 0)));
+    return text;
+  }
   std::string receive_all() { return receive(1 << 30); }
 
  private:

@@ -145,6 +145,7 @@ int parse_http_head(std::string_view head, const HttpLimits& limits, HttpRequest
   const std::string_view expect = request.headers.get("expect");
   if (!expect.empty() && !equal_ignoring_case(expect, "100-continue")) return 417;
   framing.expects_continue = !expect.empty() && !is_1_0;
+  framing.is_1_0 = is_1_0;
   return 0;
 }
 
@@ -222,7 +223,11 @@ std::string http_response_head(const HttpResponse& response, bool keep_alive) {
   }
   for (const auto& [name, value] : response.headers) head += cat(name, ": ", value, "\r\n");
   head += cat("Content-Length: ", response.body.size(), "\r\n");
-  if (!keep_alive) head += "Connection: close\r\n";
+  if (!keep_alive) {
+    head += "Connection: close\r\n";
+  } else if (response.is_1_0) {
+    head += "Connection: keep-alive\r\n";  // ApacheBench waits for the end of an answer without it
+  }
   return head + "\r\n";
 }
 

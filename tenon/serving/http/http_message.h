@@ -49,6 +49,7 @@ struct HttpResponse {
   std::string content_type = "application/json";
   std::vector<std::pair<std::string, std::string>> headers;  // beyond type, length and connection
   std::string body;
+  bool is_1_0 = false;  // of a request of HTTP/1.0: to be told when the connection is kept
 };
 
 // Called on a worker thread of the server, from several at once.
@@ -67,6 +68,7 @@ struct HttpFraming {
   bool chunked = false;
   bool keep_alive = true;
   bool expects_continue = false;
+  bool is_1_0 = false;
 };
 
 // Parses the request head `head` (all up to and including the empty line) into `request`, whose

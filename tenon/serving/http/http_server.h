@@ -1,26 +1,24 @@
-// HttpServer: HTTP/1.1 on one port, made for the serving path.
+// HttpServer: HTTP/1.1 and HTTP/2 on one port: an event loop whose sessions are AnyHttpSessions.
 //
-// `threads` workers share one epoll set; a connection belongs to the worker that its event woke,
-// which reads, calls the handler and writes, until the connection has to wait. So a request changes
-// threads never, and a slow one holds up nothing but its worker. One worker is kept for requests
-// that are not posted (health, status, metrics): posted ones wait for a turn when all others answer
-// some. Keep-alive, pipelining, chunked
-// and gzip request bodies, "Expect: 100-continue"; clients that stall are cut off (HttpTimeouts).
+// One worker is kept for requests that are not posted (health, status, metrics): posted ones wait
+// when all others answer some. Clients that stall are cut off (HttpTimeouts).
 #pragma once
 
 #include <memory>
 
 #include "tenon/base/status.h"
-#include "tenon/serving/http/http_connection.h"
+#include "tenon/serving/http/http_session.h"
+#include "tenon/serving/net/connection.h"
 
 namespace tenon::serving {
 
 struct HttpServerOptions {
   int port = 0;     // 0: the system chooses
   int threads = 4;  // at least 2
-  size_t max_connections = 8192;
+  size_t max_connections = 65'536;
   HttpLimits limits;
   HttpTimeouts timeouts;
+  ConnectionTimeouts connection_timeouts;
 };
 
 class HttpServer {

@@ -6,6 +6,7 @@
 #include <future>
 
 #include "tenon/io/gzip.h"
+#include "tenon/serving/grpc/http2_client.h"
 #include "tenon/serving/http/http_client.h"
 
 namespace tenon::serving {
@@ -185,6 +186,39 @@ TEST(HttpServerTest, Http10ClosesUnlessAskedToKeep) {
   EXPECT_NE(client.receive_all().find("GET /0 <end>"), std::string::npos);
 }
 
+// ApacheBench's `-k`: it counts on being told.
+TEST(HttpServerTest, Http10KeepsTheConnectionWhereAskedToAndSaysSo) {
+  const auto server = serve();
+  HttpClient client(server->port());
+  for (int i = 0; i < 3; ++i) {
+    client.send("GET /0 HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n");
+    const std::string answer = client.receive();
+    EXPECT_NE(answer.find("Connection: keep-alive\r\n"), std::string::npos) << answer;
+    EXPECT_NE(answer.find("GET /0 <end>"), std::string::npos) << answer;
+  }
+}
+
+TEST(HttpServerTest, SpeaksHttp2WithWhoKnowsItBefore) {
+  const auto server = serve();
+  Http2SocketClient client(server->port());
+  const Http2Fields json = {{"content-type", "application/json"}};
+  std::vector<int32_t> ids;
+  for (int i = 0; i < 20; ++i) {
+    ids.push_back(client.client().ask(cat("/", i, "?q"), "body", json));
+  }
+  for (int i = 0; i < 20; ++i) {
+    const auto& answer = client.wait(ids[static_cast<size_t>(i)]);
+    EXPECT_EQ(answer.headers.at(":status"), "200");
+    EXPECT_EQ(answer.headers.at("content-type"), "text/plain");
+    EXPECT_EQ(answer.data, cat("POST /", i, "?q body<end>"));
+  }
+  EXPECT_EQ(client.call("/a.B/C", "x").status(), "12");  // there is no gRPC here
+  const Http2Fields gzip = {{"content-type", "text/plain"}, {"content-encoding", "gzip"}};
+  const int32_t packed =
+      client.client().ask("/z", deflate("plain text", DeflateFormat::kGzip), gzip);
+  EXPECT_EQ(client.wait(packed).data, "POST /z plain text<end>");
+}
+
 struct Refusal {
   std::string request;
   int status;
@@ -238,7 +272,7 @@ TEST(HttpServerTest, RefusesWhatIsMalformedOrAmbiguous) {
 
 TEST(HttpServerTest, CutsOffClientsThatStall) {
   HttpServerOptions options;
-  options.timeouts = {50, 50, 50, 50};
+  options.timeouts = {50, 50, 50};
   const auto server = serve(echo, options);
   for (const std::string_view start :
        {"", "GET / HT", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nabc"}) {

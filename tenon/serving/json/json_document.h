@@ -80,6 +80,10 @@ class JsonDocument {
   std::deque<std::string> unescaped_;  // strings that held escapes
 };
 
+// What a request asks for: `root`'s "signature_name", empty where it has none. INVALID_ARGUMENT
+// where `root` is no object, or that key no string.
+StatusOr<std::string> json_signature_name(const JsonNode& root);
+
 // "Null", "Array", ...: RapidJSON's names, which TensorFlow Serving prints in its errors.
 std::string_view kind_name(JsonKind kind);
 

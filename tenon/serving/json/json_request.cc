@@ -154,19 +154,20 @@ Status check_keys(const JsonNode& root, const JsonNode* instances, const JsonNod
 
 }  // namespace
 
+StatusOr<std::string> json_signature_name(const JsonNode& root) {
+  if (!root.is_object()) return invalid_argument("JSON Value: ", root, " Is not object");
+  const JsonNode* name = root.find("signature_name");
+  if (name == nullptr) return std::string();
+  if (name->is_string()) return std::string(name->string());
+  return invalid_argument("JSON Value: ", root,
+                          " not formatted correctly. 'signature_name' key must be a string value.");
+}
+
 StatusOr<JsonPredictRequest> parse_predict_request(std::string_view body, InputsOf inputs_of) {
   TENON_ASSIGN_OR_RETURN(const JsonDocument document, JsonDocument::parse(body));
   const JsonNode& root = document.root();
-  if (!root.is_object()) return invalid_argument("JSON Value: ", root, " Is not object");
   JsonPredictRequest request;
-  if (const JsonNode* name = root.find("signature_name")) {
-    if (!name->is_string()) {
-      return invalid_argument(
-          "JSON Value: ", root,
-          " not formatted correctly. 'signature_name' key must be a string value.");
-    }
-    request.signature_name = name->string();
-  }
+  TENON_ASSIGN_OR_RETURN(request.signature_name, json_signature_name(root));
   TENON_ASSIGN_OR_RETURN(const std::span<const TensorSpec> specs,
                          inputs_of(request.signature_name));
   if (specs.empty()) {

@@ -1,0 +1,78 @@
+#include "tenon/serving/model_loading.h"
+
+#include "tenon/base/files.h"
+#include "tenon/serving/batching/batching_servable.h"
+#include "tenon/serving/config_files.h"
+#include "tenon/serving/saved_model_servable.h"
+#include "tenon/serving/warmup.h"
+
+namespace tenon::serving {
+namespace {
+
+SavedModelOptions saved_model_options_of(const ServerFlags& flags) {
+  SavedModelOptions options;
+  options.tags.clear();
+  for (const std::string_view tag : split(flags.saved_model_tags, ',')) {
+    if (!tag.empty()) options.tags.emplace_back(tag);
+  }
+  options.golden = flags.golden == "off"      ? GoldenMode::kOff
+                   : flags.golden == "refuse" ? GoldenMode::kRefuse
+                                              : GoldenMode::kWarn;
+  if (flags.mixed_precision == "bfloat16") options.executable.precision = Precision::kBfloat16;
+  options.prepare = flags.enable_model_warmup;
+  return options;
+}
+
+// Merges the requests of the models that it is given.
+struct Batcher {
+  BatchingParameters parameters;
+  bool per_model = false;  // by a file in the model's folder; models without one are not batched
+  std::shared_ptr<BatchScheduler> scheduler;
+
+  StatusOr<std::shared_ptr<const Servable>> wrap(std::shared_ptr<const Servable> servable,
+                                                 const std::string& folder) const {
+    BatchingParameters own = parameters;
+    if (per_model) {
+      const std::string path = join_path(folder, "batching_params.pbtxt");
+      if (!path_exists(path)) return servable;
+      TENON_ASSIGN_OR_RETURN(const std::string text, read_config_file(path));
+      TENON_ASSIGN_OR_RETURN(own, parse_batching_parameters(text, path));
+      own.thread_pool_name = parameters.thread_pool_name;  // the threads are shared
+    }
+    return batching_servable(std::move(servable), scheduler, own, MetricRegistry::global());
+  }
+};
+
+}  // namespace
+
+StatusOr<ServedModelsOptions> model_options_of(const ServerFlags& flags) {
+  std::optional<Batcher> batcher;
+  if (flags.enable_batching) {
+    batcher.emplace();
+    TENON_ASSIGN_OR_RETURN(batcher->parameters, batching_parameters_of(flags));
+    batcher->per_model = flags.enable_per_model_batching_parameters;
+    TENON_ASSIGN_OR_RETURN(batcher->scheduler,
+                           BatchScheduler::create(batcher->parameters.num_threads));
+  }
+  WarmupOptions warmup;
+  warmup.iterations = flags.num_request_iterations_for_warmup;
+  ServedModelsOptions options;
+  options.load = [saved_model = saved_model_options_of(flags), warmup, batcher,
+                  enabled = flags.enable_model_warmup](
+                     const std::string&, int64_t,
+                     const std::string& path) -> StatusOr<std::shared_ptr<const Servable>> {
+    TENON_ASSIGN_OR_RETURN(auto servable, load_saved_model(path, saved_model));
+    if (enabled) TENON_RETURN_IF_ERROR(replay_warmup(*servable, path, warmup));
+    if (!batcher) return servable;
+    return batcher->wrap(std::move(servable), path);
+  };
+  options.load_threads = std::max(flags.num_load_threads, 1);
+  options.max_load_retries = flags.max_num_load_retries;
+  options.load_retry_interval = std::chrono::microseconds(flags.load_retry_interval_micros);
+  options.poll = flags.file_system_poll_wait_seconds > 0;
+  options.poll_interval = std::chrono::seconds(std::max(flags.file_system_poll_wait_seconds, 1));
+  options.allow_labels_for_unavailable = flags.allow_version_labels_for_unavailable_models;
+  return options;
+}
+
+}  // namespace tenon::serving

@@ -1,0 +1,13 @@
+// How the flags want models to be loaded: SavedModels, warmed up and, where requests are to be
+// merged, behind queues.
+#pragma once
+
+#include "tenon/serving/served_models.h"
+#include "tenon/serving/server_flags.h"
+
+namespace tenon::serving {
+
+// INVALID_ARGUMENT or NOT_FOUND where the batching parameters that the flags name cannot be had.
+StatusOr<ServedModelsOptions> model_options_of(const ServerFlags& flags);
+
+}  // namespace tenon::serving

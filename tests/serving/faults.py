@@ -1,0 +1,199 @@
+#!/usr/bin/env python3
+"""What operators do to a server, and what it must go on doing: one process each, judged over HTTP.
+
+    tests/serving/faults.py --tenon build/tenon --cases shared/cases
+"""
+import argparse
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+FAILURES = []
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Server:
+    def __init__(self, program, *flags):
+        self.port = free_port()
+        self.log = tempfile.TemporaryFile()
+        command = [*program, "--port=0", f"--rest_api_port={self.port}", *flags]
+        self.process = subprocess.Popen(command, stdout=self.log, stderr=subprocess.STDOUT)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.log.close()
+
+    def text(self):
+        self.log.seek(0)
+        return self.log.read().decode(errors="replace")
+
+    def get(self, path, body=None):
+        """Status and text; status 0 where nobody answers."""
+        try:
+            data = None if body is None else json.dumps(body).encode()
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", data, timeout=5) as reply:
+                return reply.status, reply.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def predict(self, model, x=2.0):
+        status, text = self.get(f"/v1/models/{model}:predict", {"instances": [x]})
+        return json.loads(text)["predictions"][0] if status == 200 else status
+
+    def comes_to(self, ask, want, seconds=10):
+        end = time.monotonic() + seconds
+        got = ask()
+        while got != want and time.monotonic() < end and self.process.poll() is None:
+            time.sleep(0.02)
+            got = ask()
+        return got == want
+
+    def stops(self):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            return "still running"
+
+
+def expect(what, held, server=None):
+    print("ok  " if held else "FAIL", what)
+    if not held:
+        FAILURES.append(what)
+        if server is not None:
+            print(server.text()[-3000:])
+
+
+def config_of(models):
+    entries = "".join(f'config {{ name: "{name}" base_path: "{path}" model_platform: "tensorflow" }} '
+                      for name, path in models.items())
+    return f"model_config_list {{ {entries} }}"
+
+
+def configurations(program, models, folder):
+    """A configuration file that says nothing, half, or what cannot be, changes nothing."""
+    path = os.path.join(folder, "models.config")
+
+    def write(text):
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+
+    two, three = (os.path.join(models, m) for m in ("half_plus_two", "half_plus_three"))
+    write(config_of({"two": two}))
+    with Server(program, f"--model_config_file={path}", "--model_config_file_poll_wait_seconds=1") as server:
+        expect("a model is served", server.comes_to(lambda: server.predict("two"), 3.0), server)
+        write("")
+        expect("an empty file is told of", server.comes_to(lambda: "Cannot transition" in server.text(), True), server)
+        expect("an empty file changes nothing", server.predict("two") == 3.0)
+        write(config_of({"three": three})[:40])
+        expect("half a file is told of", server.comes_to(lambda: "Error parsing" in server.text(), True), server)
+        expect("half a file changes nothing", server.predict("two") == 3.0)
+        write(config_of({"two": two, "ghost": "/nowhere"}))
+        expect("a path that is not there is told of",
+               server.comes_to(lambda: "Could not find base path" in server.text(), True), server)
+        write(config_of({"two": two, "three": three}))
+        expect("the next configuration is read all the same",
+               server.comes_to(lambda: server.predict("three"), 4.0), server)
+        write(config_of({"two": two, "ghost": "/nowhere"}))
+        expect("models leave", server.comes_to(lambda: server.predict("three"), 404), server)
+        expect("SIGTERM ends it while a model is missing", server.stops() == 0, server)
+
+
+def half_copied(program, models, folder):
+    """A version without its variables does not replace a good one, and does once they have come."""
+    base = os.path.join(folder, "copied")
+    whole = os.path.join(models, "half_plus_two", "123")
+    shutil.copytree(whole, os.path.join(base, "1"))
+    with Server(program, f"--model_base_path={base}", "--model_name=m") as server:
+        expect("version 1 is served", server.comes_to(lambda: server.predict("m"), 3.0), server)
+        os.mkdir(os.path.join(base, "2"))
+        shutil.copy(os.path.join(whole, "saved_model.pb"), os.path.join(base, "2"))
+        expect("a version without variables is told of",
+               server.comes_to(lambda: "variables.index" in server.text(), True), server)
+        expect("it is not served", server.get("/v1/models/m/versions/2:predict", {"instances": [1.0]})[0] == 404)
+        expect("the good version stays", server.predict("m") == 3.0)
+        shutil.copytree(os.path.join(whole, "variables"), os.path.join(base, "2", "variables"))
+        state = '"version": "2",\n   "state": "AVAILABLE"'
+        expect("it takes over once it is whole",
+               server.comes_to(lambda: state in server.get("/v1/models/m")[1], True), server)
+
+
+def starting(program, models, folder):
+    """What cannot be is said, and what may still come is waited for with open ports."""
+    base = os.path.join(folder, "later")
+    with Server(program, f"--model_base_path={base}", "--model_name=m") as server:
+        expect("ports open without the model", server.comes_to(lambda: server.get("/healthz")[0], 200), server)
+        expect("it is not ready", server.get("/readyz")[0] == 503)
+        expect("the log says why", "Could not find base path" in server.text(), server)
+        shutil.copytree(os.path.join(models, "half_plus_two"), base)
+        expect("the model comes", server.comes_to(lambda: server.predict("m"), 3.0), server)
+        expect("it is ready", server.comes_to(lambda: server.get("/readyz")[0], 200))
+    for flags, text in ((["--model_base_path=s3://bucket/m"], "File system scheme 's3' not implemented"),
+                        (["--model_base_path=/nowhere", "--file_system_poll_wait_seconds=0"], "Could not find base path"),
+                        (["--model_base_path=/m", "--monitoring_config_file=/nowhere"], "--monitoring_config_file"),
+                        (["--model_base_path=/m", "--use_alts_credentials"], "ALTS")):
+        with Server(program, *flags) as server:
+            code = server.process.wait(20)
+            expect(f"{flags[-1]} ends the program", code in (1, 2) and text in server.text(), server)
+    link = os.path.join(folder, "tensorflow_model_server")
+    os.symlink(os.path.abspath(program[0]), link)
+    with Server([link], "--model_base_path=s3://bucket/m") as server:
+        code = server.process.wait(20)
+        expect("under the original's name it fails as the original",
+               code == 255 and "Failed to start server. Error: UNIMPLEMENTED" in server.text(), server)
+
+
+def json_log(program, models):
+    """Every line is an object: warnings of flags, failed requests, the last error."""
+    with Server(program, f"--model_base_path={models}/half_plus_two", "--model_name=m", "--log_format=json", "--nope",
+                "--num_unload_threads=1") as server:
+        expect("it serves", server.comes_to(lambda: server.predict("m"), 3.0), server)
+        server.get("/v1/models/m:predict", {"instances": ["a"]})
+        server.stops()
+        lines = [json.loads(line) for line in server.text().splitlines()]
+        said = " ".join(line["message"] for line in lines)
+        for text in ("unknown argument: --nope", "--num_unload_threads has no effect", "REST POST /v1/models/m:predict failed"):
+            expect(f"the log holds '{text}'", text in said, server)
+    with Server(program, "--model_base_path=s3://b/m", "--log_format=json") as server:
+        server.process.wait(20)
+        expect("the last error is an object", [json.loads(line)["severity"] for line in server.text().splitlines()][-1] == "error")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tenon", default="build/tenon")
+    parser.add_argument("--cases", default="../shared/cases")
+    options = parser.parse_args()
+    program = [os.path.abspath(options.tenon), "serve"]
+    models = os.path.join(os.path.abspath(options.cases), "serving", "models")
+    with tempfile.TemporaryDirectory() as folder:
+        configurations(program, models, folder)
+        half_copied(program, models, folder)
+        starting(program, models, folder)
+        json_log(program, models)
+    print(f"{len(FAILURES)} failed")
+    return 1 if FAILURES else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
