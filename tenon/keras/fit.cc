@@ -5,7 +5,7 @@
 #include "tenon/base/log.h"
 #include "tenon/data/dataset.h"
 #include "tenon/keras/callbacks.h"
-#include "tenon/keras/progress_bar.h"
+#include "tenon/keras/callbacks/progress_bar.h"
 #include "tenon/keras/steps.h"
 
 namespace tenon::keras {
