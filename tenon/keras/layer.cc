@@ -193,7 +193,7 @@ Outputs Layer::apply(Trace& trace, Arguments inputs) {
   hand_in_masks(g, inputs);
   for (auto& argument : inputs.all()) {
     for (Value& value : argument.tensors) {
-      if (!value.tensor || is_operation()) continue;
+      if (!value.tensor || is_operation() || !casts_inputs()) continue;
       if (is_floating(g.dtype(value.tensor))) value.tensor = g.cast(value.tensor, policy_.compute);
     }
   }

@@ -129,6 +129,8 @@ class Layer {
   // Keras' attention layers take the masks off their inputs for whoever uses these next.
   virtual bool takes_masks_away() const { return false; }
 
+  // Keras' autocast: floating inputs arrive in the dtype that the policy computes in.
+  virtual bool casts_inputs() const { return true; }
   // True for layers that take a list ("Add()([a, b])").
   virtual bool takes_list() const { return false; }
   // True where Keras' class is built by its constructor: its files then hold no build_config.

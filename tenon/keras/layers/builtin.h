@@ -95,6 +95,11 @@ StatusOr<std::shared_ptr<Layer>> nested_model(const Json& json, SharedLayers& sh
 // that is known.
 std::shared_ptr<Layer> operation(const Json& json);
 
+// What Keras normalises in: float32, or float64 where `dtype` is that.
+inline DType at_least_float(DType dtype) {
+  return dtype == DType::kDouble ? DType::kDouble : DType::kFloat;
+}
+
 // "SAME" for "same", "VALID" for "valid"; anything else fails the trace.
 std::string padding_attr(GraphBuilder& build, std::string_view padding);
 

@@ -12,6 +12,7 @@ class GroupNormalizationLayer final : public Layer {
   }
   std::string_view class_name() const override { return "GroupNormalization"; }
   bool supports_masking() const override { return true; }
+  bool casts_inputs() const override { return false; }
   void fields(ConfigFields& f) override {
     f.field("groups", o_.groups);
     f.only("axis", -1);
@@ -45,7 +46,8 @@ class GroupNormalizationLayer final : public Layer {
   }
   Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
-    const Endpoint x = g.reshape(inputs[0], grouped_);
+    const DType dtype = layers::at_least_float(g.dtype(inputs[0]));
+    const Endpoint x = g.reshape(g.cast(inputs[0], dtype), grouped_);
     // All axes but rows and groups.
     std::vector<int64_t> axes;
     const auto rank = static_cast<int64_t>(grouped_.size());
@@ -55,12 +57,11 @@ class GroupNormalizationLayer final : public Layer {
     const Endpoint mean = g.mean(x, axes, true);
     const Endpoint variance =
         g.mean(g.op("SquaredDifference", {x, g.op("StopGradient", {mean})}), axes, true);
-    const Endpoint inverse =
-        g.op("Rsqrt", {g.add(variance, g.scalar_of(DType::kFloat, o_.epsilon))});
+    const Endpoint inverse = g.op("Rsqrt", {g.add(variance, g.scalar_of(dtype, o_.epsilon))});
     Endpoint y = g.reshape(g.mul(g.sub(x, mean), inverse), whole_);
-    if (o_.scale) y = g.mul(y, trace.read(weight(gamma_)));
-    if (o_.center) y = g.add(y, trace.read(weight(beta_)));
-    return y;
+    if (o_.scale) y = g.mul(y, g.cast(trace.read_stored(weight(gamma_)), dtype));
+    if (o_.center) y = g.add(y, g.cast(trace.read_stored(weight(beta_)), dtype));
+    return g.cast(y, policy().compute);
   }
 
  private:

@@ -26,13 +26,15 @@ class RMSNormalizationLayer final : public Layer {
   }
   Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
-    const Endpoint x = inputs[0];
+    const DType dtype = layers::at_least_float(g.dtype(inputs[0]));
+    const Endpoint x = g.cast(inputs[0], dtype), scale = g.cast(trace.read(weight(0)), dtype);
     const int64_t axes[] = {at_};
     const Endpoint squares = g.mean(g.op("Square", {x}), axes, true);
-    const Endpoint inverse = g.op("Rsqrt", {g.add(squares, g.scalar_of(g.dtype(x), epsilon_))});
+    const Endpoint inverse = g.op("Rsqrt", {g.add(squares, g.scalar_of(dtype, epsilon_))});
     std::vector<int64_t> shape(g.shape(x).dims().size(), 1);
     shape[static_cast<size_t>(at_)] = weight(0).shape[0];
-    return g.mul(g.mul(x, inverse), g.reshape(trace.read(weight(0)), g.integers(shape)));
+    const Endpoint y = g.mul(g.mul(x, inverse), g.reshape(scale, g.integers(shape)));
+    return g.cast(y, g.dtype(inputs[0]));
   }
 
  private:
