@@ -19,8 +19,7 @@ StatusOr<Tensor> made_up_batch(const keras::KTensor& tensor, DType dtype, int64_
 }
 
 // Class numbers where the loss wants them, else values like the predictions.
-StatusOr<Tensor> made_up_targets(const keras::Model& model, const TrainBenchFlags& flags) {
-  const keras::KTensor& output = model.network().outputs[0];
+StatusOr<Tensor> made_up_target(const keras::KTensor& output, const TrainBenchFlags& flags) {
   if (flags.loss.find("sparse") == std::string::npos) {
     return made_up_batch(output, DType::kFloat, flags.batch, 2);
   }
@@ -51,7 +50,11 @@ Status bench_training(const TrainBenchFlags& flags) {
                            made_up_batch(input, input.dtype(), flags.batch, flags.int_limit));
     x.push_back(std::move(batch));
   }
-  TENON_ASSIGN_OR_RETURN(const Tensor y, made_up_targets(*model, flags));
+  keras::Targets y;
+  for (const keras::KTensor& output : model->network().outputs) {
+    TENON_ASSIGN_OR_RETURN(Tensor target, made_up_target(output, flags));
+    y.push_back(std::move(target));
+  }
   const auto step = [&] { return model->train_on_batch(x, y).status(); };
   TENON_RETURN_IF_ERROR(measure_steps(flags.seconds, step, times));
   BenchProfile profile;

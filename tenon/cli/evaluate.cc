@@ -4,6 +4,7 @@
 #include "tenon/cli/engine.h"
 #include "tenon/cli/json_text.h"
 #include "tenon/cli/model_source.h"
+#include "tenon/cli/named_data.h"
 #include "tenon/cli/verbs.h"
 
 namespace tenon::cli {
@@ -30,13 +31,13 @@ Status evaluate(const EvaluateFlags& flags) {
   }
   TENON_ASSIGN_OR_RETURN(const auto model, open_model(flags.model, nullptr));
   TENON_RETURN_IF_ERROR(compile_model(*model, flags.compile));
-  TENON_ASSIGN_OR_RETURN(const data::Table table,
-                         flags.data.read(data::Labels::kKnown, model->data_names()));
+  data::Names names = model->data_names();
+  TENON_ASSIGN_OR_RETURN(const ModelData data,
+                         read_model_data(flags.data, *model, data::Labels::kKnown, names));
   keras::EvaluateOptions options;
   options.batch_size = flags.batch_size;
   options.verbose = flags.json ? 0 : isatty(STDOUT_FILENO) ? 1 : 2;
-  TENON_ASSIGN_OR_RETURN(const keras::Logs logs,
-                         model->evaluate(keras::Inputs(table.x), table.y, options));
+  TENON_ASSIGN_OR_RETURN(const keras::Logs logs, model->evaluate(data.x, data.y, options));
   if (flags.json) print(cat(json_logs("", logs), "\n"));
   return absl::OkStatus();
 }

@@ -1,6 +1,7 @@
 #include "tenon/cli/data_flags.h"
 #include "tenon/cli/engine.h"
 #include "tenon/cli/model_source.h"
+#include "tenon/cli/named_data.h"
 #include "tenon/cli/training/model_export.h"
 #include "tenon/cli/training/training_checkpoint.h"
 #include "tenon/cli/verbs.h"
@@ -31,12 +32,13 @@ Status export_verb(ExportFlags& flags) {
   if (!flags.checkpoint_dir.empty()) {
     TENON_RETURN_IF_ERROR(restore_weights(*model, flags.checkpoint_dir));
   }
-  data::Table table;
+  ModelData data;
   if (!flags.data.data.empty()) {
     // The data are those to train or judge on: the label column of a CSV is no feature.
-    TENON_ASSIGN_OR_RETURN(table, flags.data.read(data::Labels::kPassed, model->data_names()));
+    data::Names names = model->data_names();
+    TENON_ASSIGN_OR_RETURN(data, read_model_data(flags.data, *model, data::Labels::kPassed, names));
   }
-  return export_model(*model, flags.export_dir, table.x.has_value() ? &table.x : nullptr,
+  return export_model(*model, flags.export_dir, data.x.empty() ? nullptr : &data.x,
                       flags.overwrite);
 }
 

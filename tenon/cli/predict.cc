@@ -3,6 +3,7 @@
 #include "tenon/cli/data_flags.h"
 #include "tenon/cli/engine.h"
 #include "tenon/cli/model_source.h"
+#include "tenon/cli/named_data.h"
 #include "tenon/cli/output_check.h"
 #include "tenon/cli/predictions.h"
 #include "tenon/cli/training/model_export.h"
@@ -100,12 +101,14 @@ StatusOr<Predictions> predict_keras(const PredictFlags& flags) {
   Predictions predictions;
   TENON_ASSIGN_OR_RETURN(const auto model, open_model(flags.model, nullptr, {.compile = false}));
   TENON_RETURN_IF_ERROR(model->status());
-  TENON_ASSIGN_OR_RETURN(const Tensor x, read_features(flags, model->data_names()));
-  TENON_RETURN_IF_ERROR(check_columns(flags, x, model->network().inputs[0].shape()));
-  TENON_ASSIGN_OR_RETURN(predictions.outputs, model->predict(keras::Inputs(x), flags.batch_size));
-  for (const keras::KTensor& output : model->network().outputs) {
-    predictions.names.push_back(output.call()->layer->name());
+  data::Names names = model->data_names();
+  TENON_ASSIGN_OR_RETURN(const ModelData data,
+                         read_model_data(flags.data, *model, data::Labels::kNone, names));
+  if (!wants_named_data(*model)) {
+    TENON_RETURN_IF_ERROR(check_columns(flags, data.x[0], model->network().inputs[0].shape()));
   }
+  TENON_ASSIGN_OR_RETURN(predictions.outputs, model->predict(data.x, flags.batch_size));
+  predictions.names = model->network().output_names();
   predictions.classes = model->data_names().classes;
   TENON_ASSIGN_OR_RETURN(const Graph graph, model->forward_graph());
   predictions.first_is_probability = graph.node(graph.results[0].node).is("Sigmoid");

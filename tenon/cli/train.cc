@@ -8,6 +8,7 @@
 #include "tenon/cli/engine.h"
 #include "tenon/cli/json_text.h"
 #include "tenon/cli/model_source.h"
+#include "tenon/cli/named_data.h"
 #include "tenon/cli/output_check.h"
 #include "tenon/cli/training/callback_spec.h"
 #include "tenon/cli/training/divergence_guard.h"
@@ -60,6 +61,11 @@ Status check_features(const std::string& path, const Tensor& x) {
                           " holds NaN; the loss would turn NaN too");
 }
 
+Status check_features(const std::string& path, const keras::Inputs& inputs) {
+  for (const Tensor& x : inputs) TENON_RETURN_IF_ERROR(check_features(path, x));
+  return absl::OkStatus();
+}
+
 Status check_train_flags(const TrainFlags& f) {
   const struct {
     std::string_view flag;
@@ -104,10 +110,9 @@ class TrainRun {
       TENON_ASSIGN_OR_RETURN(from_, newest_checkpoint(flags_.checkpoint_dir));
     }
     TENON_RETURN_IF_ERROR(read_data_and_model());
-    TENON_RETURN_IF_ERROR(compile_model(*model_, flags_.compile));
     TENON_RETURN_IF_ERROR(check_outputs(bytes_of_model()));
     if (!flags_.export_dir.empty()) {
-      TENON_RETURN_IF_ERROR(with_context(check_export(*model_, table_.x), "--export_dir"));
+      TENON_RETURN_IF_ERROR(with_context(check_export(*model_, data_.x), "--export_dir"));
     }
     keras::FitOptions options;
     TENON_RETURN_IF_ERROR(fill_options(options));
@@ -116,19 +121,18 @@ class TrainRun {
       options.initial_epoch = from_->checkpoint.progress.epoch;
       log_info("resuming after epoch ", options.initial_epoch, " of ", flags_.epochs);
     }
-    const Status status =
-        model_->fit(keras::Inputs(table_.x), table_.y, std::move(options)).status();
+    const Status status = model_->fit(data_.x, data_.y, std::move(options)).status();
     if (!status.ok()) return guard_->diverged() ? keep_last_good(status) : status;
     if (!flags_.save.empty()) TENON_RETURN_IF_ERROR(model_->save(flags_.save));
     if (!flags_.export_dir.empty()) {
-      TENON_RETURN_IF_ERROR(export_model(*model_, flags_.export_dir, &table_.x, false));
+      TENON_RETURN_IF_ERROR(export_model(*model_, flags_.export_dir, &data_.x, false));
     }
     return absl::OkStatus();
   }
 
  private:
   // Classes and features are the model's: of the checkpoint or its file, where these know any. A
-  // built-in model is made for the data.
+  // built-in model is made for the data. Compiles the model.
   Status read_data_and_model() {
     const keras::ModelOptions options{.seed = seed_};
     data::Names names;
@@ -137,14 +141,22 @@ class TrainRun {
       names = model_->data_names();
     }
     if (from_) names = from_->data_names;
-    TENON_ASSIGN_OR_RETURN(table_, flags_.data.read(data::Labels::kNumber, names));
-    TENON_RETURN_IF_ERROR(check_features(flags_.data.data, table_.x));
-    if (!model_) {
-      TENON_ASSIGN_OR_RETURN(model_, open_model(flags_.model, &table_, options));
+    if (model_ && wants_named_data(*model_)) {
+      // Which targets are wanted, the losses say.
+      TENON_RETURN_IF_ERROR(compile_model(*model_, flags_.compile));
+      TENON_ASSIGN_OR_RETURN(data_, read_named_data(flags_.data, *model_, true));
+      return check_features(flags_.data.data, data_.x);
     }
-    if (!table_.names.classes.empty()) names.classes = table_.names.classes;
-    if (!table_.names.features.empty()) names.features = table_.names.features;
+    TENON_ASSIGN_OR_RETURN(data::Table table, flags_.data.read(data::Labels::kNumber, names));
+    if (!model_) {
+      TENON_ASSIGN_OR_RETURN(model_, open_model(flags_.model, &table, options));
+    }
+    if (!table.names.classes.empty()) names.classes = table.names.classes;
+    if (!table.names.features.empty()) names.features = table.names.features;
     model_->set_data_names(std::move(names));
+    data_ = {keras::Inputs(std::move(table.x)), keras::Targets(std::move(table.y))};
+    TENON_RETURN_IF_ERROR(check_features(flags_.data.data, data_.x));
+    TENON_RETURN_IF_ERROR(compile_model(*model_, flags_.compile));
     return absl::OkStatus();
   }
 
@@ -187,10 +199,11 @@ class TrainRun {
       DataFlags validation = flags_.data;
       validation.data = flags_.validation_data;
       validation.labels = flags_.validation_labels;
-      TENON_ASSIGN_OR_RETURN(const data::Table table,
-                             validation.read(data::Labels::kKnown, model_->data_names()));
-      TENON_RETURN_IF_ERROR(check_features(validation.data, table.x));
-      options.validation_data = keras::ValidationData{keras::Inputs(table.x), table.y};
+      data::Names names = model_->data_names();
+      TENON_ASSIGN_OR_RETURN(const ModelData held,
+                             read_model_data(validation, *model_, data::Labels::kKnown, names));
+      TENON_RETURN_IF_ERROR(check_features(validation.data, held.x));
+      options.validation_data = keras::ValidationData{held.x, held.y};
     }
     options.callbacks.push_back(guard_);
     options.callbacks.insert(options.callbacks.end(), callbacks_.begin(), callbacks_.end());
@@ -219,7 +232,7 @@ class TrainRun {
 
   const TrainFlags& flags_;
   const uint64_t seed_;
-  data::Table table_;
+  ModelData data_;
   std::unique_ptr<keras::Model> model_;
   std::vector<keras::CallbackPtr> callbacks_;
   std::shared_ptr<DivergenceGuard> guard_;

@@ -1,5 +1,6 @@
 #include "tenon/keras/config.h"
 
+#include "tenon/keras/layers.h"
 #include "tenon/keras/object_config.h"
 
 namespace tenon::keras {
@@ -27,6 +28,14 @@ class ConfigWriter final : public ConfigFields {
     config.set(name, value.to_json());
   }
   void field(std::string_view name, Json& value) override { config.set(name, value); }
+  void layer(std::string_view name, std::shared_ptr<Layer>& value) override {
+    config.set(name, value ? value->describe() : Json());
+  }
+  void layers(std::string_view name, std::vector<std::shared_ptr<Layer>>& value) override {
+    Json list{Json::Array()};
+    for (const auto& each : value) list.push(each->describe());
+    config.set(name, std::move(list));
+  }
   void activation(std::string_view name, std::string& value) override { config.set(name, value); }
   void only(std::string_view name, const Json& value) override { config.set(name, value); }
 };
@@ -101,6 +110,17 @@ class ConfigReader final : public ConfigFields {
       return true;
     });
   }
+  void layer(std::string_view name, std::shared_ptr<Layer>& value) override {
+    read(name, "a layer", [&](const Json& json) { return read_layer(name, json, value); });
+  }
+  void layers(std::string_view name, std::vector<std::shared_ptr<Layer>>& value) override {
+    read(name, "a list of layers", [&](const Json& json) {
+      if (!json.items()) return false;
+      for (const Json& item : *json.items()) read_layer(name, item, value.emplace_back());
+      return true;
+    });
+    std::erase(value, nullptr);
+  }
   void activation(std::string_view name, std::string& value) override {
     read(name, "the name of an activation", [&](const Json& json) {
       StatusOr<ObjectConfig> object = object_config(ObjectKind::kActivation, json);
@@ -132,6 +152,13 @@ class ConfigReader final : public ConfigFields {
   }
 
  private:
+  bool read_layer(std::string_view name, const Json& json, std::shared_ptr<Layer>& value) {
+    if (json.is_null()) return true;
+    StatusOr<std::shared_ptr<Layer>> layer = layer_from_json(json);
+    if (layer.ok()) value = *std::move(layer);
+    if (!layer.ok()) fail(with_context(layer.status(), cat(who_, ", '", name, "'")));
+    return true;
+  }
   template <class Set>
   void read(std::string_view name, std::string_view expected, Set set) {
     seen_.push_back(name);

@@ -10,6 +10,8 @@
 
 namespace tenon::keras {
 
+class Layer;
+
 class ConfigFields {
  public:
   virtual ~ConfigFields() = default;
@@ -22,6 +24,9 @@ class ConfigFields {
   virtual void field(std::string_view name, std::optional<double>& value) = 0;
   virtual void field(std::string_view name, Initializer& value) = 0;
   virtual void field(std::string_view name, Json& value) = 0;
+  // A layer within the layer; null until it is read.
+  virtual void layer(std::string_view name, std::shared_ptr<Layer>& value) = 0;
+  virtual void layers(std::string_view name, std::vector<std::shared_ptr<Layer>>& value) = 0;
   // The name of an activation.
   virtual void activation(std::string_view name, std::string& value) = 0;
 

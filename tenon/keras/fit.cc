@@ -5,7 +5,7 @@
 #include "tenon/base/log.h"
 #include "tenon/data/dataset.h"
 #include "tenon/keras/callbacks.h"
-#include "tenon/keras/progress_bar.h"
+#include "tenon/keras/callbacks/progress_bar.h"
 #include "tenon/keras/steps.h"
 
 namespace tenon::keras {
@@ -52,24 +52,67 @@ Status check_input_rows(const Network& network, const data::Element& columns) {
   return absl::OkStatus();
 }
 
-StatusOr<TrainingColumns> training_columns(const Network& network, const Loss* loss, Inputs x,
-                                           Tensor y, Tensor weights) {
+// Of what is given for the outputs, where each stands among the columns; adds them there.
+// `wanted`: the outputs that have a loss, for which alone targets may be given too.
+StatusOr<std::vector<int>> place_columns(Tensors given, std::span<const Loss* const> losses,
+                                         bool one_for_all, std::string_view what,
+                                         data::Element& columns) {
+  std::vector<int> places(losses.size(), -1);
+  const auto any = [](const Tensor& tensor) { return tensor.has_value(); };
+  if (std::none_of(given.begin(), given.end(), any)) return places;
+  const auto with_loss = static_cast<size_t>(
+      std::count_if(losses.begin(), losses.end(), [](const Loss* loss) { return loss; }));
+  const bool shared = one_for_all && given.size() == 1;
+  const bool of_losses = given.size() == with_loss;
+  if (given.size() != losses.size() && !shared && !of_losses) {
+    return invalid_argument("the model has ", losses.size(), " outputs, ", given.size(), " ", what,
+                            " were given");
+  }
+  size_t next = 0;
+  for (size_t i = 0; i < losses.size(); ++i) {
+    if (given.size() != losses.size() && !losses[i]) continue;
+    const size_t from = shared ? 0 : next++;
+    if (!given[from].has_value()) continue;
+    if (shared && i > 0 && places[0] >= 0) {
+      places[i] = places[0];
+      continue;
+    }
+    places[i] = static_cast<int>(columns.size());
+    columns.push_back(given[from]);
+  }
+  return places;
+}
+
+Status check_class_numbers(const Loss* loss, const PartialShape& predictions, const Tensor& y) {
+  const int64_t classes = predictions.rank() > 0 ? predictions[predictions.rank() - 1] : -1;
+  if (!loss || !loss->wants_class_numbers() || classes <= 0) return absl::OkStatus();
+  return check_classes(y, classes, 0);
+}
+
+// `losses` is empty where nothing is judged.
+StatusOr<TrainingColumns> training_columns(const Network& network,
+                                           std::span<const Loss* const> losses, Inputs x, Targets y,
+                                           SampleWeights weights) {
   TrainingColumns data;
   match_input_ranks(network, x);
   data.layout.inputs = x.size();
-  data.layout.has_targets = y.has_value();
-  data.layout.has_weights = weights.has_value();
   data.columns.assign(x.begin(), x.end());
-  if (y.has_value()) data.columns.push_back(y);
-  if (weights.has_value()) data.columns.push_back(std::move(weights));
+  TENON_ASSIGN_OR_RETURN(data.layout.targets,
+                         place_columns(std::move(y), losses, false, "targets", data.columns));
+  TENON_ASSIGN_OR_RETURN(data.layout.weights, place_columns(std::move(weights), losses, true,
+                                                            "sample weights", data.columns));
   TENON_RETURN_IF_ERROR(check_input_rows(network, data.columns));
   data.rows = data.columns[0].dim(0);
-  if (loss) {
-    if (!y.has_value()) return invalid_argument("training and evaluation need targets");
-    const PartialShape& predictions = network.outputs[0].shape();
-    const int64_t classes = predictions.rank() > 0 ? predictions[predictions.rank() - 1] : -1;
-    if (loss->wants_class_numbers() && classes > 0) {
-      TENON_RETURN_IF_ERROR(check_classes(y, classes, 0));
+  for (size_t i = 0; i < losses.size(); ++i) {
+    const int place = data.layout.targets[i];
+    if (losses[i] && place < 0) {
+      return invalid_argument(
+          "training and evaluation need targets",
+          losses.size() > 1 ? cat(" of output '", network.output_names()[i], "'") : "");
+    }
+    if (place >= 0) {
+      TENON_RETURN_IF_ERROR(check_class_numbers(losses[i], network.outputs[i].shape(),
+                                                data.columns[static_cast<size_t>(place)]));
     }
   }
   return data;
@@ -113,7 +156,7 @@ class Fit {
     output_ = options_.output ? options_.output : write_stdout;
   }
 
-  StatusOr<History> run(Inputs x, Tensor y) {
+  StatusOr<History> run(Inputs x, Targets y) {
     TENON_RETURN_IF_ERROR(prepare(std::move(x), std::move(y)));
     model_.stop_training = false;
     TENON_RETURN_IF_ERROR(each_callback([&](Callback& c) { return c.on_train_begin(model_); }));
@@ -132,7 +175,7 @@ class Fit {
     return absl::OkStatus();
   }
 
-  Status prepare(Inputs x, Tensor y) {
+  Status prepare(Inputs x, Targets y) {
     TENON_RETURN_IF_ERROR(model_.check_ready(true));
     if (options_.batch_size <= 0) {
       return invalid_argument("batch_size is ", options_.batch_size, ", expected more than 0");
@@ -142,24 +185,30 @@ class Fit {
                               ", expected a number from 0 to below 1");
     }
     for (const auto& callback : options_.callbacks) callback->print = output_;
-    Tensor weights = options_.sample_weight;
+    SampleWeights weights = options_.sample_weight;
     if (!options_.class_weight.empty()) {
-      if (weights.has_value()) {
+      if (!weights.empty() && weights[0].has_value()) {
         return invalid_argument("class_weight and sample_weight cannot be given together");
       }
-      TENON_ASSIGN_OR_RETURN(weights, weights_of_classes(y, options_.class_weight));
+      if (y.size() != 1 || !y[0].has_value() || y[0].rank() == 0) {
+        return invalid_argument(
+            "class_weight is for models with one output, whose targets have "
+            "rows");
+      }
+      TENON_ASSIGN_OR_RETURN(Tensor by_row, weights_of_classes(y[0], options_.class_weight));
+      weights = SampleWeights(std::move(by_row));
     }
+    const std::vector<const Loss*> losses = model_.losses();
     TENON_ASSIGN_OR_RETURN(
         TrainingColumns data,
-        training_columns(model_.network_, model_.loss_.get(), std::move(x), std::move(y), weights));
+        training_columns(model_.network_, losses, std::move(x), std::move(y), weights));
     if (options_.validation_split > 0 && !options_.validation_data) {
       TENON_RETURN_IF_ERROR(split(data));
     }
     if (options_.validation_data) {
       const ValidationData& v = *options_.validation_data;
       TENON_RETURN_IF_ERROR(
-          training_columns(model_.network_, model_.loss_.get(), v.x, v.y, v.sample_weight)
-              .status());
+          training_columns(model_.network_, losses, v.x, v.y, v.sample_weight).status());
     }
     layout_ = data.layout;
     steps_ = count_steps(data.rows, options_.batch_size);
@@ -179,17 +228,17 @@ class Fit {
                               " to judge on; both need one at least");
     }
     ValidationData validation;
-    for (size_t i = 0; i < data.columns.size(); ++i) {
-      Tensor tail = data.columns[i].slice(train, data.rows - train);
-      data.columns[i] = data.columns[i].slice(0, train);
-      if (i < data.layout.inputs) {
-        validation.x.push_back(std::move(tail));
-      } else if (i == data.layout.inputs) {
-        validation.y = std::move(tail);
-      } else {
-        validation.sample_weight = std::move(tail);
-      }
+    data::Element tails;
+    for (Tensor& column : data.columns) {
+      tails.push_back(column.slice(train, data.rows - train));
+      column = column.slice(0, train);
     }
+    const auto tail_at = [&](int place) {
+      return place < 0 ? Tensor() : tails[static_cast<size_t>(place)];
+    };
+    for (size_t i = 0; i < data.layout.inputs; ++i) validation.x.push_back(tails[i]);
+    for (int place : data.layout.targets) validation.y.push_back(tail_at(place));
+    for (int place : data.layout.weights) validation.sample_weight.push_back(tail_at(place));
     data.rows = train;
     options_.validation_data = std::move(validation);
     return absl::OkStatus();
@@ -260,16 +309,16 @@ class Fit {
   bool warned_ = false;
 };
 
-StatusOr<History> Model::fit(Inputs x, Tensor y, FitOptions options) {
+StatusOr<History> Model::fit(Inputs x, Targets y, FitOptions options) {
   return Fit(*this, std::move(options)).run(std::move(x), std::move(y));
 }
 
-StatusOr<Logs> Model::evaluate(Inputs x, Tensor y, EvaluateOptions options) {
+StatusOr<Logs> Model::evaluate(Inputs x, Targets y, EvaluateOptions options) {
   TENON_RETURN_IF_ERROR(check_ready(true));
   if (options.batch_size <= 0) return invalid_argument("batch_size must be above 0");
   TENON_ASSIGN_OR_RETURN(
       TrainingColumns data,
-      training_columns(network_, loss_.get(), std::move(x), std::move(y), options.sample_weight));
+      training_columns(network_, losses(), std::move(x), std::move(y), options.sample_weight));
   const int64_t count = count_steps(data.rows, options.batch_size);
   ProgressBar bar(count, options.verbose, options.output ? options.output : write_stdout,
                   steady_seconds);
@@ -291,7 +340,7 @@ StatusOr<std::vector<Tensor>> Model::predict(Inputs x, int64_t batch_size) {
   TENON_RETURN_IF_ERROR(check_ready(false));
   if (batch_size <= 0) return invalid_argument("batch_size must be above 0");
   TENON_ASSIGN_OR_RETURN(TrainingColumns data,
-                         training_columns(network_, nullptr, std::move(x), {}, {}));
+                         training_columns(network_, {}, std::move(x), {}, {}));
   TENON_ASSIGN_OR_RETURN(data::DatasetPtr rows, data::from_tensors(std::move(data.columns)));
   TENON_ASSIGN_OR_RETURN(const auto batches, data::batch(rows, batch_size)->iterate(0));
   std::vector<Tensor> outputs;
@@ -320,13 +369,12 @@ StatusOr<std::vector<Tensor>> Model::predict(Inputs x, int64_t batch_size) {
   }
 }
 
-StatusOr<Logs> Model::train_on_batch(Inputs x, Tensor y, bool reset) {
+StatusOr<Logs> Model::train_on_batch(Inputs x, Targets y, bool reset) {
   TENON_RETURN_IF_ERROR(check_ready(true));
-  match_input_ranks(network_, x);
-  BatchLayout layout{.inputs = x.size()};
-  x.push_back(std::move(y));
+  TENON_ASSIGN_OR_RETURN(TrainingColumns data,
+                         training_columns(network_, losses(), std::move(x), std::move(y), {}));
   if (reset) TENON_RETURN_IF_ERROR(steps().reset_metrics());
-  TENON_RETURN_IF_ERROR(steps().run(StepKind::kTrain, layout, x));
+  TENON_RETURN_IF_ERROR(steps().run(StepKind::kTrain, data.layout, data.columns));
   return steps().metrics();
 }
 

@@ -213,6 +213,99 @@ TEST_F(HostileFile, AnyValueInAnyPlaceIsRefusedOrRuns) {
   }
 }
 
+// The same of layers within layers, masks, states and shared layers, at a sample of places.
+TEST_F(HostileFile, AnyValueInSomePlacesOfOtherModelsIsRefusedOrRuns) {
+  const Json values[] = {nullptr,
+                         true,
+                         -1,
+                         0,
+                         3,
+                         int64_t{1} << 40,
+                         1e300,
+                         "x",
+                         "concat",
+                         Json(Json::Array()),
+                         Json(Json::Array{1, 2}),
+                         Json::object()};
+  const Json cases = testdata_json("layer_cases.json");
+  for (const char* name :
+       {"lstm_masked", "lstm_states", "rnn_stacked", "bidirectional_none", "attention_scores",
+        "time_distributed", "nested", "shared", "by_name", "operations"}) {
+    const Json& json = cases[name];
+    ASSERT_TRUE(json.is_object()) << name;
+    ASSERT_EQ(use_model(json), absl::OkStatus()) << name;
+    int64_t count = 0;
+    with_value(json, count, -1, Json());
+    for (int64_t target = 0; target < count; target += 3) {
+      const Json& value = values[static_cast<size_t>(target / 3) % std::size(values)];
+      int64_t at = 0;
+      const Status status = use_model(with_value(json, at, target, value));
+      EXPECT_NE(status.code(), absl::StatusCode::kInternal)
+          << name << ", value " << target << " as " << value.dump() << ": " << status;
+    }
+  }
+}
+
+// A model that calls the one within it twice, which does the same, and so on.
+TEST(HostileModel, ModelsWithinModelsDoNotMultiply) {
+  const auto text = [](int depth, const std::string& inner) {
+    const std::string name = cat("m", depth);
+    const std::string tensor = R"({"class_name": "__keras_tensor__", "config": {"keras_history": )";
+    return cat(R"({"module": "keras.src.models.functional", "class_name": "Functional", "config":
+        {"name": ")",
+               name, R"(", "trainable": true, "layers": [{"class_name": "InputLayer",
+        "config": {"batch_shape": [null, 2], "dtype": "float32", "name": "x"}, "name": "x",
+        "inbound_nodes": []}, )",
+               inner, R"(], "input_layers": ["x", 0, 0], "output_layers": ["inner", )",
+               depth == 0 ? 1 : 2, R"(, 0]}, "name": "inner", "inbound_nodes": [{"args": [)",
+               tensor, R"(["x", 0, 0]}}], "kwargs": {}},
+        {"args": [)",
+               tensor, R"(["inner", 0, 0]}}], "kwargs": {}}]})");
+  };
+  std::string json = R"({"class_name": "Activation", "config": {"activation": "relu"}, "name":
+      "inner", "inbound_nodes": [{"args": [{"class_name": "__keras_tensor__", "config":
+      {"keras_history": ["x", 0, 0]}}], "kwargs": {}}, {"args": [{"class_name":
+      "__keras_tensor__", "config": {"keras_history": ["inner", 0, 0]}}], "kwargs": {}}]})";
+  for (int depth = 0; depth < 30; ++depth) json = text(depth, json);
+  const StatusOr<Json> parsed = Json::parse(json);
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  const Status status = Model::from_json(*parsed).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+  EXPECT_NE(message_of(status).find("layer calls"), std::string_view::npos) << status;
+}
+
+TEST(HostileModel, WhatDoesNotFitTogetherIsRefusedByLayer) {
+  const KTensor x = Input({5, 3}), y = Input({5, 4}),
+                mask = Input({.shape = {7}, .dtype = DType::kBool});
+  const LayerRef lstm = LSTM({.units = 4, .name = "memory"});
+  const LayerRef shared = Dense({.units = 2, .name = "both"});
+  EXPECT_EQ(shared(x).status(), absl::OkStatus());
+  const std::pair<KTensor, const char*> refused[] = {
+      {shared(y), "both"},
+      {lstm.call({{.name = "sequences", .tensors = {x}}, {.name = "mask", .tensors = {mask}}}),
+       "mask"},
+      {lstm.call(
+           {{.name = "sequences", .tensors = {x}}, {.name = "initial_state", .tensors = {y, y}}}),
+       "initial_state"},
+      {LSTM({.units = 0})(x), "units"},
+      {LSTM({.units = 3, .dropout = 2})(x), "dropout"},
+      {LSTM({.units = 3, .stateful = true})(x), "stateful"},
+      {GRU({.units = 3})(Input({3})), "3 dimensions"},
+      {Bidirectional(lstm, "both")(x), "merge_mode"},
+      {Bidirectional(shared)(x), "both"},
+      {MultiHeadAttention({.num_heads = -1, .key_dim = 3})({x, y}), "num_heads"},
+      {MultiHeadAttention({.num_heads = 2, .key_dim = 3})(x), "value"},
+      {EinsumDense({.equation = "abc"})(x), "equation"},
+      {TimeDistributed(shared)(Input({3})), "3 dimensions"},
+      {lstm(x).output(1), "output"},
+  };
+  for (const auto& [tensor, part] : refused) {
+    EXPECT_FALSE(tensor.status().ok()) << part;
+    EXPECT_NE(tensor.status().code(), absl::StatusCode::kInternal) << tensor.status();
+    EXPECT_NE(message_of(tensor.status()).find(part), std::string_view::npos) << tensor.status();
+  }
+}
+
 // Members are looked up by name and never written anywhere.
 TEST_F(HostileFile, MembersWithPathsOutsideAreNotTouched) {
   for (const char* name : {"../escaped", "/tmp/tenon_escaped", "a/../../escaped", ""}) {

@@ -150,6 +150,26 @@ void fill_orthogonal(const kernels::Philox& generator, const Shape& shape, doubl
   }
 }
 
+// No class of Keras', and never in a file.
+constexpr std::string_view kForgetBias = "UnitForgetBias";
+
+StatusOr<Tensor> make_forget_bias(const Json& bias, DType dtype, const Shape& shape,
+                                  std::array<uint64_t, 2> seed) {
+  TENON_ASSIGN_OR_RETURN(const Initializer others, Initializer::from_json(bias));
+  const int64_t units = shape[0] / 4;
+  TENON_ASSIGN_OR_RETURN(const Tensor whole, Tensor::allocate(dtype, shape));
+  const std::pair<Initializer, int64_t> parts[] = {
+      {others, units}, {Initializer("ones"), units}, {others, 2 * units}};
+  int64_t at = 0;
+  for (const auto& [initializer, count] : parts) {
+    TENON_ASSIGN_OR_RETURN(const Tensor part, initializer.make(dtype, Shape{count}, seed));
+    Tensor into = whole.slice(at, count);
+    std::memcpy(into.mutable_raw(), part.raw(), part.num_bytes());
+    at += count;
+  }
+  return whole;
+}
+
 }  // namespace
 
 Initializer::Initializer(std::string_view name) : class_name_(name) {
@@ -203,8 +223,15 @@ Json Initializer::to_json() const {
                        {"registered_name", nullptr}});
 }
 
+Initializer Initializer::forget_bias(const Initializer& bias) {
+  Initializer both(kForgetBias);
+  both.config_ = Json::object({{"bias", bias.to_json()}});
+  return both;
+}
+
 StatusOr<Tensor> Initializer::make(DType dtype, const Shape& shape,
                                    std::array<uint64_t, 2> seed) const {
+  if (class_name_ == kForgetBias) return make_forget_bias(config_["bias"], dtype, shape, seed);
   TENON_RETURN_IF_ERROR(check());
   const InitializerRow& row = *find_initializer(class_name_);
   // A model's file may ask for any size.

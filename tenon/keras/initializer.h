@@ -17,6 +17,9 @@ class Initializer {
   explicit Initializer(std::string_view name);
   Initializer& with(std::string_view parameter, Json value);
 
+  // Keras' unit_forget_bias of an LSTM: ones in the second of four blocks, `bias` in the others.
+  static Initializer forget_bias(const Initializer& bias);
+
   // From Keras' JSON: a name, or {"class_name": ..., "config": {...}}.
   static StatusOr<Initializer> from_json(const Json& json);
   Json to_json() const;

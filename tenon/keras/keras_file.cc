@@ -45,21 +45,10 @@ std::string now_text() {
   return text;
 }
 
-// Keras nests the metrics of several outputs; one output may be nested too.
+// A list of metrics, or one object of them by the names of outputs.
 std::vector<Json> metric_list(const Json& json) {
-  std::vector<Json> metrics;
-  if (!json.items()) {
-    if (!json.is_null()) metrics.push_back(json);
-    return metrics;
-  }
-  for (const Json& item : *json.items()) {
-    if (item.items()) {
-      metrics.insert(metrics.end(), item.items()->begin(), item.items()->end());
-    } else if (!item.is_null()) {
-      metrics.push_back(item);
-    }
-  }
-  return metrics;
+  if (json.is_null()) return {};
+  return json.items() ? std::vector<Json>(*json.items()) : std::vector<Json>{json};
 }
 
 }  // namespace
@@ -90,31 +79,19 @@ Json data_names_to_json(const data::Names& names) {
 }
 
 Json Model::to_json() const {
-  Json config = Json::object({{"name", name_}, {"trainable", true}});
-  if (sequential_) {
-    config.set("dtype", Json::object({{"module", "keras"},
-                                      {"class_name", "DTypePolicy"},
-                                      {"config", Json::object({{"name", "float32"}})},
-                                      {"registered_name", nullptr}}));
-    network_.describe_sequential(config);
-  } else {
-    network_.describe(config);
-  }
-  const Json input_shape = sequential_ ? shape_to_json(network_.inputs[0].shape()) : Json();
-  Json json = Json::object({{"module", sequential_ ? "keras" : "keras.src.models.functional"},
-                            {"class_name", sequential_ ? "Sequential" : "Functional"},
-                            {"config", std::move(config)},
-                            {"registered_name", sequential_ ? Json() : Json("Functional")},
-                            {"build_config", Json::object({{"input_shape", input_shape}})}});
-  if (loss_) {
+  Json json = network_.describe_model(name_, sequential_, true);
+  if (compiled()) {
     const auto* loss = std::get_if<Json>(&compile_options_.loss);
     const auto list = [](const std::vector<Json>& metrics) {
+      const bool by_name =
+          metrics.size() == 1 && metrics[0].members() && !metrics[0].find("class_name");
+      if (by_name) return metrics[0];
       return metrics.empty() ? Json() : Json(Json::Array(metrics));
     };
     json.set("compile_config",
              Json::object({{"optimizer", optimizer_->describe()},
-                           {"loss", loss ? *loss : loss_->describe()},
-                           {"loss_weights", nullptr},
+                           {"loss", loss ? *loss : losses_[0].loss->describe()},
+                           {"loss_weights", compile_options_.loss_weights},
                            {"metrics", list(compile_options_.metrics)},
                            {"weighted_metrics", list(compile_options_.weighted_metrics)},
                            {"run_eagerly", false},
@@ -133,20 +110,19 @@ StatusOr<std::unique_ptr<Model>> Model::from_json(const Json& json, ModelOptions
     return unimplemented("a model of class '", class_name,
                          "' is not implemented; there are Sequential, Functional");
   }
-  TENON_ASSIGN_OR_RETURN(Network network, sequential ? Network::from_sequential(config)
-                                                     : Network::from_functional(config));
+  SharedLayers shared;
+  TENON_ASSIGN_OR_RETURN(Network network, sequential ? Network::from_sequential(config, shared)
+                                                     : Network::from_functional(config, shared));
   if (options.name.empty()) options.name = config.text("name");
   const bool wants_compile = options.compile;
   std::unique_ptr<Model> model(new Model(std::move(network), sequential, std::move(options)));
   TENON_RETURN_IF_ERROR(model->status());
   const Json& compile = json["compile_config"];
   if (wants_compile && compile.is_object() && !compile["optimizer"].is_null()) {
-    if (!compile["loss_weights"].is_null()) {
-      return unimplemented("'loss_weights' of a compiled model are not implemented");
-    }
     TENON_RETURN_IF_ERROR(
         model->compile({.optimizer = compile["optimizer"],
                         .loss = compile["loss"],
+                        .loss_weights = compile["loss_weights"],
                         .metrics = metric_list(compile["metrics"]),
                         .weighted_metrics = metric_list(compile["weighted_metrics"])}));
   }

@@ -6,29 +6,109 @@ namespace tenon::keras {
 
 namespace {
 
-// What a layer's call gives for these symbolic inputs: the ops are added to a graph that is thrown
+// All that layers work on must be there; operations take numbers too, and an Input nothing.
+Status check_first_argument(const Layer& layer, const Call& call) {
+  if (layer.is_operation() || layer.class_name() == "InputLayer") return absl::OkStatus();
+  bool given = !call.arguments.empty() && call.arguments[0].has_tensors;
+  if (given) {
+    for_each_leaf(call.arguments[0].form,
+                  [&](const Json& leaf) { given = given && leaf == Json(true); });
+  }
+  if (given) return absl::OkStatus();
+  return invalid_argument("a tensor of argument '", layer.parameters()[0], "' is missing");
+}
+
+// What a layer's call gives for its symbolic inputs: the ops are added to a graph that is thrown
 // away, and their shape functions do the rest.
-Status infer_call(Layer& layer, std::span<const KTensor> inputs, Call& call) {
+Status infer_call(Layer& layer, Call& call) {
+  TENON_RETURN_IF_ERROR(check_first_argument(layer, call));
   std::vector<PartialShape> shapes;
-  for (const KTensor& input : inputs) {
+  for (const KTensor& input : call.inputs) {
     TENON_RETURN_IF_ERROR(input.status());
     shapes.push_back(input.shape());
   }
-  TENON_RETURN_IF_ERROR(layer.ensure_built(shapes));
+  TENON_RETURN_IF_ERROR(
+      layer.ensure_built(Shapes(arguments_of<PartialShape>(call, std::span(shapes)))));
   Graph graph;
   Trace trace(graph, false);
-  std::vector<Endpoint> args;
-  for (const KTensor& input : inputs) {
-    args.push_back(trace.build().arg("input", input.dtype(), input.shape()));
+  std::vector<Value> values;
+  for (const KTensor& input : call.inputs) {
+    values.emplace_back(trace.build().arg("input", input.dtype(), input.shape()));
   }
-  const Endpoint output = layer.call(trace, args);
+  const Outputs outputs =
+      layer.apply(trace, Arguments(arguments_of<Value>(call, std::span<const Value>(values))));
   TENON_RETURN_IF_ERROR(trace.build().status());
-  call.shape = trace.build().shape(output);
-  call.dtype = trace.build().dtype(output);
+  for (const Value& output : outputs) {
+    call.outputs.push_back(
+        {trace.build().shape(output.tensor), trace.build().dtype(output.tensor)});
+  }
+  if (call.outputs.empty()) return internal("the call gives nothing");
   return absl::OkStatus();
 }
 
+// The masks of arguments: "mask" is that of the first one, "query_mask" that of "query".
+void hand_in_masks(GraphBuilder& g, Arguments& inputs) {
+  constexpr std::string_view kSuffix = "_mask";
+  for (const auto& by : inputs.all()) {
+    if (by.tensors.empty()) continue;
+    const bool of_first = by.name == "mask";
+    if (!of_first && !by.name.ends_with(kSuffix)) continue;
+    const std::string_view of =
+        std::string_view(by.name).substr(0, by.name.size() - kSuffix.size());
+    for (auto& argument : inputs.all()) {
+      if (of_first ? &argument != &inputs.all()[0] : argument.name != of) continue;
+      for (size_t i = 0; i < std::min(argument.tensors.size(), by.tensors.size()); ++i) {
+        const Endpoint mask = by.tensors[i].tensor;
+        if (mask) argument.tensors[i].mask = g.cast(mask, DType::kBool);
+      }
+    }
+  }
+}
+
+// Keras hands the mask that a tensor carries to a call with one tensor argument alone: an LSTM that
+// is given its first state sees no mask unless it is given that too.
+Arguments masks_of_call(const Layer& layer, Arguments inputs) {
+  const auto names = layer.parameters();
+  const auto tensors = [](const auto& argument) { return !argument.tensors.empty(); };
+  if (std::find(names.begin(), names.end(), "mask") == names.end() || inputs.one("mask").tensor ||
+      std::count_if(inputs.all().begin(), inputs.all().end(), tensors) < 2) {
+    return inputs;
+  }
+  for (Value& value : inputs.all()[0].tensors) value.mask = {};
+  return inputs;
+}
+
+constexpr struct {
+  std::string_view name;
+  DType variables, compute;
+} kPolicies[] = {
+    {"float32", DType::kFloat, DType::kFloat},
+    {"float64", DType::kDouble, DType::kDouble},
+    {"float16", DType::kHalf, DType::kHalf},
+    {"bfloat16", DType::kBfloat16, DType::kBfloat16},
+    {"mixed_float16", DType::kFloat, DType::kHalf},
+    {"mixed_bfloat16", DType::kFloat, DType::kBfloat16},
+};
+
 }  // namespace
+
+StatusOr<DTypePolicy> DTypePolicy::of(std::string_view name) {
+  std::vector<std::string_view> names;
+  for (const auto& policy : kPolicies) {
+    if (policy.name == name)
+      return DTypePolicy{std::string(name), policy.variables, policy.compute};
+    names.push_back(policy.name);
+  }
+  return unimplemented("dtype policy '", name, "' is not implemented; there are ",
+                       join(names, ", "));
+}
+
+Json DTypePolicy::describe() const {
+  return Json::object({{"module", "keras"},
+                       {"class_name", "DTypePolicy"},
+                       {"config", Json::object({{"name", name}})},
+                       {"registered_name", nullptr}});
+}
 
 Call::~Call() {
   std::vector<KTensor> doomed = std::move(inputs);
@@ -46,14 +126,22 @@ Call::~Call() {
 
 const PartialShape& KTensor::shape() const {
   static const PartialShape unknown;
-  return call_ ? call_->shape : unknown;
+  return index_ < num_outputs() ? call_->outputs[index_].shape : unknown;
 }
 
-DType KTensor::dtype() const { return call_ ? call_->dtype : DType::kInvalid; }
+DType KTensor::dtype() const {
+  return index_ < num_outputs() ? call_->outputs[index_].dtype : DType::kInvalid;
+}
+
+const Layer& KTensor::layer() const { return *call_->layer; }
+
+size_t KTensor::num_outputs() const { return call_ ? call_->outputs.size() : 0; }
 
 const Status& KTensor::status() const {
   static const Status missing = failed_precondition("a symbolic tensor that no layer has made");
-  return call_ ? call_->status : missing;
+  static const Status beyond = invalid_argument("an output that the layer's call does not have");
+  if (!call_ || !call_->status.ok()) return call_ ? call_->status : missing;
+  return index_ < call_->outputs.size() ? call_->status : beyond;
 }
 
 Layer::Layer() {
@@ -71,15 +159,64 @@ std::vector<Weight*> Layer::stored_weights() {
   return ordered;
 }
 
-Status Layer::ensure_built(std::span<const PartialShape> inputs) {
+std::span<const std::string_view> Layer::parameters() const {
+  static constexpr std::string_view kInputs[] = {"inputs"};
+  return kInputs;
+}
+
+void Layer::set_trainable(bool trainable) {
+  trainable_ = trainable;
+  for (const Child& child : children_) child.layer->set_trainable(trainable);
+}
+
+Status Layer::ensure_built(const Shapes& inputs) {
   if (built_) return absl::OkStatus();
-  for (const PartialShape& shape : inputs) {
+  for (const PartialShape& shape : inputs.first()) {
     if (!shape.has_rank()) return invalid_argument("the rank of the input is not known");
   }
   TENON_RETURN_IF_ERROR(build(inputs));
-  build_shapes_.assign(inputs.begin(), inputs.end());
+  build_shapes_ = inputs;
   built_ = true;
   return absl::OkStatus();
+}
+
+void Layer::set_paths(std::string_view prefix) {
+  const std::string own = cat(prefix, name_, "/");
+  for (Weight& weight : weights_) {
+    if (!weight.variable) weight.path = own + weight.name;
+  }
+  for (const Child& child : children_) child.layer->set_paths(own);
+}
+
+Outputs Layer::apply(Trace& trace, Arguments inputs) {
+  GraphBuilder& g = trace.build();
+  hand_in_masks(g, inputs);
+  for (auto& argument : inputs.all()) {
+    for (Value& value : argument.tensors) {
+      if (!value.tensor || is_operation() || !casts_inputs()) continue;
+      if (is_floating(g.dtype(value.tensor))) value.tensor = g.cast(value.tensor, policy_.compute);
+    }
+  }
+  if (!g.status().ok()) return {};
+  const DType before = trace.autocast_;
+  trace.autocast_ = policy_.compute;
+  Outputs outputs = call(trace, masks_of_call(*this, inputs));
+  trace.autocast_ = before;
+  if (!g.status().ok()) return {};
+  output_masks(trace, inputs, outputs);
+  return outputs;
+}
+
+void Layer::output_masks(Trace&, const Arguments& inputs, Outputs& outputs) const {
+  if (!supports_masking()) return;
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    if (!outputs[i].mask) outputs[i].mask = inputs.mask(i);
+  }
+}
+
+size_t Layer::add_weight(std::string_view name, Shape shape, Initializer initializer,
+                         WeightKind kind) {
+  return add_weight(name, std::move(shape), std::move(initializer), kind, policy_.variables);
 }
 
 size_t Layer::add_weight(std::string_view name, Shape shape, Initializer initializer,
@@ -94,40 +231,114 @@ size_t Layer::add_weight(std::string_view name, Shape shape, Initializer initial
   return weights_.size() - 1;
 }
 
+void Layer::add_child(std::string_view group, std::shared_ptr<Layer> layer) {
+  children_.push_back({std::string(group), std::move(layer)});
+}
+
+void visit_layers(const std::shared_ptr<Layer>& layer, std::set<const Layer*>& seen,
+                  const std::function<void(Layer&)>& visit) {
+  if (!seen.insert(layer.get()).second) return;
+  visit(*layer);
+  for (const Layer::Child& child : layer->children()) visit_layers(child.layer, seen, visit);
+}
+
+std::string Layer::who() const {
+  return name_.empty() ? cat("layer ", class_name())
+                       : cat("layer '", name_, "' (", class_name(), ")");
+}
+
 Json Layer::describe() const {
   Json config =
-      Json::object({{"name", name_},
-                    {"trainable", trainable_},
-                    {"dtype", Json::object({{"module", "keras"},
-                                            {"class_name", "DTypePolicy"},
-                                            {"config", Json::object({{"name", "float32"}})},
-                                            {"registered_name", nullptr}})}});
+      Json::object({{"name", name_}, {"trainable", trainable_}, {"dtype", policy_.describe()}});
   const Json own = write_config(*this);
   for (const auto& [name, value] : *own.members()) config.set(name, value);
   Json json = Json::object({{"module", "keras.layers"},
                             {"class_name", class_name()},
                             {"config", std::move(config)},
                             {"registered_name", nullptr}});
-  if (!built_ || is_built_at_init()) return json;
-  Json shapes{Json::Array()};
-  for (const PartialShape& shape : build_shapes_) shapes.push(shape_to_json(shape));
-  json.set("build_config",
-           Json::object({{"input_shape",
-                          takes_list() ? std::move(shapes) : shape_to_json(build_shapes_[0])}}));
+  if (built_ && !is_built_at_init()) json.set("build_config", describe_build());
+  if (holders_ > 1) json.set("shared_object_id", serial_ + 1);
   return json;
 }
 
-KTensor LayerRef::operator()(std::vector<KTensor> inputs) const {
+// Keras' get_build_config(): one shape, or one for each argument but masks.
+Json Layer::describe_build() const {
+  Json shapes = Json::object();
+  for (const auto& argument : build_shapes_.all()) {
+    if (argument.tensors.empty() || argument.name.ends_with("mask")) continue;
+    Json list{Json::Array()};
+    for (const PartialShape& shape : argument.tensors) list.push(shape_to_json(shape));
+    const bool is_list = argument.tensors.size() > 1 || (takes_list() && shapes.members()->empty());
+    shapes.set(cat(argument.name, "_shape"), is_list ? list : (*list.items())[0]);
+  }
+  if (shapes.members()->size() == 1) {
+    return Json::object({{"input_shape", (*shapes.members())[0].second}});
+  }
+  return Json::object({{"shapes_dict", std::move(shapes)}});
+}
+
+KTensor LayerRef::call(std::vector<KTensor> inputs, std::vector<Call::Argument> arguments,
+                       size_t positional) const {
   auto call = std::make_shared<Call>();
   call->layer = layer_;
-  call->status = infer_call(*layer_, inputs, *call);
-  if (!call->status.ok()) {
-    const std::string who =
-        layer_->name().empty() ? std::string(layer_->class_name()) : cat("'", layer_->name(), "'");
-    call->status = with_context(call->status, cat("layer ", who));
-  }
   call->inputs = std::move(inputs);
+  call->arguments = std::move(arguments);
+  call->positional = positional;
+  call->status = infer_call(*layer_, *call);
+  if (!call->status.ok()) call->status = with_context(call->status, layer_->who());
   return KTensor(std::move(call));
+}
+
+KTensor LayerRef::call(const std::vector<NamedArgument>& arguments) const {
+  const Json slot(true);
+  std::vector<KTensor> inputs;
+  std::vector<Call::Argument> forms;
+  for (const NamedArgument& argument : arguments) {
+    Json form = argument.value;
+    if (argument.tensors.size() == 1 && !argument.is_list) {
+      form = slot;
+    } else if (!argument.tensors.empty()) {
+      form = Json(Json::Array(argument.tensors.size(), slot));
+    }
+    inputs.insert(inputs.end(), argument.tensors.begin(), argument.tensors.end());
+    forms.push_back({argument.name, !argument.tensors.empty(), std::move(form)});
+  }
+  const Json usual = layer_->call_kwargs();
+  for (const auto& [name, value] : *usual.members()) {
+    const bool given = std::any_of(forms.begin(), forms.end(),
+                                   [&name = name](const auto& form) { return form.name == name; });
+    if (!given) forms.push_back({name, false, value});
+  }
+  return call(std::move(inputs), std::move(forms), 1);
+}
+
+KTensor LayerRef::operator()(std::vector<KTensor> inputs) const {
+  const auto names = layer_->parameters();
+  if (inputs.empty() || inputs.size() == 1 || layer_->takes_list()) {
+    const bool is_list = layer_->takes_list();
+    return call(
+        {{.name = std::string(names[0]), .tensors = std::move(inputs), .is_list = is_list}});
+  }
+  std::vector<NamedArgument> arguments;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const std::string name = i < names.size() ? std::string(names[i]) : cat("argument ", i);
+    arguments.push_back({.name = name, .tensors = {inputs[i]}});
+  }
+  return call(arguments);
+}
+
+void for_each_leaf(const Json& form, FunctionRef<void(const Json&)> visit) {
+  if (form.items()) {
+    for (const Json& item : *form.items()) for_each_leaf(item, visit);
+  } else if (form.members()) {
+    std::vector<const Json::Member*> members;
+    for (const Json::Member& member : *form.members()) members.push_back(&member);
+    std::stable_sort(members.begin(), members.end(),
+                     [](const auto* a, const auto* b) { return a->first < b->first; });
+    for (const Json::Member* member : members) for_each_leaf(member->second, visit);
+  } else {
+    visit(form);
+  }
 }
 
 std::string to_snake_case(std::string_view class_name) {
@@ -147,9 +358,15 @@ std::string to_snake_case(std::string_view class_name) {
 }
 
 Json shape_to_json(const PartialShape& shape) {
-  Json json{Json::Array()};
-  for (int64_t dim : shape.dims()) json.push(dim < 0 ? Json() : Json(dim));
-  return json;
+  Json::Array dims;
+  for (int64_t dim : shape.dims()) {
+    if (dim < 0) {
+      dims.emplace_back();
+    } else {
+      dims.emplace_back(dim);
+    }
+  }
+  return Json(std::move(dims));
 }
 
 StatusOr<PartialShape> shape_from_json(const Json& json) {

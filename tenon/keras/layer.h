@@ -1,12 +1,15 @@
-// Layer: weights and the graph ops that compute outputs from inputs. Nothing more: gradients come
-// from autodiff, and output shapes from the ops' shape functions.
+// Layer: weights, child layers, and the graph ops that compute outputs from arguments. Nothing
+// more: gradients come from autodiff, and output shapes from the ops' shape functions.
 //
 // A layer that is called on symbolic tensors (KTensor) records the call; Model turns recorded calls
-// into graphs. Not thread-safe.
+// into graphs. docs/adding_a_layer.md walks through one. Not thread-safe.
 #pragma once
 
+#include <set>
+
+#include "tenon/base/function_ref.h"
 #include "tenon/core/variable.h"
-#include "tenon/graph/builder.h"
+#include "tenon/keras/arguments.h"
 #include "tenon/keras/config.h"
 
 namespace tenon::keras {
@@ -14,12 +17,13 @@ namespace tenon::keras {
 class Layer;
 class Trace;
 
-// kSeed: the state of a random layer; no weight of the model, neither counted nor stored in files.
-enum class WeightKind : uint8_t { kTrainable, kNonTrainable, kSeed };
+// kSeed: the state of a random layer; kState: what a stateful layer carries from batch to batch.
+// They are no weights of the model, neither counted nor stored in its files.
+enum class WeightKind : uint8_t { kTrainable, kNonTrainable, kSeed, kState };
 
 struct Weight {
   std::string name;  // "kernel"
-  std::string path;  // "dense/kernel": the variable's name, unique in a model
+  std::string path;  // "lstm/lstm_cell/kernel": the variable's name, unique in a model
   DType dtype = DType::kFloat;
   Shape shape;
   Initializer initializer = "zeros";
@@ -27,32 +31,68 @@ struct Weight {
   Ref<Variable> variable;  // null until a Model holds the layer
 };
 
+// Keras' dtype policies: what the weights are stored in, and what is computed in.
+struct DTypePolicy {
+  std::string name = "float32";
+  DType variables = DType::kFloat;
+  DType compute = DType::kFloat;
+
+  // "float32", "float64", "float16", "bfloat16", "mixed_float16" or "mixed_bfloat16";
+  // UNIMPLEMENTED names them.
+  static StatusOr<DTypePolicy> of(std::string_view name);
+  Json describe() const;
+};
+
 // One call of a layer; what a KTensor refers to.
 struct Call;
 
-// A symbolic tensor: shape and dtype, and the call that makes it. Cheap to copy. After an error it
-// carries the status on to whatever is built from it; Model::create reports it.
+// A symbolic tensor: shape and dtype, and which output of which call it is. Cheap to copy. After an
+// error it carries the status on to whatever is built from it; Model::create reports it.
 class KTensor {
  public:
   KTensor() = default;
-  explicit KTensor(std::shared_ptr<const Call> call) : call_(std::move(call)) {}
+  explicit KTensor(std::shared_ptr<const Call> call, size_t index = 0)
+      : call_(std::move(call)), index_(index) {}
   const PartialShape& shape() const;
   DType dtype() const;
   const Status& status() const;
   const std::shared_ptr<const Call>& call() const { return call_; }
+  size_t index() const { return index_; }
+  // The layer that made it.
+  const Layer& layer() const;
+
+  // Another output of the same call: LSTM({.return_state = true})(x).output(1).
+  KTensor output(size_t index) const { return KTensor(call_, index); }
+  size_t num_outputs() const;
 
  private:
   std::shared_ptr<const Call> call_;
+  size_t index_ = 0;
+};
+
+struct CallOutput {
+  PartialShape shape;
+  DType dtype = DType::kFloat;
 };
 
 struct Call {
+  // An argument as Keras' JSON writes it. Where `has_tensors`, `form` is `true` for one tensor,
+  // null for none, or lists and objects of these; the tensors stand in `inputs` in the order in
+  // which for_each_leaf() goes over them.
+  struct Argument {
+    std::string name;
+    bool has_tensors = false;
+    Json form;
+  };
+
   // Frees the calls below one by one: a chain of any length takes no stack.
   ~Call();
 
   std::shared_ptr<Layer> layer;
-  std::vector<KTensor> inputs;
-  PartialShape shape;
-  DType dtype = DType::kFloat;
+  std::vector<KTensor> inputs;  // of all arguments, in order
+  std::vector<Argument> arguments;
+  size_t positional = 1;  // so many arguments are written by place, the rest by name
+  std::vector<CallOutput> outputs;
   Status status;
 };
 
@@ -69,56 +109,120 @@ class Layer {
   // The layer's own options; name, trainable and dtype are written by describe().
   virtual void fields(ConfigFields& fields) { (void)fields; }
 
-  // Creates the weights for these input shapes. Called once.
-  virtual Status build(std::span<const PartialShape> inputs) {
+  // The parameters of Keras' call(), in order, without "training".
+  virtual std::span<const std::string_view> parameters() const;
+
+  // Creates the weights and builds the children for these input shapes. Called once.
+  virtual Status build(const Shapes& inputs) {
     (void)inputs;
     return absl::OkStatus();
   }
 
-  // Adds the ops of one call. Errors go to the trace's builder.
-  virtual Endpoint call(Trace& trace, std::span<const Endpoint> inputs) = 0;
+  // Adds the ops of one call. Errors go to the trace's builder. Called through apply().
+  virtual Outputs call(Trace& trace, const Arguments& inputs) = 0;
 
-  // True for layers that take a list ("Add()([a, b])"): Keras nests their arguments once more.
+  // Does a mask of the input go on to the output? Otherwise it ends here.
+  virtual bool supports_masking() const { return false; }
+  // Sets the masks of the outputs, Keras' compute_mask(). By default the n-th input's goes to the
+  // n-th output where masks are supported.
+  virtual void output_masks(Trace& trace, const Arguments& inputs, Outputs& outputs) const;
+  // Keras' attention layers take the masks off their inputs for whoever uses these next.
+  virtual bool takes_masks_away() const { return false; }
+
+  // Keras' autocast: floating inputs arrive in the dtype that the policy computes in.
+  virtual bool casts_inputs() const { return true; }
+  // True for layers that take a list ("Add()([a, b])").
   virtual bool takes_list() const { return false; }
   // True where Keras' class is built by its constructor: its files then hold no build_config.
   virtual bool is_built_at_init() const { return false; }
+  // An operation of keras.ops: a node of a network, no layer in its files of weights.
+  virtual bool is_operation() const { return false; }
   // Keras writes "mask": null among the arguments of some layers' calls.
   virtual Json call_kwargs() const { return Json::object(); }
+  // How many calls of layers one call makes: of a model within a model, all of its own.
+  virtual size_t calls_within() const { return 1; }
 
   // Empty until set or until a Model names the layer.
   const std::string& name() const { return name_; }
   void set_name(std::string_view name) { name_ = name; }
   bool trainable() const { return trainable_; }
-  void set_trainable(bool trainable) { trainable_ = trainable; }
+  // As in Keras, of the children too.
+  void set_trainable(bool trainable);
+  const DTypePolicy& policy() const { return policy_; }
+  virtual void set_policy(DTypePolicy policy) { policy_ = std::move(policy); }
   bool built() const { return built_; }
 
+  // A layer within this one. `group` is its place in files of weights ("cell",
+  // "layers/dense_1").
+  struct Child {
+    std::string group;
+    std::shared_ptr<Layer> layer;
+  };
+  const std::vector<Child>& children() const { return children_; }
+
+  // The layer's own, without the children's.
   std::vector<Weight>& weights() { return weights_; }
   const std::vector<Weight>& weights() const { return weights_; }
   // Trainable ones first, as Keras lists and stores them; seeds left out.
   std::vector<Weight*> stored_weights();
 
   // Builds the layer if that has not happened.
-  Status ensure_built(std::span<const PartialShape> inputs);
+  Status ensure_built(const Shapes& inputs);
+
+  // Gives the weights their paths below `prefix`, those of the children below name(). Weights that
+  // have a variable keep theirs.
+  void set_paths(std::string_view prefix);
+
+  // call() as Keras' __call__: inputs are cast to the policy's dtype, masks are handed in and set
+  // on the outputs. Errors name the layer.
+  Outputs apply(Trace& trace, Arguments inputs);
 
   // Layers are named in the order in which they were made: this counts them.
   int64_t serial() const { return serial_; }
 
   // {"module", "class_name", "config", "registered_name", "build_config"}, as Keras serialises it.
   virtual Json describe() const;
+  // One more network holds the layer: from the second on, describe() writes an identity.
+  void add_holder() { ++holders_; }
+
+  // "layer 'dense' (Dense)", for messages.
+  std::string who() const;
+
+  // During build() only: the index of the new weight.
+  size_t add_weight(std::string_view name, Shape shape, Initializer initializer,
+                    WeightKind kind = WeightKind::kTrainable);
+  size_t add_weight(std::string_view name, Shape shape, Initializer initializer, WeightKind kind,
+                    DType dtype);
 
  protected:
-  // During build() only. The reference stays valid until the next call.
-  size_t add_weight(std::string_view name, Shape shape, Initializer initializer,
-                    WeightKind kind = WeightKind::kTrainable, DType dtype = DType::kFloat);
   const Weight& weight(size_t index) const { return weights_[index]; }
+  // Before the layer is built, or during build().
+  void add_child(std::string_view group, std::shared_ptr<Layer> layer);
+  // Keras' get_build_config().
+  virtual Json describe_build() const;
 
  private:
   std::string name_;
   bool trainable_ = true;
   bool built_ = false;
   int64_t serial_;
-  std::vector<PartialShape> build_shapes_;
+  int holders_ = 0;
+  DTypePolicy policy_;
+  Shapes build_shapes_;
   std::vector<Weight> weights_;
+  std::vector<Child> children_;
+};
+
+// `layer` and all below it, each once: a layer, then its children.
+void visit_layers(const std::shared_ptr<Layer>& layer, std::set<const Layer*>& seen,
+                  const std::function<void(Layer&)>& visit);
+
+// A tensor argument of a symbolic call, by name; or a plain value.
+struct NamedArgument {
+  std::string name;
+  std::vector<KTensor> tensors = {};
+  bool is_list = false;
+  Json value = {};
 };
 
 // A layer as the program holds it; calling it on symbolic tensors makes a new one.
@@ -128,7 +232,13 @@ class LayerRef {
   requires std::is_base_of_v<Layer, T> LayerRef(std::shared_ptr<T> layer)  // NOLINT: implicit
       : layer_(std::move(layer)) {}
   KTensor operator()(const KTensor& input) const { return (*this)(std::vector<KTensor>{input}); }
+  // For layers that take a list, the list; for others one argument each.
   KTensor operator()(std::vector<KTensor> inputs) const;
+  // Arguments by the names of Keras' parameters: attention({{"query", {q}}, {"value", {v}}}).
+  KTensor call(const std::vector<NamedArgument>& arguments) const;
+  // As read from a file.
+  KTensor call(std::vector<KTensor> inputs, std::vector<Call::Argument> arguments,
+               size_t positional) const;
   Layer* operator->() const { return layer_.get(); }
   Layer& operator*() const { return *layer_; }
   const std::shared_ptr<Layer>& ptr() const { return layer_; }
@@ -137,9 +247,31 @@ class LayerRef {
   std::shared_ptr<Layer> layer_;
 };
 
+// Calls `visit` with the leaves of nested lists and objects; members of objects in the order of
+// their names, as Keras flattens them.
+void for_each_leaf(const Json& form, FunctionRef<void(const Json&)> visit);
+
+// The arguments of a recorded call, with `tensors` in place of its inputs.
+template <class T>
+std::vector<typename ArgumentsOf<T>::Argument> arguments_of(const Call& call,
+                                                            std::span<const T> tensors) {
+  std::vector<typename ArgumentsOf<T>::Argument> arguments;
+  for (const Call::Argument& argument : call.arguments) {
+    arguments.push_back({argument.name, {}, argument.has_tensors ? Json() : argument.form});
+    if (!argument.has_tensors) continue;
+    for_each_leaf(argument.form, [&](const Json& leaf) {
+      const bool given = leaf == Json(true) && !tensors.empty();
+      arguments.back().tensors.push_back(given ? tensors[0] : T());
+      if (given) tensors = tensors.subspan(1);
+    });
+  }
+  return arguments;
+}
+
 // Trace: where layers, losses, metrics and optimizers add their ops.
 //
-// Reads and writes of one variable happen in the order of these calls (passes/order_effects.cc).
+// Reads and writes of one variable happen in the order of these calls. Control inputs say so: the
+// order of the nodes would not, since gradient() makes loops wait for nodes that come later.
 class Trace {
  public:
   Trace(Graph& graph, bool training) : build_(graph), training_(training) {}
@@ -149,8 +281,11 @@ class Trace {
 
   // The resource of the weight's variable.
   Endpoint handle(const Weight& weight);
-  // Its value after all writes so far; one ReadVariableOp between two writes.
+  // Its value after all writes so far; one ReadVariableOp between two writes. Within apply() of a
+  // layer with a mixed policy, in the dtype that the layer computes in.
   Endpoint read(const Weight& weight);
+  // As it is stored.
+  Endpoint read_stored(const Weight& weight);
   // Adds an op that changes the weight: `op`(handle, inputs...).
   void write(std::string_view op, const Weight& weight, std::vector<Endpoint> inputs,
              AttrMap attrs = {});
@@ -168,15 +303,18 @@ class Trace {
   }
 
  private:
+  friend class Layer;
   struct State {
     Endpoint handle;
     Endpoint value;  // of the read since the last write
+    NodeId last_write = -1;
   };
   State& state(const Weight& weight);
 
   GraphBuilder build_;
   bool training_;
-  std::map<std::string, State, std::less<>> states_;  // by path
+  DType autocast_ = DType::kInvalid;  // what float weights are read in; invalid: as stored
+  std::map<const Weight*, State> states_;
 };
 
 // Adds `activation` by Keras' name ("relu"; "linear" is the input itself). UNIMPLEMENTED names the

@@ -12,6 +12,7 @@ struct InputOptions {
   PartialShape shape = {};  // without the batch dimension
   DType dtype = DType::kFloat;
   std::string name = {};
+  int64_t batch_size = -1;  // -1: any
 };
 struct DenseOptions {
   int64_t units = 0;
@@ -141,6 +142,81 @@ struct EmbeddingOptions {
   int64_t input_dim = 0;
   int64_t output_dim = 0;
   Initializer embeddings_initializer = "uniform";
+  bool mask_zero = false;
+  std::string name = {};
+};
+struct LSTMOptions {
+  int64_t units = 0;
+  std::string activation = "tanh";
+  std::string recurrent_activation = "sigmoid";
+  bool use_bias = true;
+  Initializer kernel_initializer = "glorot_uniform";
+  Initializer recurrent_initializer = "orthogonal";
+  Initializer bias_initializer = "zeros";
+  bool unit_forget_bias = true;
+  double dropout = 0.0;
+  double recurrent_dropout = 0.0;
+  std::optional<int64_t> seed = {};
+  bool return_sequences = false;
+  bool return_state = false;
+  bool go_backwards = false;
+  bool stateful = false;
+  std::string name = {};
+};
+struct GRUOptions {
+  int64_t units = 0;
+  std::string activation = "tanh";
+  std::string recurrent_activation = "sigmoid";
+  bool use_bias = true;
+  Initializer kernel_initializer = "glorot_uniform";
+  Initializer recurrent_initializer = "orthogonal";
+  Initializer bias_initializer = "zeros";
+  double dropout = 0.0;
+  double recurrent_dropout = 0.0;
+  std::optional<int64_t> seed = {};
+  bool return_sequences = false;
+  bool return_state = false;
+  bool go_backwards = false;
+  bool stateful = false;
+  bool reset_after = true;
+  std::string name = {};
+};
+struct SimpleRNNOptions {
+  int64_t units = 0;
+  std::string activation = "tanh";
+  bool use_bias = true;
+  Initializer kernel_initializer = "glorot_uniform";
+  Initializer recurrent_initializer = "orthogonal";
+  Initializer bias_initializer = "zeros";
+  double dropout = 0.0;
+  double recurrent_dropout = 0.0;
+  std::optional<int64_t> seed = {};
+  bool return_sequences = false;
+  bool return_state = false;
+  bool go_backwards = false;
+  bool stateful = false;
+  std::string name = {};
+};
+struct MultiHeadAttentionOptions {
+  int64_t num_heads = 0;
+  int64_t key_dim = 0;
+  std::optional<int64_t> value_dim = {};  // empty: as key_dim
+  double dropout = 0.0;
+  bool use_bias = true;
+  bool use_gate = false;
+  std::optional<int64_t> sliding_window = {};
+  Initializer kernel_initializer = "glorot_uniform";
+  Initializer bias_initializer = "zeros";
+  std::optional<int64_t> seed = {};
+  std::string name = {};
+};
+struct EinsumDenseOptions {
+  std::string equation = {};
+  std::vector<int64_t> output_shape = {};  // without the batch; -1: as in the input
+  std::string activation = "linear";
+  std::string bias_axes = {};  // empty: no bias
+  Initializer kernel_initializer = "glorot_uniform";
+  Initializer bias_initializer = "zeros";
   std::string name = {};
 };
 struct ReLUOptions {
@@ -206,8 +282,30 @@ LayerRef Cropping2D(std::array<std::array<int64_t, 2>, 2> cropping = {{{0, 0}, {
                     std::string_view name = "");
 LayerRef ZeroPadding1D(std::array<int64_t, 2> padding = {1, 1}, std::string_view name = "");
 
-// A layer from Keras' JSON ({"class_name", "config", ...}). UNIMPLEMENTED names the class and the
-// ones that exist.
+LayerRef LSTM(LSTMOptions options);
+LayerRef GRU(GRUOptions options);
+LayerRef SimpleRNN(SimpleRNNOptions options);
+// `layer` and a copy of it that goes over the steps the other way.
+LayerRef Bidirectional(const LayerRef& layer, std::optional<std::string> merge_mode = "concat",
+                       std::string_view name = "");
+LayerRef TimeDistributed(const LayerRef& layer, std::string_view name = "");
+LayerRef Masking(double mask_value = 0.0, std::string_view name = "");
+LayerRef EinsumDense(EinsumDenseOptions options);
+LayerRef MultiHeadAttention(MultiHeadAttentionOptions options);
+
+LayerRef UnitNormalization(int64_t axis = -1, std::string_view name = "");
+
+// A model that is called like a layer, of calls between tensors or of a list of layers.
+LayerRef NestedFunctional(std::vector<KTensor> inputs, std::vector<KTensor> outputs,
+                          std::string_view name = "");
+LayerRef NestedSequential(std::vector<LayerRef> layers, std::string_view name = "");
+
+// Layers that stand in several places of one file, by Keras' "shared_object_id".
+using SharedLayers = std::map<int64_t, std::shared_ptr<Layer>>;
+
+// A layer, or a model within a model, from Keras' JSON ({"class_name", "config", ...}).
+// UNIMPLEMENTED names the class and the ones that exist.
+StatusOr<std::shared_ptr<Layer>> layer_from_json(const Json& json, SharedLayers& shared);
 StatusOr<std::shared_ptr<Layer>> layer_from_json(const Json& json);
 
 }  // namespace tenon::keras

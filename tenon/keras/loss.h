@@ -22,10 +22,11 @@ class Loss {
   // True when y_true holds class numbers: they are checked before a run (check_classes).
   virtual bool wants_class_numbers() const { return false; }
 
-  // The scalar loss. `sample_weight` may be invalid: none. sum_over_batch_size divides by the
-  // number of values, not by the sum of weights.
-  Endpoint operator()(GraphBuilder& build, Endpoint y_true, Endpoint y_pred,
-                      Endpoint sample_weight) const;
+  // The scalar loss. `sample_weight` and `mask` (of the predictions) may be invalid: none.
+  // sum_over_batch_size divides by the number of values that the mask keeps, not by the sum of
+  // weights.
+  Endpoint operator()(GraphBuilder& build, Endpoint y_true, Endpoint y_pred, Endpoint sample_weight,
+                      Endpoint mask = {}) const;
 
   Json describe() const;
 
@@ -57,6 +58,10 @@ Status check_classes(const Tensor& y, int64_t classes, int64_t first_row);
 // Keras' squeeze_or_expand_to_same_rank: a last dimension of 1 is dropped or added where the ranks
 // differ by one.
 void match_ranks(GraphBuilder& build, Endpoint& a, Endpoint& b);
+
+// Keras' apply_mask: what each value counts, by weight and mask; either may be invalid. With
+// `of_all`, the values that are kept count for all, so that a mean over all is one over them.
+Endpoint masked_weight(GraphBuilder& build, Endpoint sample_weight, Endpoint mask, bool of_all);
 
 // What the softmax or sigmoid `op` that made `y_pred` was given; invalid when none made it.
 // Keras computes cross-entropies from there.

@@ -14,10 +14,13 @@ class Metric {
   Metric(std::string name, Json config, Values values);
 
   const std::string& name() const { return name_; }
+  // Under which it is reported; variables are named after it. Before it is used.
+  void rename(std::string name);
   // As Keras writes it in compile_config: the name, or a serialised object.
   const Json& config() const { return config_; }
 
-  // Adds the ops that take a batch in; `sample_weight` may be invalid: none.
+  // Adds the ops that take a batch in; `sample_weight`, of rows or of positions too, may be
+  // invalid: none.
   void update(Trace& trace, Endpoint y_true, Endpoint y_pred, Endpoint sample_weight) const;
   // As update(), from values: each counts `weight`, one for each value when it is invalid.
   void update_mean(Trace& trace, Endpoint values, Endpoint weight) const;
@@ -28,6 +31,9 @@ class Metric {
   std::span<Weight> state() { return state_; }
 
  private:
+  // Adds sums of products of values and weights, and of the weights.
+  void update_weighted(Trace& trace, Endpoint weighted, Endpoint weight) const;
+
   std::string name_;
   Json config_;
   Values values_;

@@ -4,6 +4,7 @@
 
 #include <atomic>
 
+#include "tenon/keras/compile.h"
 #include "tenon/keras/steps.h"
 #include "tenon/kernels/philox.h"
 
@@ -83,9 +84,9 @@ Model::Model(StatusOr<Network> network, bool sequential, ModelOptions options)
   if (!network.ok()) return;
   network_ = *std::move(network);
   std::vector<Weight*> all;
-  for (const auto& layer : network_.layers) {
-    for (Weight& weight : layer->weights()) all.push_back(&weight);
-  }
+  visit_all([&](Layer& layer) {
+    for (Weight& weight : layer.weights()) all.push_back(&weight);
+  });
   status_ = check_weight_bytes(all, options.max_weight_bytes);
   if (status_.ok()) status_ = create_variables(all);
 }
@@ -121,7 +122,7 @@ Status Model::create_variables(std::span<Weight* const> weights) {
 
 Status Model::check_ready(bool needs_compile) const {
   TENON_RETURN_IF_ERROR(status_);
-  if (needs_compile && !loss_) {
+  if (needs_compile && !compiled()) {
     return failed_precondition("compile() the model before training or evaluating it");
   }
   return absl::OkStatus();
@@ -129,31 +130,31 @@ Status Model::check_ready(bool needs_compile) const {
 
 Status Model::compile(CompileOptions options) {
   TENON_RETURN_IF_ERROR(status_);
-  if (network_.outputs.size() != 1) {
-    return unimplemented("training a model with ", network_.outputs.size(),
-                         " outputs is not implemented; models with one output are");
-  }
   OptimizerPtr optimizer;
   if (const auto* given = std::get_if<OptimizerPtr>(&options.optimizer)) {
     optimizer = *given;
   } else {
     TENON_ASSIGN_OR_RETURN(optimizer, optimizer_from_json(std::get<Json>(options.optimizer)));
   }
-  LossPtr loss;
+  const std::vector<std::string> names = network_.output_names();
+  std::vector<OutputLoss> losses;
   if (const auto* given = std::get_if<LossPtr>(&options.loss)) {
-    loss = *given;
+    losses.assign(names.size(), OutputLoss{*given});
   } else {
-    const Json& json = std::get<Json>(options.loss);
-    if (json.is_null()) return invalid_argument("compile() needs a loss");
-    TENON_ASSIGN_OR_RETURN(loss, loss_from_json(json));
+    TENON_ASSIGN_OR_RETURN(losses, losses_from_json(std::get<Json>(options.loss), names));
   }
-  if (!optimizer || !loss) return invalid_argument("compile() needs an optimizer and a loss");
+  TENON_RETURN_IF_ERROR(set_loss_weights(options.loss_weights, names, losses));
+  const bool any = std::any_of(losses.begin(), losses.end(), [](const auto& l) { return l.loss; });
+  if (!optimizer || !any) return invalid_argument("compile() needs an optimizer and a loss");
   // Which accuracy is meant, the targets of the first step say; whether there is such a metric does
   // not depend on them.
-  const PartialShape& y = network_.outputs[0].shape();
   for (const auto* metrics : {&options.metrics, &options.weighted_metrics}) {
-    for (const Json& metric : *metrics) {
-      TENON_RETURN_IF_ERROR(metric_from_json(metric, y, y).status());
+    TENON_ASSIGN_OR_RETURN(const auto by_output, metrics_of_outputs(*metrics, names));
+    for (size_t i = 0; i < by_output.size(); ++i) {
+      const PartialShape& y = network_.outputs[i].shape();
+      for (const Json& metric : by_output[i]) {
+        TENON_RETURN_IF_ERROR(metric_from_json(metric, y, y).status());
+      }
     }
   }
   if (optimizer->built()) {
@@ -167,10 +168,16 @@ Status Model::compile(CompileOptions options) {
   }
   TENON_RETURN_IF_ERROR(create_variables(optimizer->variables()));
   optimizer_ = std::move(optimizer);
-  loss_ = std::move(loss);
+  losses_ = std::move(losses);
   compile_options_ = std::move(options);
   steps_.reset();
   return absl::OkStatus();
+}
+
+std::vector<const Loss*> Model::losses() const {
+  std::vector<const Loss*> losses;
+  for (const OutputLoss& each : losses_) losses.push_back(each.loss.get());
+  return losses;
 }
 
 Steps& Model::steps() {
@@ -178,31 +185,45 @@ Steps& Model::steps() {
   return *steps_;
 }
 
+void Model::visit_all(const std::function<void(Layer&)>& visit) const {
+  std::set<const Layer*> seen;
+  for (const auto& layer : network_.layers) visit_layers(layer, seen, visit);
+}
+
 std::vector<Weight*> Model::weights() const {
   std::vector<Weight*> weights;
-  for (const auto& layer : network_.layers) {
-    for (Weight* weight : layer->stored_weights()) weights.push_back(weight);
-  }
+  visit_all([&](Layer& layer) {
+    for (Weight* weight : layer.stored_weights()) weights.push_back(weight);
+  });
   return weights;
 }
 
-std::vector<Weight*> Model::trainable_weights() const {
-  std::vector<Weight*> weights;
-  for (const auto& layer : network_.layers) {
-    for (Weight& weight : layer->weights()) {
-      if (layer->trainable() && weight.kind == WeightKind::kTrainable) weights.push_back(&weight);
-    }
+namespace {
+
+void add_trainable(Layer& layer, std::set<const Layer*>& seen, std::vector<Weight*>& weights) {
+  if (!layer.trainable() || !seen.insert(&layer).second) return;
+  for (Weight& weight : layer.weights()) {
+    if (weight.kind == WeightKind::kTrainable) weights.push_back(&weight);
   }
+  for (const Layer::Child& child : layer.children()) add_trainable(*child.layer, seen, weights);
+}
+
+}  // namespace
+
+std::vector<Weight*> Model::trainable_weights() const {
+  std::set<const Layer*> seen;
+  std::vector<Weight*> weights;
+  for (const auto& layer : network_.layers) add_trainable(*layer, seen, weights);
   return weights;
 }
 
 std::vector<Weight*> Model::checkpoint_variables() const {
   std::vector<Weight*> variables = weights();
-  for (const auto& layer : network_.layers) {
-    for (Weight& weight : layer->weights()) {
-      if (weight.kind == WeightKind::kSeed) variables.push_back(&weight);
+  visit_all([&](Layer& layer) {
+    for (Weight& weight : layer.weights()) {
+      if (weight.kind >= WeightKind::kSeed) variables.push_back(&weight);
     }
-  }
+  });
   if (optimizer_) {
     for (Weight* weight : optimizer_->variables()) variables.push_back(weight);
   }
@@ -213,14 +234,20 @@ StatusOr<Graph> Model::forward_graph(bool training) const {
   TENON_RETURN_IF_ERROR(status_);
   Graph graph;
   Trace trace(graph, training);
-  std::vector<Endpoint> args;
-  for (const KTensor& input : network_.inputs) {
-    args.push_back(trace.build().arg(input.call()->layer->name(), input.dtype(), input.shape()));
+  std::vector<Value> args;
+  const std::vector<std::string> names = network_.input_names();
+  for (size_t i = 0; i < names.size(); ++i) {
+    const KTensor& input = network_.inputs[i];
+    args.emplace_back(trace.build().arg(names[i], input.dtype(), input.shape()));
   }
-  graph.results = network_.trace(trace, args);
+  const Outputs outputs = network_.trace(trace, args);
   TENON_RETURN_IF_ERROR(trace.build().status());
-  for (size_t i = 0; i < graph.results.size(); ++i) {
-    graph.result_names.push_back(cat("output_", i));
+  // Keras' export() names the results of a model that gives an object by its keys.
+  const bool keyed = network_.output_form.is_object();
+  const std::vector<std::string> result_names = network_.output_names();
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    graph.results.push_back(outputs[i].tensor);
+    graph.result_names.push_back(keyed ? result_names[i] : cat("output_", i));
   }
   return graph;
 }

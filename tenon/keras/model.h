@@ -20,11 +20,17 @@ namespace tenon::keras {
 class Callback;
 class Steps;
 
-// One tensor for each input of the model, rows in dimension 0.
-struct Inputs : std::vector<Tensor> {
+// One tensor for each input of the model, or for each output, in the order of the network's; rows
+// in dimension 0.
+struct Tensors : std::vector<Tensor> {
   using std::vector<Tensor>::vector;
-  Inputs(Tensor x) : std::vector<Tensor>{std::move(x)} {}  // NOLINT: implicit
+  Tensors(Tensor one) : std::vector<Tensor>{std::move(one)} {}  // NOLINT: implicit
 };
+using Inputs = Tensors;
+// Of the outputs that have a loss, or of all; a tensor without value where one is not judged.
+using Targets = Tensors;
+// None, one for all outputs, or one for each.
+using SampleWeights = Tensors;
 
 // A batch as Keras hands it to an input of shape `wanted`: a last dimension of 1 is added to rows
 // that lack it, or dropped from rows that have one too many. Shares the elements.
@@ -40,17 +46,20 @@ struct History {
   std::map<std::string, std::vector<double>> history;  // one value an epoch
 };
 
+// Of a model with several outputs, losses, weights and metrics are lists in the order of the
+// outputs or objects by their names, as in Keras: {"left": "mse", "right": null}.
 struct CompileOptions {
   std::variant<Json, OptimizerPtr> optimizer = Json("rmsprop");  // "adam", or Adam({...})
   std::variant<Json, LossPtr> loss = Json();                     // "mse", or MeanSquaredError()
-  std::vector<Json> metrics = {};
+  Json loss_weights = {};
+  std::vector<Json> metrics = {};  // an object by names stands alone in the list
   std::vector<Json> weighted_metrics = {};
 };
 
 struct ValidationData {
   Inputs x;
-  Tensor y;
-  Tensor sample_weight = {};
+  Targets y;
+  SampleWeights sample_weight = {};
 };
 
 struct FitOptions {
@@ -62,7 +71,7 @@ struct FitOptions {
   std::optional<ValidationData> validation_data = {};
   bool shuffle = true;
   std::map<int64_t, double> class_weight = {};
-  Tensor sample_weight = {};
+  SampleWeights sample_weight = {};
   int64_t initial_epoch = 0;
   int64_t validation_batch_size = 0;  // 0: batch_size
   int64_t validation_freq = 1;
@@ -72,8 +81,14 @@ struct FitOptions {
 struct EvaluateOptions {
   int64_t batch_size = 32;
   int verbose = 1;
-  Tensor sample_weight = {};
+  SampleWeights sample_weight = {};
   std::function<void(std::string_view)> output = {};
+};
+
+// What training makes small of one output, and how much it counts.
+struct OutputLoss {
+  LossPtr loss;  // null: none
+  double weight = 1.0;
 };
 
 struct ModelOptions {
@@ -119,14 +134,16 @@ class Model {
   bool is_sequential() const { return sequential_; }
 
   Status compile(CompileOptions options);
-  bool compiled() const { return loss_ != nullptr; }
+  bool compiled() const { return !losses_.empty(); }
+  // Of each output of a compiled model: its loss, null where it has none.
+  std::vector<const Loss*> losses() const;
 
-  StatusOr<History> fit(Inputs x, Tensor y, FitOptions options = {});
-  StatusOr<Logs> evaluate(Inputs x, Tensor y, EvaluateOptions options = {});
+  StatusOr<History> fit(Inputs x, Targets y, FitOptions options = {});
+  StatusOr<Logs> evaluate(Inputs x, Targets y, EvaluateOptions options = {});
   // One tensor for each output.
   StatusOr<std::vector<Tensor>> predict(Inputs x, int64_t batch_size = 32);
   // One step; the running metrics after it. With `reset` (Keras' default) they start anew.
-  StatusOr<Logs> train_on_batch(Inputs x, Tensor y, bool reset = true);
+  StatusOr<Logs> train_on_batch(Inputs x, Targets y, bool reset = true);
 
   // Keras' table, for a terminal of `columns` columns.
   std::string summary(int columns = 80) const;
@@ -166,6 +183,8 @@ class Model {
  private:
   friend class Steps;
   friend class Fit;
+  // Every layer, those within others too, once.
+  void visit_all(const std::function<void(Layer&)>& visit) const;
   Status create_variables(std::span<Weight* const> weights);
   Status check_ready(bool compiled) const;
   Steps& steps();
@@ -180,7 +199,7 @@ class Model {
   int64_t epochs_done_ = 0;
   std::shared_ptr<ModelState> state_;
   OptimizerPtr optimizer_;
-  LossPtr loss_;
+  std::vector<OutputLoss> losses_;  // of each output; empty until compiled
   CompileOptions compile_options_;
   data::Names data_names_;
   std::unique_ptr<Steps> steps_;

@@ -91,14 +91,17 @@ StatusOr<Network> Network::create(std::vector<KTensor> inputs, std::vector<KTens
   }
   std::unordered_map<const Call*, int> call_depth;
   std::unordered_map<Layer*, int> layer_depth;
+  std::vector<CallPtr> as_reached;
+  const auto reach = [&](const CallPtr& call, int depth) {
+    const auto [it, fresh] = call_depth.try_emplace(call.get(), depth);
+    if (fresh) as_reached.push_back(call);
+    return it->second = std::max(it->second, depth);
+  };
   for (auto it = sorter.calls.rbegin(); it != sorter.calls.rend(); ++it) {
     Layer* layer = (*it)->layer.get();
-    const int depth = std::max(call_depth[it->get()], layer_depth[layer]);
-    layer_depth[layer] = call_depth[it->get()] = depth;
-    for (const KTensor& input : (*it)->inputs) {
-      int& before = call_depth[input.call().get()];
-      before = std::max(before, depth + 1);
-    }
+    const int depth = reach(*it, layer_depth[layer]);
+    layer_depth[layer] = depth;
+    for (const KTensor& input : (*it)->inputs) reach(input.call(), depth + 1);
   }
   Network network;
   std::set<const Call*> known;
@@ -106,12 +109,13 @@ StatusOr<Network> Network::create(std::vector<KTensor> inputs, std::vector<KTens
   for (const KTensor& input : inputs) {
     TENON_RETURN_IF_ERROR(input.status());
     if (!input.call()->inputs.empty()) {
-      return invalid_argument("an input of a model must come from Input(), not from layer '",
-                              input.call()->layer->class_name(), "'");
+      return invalid_argument("an input of a model must come from Input(), not from ",
+                              input.layer().who());
     }
     known.insert(input.call().get());
     if (sorter.first_met.try_emplace(input.call()->layer.get(), -1).second) {
       sorter.calls.push_back(input.call());
+      reach(input.call(), 0);
     }
   }
   std::map<int, int> calls_at_depth;
@@ -137,32 +141,81 @@ StatusOr<Network> Network::create(std::vector<KTensor> inputs, std::vector<KTens
       return invalid_argument("the name '", layer->name(),
                               "' is used twice in the model; names of layers must differ");
     }
-    for (Weight& weight : layer->weights()) weight.path = cat(layer->name(), "/", weight.name);
+    layer->set_paths("");
   }
   network.is_chain = chain_like(sorter.calls, network.layers.size(), calls_at_depth);
-  network.calls = std::move(sorter.calls);
+  // What a layer assigns and which masks are taken away depends on who runs first: Keras goes by
+  // depth, and on one depth by when its walk reached a call.
+  std::stable_sort(as_reached.begin(), as_reached.end(), [&](const auto& a, const auto& b) {
+    return call_depth[a.get()] > call_depth[b.get()];
+  });
+  network.calls = std::move(as_reached);
   network.inputs = std::move(inputs);
   network.outputs = std::move(outputs);
+  if (network.calls_within() > kMaxCalls) {
+    return invalid_argument("more than ", kMaxCalls, " layer calls");
+  }
+  for (const auto& layer : network.layers) layer->add_holder();
   return network;
 }
 
-std::vector<Endpoint> Network::trace(Trace& trace, std::span<const Endpoint> values) const {
-  std::unordered_map<const Call*, Endpoint> made;
-  for (size_t i = 0; i < inputs.size(); ++i) made[inputs[i].call().get()] = values[i];
-  std::vector<Endpoint> args;
+Outputs Network::trace(Trace& trace, std::span<const Value> values) const {
+  std::unordered_map<const Call*, Outputs> made;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    static_cast<std::vector<Value>&>(made[inputs[i].call().get()]) = {values[i]};
+  }
+  std::vector<Value> args;
+  Outputs results;
+  results.resize(outputs.size());
   for (const CallPtr& call : calls) {
     if (call->inputs.empty()) continue;
     args.clear();
-    for (const KTensor& input : call->inputs) args.push_back(made[input.call().get()]);
-    const Endpoint out = call->layer->call(trace, args);
-    if (!trace.build().status().ok()) {
-      return std::vector<Endpoint>(outputs.size());
+    for (const KTensor& input : call->inputs)
+      args.push_back(made[input.call().get()][input.index()]);
+    Outputs out = call->layer->apply(
+        trace, Arguments(arguments_of<Value>(*call, std::span<const Value>(args))));
+    if (!trace.build().status().ok()) return results;
+    if (call->layer->takes_masks_away()) {
+      for (const KTensor& input : call->inputs) made[input.call().get()][input.index()].mask = {};
     }
-    made[call.get()] = out;
+    made[call.get()] = std::move(out);
   }
-  std::vector<Endpoint> results;
-  for (const KTensor& output : outputs) results.push_back(made[output.call().get()]);
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    results[i] = made[outputs[i].call().get()][outputs[i].index()];
+  }
   return results;
+}
+
+namespace {
+
+// The names of `tensors`: the keys of `form` where it is an object of tensors, else their layers'.
+std::vector<std::string> names_of(const std::vector<KTensor>& tensors, const Json& form) {
+  std::vector<std::string> names;
+  for (const KTensor& tensor : tensors) names.push_back(tensor.layer().name());
+  if (!form.members() || form.members()->size() != tensors.size()) return names;
+  names.clear();
+  for (const auto& [name, leaf] : *form.members()) names.push_back(name);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+}  // namespace
+
+std::vector<std::string> Network::input_names() const { return names_of(inputs, input_form); }
+std::vector<std::string> Network::output_names() const { return names_of(outputs, output_form); }
+
+std::vector<std::shared_ptr<Layer>> Network::own_layers() const {
+  std::vector<std::shared_ptr<Layer>> own;
+  for (const auto& layer : layers) {
+    if (!layer->is_operation()) own.push_back(layer);
+  }
+  return own;
+}
+
+size_t Network::calls_within() const {
+  size_t count = 0;
+  for (const CallPtr& call : calls) count += call->layer->calls_within();
+  return count;
 }
 
 int Network::call_index(const Call& call) const {
@@ -172,6 +225,34 @@ int Network::call_index(const Call& call) const {
     index += other->layer == call.layer;
   }
   return index;
+}
+
+std::vector<Layer::Child> Network::file_groups(bool sequential) const {
+  std::map<std::string, int> counts;
+  std::vector<Layer::Child> groups;
+  for (const auto& layer : own_layers()) {
+    if (sequential && layer->class_name() == "InputLayer") continue;
+    const std::string base = to_snake_case(layer->class_name());
+    const int count = counts[base]++;
+    groups.push_back({cat("layers/", base, count == 0 ? "" : cat("_", count)), layer});
+  }
+  return groups;
+}
+
+Json Network::describe_model(std::string_view name, bool sequential, bool trainable) const {
+  Json config = Json::object({{"name", name}, {"trainable", trainable}});
+  if (sequential) {
+    config.set("dtype", DTypePolicy().describe());
+    describe_sequential(config);
+  } else {
+    describe(config);
+  }
+  const Json input_shape = sequential ? shape_to_json(inputs[0].shape()) : Json();
+  return Json::object({{"module", sequential ? "keras" : "keras.src.models.functional"},
+                       {"class_name", sequential ? "Sequential" : "Functional"},
+                       {"config", std::move(config)},
+                       {"registered_name", sequential ? Json() : Json("Functional")},
+                       {"build_config", Json::object({{"input_shape", input_shape}})}});
 }
 
 StatusOr<Network> chain_layers(std::span<const LayerRef> layers) {

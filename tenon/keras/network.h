@@ -12,9 +12,12 @@ inline constexpr size_t kMaxCalls = 20000;
 struct Network {
   // In the order in which Keras lists, counts and stores them. One layer may be called often.
   std::vector<std::shared_ptr<Layer>> layers;
-  // In an order in which they can run.
+  // In the order in which Keras runs them.
   std::vector<std::shared_ptr<const Call>> calls;
   std::vector<KTensor> inputs, outputs;
+  // How Keras nests them: lists and objects with `true` for each (Call::Argument::form). Null: one
+  // alone, or a list.
+  Json input_form, output_form;
   // A chain without branches or shared layers: summary() then shows no connections.
   bool is_chain = false;
 
@@ -24,12 +27,27 @@ struct Network {
   static StatusOr<Network> create(std::vector<KTensor> inputs, std::vector<KTensor> outputs);
 
   // Adds the ops of the whole network. `values` in the order of `inputs`; the results in the order
-  // of `outputs`.
-  std::vector<Endpoint> trace(Trace& trace, std::span<const Endpoint> values) const;
+  // of `outputs`, with masks.
+  Outputs trace(Trace& trace, std::span<const Value> values) const;
+
+  // How Keras calls inputs and outputs where data, losses and metrics are given by name: by their
+  // keys, or else by their layers.
+  std::vector<std::string> input_names() const;
+  std::vector<std::string> output_names() const;
+  // The layers themselves, as `layers` without the operations of keras.ops.
+  std::vector<std::shared_ptr<Layer>> own_layers() const;
+  // Calls of layers that one run makes, those of models within it too.
+  size_t calls_within() const;
 
   // Position of `call` among the calls of its layer.
   int call_index(const Call& call) const;
 
+  // The layers with their places in files of weights: the class in snake case, counted from the
+  // second on.
+  std::vector<Layer::Child> file_groups(bool sequential) const;
+
+  // A model of these layers as Keras serialises it, without compile_config.
+  Json describe_model(std::string_view name, bool sequential, bool trainable) const;
   // The "layers", "input_layers" and "output_layers" of a functional model's config.
   void describe(Json& config) const;
   // The "layers" and "build_input_shape" of a sequential model's config.
@@ -37,8 +55,8 @@ struct Network {
 
   // From such configs. Untrusted: a class that is not known is UNIMPLEMENTED, whatever does not fit
   // together INVALID_ARGUMENT.
-  static StatusOr<Network> from_functional(const Json& config);
-  static StatusOr<Network> from_sequential(const Json& config);
+  static StatusOr<Network> from_functional(const Json& config, SharedLayers& shared);
+  static StatusOr<Network> from_sequential(const Json& config, SharedLayers& shared);
 };
 
 // Calls a list of layers one after the other; the first must be an Input.

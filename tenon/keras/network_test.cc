@@ -1,5 +1,7 @@
 #include "tenon/keras/network.h"
 
+#include <numeric>
+
 #include "tenon/keras/model.h"
 #include "tenon/keras/reference_test.h"
 
@@ -80,13 +82,13 @@ TEST(Network, UnknownLayerClassIsUnimplementedAndNamed) {
   Json config = json["config"];
   Json layers = config["layers"];
   Json layer = (*layers.items())[1];
-  layer.set("class_name", "LSTM");
+  layer.set("class_name", "ConvLSTM2D");
   layers.push(layer);
   config.set("layers", layers);
   json.set("config", config);
   const Status status = Model::from_json(json).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
-  EXPECT_NE(message_of(status).find("'LSTM'"), std::string::npos) << status;
+  EXPECT_NE(message_of(status).find("'ConvLSTM2D'"), std::string::npos) << status;
   EXPECT_NE(message_of(status).find("BatchNormalization"), std::string::npos) << status;
 }
 
@@ -112,6 +114,28 @@ TEST(Network, BrokenFunctionalConfigsAreErrors) {
   for (const Json& each : *layers.items())
     changed.push(each["name"] == layer["name"] ? layer : each);
   EXPECT_FALSE(with("layers", changed).ok());
+}
+
+// Keras: moving = moving * momentum + mean * (1 - momentum), once for each call; the second one's
+// input has mean 0. The loop below must not make the first call's assignment late.
+TEST(Layers, EachCallMovesTheAveragesThatTheOneBeforeLeft) {
+  KTensor x = Input({3, 1});
+  const KTensor y = GRU({.units = 1, .return_sequences = true})(x);
+  const LayerRef norm = BatchNormalization({.momentum = 0.5});
+  Model before({x}, {y});
+  Model model({x}, {norm(norm(y))});
+  ASSERT_TRUE(model.compile({.optimizer = SGD({.learning_rate = 0.0}), .loss = "mse"}).ok());
+  const Tensor rows =
+      Tensor::from<float>(Shape{2, 3, 1}, std::vector<float>{1, -2, 3, 0.5f, 4, 0.25f});
+  const auto states = before.predict(rows);
+  ASSERT_TRUE(states.ok()) << states.status();
+  const std::span<const float> values = (*states)[0].span<float>();
+  const float mean = std::accumulate(values.begin(), values.end(), 0.0f) / 6;
+  ASSERT_TRUE(model.train_on_batch(rows, rows).ok());
+  const auto moved = norm->weights()[2].variable->read();
+  ASSERT_TRUE(moved.ok()) << moved.status();
+  EXPECT_NEAR(*moved->data<float>(), 0.25f * mean, 1e-6);
+  EXPECT_GT(std::abs(mean), 0.01f);
 }
 
 TEST(Layers, ImpossibleShapesAreErrors) {

@@ -1,6 +1,7 @@
 #include "tenon/keras/steps.h"
 
 #include "tenon/graph/gradient.h"
+#include "tenon/keras/compile.h"
 
 namespace tenon::keras {
 
@@ -23,7 +24,7 @@ Endpoint standardize_input(GraphBuilder& g, Endpoint x, const KTensor& input) {
     fits = found[axis] < 0 || wanted[axis] < 0 || found[axis] == wanted[axis];
   }
   if (!fits) {
-    g.fail(invalid_argument("input '", input.call()->layer->name(), "' has rows of shape ", found,
+    g.fail(invalid_argument("input '", input.layer().name(), "' has rows of shape ", found,
                             ", the model expects ", wanted));
   }
   return g.cast(x, input.dtype());
@@ -42,39 +43,62 @@ Status check_targets(const Loss& loss, const KTensor& output, const PartialShape
     fits = a < 0 || b < 0 || a == b || a == 1 || b == 1;
   }
   if (fits) return absl::OkStatus();
-  return invalid_argument("output '", output.call()->layer->name(), "' has shape ", p,
+  return invalid_argument("output '", output.layer().name(), "' has shape ", p,
                           ", its targets have ", y, "; the loss '", loss.name(),
                           "' compares them element by element");
 }
 
 }  // namespace
 
-Status Steps::make_metrics(const PartialShape& targets) {
-  if (has_metrics_) return absl::OkStatus();
-  const PartialShape& predictions = model_.network_.outputs[0].shape();
-  loss_mean_ = std::make_shared<Metric>("loss", Json(), nullptr);
-  const auto make = [&](const std::vector<Json>& configs, std::vector<MetricPtr>& out) -> Status {
-    for (const Json& config : configs) {
-      TENON_ASSIGN_OR_RETURN(MetricPtr metric, metric_from_json(config, targets, predictions));
-      out.push_back(std::move(metric));
-    }
-    return absl::OkStatus();
+std::string Steps::output_place(size_t output) const {
+  return cat("output '", model_.network_.output_names()[output], "'");
+}
+
+// Names as Keras gives them: "left_accuracy" where there are several outputs; one that is there
+// already gets "weighted_" before it, or a number after it.
+Status Steps::make_metrics(std::span<const Judged> outputs, const Graph& graph) {
+  if (!means_.empty()) return absl::OkStatus();
+  const std::vector<std::string> names = model_.network_.output_names();
+  std::vector<Mean> means = {{std::make_shared<Metric>("loss", Json(), nullptr)}};
+  const auto losses = std::count_if(outputs.begin(), outputs.end(),
+                                    [](const Judged& output) { return output.loss; });
+  std::map<std::string, int> taken = {{"loss", 1}};
+  const auto add = [&](MetricPtr metric, size_t output, auto of) {
+    const bool weighted = of == Mean::kWeightedMetric;
+    const std::string prefix = outputs.size() > 1 ? names[output] + "_" : "";
+    std::string name = prefix + metric->name();
+    if (taken.count(name) && weighted) name = cat(prefix, "weighted_", metric->name());
+    if (const int count = taken[name]++; count > 0) name = cat(name, "_", count);
+    metric->rename(std::move(name));
+    means.push_back({std::move(metric), output, of});
   };
-  metrics_.clear();
-  weighted_metrics_.clear();
-  TENON_RETURN_IF_ERROR(make(model_.compile_options_.metrics, metrics_));
-  TENON_RETURN_IF_ERROR(make(model_.compile_options_.weighted_metrics, weighted_metrics_));
-  std::vector<MetricPtr> all = {loss_mean_};
-  all.insert(all.end(), metrics_.begin(), metrics_.end());
-  all.insert(all.end(), weighted_metrics_.begin(), weighted_metrics_.end());
-  logs_.clear();
-  for (const MetricPtr& metric : all) {
-    if (find_log(logs_, metric->name())) {
-      return invalid_argument("two metrics are named '", metric->name(), "'");
+  for (size_t i = 0; i < outputs.size() && losses > 1; ++i) {
+    if (outputs[i].loss) {
+      add(std::make_shared<Metric>("loss", Json(), nullptr), i, Mean::kOutputLoss);
     }
-    logs_.emplace_back(metric->name(), 0.0);
+  }
+  for (const bool weighted : {false, true}) {
+    const CompileOptions& options = model_.compile_options_;
+    TENON_ASSIGN_OR_RETURN(
+        const auto by_output,
+        metrics_of_outputs(weighted ? options.weighted_metrics : options.metrics, names));
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      if (!by_output[i].empty() && !outputs[i].y_true) {
+        return invalid_argument(output_place(i), " has metrics and no targets");
+      }
+      for (const Json& config : by_output[i]) {
+        TENON_ASSIGN_OR_RETURN(MetricPtr metric,
+                               metric_from_json(config, graph.value(outputs[i].y_true).shape,
+                                                graph.value(outputs[i].y_pred.tensor).shape));
+        add(std::move(metric), i, weighted ? Mean::kWeightedMetric : Mean::kMetric);
+      }
+    }
+  }
+  logs_.clear();
+  for (const Mean& mean : means) {
+    logs_.emplace_back(mean.metric->name(), 0.0);
     std::vector<Weight*> state;
-    for (Weight& weight : metric->state()) {
+    for (Weight& weight : mean.metric->state()) {
       if (model_.state_->variable(weight.path)) {
         TENON_RETURN_IF_ERROR(model_.state_->remove("", weight.path));
       }
@@ -84,46 +108,67 @@ Status Steps::make_metrics(const PartialShape& targets) {
   }
   std::sort(logs_.begin(), logs_.end());
   log_of_result_.clear();
-  for (const MetricPtr& metric : all) {
+  for (const Mean& mean : means) {
     for (size_t i = 0; i < logs_.size(); ++i) {
-      if (logs_[i].first == metric->name()) log_of_result_.push_back(i);
+      if (logs_[i].first == mean.metric->name()) log_of_result_.push_back(i);
     }
   }
-  has_metrics_ = true;
+  means_ = std::move(means);
   return absl::OkStatus();
 }
 
 Status Steps::reset_metrics() {
-  if (!has_metrics_) return absl::OkStatus();
-  std::vector<MetricPtr> all = {loss_mean_};
-  all.insert(all.end(), metrics_.begin(), metrics_.end());
-  all.insert(all.end(), weighted_metrics_.begin(), weighted_metrics_.end());
-  for (const MetricPtr& metric : all) {
-    for (Weight& weight : metric->state()) {
+  for (const Mean& mean : means_) {
+    for (Weight& weight : mean.metric->state()) {
       TENON_RETURN_IF_ERROR(weight.variable->assign(Tensor::scalar(0.0f)));
     }
   }
   return absl::OkStatus();
 }
 
-void Steps::add_loss_and_metrics(Trace& trace, Endpoint loss, Endpoint x, Endpoint y,
-                                 Endpoint y_pred, Endpoint weights) {
+// The losses of the outputs, and their sum by weight.
+StatusOr<Endpoint> Steps::add_losses(Trace& trace, std::span<Judged> outputs) {
+  GraphBuilder& g = trace.build();
+  Endpoint total;
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    const auto& [loss, weight] = model_.losses_[i];
+    Judged& output = outputs[i];
+    if (!loss || !output.y_true) continue;
+    TENON_RETURN_IF_ERROR(check_targets(*loss, model_.network_.outputs[i], g.shape(output.y_true)));
+    output.loss =
+        g.cast((*loss)(g, output.y_true, output.y_pred.tensor, output.weight, output.y_pred.mask),
+               DType::kFloat);
+    if (!g.status().ok()) {
+      return with_context(g.status(), cat("the loss '", loss->name(), "' of ", output_place(i)));
+    }
+    const Endpoint weighted =
+        weight == 1.0 ? output.loss : g.mul(output.loss, g.scalar_of(DType::kFloat, weight));
+    total = total ? g.add(total, weighted) : weighted;
+  }
+  if (!total) return invalid_argument("no output that has a loss has targets");
+  return total;
+}
+
+void Steps::add_metrics(Trace& trace, Endpoint loss, Endpoint x, std::span<const Judged> outputs) {
   GraphBuilder& g = trace.build();
   // The mean over an epoch weighs each batch by its rows.
   const Endpoint rows =
       g.op("StridedSlice", {g.shape_of(x), g.integers({0}), g.integers({1}), g.integers({1})},
            {{"shrink_axis_mask", int64_t{1}}});
-  loss_mean_->update_mean(trace, loss, rows);
-  for (const MetricPtr& metric : metrics_) metric->update(trace, y, y_pred, {});
-  for (const MetricPtr& metric : weighted_metrics_) metric->update(trace, y, y_pred, weights);
-  Graph& graph = g.graph();
-  const auto result = [&](const Metric& metric) {
-    graph.results.push_back(metric.result(trace));
-    graph.result_names.push_back(metric.name());
-  };
-  result(*loss_mean_);
-  for (const MetricPtr& metric : metrics_) result(*metric);
-  for (const MetricPtr& metric : weighted_metrics_) result(*metric);
+  for (const Mean& mean : means_) {
+    const Judged& output = outputs[mean.output];
+    if (mean.of == Mean::kLoss || mean.of == Mean::kOutputLoss) {
+      mean.metric->update_mean(trace, mean.of == Mean::kLoss ? loss : output.loss, rows);
+    } else {
+      const Endpoint weight = mean.of == Mean::kWeightedMetric ? output.weight : Endpoint();
+      mean.metric->update(trace, output.y_true, output.y_pred.tensor,
+                          masked_weight(g, weight, output.y_pred.mask, false));
+    }
+  }
+  for (const Mean& mean : means_) {
+    g.graph().results.push_back(mean.metric->result(trace));
+    g.graph().result_names.push_back(mean.metric->name());
+  }
 }
 
 StatusOr<Graph> Steps::build(StepKind kind, const BatchLayout& layout,
@@ -136,33 +181,35 @@ StatusOr<Graph> Steps::build(StepKind kind, const BatchLayout& layout,
   Graph graph;
   Trace trace(graph, kind == StepKind::kTrain);
   GraphBuilder& g = trace.build();
-  std::vector<Endpoint> args, inputs;
+  std::vector<Endpoint> args;
+  std::vector<Value> inputs;
   for (size_t i = 0; i < batch.size(); ++i) {
-    const std::string name = i < layout.inputs                          ? cat("x_", i)
-                             : i == layout.inputs && layout.has_targets ? "y"
-                                                                        : "sample_weight";
+    const std::string name = i < layout.inputs ? cat("x_", i) : cat("y_", i - layout.inputs);
     args.push_back(g.arg(name, batch[i].dtype(), open_rows(batch[i])));
     if (i < layout.inputs) {
-      inputs.push_back(standardize_input(g, args.back(), network.inputs[i]));
+      inputs.emplace_back(standardize_input(g, args.back(), network.inputs[i]));
     }
   }
   TENON_RETURN_IF_ERROR(g.status());
-  const std::vector<Endpoint> outputs = network.trace(trace, inputs);
+  const Outputs outputs = network.trace(trace, inputs);
   TENON_RETURN_IF_ERROR(g.status());
   if (kind == StepKind::kPredict) {
-    graph.results = outputs;
-    for (size_t i = 0; i < outputs.size(); ++i) graph.result_names.push_back(cat("output_", i));
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      graph.results.push_back(outputs[i].tensor);
+      graph.result_names.push_back(cat("output_", i));
+    }
     return graph;
   }
-  const Endpoint y = args[layout.inputs];
-  const Endpoint weights = layout.has_weights ? args.back() : Endpoint{};
-  TENON_RETURN_IF_ERROR(check_targets(*model_.loss_, network.outputs[0], g.shape(y)));
-  TENON_RETURN_IF_ERROR(make_metrics(g.shape(y)));
-  const Endpoint loss = (*model_.loss_)(g, y, outputs[0], weights);
-  if (!g.status().ok()) {
-    return with_context(g.status(), cat("the loss '", model_.loss_->name(), "' of output '",
-                                        network.outputs[0].call()->layer->name(), "'"));
+  std::vector<Judged> judged(outputs.size());
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    const auto place = [&](const std::vector<int>& places) {
+      const bool given = i < places.size() && places[i] >= 0;
+      return given ? args[static_cast<size_t>(places[i])] : Endpoint();
+    };
+    judged[i] = {place(layout.targets), place(layout.weights), outputs[i], {}};
   }
+  TENON_ASSIGN_OR_RETURN(const Endpoint loss, add_losses(trace, judged));
+  TENON_RETURN_IF_ERROR(make_metrics(judged, graph));
   if (kind == StepKind::kTrain) {
     std::vector<Endpoint> variables;
     for (const Weight* weight : model_.trainable_weights())
@@ -172,10 +219,10 @@ StatusOr<Graph> Steps::build(StepKind kind, const BatchLayout& layout,
                            gradients(graph, losses, {}, variables));
     model_.optimizer_->apply(trace, found);
   }
-  add_loss_and_metrics(trace, loss, args[0], y, outputs[0], weights);
+  add_metrics(trace, loss, args[0], judged);
   if (!g.status().ok()) {
-    return with_context(
-        g.status(), cat("the metrics of output '", network.outputs[0].call()->layer->name(), "'"));
+    const std::string whose = judged.size() == 1 ? output_place(0) : "the outputs";
+    return with_context(g.status(), cat("the metrics of ", whose));
   }
   return graph;
 }

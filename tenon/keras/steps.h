@@ -9,18 +9,18 @@ namespace tenon::keras {
 
 enum class StepKind { kTrain, kTest, kPredict };
 
-// What one batch consists of; weights stand in it only when there are any.
+// What one batch consists of: so many inputs, and where among its tensors the targets and weights
+// of each output stand, -1: nowhere.
 struct BatchLayout {
   size_t inputs = 1;
-  bool has_targets = true;
-  bool has_weights = false;
+  std::vector<int> targets, weights;
 };
 
 class Steps {
  public:
   explicit Steps(Model& model) : model_(model) {}
 
-  // Runs a step on the tensors inputs..., targets, weights. For kTrain and kTest, metrics() then
+  // Runs a step on the tensors of a batch. For kTrain and kTest, metrics() then
   // holds the running means; for kPredict, outputs(). Allocates nothing once it has seen a shape.
   Status run(StepKind kind, const BatchLayout& layout, std::span<const Tensor> batch);
 
@@ -39,17 +39,28 @@ class Steps {
     std::shared_ptr<Executable> executable;
     std::vector<ValueInfo> batch;  // what it was made for
   };
-  Status make_metrics(const PartialShape& targets);
+  // What a step knows of one output when losses and metrics are added.
+  struct Judged {
+    Endpoint y_true, weight;  // invalid: none
+    Value y_pred;
+    Endpoint loss;  // invalid: none
+  };
+  Status make_metrics(std::span<const Judged> outputs, const Graph& graph);
   Status prepare(StepKind kind, const BatchLayout& layout, std::span<const Tensor> batch);
-  void add_loss_and_metrics(Trace& trace, Endpoint loss, Endpoint x, Endpoint y, Endpoint y_pred,
-                            Endpoint weights);
+  StatusOr<Endpoint> add_losses(Trace& trace, std::span<Judged> outputs);
+  void add_metrics(Trace& trace, Endpoint loss, Endpoint x, std::span<const Judged> outputs);
+  std::string output_place(size_t output) const;
 
   Model& model_;
   std::array<Made, 3> made_;
   std::array<std::vector<Tensor>, 3> results_;
-  MetricPtr loss_mean_;
-  std::vector<MetricPtr> metrics_, weighted_metrics_;
-  bool has_metrics_ = false;
+  // A running mean, of which output; a loss of its own where `metric` is one.
+  struct Mean {
+    MetricPtr metric;
+    size_t output = 0;
+    enum { kLoss, kOutputLoss, kMetric, kWeightedMetric } of = kLoss;
+  };
+  std::vector<Mean> means_;  // empty until the first step
   Logs logs_;
   std::vector<size_t> log_of_result_;  // where in logs_ a result goes
 };

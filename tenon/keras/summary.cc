@@ -139,8 +139,8 @@ std::string connections(const Network& network, const Layer& layer) {
   for (const auto& call : network.calls) {
     if (call->layer.get() != &layer) continue;
     for (const KTensor& input : call->inputs) {
-      inputs.push_back(
-          cat(input.call()->layer->name(), "[", network.call_index(*input.call()), "][0]"));
+      inputs.push_back(cat(input.layer().name(), "[", network.call_index(*input.call()), "][",
+                           input.index(), "]"));
     }
   }
   return inputs.empty() ? "-" : join(inputs, ", ");
@@ -149,7 +149,10 @@ std::string connections(const Network& network, const Layer& layer) {
 std::string output_shape(const Network& network, const Layer& layer) {
   std::string text = "?";
   for (const auto& call : network.calls) {
-    if (call->layer.get() == &layer) text = shape_text(call->shape);
+    if (call->layer.get() != &layer) continue;
+    std::vector<std::string> shapes;
+    for (const CallOutput& output : call->outputs) shapes.push_back(shape_text(output.shape));
+    text = shapes.size() == 1 ? shapes[0] : cat("[", join(shapes, ", "), "]");
   }
   return text;
 }
@@ -176,7 +179,10 @@ std::string Model::summary(int columns) const {
   for (const auto& layer : network_.layers) {
     if (sequential_ && layer->class_name() == "InputLayer") continue;
     ParameterCount parameters;
-    for (const Weight* weight : layer->stored_weights()) parameters.add(*weight);
+    std::set<const Layer*> seen;
+    visit_layers(layer, seen, [&](Layer& each) {
+      for (const Weight* weight : each.stored_weights()) parameters.add(*weight);
+    });
     SummaryRow row = {cat(layer->name(), " (", layer->class_name(), ")"),
                       output_shape(network_, *layer), with_commas(parameters.count)};
     if (!plain) row.push_back(connections(network_, *layer));

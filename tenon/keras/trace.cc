@@ -3,12 +3,13 @@
 namespace tenon::keras {
 
 Trace::State& Trace::state(const Weight& weight) {
-  const auto [it, fresh] = states_.try_emplace(weight.path.empty() ? weight.name : weight.path);
+  const auto [it, fresh] = states_.try_emplace(&weight);
   if (fresh) {
-    it->second.handle = build_.op("VarHandleOp", {},
-                                  {{"dtype", weight.dtype},
-                                   {"shape", PartialShape(weight.shape)},
-                                   {"shared_name", it->first}});
+    it->second.handle =
+        build_.op("VarHandleOp", {},
+                  {{"dtype", weight.dtype},
+                   {"shape", PartialShape(weight.shape)},
+                   {"shared_name", weight.path.empty() ? weight.name : weight.path}});
   }
   return it->second;
 }
@@ -16,9 +17,18 @@ Trace::State& Trace::state(const Weight& weight) {
 Endpoint Trace::handle(const Weight& weight) { return state(weight).handle; }
 
 Endpoint Trace::read(const Weight& weight) {
+  const Endpoint value = read_stored(weight);
+  const bool casts = autocast_ != DType::kInvalid && is_floating(weight.dtype);
+  return casts && value ? build_.cast(value, autocast_) : value;
+}
+
+Endpoint Trace::read_stored(const Weight& weight) {
   State& at = state(weight);
   if (!at.value) {
     at.value = build_.op("ReadVariableOp", {at.handle}, {{"dtype", weight.dtype}});
+    if (at.value && at.last_write >= 0) {
+      build_.graph().node(at.value.node).control_inputs.push_back(at.last_write);
+    }
   }
   return at.value;
 }
@@ -36,7 +46,16 @@ void Trace::write_all(std::string_view op, std::span<const Weight* const> weight
   inputs.insert(inputs.begin(), handles.begin(), handles.end());
   const NodeId id = build_.node(op, std::move(inputs), std::move(attrs));
   if (id < 0) return;
-  for (const Weight* weight : weights) state(*weight).value = {};
+  std::vector<NodeId>& waits = build_.graph().node(id).control_inputs;
+  for (const Weight* weight : weights) {
+    State& at = state(*weight);
+    const NodeId before = at.value ? at.value.node : at.last_write;
+    if (before >= 0 && std::find(waits.begin(), waits.end(), before) == waits.end()) {
+      waits.push_back(before);
+    }
+    at.value = {};
+    at.last_write = id;
+  }
   build_.graph().control_results.push_back(id);
 }
 

@@ -72,16 +72,16 @@ TEST_P(TrainingStep, GradientsAreThoseOfKeras) {
   Graph graph;
   Trace trace(graph, true);
   std::vector<Tensor> args = c.x();
-  std::vector<Endpoint> inputs;
+  std::vector<Value> inputs;
   for (const Tensor& x : args) {
-    inputs.push_back(trace.build().arg("x", x.dtype(), PartialShape(x.shape())));
+    inputs.emplace_back(trace.build().arg("x", x.dtype(), PartialShape(x.shape())));
   }
   args.push_back(c.array("y"));
   const Endpoint y = trace.build().arg("y", DType::kInt64, PartialShape(args.back().shape()));
-  const std::vector<Endpoint> outputs = c.model->network().trace(trace, inputs);
+  const Outputs outputs = c.model->network().trace(trace, inputs);
   const auto loss = SparseCategoricalCrossentropy(
       {.from_logits = std::string_view(GetParam()).starts_with("conv")});
-  const Endpoint value = (*loss)(trace.build(), y, outputs[0], {});
+  const Endpoint value = (*loss)(trace.build(), y, outputs[0].tensor, {});
   ASSERT_TRUE(trace.build().status().ok()) << trace.build().status();
   std::vector<Endpoint> weights;
   for (const Weight* weight : c.model->trainable_weights()) weights.push_back(trace.read(*weight));

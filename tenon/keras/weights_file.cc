@@ -1,5 +1,7 @@
 #include "tenon/keras/weights_file.h"
 
+#include <set>
+
 #include "tenon/base/files.h"
 #include "tenon/base/log.h"
 #include "tenon/io/hdf5_reader.h"
@@ -9,15 +11,25 @@ namespace tenon::keras {
 
 namespace {
 
-// The group of each layer below "layers": its class in snake case, counted from the second on.
-std::vector<std::pair<std::string, Layer*>> layer_groups(const Model& model) {
-  std::map<std::string, int> counts;
-  std::vector<std::pair<std::string, Layer*>> groups;
-  for (const auto& layer : model.network().layers) {
-    if (model.is_sequential() && layer->class_name() == "InputLayer") continue;
-    const std::string base = to_snake_case(layer->class_name());
-    const int count = counts[base]++;
-    groups.emplace_back(cat("layers/", base, count == 0 ? "" : cat("_", count)), layer.get());
+using LayerGroups = std::vector<std::pair<std::string, Layer*>>;
+
+void add_groups(const Layer::Child& child, const std::string& prefix, std::set<const Layer*>& seen,
+                LayerGroups& groups) {
+  if (!seen.insert(child.layer.get()).second) return;
+  const std::string group = prefix + child.group;
+  groups.emplace_back(group, child.layer.get());
+  for (const Layer::Child& below : child.layer->children()) {
+    add_groups(below, group + "/", seen, groups);
+  }
+}
+
+// The group of each layer, children below their parents; a layer that several hold stands where
+// it is met first.
+LayerGroups layer_groups(const Model& model) {
+  LayerGroups groups;
+  std::set<const Layer*> seen;
+  for (const Layer::Child& child : model.network().file_groups(model.is_sequential())) {
+    add_groups(child, "", seen, groups);
   }
   return groups;
 }

@@ -2,10 +2,11 @@
 import os
 import tempfile
 
-from common import DIGITS, Checks, digits, predict, train
+from common import DIGITS, Checks, digits, predict, tenon, train
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import layers
 
 
@@ -28,6 +29,23 @@ def every_layer():
     return keras.Model(image, layers.Dense(10, activation="softmax", name="digit")(x))
 
 
+def layers_within_layers():
+    """Masks, states, attention, models within models, layers in two places; inputs and outputs by name."""
+    tokens, numbers = keras.Input((6,), dtype="int32", name="tokens"), keras.Input((6, 4), name="numbers")
+    words = layers.Embedding(9, 4, mask_zero=True)(tokens)
+    x = layers.Bidirectional(layers.LSTM(3, return_sequences=True))(words)
+    y, state = layers.GRU(5, return_sequences=True, return_state=True)(layers.Masking(0.0)(numbers))
+    y = layers.RNN([layers.LSTMCell(4), layers.GRUCell(6)], return_sequences=True)(y)
+    attended = layers.MultiHeadAttention(2, 3, value_dim=4)(x, y)
+    inner = keras.Sequential([keras.Input((6, 6)), layers.TimeDistributed(layers.Dense(6, activation="tanh")), layers.BatchNormalization()], name="inner")
+    x = layers.Add()([inner(x), inner(attended), y])
+    both = layers.Dense(5, name="both")
+    tail = keras.Input((5,))
+    two = keras.Model(tail, [layers.Dense(5)(tail), layers.Dense(2)(tail)], name="two")
+    last, pair = two(both(both(layers.SimpleRNN(5)(x))))
+    return keras.Model({"tokens": tokens, "numbers": numbers}, {"last": layers.Concatenate()([last, state]) * 2.0, "pair": pair})
+
+
 def give_state(model, rng):
     """Random values in every variable, moving averages too, so that none is left at its initial value."""
     for variable in model.variables:
@@ -44,6 +62,33 @@ def keras_file_in_tenon(check, folder):
     model.save(path)
     x = rng.uniform(0, 16, (7, 8, 8, 1)).astype(np.float32)
     check.close(predict(path, x), model.predict(x, verbose=0), "Keras' file gives Keras' outputs in Tenon", 1e-5)
+
+
+def layers_within_layers_both_ways(check, folder):
+    rng = np.random.default_rng(8)
+    model = layers_within_layers()
+    give_state(model, rng)
+    model.compile(keras.optimizers.SGD(0.1), loss="mse")
+    path, again, data, found = (os.path.join(folder, name) for name in ("within.keras", "again.keras", "within.npz", "found.npz"))
+    model.save(path)
+    x = {"tokens": rng.integers(0, 9, (8, 6)).astype(np.int32), "numbers": rng.normal(size=(8, 6, 4)).astype(np.float32)}
+    x["tokens"][2:5, 3:] = 0
+    x["numbers"][1, 4:] = 0
+    y = {"last": rng.normal(size=(8, 10)).astype(np.float32), "pair": rng.normal(size=(8, 2)).astype(np.float32)}
+    np.savez(data, **x, **y)
+    tenon("predict", "--model", path, "--data", data, "--output", found)
+    wanted = model.predict(x, verbose=0)
+    for i, name in enumerate(sorted(wanted)):
+        check.close(np.load(found)[f"output_{i}"], wanted[name], f"layers within layers: {name} in Tenon", 1e-5)
+    exported = os.path.join(folder, "within", "1")
+    train(path, data, epochs=2, batch_size=4, shuffle="false", save=again, export_dir=exported)
+    model.fit(x, y, batch_size=4, epochs=2, shuffle=False, verbose=0)
+    read = keras.saving.load_model(again)
+    for got, variable in zip(read.weights, model.weights):
+        check.close(got.numpy(), variable.numpy(), f"layers within layers: {variable.path} after training", 2e-4)
+    served = tf.saved_model.load(exported).signatures["serving_default"](**{name: tf.constant(value) for name, value in x.items()})
+    for name, value in read.predict(x, verbose=0).items():
+        check.close(served[name].numpy(), value, f"layers within layers: {name} in TensorFlow", 1e-5)
 
 
 def tenon_file_in_keras(check, folder):
@@ -80,6 +125,7 @@ def main():
     check = Checks()
     with tempfile.TemporaryDirectory() as folder:
         keras_file_in_tenon(check, folder)
+        layers_within_layers_both_ways(check, folder)
         tenon_file_in_keras(check, folder)
         classes_in_keras(check, folder)
     check.done()

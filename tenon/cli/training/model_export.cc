@@ -19,17 +19,23 @@ StatusOr<Tensor> golden_rows(const Tensor& x, int64_t rows, const Node& arg) {
 }
 
 // The records and the manifest that verify needs, from the first rows of the data.
-Status add_goldens(const keras::Model& model, const Tensor& x, SavedModelSpec& spec) {
+Status add_goldens(const keras::Model& model, const keras::Inputs& x, SavedModelSpec& spec) {
   const Graph& function = spec.endpoints[0].function;
-  if (function.args.size() != 1 || x.rank() == 0 || x.dim(0) == 0) return absl::OkStatus();
-  const Node& arg = function.node(function.args[0]);
+  if (function.args.size() != x.size() || x.empty()) return absl::OkStatus();
+  for (const Tensor& each : x) {
+    if (each.rank() == 0 || each.dim(0) == 0) return absl::OkStatus();
+  }
   std::vector<GoldenRecord> records;
   for (int64_t batch : kGoldenBatches) {
-    if (batch > x.dim(0)) break;
-    TENON_ASSIGN_OR_RETURN(Tensor rows, golden_rows(x, batch, arg));
-    TENON_ASSIGN_OR_RETURN(
-        GoldenRecord record,
-        make_golden("serving_default", function, model.state(), {{arg.name, std::move(rows)}}));
+    if (batch > x[0].dim(0)) break;
+    std::map<std::string, Tensor> inputs;
+    for (size_t i = 0; i < x.size(); ++i) {
+      const Node& arg = function.node(function.args[i]);
+      TENON_ASSIGN_OR_RETURN(Tensor rows, golden_rows(x[i], batch, arg));
+      inputs.emplace(arg.name, std::move(rows));
+    }
+    TENON_ASSIGN_OR_RETURN(GoldenRecord record, make_golden("serving_default", function,
+                                                            model.state(), std::move(inputs)));
     records.push_back(std::move(record));
   }
   GoldenManifest manifest;
@@ -41,7 +47,7 @@ Status add_goldens(const keras::Model& model, const Tensor& x, SavedModelSpec& s
   return absl::OkStatus();
 }
 
-StatusOr<SavedModelSpec> spec_of(const keras::Model& model, const Tensor* x) {
+StatusOr<SavedModelSpec> spec_of(const keras::Model& model, const keras::Inputs* x) {
   SavedModelSpec spec;
   spec.state = model.state().get();
   for (const keras::Weight* weight : model.weights()) {
@@ -60,7 +66,7 @@ StatusOr<SavedModelSpec> spec_of(const keras::Model& model, const Tensor* x) {
 
 }  // namespace
 
-Status export_model(const keras::Model& model, const std::string& folder, const Tensor* x,
+Status export_model(const keras::Model& model, const std::string& folder, const keras::Inputs* x,
                     bool overwrite) {
   TENON_ASSIGN_OR_RETURN(SavedModelSpec spec, spec_of(model, x));
   spec.folder = folder;
@@ -68,7 +74,7 @@ Status export_model(const keras::Model& model, const std::string& folder, const 
   return write_saved_model(spec);
 }
 
-Status check_export(const keras::Model& model, const Tensor& x) {
+Status check_export(const keras::Model& model, const keras::Inputs& x) {
   return spec_of(model, &x).status();
 }
 

@@ -15,11 +15,11 @@ inline constexpr std::string_view kFeaturesFile = "features.json";
 // Writes the folder of one version, with signatures `serve` and `serving_default`. The first rows
 // of `x` (null: none) become golden records, for several batch sizes. ALREADY_EXISTS unless
 // `overwrite`.
-Status export_model(const keras::Model& model, const std::string& folder, const Tensor* x,
+Status export_model(const keras::Model& model, const std::string& folder, const keras::Inputs* x,
                     bool overwrite);
 
 // What export_model would fail with before it writes anything.
-Status check_export(const keras::Model& model, const Tensor& x);
+Status check_export(const keras::Model& model, const keras::Inputs& x);
 
 // The names of an exported model; empty when it has none.
 StatusOr<data::Names> exported_data_names(const std::string& folder);

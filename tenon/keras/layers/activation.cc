@@ -8,9 +8,10 @@ class ActivationLayer final : public Layer {
  public:
   explicit ActivationLayer(std::string_view activation) : activation_(activation) {}
   std::string_view class_name() const override { return "Activation"; }
+  bool supports_masking() const override { return true; }
   bool is_built_at_init() const override { return true; }
   void fields(ConfigFields& f) override { f.activation("activation", activation_); }
-  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+  Outputs call(Trace& trace, const Arguments& inputs) override {
     return activate(trace.build(), activation_, inputs[0]);
   }
 
@@ -22,13 +23,14 @@ class ReLULayer final : public Layer {
  public:
   explicit ReLULayer(ReLUOptions o) : o_(std::move(o)) { set_name(o_.name); }
   std::string_view class_name() const override { return "ReLU"; }
+  bool supports_masking() const override { return true; }
   bool is_built_at_init() const override { return true; }
   void fields(ConfigFields& f) override {
     f.field("max_value", o_.max_value);
     f.field("negative_slope", o_.negative_slope);
     f.field("threshold", o_.threshold);
   }
-  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+  Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
     if (o_.threshold != 0) {
       g.fail(unimplemented("ReLU with threshold ", o_.threshold, " is not implemented; 0 is"));
@@ -49,9 +51,10 @@ class LeakyReLULayer final : public Layer {
  public:
   explicit LeakyReLULayer(double slope) : negative_slope_(slope) {}
   std::string_view class_name() const override { return "LeakyReLU"; }
+  bool supports_masking() const override { return true; }
   bool is_built_at_init() const override { return true; }
   void fields(ConfigFields& f) override { f.field("negative_slope", negative_slope_); }
-  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+  Outputs call(Trace& trace, const Arguments& inputs) override {
     return trace.build().op("LeakyRelu", {inputs[0]},
                             {{"alpha", static_cast<float>(negative_slope_)}});
   }
@@ -60,18 +63,65 @@ class LeakyReLULayer final : public Layer {
   double negative_slope_;
 };
 
+class ELULayer final : public Layer {
+ public:
+  std::string_view class_name() const override { return "ELU"; }
+  bool supports_masking() const override { return true; }
+  bool is_built_at_init() const override { return true; }
+  void fields(ConfigFields& f) override { f.field("alpha", alpha_); }
+  Outputs call(Trace& trace, const Arguments& inputs) override {
+    GraphBuilder& g = trace.build();
+    const Endpoint x = inputs[0], y = g.op("Elu", {x});
+    if (alpha_ == 1) return y;
+    const Endpoint positive = g.op("Greater", {x, g.scalar_of(g.dtype(x), 0)});
+    return g.op("SelectV2", {positive, y, g.mul(y, g.scalar_of(g.dtype(x), alpha_))});
+  }
+
+ private:
+  double alpha_ = 1.0;
+};
+
+class IdentityLayer final : public Layer {
+ public:
+  std::string_view class_name() const override { return "Identity"; }
+  bool supports_masking() const override { return true; }
+  bool is_built_at_init() const override { return true; }
+  Outputs call(Trace& trace, const Arguments& inputs) override {
+    return trace.build().op("Identity", {inputs[0]});
+  }
+};
+
 class SoftmaxLayer final : public Layer {
  public:
   explicit SoftmaxLayer(int64_t axis) : axis_(axis) {}
   std::string_view class_name() const override { return "Softmax"; }
+  bool supports_masking() const override { return true; }
   bool is_built_at_init() const override { return true; }
   void fields(ConfigFields& f) override { f.field("axis", axis_); }
-  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+  std::span<const std::string_view> parameters() const override {
+    static constexpr std::string_view kParameters[] = {"inputs", "mask"};
+    return kParameters;
+  }
+  Status build(const Shapes& inputs) override {
+    return resolve_axis(axis_, inputs[0].rank()).status();
+  }
+  // Positions that the mask leaves out have no part in it.
+  Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
-    if (axis_ != -1 && axis_ != g.shape(inputs[0]).rank() - 1) {
-      g.fail(unimplemented("Softmax over axis ", axis_, " is not implemented; -1 is"));
-    }
-    return activate(g, "softmax", inputs[0]);
+    Endpoint x = inputs[0];
+    if (!g.status().ok()) return {};
+    const int rank = g.shape(x).rank();
+    const Endpoint mask = inputs.mask(0);
+    if (mask) x = g.op("SelectV2", {mask, x, g.scalar_of(g.dtype(x), -1e9)});
+    std::vector<int64_t> order;
+    for (int axis = 0; axis < rank; ++axis) order.push_back(axis);
+    const auto at = static_cast<size_t>(axis_ < 0 ? axis_ + rank : axis_);
+    std::swap(order[at], order.back());
+    const bool last = at + 1 == order.size();
+    if (!last) x = g.op("Transpose", {x, g.integers(order)});
+    Endpoint y = activate(g, "softmax", x);
+    if (!last) y = g.op("Transpose", {y, g.integers(order)});
+    return mask ? g.op("SelectV2", {mask, y, g.scalar_of(g.dtype(y), 0)}) : y;
   }
 
  private:
@@ -101,6 +151,8 @@ std::shared_ptr<Layer> layers::make_activation() {
 }
 std::shared_ptr<Layer> layers::make_relu() { return std::make_shared<ReLULayer>(ReLUOptions{}); }
 std::shared_ptr<Layer> layers::make_leaky_relu() { return std::make_shared<LeakyReLULayer>(0.3); }
+std::shared_ptr<Layer> layers::make_elu() { return std::make_shared<ELULayer>(); }
+std::shared_ptr<Layer> layers::make_identity() { return std::make_shared<IdentityLayer>(); }
 std::shared_ptr<Layer> layers::make_softmax() { return std::make_shared<SoftmaxLayer>(-1); }
 
 }  // namespace tenon::keras

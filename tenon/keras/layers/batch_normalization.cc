@@ -10,6 +10,7 @@ class BatchNormalizationLayer final : public Layer {
     set_name(o_.name);
   }
   std::string_view class_name() const override { return "BatchNormalization"; }
+  bool supports_masking() const override { return true; }
   Json call_kwargs() const override { return Json::object({{"mask", nullptr}}); }
   void fields(ConfigFields& f) override {
     f.field("axis", o_.axis);
@@ -27,7 +28,7 @@ class BatchNormalizationLayer final : public Layer {
     f.only("renorm_clipping", nullptr);
     f.only("renorm_momentum", 0.99);
   }
-  Status build(std::span<const PartialShape> inputs) override {
+  Status build(const Shapes& inputs) override {
     TENON_ASSIGN_OR_RETURN(axis_, resolve_axis(o_.axis, inputs[0].rank()));
     TENON_ASSIGN_OR_RETURN(const int64_t width, layers::known_dim(inputs[0], -1, axis_));
     if (o_.scale) gamma_ = add_weight("gamma", {width}, gamma_initializer_);
@@ -37,15 +38,32 @@ class BatchNormalizationLayer final : public Layer {
         add_weight("moving_variance", {width}, variance_initializer_, WeightKind::kNonTrainable);
     return absl::OkStatus();
   }
-  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
-    const int rank = trace.build().shape(inputs[0]).rank();
+  std::span<const std::string_view> parameters() const override {
+    static constexpr std::string_view kParameters[] = {"inputs", "mask"};
+    return kParameters;
+  }
+  // In float32, as Keras computes it, whatever the policy.
+  Outputs call(Trace& trace, const Arguments& inputs) override {
+    GraphBuilder& g = trace.build();
+    const int rank = g.shape(inputs[0]).rank();
+    const Endpoint x = g.cast(inputs[0], DType::kFloat), mask = inputs.mask(0);
+    if (mask && g.shape(mask).rank() != rank - 1) {
+      g.fail(invalid_argument("the mask has shape ", g.shape(mask), ", the input ",
+                              g.shape(inputs[0]), ", expected one dimension more"));
+      return {};
+    }
     // A frozen layer does not follow the batch.
     const bool training = trace.training() && trainable();
-    return rank == 4 && axis_ == 3 ? fused(trace, inputs[0], training)
-                                   : composed(trace, inputs[0], rank, training);
+    const bool plain = rank == 4 && axis_ == 3 && !(mask && training);
+    const Endpoint y = plain ? fused(trace, x, training) : composed(trace, x, mask, rank, training);
+    return g.cast(y, g.dtype(inputs[0]));
   }
 
  private:
+  Endpoint stored(Trace& trace, size_t index) {
+    return trace.build().cast(trace.read_stored(weight(index)), DType::kFloat);
+  }
+
   // Images: TensorFlow's fused op.
   Endpoint fused(Trace& trace, Endpoint x, bool training) {
     GraphBuilder& g = trace.build();
@@ -54,10 +72,10 @@ class BatchNormalizationLayer final : public Layer {
       return g.constant(
           Tensor::vector<float>(std::vector<float>(static_cast<size_t>(count), value)));
     };
-    const Endpoint gamma = o_.scale ? trace.read(weight(gamma_)) : filled(width, 1);
-    const Endpoint beta = o_.center ? trace.read(weight(beta_)) : filled(width, 0);
-    const Endpoint mean = training ? filled(0, 0) : trace.read(weight(mean_));
-    const Endpoint variance = training ? filled(0, 0) : trace.read(weight(variance_));
+    const Endpoint gamma = o_.scale ? stored(trace, gamma_) : filled(width, 1);
+    const Endpoint beta = o_.center ? stored(trace, beta_) : filled(width, 0);
+    const Endpoint mean = training ? filled(0, 0) : stored(trace, mean_);
+    const Endpoint variance = training ? filled(0, 0) : stored(trace, variance_);
     const std::vector<Endpoint> out =
         g.ops("FusedBatchNormV3", {x, gamma, beta, mean, variance},
               {{"epsilon", static_cast<float>(o_.epsilon)}, {"is_training", training}});
@@ -75,7 +93,7 @@ class BatchNormalizationLayer final : public Layer {
   }
 
   // tf.nn.moments and tf.nn.batch_normalization, for any rank and axis.
-  Endpoint composed(Trace& trace, Endpoint x, int rank, bool training) {
+  Endpoint composed(Trace& trace, Endpoint x, Endpoint mask, int rank, bool training) {
     GraphBuilder& g = trace.build();
     Endpoint mean, variance;
     if (training) {
@@ -83,14 +101,15 @@ class BatchNormalizationLayer final : public Layer {
       for (int axis = 0; axis < rank; ++axis) {
         if (axis != axis_) axes.push_back(axis);
       }
-      const Endpoint kept = g.mean(x, axes, true);
+      const Endpoint kept = mask ? masked_mean(g, x, x, mask, axes) : g.mean(x, axes, true);
       const Endpoint difference = g.op("SquaredDifference", {x, g.op("StopGradient", {kept})});
       mean = g.op("Reshape", {kept, g.integers({-1})});
-      variance = g.mean(difference, axes);
+      variance = mask ? g.reshape(masked_mean(g, difference, x, mask, axes), g.integers({-1}))
+                      : g.mean(difference, axes);
       update(trace, mean, variance);
     } else {
-      mean = trace.read(weight(mean_));
-      variance = trace.read(weight(variance_));
+      mean = stored(trace, mean_);
+      variance = stored(trace, variance_);
     }
     std::vector<int64_t> shape(static_cast<size_t>(rank), 1);
     shape[static_cast<size_t>(axis_)] = weight(mean_).shape[0];
@@ -99,20 +118,29 @@ class BatchNormalizationLayer final : public Layer {
     };
     const Endpoint epsilon = g.scalar_of(DType::kFloat, o_.epsilon);
     Endpoint inverse = g.op("Rsqrt", {g.add(spread(variance), epsilon)});
-    if (o_.scale) inverse = g.mul(inverse, spread(trace.read(weight(gamma_))));
+    if (o_.scale) inverse = g.mul(inverse, spread(stored(trace, gamma_)));
     Endpoint shift = g.mul(spread(mean), inverse);
-    shift = o_.center ? g.sub(spread(trace.read(weight(beta_))), shift) : g.neg(shift);
+    shift = o_.center ? g.sub(spread(stored(trace, beta_)), shift) : g.neg(shift);
     return g.add(g.mul(x, inverse), shift);
+  }
+
+  // The mean of what the mask keeps of `values`, which are of x's shape.
+  static Endpoint masked_mean(GraphBuilder& g, Endpoint values, Endpoint x, Endpoint mask,
+                              const std::vector<int64_t>& axes) {
+    const Endpoint column = g.op("ExpandDims", {mask, g.scalar<int32_t>(-1)});
+    const Endpoint spread = g.op("BroadcastTo", {column, g.shape_of(x)});
+    const Endpoint kept = g.op("SelectV2", {spread, values, g.zeros_like(values)});
+    const Endpoint count = g.sum(g.cast(spread, DType::kFloat), axes, true);
+    return g.div(g.sum(kept, axes, true), g.add(count, g.scalar_of(DType::kFloat, 1e-7)));
   }
 
   // moving = moving * momentum + batch * (1 - momentum)
   void update(Trace& trace, Endpoint mean, Endpoint variance) {
     GraphBuilder& g = trace.build();
     for (const auto& [index, batch] : {std::pair(mean_, mean), std::pair(variance_, variance)}) {
-      const Endpoint kept =
-          g.mul(trace.read(weight(index)), g.scalar_of(DType::kFloat, o_.momentum));
+      const Endpoint kept = g.mul(stored(trace, index), g.scalar_of(DType::kFloat, o_.momentum));
       const Endpoint fresh = g.mul(batch, g.scalar_of(DType::kFloat, 1 - o_.momentum));
-      trace.assign(weight(index), g.add(kept, fresh));
+      trace.assign(weight(index), g.cast(g.add(kept, fresh), weight(index).dtype));
     }
   }
 

@@ -51,6 +51,54 @@ std::shared_ptr<Layer> make_repeat_vector();
 std::shared_ptr<Layer> make_cropping1d();
 std::shared_ptr<Layer> make_cropping2d();
 std::shared_ptr<Layer> make_zero_padding1d();
+std::shared_ptr<Layer> make_lstm_cell();
+std::shared_ptr<Layer> make_gru_cell();
+std::shared_ptr<Layer> make_simple_rnn_cell();
+std::shared_ptr<Layer> make_stacked_rnn_cells();
+std::shared_ptr<Layer> make_rnn();
+std::shared_ptr<Layer> make_lstm();
+std::shared_ptr<Layer> make_gru();
+std::shared_ptr<Layer> make_simple_rnn();
+std::shared_ptr<Layer> make_bidirectional();
+std::shared_ptr<Layer> make_time_distributed();
+std::shared_ptr<Layer> make_masking();
+std::shared_ptr<Layer> make_einsum_dense();
+std::shared_ptr<Layer> make_multi_head_attention();
+std::shared_ptr<Layer> make_group_query_attention();
+std::shared_ptr<Layer> make_attention();
+std::shared_ptr<Layer> make_additive_attention();
+std::shared_ptr<Layer> make_unit_normalization();
+std::shared_ptr<Layer> make_rms_normalization();
+std::shared_ptr<Layer> make_gaussian_noise();
+std::shared_ptr<Layer> make_gaussian_dropout();
+std::shared_ptr<Layer> make_alpha_dropout();
+std::shared_ptr<Layer> make_spatial_dropout1d();
+std::shared_ptr<Layer> make_spatial_dropout2d();
+std::shared_ptr<Layer> make_spatial_dropout3d();
+std::shared_ptr<Layer> make_prelu();
+std::shared_ptr<Layer> make_elu();
+std::shared_ptr<Layer> make_identity();
+
+// Adds the state of a random layer; nothing where `rate` is 0.
+size_t add_dropout_seed(Layer& layer, double rate, std::optional<int64_t> seed);
+// The key of the next draw, as a keras.random.SeedGenerator gives it, whose state goes on; its
+// counter goes to `counter`.
+Endpoint random_key(Trace& trace, const Weight& state, Endpoint& counter);
+// As tf.nn.experimental.stateless_dropout with a keras.random.SeedGenerator: from an equal seed,
+// the same elements are dropped. `noise_shape`, int32, is that of the draws; invalid: x's.
+Endpoint dropout(Trace& trace, Endpoint x, double rate, const Weight& state,
+                 Endpoint noise_shape = {});
+
+// A model within a model.
+StatusOr<std::shared_ptr<Layer>> nested_model(const Json& json, SharedLayers& shared);
+// An operation of keras.ops, which functional models hold beside layers; null where `json` is none
+// that is known.
+std::shared_ptr<Layer> operation(const Json& json);
+
+// What Keras normalises in: float32, or float64 where `dtype` is that.
+inline DType at_least_float(DType dtype) {
+  return dtype == DType::kDouble ? DType::kDouble : DType::kFloat;
+}
 
 // "SAME" for "same", "VALID" for "valid"; anything else fails the trace.
 std::string padding_attr(GraphBuilder& build, std::string_view padding);

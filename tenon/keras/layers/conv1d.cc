@@ -24,7 +24,7 @@ class Conv1DLayer final : public Layer {
     f.none({"kernel_regularizer", "bias_regularizer", "activity_regularizer", "kernel_constraint",
             "bias_constraint"});
   }
-  Status build(std::span<const PartialShape> inputs) override {
+  Status build(const Shapes& inputs) override {
     if (std::min({o_.kernel_size, o_.strides, o_.dilation_rate, o_.filters, o_.groups}) <= 0) {
       return invalid_argument(
           "filters, kernel_size, strides, dilation_rate and groups must be above 0");
@@ -38,7 +38,7 @@ class Conv1DLayer final : public Layer {
     if (o_.use_bias) add_weight("bias", {o_.filters}, o_.bias_initializer);
     return absl::OkStatus();
   }
-  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+  Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
     const Endpoint height = g.scalar<int32_t>(1);
     Endpoint x = g.op("ExpandDims", {inputs[0], height});

@@ -53,7 +53,7 @@ class Conv2DLayer final : public Layer {
     f.none({"kernel_regularizer", "bias_regularizer", "activity_regularizer", "kernel_constraint",
             "bias_constraint"});
   }
-  Status build(std::span<const PartialShape> inputs) override {
+  Status build(const Shapes& inputs) override {
     TENON_RETURN_IF_ERROR(check_windows(o_));
     TENON_ASSIGN_OR_RETURN(const int64_t channels, layers::known_dim(inputs[0], 4, -1));
     if (o_.filters <= 0 || o_.groups <= 0 || o_.filters % o_.groups || channels % o_.groups) {
@@ -65,7 +65,7 @@ class Conv2DLayer final : public Layer {
     if (o_.use_bias) add_weight("bias", {o_.filters}, o_.bias_initializer);
     return absl::OkStatus();
   }
-  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+  Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
     Endpoint x = convolve("Conv2D", o_, g, inputs[0], trace.read(weight(0)));
     if (o_.use_bias) x = g.op("BiasAdd", {x, trace.read(weight(1))});
@@ -90,7 +90,7 @@ class DepthwiseConv2DLayer final : public Layer {
     f.none({"depthwise_regularizer", "bias_regularizer", "activity_regularizer",
             "depthwise_constraint", "bias_constraint"});
   }
-  Status build(std::span<const PartialShape> inputs) override {
+  Status build(const Shapes& inputs) override {
     TENON_RETURN_IF_ERROR(check_windows(o_));
     if (o_.depth_multiplier <= 0) {
       return invalid_argument("depth_multiplier is ", o_.depth_multiplier,
@@ -102,7 +102,7 @@ class DepthwiseConv2DLayer final : public Layer {
     if (o_.use_bias) add_weight("bias", {channels * o_.depth_multiplier}, o_.bias_initializer);
     return absl::OkStatus();
   }
-  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+  Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
     Endpoint x = convolve("DepthwiseConv2dNative", o_, g, inputs[0], trace.read(weight(0)));
     if (o_.use_bias) x = g.op("BiasAdd", {x, trace.read(weight(1))});

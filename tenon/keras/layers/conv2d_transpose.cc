@@ -23,7 +23,7 @@ class Conv2DTransposeLayer final : public Layer {
     f.none({"kernel_regularizer", "bias_regularizer", "activity_regularizer", "kernel_constraint",
             "bias_constraint"});
   }
-  Status build(std::span<const PartialShape> inputs) override {
+  Status build(const Shapes& inputs) override {
     if (std::min({o_.filters, o_.kernel_size[0], o_.kernel_size[1], o_.strides[0],
                   o_.strides[1]}) <= 0) {
       return invalid_argument("filters, kernel_size and strides must be above 0");
@@ -34,7 +34,7 @@ class Conv2DTransposeLayer final : public Layer {
     if (o_.use_bias) add_weight("bias", {o_.filters}, o_.bias_initializer);
     return absl::OkStatus();
   }
-  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+  Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
     if (!g.status().ok()) return {};
     // keras/src/backend/common/backend_utils.py: what a convolution of that output gives the input.

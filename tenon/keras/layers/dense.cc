@@ -8,6 +8,7 @@ class DenseLayer final : public Layer {
  public:
   explicit DenseLayer(DenseOptions o) : o_(std::move(o)) { set_name(o_.name); }
   std::string_view class_name() const override { return "Dense"; }
+  bool supports_masking() const override { return true; }
   void fields(ConfigFields& f) override {
     f.field("units", o_.units);
     f.activation("activation", o_.activation);
@@ -17,7 +18,7 @@ class DenseLayer final : public Layer {
     f.none({"kernel_regularizer", "bias_regularizer", "kernel_constraint", "bias_constraint",
             "quantization_config"});
   }
-  Status build(std::span<const PartialShape> inputs) override {
+  Status build(const Shapes& inputs) override {
     if (o_.units <= 0) return invalid_argument("units is ", o_.units, ", expected more than 0");
     if (inputs[0].rank() < 2) {
       return invalid_argument("the input has shape ", inputs[0], ", expected 2 dimensions or more");
@@ -27,10 +28,16 @@ class DenseLayer final : public Layer {
     if (o_.use_bias) add_weight("bias", {o_.units}, o_.bias_initializer);
     return absl::OkStatus();
   }
-  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+  Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
     // A dense layer on more than two dimensions works on rows; the others are put back after.
     const int rank = g.shape(inputs[0]).rank();
+    const int64_t width = rank > 0 ? g.shape(inputs[0])[rank - 1] : -1;
+    if (width >= 0 && width != weight(0).shape[0]) {
+      g.fail(invalid_argument("the input has shape ", g.shape(inputs[0]), ", the kernel takes ",
+                              weight(0).shape[0], " features"));
+      return {};
+    }
     Endpoint x = inputs[0];
     if (rank > 2) x = g.reshape(x, g.integers({-1, weight(0).shape[0]}));
     x = g.matmul(x, trace.read(weight(0)));

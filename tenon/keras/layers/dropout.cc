@@ -10,40 +10,26 @@ class DropoutLayer final : public Layer {
  public:
   explicit DropoutLayer(DropoutOptions o) : o_(std::move(o)) { set_name(o_.name); }
   std::string_view class_name() const override { return "Dropout"; }
+  bool supports_masking() const override { return true; }
   bool is_built_at_init() const override { return true; }
   void fields(ConfigFields& f) override {
     f.field("rate", o_.rate);
     f.field("seed", o_.seed);
     f.only("noise_shape", nullptr);
   }
-  Status build(std::span<const PartialShape>) override {
+  Status build(const Shapes&) override {
     if (!(o_.rate >= 0 && o_.rate <= 1)) {
       return invalid_argument("rate is ", o_.rate, ", expected a number from 0 to 1");
     }
-    if (o_.rate > 0) {
-      Initializer seed = "zeros";
-      if (o_.seed) seed = Initializer("Constant").with("value", *o_.seed);
-      add_weight("seed_generator_state", {2}, seed, WeightKind::kSeed, DType::kInt64);
-    }
+    layers::add_dropout_seed(*this, o_.rate, o_.seed);
     return absl::OkStatus();
   }
-  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+  Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
     const Endpoint x = inputs[0];
     if (!trace.training() || o_.rate == 0) return x;
     if (o_.rate == 1) return g.zeros_like(x);
-    const Endpoint seed = trace.read(weight(0));
-    const Endpoint folded = g.op("FloorMod", {seed, g.scalar<int64_t>(2147483646)});
-    const std::vector<Endpoint> key = g.ops("StatelessRandomGetKeyCounter", {folded});
-    if (key.size() != 2) return {};
-    const Endpoint uniform =
-        g.op("StatelessRandomUniformV2", {g.shape_of(x), key[0], key[1], g.scalar<int32_t>(1)},
-             {{"dtype", g.dtype(x)}});
-    const int64_t one_draw[] = {0, 1};
-    trace.assign_add(weight(0), g.constant(Tensor::vector<int64_t>(one_draw)));
-    const Endpoint keep = g.op("GreaterEqual", {uniform, g.scalar_of(g.dtype(x), o_.rate)});
-    const Endpoint scaled = g.mul(x, g.scalar_of(g.dtype(x), 1 / (1 - o_.rate)));
-    return g.op("SelectV2", {keep, scaled, g.scalar_of(g.dtype(x), 0)});
+    return layers::dropout(trace, x, o_.rate, weight(0));
   }
 
  private:
@@ -51,6 +37,40 @@ class DropoutLayer final : public Layer {
 };
 
 }  // namespace
+
+size_t layers::add_dropout_seed(Layer& layer, double rate, std::optional<int64_t> seed) {
+  if (rate == 0) return 0;
+  Initializer first = "zeros";
+  if (seed) first = Initializer("Constant").with("value", *seed);
+  return layer.add_weight("seed_generator_state", {2}, first, WeightKind::kSeed, DType::kInt64);
+}
+
+Endpoint layers::random_key(Trace& trace, const Weight& state, Endpoint& counter) {
+  GraphBuilder& g = trace.build();
+  const Endpoint seed = trace.read(state);
+  const Endpoint folded = g.op("FloorMod", {seed, g.scalar<int64_t>(2147483646)});
+  const std::vector<Endpoint> key = g.ops("StatelessRandomGetKeyCounter", {folded});
+  if (key.size() != 2) return {};
+  const int64_t one_draw[] = {0, 1};
+  trace.assign_add(state, g.constant(Tensor::vector<int64_t>(one_draw)));
+  counter = key[1];
+  return key[0];
+}
+
+Endpoint layers::dropout(Trace& trace, Endpoint x, double rate, const Weight& state,
+                         Endpoint noise_shape) {
+  GraphBuilder& g = trace.build();
+  Endpoint counter;
+  const Endpoint key = random_key(trace, state, counter);
+  if (!key) return {};
+  const Endpoint shape = noise_shape ? noise_shape : g.shape_of(x);
+  const Endpoint uniform =
+      g.op("StatelessRandomUniformV2", {shape, key, counter, g.scalar<int32_t>(1)},
+           {{"dtype", g.dtype(x)}});
+  const Endpoint keep = g.op("GreaterEqual", {uniform, g.scalar_of(g.dtype(x), rate)});
+  const Endpoint scaled = g.mul(x, g.scalar_of(g.dtype(x), 1 / (1 - rate)));
+  return g.op("SelectV2", {keep, scaled, g.scalar_of(g.dtype(x), 0)});
+}
 
 LayerRef Dropout(DropoutOptions options) {
   return std::make_shared<DropoutLayer>(std::move(options));

@@ -13,20 +13,26 @@ class EmbeddingLayer final : public Layer {
     f.field("output_dim", o_.output_dim);
     f.field("embeddings_initializer", o_.embeddings_initializer);
     f.none({"embeddings_regularizer", "activity_regularizer", "embeddings_constraint"});
-    f.only("mask_zero", false);
+    f.field("mask_zero", o_.mask_zero);
     f.only("quantization_config", nullptr);
   }
-  Status build(std::span<const PartialShape>) override {
+  Status build(const Shapes&) override {
     if (o_.input_dim <= 0 || o_.output_dim <= 0) {
       return invalid_argument("input_dim and output_dim must be above 0");
     }
     add_weight("embeddings", {o_.input_dim, o_.output_dim}, o_.embeddings_initializer);
     return absl::OkStatus();
   }
-  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+  Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
     return g.op("GatherV2",
                 {trace.read(weight(0)), g.cast(inputs[0], DType::kInt32), g.scalar<int32_t>(0)});
+  }
+  // Class 0 is the filling of sequences that are shorter.
+  void output_masks(Trace& trace, const Arguments& inputs, Outputs& outputs) const override {
+    if (!o_.mask_zero) return;
+    GraphBuilder& g = trace.build();
+    outputs[0].mask = g.op("NotEqual", {inputs[0], g.scalar_of(g.dtype(inputs[0]), 0)});
   }
 
  private:

@@ -11,6 +11,8 @@ class GroupNormalizationLayer final : public Layer {
     set_name(o_.name);
   }
   std::string_view class_name() const override { return "GroupNormalization"; }
+  bool supports_masking() const override { return true; }
+  bool casts_inputs() const override { return false; }
   void fields(ConfigFields& f) override {
     f.field("groups", o_.groups);
     f.only("axis", -1);
@@ -21,7 +23,7 @@ class GroupNormalizationLayer final : public Layer {
     f.field("gamma_initializer", gamma_initializer_);
     f.none({"beta_regularizer", "gamma_regularizer", "beta_constraint", "gamma_constraint"});
   }
-  Status build(std::span<const PartialShape> inputs) override {
+  Status build(const Shapes& inputs) override {
     const PartialShape& input = inputs[0];
     TENON_ASSIGN_OR_RETURN(width_, layers::known_dim(input, -1, -1));
     // -1: a group for each channel.
@@ -42,9 +44,10 @@ class GroupNormalizationLayer final : public Layer {
     if (o_.center) beta_ = add_weight("beta", {width_}, beta_initializer_);
     return absl::OkStatus();
   }
-  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+  Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
-    const Endpoint x = g.reshape(inputs[0], grouped_);
+    const DType dtype = layers::at_least_float(g.dtype(inputs[0]));
+    const Endpoint x = g.reshape(g.cast(inputs[0], dtype), grouped_);
     // All axes but rows and groups.
     std::vector<int64_t> axes;
     const auto rank = static_cast<int64_t>(grouped_.size());
@@ -54,12 +57,11 @@ class GroupNormalizationLayer final : public Layer {
     const Endpoint mean = g.mean(x, axes, true);
     const Endpoint variance =
         g.mean(g.op("SquaredDifference", {x, g.op("StopGradient", {mean})}), axes, true);
-    const Endpoint inverse =
-        g.op("Rsqrt", {g.add(variance, g.scalar_of(DType::kFloat, o_.epsilon))});
+    const Endpoint inverse = g.op("Rsqrt", {g.add(variance, g.scalar_of(dtype, o_.epsilon))});
     Endpoint y = g.reshape(g.mul(g.sub(x, mean), inverse), whole_);
-    if (o_.scale) y = g.mul(y, trace.read(weight(gamma_)));
-    if (o_.center) y = g.add(y, trace.read(weight(beta_)));
-    return y;
+    if (o_.scale) y = g.mul(y, g.cast(trace.read_stored(weight(gamma_)), dtype));
+    if (o_.center) y = g.add(y, g.cast(trace.read_stored(weight(beta_)), dtype));
+    return g.cast(y, policy().compute);
   }
 
  private:

@@ -10,7 +10,7 @@ class InputLayer final : public Layer {
   std::string_view class_name() const override { return "InputLayer"; }
   void fields(ConfigFields& f) override {
     Json shape{Json::Array()};
-    shape.push(nullptr);
+    shape.push(o_.batch_size < 0 ? Json() : Json(o_.batch_size));
     for (int64_t dim : o_.shape.dims()) shape.push(dim < 0 ? Json() : Json(dim));
     std::string dtype(info(o_.dtype).name);
     f.field("batch_shape", shape);
@@ -19,13 +19,14 @@ class InputLayer final : public Layer {
     f.only("ragged", false);
     if (StatusOr<PartialShape> read = shape_from_json(shape); read.ok() && read->rank() > 0) {
       o_.shape = PartialShape(read->dims().subspan(1));
+      o_.batch_size = (*read)[0];
     }
     o_.dtype = parse_dtype(dtype).value_or(DType::kInvalid);
   }
   // Of an input, that is its one symbolic tensor.
-  Status build(std::span<const PartialShape>) override { return absl::OkStatus(); }
-  Endpoint call(Trace& trace, std::span<const Endpoint>) override {
-    std::vector<int64_t> dims = {-1};
+  Status build(const Shapes&) override { return absl::OkStatus(); }
+  Outputs call(Trace& trace, const Arguments&) override {
+    std::vector<int64_t> dims = {o_.batch_size};
     dims.insert(dims.end(), o_.shape.dims().begin(), o_.shape.dims().end());
     if (o_.dtype == DType::kInvalid) trace.build().fail(invalid_argument("dtype is not known"));
     return trace.build().arg(name().empty() ? "input" : name(), o_.dtype, PartialShape(dims));

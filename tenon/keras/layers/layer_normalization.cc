@@ -10,6 +10,8 @@ class LayerNormalizationLayer final : public Layer {
     set_name(o_.name);
   }
   std::string_view class_name() const override { return "LayerNormalization"; }
+  bool supports_masking() const override { return true; }
+  bool casts_inputs() const override { return false; }
   void fields(ConfigFields& f) override {
     // Keras turns a number into a list of one when the layer is built.
     Json axis = built() ? Json(Json::Array{o_.axis}) : Json(o_.axis);
@@ -25,7 +27,7 @@ class LayerNormalizationLayer final : public Layer {
     f.field("gamma_initializer", gamma_initializer_);
     f.none({"beta_regularizer", "gamma_regularizer", "beta_constraint", "gamma_constraint"});
   }
-  Status build(std::span<const PartialShape> inputs) override {
+  Status build(const Shapes& inputs) override {
     if (!axis_is_number_) return unimplemented("normalising over several axes is not implemented");
     TENON_ASSIGN_OR_RETURN(axis_, resolve_axis(o_.axis, inputs[0].rank()));
     TENON_ASSIGN_OR_RETURN(const int64_t width, layers::known_dim(inputs[0], -1, axis_));
@@ -33,24 +35,26 @@ class LayerNormalizationLayer final : public Layer {
     if (o_.center) beta_ = add_weight("beta", {width}, beta_initializer_);
     return absl::OkStatus();
   }
-  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+  Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
-    const Endpoint x = inputs[0];
+    const DType dtype = layers::at_least_float(g.dtype(inputs[0]));
+    const Endpoint x = g.cast(inputs[0], dtype);
     const int rank = g.shape(x).rank();
     const int64_t axes[] = {axis_};
     std::vector<int64_t> shape(static_cast<size_t>(rank), 1);
     const auto spread = [&](const Weight& v) {
       shape[static_cast<size_t>(axis_)] = v.shape[0];
-      return axis_ == rank - 1 ? trace.read(v) : g.reshape(trace.read(v), g.integers(shape));
+      const Endpoint value = g.cast(trace.read_stored(v), dtype);
+      return axis_ == rank - 1 ? value : g.reshape(value, g.integers(shape));
     };
     const Endpoint mean = g.mean(x, axes, true);
     const Endpoint variance =
         g.mean(g.op("SquaredDifference", {x, g.op("StopGradient", {mean})}), axes, true);
-    Endpoint inverse = g.op("Rsqrt", {g.add(variance, g.scalar_of(DType::kFloat, o_.epsilon))});
+    Endpoint inverse = g.op("Rsqrt", {g.add(variance, g.scalar_of(dtype, o_.epsilon))});
     if (o_.scale) inverse = g.mul(inverse, spread(weight(gamma_)));
     Endpoint shift = g.mul(g.neg(mean), inverse);
     if (o_.center) shift = g.add(shift, spread(weight(beta_)));
-    return g.add(g.mul(x, inverse), shift);
+    return g.cast(g.add(g.mul(x, inverse), shift), policy().compute);
   }
 
  private:

@@ -22,18 +22,27 @@ class MergeLayer final : public Layer {
   explicit MergeLayer(const MergeRow& row) : row_(row) {}
   std::string_view class_name() const override { return row_.class_name; }
   bool takes_list() const override { return true; }
-  Status build(std::span<const PartialShape> inputs) override {
+  Status build(const Shapes& inputs) override {
     if (inputs.size() >= 2) return absl::OkStatus();
     return invalid_argument("a merge takes two inputs or more, not ", inputs.size());
   }
-  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+  Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
     Endpoint out = inputs[0];
-    for (Endpoint next : inputs.subspan(1)) out = g.op(row_.op, {out, next});
+    for (size_t i = 1; i < inputs.size(); ++i) out = g.op(row_.op, {out, inputs[i]});
     if (row_.average) {
       out = g.div(out, g.scalar_of(g.dtype(out), static_cast<double>(inputs.size())));
     }
     return out;
+  }
+  // A step counts where any of the inputs has it; where one has no mask, there is none.
+  void output_masks(Trace& trace, const Arguments& inputs, Outputs& outputs) const override {
+    Endpoint mask = inputs.mask(0);
+    for (size_t i = 1; i < inputs.size(); ++i) {
+      if (!mask || !inputs.mask(i)) return;
+      mask = trace.build().op("LogicalOr", {mask, inputs.mask(i)});
+    }
+    outputs[0].mask = mask;
   }
 
  private:
@@ -46,15 +55,40 @@ class ConcatenateLayer final : public Layer {
   std::string_view class_name() const override { return "Concatenate"; }
   bool takes_list() const override { return true; }
   void fields(ConfigFields& f) override { f.field("axis", axis_); }
-  Status build(std::span<const PartialShape> inputs) override {
+  Status build(const Shapes& inputs) override {
     if (inputs.empty()) return invalid_argument("nothing to concatenate");
     return resolve_axis(axis_, inputs[0].rank()).status();
   }
-  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+  Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
-    std::vector<Endpoint> values(inputs.begin(), inputs.end());
+    std::vector<Endpoint> values;
+    for (size_t i = 0; i < inputs.size(); ++i) values.push_back(inputs[i]);
     values.push_back(g.scalar<int32_t>(static_cast<int32_t>(axis_)));
     return g.op("ConcatV2", std::move(values), {{"N", static_cast<int64_t>(inputs.size())}});
+  }
+  // The masks are concatenated like the values, those that lack filled up with true; a step counts
+  // where any of its features does.
+  void output_masks(Trace& trace, const Arguments& inputs, Outputs& outputs) const override {
+    GraphBuilder& g = trace.build();
+    std::vector<Endpoint> masks;
+    bool any = false;
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      const Endpoint mask = inputs.mask(i);
+      any |= static_cast<bool>(mask);
+      const Endpoint shape = g.shape_of(inputs[i]);
+      if (mask && g.shape(mask).rank() == g.shape(inputs[i]).rank()) {
+        masks.push_back(mask);
+      } else {
+        const Endpoint spread =
+            mask ? g.op("ExpandDims", {mask, g.scalar<int32_t>(-1)}) : g.scalar(true);
+        masks.push_back(g.op("BroadcastTo", {spread, shape}));
+      }
+    }
+    if (!any) return;
+    masks.push_back(g.scalar<int32_t>(static_cast<int32_t>(axis_)));
+    const Endpoint all =
+        g.op("ConcatV2", std::move(masks), {{"N", static_cast<int64_t>(inputs.size())}});
+    outputs[0].mask = g.op("Any", {all, g.integers({-1})});
   }
 
  private:

@@ -9,6 +9,7 @@ class NormalizationLayer final : public Layer {
  public:
   explicit NormalizationLayer(NormalizationOptions o) : o_(std::move(o)) { set_name(o_.name); }
   std::string_view class_name() const override { return "Normalization"; }
+  bool supports_masking() const override { return true; }
   void fields(ConfigFields& f) override {
     // Keras turns a number into a list of one.
     Json axis{Json::Array{-1}};
@@ -18,7 +19,7 @@ class NormalizationLayer final : public Layer {
     f.field("mean", o_.mean);
     f.field("variance", o_.variance);
   }
-  Status build(std::span<const PartialShape> inputs) override {
+  Status build(const Shapes& inputs) override {
     if (!axis_is_last_) return unimplemented("'axis' is not the last; only that is implemented");
     TENON_ASSIGN_OR_RETURN(const int64_t width, layers::known_dim(inputs[0], -1, -1));
     if (o_.mean.is_null() != o_.variance.is_null()) {
@@ -34,7 +35,7 @@ class NormalizationLayer final : public Layer {
     add_weight("count", {}, "zeros", WeightKind::kNonTrainable, DType::kInt64);
     return absl::OkStatus();
   }
-  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+  Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
     const bool given = mean_.has_value();
     const Endpoint mean = given ? g.constant(mean_) : trace.read(weight(0));

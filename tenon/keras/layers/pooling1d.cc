@@ -26,14 +26,14 @@ class Pooling1DLayer final : public Layer {
     }
     f.only("data_format", "channels_last");
   }
-  Status build(std::span<const PartialShape> inputs) override {
+  Status build(const Shapes& inputs) override {
     if (o_.strides == 0) o_.strides = o_.pool_size;
     if (std::min(o_.pool_size, o_.strides) <= 0) {
       return invalid_argument("pool_size and strides must be above 0");
     }
     return layers::known_dim(inputs[0], 3, -1).status();
   }
-  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+  Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
     const Endpoint x = g.op("ExpandDims", {inputs[0], g.scalar<int32_t>(1)});
     const Endpoint y = g.op(op_, {x},
@@ -60,15 +60,30 @@ class GlobalPooling1DLayer final : public Layer {
     f.only("data_format", "channels_last");
     f.field("keepdims", o_.keepdims);
   }
-  Status build(std::span<const PartialShape> inputs) override {
+  Status build(const Shapes& inputs) override {
     return layers::known_dim(inputs[0], 3, -1).status();
   }
-  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+  std::span<const std::string_view> parameters() const override {
+    static constexpr std::string_view kParameters[] = {"inputs", "mask"};
+    return averages() ? std::span<const std::string_view>(kParameters) : Layer::parameters();
+  }
+  // The mean is over the steps that the mask keeps.
+  Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
-    return g.op(op_, {inputs[0], g.integers({1})}, {{"keep_dims", o_.keepdims}});
+    const Endpoint mask = inputs.mask(0);
+    if (!mask || !averages()) {
+      return g.op(op_, {inputs[0], g.integers({1})}, {{"keep_dims", o_.keepdims}});
+    }
+    const int64_t steps[] = {1};
+    const Endpoint column = g.op("ExpandDims", {mask, g.scalar<int32_t>(2)});
+    const Endpoint kept = g.op("SelectV2", {column, inputs[0], g.scalar_of(g.dtype(inputs[0]), 0)});
+    return g.div(g.sum(kept, steps, o_.keepdims),
+                 g.sum(g.cast(column, g.dtype(inputs[0])), steps, o_.keepdims));
   }
 
  private:
+  bool averages() const { return op_ == "Mean"; }
+
   std::string_view class_name_, op_;
   GlobalPooling2DOptions o_;
 };

@@ -26,14 +26,14 @@ class Pooling2DLayer final : public Layer {
     }
     f.only("data_format", "channels_last");
   }
-  Status build(std::span<const PartialShape>) override {
+  Status build(const Shapes&) override {
     if (o_.strides[0] == 0) o_.strides = o_.pool_size;
     if (std::min({o_.pool_size[0], o_.pool_size[1], o_.strides[0], o_.strides[1]}) > 0) {
       return absl::OkStatus();
     }
     return invalid_argument("pool_size and strides must be above 0");
   }
-  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+  Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
     return g.op(op_, {inputs[0]},
                 {{"ksize", layers::nhwc(o_.pool_size)},
@@ -58,10 +58,10 @@ class GlobalPooling2DLayer final : public Layer {
     f.only("data_format", "channels_last");
     f.field("keepdims", o_.keepdims);
   }
-  Status build(std::span<const PartialShape> inputs) override {
+  Status build(const Shapes& inputs) override {
     return layers::known_dim(inputs[0], 4, -1).status();
   }
-  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+  Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
     return g.op(op_, {inputs[0], g.integers({1, 2})}, {{"keep_dims", o_.keepdims}});
   }

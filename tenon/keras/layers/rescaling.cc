@@ -8,11 +8,12 @@ class RescalingLayer final : public Layer {
  public:
   explicit RescalingLayer(RescalingOptions o) : o_(std::move(o)) { set_name(o_.name); }
   std::string_view class_name() const override { return "Rescaling"; }
+  bool supports_masking() const override { return true; }
   void fields(ConfigFields& f) override {
     f.field("scale", o_.scale);
     f.field("offset", o_.offset);
   }
-  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+  Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
     const Endpoint x = g.cast(inputs[0], DType::kFloat);
     return g.add(g.mul(x, g.scalar_of(DType::kFloat, o_.scale)),

@@ -8,7 +8,7 @@ class FlattenLayer final : public Layer {
  public:
   std::string_view class_name() const override { return "Flatten"; }
   void fields(ConfigFields& f) override { f.only("data_format", "channels_last"); }
-  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+  Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
     int64_t width = 1;
     const PartialShape& shape = g.shape(inputs[0]);
@@ -30,7 +30,7 @@ class ReshapeLayer final : public Layer {
   explicit ReshapeLayer(std::vector<int64_t> target) : target_shape_(std::move(target)) {}
   std::string_view class_name() const override { return "Reshape"; }
   void fields(ConfigFields& f) override { f.field("target_shape", target_shape_); }
-  Status build(std::span<const PartialShape> inputs) override {
+  Status build(const Shapes& inputs) override {
     int64_t elements = 1, wanted = 1;
     for (int64_t dim : inputs[0].dims().subspan(std::min<size_t>(1, inputs[0].dims().size()))) {
       elements = dim < 0 || elements < 0 ? -1 : elements * dim;
@@ -54,7 +54,7 @@ class ReshapeLayer final : public Layer {
     }
     return absl::OkStatus();
   }
-  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+  Outputs call(Trace& trace, const Arguments& inputs) override {
     return trace.build().reshape(inputs[0], dims_);
   }
 
@@ -68,7 +68,7 @@ class PermuteLayer final : public Layer {
   explicit PermuteLayer(std::vector<int64_t> dims) : dims_(std::move(dims)) {}
   std::string_view class_name() const override { return "Permute"; }
   void fields(ConfigFields& f) override { f.field("dims", dims_); }
-  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+  Outputs call(Trace& trace, const Arguments& inputs) override {
     std::vector<int64_t> order = {0};
     order.insert(order.end(), dims_.begin(), dims_.end());
     return trace.build().op("Transpose", {inputs[0], trace.build().integers(order)});

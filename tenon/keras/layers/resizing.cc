@@ -41,11 +41,11 @@ class UpSampling1DLayer final : public Layer {
   explicit UpSampling1DLayer(int64_t size) : size_(size) {}
   std::string_view class_name() const override { return "UpSampling1D"; }
   void fields(ConfigFields& f) override { f.field("size", size_); }
-  Status build(std::span<const PartialShape> inputs) override {
+  Status build(const Shapes& inputs) override {
     if (size_ <= 0) return invalid_argument("size is ", size_, ", expected more than 0");
     return check_known(inputs[0], 3);
   }
-  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+  Outputs call(Trace& trace, const Arguments& inputs) override {
     return repeat_positions(trace.build(), inputs[0], {&size_, 1});
   }
 
@@ -62,11 +62,11 @@ class UpSampling2DLayer final : public Layer {
     f.only("data_format", "channels_last");
     f.only("interpolation", "nearest");
   }
-  Status build(std::span<const PartialShape> inputs) override {
+  Status build(const Shapes& inputs) override {
     if (size_[0] <= 0 || size_[1] <= 0) return invalid_argument("size must be above 0");
     return check_known(inputs[0], 4);
   }
-  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+  Outputs call(Trace& trace, const Arguments& inputs) override {
     return repeat_positions(trace.build(), inputs[0], size_);
   }
 
@@ -79,11 +79,11 @@ class RepeatVectorLayer final : public Layer {
   explicit RepeatVectorLayer(int64_t n) : n_(n) {}
   std::string_view class_name() const override { return "RepeatVector"; }
   void fields(ConfigFields& f) override { f.field("n", n_); }
-  Status build(std::span<const PartialShape> inputs) override {
+  Status build(const Shapes& inputs) override {
     if (n_ <= 0 || n_ > INT32_MAX) return invalid_argument("n is ", n_, ", expected more than 0");
     return layers::known_dim(inputs[0], 2, 1).status();
   }
-  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+  Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
     const Endpoint x = g.op("ExpandDims", {inputs[0], g.scalar<int32_t>(1)});
     return g.op("Tile", {x, g.integers({1, n_, 1})});
@@ -121,7 +121,7 @@ class CroppingLayer final : public Layer {
     margin_field(f, "cropping", margins_);
     if (margins_.size() == 2) f.only("data_format", "channels_last");
   }
-  Status build(std::span<const PartialShape> inputs) override {
+  Status build(const Shapes& inputs) override {
     const int rank = static_cast<int>(margins_.size()) + 2;
     TENON_RETURN_IF_ERROR(check_known(inputs[0], rank));
     for (int axis = 1; axis + 1 < rank; ++axis) {
@@ -134,7 +134,7 @@ class CroppingLayer final : public Layer {
     }
     return absl::OkStatus();
   }
-  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+  Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
     std::vector<int64_t> begin = {0}, size = {-1};
     for (size_t i = 0; i < margins_.size(); ++i) {
@@ -160,14 +160,14 @@ class ZeroPadding1DLayer final : public Layer {
     f.pair("padding", padding_);
     f.only("data_format", "channels_last");
   }
-  Status build(std::span<const PartialShape> inputs) override {
+  Status build(const Shapes& inputs) override {
     if (std::min(padding_[0], padding_[1]) < 0 || std::max(padding_[0], padding_[1]) > INT32_MAX) {
       return invalid_argument("padding (", padding_[0], ", ", padding_[1],
                               "): expected numbers from 0 on");
     }
     return layers::known_dim(inputs[0], 3, -1).status();
   }
-  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+  Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
     const std::vector<int32_t> pads = {
         0, 0, static_cast<int32_t>(padding_[0]), static_cast<int32_t>(padding_[1]), 0, 0};

@@ -26,7 +26,7 @@ class SeparableConv2DLayer final : public Layer {
             "activity_regularizer", "depthwise_constraint", "pointwise_constraint",
             "bias_constraint"});
   }
-  Status build(std::span<const PartialShape> inputs) override {
+  Status build(const Shapes& inputs) override {
     for (const auto& pair : {o_.kernel_size, o_.strides, o_.dilation_rate}) {
       if (pair[0] <= 0 || pair[1] <= 0) {
         return invalid_argument("kernel_size, strides and dilation_rate must be above 0");
@@ -47,7 +47,7 @@ class SeparableConv2DLayer final : public Layer {
     if (o_.use_bias) add_weight("bias", {o_.filters}, o_.bias_initializer);
     return absl::OkStatus();
   }
-  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+  Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
     Endpoint x = g.op("DepthwiseConv2dNative", {inputs[0], trace.read(weight(0))},
                       {{"strides", layers::nhwc(o_.strides)},

@@ -55,27 +55,48 @@ constexpr LayerRow kLayers[] = {
     {"Cropping1D", layers::make_cropping1d},
     {"Cropping2D", layers::make_cropping2d},
     {"ZeroPadding1D", layers::make_zero_padding1d},
+    {"LSTMCell", layers::make_lstm_cell},
+    {"GRUCell", layers::make_gru_cell},
+    {"SimpleRNNCell", layers::make_simple_rnn_cell},
+    {"StackedRNNCells", layers::make_stacked_rnn_cells},
+    {"RNN", layers::make_rnn},
+    {"LSTM", layers::make_lstm},
+    {"GRU", layers::make_gru},
+    {"SimpleRNN", layers::make_simple_rnn},
+    {"Bidirectional", layers::make_bidirectional},
+    {"TimeDistributed", layers::make_time_distributed},
+    {"Masking", layers::make_masking},
+    {"EinsumDense", layers::make_einsum_dense},
+    {"MultiHeadAttention", layers::make_multi_head_attention},
+    {"GroupQueryAttention", layers::make_group_query_attention},
+    {"Attention", layers::make_attention},
+    {"AdditiveAttention", layers::make_additive_attention},
+    {"UnitNormalization", layers::make_unit_normalization},
+    {"RMSNormalization", layers::make_rms_normalization},
+    {"GaussianNoise", layers::make_gaussian_noise},
+    {"GaussianDropout", layers::make_gaussian_dropout},
+    {"AlphaDropout", layers::make_alpha_dropout},
+    {"SpatialDropout1D", layers::make_spatial_dropout1d},
+    {"SpatialDropout2D", layers::make_spatial_dropout2d},
+    {"SpatialDropout3D", layers::make_spatial_dropout3d},
+    {"PReLU", layers::make_prelu},
+    {"ELU", layers::make_elu},
+    {"Identity", layers::make_identity},
 };
 
-// The float32 policy, written either way, is the only one there is.
-Status check_layer_dtype(const Json& dtype, std::string_view who) {
-  if (dtype.is_null()) return absl::OkStatus();
-  const StatusOr<ObjectConfig> policy = object_config(ObjectKind::kDTypePolicy, dtype);
-  if (!policy.ok()) return with_context(policy.status(), who);
-  const std::string name = policy->config ? policy->config->text("name") : policy->name;
-  if (name == "float32") return absl::OkStatus();
-  return unimplemented(who, ": dtype policy '", name, "' is not implemented; float32 is");
+StatusOr<DTypePolicy> policy_from_json(const Json& dtype) {
+  if (dtype.is_null()) return DTypePolicy();
+  TENON_ASSIGN_OR_RETURN(const ObjectConfig policy, object_config(ObjectKind::kDTypePolicy, dtype));
+  return DTypePolicy::of(policy.config ? policy.config->text("name") : policy.name);
 }
 
-}  // namespace
-
-StatusOr<std::shared_ptr<Layer>> layer_from_json(const Json& json) {
+StatusOr<std::shared_ptr<Layer>> read_layer(const Json& json, SharedLayers& shared) {
   const std::string kind = json.text("class_name");
   if ((kind == "Sequential" || kind == "Functional" || kind == "Model") &&
       object_config(ObjectKind::kModel, json).ok()) {
-    return unimplemented("layer '", json["config"].text("name"), "' is a model itself (", kind,
-                         "): models within models are not implemented");
+    return layers::nested_model(json, shared);
   }
+  if (std::shared_ptr<Layer> operation = layers::operation(json)) return operation;
   TENON_ASSIGN_OR_RETURN(const ObjectConfig object, object_config(ObjectKind::kLayer, json));
   const std::string& class_name = object.name;
   const Json& config = json["config"];
@@ -91,6 +112,7 @@ StatusOr<std::shared_ptr<Layer>> layer_from_json(const Json& json) {
   }
   const std::string who = cat("layer '", config.text("name"), "' (", class_name, ")");
   std::shared_ptr<Layer> layer = row->make();
+  bool trainable = true;
   Json own = Json::object();
   for (const auto& [name, value] : config.members() ? *config.members() : Json::Object()) {
     if (name == "name") {
@@ -98,15 +120,35 @@ StatusOr<std::shared_ptr<Layer>> layer_from_json(const Json& json) {
       layer->set_name(*value.string());
     } else if (name == "trainable") {
       if (!value.boolean()) return invalid_argument(who, ": 'trainable' is neither true nor false");
-      layer->set_trainable(*value.boolean());
+      trainable = *value.boolean();
     } else if (name == "dtype" && class_name != "InputLayer") {
-      TENON_RETURN_IF_ERROR(check_layer_dtype(value, who));
+      StatusOr<DTypePolicy> policy = policy_from_json(value);
+      if (!policy.ok()) return with_context(policy.status(), who);
+      layer->set_policy(*std::move(policy));
     } else {
       own.append(name, value);
     }
   }
   TENON_RETURN_IF_ERROR(read_config(*layer, own, who));
+  if (!trainable) layer->set_trainable(false);
   return layer;
+}
+
+}  // namespace
+
+StatusOr<std::shared_ptr<Layer>> layer_from_json(const Json& json, SharedLayers& shared) {
+  const int64_t* identity = json["shared_object_id"].integer();
+  if (identity) {
+    if (const auto it = shared.find(*identity); it != shared.end()) return it->second;
+  }
+  TENON_ASSIGN_OR_RETURN(std::shared_ptr<Layer> layer, read_layer(json, shared));
+  if (identity) shared[*identity] = layer;
+  return layer;
+}
+
+StatusOr<std::shared_ptr<Layer>> layer_from_json(const Json& json) {
+  SharedLayers shared;
+  return layer_from_json(json, shared);
 }
 
 namespace layers {

@@ -19,7 +19,7 @@ class ZeroPadding2DLayer final : public Layer {
     read(json);
     f.only("data_format", "channels_last");
   }
-  Status build(std::span<const PartialShape> inputs) override {
+  Status build(const Shapes& inputs) override {
     for (const auto& side : padding_) {
       if (side[0] < 0 || side[1] < 0) {
         return invalid_argument(
@@ -29,7 +29,7 @@ class ZeroPadding2DLayer final : public Layer {
     }
     return layers::known_dim(inputs[0], 4, -1).status();
   }
-  Endpoint call(Trace& trace, std::span<const Endpoint> inputs) override {
+  Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
     std::vector<int32_t> rows = {0, 0};
     for (const auto& side : padding_) {

@@ -62,25 +62,52 @@ Json Loss::describe() const {
                        {"registered_name", nullptr}});
 }
 
-Endpoint Loss::operator()(GraphBuilder& g, Endpoint y_true, Endpoint y_pred,
-                          Endpoint sample_weight) const {
+Endpoint masked_weight(GraphBuilder& g, Endpoint sample_weight, Endpoint mask, bool of_all) {
+  if (!mask || !g.status().ok()) return sample_weight;
+  Endpoint kept = g.cast(mask, DType::kFloat);
+  if (of_all) {
+    std::vector<int64_t> axes;
+    for (int axis = 0; axis < g.shape(kept).rank(); ++axis) axes.push_back(axis);
+    const Endpoint total =
+        g.cast(g.op("Size", {mask}, {{"out_type", DType::kInt32}}), DType::kFloat);
+    kept = g.mul(kept, g.op("DivNoNan", {total, g.sum(kept, axes)}));
+  }
+  if (!sample_weight) return kept;
+  Endpoint weight = g.cast(sample_weight, DType::kFloat);
+  match_ranks(g, kept, weight);
+  return g.mul(weight, kept);
+}
+
+Endpoint Loss::operator()(GraphBuilder& g, Endpoint y_true, Endpoint y_pred, Endpoint sample_weight,
+                          Endpoint mask) const {
   Endpoint each = values(g, y_true, y_pred);
-  if (sample_weight) {
-    Endpoint weight = g.cast(sample_weight, g.dtype(each));
+  if (!g.status().ok()) return {};
+  const bool mean = reduction_ == "sum_over_batch_size" || reduction_ == "mean" ||
+                    reduction_ == "mean_with_sample_weight";
+  Endpoint weight =
+      masked_weight(g, sample_weight, mask, mean && reduction_ != "mean_with_sample_weight");
+  if (weight) {
+    weight = g.cast(weight, g.dtype(each));
     match_ranks(g, each, weight);
     each = g.mul(each, weight);
   }
   if (!g.status().ok()) return {};
-  std::vector<int64_t> axes;
-  for (int axis = 0; axis < g.shape(each).rank(); ++axis) axes.push_back(axis);
-  const Endpoint sum = g.sum(each, axes);
+  const auto sum_all = [&](Endpoint x) {
+    std::vector<int64_t> axes;
+    for (int axis = 0; axis < g.shape(x).rank(); ++axis) axes.push_back(axis);
+    return g.sum(x, axes);
+  };
+  const Endpoint sum = sum_all(each);
   if (reduction_ == "sum") return sum;
-  if (reduction_ == "sum_over_batch_size" || reduction_ == "mean") {
-    const Endpoint count = g.op("Size", {each}, {{"out_type", DType::kInt32}});
+  if (mean) {
+    const bool by_weight = weight && reduction_ == "mean_with_sample_weight";
+    const Endpoint count =
+        by_weight ? sum_all(weight) : g.op("Size", {each}, {{"out_type", DType::kInt32}});
     return g.op("DivNoNan", {sum, g.cast(count, g.dtype(sum))});
   }
   g.fail(unimplemented("loss reduction '", reduction_,
-                       "' is not implemented; there are sum_over_batch_size, mean, sum"));
+                       "' is not implemented; there are sum_over_batch_size, mean, "
+                       "mean_with_sample_weight, sum"));
   return {};
 }
 

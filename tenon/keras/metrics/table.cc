@@ -73,7 +73,12 @@ StatusOr<MetricPtr> metric_from_json(const Json& json, const PartialShape& y_tru
 }
 
 Metric::Metric(std::string name, Json config, Values values)
-    : name_(std::move(name)), config_(std::move(config)), values_(std::move(values)) {
+    : config_(std::move(config)), values_(std::move(values)) {
+  rename(std::move(name));
+}
+
+void Metric::rename(std::string name) {
+  name_ = std::move(name);
   for (size_t i = 0; i < state_.size(); ++i) {
     state_[i].name = i == 0 ? "total" : "count";
     state_[i].path = cat("metrics/", name_, "/", state_[i].name);
@@ -85,33 +90,47 @@ void Metric::update(Trace& trace, Endpoint y_true, Endpoint y_pred, Endpoint sam
   GraphBuilder& g = trace.build();
   Endpoint values = g.cast(values_(g, y_true, y_pred), DType::kFloat);
   if (!g.status().ok()) return;
-  // Positions of one sample are averaged, so that each sample counts once.
-  const int rank = g.shape(values).rank();
-  if (rank > 1) {
+  // Means over the axes from `first` on: positions of one sample, so that each sample counts once.
+  const auto mean_from = [&](Endpoint x, int first) {
     std::vector<int64_t> axes;
-    for (int axis = 1; axis < rank; ++axis) axes.push_back(axis);
-    values = g.mean(values, axes);
+    for (int axis = first; axis < g.shape(x).rank(); ++axis) axes.push_back(axis);
+    return axes.empty() ? x : g.mean(x, axes);
+  };
+  Endpoint weight = sample_weight;
+  if (weight) {
+    weight = g.cast(weight, DType::kFloat);
+    match_ranks(g, values, weight);
+    if (!g.status().ok()) return;
+    if (g.shape(weight).rank() > 1) {
+      values = mean_from(values, g.shape(weight).rank());
+      weight = g.op("BroadcastTo", {weight, g.shape_of(values)});
+      values = mean_from(g.mul(values, weight), 1);
+      weight = mean_from(weight, 1);
+      return update_weighted(trace, values, weight);
+    }
   }
-  update_mean(trace, values, sample_weight);
+  update_mean(trace, mean_from(values, 1), weight);
 }
 
 void Metric::update_mean(Trace& trace, Endpoint values, Endpoint weight) const {
+  GraphBuilder& g = trace.build();
+  if (!g.status().ok()) return;
+  if (weight) {
+    weight = g.cast(weight, DType::kFloat);
+    return update_weighted(trace, g.mul(values, weight), weight);
+  }
+  update_weighted(trace, values, g.op("OnesLike", {values}));
+}
+
+void Metric::update_weighted(Trace& trace, Endpoint weighted, Endpoint weight) const {
   GraphBuilder& g = trace.build();
   if (!g.status().ok()) return;
   const auto sum = [&](Endpoint x) {
     const int64_t rows[] = {0};
     return g.shape(x).rank() == 0 ? x : g.sum(x, rows);
   };
-  Endpoint count;
-  if (weight) {
-    weight = g.cast(weight, DType::kFloat);
-    values = g.mul(values, weight);
-    count = sum(weight);
-  } else {
-    count = g.cast(g.op("Size", {values}, {{"out_type", DType::kInt32}}), DType::kFloat);
-  }
-  trace.assign_add(state_[0], sum(values));
-  trace.assign_add(state_[1], count);
+  trace.assign_add(state_[0], sum(weighted));
+  trace.assign_add(state_[1], sum(weight));
 }
 
 Endpoint Metric::result(Trace& trace) const {

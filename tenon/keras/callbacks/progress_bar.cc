@@ -1,4 +1,4 @@
-#include "tenon/keras/progress_bar.h"
+#include "tenon/keras/callbacks/progress_bar.h"
 
 #include <chrono>
 #include <cmath>

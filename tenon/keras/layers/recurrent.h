@@ -1,0 +1,71 @@
+// What recurrent layers share: cells, and the loop over the steps of a sequence.
+#pragma once
+
+#include "tenon/keras/layers.h"
+
+namespace tenon::keras {
+
+// One step of a recurrent layer, in two parts: what the input alone decides (project), which the
+// loop works out for all steps at once, and the rest (step).
+class RecurrentCell : public Layer {
+ public:
+  // Width of each state; the first one's is that of the output.
+  virtual std::vector<int64_t> state_sizes() const = 0;
+  virtual int64_t output_size() const { return state_sizes()[0]; }
+
+  // What all steps share, in the graph that holds the loop: weights and dropout masks. `rows` of a
+  // batch is an int32 scalar, `dtype` that of the computation. project() and step() are then for
+  // this loop.
+  virtual std::vector<Endpoint> constants(Trace& trace, Endpoint rows, DType dtype) = 0;
+  // The input's part of one step, [batch, width], or of all, [batch, time, width].
+  virtual Endpoint project(GraphBuilder& build, Endpoint input,
+                           std::span<const Endpoint> constants) const = 0;
+
+  struct Step {
+    Endpoint output;
+    std::vector<Endpoint> states;
+  };
+  virtual Step step(GraphBuilder& build, Endpoint projected, std::span<const Endpoint> states,
+                    std::span<const Endpoint> constants) const = 0;
+
+  // Never called: RNN(cell) runs the parts above.
+  Outputs call(Trace& trace, const Arguments& inputs) override;
+};
+
+struct RecurrentLoop {
+  bool go_backwards = false;
+  bool zero_output_for_mask = false;
+  bool return_sequences = false;
+};
+
+struct RecurrentResult {
+  Endpoint output;  // [batch, time, width] or [batch, width]
+  std::vector<Endpoint> states;
+};
+
+// Adds the loop. `mask`, [batch, time] or invalid, tells which steps count: at others the states
+// stay, and the output is the one before or zero.
+RecurrentResult run_recurrent(Trace& trace, RecurrentCell& cell, const RecurrentLoop& options,
+                              Endpoint sequences, Endpoint mask, std::vector<Endpoint> states);
+
+// The rows of a tensor, an int32 scalar.
+Endpoint rows_of(GraphBuilder& build, Endpoint x);
+// [rows, width] of zeros.
+Endpoint zero_state(GraphBuilder& build, Endpoint rows, int64_t width, DType dtype);
+
+std::shared_ptr<RecurrentCell> make_lstm_cell(LSTMOptions options);
+std::shared_ptr<RecurrentCell> make_gru_cell(GRUOptions options);
+std::shared_ptr<RecurrentCell> make_simple_rnn_cell(SimpleRNNOptions options);
+
+// A layer whose child runs over time (RNN and its kin): for Bidirectional.
+class RecurrentLayer : public Layer {
+ public:
+  virtual const RecurrentLoop& loop() const = 0;
+  virtual bool returns_state() const = 0;
+  virtual bool stateful() const = 0;
+  virtual size_t num_states() const = 0;
+  // As Keras' Bidirectional sets it.
+  virtual void set_zero_output_for_mask(bool zero) = 0;
+};
+
+}  // namespace tenon::keras

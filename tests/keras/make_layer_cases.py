@@ -1,0 +1,237 @@
+#!/usr/bin/env python3
+"""Makes tenon/keras/testdata/layer_cases.{json,npz} with real Keras: every layer's forward pass, gradients and config.
+
+    python tests/keras/make_layer_cases.py tenon/keras/testdata
+
+A case is a functional model with weights, inputs, its outputs, and the gradients of sum(outputs * dy) with respect to
+the trainable weights and the floating inputs. Made with keras 3.15.1 and tensorflow-cpu 2.21.0.
+"""
+import json
+import os
+import sys
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers as L
+from keras import ops
+from keras.src.saving import serialization_lib
+
+RNG = np.random.default_rng(5)
+SEQ = (5, 3)
+
+
+def chain(shape, *made, dtype="float32"):
+    x = y = L.Input(shape, dtype=dtype, name="x")
+    for layer in made:
+        y = layer(y)
+    return keras.Model(x, y)
+
+
+def with_mask(*made):
+    return chain((6,), L.Embedding(5, 3, mask_zero=True), *made, dtype="int32")
+
+
+def states(make, count):
+    def build():
+        x = L.Input(SEQ, name="x")
+        initial = [L.Input((4,), name=f"s{i}") for i in range(count)]
+        y = make(units=4, return_state=True, return_sequences=True)(x, initial_state=initial if count > 1 else initial[0])
+        return keras.Model([x, *initial], list(y))
+    return build
+
+
+def attention(masked=False, layer=None, key=False, **call):
+    def build():
+        if masked:
+            q, v = L.Input((4,), dtype="int32", name="q"), L.Input((5,), dtype="int32", name="v")
+            eq, ev = L.Embedding(4, 6, mask_zero=True)(q), L.Embedding(4, 6, mask_zero=True)(v)
+        else:
+            q, v = L.Input((4, 6), name="q"), L.Input((5, 6), name="v")
+            eq, ev = q, v
+        inputs, args = [q, v], [eq, ev]
+        if key:
+            inputs.append(L.Input((5, 6), name="k"))
+            args.append(inputs[-1])
+        made = layer()
+        y = made(*args, **call) if "Multi" in type(made).__name__ or "Group" in type(made).__name__ else made(args, **call)
+        return keras.Model(inputs, y)
+    return build
+
+
+def given_attention_mask():
+    q, mask = L.Input((4, 6), name="q"), L.Input((4, 4), dtype="bool", name="mask")
+    return keras.Model([q, mask], L.MultiHeadAttention(2, 3)(q, q, attention_mask=mask))
+
+
+def nested():
+    inner = keras.Sequential([L.Input((4,)), L.Dense(3, activation="tanh"), L.BatchNormalization()], name="inner")
+    a, b = L.Input((4,), name="a"), L.Input((4,), name="b")
+    mid = L.Input((3,))
+    two = keras.Model(mid, [L.Dense(2, name="d1")(mid), L.Dense(5, name="d2")(mid)], name="two")
+    left, right = two(inner(a))
+    return keras.Model([a, b], [L.Dense(1, name="left")(left), L.Concatenate()([right, inner(b)])])
+
+
+def nested_masked():
+    tokens = L.Input((6,), dtype="int32")
+    x = L.Embedding(5, 3, mask_zero=True)(tokens)
+    encoder = keras.Model(tokens, L.LSTM(4, return_sequences=True)(x), name="encoder")
+    again = L.Input((6,), dtype="int32", name="tokens")
+    return keras.Model(again, L.GRU(3)(encoder(again)))
+
+
+def shared():
+    dense = L.Dense(3, activation="tanh", name="both")
+    a, b = L.Input((3,), name="a"), L.Input((3,), name="b")
+    inner = keras.Model(a, dense(a), name="inner")
+    c = L.Input((3,), name="c")
+    return keras.Model([b, c], [dense(dense(b)), inner(c)])
+
+
+def by_name():
+    inputs = {"second": L.Input((3,), name="s"), "first": L.Input((2,), name="f")}
+    return keras.Model(inputs, {"z": L.Dense(2)(inputs["first"]), "a": L.Dense(3)(inputs["second"])})
+
+
+def operations():
+    x, n = L.Input((4, 3), name="x"), L.Input((4,), dtype="int32", name="n")
+    y = (1.0 - x) * 2 + x / 3 - ops.relu(-x)
+    y = ops.concatenate([y, ops.expand_dims(ops.cast(n, "float32"), -1)], axis=-1)
+    z = ops.transpose(ops.reshape(y, (-1, 2, 8)), (0, 2, 1))
+    m = ops.matmul(ops.mean(y, axis=1, keepdims=True), ops.stack([x[..., 0] if False else ops.sum(x, axis=-1)] * 4, axis=1))
+    return keras.Model([x, n], [z, m, ops.squeeze(ops.max(x, axis=1, keepdims=True), 1), ops.maximum(x, 0.25) ** 2])
+
+
+CASES = {
+    "lstm": lambda: chain(SEQ, L.LSTM(4)),
+    "lstm_all": lambda: chain(SEQ, L.LSTM(4, return_sequences=True, return_state=True, go_backwards=True, use_bias=False,
+                                          activation="relu", recurrent_activation="hard_sigmoid")),
+    "lstm_states": states(L.LSTM, 2),
+    "lstm_masked": lambda: with_mask(L.LSTM(4, return_sequences=True)),
+    "lstm_masked_zero": lambda: with_mask(L.LSTM(4, return_sequences=True, zero_output_for_mask=True, unroll=True)),
+    "lstm_masked_last": lambda: with_mask(L.LSTM(4, go_backwards=True, return_state=True)),
+    "lstm_any_length": lambda: chain((None, 3), L.LSTM(4, return_sequences=True), L.LSTM(3)),
+    "gru": lambda: chain(SEQ, L.GRU(4)),
+    "gru_before": lambda: chain(SEQ, L.GRU(4, reset_after=False, return_sequences=True, recurrent_dropout=0.0)),
+    "gru_no_bias": lambda: chain(SEQ, L.GRU(4, use_bias=False, return_sequences=True)),
+    "gru_masked": lambda: with_mask(L.GRU(4, return_state=True)),
+    "gru_states": states(L.GRU, 1),
+    "simple_rnn": lambda: chain(SEQ, L.SimpleRNN(4, return_sequences=True), L.SimpleRNN(3)),
+    "rnn_cell": lambda: chain(SEQ, L.RNN(L.LSTMCell(4), return_sequences=True)),
+    "rnn_stacked": lambda: chain(SEQ, L.RNN([L.LSTMCell(4), L.GRUCell(3), L.SimpleRNNCell(2)], return_state=True)),
+    "bidirectional": lambda: chain(SEQ, L.Bidirectional(L.LSTM(3, return_sequences=True)), L.Bidirectional(L.GRU(2))),
+    "bidirectional_sum": lambda: with_mask(L.Bidirectional(L.GRU(3, return_sequences=True), merge_mode="sum")),
+    "bidirectional_mul": lambda: with_mask(L.Bidirectional(L.SimpleRNN(3), merge_mode="mul")),
+    "bidirectional_ave": lambda: chain(SEQ, L.Bidirectional(L.LSTM(3), merge_mode="ave")),
+    "bidirectional_none": lambda: chain(SEQ, L.Bidirectional(L.LSTM(3, return_sequences=True), merge_mode=None)),
+    "bidirectional_state": lambda: chain(SEQ, L.Bidirectional(L.LSTM(3, return_state=True))),
+    "bidirectional_other": lambda: chain(SEQ, L.Bidirectional(L.LSTM(3), backward_layer=L.GRU(3, go_backwards=True))),
+    "time_distributed": lambda: chain((4, 6, 6, 2), L.TimeDistributed(L.Conv2D(3, 3, activation="relu")), L.TimeDistributed(L.Flatten())),
+    "time_distributed_any": lambda: chain((None, 3), L.TimeDistributed(L.Dense(2))),
+    "time_distributed_masked": lambda: with_mask(L.TimeDistributed(L.Dense(4)), L.LSTM(3)),
+    "masking": lambda: chain(SEQ, L.Masking(0.5), L.LSTM(3)),
+    "masks_merge": lambda: merged_masks(),
+    "einsum_dense": lambda: chain((4, 3), L.EinsumDense("abc,cd->abd", output_shape=(4, 5), bias_axes="d", activation="relu")),
+    "einsum_dense_open": lambda: chain((4, 3), L.EinsumDense("...x,xy->...y", output_shape=5, bias_axes="y")),
+    "attention_multi_head": attention(layer=lambda: L.MultiHeadAttention(2, 3)),
+    "attention_causal": attention(layer=lambda: L.MultiHeadAttention(2, 3, value_dim=4, output_shape=5, use_bias=False), use_causal_mask=True),
+    "attention_scores": attention(layer=lambda: L.MultiHeadAttention(2, 3), key=True, return_attention_scores=True, use_causal_mask=True),
+    "attention_masked": attention(True, lambda: L.MultiHeadAttention(2, 3)),
+    "attention_masked_scores": attention(True, lambda: L.MultiHeadAttention(2, 3, dropout=0.1)),
+    "attention_gate": attention(layer=lambda: L.MultiHeadAttention(2, 3, use_gate=True, sliding_window=2)),
+    "attention_given_mask": given_attention_mask,
+    "attention_grouped": attention(layer=lambda: L.GroupQueryAttention(3, 4, 2)),
+    "attention_grouped_causal": attention(layer=lambda: L.GroupQueryAttention(3, 4, 2, use_bias=False), use_causal_mask=True),
+    "attention_dot": attention(layer=lambda: L.Attention(use_scale=True)),
+    "attention_concat": attention(layer=lambda: L.Attention(score_mode="concat", use_scale=True), key=True, return_attention_scores=True),
+    "attention_dot_masked": attention(True, lambda: L.Attention(), use_causal_mask=True),
+    "attention_additive": attention(True, lambda: L.AdditiveAttention()),
+    "unit_normalization": lambda: chain((4, 3), L.UnitNormalization(axis=1)),
+    "rms_normalization": lambda: chain((4, 3), L.RMSNormalization(epsilon=1e-3)),
+    "noise": lambda: chain((4, 3), L.GaussianNoise(0.2), L.GaussianDropout(0.3), L.AlphaDropout(0.1), L.SpatialDropout1D(0.2)),
+    "prelu": lambda: chain((4, 3), L.PReLU(shared_axes=[1]), L.ELU(0.5), L.Identity(), L.PReLU()),
+    "softmax_axis": lambda: chain((4, 3), L.Softmax(axis=1)),
+    "nested": nested,
+    "nested_masked": nested_masked,
+    "shared": shared,
+    "by_name": by_name,
+    "operations": operations,
+}
+
+
+def merged_masks():
+    t = L.Input((6,), dtype="int32", name="t")
+    x = L.Embedding(5, 3, mask_zero=True)(t)
+    y = L.Dense(3, activation="tanh")(x)
+    y = L.Concatenate()([L.Add()([x, y]), L.Dropout(0.1)(x)])
+    return keras.Model(t, [L.GlobalAveragePooling1D()(y), L.GRU(2)(y)])
+
+
+def values(tensor, rows=3):
+    shape = [rows, *(6 if d is None else d for d in tensor.shape[1:])]
+    if tensor.dtype == "bool":
+        return RNG.integers(0, 4, shape) > 0
+    if tensor.dtype == "int32":
+        value = RNG.integers(0, 4, shape)
+        value[0, -2:] = 0
+        return value.astype("int32")
+    value = RNG.standard_normal(shape).astype("float32")
+    if len(shape) == 3:
+        value[1, -1] = 0.5  # what Masking(0.5) leaves out
+    return value
+
+
+def flat(nested_values):
+    return [np.asarray(v) for v in keras.tree.flatten(nested_values)]
+
+
+def main():
+    out = sys.argv[1]
+    only = sys.argv[2:]
+    configs, arrays = {}, {}
+    for name, build in CASES.items():
+        if only and name not in only:
+            continue
+        keras.utils.clear_session()
+        keras.utils.set_random_seed(9)
+        model = build()
+        for variable in model.variables:
+            if variable.dtype == "float32":
+                noise = RNG.normal(0, 0.4, variable.shape)
+                variable.assign(np.abs(noise) + 0.5 if "variance" in variable.path else noise)
+        with serialization_lib.ObjectSharingScope():  # as in .keras files: layers in several places have identities
+            configs[name] = json.loads(json.dumps(serialization_lib.serialize_keras_object(model)))
+        x = [values(tensor) for tensor in model.inputs]
+
+        @tf.function
+        def run(xs):
+            floating = [v for v in xs if v.dtype.is_floating]
+            with tf.GradientTape(persistent=True) as tape:
+                for v in floating:
+                    tape.watch(v)
+                ys = keras.tree.flatten(model(keras.tree.pack_sequence_as(model._inputs_struct, xs), training=False))
+                dys = [tf.random.stateless_normal(tf.shape(y), [i, 7]) for i, y in enumerate(ys)]
+                total = sum(tf.reduce_sum(tf.cast(y, tf.float32) * dy) for y, dy in zip(ys, dys))
+            trained = [v.value for v in model.trainable_variables]
+            return ys, dys, tape.gradient(total, trained + floating, unconnected_gradients="zero")
+
+        ys, dy, gradients = run([tf.constant(v) for v in x])
+        weights = [v for layer in model.layers for v in layer.weights]
+        seen, once = set(), []
+        for v in weights:
+            if id(v) not in seen and "seed" not in v.path:
+                seen.add(id(v))
+                once.append(v.numpy())
+        for key, list_of in {"w": once, "x": x, "y": ys, "dy": dy, "g": gradients}.items():
+            for i, value in enumerate(list_of):
+                arrays[f"{name}/{key}{i}"] = np.asarray(tf.convert_to_tensor(value))
+    with open(os.path.join(out, "layer_cases.json"), "w") as f:
+        json.dump(configs, f, separators=(",", ":"))
+    np.savez_compressed(os.path.join(out, "layer_cases.npz"), **arrays)
+
+
+main()
