@@ -8,6 +8,7 @@ namespace tenon::cli {
 
 struct DataFlags {
   std::string data, labels, label_column, separator, header = "auto", x_key, y_key;
+  std::string image_size, color_mode = "rgb";
   std::vector<std::string> features;
 
   // Rows of the verb's table of flags.

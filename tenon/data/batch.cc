@@ -1,31 +1,11 @@
 #include <cstring>
 
-#include "tenon/data/dataset.h"
+#include "tenon/data/dataset_of.h"
+#include "tenon/data/stack.h"
 
 namespace tenon::data {
 
 namespace {
-
-Shape batch_shape(int64_t rows, std::span<const int64_t> row) {
-  Shape shape{rows};
-  for (int64_t dim : row) shape.append(dim);
-  return shape;
-}
-
-// `tensor` as memory for dtype and shape: itself when nobody else holds it and it is large enough.
-Status make_room(Tensor& tensor, DType dtype, const Shape& shape) {
-  const size_t bytes = static_cast<size_t>(shape.num_elements()) * size_of(dtype);
-  if (!is_object(dtype) && tensor.dtype() == dtype && tensor.buffer() &&
-      tensor.buffer()->unique() && tensor.raw() == tensor.buffer()->data() &&
-      tensor.buffer()->size() >= bytes) {
-    if (!(tensor.shape() == shape)) {
-      tensor = Tensor(dtype, shape, tensor.buffer(), tensor.mutable_raw());
-    }
-    return absl::OkStatus();
-  }
-  TENON_ASSIGN_OR_RETURN(tensor, Tensor::allocate(dtype, shape));
-  return absl::OkStatus();
-}
 
 // Copies rows `rows` of `column` to `out`.
 void gather(const Tensor& column, std::span<const int64_t> rows, Tensor& out) {
@@ -73,7 +53,7 @@ class ColumnBatches final : public Iterator {
         element[i] = column.slice(at_, count);
         continue;
       }
-      const Shape shape = batch_shape(count, column.shape().dims().subspan(1));
+      const Shape shape = shape_of_rows(count, column.shape().dims().subspan(1));
       const std::span<const int64_t> rows =
           std::span(columns_.order).subspan(static_cast<size_t>(at_), static_cast<size_t>(count));
       if (column.dtype() == DType::kString) {
@@ -85,6 +65,12 @@ class ColumnBatches final : public Iterator {
     }
     at_ += count;
     return true;
+  }
+  StatusOr<int64_t> skip(int64_t count) override {
+    const int64_t left = rows_ - at_;
+    const int64_t passed = std::min(count, drop_ ? left / size_ : (left + size_ - 1) / size_);
+    at_ += std::min(left, passed * size_);
+    return passed;
   }
 
  private:
@@ -108,30 +94,17 @@ class RowBatches final : public Iterator {
       rows.push_back(std::move(row));
     }
     if (rows.empty() || (drop_ && rows.size() < size_)) return false;
-    element.resize(rows[0].size());
-    for (size_t i = 0; i < element.size(); ++i) TENON_RETURN_IF_ERROR(stack(rows, i, element[i]));
+    TENON_RETURN_IF_ERROR(stack(rows, element));
     return true;
+  }
+  StatusOr<int64_t> skip(int64_t count) override {
+    TENON_ASSIGN_OR_RETURN(const int64_t rows,
+                           rows_->skip(saturated_product(count, static_cast<int64_t>(size_))));
+    const int64_t whole = rows / static_cast<int64_t>(size_);
+    return whole + (!drop_ && rows % static_cast<int64_t>(size_) ? 1 : 0);
   }
 
  private:
-  static Status stack(const std::vector<Element>& rows, size_t component, Tensor& out) {
-    const Tensor& first = rows[0][component];
-    const Shape shape = batch_shape(static_cast<int64_t>(rows.size()), first.shape().dims());
-    if (is_object(first.dtype())) return unimplemented("batches of ", first.dtype(), " rows");
-    TENON_RETURN_IF_ERROR(make_room(out, first.dtype(), shape));
-    char* to = static_cast<char*>(out.mutable_raw());
-    for (const Element& row : rows) {
-      const Tensor& tensor = row[component];
-      if (tensor.dtype() != first.dtype() || !(tensor.shape() == first.shape())) {
-        return invalid_argument("rows of ", first.dtype(), first.shape(), " and ", tensor.dtype(),
-                                tensor.shape(), " cannot form a batch");
-      }
-      std::memcpy(to, tensor.raw(), tensor.num_bytes());
-      to += tensor.num_bytes();
-    }
-    return absl::OkStatus();
-  }
-
   std::unique_ptr<Iterator> rows_;
   size_t size_;
   bool drop_;

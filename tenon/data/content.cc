@@ -24,8 +24,8 @@ constexpr struct {
     {"PAR1", "a Parquet file; write it as CSV or NPZ"},
     {"\x89HDF", "an HDF5 file; write its arrays as NPZ"},
     {"SQLite", "an SQLite database; write its table as CSV"},
-    {"\x89PNG", "a PNG image; write the images as one NPY array"},
-    {"\xff\xd8\xff", "a JPEG image; write the images as one NPY array"},
+    {"\x89PNG", "a PNG image; name the folder of the images"},
+    {"\xff\xd8\xff", "a JPEG image; name the folder of the images"},
     {"\xff\xfe", "text in UTF-16; save it as UTF-8"},
     {"\xfe\xff", "text in UTF-16; save it as UTF-8"},
     {"BZh", "a bzip2 file; gzip is read"},
@@ -85,7 +85,8 @@ Status judge(Content& content) {
 }  // namespace
 
 std::string known_kinds() {
-  return "CSV, IDX, NPY and NPZ are read, all but NPZ also gzipped or from standard input ('-')";
+  return "CSV, IDX, NPY and NPZ are read, all but NPZ also gzipped or from standard input ('-'), "
+         "TFRecords, and folders of images";
 }
 
 StatusOr<Content> read_content(const std::string& path) {

@@ -1,11 +1,14 @@
 // Dataset: elements (rows, later batches) one after the other, as often as asked for; and the steps
-// of an input pipeline: shuffle, batch, cache, prefetch.
+// that every training takes: shuffle, batch, cache, prefetch. transforms.h has the other steps,
+// sources.h what elements come from. All follow tf.data.
 //
 //   auto rows = data::from_tensors({x, y});
 //   auto batches = data::prefetch(data::batch(data::shuffle(rows, 60000, seed), 64), 2);
 //
-// A Dataset is immutable and thread-safe; an Iterator belongs to one thread. The threads that a
-// prefetch starts never enter OpenMP. Equal seeds give equal orders.
+// A Dataset is immutable and thread-safe; an Iterator belongs to one thread. The threads that steps
+// start never enter OpenMP. Equal seeds give equal orders, and no number of threads changes them.
+// Where memory runs out, iterating throws std::bad_alloc on the caller's thread as containers do,
+// and is RESOURCE_EXHAUSTED where a step's own thread runs out.
 #pragma once
 
 #include "tenon/core/tensor.h"
@@ -19,10 +22,16 @@ class Iterator {
  public:
   virtual ~Iterator() = default;
 
+  // An iterator that has failed is of no more use.
+  //
   // The next element; false at the end. Tensors of `element` that nobody else holds and that have
   // the right dtype and size are written in place, so that a caller who keeps `element` makes
   // batches allocate nothing.
   virtual StatusOr<bool> next(Element& element) = 0;
+
+  // Passes over `count` (0 or more) elements and returns over how many: fewer only at the end. What
+  // can be counted without being made (a map's elements, a batch's rows) is not made.
+  virtual StatusOr<int64_t> skip(int64_t count);
 };
 
 // Rows in memory: each column has the rows in dimension 0; `order` lists the rows to take.
@@ -54,7 +63,8 @@ using DatasetPtr = std::shared_ptr<const Dataset>;
 StatusOr<DatasetPtr> from_tensors(Element columns);
 
 // Fills a buffer of `buffer_size` elements and draws from it at random; uniform when it holds all.
-DatasetPtr shuffle(DatasetPtr rows, int64_t buffer_size, uint64_t seed);
+// Unless `reshuffle`, each pass has the order of the first.
+DatasetPtr shuffle(DatasetPtr rows, int64_t buffer_size, uint64_t seed, bool reshuffle = true);
 
 // `size` rows stacked in a new dimension 0; the last batch may be smaller unless it is dropped.
 // Iterating fails with INVALID_ARGUMENT on rows of different dtype or shape.
@@ -62,6 +72,11 @@ DatasetPtr batch(DatasetPtr rows, int64_t size, bool drop_remainder = false);
 
 // Keeps what the first full pass gives and serves later passes from memory. Shuffle after it.
 DatasetPtr cache(DatasetPtr elements);
+
+// As cache() by the file `path`, which appears when a pass has come to its end and which later
+// processes read too: remove it when the data have changed. Numbers and texts only. A file that is
+// damaged or none of ours is DATA_LOSS, naming file and offset.
+DatasetPtr cache(DatasetPtr elements, std::string path);
 
 // A thread makes up to `depth` elements ahead.
 DatasetPtr prefetch(DatasetPtr elements, int depth);

@@ -1,5 +1,6 @@
 // Features and labels from files: CSV, IDX (MNIST's format) and NPY, gzipped or not, and NPZ; from
-// standard input where the path is "-". The kind is found by content, whatever the file is named.
+// standard input where the path is "-"; TFRecords of tf.Examples; folders of images or of
+// TFRecords. The kind is found by content, whatever the file is named.
 //
 // Everything is read into memory and checked; messages name file and line, and count rows, lines
 // and columns from 1.
@@ -31,6 +32,12 @@ enum class Labels {
   kNone,    // as kPassed, for a column that is found by its name; else all are features
 };
 
+// How images become rows. Their sizes must be equal where no size is given.
+struct ImageOptions {
+  int64_t height = 0, width = 0;  // 0: as they are
+  int channels = 3;               // 1, 3 or 4
+};
+
 struct FileOptions {
   bool reads_labels() const {
     return use_labels == Labels::kNumber || use_labels == Labels::kKnown;
@@ -38,9 +45,12 @@ struct FileOptions {
 
   std::string labels = {};        // IDX and NPY: the file with the labels
   std::string label_column = {};  // CSV: name or 0-based index; empty: "label", "target", "class"
-                                  // or "y" when there is such a header, else the last column
+                                  // or "y" when there is such a header, else the last column;
+                                  // TFRecord: the feature's name; empty: one of these names
   std::vector<std::string> features = {};  // CSV: names or 0-based indices, in the model's order;
-                                           // empty: those of `names`, else all but the label's
+                                           // empty: those of `names`, else all but the label's;
+                                           // TFRecord: names; empty: the only one that holds
+                                           // images, else as of CSV
   char separator = 0;                      // CSV; 0: found in the first lines
   CsvHeader header = CsvHeader::kAuto;
   Labels use_labels = Labels::kNumber;
@@ -48,10 +58,12 @@ struct FileOptions {
   // are found by them in a CSV with a header, in whatever order it has them.
   Names names = {};
   std::string x_key = {},
-              y_key = {};  // NPZ; empty: x and y, x_train and y_train, or the first two arrays
+              y_key = {};    // NPZ; empty: x and y, x_train and y_train, or the first two arrays
+  ImageOptions images = {};  // of a folder, or encoded in tf.Examples
 };
 
-// INVALID_ARGUMENT for a file of another kind, and for a label that is no class.
+// INVALID_ARGUMENT for a file of another kind, and for a label that is no class; RESOURCE_EXHAUSTED
+// where memory does not hold the rows. Of images, classes are the folders' names.
 StatusOr<Table> read_table(const std::string& path, const FileOptions& options = {});
 
 // As read_table for text that is in memory; `name` stands for it in messages. Numbers become

@@ -1,5 +1,5 @@
-// Rows in memory, and the cache that puts them there.
-#include "tenon/data/dataset.h"
+// Rows in memory.
+#include "tenon/data/dataset_of.h"
 
 namespace tenon::data {
 
@@ -7,28 +7,39 @@ namespace {
 
 class ColumnsIterator final : public Iterator {
  public:
-  explicit ColumnsIterator(const Element& columns) : columns_(columns) {}
+  ColumnsIterator(Columns columns, DatasetPtr owner)
+      : columns_(std::move(columns)),
+        rows_((*columns_.values)[0].dim(0)),
+        owner_(std::move(owner)) {}
   StatusOr<bool> next(Element& element) override {
-    if (row_ == columns_[0].dim(0)) return false;
-    element.resize(columns_.size());
-    for (size_t i = 0; i < columns_.size(); ++i) {
-      const Tensor row = columns_[i].slice(row_, 1);
+    if (at_ == rows_) return false;
+    const int64_t from = columns_.order.empty() ? at_ : columns_.order[static_cast<size_t>(at_)];
+    element.resize(columns_.values->size());
+    for (size_t i = 0; i < element.size(); ++i) {
+      const Tensor row = (*columns_.values)[i].slice(from, 1);
       element[i] = row.reshaped(Shape(row.shape().dims().subspan(1)));
     }
-    ++row_;
+    ++at_;
     return true;
+  }
+  StatusOr<int64_t> skip(int64_t count) override {
+    const int64_t passed = std::min(count, rows_ - at_);
+    at_ += passed;
+    return passed;
   }
 
  private:
-  const Element& columns_;
-  int64_t row_ = 0;
+  Columns columns_;
+  int64_t rows_;
+  DatasetPtr owner_;  // of the columns
+  int64_t at_ = 0;
 };
 
-class ColumnsDataset final : public Dataset {
+class ColumnsDataset final : public Dataset, public std::enable_shared_from_this<ColumnsDataset> {
  public:
   explicit ColumnsDataset(Element columns) : columns_(std::move(columns)) {}
   StatusOr<std::unique_ptr<Iterator>> iterate(uint64_t) const override {
-    return std::make_unique<ColumnsIterator>(columns_);
+    return iterate_columns({&columns_, {}}, shared_from_this());
   }
   int64_t size() const override { return columns_[0].dim(0); }
   std::optional<Columns> columns(uint64_t) const override { return Columns{&columns_, {}}; }
@@ -37,75 +48,11 @@ class ColumnsDataset final : public Dataset {
   Element columns_;
 };
 
-// What a cache has kept; filled by the first iterator that reaches the end.
-struct Kept {
-  std::mutex mutex;
-  std::shared_ptr<const std::vector<Element>> elements;
-};
-
-class KeptIterator final : public Iterator {
- public:
-  explicit KeptIterator(std::shared_ptr<const std::vector<Element>> elements)
-      : elements_(std::move(elements)) {}
-  StatusOr<bool> next(Element& element) override {
-    if (at_ == elements_->size()) return false;
-    element = (*elements_)[at_++];
-    return true;
-  }
-
- private:
-  std::shared_ptr<const std::vector<Element>> elements_;
-  size_t at_ = 0;
-};
-
-class KeepingIterator final : public Iterator {
- public:
-  KeepingIterator(std::unique_ptr<Iterator> source, std::shared_ptr<Kept> kept)
-      : source_(std::move(source)), kept_(std::move(kept)) {}
-  StatusOr<bool> next(Element& element) override {
-    Element fresh;
-    TENON_ASSIGN_OR_RETURN(const bool more, source_->next(fresh));
-    if (!more) {
-      const std::lock_guard<std::mutex> lock(kept_->mutex);
-      if (!kept_->elements) {
-        kept_->elements = std::make_shared<const std::vector<Element>>(std::move(elements_));
-      }
-      return false;
-    }
-    for (Tensor& tensor : fresh) tensor = tensor.keep();
-    element = fresh;
-    elements_.push_back(std::move(fresh));
-    return true;
-  }
-
- private:
-  std::unique_ptr<Iterator> source_;
-  std::shared_ptr<Kept> kept_;
-  std::vector<Element> elements_;
-};
-
-class CacheDataset final : public Dataset {
- public:
-  explicit CacheDataset(DatasetPtr source) : source_(std::move(source)) {}
-  StatusOr<std::unique_ptr<Iterator>> iterate(uint64_t epoch) const override {
-    std::shared_ptr<const std::vector<Element>> elements;
-    {
-      const std::lock_guard<std::mutex> lock(kept_->mutex);
-      elements = kept_->elements;
-    }
-    if (elements) return std::make_unique<KeptIterator>(std::move(elements));
-    TENON_ASSIGN_OR_RETURN(std::unique_ptr<Iterator> source, source_->iterate(epoch));
-    return std::make_unique<KeepingIterator>(std::move(source), kept_);
-  }
-  int64_t size() const override { return source_->size(); }
-  std::optional<Columns> columns(uint64_t epoch) const override { return source_->columns(epoch); }
-
- private:
-  DatasetPtr source_;
-  std::shared_ptr<Kept> kept_ = std::make_shared<Kept>();
-};
-
 }  // namespace
+
+std::unique_ptr<Iterator> iterate_columns(Columns columns, DatasetPtr owner) {
+  return std::make_unique<ColumnsIterator>(std::move(columns), std::move(owner));
+}
 
 StatusOr<DatasetPtr> from_tensors(Element columns) {
   if (columns.empty()) return invalid_argument("a dataset needs a tensor");
@@ -117,10 +64,6 @@ StatusOr<DatasetPtr> from_tensors(Element columns) {
     }
   }
   return std::make_shared<ColumnsDataset>(std::move(columns));
-}
-
-DatasetPtr cache(DatasetPtr elements) {
-  return std::make_shared<CacheDataset>(std::move(elements));
 }
 
 }  // namespace tenon::data

@@ -1,7 +1,8 @@
 #include <condition_variable>
 
+#include "tenon/base/out_of_memory.h"
 #include "tenon/base/thread.h"
-#include "tenon/data/dataset.h"
+#include "tenon/data/dataset_of.h"
 
 namespace tenon::data {
 
@@ -12,10 +13,6 @@ class PrefetchIterator final : public Iterator {
   PrefetchIterator(std::unique_ptr<Iterator> source, int depth)
       : source_(std::move(source)), ring_(static_cast<size_t>(std::max(1, depth))) {
     spare_.reserve(ring_.size() + 1);
-    // Without a thread, elements are made when they are asked for.
-    if (StatusOr<std::thread> thread = start_thread([this] { produce(); }); thread.ok()) {
-      thread_ = *std::move(thread);
-    }
   }
   ~PrefetchIterator() override {
     {
@@ -26,6 +23,7 @@ class PrefetchIterator final : public Iterator {
     if (thread_.joinable()) thread_.join();
   }
   StatusOr<bool> next(Element& element) override {
+    start();
     if (!thread_.joinable()) return source_->next(element);
     std::unique_lock<std::mutex> lock(mutex_);
     changed_.wait(lock, [this] { return ready_ > 0 || ended_; });
@@ -45,7 +43,20 @@ class PrefetchIterator final : public Iterator {
     return true;
   }
 
+  StatusOr<int64_t> skip(int64_t count) override {
+    return started_ ? Iterator::skip(count) : source_->skip(count);
+  }
+
  private:
+  // By the first call of next(), so that what is passed over before is not made. Without a thread,
+  // elements are made when they are asked for.
+  void start() {
+    if (std::exchange(started_, true)) return;
+    if (StatusOr<std::thread> thread = start_thread([this] { produce(); }); thread.ok()) {
+      thread_ = *std::move(thread);
+    }
+  }
+
   void produce() {
     for (;;) {
       Element element;
@@ -58,7 +69,7 @@ class PrefetchIterator final : public Iterator {
           spare_.pop_back();
         }
       }
-      const StatusOr<bool> more = source_->next(element);
+      const StatusOr<bool> more = or_out_of_memory([&] { return source_->next(element); });
       const std::lock_guard<std::mutex> lock(mutex_);
       if (more.ok() && *more) {
         ring_[(first_ + ready_++) % ring_.size()] = std::move(element);
@@ -78,28 +89,19 @@ class PrefetchIterator final : public Iterator {
   size_t first_ = 0, ready_ = 0;
   std::vector<Element> spare_;  // memory to be written again
   Status status_;
-  bool stopped_ = false, ended_ = false;
+  bool started_ = false, stopped_ = false, ended_ = false;
   std::thread thread_;
-};
-
-class PrefetchDataset final : public Dataset {
- public:
-  PrefetchDataset(DatasetPtr source, int depth) : source_(std::move(source)), depth_(depth) {}
-  StatusOr<std::unique_ptr<Iterator>> iterate(uint64_t epoch) const override {
-    TENON_ASSIGN_OR_RETURN(std::unique_ptr<Iterator> source, source_->iterate(epoch));
-    return std::make_unique<PrefetchIterator>(std::move(source), depth_);
-  }
-  int64_t size() const override { return source_->size(); }
-
- private:
-  DatasetPtr source_;
-  int depth_;
 };
 
 }  // namespace
 
 DatasetPtr prefetch(DatasetPtr elements, int depth) {
-  return std::make_shared<PrefetchDataset>(std::move(elements), depth);
+  return dataset_of(
+      [elements, depth](uint64_t epoch) -> IteratorOr {
+        TENON_ASSIGN_OR_RETURN(std::unique_ptr<Iterator> source, elements->iterate(epoch));
+        return std::make_unique<PrefetchIterator>(std::move(source), depth);
+      },
+      [elements] { return elements->size(); });
 }
 
 }  // namespace tenon::data

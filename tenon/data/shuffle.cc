@@ -1,6 +1,6 @@
 #include <numeric>
 
-#include "tenon/data/dataset.h"
+#include "tenon/data/dataset_of.h"
 #include "tenon/kernels/philox.h"
 
 namespace tenon::data {
@@ -62,17 +62,24 @@ class ShuffleIterator final : public Iterator {
 
 class ShuffleDataset final : public Dataset {
  public:
-  ShuffleDataset(DatasetPtr source, int64_t buffer, uint64_t seed)
-      : source_(std::move(source)), buffer_(std::max<int64_t>(1, buffer)), seed_(seed) {}
+  ShuffleDataset(DatasetPtr source, int64_t buffer, uint64_t seed, bool reshuffle)
+      : source_(std::move(source)),
+        buffer_(std::max<int64_t>(1, buffer)),
+        seed_(seed),
+        reshuffle_(reshuffle) {}
   StatusOr<std::unique_ptr<Iterator>> iterate(uint64_t epoch) const override {
+    // Rows in memory come in one order, whether they are batched at once or pass other steps first.
+    if (std::optional<Columns> rows = columns(epoch)) {
+      return iterate_columns(*std::move(rows), source_);
+    }
     TENON_ASSIGN_OR_RETURN(std::unique_ptr<Iterator> source, source_->iterate(epoch));
-    return std::make_unique<ShuffleIterator>(std::move(source), buffer_, seed_, epoch);
+    return std::make_unique<ShuffleIterator>(std::move(source), buffer_, seed_, order_of(epoch));
   }
   int64_t size() const override { return source_->size(); }
   std::optional<Columns> columns(uint64_t epoch) const override {
     std::optional<Columns> rows = source_->columns(epoch);
     if (!rows || source_->size() > buffer_) return std::nullopt;
-    std::vector<int64_t> order = permutation(source_->size(), seed_, epoch);
+    std::vector<int64_t> order = permutation(source_->size(), seed_, order_of(epoch));
     if (!rows->order.empty()) {
       for (int64_t& row : order) row = rows->order[static_cast<size_t>(row)];
     }
@@ -81,9 +88,12 @@ class ShuffleDataset final : public Dataset {
   }
 
  private:
+  uint64_t order_of(uint64_t epoch) const { return reshuffle_ ? epoch : 0; }
+
   DatasetPtr source_;
   int64_t buffer_;
   uint64_t seed_;
+  bool reshuffle_;
 };
 
 }  // namespace
@@ -98,8 +108,8 @@ std::vector<int64_t> permutation(int64_t count, uint64_t seed, uint64_t epoch) {
   return order;
 }
 
-DatasetPtr shuffle(DatasetPtr rows, int64_t buffer_size, uint64_t seed) {
-  return std::make_shared<ShuffleDataset>(std::move(rows), buffer_size, seed);
+DatasetPtr shuffle(DatasetPtr rows, int64_t buffer_size, uint64_t seed, bool reshuffle) {
+  return std::make_shared<ShuffleDataset>(std::move(rows), buffer_size, seed, reshuffle);
 }
 
 }  // namespace tenon::data

@@ -1,5 +1,9 @@
+#include "tenon/base/files.h"
+#include "tenon/base/out_of_memory.h"
+#include "tenon/data/big_tables.h"
 #include "tenon/data/content.h"
 #include "tenon/data/files.h"
+#include "tenon/data/record_files.h"
 #include "tenon/io/npy.h"
 
 namespace tenon::data {
@@ -51,24 +55,22 @@ Status number_text_labels(const std::string& name, const FileOptions& options, T
   return absl::OkStatus();
 }
 
-}  // namespace
-
-StatusOr<Table> read_table(const std::string& path, const FileOptions& options) {
+// What the path names, by what it is.
+StatusOr<Table> read_any(const std::string& path, const FileOptions& options) {
+  if (path != "-" && is_directory(path)) return read_folder(path, options);
+  if (path != "-" && holds_records(path))
+    return read_examples({path}, options, cat("'", path, "'"));
   TENON_ASSIGN_OR_RETURN(const Content content, read_content(path));
+  if (content.kind == ContentKind::kNpz) return read_npz(path, options);
+  if (content.kind == ContentKind::kCsv) return parse_csv(content.bytes, options, content.name);
   Table table;
-  switch (content.kind) {
-    case ContentKind::kNpz: {
-      TENON_ASSIGN_OR_RETURN(table, read_npz(path, options));
-      break;
-    }
-    case ContentKind::kCsv: {
-      TENON_ASSIGN_OR_RETURN(table, parse_csv(content.bytes, options, content.name));
-      break;
-    }
-    default: {
-      TENON_ASSIGN_OR_RETURN(table.x, decode_array(content));
-    }
-  }
+  TENON_ASSIGN_OR_RETURN(table.x, decode_array(content));
+  return table;
+}
+
+StatusOr<Table> read_checked(const std::string& path, const FileOptions& options) {
+  const std::string name = path == "-" ? "standard input" : path;
+  TENON_ASSIGN_OR_RETURN(Table table, read_any(path, options));
   if (!options.labels.empty() && options.reads_labels()) {
     TENON_ASSIGN_OR_RETURN(const Content labels, read_content(options.labels));
     if (labels.kind == ContentKind::kCsv || labels.kind == ContentKind::kNpz) {
@@ -76,22 +78,28 @@ StatusOr<Table> read_table(const std::string& path, const FileOptions& options) 
     }
     TENON_ASSIGN_OR_RETURN(table.y, decode_array(labels));
   }
-  if (table.x.rank() == 0) return invalid_argument(content.name, ": a scalar has no rows");
+  if (table.x.rank() == 0) return invalid_argument(name, ": a scalar has no rows");
   if (is_object(table.x.dtype())) {
-    return invalid_argument(content.name, ": the features are texts; encode them as numbers");
+    return invalid_argument(name, ": the features are texts; encode them as numbers");
   }
   for (const Tensor* part : {&table.x, &table.y}) {
     if (part->has_value() && is_complex(part->dtype())) {
-      return invalid_argument(content.name, ": ", part->dtype(),
+      return invalid_argument(name, ": ", part->dtype(),
                               " is not trained on; real numbers are expected");
     }
   }
   if (table.y.has_value() && (table.y.rank() == 0 || table.y.dim(0) != table.x.dim(0))) {
-    return invalid_argument(content.name, " has ", table.x.dim(0), " rows, the labels have shape ",
+    return invalid_argument(name, " has ", table.x.dim(0), " rows, the labels have shape ",
                             table.y.shape());
   }
-  TENON_RETURN_IF_ERROR(number_text_labels(content.name, options, table));
+  TENON_RETURN_IF_ERROR(number_text_labels(name, options, table));
   return table;
+}
+
+}  // namespace
+
+StatusOr<Table> read_table(const std::string& path, const FileOptions& options) {
+  return or_out_of_memory([&] { return read_checked(path, options); });
 }
 
 }  // namespace tenon::data

@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import zipfile
 
-from common import TENON, Checks, attempt, tenon
+from common import ROOT, TENON, Checks, attempt, tenon
 
 import numpy as np
 
@@ -229,10 +229,27 @@ def shapes_that_do_not_fit(check, folder):
            "output 'scores'", "mean_squared_error", "[?,5]", "[?,3]")
 
 
+def images_and_records(check, folder):
+    testdata, model = os.path.join(ROOT, "tenon", "data", "testdata"), os.path.join(folder, "pets.keras")
+    images = ["--data", os.path.join(testdata, "images"), "--image_size=8x8", "--color_mode=grayscale"]
+    failed(check, attempt("train", "--model=mlp", *images, *SPARSE), "a colour mode that a format lacks", "INVALID_ARGUMENT", "two.bmp")
+    images[-1] = "--color_mode=rgb"
+    tenon("train", "--model=mlp", *images, *SPARSE, "--save", model)
+    judged = json.loads(tenon("evaluate", "--model", model, *images, "--json"))
+    check.that(judged["accuracy"] >= 0, "a folder of images is trained on and judged", judged)
+    images[1] = os.path.join(testdata, "images", "cat")
+    lines = tenon("predict", "--model", model, *images).splitlines()
+    check.that(len(lines) == 2 and all(line.split(",")[-1] in ("cat", "dog") for line in lines), "predictions name the folders", lines)
+    records = ["--data", os.path.join(testdata, "examples.tfrecord.gz"), "--features=x"]
+    tenon("train", "--model=mlp", *records, *SPARSE, "--save", model)
+    check.that(len(tenon("predict", "--model", model, *records).splitlines()) == 5, "TFRecords are trained on and predicted from")
+
+
 def main():
     check = Checks()
     for part in (classes_belong_to_the_model, features_belong_to_the_model, outputs_are_checked_first, images_without_channels, json_alone,
-                 going_on, divergence, kinds_of_files, many_rows, shapes_that_do_not_fit):
+                 going_on, divergence, kinds_of_files, many_rows, shapes_that_do_not_fit,
+                 images_and_records):
         with tempfile.TemporaryDirectory() as folder:
             part(check, folder)
     check.done()

@@ -1,0 +1,262 @@
+#include "tenon/data/big_tables.h"
+
+#include <cstring>
+
+#include "tenon/base/files.h"
+#include "tenon/base/thread_pool.h"
+#include "tenon/data/csv_records.h"
+#include "tenon/data/record_files.h"
+#include "tenon/data/sources.h"
+#include "tenon/ops/image/codec.h"
+
+namespace tenon::data {
+
+namespace {
+
+// Rows of one dtype and shape, put one after the other into a tensor that grows by doubling.
+class RowsBuilder {
+ public:
+  Status append(const Tensor& row, const std::function<std::string()>& place) {
+    if (rows_ == 0) {
+      first_ = row.shape();
+      TENON_RETURN_IF_ERROR(grow(row.dtype(), 64));
+    }
+    if (row.dtype() != all_.dtype() || !(row.shape() == first_)) {
+      return invalid_argument(place(), " is ", row.dtype(), row.shape(), ", the first row ",
+                              all_.dtype(), first_,
+                              row.rank() == 3 ? ": images of different sizes need --image_size"
+                                              : ": rows of one shape are expected");
+    }
+    if (rows_ == all_.dim(0)) TENON_RETURN_IF_ERROR(grow(row.dtype(), 2 * rows_));
+    if (const size_t bytes = row.num_bytes()) {
+      std::memcpy(static_cast<char*>(all_.mutable_raw()) + static_cast<size_t>(rows_) * bytes,
+                  row.raw(), bytes);
+    }
+    ++rows_;
+    return absl::OkStatus();
+  }
+  // No value when there are no rows.
+  Tensor build() && { return rows_ == 0 ? Tensor() : all_.slice(0, rows_); }
+
+ private:
+  Status grow(DType dtype, int64_t rows) {
+    Shape shape = first_;
+    shape.insert(0, rows);
+    TENON_ASSIGN_OR_RETURN(Tensor larger, Tensor::allocate(dtype, std::move(shape)));
+    if (rows_ > 0 && all_.num_bytes() > 0) {
+      std::memcpy(larger.mutable_raw(), all_.raw(), all_.num_bytes());
+    }
+    all_ = std::move(larger);
+    return absl::OkStatus();
+  }
+
+  Tensor all_;
+  Shape first_;
+  int64_t rows_ = 0;
+};
+
+StatusOr<Table> read_images(const std::string& path, const FileOptions& options) {
+  const bool known = options.use_labels == Labels::kKnown || !options.names.classes.empty();
+  if (known && options.reads_labels() && options.names.classes.empty()) {
+    return invalid_argument("'", path, "': the labels are the names of folders, and nothing says ",
+                            "which number each had when the model was trained");
+  }
+  const auto classes = options.reads_labels() ? std::span<const std::string>(options.names.classes)
+                                              : std::span<const std::string>();
+  TENON_ASSIGN_OR_RETURN(ImageFiles files, list_images(path, classes));
+  Table table;
+  if (options.reads_labels()) {
+    table.names.classes = files.classes;
+    if (!files.classes.empty()) table.y = Tensor::vector<int64_t>(files.labels);
+  }
+  const std::vector<std::string> paths = files.paths;
+  const DatasetPtr rows =
+      images(std::move(files), options.images, ThreadPool::configured_threads());
+  TENON_ASSIGN_OR_RETURN(const auto iterator, rows->iterate(0));
+  RowsBuilder x;
+  Element element;
+  for (size_t i = 0;; ++i) {
+    TENON_ASSIGN_OR_RETURN(const bool more, iterator->next(element));
+    if (!more) break;
+    TENON_RETURN_IF_ERROR(x.append(element[0], [&] { return cat("'", paths[i], "'"); }));
+  }
+  table.x = std::move(x).build();
+  return table;
+}
+
+const FeatureSpec* find_feature(const Schema& schema, std::string_view name) {
+  for (const FeatureSpec& spec : schema) {
+    if (spec.name == name) return &spec;
+  }
+  return nullptr;
+}
+
+std::string names_of(const Schema& schema) {
+  std::vector<std::string> names;
+  for (const FeatureSpec& spec : schema) names.push_back(spec.name);
+  return join(names, ", ");
+}
+
+// The feature that holds the labels; null when none is asked for or named like one.
+StatusOr<const FeatureSpec*> label_feature(const Schema& schema, const FileOptions& options) {
+  if (!options.label_column.empty()) {
+    const FeatureSpec* label = find_feature(schema, options.label_column);
+    if (!label) {
+      return not_found("no feature is named '", options.label_column, "'; there are ",
+                       names_of(schema));
+    }
+    return label;
+  }
+  for (const FeatureSpec& spec : schema) {
+    if (is_label_name(spec.name)) return &spec;
+  }
+  if (const FeatureSpec* label = find_feature(schema, "image/class/label")) return label;
+  if (!options.reads_labels()) return nullptr;
+  return invalid_argument(
+      "no feature is named label, target, class or y; name the one of the "
+      "labels with --label: there are ",
+      names_of(schema));
+}
+
+bool holds_image(const Tensor& value) {
+  return value.has_value() && value.dtype() == DType::kString && value.num_elements() == 1 &&
+         image_format(*value.data<std::string_view>()) != ImageFormat::kUnknown;
+}
+
+// Which features become x. `first` holds the values of the first example in the schema's order.
+StatusOr<Schema> chosen_features(const Schema& schema, const FeatureSpec* label,
+                                 const FileOptions& options, const Element& first) {
+  const std::vector<std::string>& asked =
+      options.features.empty() ? options.names.features : options.features;
+  Schema chosen;
+  for (const std::string& name : asked) {
+    const FeatureSpec* spec = find_feature(schema, name);
+    if (!spec) return not_found("no feature is named '", name, "'; there are ", names_of(schema));
+    if (spec == label) return invalid_argument("feature '", name, "' is the label");
+    chosen.push_back(*spec);
+  }
+  if (!chosen.empty()) return chosen;
+  Schema images;
+  for (size_t i = 0; i < schema.size(); ++i) {
+    if (&schema[i] == label) continue;
+    chosen.push_back(schema[i]);
+    if (holds_image(first[i])) images.push_back(schema[i]);
+  }
+  if (images.size() == 1) return images;
+  if (chosen.empty()) return invalid_argument("there is no feature beside the label");
+  return chosen;
+}
+
+Status check_feature(const FeatureSpec& spec, size_t count) {
+  if (spec.shape.is_fully_known() && (spec.dtype != DType::kString || count == 1)) {
+    return absl::OkStatus();
+  }
+  return invalid_argument(
+      "feature '", spec.name, "' ",
+      spec.shape.is_fully_known() ? "is a text" : "has not equally many values everywhere",
+      "; choose others with --features");
+}
+
+// One row of x from the values of the features.
+StatusOr<Tensor> row_of_features(std::span<const Tensor> values, const ImageOptions& images) {
+  if (values.size() == 1) {
+    if (values[0].dtype() != DType::kString) return values[0];
+    if (!holds_image(values[0])) {
+      return invalid_argument(
+          "a text is no feature: an image in JPEG, PNG, GIF or BMP is expected "
+          "where there are bytes; choose others with --features");
+    }
+    return decode_image(*values[0].data<std::string_view>(), images);
+  }
+  std::vector<float> row;
+  for (const Tensor& value : values) {
+    if (value.dtype() == DType::kInt64) {
+      for (int64_t number : value.span<int64_t>()) row.push_back(static_cast<float>(number));
+    } else {
+      row.insert(row.end(), value.data<float>(), value.data<float>() + value.num_elements());
+    }
+  }
+  return Tensor::vector<float>(row);
+}
+
+// The names of x's columns, where each feature is one.
+std::vector<std::string> column_names(const Schema& features) {
+  std::vector<std::string> names;
+  for (const FeatureSpec& spec : features) {
+    if (features.size() == 1 || spec.shape.rank() > 0) return {};
+    names.push_back(spec.name);
+  }
+  return names;
+}
+
+// Examples become rows: the columns of x are `features`, the last component is the label if any.
+Status read_rows(const std::vector<std::string>& paths, const Schema& schema, bool labels,
+                 const FileOptions& options, const std::string& name, Table& table) {
+  TENON_ASSIGN_OR_RETURN(const auto iterator, tf_examples(paths, schema)->iterate(0));
+  RowsBuilder x, y;
+  std::vector<std::string> texts;
+  Element element;
+  for (int64_t row = 1;; ++row) {
+    TENON_ASSIGN_OR_RETURN(const bool more, iterator->next(element));
+    if (!more) break;
+    const auto place = [&] { return cat(name, ": example ", row); };
+    const size_t features = element.size() - (labels ? 1 : 0);
+    StatusOr<Tensor> values = row_of_features(std::span(element).first(features), options.images);
+    if (!values.ok()) return with_context(values.status(), place());
+    TENON_RETURN_IF_ERROR(x.append(*values, place));
+    if (!labels) continue;
+    if (element.back().dtype() == DType::kString) {
+      texts.emplace_back(*element.back().data<std::string_view>());
+    } else {
+      TENON_RETURN_IF_ERROR(y.append(element.back(), place));
+    }
+  }
+  table.x = std::move(x).build();
+  table.y = std::move(y).build();
+  if (texts.empty()) return absl::OkStatus();
+  const auto place = [&](size_t row) { return cat(name, ": the label of example ", row + 1); };
+  TENON_ASSIGN_OR_RETURN(table.y, number_labels(texts, options, place, table.names.classes));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+StatusOr<Table> read_examples(const std::vector<std::string>& paths, const FileOptions& options,
+                              const std::string& name) {
+  TENON_ASSIGN_OR_RETURN(const Schema schema, infer_schema(paths));
+  TENON_ASSIGN_OR_RETURN(const FeatureSpec* label, label_feature(schema, options));
+  TENON_ASSIGN_OR_RETURN(const auto iterator, tf_examples(paths, schema)->iterate(0));
+  Element first;
+  TENON_RETURN_IF_ERROR(iterator->next(first).status());
+  TENON_ASSIGN_OR_RETURN(Schema wanted, chosen_features(schema, label, options, first));
+  for (const FeatureSpec& spec : wanted) {
+    TENON_RETURN_IF_ERROR(with_context(check_feature(spec, wanted.size()), name));
+  }
+  Table table;
+  table.names.features = column_names(wanted);
+  const bool labels = label && options.reads_labels();
+  if (labels) {
+    if (!label->shape.is_fully_known() ||
+        (label->dtype == DType::kString && label->shape.rank() > 0)) {
+      return invalid_argument(name, ": feature '", label->name, "' has shape ", label->shape,
+                              "; one label for each example is expected");
+    }
+    wanted.push_back(*label);
+  }
+  TENON_RETURN_IF_ERROR(read_rows(paths, wanted, labels, options, name, table));
+  return table;
+}
+
+StatusOr<Table> read_folder(const std::string& path, const FileOptions& options) {
+  TENON_ASSIGN_OR_RETURN(const auto names, list_directory(path));
+  std::vector<std::string> records;
+  for (const std::string& name : names) {
+    const std::string file = join_path(path, name);
+    if (name[0] == '.' || is_directory(file)) continue;
+    if (holds_records(file)) records.push_back(file);
+  }
+  if (!records.empty()) return read_examples(records, options, cat("'", path, "'"));
+  return read_images(path, options);
+}
+
+}  // namespace tenon::data

@@ -1,0 +1,112 @@
+// Steps of an input pipeline beside those of dataset.h. Semantics are tf.data's, names too.
+//
+// Functions that are passed in are called from several threads where a step has several, and
+// whenever elements are made anew: equal elements must give equal results. They do not throw.
+#pragma once
+
+#include "tenon/data/dataset.h"
+
+namespace tenon::data {
+
+using MapFunction = std::function<StatusOr<Element>(Element element)>;
+using Predicate = std::function<StatusOr<bool>(const Element& element)>;
+using FlatMapFunction = std::function<StatusOr<DatasetPtr>(const Element& element)>;
+using LengthFunction = std::function<StatusOr<int64_t>(const Element& element)>;
+
+// Each element through `function`, on `threads` threads (1: the caller's), in the order of the
+// elements. As many elements as threads are in work or wait to be taken.
+DatasetPtr map(DatasetPtr elements, MapFunction function, int threads = 1);
+
+DatasetPtr filter(DatasetPtr elements, Predicate predicate);
+
+// The elements of what `function` gives for each element, one dataset after the other.
+DatasetPtr flat_map(DatasetPtr elements, FlatMapFunction function);
+
+// As flat_map(), from `cycle_length` datasets in turn, `block_length` elements each (both at
+// least 1).
+DatasetPtr interleave(DatasetPtr elements, FlatMapFunction function, int64_t cycle_length,
+                      int64_t block_length = 1);
+
+// The first `count` elements, and all but them; below 0 means all.
+DatasetPtr take(DatasetPtr elements, int64_t count);
+DatasetPtr skip(DatasetPtr elements, int64_t count);
+
+// `count` passes over the elements, each an epoch of its own to what is shuffled before; below 0:
+// without end, unless there are no elements.
+DatasetPtr repeat(DatasetPtr elements, int64_t count = -1);
+
+// Elements index, index + shards, index + 2 shards, ... INVALID_ARGUMENT unless
+// 0 <= index < shards.
+StatusOr<DatasetPtr> shard(DatasetPtr elements, int64_t shards, int64_t index);
+
+// The components of the datasets' elements side by side, as long as all have one.
+StatusOr<DatasetPtr> zip(std::vector<DatasetPtr> datasets);
+
+DatasetPtr concatenate(DatasetPtr first, DatasetPtr second);
+
+// Windows of `size` elements that are `stride` apart, the first `shift` after the one before (0:
+// `size`), stacked as batch() stacks them: tf.data's window(...) with each window batched. The
+// last ones may be smaller unless they are dropped.
+DatasetPtr window(DatasetPtr elements, int64_t size, int64_t shift = 0, int64_t stride = 1,
+                  bool drop_remainder = false);
+
+struct Padding {
+  // Of each component, without the batch; empty or of unknown rank or dimension: as large as the
+  // largest of the batch.
+  std::vector<PartialShape> shapes = {};
+  // Of each component: a scalar of its type; empty or no value: 0, false or "".
+  std::vector<Tensor> values = {};
+  bool drop_remainder = false;
+};
+
+// As batch(), of rows that differ in size.
+DatasetPtr padded_batch(DatasetPtr rows, int64_t size, Padding padding = {});
+
+struct Buckets {
+  // Ascending. Bucket i takes lengths from boundary i-1 to below boundary i.
+  std::vector<int64_t> boundaries;
+  std::vector<int64_t> batch_sizes;  // of each bucket, one more than boundaries
+  bool pad_to_boundary = false;      // up to the bucket's greatest length, not its longest row's
+  Padding padding = {};
+};
+
+// tf.data's bucket_by_sequence_length: padded batches of rows of like length. What the buckets hold
+// at the end comes in the order of the buckets. INVALID_ARGUMENT for boundaries that do not ascend
+// and sizes that do not go with them; while iterating, with pad_to_boundary, for a row that is as
+// long as the last boundary or longer.
+StatusOr<DatasetPtr> bucket_by_length(DatasetPtr rows, LengthFunction length, Buckets buckets);
+
+// Where a reader of a dataset stands: that many elements of a pass have been taken. A position
+// outlives the process: an iterator of an equal dataset that passes over as many elements goes on
+// with the same bits, whatever the threads of its maps and the depth of its prefetch.
+struct Position {
+  uint64_t epoch = 0;
+  int64_t elements = 0;
+  friend bool operator==(const Position&, const Position&) = default;
+};
+
+// "3:1280", for checkpoints, and back; DATA_LOSS for another text.
+std::string to_string(const Position& position);
+StatusOr<Position> parse_position(std::string_view text);
+
+// Reads pass after pass and knows where it stands. Belongs to one thread.
+class Reader {
+ public:
+  explicit Reader(DatasetPtr elements) : elements_(std::move(elements)) {}
+
+  // The next element; false at the end of a pass, after which the next one begins.
+  StatusOr<bool> next(Element& element);
+
+  // Of the element that next() gives.
+  const Position& position() const { return position_; }
+
+  // Goes on from there. OUT_OF_RANGE when a pass has fewer elements.
+  Status restore(const Position& position);
+
+ private:
+  DatasetPtr elements_;
+  std::unique_ptr<Iterator> iterator_;  // null between passes
+  Position position_;
+};
+
+}  // namespace tenon::data
