@@ -5,6 +5,7 @@
 #include "tenon/serving/json/json_examples.h"
 #include "tenon/serving/json/json_predict.h"
 #include "tenon/serving/model_messages.h"
+#include "tenon/serving/open_inference/open_inference_rest.h"
 #include "tenon/serving/predict.h"
 
 namespace tenon::serving {
@@ -26,12 +27,23 @@ bool is_cross_origin(const HttpRequest& request) {
 
 }  // namespace
 
-RestApi::RestApi(const ServedModels& models, RestOptions options)
-    : models_(models), options_(std::move(options)), requests_(*options_.metrics) {}
+RestApi::RestApi(ServedModels& models, RestOptions options)
+    : models_(models),
+      options_(std::move(options)),
+      requests_(*options_.metrics),
+      open_inference_{models_, requests_, draining_, options_.model_control} {}
 
 HttpResponse RestApi::answer(const HttpRequest& request) {
   const std::string_view path = request.target.substr(0, request.target.find_first_of("?#"));
-  if (is_rest_target(request.target)) return answer_api(request);
+  const bool is_api = is_rest_target(request.target);
+  if (is_api || is_open_inference_path(path)) {
+    if (request.method == "OPTIONS") return preflight(request);
+    HttpResponse response =
+        is_api ? answer_api(request)
+               : answer_open_inference(open_inference_, request, limits_of(request));
+    add_cors_headers(response);
+    return response;
+  }
   const bool reads = request.method == "GET" || request.method == "HEAD";
   if (reads && path == "/healthz") return plain_text(200, "ok\n");
   if (reads && path == "/readyz") {
@@ -43,18 +55,26 @@ HttpResponse RestApi::answer(const HttpRequest& request) {
   return http_error_page(404);
 }
 
+void RestApi::add_cors_headers(HttpResponse& response) const {
+  if (!options_.cors) return;
+  for (const auto& [name, value] : {std::pair{"Access-Control-Allow-Origin", "*"},
+                                    std::pair{"Access-Control-Allow-Methods", "POST, GET"},
+                                    std::pair{"Access-Control-Allow-Headers", "Content-Type"}}) {
+    response.headers.emplace_back(name, value);
+  }
+}
+
+// Of CORS.
+HttpResponse RestApi::preflight(const HttpRequest& request) const {
+  HttpResponse response;
+  add_cors_headers(response);
+  response.status = is_cross_origin(request) ? 200 : 400;
+  return response;
+}
+
 HttpResponse RestApi::answer_api(const HttpRequest& request) {
   const int64_t start = steady_microseconds();
   HttpResponse response;
-  if (options_.cors) {
-    response.headers = {{"Access-Control-Allow-Origin", "*"},
-                        {"Access-Control-Allow-Methods", "POST, GET"},
-                        {"Access-Control-Allow-Headers", "Content-Type"}};
-  }
-  if (request.method == "OPTIONS") {  // CORS preflight
-    response.status = is_cross_origin(request) ? 200 : 400;
-    return response;
-  }
   RestRoute route;
   StatusOr<RestRoute> parsed = parse_rest_route(request.method, request.target);
   StatusOr<Answer> answer =

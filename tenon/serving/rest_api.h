@@ -2,6 +2,7 @@
 //
 //   POST /v1/models/NAME[/versions/N|/labels/L]:predict|:classify|:regress
 //   GET /v1/models/NAME[/versions/N|/labels/L][/metadata]
+//   GET, POST /v2...   the Open Inference Protocol (open_inference/open_inference_rest.h)
 //   GET /healthz   200 as long as the process answers
 //   GET /readyz    200 while every model can be served and the server is not draining, else 503
 //   GET <monitoring path>   where monitoring is enabled
@@ -14,6 +15,7 @@
 #include "tenon/serving/http/http_message.h"
 #include "tenon/serving/inference/inference.h"
 #include "tenon/serving/model_config.h"
+#include "tenon/serving/open_inference/open_inference.h"
 #include "tenon/serving/rest_route.h"
 
 namespace tenon::serving {
@@ -22,6 +24,7 @@ struct RestOptions {
   bool cors = false;
   int64_t timeout_milliseconds = 0;  // a prediction that takes longer ends; 0: none does
   bool check_method_name = false;    // :classify and :regress refuse signatures of other methods
+  bool model_control = true;         // may clients load and unload models?
   MonitoringConfig monitoring;
   MetricRegistry* metrics = &MetricRegistry::global();
 };
@@ -29,7 +32,7 @@ struct RestOptions {
 class RestApi {
  public:
   // `models` outlives this.
-  RestApi(const ServedModels& models, RestOptions options);
+  RestApi(ServedModels& models, RestOptions options);
 
   HttpResponse answer(const HttpRequest& request);
 
@@ -51,10 +54,14 @@ class RestApi {
   void count(const RestRoute& route, const HttpRequest& request, const StatusOr<Answer>& answer,
              int64_t start);
 
-  const ServedModels& models_;
+  void add_cors_headers(HttpResponse& response) const;
+  HttpResponse preflight(const HttpRequest& request) const;
+
+  ServedModels& models_;
   const RestOptions options_;
   RequestMetrics requests_;
   std::atomic<bool> draining_{false};
+  const OpenInference open_inference_;
 };
 
 }  // namespace tenon::serving

@@ -78,7 +78,19 @@ int hex_digit(char c) {
   return letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
 }
 
-// As curl_easy_unescape: what is no escape stays.
+// TensorFlow Serving matches these words without case, and compares them with case afterwards.
+RestRoute::Kind kind_of(std::string_view method, std::string_view tail) {
+  if (method == "GET") {
+    return tail == "metadata" ? RestRoute::Kind::kMetadata : RestRoute::Kind::kStatus;
+  }
+  if (tail == "predict") return RestRoute::Kind::kPredict;
+  if (tail == "classify") return RestRoute::Kind::kClassify;
+  if (tail == "regress") return RestRoute::Kind::kRegress;
+  return RestRoute::Kind::kMalformed;
+}
+
+}  // namespace
+
 std::string percent_decoded(std::string_view text) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -93,19 +105,6 @@ std::string percent_decoded(std::string_view text) {
   }
   return out;
 }
-
-// TensorFlow Serving matches these words without case, and compares them with case afterwards.
-RestRoute::Kind kind_of(std::string_view method, std::string_view tail) {
-  if (method == "GET") {
-    return tail == "metadata" ? RestRoute::Kind::kMetadata : RestRoute::Kind::kStatus;
-  }
-  if (tail == "predict") return RestRoute::Kind::kPredict;
-  if (tail == "classify") return RestRoute::Kind::kClassify;
-  if (tail == "regress") return RestRoute::Kind::kRegress;
-  return RestRoute::Kind::kMalformed;
-}
-
-}  // namespace
 
 std::string_view RestRoute::api() const {
   switch (kind) {

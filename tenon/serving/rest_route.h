@@ -28,6 +28,9 @@ bool is_rest_target(std::string_view target);
 // INVALID_ARGUMENT for a version number beyond int64.
 StatusOr<RestRoute> parse_rest_route(std::string_view method, std::string_view target);
 
+// `text` with %XX replaced, as curl_easy_unescape does it: what is no escape stays.
+std::string percent_decoded(std::string_view text);
+
 // The HTTP status that TensorFlow Serving gives a canonical code.
 int http_status_of(absl::StatusCode code);
 

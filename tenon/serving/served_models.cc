@@ -31,7 +31,8 @@ Status ServedModels::Impl::wait_for(const std::set<std::string>& names,
   for (;;) {
     TENON_RETURN_IF_ERROR(failure(names));
     const bool all = std::all_of(names.begin(), names.end(), [&](const std::string& name) {
-      return models[name].started() || !models[name].configured;
+      const Model& model = models[name];
+      return model.started() || !model.configured || model.unloaded;
     });
     if (all) return absl::OkStatus();
     if (stopping || waiting_ended || !keep_waiting())
@@ -126,6 +127,51 @@ Status ServedModels::reload(const std::vector<ModelConfig>& models,
   return impl_->wait_for(added, keep_waiting);
 }
 
+// Under a lock.
+Model* ServedModels::Impl::configured_model(const std::string& name) {
+  const auto found = models.find(name);
+  return found != models.end() && found->second.configured ? &found->second : nullptr;
+}
+
+Status ServedModels::unload(const std::string& name) {
+  std::unique_lock lock(impl_->mutex);
+  Model* const model = impl_->configured_model(name);
+  if (model == nullptr) return not_found("Model ", name, " is not configured");
+  log_info("Unloading model ", name, " as asked");
+  model->unloaded = true;
+  impl_->want(*model, {});
+  return absl::OkStatus();
+}
+
+Status ServedModels::load(const std::string& name, const std::function<bool()>& keep_waiting) {
+  {
+    std::unique_lock lock(impl_->mutex);
+    Model* const model = impl_->configured_model(name);
+    if (model == nullptr) return not_found("Model ", name, " is not configured");
+    model->unloaded = false;
+    for (auto& [number, version] : model->versions) {
+      const bool failed = version.wanted && version.failures > 0;
+      if (failed && version.state == VersionState::kEnd) version.state = VersionState::kStart;
+      if (!failed || version.state != VersionState::kStart) continue;
+      version.failures = 0;
+      version.next_try = {};
+    }
+  }
+  impl_->scan();
+  impl_->changed.notify_all();
+  {
+    std::shared_lock lock(impl_->mutex);
+    const auto found = impl_->models.find(name);
+    const auto& versions = found->second.versions;
+    const bool any = std::any_of(versions.begin(), versions.end(),
+                                 [](const auto& entry) { return entry.second.wanted; });
+    if (!any && found->second.configured && !found->second.unloaded) {
+      return not_found("Model ", name, " has no version: ", found->second.warning);
+    }
+  }
+  return impl_->wait_for({name}, keep_waiting);
+}
+
 void ServedModels::end_waiting() {
   {
     std::unique_lock lock(impl_->mutex);
@@ -176,6 +222,24 @@ StatusOr<std::vector<VersionStatus>> ServedModels::status(const std::string& nam
   return not_found("Could not find any versions of model ", name);
 }
 
+std::vector<ModelListing> ServedModels::list() const {
+  std::shared_lock lock(impl_->mutex);
+  std::vector<ModelListing> listings;
+  for (const auto& [name, model] : impl_->models) {
+    if (!model.configured) continue;
+    ModelListing& listing = listings.emplace_back();
+    listing.name = name;
+    listing.base_path = model.config.base_path;
+    listing.labels = model.config.labels;
+    listing.unloaded = model.unloaded;
+    listing.warning = model.warning;
+    for (const auto& [number, version] : model.versions) {
+      listing.versions.push_back({number, version.state, version.status});
+    }
+  }
+  return listings;
+}
+
 bool ServedModels::knows(const std::string& model) const {
   std::shared_lock lock(impl_->mutex);
   return impl_->models.contains(model);
@@ -184,7 +248,8 @@ bool ServedModels::knows(const std::string& model) const {
 bool ServedModels::ready() const {
   std::shared_lock lock(impl_->mutex);
   return std::all_of(impl_->models.begin(), impl_->models.end(), [](const auto& entry) {
-    return !entry.second.configured || entry.second.available();
+    const Model& model = entry.second;
+    return !model.configured || model.unloaded || model.available();
   });
 }
 

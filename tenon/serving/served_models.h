@@ -41,6 +41,16 @@ struct ServedVersion {
   ModelCells cells;
 };
 
+// A model of the configuration.
+struct ModelListing {
+  std::string name;
+  std::string base_path;
+  std::map<std::string, int64_t> labels;
+  bool unloaded = false;                // by unload()
+  std::string warning;                  // why it has no version; empty: it has
+  std::vector<VersionStatus> versions;  // newest first; those that have ended stay
+};
+
 struct ServedModelsOptions {
   // Called on loader threads.
   std::function<StatusOr<std::shared_ptr<const Servable>>(const std::string& model, int64_t version,
@@ -78,7 +88,16 @@ class ServedModels {
       const std::vector<ModelConfig>& models,
       const std::function<bool()>& keep_waiting = [] { return true; });
 
-  // From now on nobody waits in reload().
+  // Takes the versions of a configured model away, until load() or a configuration that holds it.
+  // NOT_FOUND for a model that is not configured.
+  Status unload(const std::string& model);
+
+  // Looks for versions of a configured model at once, tries again those that failed, and waits as
+  // reload() does. NOT_FOUND also where the model has no version.
+  Status load(
+      const std::string& model, const std::function<bool()>& keep_waiting = [] { return true; });
+
+  // From now on nobody waits in reload() and load().
   void end_waiting();
 
   // NOT_FOUND "Servable not found for request: Latest(name)"; INVALID_ARGUMENT for an unknown
@@ -89,10 +108,13 @@ class ServedModels {
   StatusOr<std::vector<VersionStatus>> status(const std::string& model,
                                               std::optional<int64_t> version) const;
 
+  // By name.
+  std::vector<ModelListing> list() const;
+
   // Is `model` one that is, or was, configured? Only of such are there metrics of their own.
   bool knows(const std::string& model) const;
 
-  // Does every configured model have an available version?
+  // Does every configured model that nobody has unloaded have an available version?
   bool ready() const;
 
  private:

@@ -29,6 +29,7 @@ struct Version {
 struct Model {
   ModelConfig config;
   bool configured = true;  // false: only the versions that have ended are remembered
+  bool unloaded = false;   // its versions were taken away by hand
   std::string warning;     // the last one, said once
   bool path_found = true;  // when its folder was looked at last
   std::map<int64_t, Version, std::greater<>> versions;
@@ -75,6 +76,7 @@ struct ServedModels::Impl {
 
   Status configure(const std::vector<ModelConfig>& configs);
   Status check_labels(const std::vector<ModelConfig>& configs) const;
+  Model* configured_model(const std::string& name);
   Status wait_for(const std::set<std::string>& names, const std::function<bool()>& keep_waiting);
   Status failure(const std::set<std::string>& names) const;
   void scan();

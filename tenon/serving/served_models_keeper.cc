@@ -53,6 +53,7 @@ Status ServedModels::Impl::configure(const std::vector<ModelConfig>& configs) {
     Model& model = models[config.name];
     model.config = config;
     model.configured = true;
+    model.unloaded = false;
   }
   for (auto& [name, model] : models) {
     if (model.configured) continue;
@@ -88,6 +89,7 @@ void ServedModels::Impl::scan() {
     model.path_found = found.ok();
     const bool same = model.configured && model.config.base_path == config.base_path &&
                       model.config.policy == config.policy;
+    if (model.unloaded) wanted.clear();
     if (found.ok() && same) want(model, wanted);
   }
   try_changed_again();

@@ -80,6 +80,7 @@ StatusOr<std::unique_ptr<GrpcServer>> start_grpc(ServedModels& models, const Ser
   options.health_service = flags.enable_grpc_healthcheck_service;
   options.tensor_content = flags.enable_serialization_as_tensor_content;
   options.check_method_name = flags.enable_signature_method_name_check;
+  options.model_control = flags.enable_model_control;
   if (!flags.ssl_config_file.empty()) {
     TENON_ASSIGN_OR_RETURN(options.ssl_config, read_config_file(flags.ssl_config_file));
   }
@@ -105,6 +106,7 @@ StatusOr<RestOptions> rest_options_of(const ServerFlags& flags) {
   options.cors = flags.rest_api_enable_cors_support;
   options.timeout_milliseconds = flags.rest_api_timeout_in_ms;
   options.check_method_name = flags.enable_signature_method_name_check;
+  options.model_control = flags.enable_model_control;
   if (!flags.monitoring_config_file.empty()) {
     TENON_ASSIGN_OR_RETURN(const std::string text, read_config_file(flags.monitoring_config_file));
     TENON_ASSIGN_OR_RETURN(options.monitoring,

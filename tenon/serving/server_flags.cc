@@ -79,6 +79,7 @@ const Flag kFlags[] = {
     TENON_FLAG(enable_serialization_as_tensor_content, "answer in tensor_content"),
     TENON_FLAG(log_format, "text (to stderr) or json (to stdout)"),
     TENON_FLAG(golden, "off, warn or refuse: what a model that misses its golden records meets"),
+    TENON_FLAG(enable_model_control, "clients of /v2/repository may load and unload models"),
     TENON_FLAG(threads, "threads that compute; 0: all CPUs"),
     TENON_FLAG(as_tensorflow_model_server,
                "texts and exit codes of tensorflow_model_server, as under that name"),

@@ -9,6 +9,7 @@
 #include "tenon/serving/grpc/ssl_config.h"
 #include "tenon/serving/inference/inference_service.h"
 #include "tenon/serving/net/event_loop.h"
+#include "tenon/serving/open_inference/open_inference_grpc.h"
 
 namespace tenon::serving {
 namespace {
@@ -45,6 +46,17 @@ constexpr UnaryMethod kUnaryMethods[] = {
     {"/tensorflow.serving.ModelService/GetModelStatus", kNone, get_model_status},
     {"/tensorflow.serving.ModelService/HandleReloadConfigRequest", kAdministration, reload_config},
 };
+
+GateIndex gate_of(OpenInferenceMethod::Kind kind) {
+  switch (kind) {
+    case OpenInferenceMethod::Kind::kInference:
+      return kPredictions;
+    case OpenInferenceMethod::Kind::kControl:
+      return kAdministration;
+    default:
+      return kNone;
+  }
+}
 
 // gRPC's names of channel arguments that act here.
 struct ChannelArgument {
@@ -90,15 +102,18 @@ struct GrpcServer::Impl {
         service{models,
                 requests,
                 *options.metrics,
-                {options.tensor_content, options.check_method_name}} {}
+                {options.tensor_content, options.check_method_name}},
+        open_inference{models, requests, draining, options.model_control} {}
 
   void add_methods();
+  void add_open_inference();
   StatusOr<std::vector<Endpoint>> listen();
 
   const GrpcOptions options;
   RequestMetrics requests;
   const PredictionService service;
   std::atomic<bool> draining{false};
+  const OpenInference open_inference;
   Http2Services services;
   int port = -1;
   std::unique_ptr<EventLoop> loop;  // the last: its sessions look at what stands above
@@ -121,14 +136,34 @@ void GrpcServer::Impl::add_methods() {
     }
     services.methods.add(std::move(method));
   }
+  add_open_inference();
   std::vector<std::string> names = {
       "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection",
-      "tensorflow.serving.ModelService", "tensorflow.serving.PredictionService"};
+      "inference.GRPCInferenceService", "tensorflow.serving.ModelService",
+      "tensorflow.serving.PredictionService"};
   if (options.health_service) {
     names.insert(names.begin(), "grpc.health.v1.Health");
     add_health_service({"ModelService", "PredictionService"}, draining, services.methods);
   }
   add_reflection_service(std::move(names), services.methods);
+}
+
+void GrpcServer::Impl::add_open_inference() {
+  for (const OpenInferenceMethod& row : open_inference_methods()) {
+    GrpcMethod method;
+    method.path = row.path;
+    method.gate = gate_of(row.kind);
+    method.call = [this, call = row.call](std::string_view request, const RunLimits& limits,
+                                          std::string* response) {
+      return call(open_inference, request, limits, response);
+    };
+    if (row.kind == OpenInferenceMethod::Kind::kInference) {
+      method.refused = [this](std::string_view request, const Status& why) {
+        count_infer_refusal(open_inference, request, why);
+      };
+    }
+    services.methods.add(std::move(method));
+  }
 }
 
 StatusOr<std::vector<Endpoint>> GrpcServer::Impl::listen() {

@@ -1,5 +1,6 @@
-// GrpcServer: TensorFlow Serving's PredictionService and ModelService over HTTP/2, with server
-// reflection: an event loop whose sessions are Http2Sessions.
+// GrpcServer: TensorFlow Serving's PredictionService and ModelService, and the Open Inference
+// Protocol's GRPCInferenceService, over HTTP/2, with server reflection: an event loop whose
+// sessions are Http2Sessions.
 #pragma once
 
 #include <memory>
@@ -18,6 +19,7 @@ struct GrpcOptions {
   bool health_service = false;    // grpc.health.v1.Health
   bool tensor_content = false;    // answer in tensor_content rather than *_val
   bool check_method_name = false;
+  bool model_control = true;  // may clients load and unload models?
   MetricRegistry* metrics = &MetricRegistry::global();
 };
 

@@ -19,7 +19,7 @@ nghttp2_nv header(std::string_view name, std::string_view value) {
   return {bytes(name), bytes(value), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE};
 }
 
-std::string status_text(const Status& status) {
+std::string grpc_status_text(const Status& status) {
   std::string text(message_of(status));
   if (text.size() > kMostStatusBytes) {
     text.resize(kMostStatusBytes);
@@ -71,7 +71,7 @@ void Http2Session::send_status(Stream& stream, const Status& status) {
   // Without a message the status stands in the headers.
   stream.started = true;
   const std::string code = cat(static_cast<int>(status.code()));
-  const std::string text = status_text(status);
+  const std::string text = grpc_status_text(status);
   std::vector<nghttp2_nv> headers = {header(":status", "200"),
                                      header("content-type", "application/grpc"),
                                      header("grpc-accept-encoding", kGrpcEncodings)};
@@ -129,7 +129,7 @@ int64_t Http2Session::read_answer(Stream& stream, char* buffer, size_t size, uin
   if (stream.http) return static_cast<int64_t>(given);
   *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
   const std::string code = cat(static_cast<int>(stream.status.code()));
-  const std::string text = status_text(stream.status);
+  const std::string text = grpc_status_text(stream.status);
   std::vector<nghttp2_nv> trailers;
   add_status(trailers, code, text);
   nghttp2_submit_trailer(session_, stream.id, trailers.data(), trailers.size());

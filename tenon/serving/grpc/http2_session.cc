@@ -13,7 +13,7 @@ constexpr uint32_t kMaxFrame = 256 << 10;
 constexpr size_t kProducedAtOnce = 256 << 10;
 constexpr int64_t kControlBurst = 2000;
 constexpr int64_t kControlRate = 500;                                      // a second
-constexpr int64_t kSlowestRate = 4096;                                     // bytes a second
+constexpr int64_t kSlowestRequestRate = 4096;                              // bytes a second
 constexpr int64_t kLongestTimeout = int64_t{3600} * 24 * 365 * 1'000'000;  // microseconds
 
 template <auto kDelete>
@@ -237,7 +237,7 @@ int64_t Http2Session::deadline() const {
   if (!greeted_) return active_at_ + services_.timeouts.head;
   int64_t deadline = kNever;
   if (incomplete_ > 0) {
-    const auto earned = static_cast<int64_t>(incomplete_bytes_ / kSlowestRate) * 1000;
+    const auto earned = static_cast<int64_t>(incomplete_bytes_ / kSlowestRequestRate) * 1000;
     deadline = incomplete_since_ + services_.timeouts.idle + earned;
   }
   if (unsent_ > 0) deadline = std::min(deadline, unsent_since_ + services_.timeouts.idle);

@@ -5,9 +5,7 @@
 #include "tenon/base/wire.h"
 
 namespace tenon::serving {
-namespace {
 
-// Well-formed UTF-8 (RFC 3629), which protobuf asks of every `string` field.
 bool is_utf8(std::string_view text) {
   for (size_t i = 0; i < text.size();) {
     const auto byte = [&](size_t at) { return static_cast<uint8_t>(text[at]); };
@@ -29,6 +27,8 @@ bool is_utf8(std::string_view text) {
   }
   return true;
 }
+
+namespace {
 
 bool read_text(const WireField& field, std::string& text) {
   text = field.bytes;

@@ -13,6 +13,9 @@ struct NamedSpec {
   std::string signature_name;  // empty: the default one
 };
 
+// Well-formed UTF-8 (RFC 3629), which protobuf asks of every `string` field.
+bool is_utf8(std::string_view text);
+
 // False where it is malformed. Texts that are not UTF-8 are, as for protobuf.
 bool parse_model_spec(std::string_view message, NamedSpec& spec);
 

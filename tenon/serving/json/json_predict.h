@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tenon/base/function_ref.h"
+#include "tenon/serving/json/json_writer.h"
 #include "tenon/serving/servable.h"
 
 namespace tenon::serving {
@@ -29,7 +30,7 @@ struct JsonPredictRequest {
 using InputsOf = FunctionRef<StatusOr<std::span<const TensorSpec>>(std::string_view signature)>;
 
 // INVALID_ARGUMENT with TensorFlow Serving's texts, or UNIMPLEMENTED for element types that have no
-// JSON form (half, bfloat16, complex) in the columnar format.
+// JSON form (complex) in the columnar format.
 StatusOr<JsonPredictRequest> parse_predict_request(std::string_view body, InputsOf inputs_of);
 
 struct NamedTensor {
@@ -40,6 +41,9 @@ struct NamedTensor {
 // The body of the answer, byte for byte as TensorFlow Serving lays it out.
 StatusOr<std::string> write_predict_response(JsonFormat format,
                                              std::span<const NamedTensor> outputs);
+
+// All elements of a tensor as one list, whatever its shape.
+Status write_flat_values(JsonWriter& writer, const NamedTensor& output);
 
 // {"error": message} as TensorFlow Serving lays it out.
 std::string write_json_error(std::string_view message);

@@ -155,15 +155,37 @@ TEST(JsonRequestTest, Base64Errors) {
 }
 
 TEST(JsonRequestTest, TypesWithoutJsonFormAreUnimplementedInColumnsOnly) {
-  const std::vector<TensorSpec> specs = {{"x", DType::kHalf, {}}};
+  const std::vector<TensorSpec> specs = {{"x", DType::kComplex64, {}}};
   const auto columns = parse("{\"inputs\":[1.0]}", specs).status();
   EXPECT_EQ(columns.code(), absl::StatusCode::kUnimplemented);
-  EXPECT_EQ(message_of(columns), "Conversion of JSON Value: 1.0 to type: half");
+  EXPECT_EQ(message_of(columns), "Conversion of JSON Value: 1.0 to type: complex64");
   const auto rows = parse("{\"instances\":[1.0]}", specs).status();
   EXPECT_EQ(rows.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(message_of(rows),
             "Failed to process element: 0 of 'instances' list. Error: UNIMPLEMENTED: Conversion of "
-            "JSON Value: 1.0 to type: half");
+            "JSON Value: 1.0 to type: complex64");
+}
+
+// Bits as IEEE 754 and NumPy have them: np.float16(x).view(np.uint16), ml_dtypes.bfloat16(x).
+TEST(JsonRequestTest, HalvesAreRoundedOnce) {
+  const std::string body =
+      R"({"inputs": [1.1, 2.0004882812500001, -65520, 5.9604644775390625e-8]})";
+  const std::vector<TensorSpec> half = {{"x", DType::kHalf, {}}};
+  const auto halves = parse(body, half);
+  ASSERT_TRUE(halves.ok()) << halves.status();
+  const uint16_t want[] = {0x3c66, 0x4000, 0xfc00, 0x0001};
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(halves->inputs[0].data<float16>()[i].bits, want[i]) << i;
+  // Above the middle of 1 and the next half by less than a float can tell.
+  const auto above = parse(R"({"instances": [1.00048828125000001, 1.0004882812500002]})", half);
+  ASSERT_TRUE(above.ok());
+  EXPECT_EQ(above->inputs[0].data<float16>()[0].bits, 0x3c00);
+  EXPECT_EQ(above->inputs[0].data<float16>()[1].bits, 0x3c01);
+  const std::vector<TensorSpec> brain = {{"x", DType::kBfloat16, {}}};
+  const auto brains = parse(R"({"inputs": [1.1, -2, NaN]})", brain);
+  ASSERT_TRUE(brains.ok()) << brains.status();
+  EXPECT_EQ(brains->inputs[0].data<bfloat16>()[0].bits, 0x3f8d);
+  EXPECT_EQ(brains->inputs[0].data<bfloat16>()[1].bits, 0xc000);
+  EXPECT_NE(brains->inputs[0].data<bfloat16>()[2], brains->inputs[0].data<bfloat16>()[2]);
 }
 
 TEST(JsonRequestTest, SignatureWithoutInputs) {
@@ -273,8 +295,14 @@ TEST(JsonResponseTest, Errors) {
             "Tensor name: y has no shape information ");
   EXPECT_EQ(written(JsonFormat::kRow, {{"a", floats({2}, {1, 2})}, {"b", floats({1}, {1})}}),
             "Tensor name: b has inconsistent batch size: 1 expecting: 2");
-  EXPECT_EQ(written(JsonFormat::kRow, {{"y", Tensor::vector<float16>({float16(1.0F)})}}),
-            "Failed to write JSON value for tensor type: half");
+  EXPECT_EQ(written(JsonFormat::kRow, {{"y", Tensor::vector<std::complex<float>>({{1.0F, 0.0F}})}}),
+            "Failed to write JSON value for tensor type: complex64");
+}
+
+TEST(JsonResponseTest, HalvesAreTheirValues) {
+  const Tensor half = Tensor::vector<float16>({float16(1.1F), float16(-2.0F)});
+  EXPECT_EQ(written(JsonFormat::kRow, {{"y", half}}),
+            "{\n    \"predictions\": [1.09960938, -2.0\n    ]\n}");
 }
 
 TEST(JsonResponseTest, ErrorBody) {

@@ -6,8 +6,20 @@
 namespace tenon::serving {
 namespace {
 
-using WritableTypes =
-    TypeList<float, double, int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t, bool>;
+using WritableTypes = TypeList<float, double, int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t,
+                               uint32_t, uint64_t, bool>;
+
+// Numbers and bools; false for other types.
+bool write_numbers(JsonWriter& writer, const Tensor& tensor, int64_t begin, int64_t count) {
+  const bool is_half = visit<TypeList<float16, bfloat16>>(tensor.dtype(), [&]<class T>() {
+    const T* values = tensor.data<T>() + begin;
+    for (int64_t i = 0; i < count; ++i) writer.number(static_cast<float>(values[i]));
+  });
+  return is_half || visit<WritableTypes>(tensor.dtype(), [&]<class T>() {
+           const T* values = tensor.data<T>() + begin;
+           for (int64_t i = 0; i < count; ++i) writer.number(values[i]);
+         });
+}
 
 void write_bytes(JsonWriter& writer, std::string_view bytes) {
   std::string base64;
@@ -29,11 +41,7 @@ Status write_elements(JsonWriter& writer, const NamedTensor& output, int64_t beg
     }
     return absl::OkStatus();
   }
-  const bool written = visit<WritableTypes>(tensor.dtype(), [&]<class T>() {
-    const T* values = tensor.data<T>() + begin;
-    for (int64_t i = 0; i < count; ++i) writer.number(values[i]);
-  });
-  if (written || count == 0) return absl::OkStatus();
+  if (write_numbers(writer, tensor, begin, count) || count == 0) return absl::OkStatus();
   return invalid_argument("Failed to write JSON value for tensor type: ", tensor.dtype());
 }
 
@@ -119,6 +127,13 @@ StatusOr<std::string> write_predict_response(JsonFormat format,
                                                    : write_columns(writer, outputs));
   writer.end_object();
   return std::move(writer).take();
+}
+
+Status write_flat_values(JsonWriter& writer, const NamedTensor& output) {
+  writer.start_array();
+  TENON_RETURN_IF_ERROR(write_elements(writer, output, 0, output.tensor->num_elements()));
+  writer.end_array();
+  return absl::OkStatus();
 }
 
 std::string write_json_error(std::string_view message) {

@@ -3,14 +3,26 @@
 #include <absl/container/inlined_vector.h>
 #include <absl/strings/escaping.h>
 
+#include <bit>
+#include <cmath>
 #include <limits>
 
 namespace tenon::serving {
 namespace {
 
 template <class T>
-constexpr bool kIsNarrow = std::is_same_v<T, int8_t> || std::is_same_v<T, int16_t> ||
-                           std::is_same_v<T, int32_t> || std::is_same_v<T, uint8_t>;
+constexpr bool kIsNarrow =
+    std::is_same_v<T, int8_t> || std::is_same_v<T, int16_t> || std::is_same_v<T, int32_t> ||
+    std::is_same_v<T, uint8_t> || std::is_same_v<T, uint16_t>;
+
+// Rounds to odd: what a narrower type then makes of the float is what it makes of the number.
+float float_for_rounding(double number) {
+  const auto value = static_cast<float>(number);
+  if (value == number || number != number) return value;
+  auto bits = std::bit_cast<uint32_t>(value);
+  if (std::abs(static_cast<double>(value)) > std::abs(number)) --bits;
+  return std::bit_cast<float>(bits | 1);
+}
 
 // TensorFlow Serving's rule of which JSON values an element type takes. The narrow integers take
 // any int32 and drop its upper bits.
@@ -21,6 +33,9 @@ bool convert(const JsonNode& node, T& value) {
   if constexpr (std::is_floating_point_v<T>) {
     if (!node.is_number()) return false;
     value = static_cast<T>(node.number());
+  } else if constexpr (std::is_same_v<T, float16> || std::is_same_v<T, bfloat16>) {
+    if (!node.is_number()) return false;
+    value = T(float_for_rounding(node.number()));
   } else if constexpr (std::is_same_v<T, bool>) {
     if (node.kind != JsonKind::kTrue && node.kind != JsonKind::kFalse) return false;
     value = node.kind == JsonKind::kTrue;
@@ -44,8 +59,15 @@ Status type_error(const JsonNode& value, DType dtype) {
                           " is not of expected type: ", dtype);
 }
 
-using JsonTypes =
-    TypeList<float, double, int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t, bool>;
+using JsonTypes = TypeList<float, double, float16, bfloat16, int8_t, int16_t, int32_t, int64_t,
+                           uint8_t, uint16_t, uint32_t, uint64_t, bool>;
+
+// Does the type hold the integer?
+template <class T>
+bool fits(const JsonNode& node, T value) {
+  if constexpr (kIsNarrow<T>) return static_cast<int64_t>(value) == node.i;
+  return true;
+}
 
 bool has_json_form(DType dtype) {
   return dtype == DType::kString || visit<JsonTypes>(dtype, []<class T>() {});
@@ -174,6 +196,7 @@ Status JsonTensorReader::read_numbers(const JsonNode* leaf, uint32_t size, const
   for (uint32_t i = 0; i < size; ++i) {
     T value;
     if (!convert(leaf[i], value)) return leaf_error(leaf[i], shape);
+    if (narrow_ == Narrow::kRefused && !fits(leaf[i], value)) return type_error(leaf[i], dtype_);
     if (store) place[i] = value;
   }
   if (store) filled_ += size;

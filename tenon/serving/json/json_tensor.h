@@ -20,9 +20,13 @@ StatusOr<std::string> decode_base64_object(const JsonNode& value);
 // Collects the elements of one tensor made of one or more JSON values of equal shape.
 class JsonTensorReader {
  public:
+  // What becomes of an int32 that a narrower type does not hold: TensorFlow Serving drops its upper
+  // bits.
+  enum class Narrow : uint8_t { kWraps, kRefused };
+
   // `max_elements`: no more than that can be in the document that the values come from.
-  JsonTensorReader(DType dtype, size_t max_elements)
-      : dtype_(dtype), max_elements_(static_cast<int64_t>(max_elements)) {}
+  JsonTensorReader(DType dtype, size_t max_elements, Narrow narrow = Narrow::kWraps)
+      : dtype_(dtype), max_elements_(static_cast<int64_t>(max_elements)), narrow_(narrow) {}
 
   // The tensor is `value` itself.
   Status read(const JsonNode& value);
@@ -48,6 +52,7 @@ class JsonTensorReader {
 
   const DType dtype_;
   const int64_t max_elements_;
+  const Narrow narrow_;
   Shape item_;             // the shape of each stacked value
   int64_t item_size_ = 0;  // its elements
   bool stored_ = false;    // there is a tensor to store into

@@ -10,8 +10,8 @@ namespace tenon::serving {
 namespace {
 
 constexpr size_t kReceiveBytes = 64 << 10;
-constexpr size_t kKeptBytes = 4 << 10;  // of the buffer of an idle connection
-constexpr int kReadsAtOnce = 16;        // then others have their turn
+constexpr size_t kKeptOutputBytes = 4 << 10;  // of the buffer of an idle connection
+constexpr int kReadsAtOnce = 16;              // then others have their turn
 
 // One a thread, not one a connection.
 char* receive_buffer() {
@@ -110,7 +110,7 @@ bool Connection::read(std::vector<RequestPtr>& ready) {
 
 void Connection::fill_output() {
   output_.clear();
-  if (output_.capacity() > kKeptBytes) output_.shrink_to_fit();
+  if (output_.capacity() > kKeptOutputBytes) output_.shrink_to_fit();
   sent_ = 0;
   if (!tls_) return session_->produce(output_);
   tls_->produce(output_);
