@@ -3,8 +3,10 @@
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
-set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
-set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
+if(PROJECT_IS_TOP_LEVEL)
+  set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+  set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${tenon_BINARY_DIR})
+endif()
 if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE Release)
 endif()
@@ -18,7 +20,7 @@ set(TENON_TEST_PREFIX "" CACHE STRING "Stands before the names of this build's t
 find_program(CCACHE ccache)
 if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_CXX_COMPILER_LAUNCHER
-      ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1
+      ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${tenon_SOURCE_DIR} CCACHE_NOHASHDIR=1
       CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${CCACHE})
 endif()
 
@@ -30,10 +32,19 @@ endif()
 set(CMAKE_CXX_FLAGS_DEBUG "-O0 -g1")
 set(CMAKE_CXX_FLAGS_SANITIZE "-O1 -g1")
 
+# Where headers are: what a user of the library needs of this. The flags are those of this tree alone.
+add_library(tenon_include INTERFACE)
+target_include_directories(tenon_include INTERFACE $<BUILD_INTERFACE:${tenon_SOURCE_DIR}>
+  $<BUILD_INTERFACE:${tenon_BINARY_DIR}/generated> $<INSTALL_INTERFACE:include>)
+target_compile_features(tenon_include INTERFACE cxx_std_20)
 add_library(tenon_flags INTERFACE)
-target_include_directories(tenon_flags INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/generated)
+target_link_libraries(tenon_flags INTERFACE tenon_include)
+set(TENON_FLAGS_SCOPE PUBLIC)
+if(NOT PROJECT_IS_TOP_LEVEL)
+  set(TENON_FLAGS_SCOPE PRIVATE)
+endif()
 target_compile_options(tenon_flags INTERFACE -Wall -Wextra -Werror -fvisibility=hidden
-  -ffile-prefix-map=${CMAKE_SOURCE_DIR}=. -ffile-prefix-map=${CMAKE_BINARY_DIR}=build
+  -ffile-prefix-map=${tenon_SOURCE_DIR}=. -ffile-prefix-map=${tenon_BINARY_DIR}=build
   -fno-semantic-interposition)
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
   # False positives: on "a" + std::string in g++ 12; on anonymous namespaces in a unity chunk.
@@ -64,12 +75,11 @@ target_link_options(tenon_flags INTERFACE -Wl,--build-id=none -Wl,--as-needed)
 
 find_package(Threads REQUIRED)
 find_package(absl REQUIRED)
-find_package(GTest REQUIRED)
 
 # One precompiled header for the engine, one that also holds gtest; every target reuses one of them.
 function(tenon_pch_target name)
-  file(WRITE ${CMAKE_BINARY_DIR}/${name}.cc "")
-  add_library(${name} STATIC ${CMAKE_BINARY_DIR}/${name}.cc)
+  file(WRITE ${tenon_BINARY_DIR}/${name}.cc "")
+  add_library(${name} STATIC ${tenon_BINARY_DIR}/${name}.cc)
   target_link_libraries(${name} PUBLIC tenon_flags absl::status absl::statusor)
   target_precompile_headers(${name} PRIVATE ${ARGN})
 endfunction()
@@ -77,8 +87,11 @@ set(TENON_PCH <algorithm> <array> <atomic> <cmath> <cstdint> <cstring> <function
   <mutex> <optional> <span> <string> <string_view> <utility> <variant> <vector>
   <absl/status/status.h> <absl/status/statusor.h>)
 tenon_pch_target(tenon_pch ${TENON_PCH})
-tenon_pch_target(tenon_test_pch ${TENON_PCH} <gtest/gtest.h>)
-target_link_libraries(tenon_test_pch PUBLIC GTest::gtest)
+if(PROJECT_IS_TOP_LEVEL)
+  find_package(GTest REQUIRED)
+  tenon_pch_target(tenon_test_pch ${TENON_PCH} <gtest/gtest.h>)
+  target_link_libraries(tenon_test_pch PUBLIC GTest::gtest)
+endif()
 
 set(TENON_TEST_ENVIRONMENT)
 if(TENON_SANITIZE MATCHES address)
@@ -128,7 +141,8 @@ function(tenon_library folder)
   list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
   list(TRANSFORM sources PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
   add_library(tenon_${folder} STATIC ${sources})
-  target_link_libraries(tenon_${folder} PUBLIC tenon_flags absl::status absl::statusor ${ARG_DEPS})
+  target_link_libraries(tenon_${folder} ${TENON_FLAGS_SCOPE} $<BUILD_INTERFACE:tenon_flags>)
+  target_link_libraries(tenon_${folder} PUBLIC tenon_include absl::status absl::statusor ${ARG_DEPS})
   target_precompile_headers(tenon_${folder} REUSE_FROM tenon_pch)
   set(unity ${TENON_UNITY})
   if(folder IN_LIST TENON_SEPARATE)
@@ -142,7 +156,7 @@ function(tenon_library folder)
       endif()
     endforeach()
   endif()
-  if(tests)
+  if(tests AND PROJECT_IS_TOP_LEVEL)
     add_executable(test_${folder} ${tests})
     target_link_libraries(test_${folder} PRIVATE tenon_${folder} ${ARG_TEST_DEPS} GTest::gtest
                           GTest::gtest_main Threads::Threads)
@@ -151,7 +165,7 @@ function(tenon_library folder)
       set_target_properties(test_${folder} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
     endif()
     target_compile_definitions(test_${folder} PRIVATE
-      TENON_SOURCE_DIR="${CMAKE_SOURCE_DIR}" TENON_BINARY_DIR="${CMAKE_BINARY_DIR}")
+      TENON_SOURCE_DIR="${tenon_SOURCE_DIR}" TENON_BINARY_DIR="${tenon_BINARY_DIR}")
     if(TENON_SANITIZE STREQUAL "thread" AND NOT folder IN_LIST TENON_THREADED_FOLDERS)
       return()
     endif()

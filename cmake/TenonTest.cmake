@@ -3,17 +3,17 @@
 find_package(Python3 COMPONENTS Interpreter)
 set(TENON_VENV_PYTHON $ENV{TENON_VENV})
 if(NOT TENON_VENV_PYTHON)
-  set(TENON_VENV_PYTHON ${CMAKE_SOURCE_DIR}/.venv)
+  set(TENON_VENV_PYTHON ${tenon_SOURCE_DIR}/.venv)
 endif()
 string(APPEND TENON_VENV_PYTHON /bin/python)
-set(TENON_SHARED_DIR ${CMAKE_SOURCE_DIR}/../shared CACHE PATH
+set(TENON_SHARED_DIR ${tenon_SOURCE_DIR}/../shared CACHE PATH
     "Reference cases made with TensorFlow; tests that read them are left out where it is absent")
 
 # tenon_script_test(<name> LABEL <label> [TIMEOUT <s>] [PROCESSORS <n>] [ALONE] COMMAND ...)
 # The command runs in the repository's root. ALONE: beside no other test.
 function(tenon_script_test name)
   cmake_parse_arguments(ARG "ALONE" "TIMEOUT;PROCESSORS" "LABEL;COMMAND" ${ARGN})
-  add_test(NAME ${name} COMMAND ${ARG_COMMAND} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  add_test(NAME ${name} COMMAND ${ARG_COMMAND} WORKING_DIRECTORY ${tenon_SOURCE_DIR})
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABEL}")
   if(ARG_TIMEOUT)
     set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT})
@@ -32,21 +32,21 @@ function(tenon_program_test name)
   cmake_parse_arguments(ARG "" "" "SCRIPT" ${ARGN})
   tenon_script_test(${name} ${ARG_UNPARSED_ARGUMENTS}
     COMMAND ${CMAKE_COMMAND} -E env TENON=$<TARGET_FILE:tenon>
-            PYTHONPATH=${CMAKE_SOURCE_DIR}/tests/support ${TENON_VENV_PYTHON} -B ${ARG_SCRIPT})
+            PYTHONPATH=${tenon_SOURCE_DIR}/tests/support ${TENON_VENV_PYTHON} -B ${ARG_SCRIPT})
 endfunction()
 
 # `./dev test` names presets in TENON_TEST_PRESETS; ctest then runs their tests too, each under its
 # preset's prefix, so that one summary covers all.
-file(WRITE ${CMAKE_BINARY_DIR}/preset_tests.cmake "
+file(WRITE ${tenon_BINARY_DIR}/preset_tests.cmake "
 foreach(preset asan tsan)
   if(\" \$ENV{TENON_TEST_PRESETS} \" MATCHES \" \${preset} \")
-    if(EXISTS \"${CMAKE_SOURCE_DIR}/build-\${preset}/CTestTestfile.cmake\")
-      subdirs(\"${CMAKE_SOURCE_DIR}/build-\${preset}\")
+    if(EXISTS \"${tenon_SOURCE_DIR}/build-\${preset}/CTestTestfile.cmake\")
+      subdirs(\"${tenon_SOURCE_DIR}/build-\${preset}\")
     endif()
   endif()
 endforeach()
 ")
 if(NOT TENON_SANITIZE)
-  set_property(DIRECTORY ${CMAKE_SOURCE_DIR} APPEND PROPERTY
-               TEST_INCLUDE_FILES ${CMAKE_BINARY_DIR}/preset_tests.cmake)
+  set_property(DIRECTORY ${tenon_SOURCE_DIR} APPEND PROPERTY
+               TEST_INCLUDE_FILES ${tenon_BINARY_DIR}/preset_tests.cmake)
 endif()
