@@ -91,7 +91,9 @@ std::optional<CropBox> draw_crop(int64_t width, int64_t height, const CropRules&
   int64_t rows = nearest_integer(std::sqrt(least / aspect));
   int64_t most_rows = nearest_integer(std::sqrt(most / aspect));
   if (width_of(most_rows) > width) {
-    most_rows = static_cast<int64_t>((static_cast<double>(width) + 0.5 - 1e-7F) / aspect);
+    const double most_fit =
+        (static_cast<double>(width) + 0.5 - 1e-7F) / static_cast<double>(aspect);
+    most_rows = static_cast<int64_t>(std::min(most_fit, 0x1p31));
     if (width_of(most_rows) > width) --most_rows;
   }
   most_rows = std::min(most_rows, height);

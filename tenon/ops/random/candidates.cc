@@ -17,6 +17,8 @@ enum class ClassDistribution : uint8_t { kUniform, kLogUniform, kAll, kFixed };
 
 // Samples of 32 bits that are set aside for each class drawn.
 constexpr uint64_t kSamplesOfClass = 2048;
+// Classes that are hardly ever drawn are not waited for.
+constexpr int64_t kMostTries = int64_t{1} << 28;
 
 template <ClassDistribution distribution>
 Status sampler_shape(ShapeContext& c) {
@@ -80,6 +82,9 @@ Status draw_classes(KernelRun& r, const Sampler& sampler, RandomStream& stream, 
     std::unordered_set<int64_t> used;
     tries = 0;
     for (int64_t i = 0; i < sampled; ++tries) {
+      if (tries > kMostTries) {
+        return resource_exhausted(tries, " tries gave ", i, " different classes of ", sampled);
+      }
       const int64_t value = sampler.draw(numbers);
       if (used.insert(value).second) drawn[i++] = value;
     }
@@ -177,6 +182,8 @@ StatusOr<std::vector<float>> unigram_weights(const AttrMap& attrs) {
   if (unigrams.empty()) {
     return unimplemented("FixedUnigramCandidateSampler with the weights of a vocab_file");
   }
+  constexpr int64_t kMostClasses = int64_t{1} << 26;
+  if (reserved > kMostClasses) return resource_exhausted(reserved, " reserved classes");
   if (reserved < 0 || reserved > range) {
     return invalid_argument("num_reserved_ids is ", reserved, " of ", range, " classes");
   }
