@@ -75,6 +75,27 @@ std::vector<Row> older_rows() {
       {"BatchNormWithGlobalNormalization",
        {x({1, 2, 2, 3}), x({3}), x({3}, 0.5, 1.5), x({3}), x({3})},
        {{"variance_epsilon", 0.01F}, {"scale_after_normalization", false}}},
+      {"SparseMatMul", {x({2, 3}), x({3, 4})}, {}, nullptr, DType::kFloat},
+      {"SparseMatMul",
+       {x({3, 2}), x({4, 3})},
+       {{"transpose_a", true}, {"transpose_b", true}},
+       nullptr,
+       DType::kFloat},
+      {"TensorStridedSliceUpdate", {x({3, 4}), ints({0, 1}), ints({2, 3}), ints({1, 1}), x({2})}},
+      {"ApproxTopK", {x({2, 5})}, {}, first("ApproxTopK", {{"k", int64_t{3}}}), DType::kFloat},
+      {"IsotonicRegression",
+       {x({2, 6})},
+       {},
+       first("IsotonicRegression", {{"output_dtype", DType::kDouble}})},
+      {"BlockLSTM",
+       {Tensor::scalar<int64_t>(3), x({3, 2, 2}), x({2, 2}), x({2, 2}), x({4, 8}), x({2}), x({2}),
+        x({2}), x({8})},
+       {},
+       [](GraphBuilder& b, const Endpoints& in) {
+         const std::vector<Endpoint> y = b.ops("BlockLSTM", in, {{"use_peephole", true}});
+         return Endpoints{y[1], y[6]};
+       },
+       DType::kFloat},
   };
 }
 

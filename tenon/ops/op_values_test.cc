@@ -219,7 +219,14 @@ const std::set<std::string> kLosesDigits = {"Elu",
                                             "BlockLSTM",
                                             "BlockLSTMV2",
                                             "LSTMBlockCell",
-                                            "GRUBlockCell"};
+                                            "GRUBlockCell",
+                                            "LSTMBlockCellGrad",
+                                            "BlockLSTMGrad",
+                                            "BlockLSTMGradV2",
+                                            "GRUBlockCellGrad",
+                                            "FusedPadConv2D",
+                                            "FusedResizeAndPadConv2D",
+                                            "SparseMatMul"};
 
 class OpValues : public testing::Test {
  protected:
@@ -237,7 +244,10 @@ class OpValues : public testing::Test {
     for (Feed feed : {Feed::kKnown, Feed::kUnknown, Feed::kHostConstants}) {
       const auto got = run_op(line, inputs, feed);
       const std::string how = cat(" (feed ", static_cast<int>(feed), ")");
-      if (got.status().code() == absl::StatusCode::kUnimplemented) return "lacking";
+      if (got.status().code() == absl::StatusCode::kUnimplemented &&
+          line.value("error", "") != "UNIMPLEMENTED") {
+        return "lacking";
+      }
       if (line.contains("error")) {
         const auto want = line["error"].get<std::string>();
         if (code_name(got.status().code()) == want) continue;

@@ -154,8 +154,8 @@ constexpr std::string_view kStatefulInTensorFlowOnly[] = {"GuaranteeConst",
                                                           "DeviceIndex",
                                                           "Empty"};
 // A file may change between two runs, and without seeds so do random numbers.
-constexpr std::string_view kEffectHereOnly[] = {"ReadFile", "FractionalAvgPool",
-                                                "FractionalMaxPool"};
+constexpr std::string_view kEffectHereOnly[] = {
+    "ReadFile", "FractionalAvgPool", "FractionalMaxPool", "ExtractGlimpse", "ExtractGlimpseV2"};
 
 // An op whose effect TensorFlow does not know of would be pruned or merged there; one whose effect
 // we do not know of, here.

@@ -77,6 +77,7 @@ Status gather_shape(ShapeContext& c) {
   return set_gather_shape(c, &first, 0);
 }
 Status gather_v2_shape(ShapeContext& c) {
+  TENON_RETURN_IF_ERROR(c.expect_rank(2, 0));
   return set_gather_shape(c, c.constant(2), c.attr<int64_t>("batch_dims"));
 }
 

@@ -26,6 +26,10 @@ Status gather_nd_shape(ShapeContext& c) {
   std::vector<int64_t> y(indices.dims().begin(), indices.dims().end() - 1);
   for (int axis = static_cast<int>(depth); axis < params.rank(); ++axis) y.push_back(params[axis]);
   PartialShape shape{std::span<const int64_t>(y)};
+  if (params.num_elements() == 0 && shape.is_fully_known() && indices.num_elements() > 0) {
+    return invalid_argument("Requested more than 0 entries, but params is empty. Params shape: ",
+                            params);
+  }
   c.set_output(0, std::move(shape));
   return absl::OkStatus();
 }

@@ -129,6 +129,7 @@ Status unravel_shape(ShapeContext& c) {
   if (indices.rank() > 1) {
     return invalid_argument("The indices can only be scalar or vector, got '", indices, "'");
   }
+  if (indices.num_elements() == 0) return invalid_argument("the indices are empty");
   c.set_output(0, indices.rank() == 0 ? PartialShape{rank} : PartialShape{rank, indices[0]});
   return absl::OkStatus();
 }

@@ -25,6 +25,7 @@ StatusOr<Paddings> read_paddings(const Tensor& value, int rank) {
 
 Status padded_shape(ShapeContext& c) {
   TENON_RETURN_IF_ERROR(c.expect_rank(1, 2));
+  if (c.num_inputs() > 2) TENON_RETURN_IF_ERROR(c.expect_rank(2, 0));
   const PartialShape& x = c.input(0);
   const PartialShape& paddings_shape = c.input(1);
   const Tensor* value = c.constant(1);

@@ -41,7 +41,9 @@ Status resolve_reshape(const PartialShape& input, PartialShape& wanted) {
 
 Status reshape_shape(ShapeContext& c) {
   TENON_ASSIGN_OR_RETURN(PartialShape wanted, c.shape_from_input(1));
-  if (c.constant(1)) TENON_RETURN_IF_ERROR(resolve_reshape(c.input(0), wanted));
+  // A shape without elements is a scalar's, whether or not its value is known.
+  const bool scalar = wanted.has_rank() && wanted.rank() == 0;
+  if (c.constant(1) || scalar) TENON_RETURN_IF_ERROR(resolve_reshape(c.input(0), wanted));
   c.set_output(0, std::move(wanted));
   return absl::OkStatus();
 }

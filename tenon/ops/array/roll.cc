@@ -16,10 +16,9 @@ Status roll_shape(ShapeContext& c) {
                               " must be a scalar or a 1-D vector. Found: ", c.input(i));
     }
   }
-  const int64_t shifts = c.input(1).num_elements(), axes = c.input(2).num_elements();
-  if (shifts >= 0 && axes >= 0 && shifts != axes) {
-    return invalid_argument("shift and axis must have the same size, found ", shifts, " and ",
-                            axes);
+  if (!PartialShape::merge(c.input(1), c.input(2)).ok()) {
+    return invalid_argument("shift and axis must have the same size, found ", c.input(1), " and ",
+                            c.input(2));
   }
   if (c.constant(2) && x.has_rank()) {
     for (int64_t axis : integers_of(*c.constant(2))) {

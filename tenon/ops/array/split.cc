@@ -30,6 +30,7 @@ Status set_unknown_parts(ShapeContext& c, const PartialShape& x) {
 }
 
 Status split_shape(ShapeContext& c) {
+  TENON_RETURN_IF_ERROR(c.expect_rank(0, 0));
   const PartialShape& x = c.input(1);
   if (!x.has_rank() || !c.constant(0)) return set_unknown_parts(c, x);
   TENON_ASSIGN_OR_RETURN(const int axis, split_axis(*c.constant(0), x.rank()));

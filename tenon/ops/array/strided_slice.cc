@@ -1,5 +1,8 @@
 #include "tenon/ops/array/strided_slice.h"
 
+#include <bit>
+#include <cstring>
+
 #include "tenon/graph/gradient.h"
 #include "tenon/ops/array/elements.h"
 
@@ -48,11 +51,12 @@ StatusOr<SlicedLayout> lay_out(int rank, int64_t count, const StridedSliceMasks&
   SlicedLayout layout;
   bool seen_ellipsis = false;
   int64_t new_after_ellipsis = 0;
+  if (std::popcount(static_cast<uint32_t>(masks.ellipsis)) > 1) {
+    return invalid_argument("Multiple ellipses in slice spec not allowed");
+  }
   for (int64_t i = 0; i < count; ++i) {
     if (seen_ellipsis && has_bit(masks.new_axis, i)) ++new_after_ellipsis;
-    if (!has_bit(masks.ellipsis, i)) continue;
-    if (seen_ellipsis) return invalid_argument("Multiple ellipses in slice spec not allowed");
-    seen_ellipsis = true;
+    seen_ellipsis |= has_bit(masks.ellipsis, i);
   }
   const auto take = [&](int64_t index, bool shrink) {
     if (!shrink) layout.result.push_back({static_cast<int>(layout.axes.size())});
@@ -273,6 +277,74 @@ Status strided_slice_grad_gradient(Gradient& g) {
   return absl::OkStatus();
 }
 
+// Inputs: the tensor, begin, end, strides, the value, which is broadcast to the slice.
+Status slice_update_shape(ShapeContext& c) {
+  TENON_ASSIGN_OR_RETURN(const int64_t count, index_count(c, 1));
+  if (count >= 0 && c.input(0).has_rank()) {
+    TENON_ASSIGN_OR_RETURN(
+        const StridedSlice slice,
+        resolve_strided_slice(c.input(0), c.constant(1), c.constant(2), c.constant(3), count,
+                              StridedSliceMasks::of(c.attrs())));
+    const StatusOr<PartialShape> spread = broadcast_shapes(slice.shape, c.input(4));
+    if (!spread.ok() || !PartialShape::merge(*spread, slice.shape).ok()) {
+      return invalid_argument("Cannot broadcast a value of shape ", c.input(4),
+                              " into a slice of shape ", slice.shape);
+    }
+  }
+  c.set_output(0, c.input(0));
+  return absl::OkStatus();
+}
+
+// Strides of a value over the slice that it is broadcast to: 0 where it stands still. Axes that the
+// slice has shrunk away have size 1, so any stride does; new ones belong to no axis of the tensor.
+StatusOr<Kernel> make_slice_update(Prepare& p) {
+  const DType dtype = p.output_dtype(0);
+  if (is_object(dtype)) return unimplemented(p.op().name(), " has no kernel for dtype ", dtype);
+  const Shape shape = p.input_shape(0), value = p.input_shape(4);
+  const StridedSliceMasks masks = StridedSliceMasks::of(p.attrs());
+  const int64_t count = p.input_shape(1).num_elements();
+  TENON_ASSIGN_OR_RETURN(
+      const StridedSlice slice,
+      resolve_strided_slice(shape, p.constant(1), p.constant(2), p.constant(3), count, masks));
+  TENON_ASSIGN_OR_RETURN(const SlicedLayout layout, lay_out(shape.rank(), count, masks));
+  int64_t offset = 0;
+  kernels::StridedCopy copy = slice.copy(shape, offset);
+  copy.target_strides = copy.source_strides;
+  std::fill(copy.source_strides.begin(), copy.source_strides.end(), 0);
+  const Dims strides = kernels::contiguous_strides(value.dims());
+  const int missing = static_cast<int>(layout.result.size()) - value.rank();
+  for (int i = 0; i < value.rank(); ++i) {
+    const int axis = layout.result[static_cast<size_t>(i + missing)].axis;
+    if (axis < 0 || value[i] == 1) continue;
+    copy.source_strides[static_cast<size_t>(axis)] = strides[static_cast<size_t>(i)];
+  }
+  copy = kernels::simplify(copy);
+  const bool nothing = slice.shape.num_elements() == 0;
+  const size_t size = size_of(dtype);
+  const size_t bytes = static_cast<size_t>(shape.num_elements()) * size;
+  p.may_overwrite(0, 0);
+  return [=](KernelRun& r) {
+    if (nothing && bytes == 0) return absl::OkStatus();
+    char* y = r.out<char>(0);
+    if (y != r.in<char>(0)) std::memcpy(y, r.in<char>(0), bytes);
+    if (nothing) return absl::OkStatus();
+    kernels::run(copy, size, r.input(4).raw(), y + offset * static_cast<int64_t>(size));
+    return absl::OkStatus();
+  };
+}
+
+// array_grad.py, _TensorStridedSliceUpdateGrad.
+Status slice_update_gradient(Gradient& g) {
+  GraphBuilder& b = g.build();
+  const Endpoint dy = g.dy();
+  const AttrMap masks = mask_attrs(g.forward().attrs);
+  const Endpoint part = b.op("StridedSlice", {dy, g.input(1), g.input(2), g.input(3)}, masks);
+  g.set_dx(0, b.op("TensorStridedSliceUpdate",
+                   {dy, g.input(1), g.input(2), g.input(3), b.zeros_like(part)}, masks));
+  g.set_dx_broadcast(4, part);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 TENON_OP(StridedSlice) = {
@@ -298,6 +370,18 @@ TENON_OP(StridedSliceGrad) = {
     .shape = strided_slice_grad_shape,
     .gradient = strided_slice_grad_gradient,
     .kernels = {make_strided_slice_grad},
+};
+
+TENON_OP(TensorStridedSliceUpdate) = {
+    .inputs = "input: T, begin: Index, end: Index, strides: Index, value: T",
+    .outputs = "output: T",
+    .attrs =
+        "T: type; Index: {int32, int64}; begin_mask: int = 0; end_mask: int = 0; "
+        "ellipsis_mask: int = 0; new_axis_mask: int = 0; shrink_axis_mask: int = 0",
+    .host_inputs = {1, 2, 3},
+    .shape = slice_update_shape,
+    .gradient = slice_update_gradient,
+    .kernels = {make_slice_update},
 };
 
 }  // namespace tenon

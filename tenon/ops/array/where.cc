@@ -4,6 +4,7 @@ namespace tenon {
 namespace {
 
 Status where_shape(ShapeContext& c) {
+  TENON_RETURN_IF_ERROR(c.expect_rank_at_least(0, 1));
   const PartialShape& x = c.input(0);
   c.set_output(0, PartialShape{-1, x.has_rank() ? x.rank() : -1});
   return absl::OkStatus();

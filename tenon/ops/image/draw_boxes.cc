@@ -26,6 +26,11 @@ Status draw_boxes_shape(ShapeContext& c) {
       images[0] != boxes[0]) {
     return invalid_argument("The batch sizes should be the same: ", images, " and ", boxes);
   }
+  const int64_t parts = c.num_inputs() > 2 && c.input(2).has_rank() ? c.input(2)[1] : -1;
+  if (parts >= 0 && images.has_rank() && images[3] > parts) {
+    return invalid_argument("colors must have equal or more channels than the image: ", parts,
+                            " and ", images[3]);
+  }
   c.set_output(0, images);
   return absl::OkStatus();
 }

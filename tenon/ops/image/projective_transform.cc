@@ -12,6 +12,7 @@ Status projective_shape(ShapeContext& c) {
   TENON_RETURN_IF_ERROR(c.expect_rank(0, 4));
   TENON_RETURN_IF_ERROR(c.expect_rank(1, 2));
   TENON_RETURN_IF_ERROR(c.expect_rank(2, 1));
+  if (c.num_inputs() > 3) TENON_RETURN_IF_ERROR(c.expect_rank(3, 0));
   const PartialShape& images = c.input(0);
   const PartialShape& transforms = c.input(1);
   if (transforms.has_rank()) {

@@ -82,4 +82,16 @@ TENON_OP(MatrixBandPart) = {
     .kernels = {make_band_part},
 };
 
+// Its name before ops took batches by themselves.
+TENON_OP(BatchMatrixBandPart) = {
+    .inputs = "input: T, num_lower: int64, num_upper: int64",
+    .outputs = "band: T",
+    .attrs = "T: type",
+    .host_inputs = {1, 2},
+    .shape = band_part_shape,
+    .rows = band_part_rows,
+    .gradient = not_differentiable,
+    .kernels = {make_band_part},
+};
+
 }  // namespace tenon

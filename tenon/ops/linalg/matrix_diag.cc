@@ -1,6 +1,5 @@
 // MatrixDiag, MatrixDiagPart, MatrixSetDiag in their three versions: bands of diagonals of matrices
-// in and out of a compact form, one diagonal a row. Diag, DiagPart: a tensor on the diagonal of one
-// of twice its rank.
+// in and out of a compact form, one diagonal a row.
 #include <cstring>
 
 #include "tenon/base/parallel.h"
@@ -63,6 +62,15 @@ Status check_band(const Band& band, int64_t rows, int64_t columns) {
   return absl::OkStatus();
 }
 
+// The counts of rows and columns are scalars, the padding behind them has one element.
+Status expect_one_padding(const ShapeContext& c, int padding) {
+  for (int i = 2; i < padding; ++i) TENON_RETURN_IF_ERROR(c.expect_rank(i, 0));
+  if (c.num_inputs() <= padding) return absl::OkStatus();
+  const PartialShape& shape = c.input(padding);
+  if (!shape.is_fully_known() || shape.num_elements() == 1) return absl::OkStatus();
+  return invalid_argument("Padding must be scalar, its shape is ", shape);
+}
+
 // Inputs that give k, from the op's version; -1: none.
 int band_input(const OpDef& op) {
   for (size_t i = 0; i < op.inputs().size(); ++i) {
@@ -97,6 +105,7 @@ PartialShape diagonals_shape(const PartialShape& matrix, const Band& band) {
 }
 
 Status diag_part_shape(ShapeContext& c) {
+  TENON_RETURN_IF_ERROR(expect_one_padding(c, 2));
   TENON_RETURN_IF_ERROR(c.expect_rank_at_least(0, 2));
   Band band;
   TENON_ASSIGN_OR_RETURN(const bool known, read_band(c, band));
@@ -157,6 +166,7 @@ StatusOr<MatrixSize> diag_matrix_size(const Band& band, int64_t longest, MatrixS
 }
 
 Status diag_shape(ShapeContext& c) {
+  if (c.num_inputs() > 1) TENON_RETURN_IF_ERROR(expect_one_padding(c, 4));
   TENON_RETURN_IF_ERROR(c.expect_rank_at_least(0, 1));
   Band band;
   TENON_ASSIGN_OR_RETURN(bool known, read_band(c, band));
@@ -372,71 +382,6 @@ constexpr OpDecl diag_op(ArgsText inputs, ArgsText outputs, AttrsText attrs, Hos
 #define TENON_DIAG_INPUTS \
   "diagonal: T, k: int32, num_rows: int32, num_cols: int32, padding_value: T"
 
-Status tensor_diagonal_shape(ShapeContext& c) {
-  const PartialShape& x = c.input(0);
-  if (!x.has_rank()) return unknown_shape(c);
-  if (x.rank() < 1 || 2 * x.rank() > kMaxRank) {
-    return invalid_argument("Input must be at least rank 1 and of at most half the highest rank, ",
-                            "got ", x);
-  }
-  std::vector<int64_t> dims(x.dims().begin(), x.dims().end());
-  dims.insert(dims.end(), x.dims().begin(), x.dims().end());
-  c.set_output(0, PartialShape(std::span<const int64_t>(dims)));
-  return absl::OkStatus();
-}
-
-Status tensor_diagonal_part_shape(ShapeContext& c) {
-  const PartialShape& x = c.input(0);
-  if (!x.has_rank()) return unknown_shape(c);
-  if (x.rank() == 0 || x.rank() % 2 != 0) {
-    return invalid_argument("Input must have even and non-zero rank, got ", x);
-  }
-  const int rank = x.rank() / 2;
-  std::vector<int64_t> dims;
-  for (int i = 0; i < rank; ++i) {
-    const int64_t a = x[i], b = x[rank + i];
-    if (a >= 0 && b >= 0 && a != b) {
-      return invalid_argument("Invalid shape ", x, ": dimensions ", i, " and ", rank + i,
-                              " do not match.");
-    }
-    dims.push_back(std::max(a, b));
-  }
-  c.set_output(0, PartialShape(std::span<const int64_t>(dims)));
-  return absl::OkStatus();
-}
-
-StatusOr<Kernel> make_tensor_diagonal(Prepare& p) {
-  const auto count = static_cast<size_t>(p.input_shape(0).num_elements());
-  return Kernel([count, bytes = size_of(p.input_dtype(0))](KernelRun& r) {
-    const char* x = r.in<char>(0);
-    char* y = r.out<char>(0);
-    std::memset(y, 0, count * count * bytes);
-    for (size_t i = 0; i < count; ++i) {
-      std::memcpy(y + i * (count + 1) * bytes, x + i * bytes, bytes);
-    }
-    return absl::OkStatus();
-  });
-}
-
-StatusOr<Kernel> make_tensor_diagonal_part(Prepare& p) {
-  const auto count = static_cast<size_t>(p.output_shape(0).num_elements());
-  return Kernel([count, bytes = size_of(p.input_dtype(0))](KernelRun& r) {
-    for (size_t i = 0; i < count; ++i) {
-      std::memcpy(r.out<char>(0) + i * bytes, r.in<char>(0) + i * (count + 1) * bytes, bytes);
-    }
-    return absl::OkStatus();
-  });
-}
-
-template <bool part>
-Status tensor_diagonal_gradient(Gradient& g) {
-  g.set_dx(0, g.build().op(part ? "Diag" : "DiagPart", {g.dy()}));
-  return absl::OkStatus();
-}
-
-constexpr AttrsText kDiagonalTypes =
-    "T: {bfloat16, half, float, double, int32, int64, complex64, complex128}";
-
 }  // namespace
 
 TENON_OP(MatrixDiag) = diag_op("diagonal: T", "output: T", "T: type", {}, diag_shape, diag_gradient,
@@ -461,24 +406,15 @@ TENON_OP(MatrixSetDiagV3) = diag_op("input: T, diagonal: T, k: int32", "output: 
                                     TENON_DIAG_ATTRS, {2}, set_diag_shape, set_diag_gradient,
                                     make_set_diag);
 
+// Their names before ops took batches by themselves.
+TENON_OP(BatchMatrixDiag) = diag_op("diagonal: T", "output: T", "T: type", {}, diag_shape,
+                                    not_differentiable, make_diag);
+TENON_OP(BatchMatrixDiagPart) = diag_op("input: T", "diagonal: T", "T: type", {}, diag_part_shape,
+                                        not_differentiable, make_diag_part);
+TENON_OP(BatchMatrixSetDiag) = diag_op("input: T, diagonal: T", "output: T", "T: type", {},
+                                       set_diag_shape, not_differentiable, make_set_diag);
+
 #undef TENON_DIAG_INPUTS
 #undef TENON_DIAG_ATTRS
-
-TENON_OP(Diag) = {
-    .inputs = "diagonal: T",
-    .outputs = "output: T",
-    .attrs = kDiagonalTypes,
-    .shape = tensor_diagonal_shape,
-    .gradient = tensor_diagonal_gradient<false>,
-    .kernels = {make_tensor_diagonal},
-};
-TENON_OP(DiagPart) = {
-    .inputs = "input: T",
-    .outputs = "diagonal: T",
-    .attrs = kDiagonalTypes,
-    .shape = tensor_diagonal_part_shape,
-    .gradient = tensor_diagonal_gradient<true>,
-    .kernels = {make_tensor_diagonal_part},
-};
 
 }  // namespace tenon

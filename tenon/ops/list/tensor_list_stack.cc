@@ -68,6 +68,11 @@ StatusOr<Kernel> make_list_from_tensor(Prepare& p) {
   return Kernel([dtype = p.input_dtype(0)](KernelRun& r) -> Status {
     TENON_ASSIGN_OR_RETURN(PartialShape element, element_shape_of(r.input(1)));
     const Tensor all = r.input(0).keep();
+    const PartialShape row(PartialShape(all.shape()).dims().subspan(1));
+    if (!PartialShape::merge(element, row).ok()) {
+      return invalid_argument("Specified a list with shape ", element, " from a tensor with shape ",
+                              all.shape());
+    }
     if (all.dim(0) > TensorList::kMostElements) {
       return resource_exhausted("a list of ", all.dim(0), " elements");
     }

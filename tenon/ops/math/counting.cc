@@ -9,11 +9,9 @@ namespace {
 using WeightTypes = TypeList<int32_t, int64_t, float, double>;
 
 StatusOr<int64_t> bin_count(const ShapeContext& c) {
+  TENON_RETURN_IF_ERROR(c.expect_rank(1, 0));
   const Tensor* size = c.constant(1);
   if (!size) return -1;
-  if (size->num_elements() != 1) {
-    return invalid_argument("Shape must be rank 0 but is ", size->shape(), " for size");
-  }
   const int64_t count = integer_at(*size, 0);
   if (count < 0) return invalid_argument("size (", count, ") must be non-negative");
   return count;

@@ -7,14 +7,10 @@ namespace tenon {
 namespace {
 
 Status cumulative_shape(ShapeContext& c) {
+  TENON_RETURN_IF_ERROR(c.expect_rank(1, 0));
   const Tensor* axis = c.constant(1);
-  if (axis) {
-    if (axis->num_elements() != 1) {
-      return invalid_argument("'axis' must be a scalar, its shape is ", axis->shape());
-    }
-    if (c.input(0).has_rank()) {
-      TENON_RETURN_IF_ERROR(resolve_axis(integer_at(*axis, 0), c.input(0).rank()).status());
-    }
+  if (axis && c.input(0).has_rank()) {
+    TENON_RETURN_IF_ERROR(resolve_axis(integer_at(*axis, 0), c.input(0).rank()).status());
   }
   c.set_output(0, c.input(0));
   return absl::OkStatus();

@@ -70,8 +70,26 @@ BinaryCheck binary_check(const std::string& name, BinaryOp op, DType dtype) {
 
 }  // namespace
 
+// The integer that holds a quantised number; other dtypes as they are.
+static DType held_as(DType dtype) {
+  switch (dtype) {
+    case DType::kQint8:
+      return DType::kInt8;
+    case DType::kQuint8:
+      return DType::kUint8;
+    case DType::kQint16:
+      return DType::kInt16;
+    case DType::kQuint16:
+      return DType::kUint16;
+    case DType::kQint32:
+      return DType::kInt32;
+    default:
+      return dtype;
+  }
+}
+
 StatusOr<Kernel> make_binary_kernel(Prepare& p, BinaryOp op) {
-  const DType dtype = p.input_dtype(0);
+  const DType dtype = held_as(p.input_dtype(0));
   const kernels::BinaryKernel kernel = kernels::find_binary(op, dtype);
   if (!kernel) return unimplemented(p.op().name(), " has no CPU kernel for dtype ", dtype);
   const Shape shapes[] = {p.input_shape(0), p.input_shape(1)};

@@ -11,12 +11,10 @@ using kernels::BinaryOp;
 namespace {
 
 Status unsorted_segment_shape(ShapeContext& c) {
+  TENON_RETURN_IF_ERROR(c.expect_rank(2, 0));
   const PartialShape& data = c.input(0);
   const PartialShape& ids = c.input(1);
   const Tensor* segments = c.constant(2);
-  if (segments && segments->num_elements() != 1) {
-    return invalid_argument("num_segments should be a scalar, not shape ", segments->shape());
-  }
   const int64_t count = segments ? integer_at(*segments, 0) : -1;
   if (segments && count < 0) {
     return invalid_argument("Input num_segments == ", count, " must not be negative.");

@@ -65,9 +65,11 @@ void store_rows(const BatchNormLayout& layout, const float* rows, Tensor& tensor
 }
 
 StatusOr<int64_t> batch_norm_channels(const ShapeContext& c, int x, int first, int last) {
-  const int rank = c.attr<std::string>("data_format").size() == 5 ? 5 : 4;
-  TENON_RETURN_IF_ERROR(c.expect_rank(x, rank));
   const PartialShape& shape = c.input(x);
+  // TensorFlow takes five dimensions under the format of four too.
+  const bool five =
+      c.attr<std::string>("data_format").size() == 5 || (shape.has_rank() && shape.rank() == 5);
+  TENON_RETURN_IF_ERROR(c.expect_rank(x, five ? 5 : 4));
   int64_t channels =
       shape.has_rank() ? shape[batch_norm_channel_axis(c.attrs(), shape.rank())] : -1;
   for (int i = first; i <= last; ++i) {

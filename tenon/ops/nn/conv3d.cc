@@ -14,6 +14,9 @@ Status conv3d_shape(ShapeContext& c) {
   TENON_ASSIGN_OR_RETURN(const WindowAttrs window, window_attrs(c.attrs()));
   const PartialShape& input = c.input(0);
   const PartialShape& filter = c.input(1);
+  if (filter.num_elements() == 0) {
+    return invalid_argument("filter must not have zero elements, its shape is ", filter);
+  }
   if (input.has_rank() && filter.has_rank()) {
     const int64_t channels = input[window.channel_axis()], filter_in = filter[window.rank];
     if (channels >= 0 && filter_in >= 0 && channels != filter_in) {

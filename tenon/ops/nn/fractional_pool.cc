@@ -53,6 +53,9 @@ Status fractional_shape(ShapeContext& c) {
         "Fractional pooling is not yet supported on the batch and channel dimension");
   }
   PartialShape y = c.input(0).has_rank() ? c.input(0) : PartialShape::unknown_of_rank(4);
+  if (y.num_elements() == 0) {
+    return invalid_argument("a tensor of shape ", y, " has nothing to be pooled");
+  }
   for (int axis = 1; axis < 3; ++axis) {
     if (y[axis] < 0) continue;
     const double pooled = std::floor(

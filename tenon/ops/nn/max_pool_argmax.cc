@@ -11,6 +11,7 @@ using ArgmaxPoolTypes = TypeList<float, double, float16, bfloat16, int8_t, int16
 
 Status max_pool_argmax_shape(ShapeContext& c) {
   TENON_ASSIGN_OR_RETURN(const PartialShape shape, pool_output_shape(c.attrs(), c.input(0)));
+  if (c.input(0).num_elements() == 0) return invalid_argument("tensor_in must not be empty");
   c.set_output(0, shape);
   c.set_output(1, shape);
   return absl::OkStatus();

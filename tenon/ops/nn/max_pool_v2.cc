@@ -76,13 +76,52 @@ StatusOr<Kernel> make_max_pool_grad_v2(Prepare& p) {
                          pool_v2_attrs(p.attrs(), *p.constant(3), *p.constant(4)));
   TENON_ASSIGN_OR_RETURN(const kernels::PoolSpec spec, pool_spec(attrs, p.input_shape(0)));
   Kernel kernel;
-  if (!visit<FloatTypes>(p.input_dtype(0), [&]<class T>() {
+  if (!visit<MaxPoolV2Types>(p.input_dtype(0), [&]<class T>() {
         kernel = [spec](KernelRun& r) {
           kernels::max_pool_gradient<T>(spec, r.in<T>(0), r.in<T>(1), r.in<T>(2), r.out<T>(0));
           return absl::OkStatus();
         };
       })) {
     return unimplemented("the gradient of a pooling of dtype ", p.input_dtype(0));
+  }
+  return kernel;
+}
+
+// Inputs: as MaxPoolGradV2's, `grad` being like the pooling's input: its elements at the maxima.
+Status max_pool_grad_grad_v2_shape(ShapeContext& c) {
+  if (!PartialShape::merge(c.input(0), c.input(2)).ok()) {
+    return invalid_argument("inputs 0 and 2 have shapes ", c.input(0), " and ", c.input(2));
+  }
+  if (c.constant(3) && c.constant(4)) {
+    TENON_ASSIGN_OR_RETURN(const AttrMap attrs,
+                           pool_v2_attrs(c.attrs(), *c.constant(3), *c.constant(4)));
+    TENON_ASSIGN_OR_RETURN(const PartialShape y, pool_output_shape(attrs, c.input(0)));
+    if (!PartialShape::merge(y, c.input(1)).ok()) {
+      return invalid_argument("input 1 has shape ", c.input(1), ", pooling ", c.input(0), " gives ",
+                              y);
+    }
+  }
+  c.set_output(0, c.input(1));
+  return absl::OkStatus();
+}
+
+StatusOr<Kernel> make_max_pool_grad_grad_v2(Prepare& p) {
+  TENON_ASSIGN_OR_RETURN(const AttrMap attrs,
+                         pool_v2_attrs(p.attrs(), *p.constant(3), *p.constant(4)));
+  TENON_ASSIGN_OR_RETURN(const kernels::PoolSpec spec, pool_spec(attrs, p.input_shape(0)));
+  const int64_t count = p.output_shape(0).num_elements();
+  Kernel kernel;
+  if (!visit<MaxPoolV2Types>(p.input_dtype(0), [&]<class T>() {
+        p.reserve_scratch(static_cast<size_t>(count) * (sizeof(int64_t) + sizeof(T)));
+        kernel = [spec, count](KernelRun& r) {
+          auto* places = r.scratch<int64_t>();
+          auto* maxima = reinterpret_cast<T*>(places + count);
+          kernels::max_pool_with_argmax<T, int64_t>(spec, r.in<T>(0), true, maxima, places);
+          for (int64_t i = 0; i < count; ++i) r.out<T>(0)[i] = r.in<T>(2)[places[i]];
+          return absl::OkStatus();
+        };
+      })) {
+    return unimplemented("a pooling of dtype ", p.input_dtype(0));
   }
   return kernel;
 }
@@ -118,6 +157,16 @@ TENON_OP(MaxPoolGradV2) = {
     .shape = max_pool_grad_v2_shape,
     .gradient = not_differentiable,
     .kernels = {make_max_pool_grad_v2},
+};
+
+TENON_OP(MaxPoolGradGradV2) = {
+    .inputs = "orig_input: T, orig_output: T, grad: T, ksize: int32, strides: int32",
+    .outputs = "output: T",
+    .attrs = "padding: {'SAME', 'VALID'}; data_format: {'NHWC', 'NCHW'} = 'NHWC'; T: {real}",
+    .host_inputs = {3, 4},
+    .shape = max_pool_grad_grad_v2_shape,
+    .gradient = not_differentiable,
+    .kernels = {make_max_pool_grad_grad_v2},
 };
 
 }  // namespace tenon

@@ -5,6 +5,7 @@
 #include "tenon/base/parallel.h"
 #include "tenon/core/shape_context.h"
 #include "tenon/graph/gradient.h"
+#include "tenon/ops/nn/recurrent_sizes.h"
 
 namespace tenon {
 namespace {
@@ -19,10 +20,8 @@ Status expect_sizes(const ShapeContext& c, int input, std::initializer_list<int6
                           " is expected");
 }
 
-// The inputs of an LSTM from `first` on: x, cs_prev, h_prev, w, wci, wcf, wco, b.
-struct LstmSizes {
-  int64_t batch = -1, input = -1, cell = -1;
-};
+}  // namespace
+
 StatusOr<LstmSizes> lstm_sizes(const ShapeContext& c, int first, bool sequence) {
   LstmSizes s;
   const int batch_axis = sequence ? 1 : 0;
@@ -44,6 +43,24 @@ StatusOr<LstmSizes> lstm_sizes(const ShapeContext& c, int first, bool sequence) 
   TENON_RETURN_IF_ERROR(expect_sizes(c, first + 7, {gates}));
   return s;
 }
+
+StatusOr<LstmSizes> gru_sizes(const ShapeContext& c) {
+  TENON_RETURN_IF_ERROR(c.expect_rank(0, 2));
+  TENON_RETURN_IF_ERROR(c.expect_rank(1, 2));
+  LstmSizes s;
+  if (c.input(0).has_rank()) s = {c.input(0)[0], c.input(0)[1], -1};
+  if (c.input(1).has_rank()) s.cell = c.input(1)[1];
+  TENON_ASSIGN_OR_RETURN(const int64_t inner, add_dims(s.input, s.cell));
+  TENON_ASSIGN_OR_RETURN(const int64_t gates, multiply_dims(s.cell, 2));
+  TENON_RETURN_IF_ERROR(expect_sizes(c, 1, {s.batch, s.cell}));
+  TENON_RETURN_IF_ERROR(expect_sizes(c, 2, {inner, gates}));
+  TENON_RETURN_IF_ERROR(expect_sizes(c, 3, {inner, s.cell}));
+  TENON_RETURN_IF_ERROR(expect_sizes(c, 4, {gates}));
+  TENON_RETURN_IF_ERROR(expect_sizes(c, 5, {s.cell}));
+  return s;
+}
+
+namespace {
 
 Status lstm_cell_shape(ShapeContext& c) {
   TENON_ASSIGN_OR_RETURN(const LstmSizes s, lstm_sizes(c, 0, false));
@@ -176,21 +193,10 @@ StatusOr<Kernel> make_block_lstm(Prepare& p) {
   return kernel;
 }
 
-// Inputs: x, h_prev, w_ru, w_c, b_ru, b_c. Outputs: r, u, c, h.
+// Outputs: r, u, c, h.
 Status gru_cell_shape(ShapeContext& c) {
-  TENON_RETURN_IF_ERROR(c.expect_rank(0, 2));
-  TENON_RETURN_IF_ERROR(c.expect_rank(1, 2));
-  const int64_t batch = c.input(0).has_rank() ? c.input(0)[0] : -1;
-  const int64_t input = c.input(0).has_rank() ? c.input(0)[1] : -1;
-  const int64_t cell = c.input(1).has_rank() ? c.input(1)[1] : -1;
-  TENON_ASSIGN_OR_RETURN(const int64_t inner, add_dims(input, cell));
-  TENON_ASSIGN_OR_RETURN(const int64_t gates, multiply_dims(cell, 2));
-  TENON_RETURN_IF_ERROR(expect_sizes(c, 1, {batch, cell}));
-  TENON_RETURN_IF_ERROR(expect_sizes(c, 2, {inner, gates}));
-  TENON_RETURN_IF_ERROR(expect_sizes(c, 3, {inner, cell}));
-  TENON_RETURN_IF_ERROR(expect_sizes(c, 4, {gates}));
-  TENON_RETURN_IF_ERROR(expect_sizes(c, 5, {cell}));
-  for (int i = 0; i < 4; ++i) c.set_output(i, {batch, cell});
+  TENON_ASSIGN_OR_RETURN(const LstmSizes s, gru_sizes(c));
+  for (int i = 0; i < 4; ++i) c.set_output(i, {s.batch, s.cell});
   return absl::OkStatus();
 }
 
@@ -224,9 +230,17 @@ StatusOr<Kernel> make_gru_cell(Prepare& p) {
   });
 }
 
-// rnn_grad.py has BlockLSTMGrad for it, which there is no kernel of here.
+// rnn_grad.py, _block_lstm_grad: TensorFlow takes the gradient op of the first version, with its
+// order of the gates, for both.
 Status block_lstm_gradient(Gradient& g) {
-  return unimplemented("the gradient of ", g.forward().op->name());
+  std::vector<Endpoint> inputs = g.forward().inputs;
+  for (int i = 0; i < 7; ++i) inputs.push_back(g.output(i));
+  inputs.push_back(g.dy(1));
+  inputs.push_back(g.dy(6));
+  const std::vector<Endpoint> dx = g.build().ops("BlockLSTMGrad", std::move(inputs),
+                                                 {{"use_peephole", g.attr<bool>("use_peephole")}});
+  for (size_t i = 0; i < dx.size(); ++i) g.set_dx(static_cast<int>(i) + 1, dx[i]);
+  return absl::OkStatus();
 }
 
 }  // namespace

@@ -1,4 +1,6 @@
 // TopK and TopKV2: the k largest of each row, ties in the order of their indices. NthElement.
+#include <numeric>
+
 #include "tenon/base/parallel.h"
 #include "tenon/core/shape_context.h"
 #include "tenon/graph/gradient.h"
@@ -124,6 +126,70 @@ Status top_k_gradient(Gradient& g) {
   return absl::OkStatus();
 }
 
+// The exact k largest (or smallest) along one axis, as TensorFlow's CPU kernel finds them.
+Status approx_top_k_shape(ShapeContext& c) {
+  TENON_RETURN_IF_ERROR(c.expect_rank_at_least(0, 1));
+  PartialShape y = c.input(0);
+  if (y.has_rank()) {
+    TENON_ASSIGN_OR_RETURN(const int axis,
+                           resolve_axis(c.attr<int64_t>("reduction_dimension"), y.rank()));
+    const auto k = c.attr<int64_t>("k");
+    if (y[axis] >= 0 && y[axis] < k) {
+      return invalid_argument("input must have at least k = ", k, " elements along axis ", axis,
+                              ", its shape is ", y);
+    }
+    y.set(axis, k);
+  }
+  c.set_output(0, y);
+  c.set_output(1, y);
+  return absl::OkStatus();
+}
+
+StatusOr<Kernel> make_approx_top_k(Prepare& p) {
+  if (!p.attr<bool>("aggregate_to_topk")) {
+    return unimplemented("ApproxTopK that leaves its candidates as they are");
+  }
+  const Shape& x = p.input_shape(0);
+  TENON_ASSIGN_OR_RETURN(const int axis,
+                         resolve_axis(p.attr<int64_t>("reduction_dimension"), x.rank()));
+  const int64_t size = x[axis], k = p.attr<int64_t>("k");
+  const int64_t outer = x.product(0, axis), inner = x.product(axis + 1, x.rank());
+  const bool largest = p.attr<bool>("is_max_k");
+  Kernel kernel;
+  visit<FloatTypes>(p.input_dtype(0), [&]<class T>() {
+    kernel = [=](KernelRun& r) {
+      std::vector<int32_t> order(static_cast<size_t>(size));
+      for (int64_t row = 0; row < outer * inner; ++row) {
+        const T* from = r.in<T>(0) + row / inner * size * inner + row % inner;
+        const auto before = [&](int32_t a, int32_t b) {
+          const T left = from[a * inner], right = from[b * inner];
+          return largest ? comes_before(left, right) : comes_before(right, left);
+        };
+        std::iota(order.begin(), order.end(), 0);
+        std::stable_sort(order.begin(), order.end(), before);
+        for (int64_t i = 0; i < k; ++i) {
+          const int64_t at = (row / inner * k + i) * inner + row % inner;
+          const int32_t place = order[static_cast<size_t>(i)];
+          r.out<T>(0)[at] = from[place * inner];
+          r.out<int32_t>(1)[at] = place;
+        }
+      }
+      return absl::OkStatus();
+    };
+  });
+  return kernel;
+}
+
+// nn_grad.py, _ApproxTopKGradient: dy put back where the values came from. Along the last axis.
+Status approx_top_k_gradient(Gradient& g) {
+  const PartialShape x = g.input_shape(0);
+  const auto axis = g.attr<int64_t>("reduction_dimension");
+  if (axis != -1 && !(x.has_rank() && axis == x.rank() - 1)) {
+    return unimplemented("the gradient of ApproxTopK along another axis than the last");
+  }
+  return top_k_gradient(g);
+}
+
 Status nth_element_shape(ShapeContext& c) {
   TENON_RETURN_IF_ERROR(c.expect_rank_at_least(0, 1));
   TENON_RETURN_IF_ERROR(c.expect_rank(1, 0));
@@ -201,6 +267,18 @@ TENON_OP(TopKV2) = {
     .rows = rows_of_last_axis,
     .gradient = top_k_gradient,
     .kernels = {make_top_k},
+};
+
+TENON_OP(ApproxTopK) = {
+    .inputs = "input: T",
+    .outputs = "values: T, indices: int32",
+    .attrs =
+        "k: int >= 0; reduction_dimension: int = -1; recall_target: float = 0.95; "
+        "is_max_k: bool = true; reduction_input_size_override: int = -1; "
+        "aggregate_to_topk: bool = true; T: {half, bfloat16, float}",
+    .shape = approx_top_k_shape,
+    .gradient = approx_top_k_gradient,
+    .kernels = {make_approx_top_k},
 };
 
 TENON_OP(NthElement) = {

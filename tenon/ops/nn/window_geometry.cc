@@ -13,15 +13,15 @@ Status spatial_entries(const AttrMap& attrs, std::string_view what, const Window
     return invalid_argument("attribute '", what, "' has ", list->size(), " values, ", axes,
                             " are expected");
   }
+  if ((*list)[0] != 1 || (*list)[static_cast<size_t>(window.channel_axis())] != 1) {
+    return unimplemented("attribute '", what, "' is ", to_string(AttrValue(*list)),
+                         ": over batch or channels it must be 1");
+  }
   for (int64_t value : *list) {
     if (value <= 0) {
       return invalid_argument("attribute '", what, "' is ", to_string(AttrValue(*list)),
                               ", its values must be positive");
     }
-  }
-  if ((*list)[0] != 1 || (*list)[static_cast<size_t>(window.channel_axis())] != 1) {
-    return unimplemented("attribute '", what, "' is ", to_string(AttrValue(*list)),
-                         ": over batch or channels it must be 1");
   }
   for (int i = 0; i < window.rank; ++i) {
     entries[static_cast<size_t>(i)] = (*list)[static_cast<size_t>(window.spatial_axis(i))];
@@ -119,6 +119,10 @@ StatusOr<PartialShape> conv_output_shape(const AttrMap& attrs, const PartialShap
     if (channels >= 0 && filter_in >= 0 && channels != filter_in) {
       return invalid_argument("the input of shape ", input, " has ", channels,
                               " channels, the filter of shape ", filter, " is for ", filter_in);
+    }
+    if (window.stride[0] != window.stride[1]) {
+      return invalid_argument("a depthwise convolution needs equal strides, found ",
+                              window.stride[0], " and ", window.stride[1]);
     }
   } else if (channels >= 0 && filter_in >= 0) {
     if (filter_in == 0 || channels % filter_in != 0) {

@@ -16,9 +16,6 @@ constexpr uint64_t kMostInflated = uint64_t{1} << 32;
 
 // Of one string: numbers in `fixed_length` bytes.
 StatusOr<int64_t> padded_numbers(const Tensor& fixed_length, DType dtype) {
-  if (fixed_length.num_elements() != 1) {
-    return invalid_argument("fixed_length must be a scalar, its shape is ", fixed_length.shape());
-  }
   const int64_t length = integer_at(fixed_length, 0);
   const auto size = static_cast<int64_t>(size_of(dtype));
   if (length <= 0) {
@@ -32,6 +29,7 @@ StatusOr<int64_t> padded_numbers(const Tensor& fixed_length, DType dtype) {
 }
 
 Status decode_padded_shape(ShapeContext& c) {
+  TENON_RETURN_IF_ERROR(c.expect_rank(1, 0));
   int64_t numbers = -1;
   if (const Tensor* length = c.constant(1)) {
     TENON_ASSIGN_OR_RETURN(numbers, padded_numbers(*length, c.attr<DType>("out_type")));

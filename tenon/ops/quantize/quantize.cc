@@ -23,7 +23,7 @@ Status check_slices(const ShapeContext& c) {
   if (axis >= 0 && x.has_rank() && axis >= x.rank()) {
     return invalid_argument("axis must be less than the rank of the input: ", axis, " and ", x);
   }
-  if (axis == -1) return expect_limits(c, 1, 2);
+  if (axis == -1) return expect_single_limits(c, 1, 2);
   for (int i = 1; i < 3; ++i) {
     TENON_RETURN_IF_ERROR(c.expect_rank(i, 1));
     const int64_t slices = x.has_rank() ? x[static_cast<int>(axis)] : -1;

@@ -115,14 +115,21 @@ QuantizedLimits limits_of_product(float min_a, float max_a, float min_b, float m
 // The number in the one element of input `index`.
 inline float limit_at(const KernelRun& r, int index) { return *r.in<float>(index); }
 
-// INVALID_ARGUMENT unless inputs [first, first + count) may be one number each.
-inline Status expect_limits(const ShapeContext& c, int first, int count) {
+// INVALID_ARGUMENT unless inputs [first, first + count) may have one element each. For ops of which
+// TensorFlow takes vectors too.
+inline Status expect_single_limits(const ShapeContext& c, int first, int count) {
   for (int i = first; i < first + count; ++i) {
     const PartialShape& shape = c.input(i);
     if (shape.is_fully_known() && shape.num_elements() != 1) {
       return invalid_argument("input ", i, " must be a scalar, it has shape ", shape);
     }
   }
+  return absl::OkStatus();
+}
+
+// INVALID_ARGUMENT unless inputs [first, first + count) may be scalars.
+inline Status expect_limits(const ShapeContext& c, int first, int count) {
+  for (int i = first; i < first + count; ++i) TENON_RETURN_IF_ERROR(c.expect_rank(i, 0));
   return absl::OkStatus();
 }
 

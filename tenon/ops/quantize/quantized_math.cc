@@ -45,6 +45,9 @@ const T* single(const KernelRun& r, int input) {
 
 Status quantized_binary_shape(ShapeContext& c) {
   TENON_RETURN_IF_ERROR(expect_limits(c, 2, 4));
+  for (int i = 0; i < 2; ++i) {
+    if (c.input(i).num_elements() == 0) return invalid_argument("Must have some elements");
+  }
   TENON_ASSIGN_OR_RETURN(PartialShape y, broadcast_shapes(c.input(0), c.input(1)));
   c.set_output(0, std::move(y));
   return set_result_range(c);
@@ -131,7 +134,7 @@ Status quantized_bias_shape(ShapeContext& c) {
   TENON_RETURN_IF_ERROR(c.expect_rank(1, 1));
   const PartialShape& x = c.input(0);
   const PartialShape& bias = c.input(1);
-  if (x.has_rank() && x.rank() == 0) return invalid_argument("Input tensor must be at least 1D");
+  TENON_RETURN_IF_ERROR(c.expect_rank_at_least(0, 2));
   if (x.has_rank() && bias.has_rank()) {
     const int64_t last = x[x.rank() - 1];
     if (last >= 0 && bias[0] >= 0 && last != bias[0]) {
@@ -178,7 +181,8 @@ StatusOr<Kernel> make_quantized_bias(Prepare& p) {
 Status quantized_matmul_shape(ShapeContext& c) {
   TENON_RETURN_IF_ERROR(c.expect_rank(0, 2));
   TENON_RETURN_IF_ERROR(c.expect_rank(1, 2));
-  TENON_RETURN_IF_ERROR(expect_limits(c, 2, 4));
+  TENON_RETURN_IF_ERROR(expect_limits(c, 2, 1));
+  TENON_RETURN_IF_ERROR(expect_single_limits(c, 3, 3));
   TENON_RETURN_IF_ERROR(set_result_range(c));
   const int at_a = c.attr<bool>("transpose_a") ? 1 : 0, at_b = c.attr<bool>("transpose_b") ? 0 : 1;
   const auto size = [&](int input, int axis) {
@@ -253,6 +257,9 @@ AttrMap quantized_window_attrs(const AttrMap& attrs) {
 
 Status quantized_conv_shape(ShapeContext& c) {
   TENON_RETURN_IF_ERROR(expect_limits(c, 2, 4));
+  for (int i = 0; i < 2; ++i) {
+    if (c.input(i).num_elements() == 0) return invalid_argument("Shapes dimension cannot be 0.");
+  }
   TENON_RETURN_IF_ERROR(set_result_range(c));
   TENON_ASSIGN_OR_RETURN(PartialShape y, conv_output_shape(quantized_window_attrs(c.attrs()),
                                                            c.input(0), c.input(1), false));

@@ -87,7 +87,7 @@ QuantizedLimits used_range(const KernelRun& r) {
 }
 
 Status requantization_range_shape(ShapeContext& c) {
-  TENON_RETURN_IF_ERROR(expect_limits(c, 1, 2));
+  TENON_RETURN_IF_ERROR(expect_single_limits(c, 1, 2));
   return set_range_shapes(c, 0);
 }
 
@@ -168,7 +168,7 @@ constexpr OpDecl quantized_relu(KernelFactory factory) {
 
 // As Reshape; the range passes.
 Status quantized_reshape_shape(ShapeContext& c) {
-  TENON_RETURN_IF_ERROR(expect_limits(c, 2, 2));
+  TENON_RETURN_IF_ERROR(expect_single_limits(c, 2, 2));
   TENON_RETURN_IF_ERROR(set_range_shapes(c, 1));
   TENON_ASSIGN_OR_RETURN(PartialShape y, c.shape_from_input(1));
   const int64_t count = c.input(0).num_elements();

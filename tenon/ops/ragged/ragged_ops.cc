@@ -210,7 +210,8 @@ Status ragged_gather_gradient(Gradient& g) {
 }
 
 Status ragged_range_shape(ShapeContext& c) {
-  int64_t rows = 1;
+  // Of the vectors; -1 while none is seen.
+  int64_t rows = -1;
   bool known = true;
   for (int i = 0; i < 3; ++i) {
     const PartialShape& x = c.input(i);
@@ -225,12 +226,13 @@ Status ragged_range_shape(ShapeContext& c) {
     if (x.rank() == 0) continue;
     if (x[0] < 0) {
       known = false;
-    } else if (rows != 1 && x[0] != 1 && x[0] != rows) {
+    } else if (rows >= 0 && x[0] != rows) {
       return invalid_argument("starts, limits, and deltas must have the same shape");
-    } else if (rows == 1) {
+    } else {
       rows = x[0];
     }
   }
+  if (known && rows < 0) rows = 1;
   TENON_ASSIGN_OR_RETURN(const int64_t splits, add_dims(known ? rows : -1, 1));
   c.set_output(0, {splits});
   c.set_output(1, {-1});

@@ -1,6 +1,7 @@
-// UniformCandidateSampler, LogUniformCandidateSampler, AllCandidateSampler: classes drawn for a
-// sampled loss, and how often each is to be expected. ComputeAccidentalHits: which of them are true
-// classes. tensorflow/core/kernels/range_sampler.cc, candidate_sampler_ops.cc.
+// UniformCandidateSampler, LogUniformCandidateSampler, FixedUnigramCandidateSampler,
+// AllCandidateSampler: classes drawn for a sampled loss, and how often each is to be expected.
+// ComputeAccidentalHits: which of them are true classes. tensorflow/core/kernels/range_sampler.cc,
+// candidate_sampler_ops.cc.
 #include <cmath>
 #include <unordered_map>
 #include <unordered_set>
@@ -12,10 +13,12 @@
 namespace tenon {
 namespace {
 
-enum class ClassDistribution : uint8_t { kUniform, kLogUniform, kAll };
+enum class ClassDistribution : uint8_t { kUniform, kLogUniform, kAll, kFixed };
 
 // Samples of 32 bits that are set aside for each class drawn.
 constexpr uint64_t kSamplesOfClass = 2048;
+// Classes that are hardly ever drawn are not waited for.
+constexpr int64_t kMostTries = int64_t{1} << 28;
 
 template <ClassDistribution distribution>
 Status sampler_shape(ShapeContext& c) {
@@ -67,35 +70,43 @@ float expected_count(float probability, int64_t sampled, int64_t tries) {
       -std::expm1(static_cast<double>(tries) * std::log1p(-static_cast<double>(probability))));
 }
 
+// `sampler` draws a class and knows how probable each is.
+template <class Sampler>
+Status draw_classes(KernelRun& r, const Sampler& sampler, RandomStream& stream, int64_t sampled,
+                    bool unique) {
+  const uint64_t blocks = static_cast<uint64_t>(sampled) * kSamplesOfClass / 4;
+  SimplePhilox numbers(stream.reserve(blocks, r.context().seed));
+  int64_t* drawn = r.out<int64_t>(0);
+  int64_t tries = sampled;
+  if (unique) {
+    std::unordered_set<int64_t> used;
+    tries = 0;
+    for (int64_t i = 0; i < sampled; ++tries) {
+      if (tries > kMostTries) {
+        return resource_exhausted(tries, " tries gave ", i, " different classes of ", sampled);
+      }
+      const int64_t value = sampler.draw(numbers);
+      if (used.insert(value).second) drawn[i++] = value;
+    }
+  } else {
+    for (int64_t i = 0; i < sampled; ++i) drawn[i] = sampler.draw(numbers);
+  }
+  const auto expect = [&](int64_t value) {
+    return expected_count(sampler.probability(value), sampled, tries);
+  };
+  const auto classes = r.input(0).span<int64_t>();
+  std::transform(classes.begin(), classes.end(), r.out<float>(1), expect);
+  std::transform(drawn, drawn + sampled, r.out<float>(2), expect);
+  return absl::OkStatus();
+}
+
 template <ClassDistribution distribution>
 StatusOr<Kernel> make_sampler(Prepare& p) {
   const auto sampled = p.attr<int64_t>("num_sampled");
   const bool unique = p.attr<bool>("unique");
   const ClassSampler<distribution> sampler{p.attr<int64_t>("range_max")};
   TENON_ASSIGN_OR_RETURN(const Ref<RandomStream> stream, stream_of(p));
-  return Kernel([=](KernelRun& r) {
-    const uint64_t blocks = static_cast<uint64_t>(sampled) * kSamplesOfClass / 4;
-    SimplePhilox numbers(stream->reserve(blocks, r.context().seed));
-    int64_t* drawn = r.out<int64_t>(0);
-    int64_t tries = sampled;
-    if (unique) {
-      std::unordered_set<int64_t> used;
-      tries = 0;
-      for (int64_t i = 0; i < sampled; ++tries) {
-        const int64_t value = sampler.draw(numbers);
-        if (used.insert(value).second) drawn[i++] = value;
-      }
-    } else {
-      for (int64_t i = 0; i < sampled; ++i) drawn[i] = sampler.draw(numbers);
-    }
-    const auto expect = [&](int64_t value) {
-      return expected_count(sampler.probability(value), sampled, tries);
-    };
-    const auto classes = r.input(0).span<int64_t>();
-    std::transform(classes.begin(), classes.end(), r.out<float>(1), expect);
-    std::transform(drawn, drawn + sampled, r.out<float>(2), expect);
-    return absl::OkStatus();
-  });
+  return Kernel([=](KernelRun& r) { return draw_classes(r, sampler, *stream, sampled, unique); });
 }
 
 StatusOr<Kernel> make_all_sampler(Prepare& p) {
@@ -105,6 +116,103 @@ StatusOr<Kernel> make_all_sampler(Prepare& p) {
     std::fill_n(r.out<float>(2), sampled, 1.0F);
     return absl::OkStatus();
   });
+}
+
+// Numbers of classes by weights: a bin each, filled up from one that has too much (Walker's alias
+// method, 1974), as TensorFlow's random::DistributionSampler does.
+class WeightedClasses {
+ public:
+  explicit WeightedClasses(std::vector<float> weights) : weights_(std::move(weights)) {
+    const size_t n = weights_.size();
+    float sum = 0;
+    for (float w : weights_) sum += w;
+    total_ = sum;
+    std::vector<double> share(n);
+    std::vector<size_t> low, high;
+    for (size_t i = 0; i < n; ++i) {
+      share[i] =
+          static_cast<double>(weights_[i]) * static_cast<double>(n) / static_cast<double>(sum);
+      (share[i] < 1 ? low : high).push_back(i);
+    }
+    bins_.resize(n);
+    while (!low.empty() && !high.empty()) {
+      const size_t l = low.back(), h = high.back();
+      low.pop_back();
+      high.pop_back();
+      bins_[l] = {static_cast<float>(share[l]), h};
+      share[h] -= 1 - share[l];
+      (share[h] < 1 ? low : high).push_back(h);
+    }
+    for (size_t i : low) bins_[i] = {1, i};
+    for (size_t i : high) bins_[i] = {1, i};
+  }
+
+  int64_t draw(SimplePhilox& numbers) const {
+    const float place = numbers.unit_float();
+    const uint32_t bin = numbers.below32(static_cast<uint32_t>(bins_.size()));
+    return place < bins_[bin].share ? bin : static_cast<int64_t>(bins_[bin].other);
+  }
+  float probability(int64_t value) const {
+    if (value < 0 || value >= static_cast<int64_t>(weights_.size())) return 0;
+    return weights_[static_cast<size_t>(value)] / total_;
+  }
+
+ private:
+  struct Bin {
+    float share = 1;
+    size_t other = 0;
+  };
+  std::vector<float> weights_;
+  float total_ = 0;
+  std::vector<Bin> bins_;
+};
+
+// The weights of this shard's classes; reserved ones come first and have none.
+StatusOr<std::vector<float>> unigram_weights(const AttrMap& attrs) {
+  const auto shards = attrs.get<int64_t>("num_shards"), shard = attrs.get<int64_t>("shard");
+  const auto& unigrams = attrs.get<std::vector<float>>("unigrams");
+  const auto reserved = attrs.get<int64_t>("num_reserved_ids");
+  const auto range = attrs.get<int64_t>("range_max");
+  if (shard < 0 || shard >= shards) {
+    return invalid_argument("shard must be in [0, num_shards), it is ", shard, " of ", shards);
+  }
+  if (!attrs.get<std::string>("vocab_file").empty() == !unigrams.empty()) {
+    return invalid_argument("Must provide either vocab_file or unigrams, not both or neither.");
+  }
+  if (unigrams.empty()) {
+    return unimplemented("FixedUnigramCandidateSampler with the weights of a vocab_file");
+  }
+  constexpr int64_t kMostClasses = int64_t{1} << 26;
+  if (reserved > kMostClasses) return resource_exhausted(reserved, " reserved classes");
+  if (reserved < 0 || reserved > range) {
+    return invalid_argument("num_reserved_ids is ", reserved, " of ", range, " classes");
+  }
+  std::vector<float> weights;
+  for (int64_t id = 0; id < reserved; ++id) {
+    if (id % shards == shard) weights.push_back(0);
+  }
+  auto id = static_cast<int64_t>(weights.size());
+  for (float unigram : unigrams) {
+    if (id++ % shards != shard) continue;
+    weights.push_back(std::pow(unigram, attrs.get<float>("distortion")));
+  }
+  if (static_cast<int64_t>(weights.size()) != range) {
+    return invalid_argument("range_max is ", range, ", there are ", weights.size(), " weights");
+  }
+  return weights;
+}
+
+StatusOr<Kernel> make_unigram_sampler(Prepare& p) {
+  const auto sampled = p.attr<int64_t>("num_sampled");
+  const bool unique = p.attr<bool>("unique");
+  TENON_ASSIGN_OR_RETURN(std::vector<float> weights, unigram_weights(p.attrs()));
+  const auto drawable = std::ranges::count_if(weights, [](float w) { return w > 0; });
+  if (drawable == 0 || (unique && sampled > drawable)) {
+    return invalid_argument("Sampler's range is too small: ", sampled, " classes of ", drawable);
+  }
+  const auto classes = std::make_shared<const WeightedClasses>(std::move(weights));
+  TENON_ASSIGN_OR_RETURN(const Ref<RandomStream> stream, stream_of(p));
+  return Kernel([=](KernelRun& r) { return draw_classes(r, *classes, *stream, sampled, unique); });
 }
 
 template <ClassDistribution distribution>
@@ -169,6 +277,11 @@ TENON_OP(LogUniformCandidateSampler) = sampler_op<ClassDistribution::kLogUniform
 TENON_OP(AllCandidateSampler) = sampler_op<ClassDistribution::kAll>(
     "num_true: int >= 1; num_sampled: int >= 1; unique: bool; seed: int = 0; seed2: int = 0",
     make_all_sampler);
+TENON_OP(FixedUnigramCandidateSampler) = sampler_op<ClassDistribution::kFixed>(
+    TENON_SAMPLER_ATTRS
+    "; vocab_file: string = ''; distortion: float = 1; num_reserved_ids: int = 0; num_shards: int "
+    ">= 1 = 1; shard: int >= 0 = 0; unigrams: list(float) = []",
+    make_unigram_sampler);
 
 #undef TENON_SAMPLER_ATTRS
 

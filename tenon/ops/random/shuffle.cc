@@ -56,6 +56,11 @@ Status stateless_shuffle_shape(ShapeContext& c) {
   TENON_RETURN_IF_ERROR(c.expect_rank(1, 1));
   TENON_RETURN_IF_ERROR(c.expect_rank(2, 1));
   TENON_RETURN_IF_ERROR(c.expect_rank(3, 0));
+  // Philox, or left to the op: tensorflow/core/framework/rng_alg.h.
+  const int64_t algorithm = c.constant(3) ? integer_at(*c.constant(3), 0) : 1;
+  if (algorithm != 1 && algorithm != 3) {
+    return invalid_argument("Unsupported algorithm id: ", algorithm);
+  }
   for (int i = 1; i < 3; ++i) {
     if (c.input(i).has_rank() && c.input(i)[0] >= 0 && c.input(i)[0] != i) {
       return invalid_argument(i == 1 ? "key" : "counter", " must have shape [", i, "], not ",
@@ -90,6 +95,7 @@ TENON_OP(StatelessShuffle) = {
     .inputs = "value: T, key: uint64, counter: uint64, alg: int32",
     .outputs = "output: T",
     .attrs = "T: type",
+    .host_inputs = {3},
     .shape = stateless_shuffle_shape,
     .gradient = not_differentiable,
     .kernels = {make_stateless_shuffle},

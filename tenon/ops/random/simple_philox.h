@@ -33,7 +33,17 @@ class SimplePhilox {
   float unit_float() {
     return std::bit_cast<float>((word() & 0x7fffffU) | uint32_t{127} << 23) - 1;
   }
-  // [0, n) for n > 0, each as likely.
+  // [0, n) for n > 0, each as likely, of one word a try.
+  uint32_t below32(uint32_t n) {
+    if ((n & (n - 1)) == 0) return word() & (n - 1);
+    const uint32_t rest = ~uint32_t{0} % n + 1;
+    uint32_t drawn;
+    do {
+      drawn = word();
+    } while (drawn < rest);
+    return drawn % n;
+  }
+  // The same of two words.
   uint64_t below(uint64_t n) {
     if ((n & (n - 1)) == 0) return double_word() & (n - 1);
     const uint64_t rest = ~uint64_t{0} % n + 1;

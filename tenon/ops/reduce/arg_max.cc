@@ -9,11 +9,9 @@ using ArgTypes = TypeList<float, double, float16, bfloat16, int8_t, int16_t, int
                           uint8_t, uint16_t, uint32_t, uint64_t, bool>;
 
 Status arg_shape(ShapeContext& c) {
+  TENON_RETURN_IF_ERROR(c.expect_rank(1, 0));
   const PartialShape& x = c.input(0);
   const Tensor* dimension = c.constant(1);
-  if (dimension && dimension->num_elements() != 1) {
-    return invalid_argument("'dimension' must be a scalar, its shape is ", dimension->shape());
-  }
   if (!x.has_rank() || !dimension) {
     c.set_output(0, x.has_rank() && x.rank() > 0 ? PartialShape::unknown_of_rank(x.rank() - 1)
                                                  : PartialShape());

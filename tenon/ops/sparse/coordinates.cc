@@ -24,12 +24,23 @@ Status check_coordinates(const ShapeContext& c, int indices, int shape) {
 Status check_sparse(const ShapeContext& c, int first) {
   TENON_RETURN_IF_ERROR(check_coordinates(c, first, first + 2));
   TENON_RETURN_IF_ERROR(c.expect_rank(first + 1, 1));
-  const PartialShape& indices = c.input(first);
-  const PartialShape& values = c.input(first + 1);
+  return check_rows(c.input(first), c.input(first + 1));
+}
+
+Status check_rows(const PartialShape& indices, const PartialShape& values) {
   if (indices.has_rank() && values.has_rank() && indices[0] >= 0 && values[0] >= 0 &&
       indices[0] != values[0]) {
     return invalid_argument("Number of values must match first dimension of indices. Got ",
                             values[0], " values, indices shape: ", indices);
+  }
+  return absl::OkStatus();
+}
+
+Status check_sparse_reduction(const ShapeContext& c) {
+  TENON_RETURN_IF_ERROR(check_sparse(c, 0));
+  if (c.input(3).has_rank() && c.input(3).rank() > 1) {
+    return invalid_argument("Expected reduction_axes to be a scalar or a vector; got shape ",
+                            c.input(3));
   }
   return absl::OkStatus();
 }

@@ -27,6 +27,13 @@ Status check_sparse(const ShapeContext& c, int first);
 // Indices and dense shape alone.
 Status check_coordinates(const ShapeContext& c, int indices, int shape);
 
+// INVALID_ARGUMENT unless there may be one value for each row of indices.
+Status check_rows(const PartialShape& indices, const PartialShape& values);
+
+// Inputs 0 to 2 are a sparse tensor, input 3 the axes that it is reduced over: a scalar or a
+// vector.
+Status check_sparse_reduction(const ShapeContext& c);
+
 // The dense shape of a sparse tensor, checked: none negative, no overflow.
 StatusOr<Shape> dense_shape(const Tensor& shape);
 

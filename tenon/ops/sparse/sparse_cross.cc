@@ -43,6 +43,9 @@ Status cross_shape(ShapeContext& c) {
       return invalid_argument("Expected the indices to be of rank 2, got ", indices[1]);
     }
   }
+  for (int i = 3 * spec.sparse + spec.dense; i < c.num_inputs(); ++i) {
+    TENON_RETURN_IF_ERROR(c.expect_rank(i, 0));
+  }
   for (int i = 0; i < spec.dense; ++i) {
     TENON_RETURN_IF_ERROR(c.expect_rank(3 * spec.sparse + i, 2));
   }
@@ -89,10 +92,8 @@ StatusOr<std::vector<CrossColumn>> cross_columns(const KernelRun& r, const Spars
   return columns;
 }
 
-Status run_cross(KernelRun& r, const SparseCrossSpec& spec, std::string_view separator) {
+Status run_cross(KernelRun& r, const SparseCrossSpec& spec, const CrossSpec& how) {
   TENON_ASSIGN_OR_RETURN(const std::vector<CrossColumn> columns, cross_columns(r, spec));
-  CrossSpec how = spec.how;
-  how.separator = separator;
   TENON_ASSIGN_OR_RETURN(const Crosses crosses, cross_features(columns, how));
   TENON_RETURN_IF_ERROR(r.allocate_output(0, Shape{crosses.values.num_elements(), 2}));
   int64_t* index = r.out<int64_t>(0);
@@ -115,13 +116,14 @@ StatusOr<Kernel> make_sparse_cross(Prepare& p) {
   if (spec.how.hashed != (p.output_dtype(1) == DType::kInt64)) {
     return invalid_argument("hashed_output goes with out_type int64, others with string");
   }
-  return Kernel([spec](KernelRun& r) { return run_cross(r, spec, "_X_"); });
+  return Kernel([spec](KernelRun& r) { return run_cross(r, spec, spec.how); });
 }
 
 StatusOr<Kernel> make_sparse_cross_v2(Prepare& p) {
   return Kernel([spec = cross_spec(p.attrs())](KernelRun& r) {
-    const Tensor& separator = r.input(r.num_inputs() - 1);
-    return run_cross(r, spec, *separator.data<std::string_view>());
+    CrossSpec how = spec.how;
+    how.separator = *r.in<std::string_view>(r.num_inputs() - 1);
+    return run_cross(r, spec, how);
   });
 }
 

@@ -117,7 +117,7 @@ StatusOr<Kernel> make_fill_empty_rows_grad(Prepare& p) {
 }
 
 Status sparse_reduce_shape(ShapeContext& c) {
-  TENON_RETURN_IF_ERROR(check_sparse(c, 0));
+  TENON_RETURN_IF_ERROR(check_sparse_reduction(c));
   const Tensor* shape = c.constant(2);
   const Tensor* axes = c.constant(3);
   if (!shape || !axes) return unknown_shape(c);

@@ -198,6 +198,7 @@ Status sparse_concat_shape(ShapeContext& c) {
   for (int i = 0; i < count; ++i) {
     TENON_RETURN_IF_ERROR(check_coordinates(c, i, 2 * count + i));
     TENON_RETURN_IF_ERROR(c.expect_rank(count + i, 1));
+    TENON_RETURN_IF_ERROR(check_rows(c.input(i), c.input(count + i)));
     TENON_ASSIGN_OR_RETURN(shape, PartialShape::merge(shape, c.input(2 * count + i)));
   }
   const int64_t rank = shape.has_rank() ? shape[0] : -1;

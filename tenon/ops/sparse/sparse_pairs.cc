@@ -94,7 +94,11 @@ template <bool largest>
 StatusOr<Kernel> make_sparse_extreme(Prepare& p) {
   Kernel kernel;
   visit<RealTypes>(p.input_dtype(1), [&]<class T>() {
-    kernel = [](KernelRun& r) {
+    kernel = [](KernelRun& r) -> Status {
+      TENON_ASSIGN_OR_RETURN(const Shape shape, dense_shape(r.input(2)));
+      for (int first : {0, kSecond}) {
+        TENON_RETURN_IF_ERROR(check_bounds(Coordinates(r.input(first)), shape));
+      }
       return combine_pairs<T>(r, [](T x, T y, bool, T& value) {
         value = (largest ? x < y : y < x) ? y : x;
         return true;

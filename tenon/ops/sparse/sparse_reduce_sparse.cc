@@ -8,7 +8,7 @@ namespace tenon {
 namespace {
 
 Status reduce_to_sparse_shape(ShapeContext& c) {
-  TENON_RETURN_IF_ERROR(check_sparse(c, 0));
+  TENON_RETURN_IF_ERROR(check_sparse_reduction(c));
   c.set_output(0, {-1, -1});
   c.set_output(1, {-1});
   c.set_output(2, {-1});

@@ -178,6 +178,69 @@ StatusOr<Kernel> make_sparse_segment_grad(Prepare& p) {
   return kernel;
 }
 
+// Only the rows that were gathered, in the order of their indices.
+Status sparse_segment_grad_v2_shape(ShapeContext& c) {
+  TENON_RETURN_IF_ERROR(c.expect_rank(3, 0));
+  TENON_RETURN_IF_ERROR(c.expect_rank_at_least(0, 1));
+  TENON_RETURN_IF_ERROR(c.expect_rank(1, 1));
+  TENON_RETURN_IF_ERROR(c.expect_rank(2, 1));
+  if (!PartialShape::merge(c.input(1), c.input(2)).ok()) {
+    return invalid_argument("segment_ids and indices should have same size: ", c.input(2), " and ",
+                            c.input(1));
+  }
+  PartialShape y = c.input(0);
+  if (y.has_rank()) y.set(0, -1);
+  c.set_output(0, std::move(y));
+  c.set_output(1, {-1});
+  return absl::OkStatus();
+}
+
+template <class T, class Index, class Id>
+Status run_sparse_segment_grad_v2(KernelRun& r, Scaling scaling) {
+  const Shape& dy = r.input(0).shape();
+  const auto indices = r.input(1).span<Index>();
+  const auto ids = r.input(2).span<Id>();
+  const int64_t inner = dy.product(1, dy.rank());
+  TENON_ASSIGN_OR_RETURN(
+      const SegmentRuns runs,
+      (sparse_segment_runs<Id, Index>(ids, indices, integer_at(r.input(3), 0), dy[0])));
+  std::vector<Index> rows(indices.begin(), indices.end());
+  std::sort(rows.begin(), rows.end());
+  rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
+  Shape shape = dy;
+  shape.set(0, static_cast<int64_t>(rows.size()));
+  TENON_RETURN_IF_ERROR(r.allocate_output(0, shape));
+  TENON_RETURN_IF_ERROR(r.allocate_output(1, Shape{shape[0]}));
+  std::ranges::copy(rows, r.out<Index>(1));
+  using Sum = SegmentSumType<T>;
+  std::vector<Sum> sums(static_cast<size_t>(shape.num_elements()));
+  for (size_t run = 0; run + 1 < runs.begins.size(); ++run) {
+    const int64_t first = runs.begins[run], last = runs.begins[run + 1];
+    const auto scale = static_cast<Sum>(scale_of(scaling, last - first));
+    const T* from = r.in<T>(0) + static_cast<int64_t>(ids[static_cast<size_t>(first)]) * inner;
+    for (int64_t i = first; i < last; ++i) {
+      const auto row = std::ranges::lower_bound(rows, indices[static_cast<size_t>(i)]);
+      Sum* to = sums.data() + (row - rows.begin()) * inner;
+      for (int64_t j = 0; j < inner; ++j) to[j] += static_cast<Sum>(from[j]) * scale;
+    }
+  }
+  std::transform(sums.begin(), sums.end(), r.out<T>(0), [](Sum x) { return static_cast<T>(x); });
+  return absl::OkStatus();
+}
+
+template <Scaling scaling>
+StatusOr<Kernel> make_sparse_segment_grad_v2(Prepare& p) {
+  Kernel kernel;
+  visit<FloatTypes>(p.input_dtype(0), [&]<class T>() {
+    visit<IndexTypes>(p.input_dtype(1), [&]<class Index>() {
+      visit<IndexTypes>(p.input_dtype(2), [&]<class Id>() {
+        kernel = [](KernelRun& r) { return run_sparse_segment_grad_v2<T, Index, Id>(r, scaling); };
+      });
+    });
+  });
+  return kernel;
+}
+
 constexpr std::string_view grad_op(Scaling scaling) {
   return scaling == Scaling::kSum    ? "SparseSegmentSumGrad"
          : scaling == Scaling::kMean ? "SparseSegmentMeanGrad"
@@ -233,6 +296,19 @@ constexpr OpDecl sparse_segment_grad() {
   };
 }
 
+template <Scaling scaling>
+constexpr OpDecl sparse_segment_grad_v2() {
+  return {
+      .inputs = "grad: T, indices: Tidx, segment_ids: Tsegmentids, dense_output_dim0: int32",
+      .outputs = "output: T, sorted_unique_indices: Tidx",
+      .attrs = TENON_SEGMENT_FLOATS,
+      .supplies_outputs = true,
+      .shape = sparse_segment_grad_v2_shape,
+      .gradient = not_differentiable,
+      .kernels = {make_sparse_segment_grad_v2<scaling>},
+  };
+}
+
 }  // namespace
 
 TENON_OP(SparseSegmentSum) =
@@ -250,6 +326,9 @@ TENON_OP(SparseSegmentSqrtNWithNumSegments) = sparse_segment_counted<Scaling::kS
 TENON_OP(SparseSegmentSumGrad) = sparse_segment_grad<Scaling::kSum>();
 TENON_OP(SparseSegmentMeanGrad) = sparse_segment_grad<Scaling::kMean>();
 TENON_OP(SparseSegmentSqrtNGrad) = sparse_segment_grad<Scaling::kSqrtN>();
+TENON_OP(SparseSegmentSumGradV2) = sparse_segment_grad_v2<Scaling::kSum>();
+TENON_OP(SparseSegmentMeanGradV2) = sparse_segment_grad_v2<Scaling::kMean>();
+TENON_OP(SparseSegmentSqrtNGradV2) = sparse_segment_grad_v2<Scaling::kSqrtN>();
 
 #undef TENON_SEGMENT_COUNT
 #undef TENON_SEGMENT_SPARSE

@@ -120,9 +120,12 @@ Status edit_distance(KernelRun& r, bool normalize) {
 StatusOr<Kernel> make_edit_distance(Prepare& p) {
   const bool normalize = p.attr<bool>("normalize");
   Kernel kernel;
-  visit<RealTypes>(p.input_dtype(1), [&]<class T>() {
+  visit<NumericTypes>(p.input_dtype(1), [&]<class T>() {
     kernel = [normalize](KernelRun& r) { return edit_distance<T>(r, normalize); };
   });
+  if (p.input_dtype(1) == DType::kBool) {
+    kernel = [normalize](KernelRun& r) { return edit_distance<uint8_t>(r, normalize); };
+  }
   if (p.input_dtype(1) == DType::kString) {
     kernel = [normalize](KernelRun& r) { return edit_distance<std::string_view>(r, normalize); };
   }

@@ -1,0 +1,199 @@
+#!/usr/bin/env python3
+"""What TensorFlow computes for ops that few models hold: backward steps of recurrent cells, glimpses, sampled boxes, fused paddings, quantised images ...
+
+    rare_values.py tenon/ops/testdata/rare_values.jsonl --few
+
+Cases as family_values.py makes them.
+"""
+import json
+import sys
+
+from value_cases import Cases, f32, i32, i64, levels, wave
+from op_values import ALL, FLOATS, array, np, tf
+
+OPS = tf.raw_ops
+
+
+class FewCases(Cases):
+    """Keeps one case of each dtype, attribute and outcome."""
+
+    def is_kept(self, line, text):
+        if self.kept is None:
+            return True
+        key = (line["op"], tuple(t[0] for t in line["in"]), json.dumps(line["attrs"]), "error" in line)
+        self.kept[key] = self.kept.get(key, 0) + 1
+        self.kept[line["op"]] = self.kept.get(line["op"], 0) + 1
+        return (self.kept[key] == 1 or "error" in line) and self.kept[line["op"]] <= 48 and len(text) < 2500
+
+
+def lstm(steps, batch, inner, cell, dtype):
+    def made(shape, phase):
+        return wave(shape, dtype, 0.7, phase)
+    x = made((steps, batch, inner) if steps else (batch, inner), 1)
+    return [x, made((batch, cell), 2), made((batch, cell), 3), made((inner + cell, 4 * cell), 4)] + [
+        made((cell,), 5 + k) for k in range(3)] + [made((4 * cell,), 9)]
+
+
+def recurrent(case):
+    for dtype in (np.float32, np.float16):
+        for batch, inner, cell in ((1, 2, 1), (2, 3, 2)):
+            for peephole in (False, True):
+                attrs = {"use_peephole": peephole}
+                inputs = lstm(0, batch, inner, cell, dtype)
+                y = [t.numpy() for t in OPS.LSTMBlockCell(**dict(zip(
+                    ("x", "cs_prev", "h_prev", "w", "wci", "wcf", "wco", "b"), inputs)), **attrs)]
+                d = [wave((batch, cell), dtype, 1, 20), wave((batch, cell), dtype, 1, 21)]
+                case("LSTMBlockCellGrad", inputs + y[:6] + d, attrs)
+                inputs = lstm(3, batch, inner, cell, dtype)
+                for op, length in (("BlockLSTM", 3), ("BlockLSTM", 2), ("BlockLSTMV2", 3)):
+                    names = ("seq_len_max", "x", "cs_prev", "h_prev", "w", "wci", "wcf", "wco", "b")
+                    all_of = [np.int64(length)] + inputs
+                    y = [t.numpy() for t in getattr(OPS, op)(**dict(zip(names, all_of)), **attrs)]
+                    d = [wave((3, batch, cell), dtype, 1, 22), wave((3, batch, cell), dtype, 1, 23)]
+                    case({"BlockLSTM": "BlockLSTMGrad", "BlockLSTMV2": "BlockLSTMGradV2"}[op], all_of + y + d, attrs)
+    for batch, inner, cell in ((1, 2, 1), (2, 3, 2)):
+        inputs = [wave((batch, inner), phase=1), wave((batch, cell), phase=2), wave((inner + cell, 2 * cell), phase=3),
+                  wave((inner + cell, cell), phase=4), wave((2 * cell,), phase=5), wave((cell,), phase=6)]
+        y = [t.numpy() for t in OPS.GRUBlockCell(**dict(zip(("x", "h_prev", "w_ru", "w_c", "b_ru", "b_c"), inputs)))]
+        case("GRUBlockCellGrad", inputs + y[:3] + [wave((batch, cell), phase=7)])
+
+
+def slices(case):
+    masks = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
+    for dtype in ALL:
+        x = array(dtype, [[1, 0, 1, 1], [0, 1, 1, 0], [1, 1, 0, 1]])
+        v = array(dtype, [[1, 1], [1, 1]])
+        case("TensorStridedSliceUpdate", [x, i32(0, 1), i32(2, 3), i32(1, 1), v])
+        case("TensorStridedSliceUpdate", [x, i64(2, 3), i64(-4, -5), i64(-1, -3), array(dtype, [[1, 0]])])
+    x = wave((3, 4, 2))
+    for values, wanted in [((1, 0, 0, 0, 1), wave((4, 2))), ((0, 0, 1, 2, 0), wave((3, 1, 4, 1))), ((0, 0, 1, 2, 0), f32(7.0)),
+                           ((3, 3, 0, 0, 0), wave((2,))), ((0, 0, 0, 0, 3), wave((2,))), ((0, 0, 0, 0, 3), f32(5.0))]:
+        case("TensorStridedSliceUpdate", [x, i32(1, 1), i32(2, 2), i32(1, 1), wanted], dict(zip(masks, values)))
+    case("TensorStridedSliceUpdate", [x, i32(2), i32(1), i32(1), wave((0, 4, 2))])
+    case("TensorStridedSliceUpdate", [x, i32(0), i32(2), i32(1), wave((3, 4, 2))])
+    case("TensorStridedSliceUpdate", [x, i32(0), i32(2), i32(0), f32(1.0)])
+
+
+def sparse(case):
+    for dtype in FLOATS:
+        for index in (np.int32, np.int64):
+            for scaling in ("Sum", "Mean", "SqrtN"):
+                for ids in ((0, 0, 1), (0, 2, 2)):
+                    case(f"SparseSegment{scaling}GradV2", [
+                        wave((3, 2), dtype.as_numpy_dtype), np.array([4, 1, 4], index), i32(*ids), i32(6)])
+    case("SparseSegmentSumGradV2", [f32([[1, 2]]), i32(7), i32([0]), i32(6)])
+    case("SparseSegmentSumGradV2", [f32([[1, 2]]), i32([3]), i32([1]), i32(6)])
+    for op_a in (False, True):
+        for op_b in (False, True):
+            a = wave((3, 2) if op_a else (2, 3))
+            b = wave((4, 3) if op_b else (3, 4), phase=3)
+            attrs = {"transpose_a": op_a, "transpose_b": op_b}
+            case("SparseMatMul", [a, b], attrs)
+            case("SparseMatMul", [tf.cast(a, tf.bfloat16), b], {**attrs, "a_is_sparse": True})
+    case("SparseMatMul", [wave((2, 3)), wave((2, 3))])
+    case("RaggedFillEmptyRows", [i64(0, 0, 2), f32(1, 2, 3), np.int64(4), f32(9.0)])
+    case("RaggedFillEmptyRows", [i64(2, 0, 2), np.array([b"x", b"yy", b"z"], object), np.int64(3), np.array(b"no", object)])
+    case("RaggedFillEmptyRows", [i64([]), f32([]), np.int64(2), f32(9.0)])
+    case("RaggedFillEmptyRows", [i64(0, 3), f32(1, 2), np.int64(3), f32(9.0)])
+    case("RaggedFillEmptyRows", [i64(0, -1), f32(1, 2), np.int64(3), f32(9.0)])
+    case("RaggedFillEmptyRowsGrad", [i64(0, 3, 1), f32(1, 2, 3, 4)])
+    case("RaggedFillEmptyRowsGrad", [i64(0, 4), f32(1, 2, 3, 4)])
+
+
+def images(case):
+    x = wave((2, 5, 6, 2), scale=10)
+    for op in ("ExtractGlimpse", "ExtractGlimpseV2"):
+        for centered in (False, True):
+            for normalized in (False, True):
+                attrs = {"centered": centered, "normalized": normalized, "uniform_noise": False, "noise": "zero"}
+                for offsets in ([[0, 0], [0.2, -0.3]], [[1, 2], [-1, 0.5]], [[-2, 3], [0.6, 9]]):
+                    case(op, [x, i32(2, 3), f32(offsets)], attrs)
+        case(op, [x, i32(2, 3, 4), f32([[0, 0], [0, 0]])], {"uniform_noise": False, "noise": "zero"})
+        case(op, [x, i32(2, 3), f32([[0, 0]])], {"uniform_noise": False, "noise": "zero"})
+        case(op, [x, i32(2, 3), f32([[0, 0], [0, 0]])], {"noise": "zero"})
+    boxes = f32([[[0.1, 0.2, 0.6, 0.9], [0.3, 0.3, 0.4, 0.5]]])
+    for seed in (1, 2, 3, 4):
+        for dtype in (np.int32, np.int64, np.uint8):
+            size = np.array([100, 80, 3], dtype)
+            case("StatelessSampleDistortedBoundingBox", [size, boxes, f32(0.3), i64(seed, 7)])
+            case("SampleDistortedBoundingBoxV2", [size, boxes, f32(0.5)], {"seed": seed, "seed2": 5, "max_attempts": 3})
+            case("SampleDistortedBoundingBox", [size, boxes], {"seed": seed, "seed2": 9, "area_range": [0.2, 0.7], "aspect_ratio_range": [0.5, 2.0]})
+    size = i32(100, 80, 3)
+    case("StatelessSampleDistortedBoundingBox", [size, f32(np.zeros((1, 0, 4))), f32(0.3), i32(1, 7)], {"use_image_if_no_bounding_boxes": True})
+    case("StatelessSampleDistortedBoundingBox", [size, f32(np.zeros((1, 0, 4))), f32(0.3), i32(1, 7)])
+    case("StatelessSampleDistortedBoundingBox", [size, f32([[[0, 0, 1, 1.5]]]), f32(0.3), i32(1, 7)])
+    case("StatelessSampleDistortedBoundingBox", [size, boxes, f32(-1.0), i32(1, 7)])
+    case("StatelessSampleDistortedBoundingBox", [size, boxes, f32(0.1), i32(1, 7)], {"area_range": [0.0, 1.0]})
+    for align, center in ((False, False), (True, False), (False, True)):
+        attrs = {"align_corners": align, "half_pixel_centers": center}
+        case("QuantizedResizeBilinear", [wave((1, 3, 4, 2)), i32(5, 3), f32(0.0), f32(1.0)], attrs)
+    case("QuantizedInstanceNorm", [levels(tf.quint8, [0, 9, 200, 255, 13, 77, 140], (2, 2, 3, 2)), f32(-1.0), f32(3.0)])
+    case("QuantizedInstanceNorm", [levels(tf.quint8, [5], (1, 2, 2, 1)), f32(-1.0), f32(3.0)])
+    case("QuantizedInstanceNorm", [levels(tf.quint8, [0, 9, 200, 255], (1, 2, 2, 1)), f32(0.0), f32(3.0)],
+         {"output_range_given": True, "given_y_min": -2.0, "given_y_max": 2.0})
+    case("QuantizedInstanceNorm", [levels(tf.quint8, [0, 9, 200, 255], (1, 2, 2, 1)), f32(3.0), f32(3.0)])
+    channel = [levels(tf.quint8, [30, 200], (2,)), f32(0.0), f32(5.0)]
+    for scaled in (False, True):
+        case("QuantizedBatchNormWithGlobalNormalization",
+             [levels(tf.quint8, [0, 9, 200, 255], (1, 2, 2, 2)), f32(-1.0), f32(2.0)] + 4 * channel,
+             {"variance_epsilon": 0.01, "scale_after_normalization": scaled, "out_type": tf.qint32})
+
+
+def convolutions(case):
+    zero = [0, 0]
+    for dtype in FLOATS:  # one image: of the others TensorFlow reads rows of the first
+        x = wave((1, 4, 5, 2), dtype.as_numpy_dtype)
+        w = wave((2, 3, 2, 3), dtype.as_numpy_dtype, phase=2)
+        for mode in ("REFLECT", "SYMMETRIC"):
+            for padding in ("SAME", "VALID"):
+                attrs = {"mode": mode, "padding": padding, "strides": [1, 2, 2, 1]}
+                pads = i32([zero, [1, 2], [0, 3], zero])
+                case("FusedPadConv2D", [x, pads, w], attrs)
+                if dtype != tf.bfloat16:
+                    case("FusedResizeAndPadConv2D", [x, i32(6, 5), pads, w], {**attrs, "resize_align_corners": mode == "REFLECT"})
+    x, w = wave((2, 4, 5, 2)), wave((2, 3, 2, 3))
+    attrs = {"mode": "REFLECT", "padding": "VALID", "strides": [1, 1, 1, 1]}
+    case("FusedPadConv2D", [x, i32([zero, [4, 0], zero, zero]), w], attrs)
+    case("FusedPadConv2D", [x, i32([zero, [-1, 0], zero, zero]), w], attrs)
+    case("FusedPadConv2D", [x, i32([zero, zero, zero]), w], attrs)
+    case("FusedPadConv2D", [x, i32([zero, zero, zero, zero]), wave((2, 3, 3, 3))], attrs)
+    for window, strides, padding in (((1, 2, 2, 1), (1, 2, 2, 1), "VALID"), ((1, 3, 2, 1), (1, 1, 2, 1), "SAME")):
+        for dtype in (tf.float32, tf.float64, tf.float16, tf.bfloat16, tf.int32):
+            x = array(dtype, (np.arange(40) * 7 % 23).reshape(1, 5, 4, 2))
+            y = OPS.MaxPoolV2(input=x, ksize=i32(*window), strides=i32(*strides), padding=padding)
+            case("MaxPoolGradGradV2", [x, y, x + x, i32(*window), i32(*strides)], {"padding": padding})
+
+
+def rows(case):
+    for dtype in FLOATS + [tf.int8, tf.int16, tf.int32, tf.int64]:
+        x = array(dtype, [[3, 1, 2, 2, 5], [5, 4, 4, 1, 0], [1, 2, 3, 4, 5]])
+        result = dtype if dtype in FLOATS else tf.float32 if dtype.size <= 2 else tf.float64
+        case("IsotonicRegression", [x], {"output_dtype": result})
+        case("IsotonicRegression", [x[0]], {"output_dtype": result})
+    for dtype in (tf.float32, tf.float16, tf.bfloat16):
+        x = array(dtype, (np.arange(30) * 7 % 31).reshape(3, 2, 5))
+        for k in (1, 2, 5):
+            case("ApproxTopK", [x], {"k": k})
+        case("ApproxTopK", [x[0]], {"k": 3, "reduction_dimension": 1})
+    case("ApproxTopK", [wave((2, 3))], {"k": 4})
+    case("NearestNeighbors", [wave((3, 2)), wave((4, 2), phase=3), np.int64(2)])
+    case("NearestNeighbors", [wave((3, 2)), wave((4, 2), phase=3), np.int64(9)])
+    case("NearestNeighbors", [wave((3, 2)), wave((4, 3), phase=3), np.int64(1)])
+    for unique in (False, True):
+        for seed in (1, 2):
+            attrs = {"num_true": 2, "num_sampled": 4, "unique": unique, "range_max": 6, "seed": seed, "seed2": 3}
+            case("FixedUnigramCandidateSampler", [i64([[0, 5], [2, 3]])], {**attrs, "unigrams": [1.0, 4.0, 0.5, 2.0, 3.0, 0.1]})
+            case("FixedUnigramCandidateSampler", [i64([[0, 5], [2, 3]])], {
+                **attrs, "unigrams": [1.0, 4.0, 2.0, 3.0, 0.25], "num_reserved_ids": 1, "distortion": 0.75})
+    case("FixedUnigramCandidateSampler", [i64([[0]])], {"num_true": 1, "num_sampled": 2, "unique": False, "range_max": 6, "unigrams": [1.0]})
+
+
+def main():
+    case = FewCases(sys.argv[1], "--few" in sys.argv)
+    for family in (recurrent, slices, sparse, images, convolutions, rows):
+        family(case)
+    print(case.count, "cases")
+
+
+if __name__ == "__main__":
+    main()
