@@ -1,14 +1,17 @@
 // Any bytes from a gRPC client, in pieces whose size the first byte says: as what a connection
-// brings that is, with the preface before them or without; and as a TensorProto. What is complete
-// is answered, the rest refused; what is decoded can be encoded again.
+// brings that is, with the preface before them or without; and as a TensorProto and a
+// ModelInferRequest. What is complete is answered, the rest refused; what is decoded can be encoded
+// again.
 
 #include <cstdlib>
 
+#include "tenon/base/out_of_memory.h"
 #include "tenon/core/tensor_message.h"
 #include "tenon/serving/grpc/health.h"
 #include "tenon/serving/grpc/http2_session.h"
 #include "tenon/serving/grpc/reflection.h"
 #include "tenon/serving/grpc/tensor_message.h"
+#include "tenon/serving/open_inference/infer_message.h"
 
 namespace {
 
@@ -66,6 +69,9 @@ void serve(std::string_view bytes, size_t piece) {
 }
 
 void decode(std::string_view bytes) {
+  (void)tenon::or_out_of_memory([&]() -> tenon::Status {
+    return tenon::serving::parse_infer_message(bytes).status();
+  }).ok();
   (void)tenon::parse_tensor(bytes, size_t{1} << 28).ok();
   const auto tensor = tenon::serving::parse_input_tensor("x", bytes);
   if (!tensor.ok() || tensor->num_bytes() > size_t{1} << 20) return;
