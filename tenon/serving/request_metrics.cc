@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "tenon/base/log.h"
+#include "tenon/serving/net/trace_context.h"
 
 namespace tenon::serving {
 namespace {
@@ -73,7 +74,7 @@ void RequestMetrics::log_failure(std::string_view request, const Status& status)
     silent = std::exchange(left_out_, 0);
   }
   std::string line = cat(request.substr(0, kMostBytes), " failed: ", code_name(status.code()), ": ",
-                         message_of(status).substr(0, kMostBytes));
+                         message_of(status).substr(0, kMostBytes), trace_suffix());
   for (char& c : line) {
     if (static_cast<unsigned char>(c) < ' ') c = ' ';
   }
@@ -90,6 +91,18 @@ void RequestMetrics::count_failure(std::string_view model, std::string_view requ
 void RequestMetrics::observe(std::string_view model, std::string_view api,
                              std::string_view entrypoint, int64_t microseconds) {
   latency_.cell({model, api, entrypoint}).observe(static_cast<double>(microseconds));
+}
+
+void log_access(std::string_view entrypoint, std::string_view request, std::string_view status,
+                size_t bytes_in, size_t bytes_out, int64_t microseconds) {
+  constexpr size_t kMostBytes = 512;
+  std::string line =
+      cat("access: ", entrypoint, " ", request.substr(0, kMostBytes), " ", status, " in=", bytes_in,
+          " out=", bytes_out, " us=", microseconds, trace_suffix());
+  for (char& c : line) {
+    if (static_cast<unsigned char>(c) < ' ') c = ' ';
+  }
+  write_log(Severity::kInfo, line);
 }
 
 int64_t steady_microseconds() {

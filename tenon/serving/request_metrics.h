@@ -51,6 +51,11 @@ class RequestMetrics {
   int64_t left_out_ = 0;  // since the last line
 };
 
+// A line of the access log, with the trace that the calling thread works for: "access: REST GET
+// /v1/models/m 200 in=0 out=130 us=85". `request` is cut where it is long.
+void log_access(std::string_view entrypoint, std::string_view request, std::string_view status,
+                size_t bytes_in, size_t bytes_out, int64_t microseconds);
+
 int64_t microseconds_since(int64_t start);
 // On the steady clock.
 int64_t steady_microseconds();

@@ -5,8 +5,10 @@
 #include "tenon/serving/json/json_examples.h"
 #include "tenon/serving/json/json_predict.h"
 #include "tenon/serving/model_messages.h"
+#include "tenon/serving/net/trace_context.h"
 #include "tenon/serving/open_inference/open_inference_rest.h"
 #include "tenon/serving/predict.h"
+#include "tenon/serving/status/status_report.h"
 
 namespace tenon::serving {
 namespace {
@@ -34,6 +36,16 @@ RestApi::RestApi(ServedModels& models, RestOptions options)
       open_inference_{models_, requests_, draining_, options_.model_control} {}
 
 HttpResponse RestApi::answer(const HttpRequest& request) {
+  const TraceScope trace(request.headers.get("traceparent"));
+  if (!options_.access_log) return answer_unlogged(request);
+  const int64_t start = steady_microseconds();
+  HttpResponse response = answer_unlogged(request);
+  log_access("REST", cat(request.method, " ", request.target), cat(response.status),
+             request.body.size(), response.body.size(), microseconds_since(start));
+  return response;
+}
+
+HttpResponse RestApi::answer_unlogged(const HttpRequest& request) {
   const std::string_view path = request.target.substr(0, request.target.find_first_of("?#"));
   const bool is_api = is_rest_target(request.target);
   if (is_api || is_open_inference_path(path)) {
@@ -44,6 +56,10 @@ HttpResponse RestApi::answer(const HttpRequest& request) {
     add_cors_headers(response);
     return response;
   }
+  return answer_page(request, path);
+}
+
+HttpResponse RestApi::answer_page(const HttpRequest& request, std::string_view path) {
   const bool reads = request.method == "GET" || request.method == "HEAD";
   if (reads && path == "/healthz") return plain_text(200, "ok\n");
   if (reads && path == "/readyz") {
@@ -51,6 +67,20 @@ HttpResponse RestApi::answer(const HttpRequest& request) {
   }
   if (reads && options_.monitoring.enable && path == options_.monitoring.path) {
     return plain_text(200, prometheus_text(*options_.metrics));
+  }
+  if (reads && options_.status_page && path == "/") {
+    HttpResponse page;
+    page.content_type = "text/html; charset=utf-8";
+    page.headers = {{"Content-Security-Policy",
+                     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+                     "connect-src 'self'; img-src data:; frame-ancestors 'none'"}};
+    page.body = status_page();
+    return page;
+  }
+  if (reads && options_.status_page && path == "/status.json") {
+    HttpResponse response;
+    response.body = server_status_json(models_, *options_.metrics, draining_);
+    return response;
   }
   return http_error_page(404);
 }
@@ -179,6 +209,9 @@ StatusOr<RestApi::Answer> RestApi::infer(const RestRoute& route, const HttpReque
 
 // Labels are not looked at: TensorFlow Serving answers with every version.
 StatusOr<RestApi::Answer> RestApi::status(const ModelSpec& spec) const {
+  if (spec.name.empty() && options_.status_page && !spec.version && spec.label.empty()) {
+    return Answer{model_list_json(models_), nullptr};
+  }
   if (spec.name.empty()) return invalid_argument("Missing model name in request.");
   TENON_ASSIGN_OR_RETURN(const auto versions, models_.status(spec.name, spec.version));
   Answer answer;

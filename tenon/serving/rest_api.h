@@ -3,6 +3,7 @@
 //   POST /v1/models/NAME[/versions/N|/labels/L]:predict|:classify|:regress
 //   GET /v1/models/NAME[/versions/N|/labels/L][/metadata]
 //   GET, POST /v2...   the Open Inference Protocol (open_inference/open_inference_rest.h)
+//   GET /v1/models, /, /status.json   all models, and a page about them, where options say so
 //   GET /healthz   200 as long as the process answers
 //   GET /readyz    200 while every model can be served and the server is not draining, else 503
 //   GET <monitoring path>   where monitoring is enabled
@@ -24,7 +25,11 @@ struct RestOptions {
   bool cors = false;
   int64_t timeout_milliseconds = 0;  // a prediction that takes longer ends; 0: none does
   bool check_method_name = false;    // :classify and :regress refuse signatures of other methods
-  bool model_control = true;         // may clients load and unload models?
+  // The page at / with its figures at /status.json, and the list of all models at /v1/models:
+  // TensorFlow Serving answers with errors there.
+  bool status_page = false;
+  bool access_log = false;    // a line a request
+  bool model_control = true;  // may clients load and unload models?
   MonitoringConfig monitoring;
   MetricRegistry* metrics = &MetricRegistry::global();
 };
@@ -44,6 +49,8 @@ class RestApi {
     std::string body;
     std::shared_ptr<const ServedVersion> served;  // by which model, where one ran
   };
+  HttpResponse answer_unlogged(const HttpRequest& request);
+  HttpResponse answer_page(const HttpRequest& request, std::string_view path);
   HttpResponse answer_api(const HttpRequest& request);
   StatusOr<Answer> dispatch(const RestRoute& route, const HttpRequest& request) const;
   StatusOr<Answer> predict(const ModelSpec& spec, const HttpRequest& request) const;

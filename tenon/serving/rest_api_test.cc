@@ -165,6 +165,60 @@ TEST_F(RestApiTest, HealthAndReadiness) {
   EXPECT_EQ(ask("GET", "/readyz").status, 503);
 }
 
+TEST_F(RestApiTest, ListsModelsAndShowsThemWhereThatIsAsked) {
+  for (const char* path : {"/", "/status.json"}) EXPECT_EQ(ask("GET", path).status, 404);
+  EXPECT_EQ(ask("GET", "/v1/models").status, 400);
+  RestOptions options;
+  options.metrics = &metrics_;
+  options.status_page = true;
+  api_ = std::make_unique<RestApi>(*models_, options);
+  const json list = json::parse(ask("GET", "/v1/models").body);
+  ASSERT_EQ(list["models"].size(), 6U);
+  const json scale = list["models"][5];
+  EXPECT_EQ(scale["name"], "scale");
+  EXPECT_EQ(scale["labels"], json({{"stable", "1"}, {"canary", "3"}}));
+  EXPECT_EQ(scale["versions"][0],
+            json::parse(ask("GET", "/v1/models/scale/versions/3").body)["model_version_status"][0]);
+  EXPECT_EQ(ask("GET", "/v1/models/").status, 400);
+  predict("half_plus_two", "{\"instances\":[1]}");
+  predict("half_plus_two", "{");
+  const json status = json::parse(ask("GET", "/status.json").body);
+  EXPECT_EQ(status["models"], list["models"]);
+  EXPECT_GT(status["resident_bytes"], 1 << 20);
+  const json counts = status["metrics"]["/tensorflow/serving/request_count"];
+  const json failed = json::parse(R"({"labels": {"model_name": "half_plus_two",
+                                      "status": "INVALID_ARGUMENT"}, "value": 1})");
+  EXPECT_NE(std::find(counts.begin(), counts.end(), failed), counts.end()) << counts;
+  const HttpResponse page = ask("GET", "/");
+  EXPECT_EQ(page.status, 200);
+  EXPECT_TRUE(page.body.starts_with("<!DOCTYPE html>"));
+  // Nothing is asked for from elsewhere.
+  for (const char* word : {"http://", "https://", "src=", "@import", "<link"}) {
+    EXPECT_EQ(page.body.find(word), std::string::npos) << word;
+  }
+}
+
+TEST_F(RestApiTest, LogsNameTheTrace) {
+  RestOptions options;
+  options.metrics = &metrics_;
+  options.access_log = true;
+  api_ = std::make_unique<RestApi>(*models_, options);
+  HttpRequest request;
+  request.method = "POST";
+  request.target = "/v1/models/half_plus_two:predict";
+  request.body = "{";
+  request.headers.add("Traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+  testing::internal::CaptureStderr();
+  api_->answer(request);
+  const std::string log = testing::internal::GetCapturedStderr();
+  const std::string trace = " trace_id=4bf92f3577b34da6a3ce929d0e0e4736 span_id=00f067aa0ba902b7\n";
+  EXPECT_TRUE(log.ends_with(trace)) << log;
+  EXPECT_NE(log.find("info: access: REST POST /v1/models/half_plus_two:predict 400 in=1 out="),
+            std::string::npos)
+      << log;
+  EXPECT_LT(log.find(trace), log.find("access: ")) << log;
+}
+
 TEST_F(RestApiTest, RequestsAreCountedByModelAndStatus) {
   predict("half_plus_two", "{\"instances\":[1]}");
   predict("half_plus_two", "{");

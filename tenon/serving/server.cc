@@ -22,8 +22,6 @@
 namespace tenon::serving {
 namespace {
 
-constexpr int64_t kDrainMilliseconds = 30'000;
-
 // SIGTERM and SIGINT, taken by asking rather than by a handler. Made before any other thread, so
 // that they all leave the signals alone.
 class StopSignals {
@@ -81,6 +79,7 @@ StatusOr<std::unique_ptr<GrpcServer>> start_grpc(ServedModels& models, const Ser
   options.tensor_content = flags.enable_serialization_as_tensor_content;
   options.check_method_name = flags.enable_signature_method_name_check;
   options.model_control = flags.enable_model_control;
+  options.access_log = flags.access_log;
   if (!flags.ssl_config_file.empty()) {
     TENON_ASSIGN_OR_RETURN(options.ssl_config, read_config_file(flags.ssl_config_file));
   }
@@ -107,6 +106,8 @@ StatusOr<RestOptions> rest_options_of(const ServerFlags& flags) {
   options.timeout_milliseconds = flags.rest_api_timeout_in_ms;
   options.check_method_name = flags.enable_signature_method_name_check;
   options.model_control = flags.enable_model_control;
+  options.access_log = flags.access_log;
+  options.status_page = !flags.as_tensorflow_model_server;
   if (!flags.monitoring_config_file.empty()) {
     TENON_ASSIGN_OR_RETURN(const std::string text, read_config_file(flags.monitoring_config_file));
     TENON_ASSIGN_OR_RETURN(options.monitoring,
@@ -161,6 +162,28 @@ void raise_descriptor_limit() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+// Both at the same time; a second signal does not wait for them.
+void stop_servers(const StopSignals& signals, HttpServer* rest, GrpcServer* grpc,
+                  int64_t milliseconds) {
+  std::atomic<bool> drained{false};
+  const auto stop_grpc = [&] {
+    if (grpc != nullptr) grpc->stop(milliseconds);
+  };
+  const auto stop_both = [&] {
+    StatusOr<std::thread> beside = start_thread(stop_grpc);
+    if (!beside.ok()) stop_grpc();
+    if (rest != nullptr) rest->stop(milliseconds);
+    if (beside.ok()) beside->join();
+    drained = true;
+  };
+  StatusOr<std::thread> drain = start_thread(stop_both);
+  if (!drain.ok()) stop_both();
+  while (!drained) {
+    if (signals.wait(20)) std::_Exit(1);
+  }
+  if (drain.ok()) drain->join();
+}
+
 // Serves until told to stop; an error is why it could not start.
 Status run(const ServerFlags& flags) {
   const StopSignals signals;
@@ -191,26 +214,16 @@ Status run(const ServerFlags& flags) {
     TENON_ASSIGN_OR_RETURN(rest, start_rest(api, flags));
   }
   wait_for_stop(signals, models, flags);
-  log_info("Stopping: requests that have begun are answered first");
   api.set_draining();
+  if (grpc) grpc->set_draining();
   models.end_waiting();
-  std::atomic<bool> drained{false};
-  const auto stop_grpc = [&] {
-    if (grpc) grpc->stop(kDrainMilliseconds);
-  };
-  const auto stop_both = [&] {
-    StatusOr<std::thread> beside = start_thread(stop_grpc);
-    if (!beside.ok()) stop_grpc();
-    if (rest) rest->stop(kDrainMilliseconds);
-    if (beside.ok()) beside->join();
-    drained = true;
-  };
-  StatusOr<std::thread> drain = start_thread(stop_both);
-  if (!drain.ok()) stop_both();
-  while (!drained) {
-    if (signals.wait(20)) std::_Exit(1);  // a second signal: no more waiting
+  if (flags.drain_delay_seconds > 0) {
+    log_info("Stopping in ", flags.drain_delay_seconds, " s: until then only /readyz says no");
+    if (signals.wait(flags.drain_delay_seconds * int64_t{1000})) std::_Exit(1);
   }
-  if (drain.ok()) drain->join();
+  log_info("Stopping: requests that have begun are answered first");
+  stop_servers(signals, rest.get(), grpc.get(),
+               (flags.drain_timeout_seconds - flags.drain_delay_seconds) * int64_t{1000});
   return absl::OkStatus();
 }
 

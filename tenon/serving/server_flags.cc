@@ -79,6 +79,9 @@ const Flag kFlags[] = {
     TENON_FLAG(enable_serialization_as_tensor_content, "answer in tensor_content"),
     TENON_FLAG(log_format, "text (to stderr) or json (to stdout)"),
     TENON_FLAG(golden, "off, warn or refuse: what a model that misses its golden records meets"),
+    TENON_FLAG(drain_delay_seconds, "after SIGTERM /readyz says no so long before it stops"),
+    TENON_FLAG(drain_timeout_seconds, "after SIGTERM what is left after so long is cut off"),
+    TENON_FLAG(access_log, "log a line a request"),
     TENON_FLAG(enable_model_control, "clients of /v2/repository may load and unload models"),
     TENON_FLAG(threads, "threads that compute; 0: all CPUs"),
     TENON_FLAG(as_tensorflow_model_server,
@@ -177,6 +180,11 @@ Status check_server_flags(const ServerFlags& flags) {
     return invalid_argument("--max_num_load_retries=", flags.max_num_load_retries,
                             " --load_retry_interval_micros=", flags.load_retry_interval_micros,
                             ": expected none below 0");
+  }
+  if (flags.drain_delay_seconds < 0 || flags.drain_timeout_seconds < flags.drain_delay_seconds) {
+    return invalid_argument("--drain_delay_seconds=", flags.drain_delay_seconds,
+                            " --drain_timeout_seconds=", flags.drain_timeout_seconds,
+                            ": expected a delay of at least 0, and a timeout that is not less");
   }
   if (!flags.mixed_precision.empty() && flags.mixed_precision != "bfloat16") {
     return invalid_argument("--mixed_precision=", flags.mixed_precision, ": expected bfloat16");

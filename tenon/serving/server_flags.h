@@ -67,6 +67,9 @@ struct ServerFlags {
   // Tenon's own.
   std::string log_format = "text";  // or json, to stdout
   std::string golden = "warn";      // off, warn, refuse: what a model that misses its goldens meets
+  int32_t drain_delay_seconds = 0;  // from SIGTERM, while /readyz says no, until it stops
+  int32_t drain_timeout_seconds = 30;  // from SIGTERM until what is left is cut off
+  bool access_log = false;
   bool enable_model_control = true;         // clients of /v2/repository may load and unload models
   int32_t threads = 0;                      // that compute; 0: all CPUs
   bool as_tensorflow_model_server = false;  // its texts and exit codes where start fails

@@ -1,6 +1,7 @@
 // Any bytes from a gRPC client, in pieces whose size the first byte says: as what a connection
-// brings that is, with the preface before them or without; and as a TensorProto. What is complete
-// is answered, the rest refused; what is decoded can be encoded again.
+// brings that is, with the preface before them or without; and as a TensorProto and a
+// ModelInferRequest. What is complete is answered, the rest refused; what is decoded can be encoded
+// again.
 
 #include <cstdlib>
 
@@ -10,6 +11,7 @@
 #include "tenon/serving/grpc/http2_session.h"
 #include "tenon/serving/grpc/reflection.h"
 #include "tenon/serving/grpc/tensor_message.h"
+#include "tenon/serving/open_inference/infer_message.h"
 
 namespace {
 
@@ -68,6 +70,9 @@ void serve(std::string_view bytes, size_t piece) {
 
 // As a request does it: what memory does not suffice for is refused.
 void decode(std::string_view bytes) {
+  (void)tenon::or_out_of_memory([&] {
+    return tenon::serving::parse_infer_message(bytes).status();
+  }).ok();
   (void)tenon::or_out_of_memory([&] { return tenon::parse_tensor(bytes, size_t{1} << 28); }).ok();
   const auto tensor =
       tenon::or_out_of_memory([&] { return tenon::serving::parse_input_tensor("x", bytes); });

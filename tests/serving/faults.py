@@ -163,6 +163,24 @@ def starting(program, models, folder):
                code == 255 and "Failed to start server. Error: UNIMPLEMENTED" in server.text(), server)
 
 
+def draining(program, models):
+    """After SIGTERM /readyz says no while everything else is answered; then it ends, in time."""
+    with Server(program, f"--model_base_path={models}/half_plus_two", "--model_name=m", "--drain_delay_seconds=1",
+                "--drain_timeout_seconds=3") as server:
+        expect("it is ready", server.comes_to(lambda: server.get("/readyz")[0], 200), server)
+        start = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        expect("/readyz says no", server.comes_to(lambda: server.get("/readyz")[0], 503, 1), server)
+        expect("so does the Open Inference Protocol", server.get("/v2/health/ready")[0] == 503, server)
+        expect("new connections are still served", server.predict("m") == 3.0, server)
+        expect("/healthz stays", server.get("/healthz")[0] == 200, server)
+        code = server.process.wait(10)
+        took = time.monotonic() - start
+        expect(f"it ends after the delay and in time ({took:.2f} s)", code == 0 and 1 <= took < 3, server)
+    with Server(program, f"--model_base_path={models}/half_plus_two", "--drain_delay_seconds=31") as server:
+        expect("a delay beyond the timeout is refused", server.process.wait(20) == 2, server)
+
+
 def json_log(program, models):
     """Every line is an object: warnings of flags, failed requests, the last error."""
     with Server(program, f"--model_base_path={models}/half_plus_two", "--model_name=m", "--log_format=json", "--nope",
@@ -190,6 +208,7 @@ def main():
         configurations(program, models, folder)
         half_copied(program, models, folder)
         starting(program, models, folder)
+        draining(program, models)
         json_log(program, models)
     print(f"{len(FAILURES)} failed")
     return 1 if FAILURES else 0

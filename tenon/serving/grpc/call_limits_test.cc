@@ -183,7 +183,7 @@ TEST_F(CallLimits, AReloadEndsWithItsCallAndHoldsUpNoOther) {
   const auto waiting = connect();
   waiting->client().call(path, reload("none", empty));
   waiting->send();
-  while (!models_->knows("none")) std::this_thread::yield();  // the later one is the other
+  while (!models_->knows("none")) std::this_thread::yield();  // else it would supersede the next
   const auto client = connect();
   EXPECT_EQ(client->call(path, reload("another", empty), {{"grpc-timeout", "150m"}}).status(), "4");
   EXPECT_EQ(client->call(path, reload("m", folder_->path())).status(), "0");

@@ -3,6 +3,8 @@
 #include <bit>
 
 #include "tenon/base/out_of_memory.h"
+#include "tenon/serving/net/trace_context.h"
+#include "tenon/serving/request_metrics.h"
 
 namespace tenon::serving {
 
@@ -34,12 +36,20 @@ void GrpcCall::set_kind() {
 
 void GrpcCall::refuse(const Status& why) {
   status = why;
+  const TraceScope trace(traceparent);
   if (method.refused) method.refused(message, why);
 }
 
 void GrpcCall::run() {
+  const TraceScope trace(traceparent);
+  const int64_t start = limits_.access_log ? steady_microseconds() : 0;
+  const size_t bytes_in = message.size();
   status = or_out_of_memory([this] { return answer(); });
   if (!status.ok()) response.clear();
+  if (limits_.access_log) {
+    log_access("GRPC", method.path, code_name(status.code()), bytes_in, response.size(),
+               microseconds_since(start));
+  }
   std::string().swap(message);
 }
 

@@ -54,6 +54,7 @@ struct GrpcLimits {
   int64_t max_streams = 1000;                          // calls at once on a connection
   int64_t max_idle_ms = INT32_MAX;                     // without a call; then the connection ends
   GrpcEncoding compression = GrpcEncoding::kIdentity;  // of answers, where the client takes it
+  bool access_log = false;                             // a line a call
 };
 
 // One call of a unary method.
@@ -73,6 +74,7 @@ class GrpcCall final : public ServerRequest {
   RunLimits run_limits;
   std::atomic<bool> cancelled{false};
   std::string message;
+  std::string traceparent;  // W3C's header
   bool compressed = false;
   GrpcEncoding encoding = GrpcEncoding::kIdentity;         // of the message
   GrpcEncoding answer_encoding = GrpcEncoding::kIdentity;  // wanted; what the answer has in the end

@@ -113,6 +113,7 @@ struct GrpcServer::Impl {
   RequestMetrics requests;
   const PredictionService service;
   std::atomic<bool> draining{false};
+  std::atomic<bool> stopped{false};
   const OpenInference open_inference;
   Http2Services services;
   int port = -1;
@@ -121,6 +122,7 @@ struct GrpcServer::Impl {
 
 void GrpcServer::Impl::add_methods() {
   services.limits = limits_of(options.channel_arguments);
+  services.limits.access_log = options.access_log;
   for (const UnaryMethod& row : kUnaryMethods) {
     GrpcMethod method;
     method.path = row.path;
@@ -194,8 +196,11 @@ GrpcServer::~GrpcServer() { stop(0); }
 
 int GrpcServer::port() const { return impl_->port; }
 
+void GrpcServer::set_draining() { impl_->draining = true; }
+
 void GrpcServer::stop(int64_t drain_milliseconds) {
-  if (impl_->draining.exchange(true)) return;
+  impl_->draining = true;
+  if (impl_->stopped.exchange(true)) return;
   impl_->loop->stop(drain_milliseconds);
   if (!impl_->options.socket_path.empty()) ::unlink(impl_->options.socket_path.c_str());
 }

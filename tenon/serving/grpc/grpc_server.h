@@ -19,6 +19,7 @@ struct GrpcOptions {
   bool health_service = false;    // grpc.health.v1.Health
   bool tensor_content = false;    // answer in tensor_content rather than *_val
   bool check_method_name = false;
+  bool access_log = false;    // a line a call
   bool model_control = true;  // may clients load and unload models?
   MetricRegistry* metrics = &MetricRegistry::global();
 };
@@ -31,6 +32,9 @@ class GrpcServer {
   ~GrpcServer();  // stop(0)
 
   int port() const;
+
+  // From now on it says that it is not ready, and goes on answering.
+  void set_draining();
 
   // Takes no new calls; those that run may end within `drain_milliseconds`.
   void stop(int64_t drain_milliseconds);

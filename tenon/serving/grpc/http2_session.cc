@@ -265,6 +265,7 @@ void Http2Session::on_header(Stream& stream, std::string_view name, std::string_
       {":path", &stream.path},
       {"content-type", &stream.content_type},
       {"grpc-timeout", &stream.timeout},
+      {"traceparent", &stream.traceparent},
       {"grpc-encoding", &stream.encoding},
       {"grpc-accept-encoding", &stream.accept_encoding}};
   for (const auto& [header, target] : wanted) {
@@ -305,6 +306,7 @@ void Http2Session::begin_grpc(Stream& stream) {
   } else {
     stream.call = std::make_shared<GrpcCall>(stream.id, *method, limits);
     stream.call->encoding = *encoding;
+    stream.call->traceparent = std::move(stream.traceparent);
     if (accepts_encoding(stream.accept_encoding, limits.compression)) {
       stream.call->answer_encoding = limits.compression;
     }

@@ -18,7 +18,7 @@ struct Http2Session::Stream {
   const int32_t id;
 
   // Headers of the request.
-  std::string method, path, content_type, timeout, encoding, accept_encoding;
+  std::string method, path, content_type, timeout, encoding, accept_encoding, traceparent;
   std::vector<std::pair<std::string, std::string>> fields;  // where there is a handler of HTTP
   int64_t header_bytes = 0;
   bool headers_end = false;

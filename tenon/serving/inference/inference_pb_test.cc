@@ -74,7 +74,7 @@ Tensor strings(const Shape& shape, const std::vector<std::string>& values) {
   return std::move(builder).build();
 }
 
-Tensor floats(const Shape& shape, float first) {
+Tensor counting_floats(const Shape& shape, float first) {
   Tensor tensor(DType::kFloat, shape);
   for (int64_t i = 0; i < shape.num_elements(); ++i) {
     tensor.mutable_data<float>()[i] = first + static_cast<float>(i);
@@ -87,18 +87,20 @@ class InferenceTest : public testing::Test {
   void SetUp() override {
     auto servable = std::make_shared<ExamplesServable>();
     const Tensor labels = strings(Shape({2, 2}), {"a", "", "\xc3\xa9", "d"});
-    servable->add("both", "classify", {{"classes", labels}, {"scores", floats(Shape({2, 2}), 0)}});
+    servable->add("both", "classify",
+                  {{"classes", labels}, {"scores", counting_floats(Shape({2, 2}), 0)}});
     servable->add("labels", "classify", {{"classes", labels}});
-    servable->add("wide", "classify", {{"classes", labels}, {"scores", floats(Shape({2, 3}), 0)}});
-    servable->add("flat", "classify", {{"scores", floats(Shape({2}), 0)}});
-    servable->add("short", "classify", {{"scores", floats(Shape({1, 2}), 0)}});
+    servable->add("wide", "classify",
+                  {{"classes", labels}, {"scores", counting_floats(Shape({2, 3}), 0)}});
+    servable->add("flat", "classify", {{"scores", counting_floats(Shape({2}), 0)}});
+    servable->add("short", "classify", {{"scores", counting_floats(Shape({1, 2}), 0)}});
     servable->add("ints", "classify", {{"scores", Tensor(DType::kInt64, Shape({2, 2}))}});
-    servable->add("named", "classify", {{"probs", floats(Shape({2, 2}), 0)}});
-    servable->add("fed", "classify", {{"scores", floats(Shape({2, 2}), 0)}}, "examples");
+    servable->add("named", "classify", {{"probs", counting_floats(Shape({2, 2}), 0)}});
+    servable->add("fed", "classify", {{"scores", counting_floats(Shape({2, 2}), 0)}}, "examples");
     servable->add("serving_default", "regress", {{"outputs", Tensor()}});
-    servable->add("column", "regress", {{"outputs", floats(Shape({2, 1}), 5)}});
-    servable->add("row", "regress", {{"outputs", floats(Shape({2, 2}), 5)}});
-    servable->add("one", "regress", {{"outputs", floats(Shape({1}), 5)}});
+    servable->add("column", "regress", {{"outputs", counting_floats(Shape({2, 1}), 5)}});
+    servable->add("row", "regress", {{"outputs", counting_floats(Shape({2, 2}), 5)}});
+    servable->add("one", "regress", {{"outputs", counting_floats(Shape({1}), 5)}});
     servable->add("whole", "regress", {{"outputs", Tensor(DType::kInt32, Shape({2}))}});
     ServedModelsOptions options;
     options.metrics = &metrics_;
@@ -380,12 +382,12 @@ TEST(JsonExamplesTest, TextsAreTensorFlowServings) {
 // The layout that serving's own tests and documentation show.
 TEST(JsonExamplesTest, AnswersAreLaidOutAsRapidJsonDoes) {
   InferenceResult classes;
-  classes.scores = floats(Shape({2, 1}), 3);
+  classes.scores = counting_floats(Shape({2, 1}), 3);
   EXPECT_EQ(write_inference_response(classes),
             "{\n    \"results\": [[[\"\", 3.0]], [[\"\", 4.0]]\n    ]\n}");
   InferenceResult values;
   values.method = InferenceMethod::kRegress;
-  values.scores = floats(Shape({2}), 3);
+  values.scores = counting_floats(Shape({2}), 3);
   EXPECT_EQ(write_inference_response(values), "{\n    \"results\": [3.0, 4.0]\n}");
 }
 
