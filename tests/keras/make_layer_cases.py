@@ -160,6 +160,13 @@ CASES = {
     "shared": shared,
     "by_name": by_name,
     "operations": operations,
+    "conv3d": lambda: chain((4, 5, 6, 2), L.Conv3D(3, (2, 3, 2), strides=(1, 2, 1), padding="same", activation="tanh"), L.Conv3D(2, 2, use_bias=False)),
+    "pooling3d": lambda: chain((4, 5, 6, 2), L.MaxPooling3D(2, strides=1), L.AveragePooling3D((1, 2, 2), padding="same"), L.GlobalAveragePooling3D()),
+    "pooling3d_global": lambda: chain((3, 2, 2, 2), L.GlobalMaxPooling3D(keepdims=True)),
+    "resizing3d": lambda: chain((2, 3, 2, 2), L.UpSampling3D((1, 2, 3)), L.ZeroPadding3D(((1, 0), (2, 1), (0, 3))), L.Cropping3D(((1, 0), (0, 2), (1, 1)))),
+    "depthwise_conv1d": lambda: chain((7, 3), L.DepthwiseConv1D(3, strides=2, padding="same", depth_multiplier=2, activation="tanh")),
+    "depthwise_conv1d_dilated": lambda: chain((7, 3), L.DepthwiseConv1D(2, dilation_rate=2, use_bias=False)),
+    "separable_conv1d": lambda: chain((7, 3), L.SeparableConv1D(4, 3, padding="same", depth_multiplier=2), L.SeparableConv1D(2, 2, strides=2, use_bias=False)),
 }
 
 

@@ -78,6 +78,16 @@ std::shared_ptr<Layer> make_spatial_dropout3d();
 std::shared_ptr<Layer> make_prelu();
 std::shared_ptr<Layer> make_elu();
 std::shared_ptr<Layer> make_identity();
+std::shared_ptr<Layer> make_conv3d();
+std::shared_ptr<Layer> make_depthwise_conv1d();
+std::shared_ptr<Layer> make_separable_conv1d();
+std::shared_ptr<Layer> make_max_pooling3d();
+std::shared_ptr<Layer> make_average_pooling3d();
+std::shared_ptr<Layer> make_global_average_pooling3d();
+std::shared_ptr<Layer> make_global_max_pooling3d();
+std::shared_ptr<Layer> make_up_sampling3d();
+std::shared_ptr<Layer> make_cropping3d();
+std::shared_ptr<Layer> make_zero_padding3d();
 
 // Adds the state of a random layer; nothing where `rate` is 0.
 size_t add_dropout_seed(Layer& layer, double rate, std::optional<int64_t> seed);

@@ -38,11 +38,12 @@ class NormalizationLayer final : public Layer {
   Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
     const bool given = mean_.has_value();
-    const Endpoint mean = given ? g.constant(mean_) : trace.read(weight(0));
-    const Endpoint variance = given ? g.constant(variance_) : trace.read(weight(1));
+    const DType dtype = policy().compute;
+    const Endpoint mean = g.cast(given ? g.constant(mean_) : trace.read(weight(0)), dtype);
+    const Endpoint variance = g.cast(given ? g.constant(variance_) : trace.read(weight(1)), dtype);
     const Endpoint deviation =
-        g.op("Maximum", {g.op("Sqrt", {variance}), g.scalar_of(DType::kFloat, 1e-7)});
-    const Endpoint x = g.cast(inputs[0], DType::kFloat);
+        g.op("Maximum", {g.op("Sqrt", {variance}), g.scalar_of(dtype, 1e-7)});
+    const Endpoint x = g.cast(inputs[0], dtype);
     return o_.invert ? g.add(mean, g.mul(x, deviation)) : g.div(g.sub(x, mean), deviation);
   }
 

@@ -15,9 +15,9 @@ class RescalingLayer final : public Layer {
   }
   Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
-    const Endpoint x = g.cast(inputs[0], DType::kFloat);
-    return g.add(g.mul(x, g.scalar_of(DType::kFloat, o_.scale)),
-                 g.scalar_of(DType::kFloat, o_.offset));
+    const DType dtype = policy().compute;
+    const Endpoint x = g.cast(inputs[0], dtype);
+    return g.add(g.mul(x, g.scalar_of(dtype, o_.scale)), g.scalar_of(dtype, o_.offset));
   }
 
  private:

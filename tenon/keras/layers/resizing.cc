@@ -74,6 +74,27 @@ class UpSampling2DLayer final : public Layer {
   std::array<int64_t, 2> size_;
 };
 
+class UpSampling3DLayer final : public Layer {
+ public:
+  std::string_view class_name() const override { return "UpSampling3D"; }
+  void fields(ConfigFields& f) override {
+    f.field("size", sizes_);
+    f.only("data_format", "channels_last");
+  }
+  Status build(const Shapes& inputs) override {
+    if (sizes_.size() != 3 || *std::min_element(sizes_.begin(), sizes_.end()) <= 0) {
+      return invalid_argument("size is (", join(sizes_, ", "), "), expected three numbers above 0");
+    }
+    return check_known(inputs[0], 5);
+  }
+  Outputs call(Trace& trace, const Arguments& inputs) override {
+    return repeat_positions(trace.build(), inputs[0], sizes_);
+  }
+
+ private:
+  std::vector<int64_t> sizes_ = {2, 2, 2};
+};
+
 class RepeatVectorLayer final : public Layer {
  public:
   explicit RepeatVectorLayer(int64_t n) : n_(n) {}
@@ -119,7 +140,7 @@ class CroppingLayer final : public Layer {
   std::string_view class_name() const override { return class_name_; }
   void fields(ConfigFields& f) override {
     margin_field(f, "cropping", margins_);
-    if (margins_.size() == 2) f.only("data_format", "channels_last");
+    if (margins_.size() > 1) f.only("data_format", "channels_last");
   }
   Status build(const Shapes& inputs) override {
     const int rank = static_cast<int>(margins_.size()) + 2;
@@ -152,30 +173,38 @@ class CroppingLayer final : public Layer {
   Margins margins_;
 };
 
-class ZeroPadding1DLayer final : public Layer {
+class ZeroPaddingLayer final : public Layer {
  public:
-  explicit ZeroPadding1DLayer(std::array<int64_t, 2> padding) : padding_(padding) {}
-  std::string_view class_name() const override { return "ZeroPadding1D"; }
+  ZeroPaddingLayer(std::string_view class_name, Margins margins)
+      : class_name_(class_name), margins_(std::move(margins)) {}
+  std::string_view class_name() const override { return class_name_; }
   void fields(ConfigFields& f) override {
-    f.pair("padding", padding_);
+    margin_field(f, "padding", margins_);
     f.only("data_format", "channels_last");
   }
   Status build(const Shapes& inputs) override {
-    if (std::min(padding_[0], padding_[1]) < 0 || std::max(padding_[0], padding_[1]) > INT32_MAX) {
-      return invalid_argument("padding (", padding_[0], ", ", padding_[1],
-                              "): expected numbers from 0 on");
+    for (const auto& [before, after] : margins_) {
+      if (std::min(before, after) < 0 || std::max(before, after) > INT32_MAX) {
+        return invalid_argument("padding (", before, ", ", after, "): expected numbers from 0 on");
+      }
     }
-    return layers::known_dim(inputs[0], 3, -1).status();
+    return layers::known_dim(inputs[0], static_cast<int>(margins_.size()) + 2, -1).status();
   }
   Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
-    const std::vector<int32_t> pads = {
-        0, 0, static_cast<int32_t>(padding_[0]), static_cast<int32_t>(padding_[1]), 0, 0};
-    return g.op("Pad", {inputs[0], g.constant(Tensor::from<int32_t>({3, 2}, pads))});
+    std::vector<int32_t> pads = {0, 0};
+    for (const auto& [before, after] : margins_) {
+      pads.push_back(static_cast<int32_t>(before));
+      pads.push_back(static_cast<int32_t>(after));
+    }
+    pads.insert(pads.end(), {0, 0});
+    const Shape shape{static_cast<int64_t>(margins_.size()) + 2, 2};
+    return g.op("Pad", {inputs[0], g.constant(Tensor::from<int32_t>(shape, pads))});
   }
 
  private:
-  std::array<int64_t, 2> padding_;
+  std::string_view class_name_;
+  Margins margins_;
 };
 
 template <class T, class... Args>
@@ -203,7 +232,7 @@ LayerRef Cropping2D(std::array<std::array<int64_t, 2>, 2> cropping, std::string_
   return named<CroppingLayer>(name, "Cropping2D", Margins(cropping.begin(), cropping.end()));
 }
 LayerRef ZeroPadding1D(std::array<int64_t, 2> padding, std::string_view name) {
-  return named<ZeroPadding1DLayer>(name, padding);
+  return named<ZeroPaddingLayer>(name, "ZeroPadding1D", Margins{padding});
 }
 std::shared_ptr<Layer> layers::make_up_sampling1d() { return UpSampling1D().ptr(); }
 std::shared_ptr<Layer> layers::make_up_sampling2d() { return UpSampling2D().ptr(); }
@@ -211,5 +240,14 @@ std::shared_ptr<Layer> layers::make_repeat_vector() { return RepeatVector(0).ptr
 std::shared_ptr<Layer> layers::make_cropping1d() { return Cropping1D().ptr(); }
 std::shared_ptr<Layer> layers::make_cropping2d() { return Cropping2D().ptr(); }
 std::shared_ptr<Layer> layers::make_zero_padding1d() { return ZeroPadding1D().ptr(); }
+std::shared_ptr<Layer> layers::make_up_sampling3d() {
+  return std::make_shared<UpSampling3DLayer>();
+}
+std::shared_ptr<Layer> layers::make_cropping3d() {
+  return std::make_shared<CroppingLayer>("Cropping3D", Margins(3, {1, 1}));
+}
+std::shared_ptr<Layer> layers::make_zero_padding3d() {
+  return std::make_shared<ZeroPaddingLayer>("ZeroPadding3D", Margins(3, {1, 1}));
+}
 
 }  // namespace tenon::keras

@@ -82,6 +82,16 @@ constexpr LayerRow kLayers[] = {
     {"PReLU", layers::make_prelu},
     {"ELU", layers::make_elu},
     {"Identity", layers::make_identity},
+    {"Conv3D", layers::make_conv3d},
+    {"DepthwiseConv1D", layers::make_depthwise_conv1d},
+    {"SeparableConv1D", layers::make_separable_conv1d},
+    {"MaxPooling3D", layers::make_max_pooling3d},
+    {"AveragePooling3D", layers::make_average_pooling3d},
+    {"GlobalAveragePooling3D", layers::make_global_average_pooling3d},
+    {"GlobalMaxPooling3D", layers::make_global_max_pooling3d},
+    {"UpSampling3D", layers::make_up_sampling3d},
+    {"Cropping3D", layers::make_cropping3d},
+    {"ZeroPadding3D", layers::make_zero_padding3d},
 };
 
 StatusOr<DTypePolicy> policy_from_json(const Json& dtype) {
