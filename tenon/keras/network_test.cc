@@ -142,6 +142,9 @@ TEST(Layers, ImpossibleShapesAreErrors) {
   KTensor x = Input({4});
   EXPECT_FALSE(Conv2D({.filters = 3})(x).status().ok());
   EXPECT_FALSE(Reshape({3})(x).status().ok());
+  constexpr int64_t kWide = int64_t{1} << 32;  // its square is 0 where it wraps
+  EXPECT_FALSE(Reshape({4, kWide, kWide})(x).status().ok());
+  EXPECT_FALSE(Reshape({-1, kWide, kWide})(x).status().ok());
   EXPECT_FALSE(Dense({.units = 0})(x).status().ok());
   EXPECT_FALSE(Dense({.units = 3, .activation = "reluu"})(x).status().ok());
   EXPECT_FALSE(Add()({x, Input({5})}).status().ok());

@@ -209,7 +209,7 @@ StatusOr<RestApi::Answer> RestApi::infer(const RestRoute& route, const HttpReque
 
 // Labels are not looked at: TensorFlow Serving answers with every version.
 StatusOr<RestApi::Answer> RestApi::status(const ModelSpec& spec) const {
-  if (spec.name.empty() && options_.status_page && !spec.version && spec.label.empty()) {
+  if (spec.name.empty() && options_.model_list && !spec.version && spec.label.empty()) {
     return Answer{model_list_json(models_), nullptr};
   }
   if (spec.name.empty()) return invalid_argument("Missing model name in request.");

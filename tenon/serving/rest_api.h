@@ -25,11 +25,11 @@ struct RestOptions {
   bool cors = false;
   int64_t timeout_milliseconds = 0;  // a prediction that takes longer ends; 0: none does
   bool check_method_name = false;    // :classify and :regress refuse signatures of other methods
-  // The page at / with its figures at /status.json, and the list of all models at /v1/models:
-  // TensorFlow Serving answers with errors there.
+  // The page at / with its figures at /status.json; TensorFlow Serving answers with errors there.
   bool status_page = false;
-  bool access_log = false;    // a line a request
-  bool model_control = true;  // may clients load and unload models?
+  bool model_list = false;     // at /v1/models, where TensorFlow Serving answers with an error
+  bool access_log = false;     // a line a request
+  bool model_control = false;  // may clients load and unload models?
   MonitoringConfig monitoring;
   MetricRegistry* metrics = &MetricRegistry::global();
 };

@@ -171,6 +171,7 @@ TEST_F(RestApiTest, ListsModelsAndShowsThemWhereThatIsAsked) {
   RestOptions options;
   options.metrics = &metrics_;
   options.status_page = true;
+  options.model_list = true;
   api_ = std::make_unique<RestApi>(*models_, options);
   const json list = json::parse(ask("GET", "/v1/models").body);
   ASSERT_EQ(list["models"].size(), 6U);

@@ -108,6 +108,7 @@ StatusOr<RestOptions> rest_options_of(const ServerFlags& flags) {
   options.model_control = flags.enable_model_control;
   options.access_log = flags.access_log;
   options.status_page = !flags.as_tensorflow_model_server;
+  options.model_list = flags.enable_model_list;
   if (!flags.monitoring_config_file.empty()) {
     TENON_ASSIGN_OR_RETURN(const std::string text, read_config_file(flags.monitoring_config_file));
     TENON_ASSIGN_OR_RETURN(options.monitoring,

@@ -83,6 +83,7 @@ const Flag kFlags[] = {
     TENON_FLAG(drain_timeout_seconds, "after SIGTERM what is left after so long is cut off"),
     TENON_FLAG(access_log, "log a line a request"),
     TENON_FLAG(enable_model_control, "clients of /v2/repository may load and unload models"),
+    TENON_FLAG(enable_model_list, "GET /v1/models lists the models instead of being an error"),
     TENON_FLAG(threads, "threads that compute; 0: all CPUs"),
     TENON_FLAG(as_tensorflow_model_server,
                "texts and exit codes of tensorflow_model_server, as under that name"),

@@ -26,7 +26,7 @@ def main():
     parser.add_argument("-v", "--verbose", action="store_true")
     options = parser.parse_args()
     script = os.path.join(options.cases, "serving", f"{options.kind}_cases.py")
-    command = [sys.executable, "-B", script, "-v", "--serve", shlex.quote(os.path.abspath(options.tenon)) + " serve --as_tensorflow_model_server"]
+    command = [sys.executable, "-B", script, "-v", "--serve", shlex.quote(os.path.abspath(options.tenon)) + " serve"]
     output = subprocess.run(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, check=False).stdout
     answers = dict(re.findall(r"^(?:FAIL|ok  ) (\S+).*\n?((?:     .*\n)?)", output, re.M))
     passed = set(re.findall(r"^ok   (\S+)", output, re.M))

@@ -4,17 +4,23 @@ namespace tenon::keras {
 
 namespace {
 
+// -1 where a factor is not known, or the product cannot be told in 64 bits.
+int64_t elements_of(std::span<const int64_t> dims) {
+  int64_t product = 1;
+  for (const int64_t dim : dims) {
+    if (dim < 0 || __builtin_mul_overflow(product, dim, &product)) return -1;
+  }
+  return product;
+}
+
 class FlattenLayer final : public Layer {
  public:
   std::string_view class_name() const override { return "Flatten"; }
   void fields(ConfigFields& f) override { f.only("data_format", "channels_last"); }
   Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
-    int64_t width = 1;
-    const PartialShape& shape = g.shape(inputs[0]);
-    for (int axis = 1; axis < shape.rank(); ++axis) {
-      width = width < 0 || shape[axis] < 0 ? -1 : width * shape[axis];
-    }
+    const auto dims = g.shape(inputs[0]).dims();
+    const int64_t width = elements_of(dims.subspan(std::min<size_t>(1, dims.size())));
     if (width >= 0) return g.reshape(inputs[0], g.integers({-1, width}));
     // Only the running batch knows the width.
     const Endpoint rows = g.op(
@@ -31,22 +37,22 @@ class ReshapeLayer final : public Layer {
   std::string_view class_name() const override { return "Reshape"; }
   void fields(ConfigFields& f) override { f.field("target_shape", target_shape_); }
   Status build(const Shapes& inputs) override {
-    int64_t elements = 1, wanted = 1;
-    for (int64_t dim : inputs[0].dims().subspan(std::min<size_t>(1, inputs[0].dims().size()))) {
-      elements = dim < 0 || elements < 0 ? -1 : elements * dim;
-    }
+    const auto given = inputs[0].dims();
+    const int64_t elements = elements_of(given.subspan(std::min<size_t>(1, given.size())));
+    std::vector<int64_t> known;
     dims_ = {-1};
     int64_t* free = nullptr;
     dims_.insert(dims_.end(), target_shape_.begin(), target_shape_.end());
     for (size_t i = 1; i < dims_.size(); ++i) {
       if (dims_[i] >= 0) {
-        wanted *= dims_[i];
+        known.push_back(dims_[i]);
       } else if (free) {
         return invalid_argument("target_shape has more than one -1");
       } else {
         free = &dims_[i];
       }
     }
+    const int64_t wanted = elements_of(known);
     if (free && elements >= 0 && wanted > 0 && elements % wanted == 0) *free = elements / wanted;
     if (elements < 0 || (free && *free < 0) || (!free && wanted != elements)) {
       return invalid_argument("an input of shape ", inputs[0], " cannot become (None, ",

@@ -69,7 +69,7 @@ std::string reason_of(const ModelListing& model, const VersionStatus& version) {
 Status check_model_control(const OpenInference& service) {
   if (service.model_control) return absl::OkStatus();
   return permission_denied(
-      "loading and unloading models is not allowed: --enable_model_control=false");
+      "loading and unloading models is not allowed without --enable_model_control");
 }
 
 }  // namespace

@@ -13,7 +13,7 @@ struct OpenInference {
   ServedModels& models;
   RequestMetrics& requests;
   const std::atomic<bool>& draining;
-  bool model_control = true;  // may clients load and unload models?
+  bool model_control = false;  // may clients load and unload models?
 };
 
 inline constexpr std::string_view kServerName = "tenon";

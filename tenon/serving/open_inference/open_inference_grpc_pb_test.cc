@@ -29,6 +29,7 @@ class OpenInferenceGrpcTest : public testing::Test {
     GrpcOptions options;
     options.port = 0;
     options.metrics = &metrics_;
+    options.model_control = true;
     auto server = GrpcServer::start(*models_, options);
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);

@@ -27,6 +27,7 @@ class OpenInferenceRestTest : public testing::Test {
     ASSERT_NE(models_, nullptr);
     RestOptions options;
     options.metrics = &metrics_;
+    options.model_control = true;
     api_ = std::make_unique<RestApi>(*models_, options);
   }
   HttpResponse ask(std::string_view method, std::string_view target, std::string_view body = {},
@@ -249,7 +250,6 @@ TEST_F(OpenInferenceRestTest, ModelsAreUnloadedAndLoaded) {
   EXPECT_EQ(ask("POST", "/v2/repository/models/ghost/unload").status, 404);
   RestOptions fixed;
   fixed.metrics = &metrics_;
-  fixed.model_control = false;
   api_ = std::make_unique<RestApi>(*models_, fixed);
   EXPECT_EQ(ask("POST", "/v2/repository/models/mirror/unload").status, 403);
   EXPECT_EQ(ask("POST", "/v2/repository/models/mirror/load").status, 403);
