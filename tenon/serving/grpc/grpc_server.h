@@ -19,7 +19,7 @@ struct GrpcOptions {
   bool health_service = false;    // grpc.health.v1.Health
   bool tensor_content = false;    // answer in tensor_content rather than *_val
   bool check_method_name = false;
-  bool access_log = false;    // a line a call
+  bool access_log = false;     // a line a call
   bool model_control = false;  // may clients load and unload models?
   MetricRegistry* metrics = &MetricRegistry::global();
 };
