@@ -1,5 +1,5 @@
-// RaggedFillEmptyRows: a default value for each row of a ragged tensor that has none, and its
-// gradient op.
+// RaggedFillEmptyRows: a default value for each row of a ragged tensor that has none. Its gradient
+// op is SparseFillEmptyRows' (sparse_math.cc).
 #include <cstring>
 
 #include "tenon/core/shape_context.h"
@@ -75,42 +75,6 @@ Status ragged_fill(KernelRun& r) {
 
 StatusOr<Kernel> make_ragged_fill(Prepare&) { return Kernel(ragged_fill); }
 
-Status ragged_fill_grad_shape(ShapeContext& c) {
-  TENON_RETURN_IF_ERROR(c.expect_rank(0, 1));
-  TENON_RETURN_IF_ERROR(c.expect_rank(1, 1));
-  c.set_output(0, c.input(0));
-  c.set_output(1, Shape());
-  return absl::OkStatus();
-}
-
-StatusOr<Kernel> make_ragged_fill_grad(Prepare& p) {
-  Kernel kernel;
-  visit<NumericTypes>(p.input_dtype(1), [&]<class T>() {
-    kernel = [](KernelRun& r) -> Status {
-      const auto places = r.input(0).span<int64_t>();
-      const auto dy = r.input(1).span<T>();
-      std::vector<bool> taken(dy.size());
-      for (size_t i = 0; i < places.size(); ++i) {
-        if (places[i] < 0 || places[i] >= static_cast<int64_t>(dy.size())) {
-          return invalid_argument("Elements in reverse index must be in [0, ", dy.size(),
-                                  ") but got ", places[i]);
-        }
-        const auto at = static_cast<size_t>(places[i]);
-        r.out<T>(0)[i] = dy[at];
-        taken[at] = true;
-      }
-      T sum{};
-      for (size_t i = 0; i < dy.size(); ++i) {
-        if (!taken[i]) sum = static_cast<T>(sum + dy[i]);
-      }
-      *r.out<T>(1) = sum;
-      return absl::OkStatus();
-    };
-  });
-  if (!kernel) return unimplemented("RaggedFillEmptyRowsGrad takes numbers");
-  return kernel;
-}
-
 }  // namespace
 
 TENON_OP(RaggedFillEmptyRows) = {
@@ -123,14 +87,6 @@ TENON_OP(RaggedFillEmptyRows) = {
     .shape = ragged_fill_shape,
     .gradient = not_differentiable,
     .kernels = {make_ragged_fill},
-};
-TENON_OP(RaggedFillEmptyRowsGrad) = {
-    .inputs = "reverse_index_map: int64, grad_values: T",
-    .outputs = "d_values: T, d_default_value: T",
-    .attrs = "T: type",
-    .shape = ragged_fill_grad_shape,
-    .gradient = not_differentiable,
-    .kernels = {make_ragged_fill_grad},
 };
 
 }  // namespace tenon

@@ -1,4 +1,5 @@
-// SparseFillEmptyRows, SparseReduceSum, SparseReduceMax, SparseTensorDenseMatMul.
+// SparseFillEmptyRows, the gradients of empty rows, SparseReduceSum, SparseReduceMax,
+// SparseTensorDenseMatMul.
 #include <cstring>
 
 #include "tenon/graph/gradient.h"
@@ -112,7 +113,7 @@ StatusOr<Kernel> make_fill_empty_rows_grad(Prepare& p) {
       return absl::OkStatus();
     };
   });
-  if (!kernel) return unimplemented("SparseFillEmptyRowsGrad takes numbers");
+  if (!kernel) return unimplemented("gradients of empty rows are numbers");
   return kernel;
 }
 
@@ -317,6 +318,15 @@ TENON_OP(SparseFillEmptyRows) = {
 };
 
 TENON_OP(SparseFillEmptyRowsGrad) = {
+    .inputs = "reverse_index_map: int64, grad_values: T",
+    .outputs = "d_values: T, d_default_value: T",
+    .attrs = "T: type",
+    .shape = fill_empty_rows_grad_shape,
+    .gradient = not_differentiable,
+    .kernels = {make_fill_empty_rows_grad},
+};
+
+TENON_OP(RaggedFillEmptyRowsGrad) = {
     .inputs = "reverse_index_map: int64, grad_values: T",
     .outputs = "d_values: T, d_default_value: T",
     .attrs = "T: type",
