@@ -55,6 +55,24 @@ class RowsBuilder {
   int64_t rows_ = 0;
 };
 
+// Keras draws images before it sets a part aside for validation: in their folders' order the last
+// part would be the last classes alone. The draw depends on nothing but how many there are.
+Status draw_order(ImageFiles& files) {
+  const auto count = static_cast<int64_t>(files.paths.size());
+  TENON_ASSIGN_OR_RETURN(const auto order, shuffle(range(0, count, 1), count, 0)->iterate(0));
+  ImageFiles drawn{.paths = {}, .classes = std::move(files.classes), .labels = {}};
+  Element index;
+  for (;;) {
+    TENON_ASSIGN_OR_RETURN(const bool more, order->next(index));
+    if (!more) break;
+    const auto at = static_cast<size_t>(integer_at(index[0], 0));
+    drawn.paths.push_back(std::move(files.paths[at]));
+    if (!files.labels.empty()) drawn.labels.push_back(files.labels[at]);
+  }
+  files = std::move(drawn);
+  return absl::OkStatus();
+}
+
 StatusOr<Table> read_images(const std::string& path, const FileOptions& options) {
   const bool known = options.use_labels == Labels::kKnown || !options.names.classes.empty();
   if (known && options.reads_labels() && options.names.classes.empty()) {
@@ -64,6 +82,7 @@ StatusOr<Table> read_images(const std::string& path, const FileOptions& options)
   const auto classes = options.reads_labels() ? std::span<const std::string>(options.names.classes)
                                               : std::span<const std::string>();
   TENON_ASSIGN_OR_RETURN(ImageFiles files, list_images(path, classes));
+  if (options.use_labels == Labels::kNumber) TENON_RETURN_IF_ERROR(draw_order(files));
   Table table;
   if (options.reads_labels()) {
     table.names.classes = files.classes;

@@ -63,7 +63,8 @@ struct FileOptions {
 };
 
 // INVALID_ARGUMENT for a file of another kind, and for a label that is no class; RESOURCE_EXHAUSTED
-// where memory does not hold the rows. Of images, classes are the folders' names.
+// where memory does not hold the rows. Of images, classes are the folders' names; for training
+// (Labels::kNumber) they come in a random order, always the same, else in that of their names.
 StatusOr<Table> read_table(const std::string& path, const FileOptions& options = {});
 
 // As read_table for text that is in memory; `name` stands for it in messages. Numbers become

@@ -1,5 +1,8 @@
 #include "tenon/data/sources.h"
 
+#include <algorithm>
+#include <set>
+
 #include "tenon/base/files.h"
 #include "tenon/data/pipeline_test.h"
 #include "tenon/data/transforms.h"
@@ -157,15 +160,38 @@ TEST_F(Sources, FoldersOfImagesAreKeras) {
                {"no images"});
 }
 
+// What --validation_split takes, the last rows, has some of each class; an image keeps its label.
+TEST_F(Sources, TrainingDrawsTheImagesOfAFolder) {
+  for (const char level : {'\1', '\2', '\3'}) {
+    ASSERT_TRUE(create_directories(join_path(folder_.path(), cat("f/", int{level}))).ok());
+    // BMP: a file header, a BITMAPINFOHEADER of 1 x 1 pixels of 24 bits, and a row of 4 bytes.
+    std::string bmp("BM\x3a\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\1\0\0\0\1\0\0\0\1\0\x18\0", 30);
+    bmp.append(24, '\0');
+    bmp.append(3, level).push_back('\0');
+    for (int i = 0; i < 20; ++i) write(cat("f/", int{level}, "/", i, ".bmp"), bmp);
+  }
+  const auto table = read_table(join_path(folder_.path(), "f"));
+  ASSERT_TRUE(table.ok()) << table.status();
+  const std::vector<int64_t> labels = integers_of(table->y);
+  ASSERT_EQ(labels.size(), 60U);
+  for (size_t i = 0; i < labels.size(); ++i) {
+    EXPECT_EQ(table->x.data<uint8_t>()[3 * i], labels[i] + 1) << i;
+  }
+  EXPECT_EQ(std::set<int64_t>(labels.end() - 15, labels.end()).size(), 3U);
+  EXPECT_EQ(integers_of(read_table(join_path(folder_.path(), "f"))->y), labels);
+}
+
 TEST_F(Sources, TablesOfFolders) {
   const FileOptions resized{.images = {.height = 4, .width = 5}};
   const auto table = read_table(kFolder + "images", resized);
   ASSERT_TRUE(table.ok()) << table.status();
   EXPECT_EQ(table->x.shape(), Shape({4, 4, 5, 3}));
-  EXPECT_EQ(integers_of(table->y), (std::vector<int64_t>{0, 0, 1, 1}));
+  std::vector<int64_t> classes = integers_of(table->y);
+  std::ranges::sort(classes);
+  EXPECT_EQ(classes, (std::vector<int64_t>{0, 0, 1, 1}));
   EXPECT_EQ(table->names.classes, (std::vector<std::string>{"cat", "dog"}));
-  expect_error(read_table(kFolder + "images").status(), absl::StatusCode::kInvalidArgument,
-               {"b.png", "--image_size"});
+  expect_error(read_table(kFolder + "images", {.use_labels = Labels::kNone}).status(),
+               absl::StatusCode::kInvalidArgument, {"b.png", "--image_size"});
   const auto one = read_table(kFolder + "images/cat",
                               {.use_labels = Labels::kNone, .images = {.height = 4, .width = 5}});
   ASSERT_TRUE(one.ok()) << one.status();
