@@ -86,9 +86,10 @@ TEST_P(Allocations, AWarmTrainingStepMakesNone) {
   Tensor y(DType::kInt64, Shape{kBatch});
   for (int64_t i = 0; i < kBatch; ++i) y.mutable_data<int64_t>()[i] = i % 10;
   const Tensor batch[] = {x, y};
+  const BatchLayout layout{.inputs = 1, .targets = {1}, .weights = {-1}};
   Steps steps(*model);
-  for (int i = 0; i < kWarm; ++i) ASSERT_TRUE(steps.run(StepKind::kTrain, {}, batch).ok());
-  expect_none([&] { return steps.run(StepKind::kTrain, {}, batch); });
+  for (int i = 0; i < kWarm; ++i) ASSERT_TRUE(steps.run(StepKind::kTrain, layout, batch).ok());
+  expect_none([&] { return steps.run(StepKind::kTrain, layout, batch); });
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, Allocations, testing::Values(&mlp, &cnn));
