@@ -59,7 +59,7 @@ std::vector<Flag> DataFlags::flags() {
   };
 }
 
-StatusOr<data::Table> DataFlags::read(data::Labels use, data::Names names) const {
+StatusOr<data::FileOptions> DataFlags::options(data::Labels use, data::Names names) const {
   data::FileOptions options;
   options.labels = labels;
   options.label_column = label_column;
@@ -72,9 +72,14 @@ StatusOr<data::Table> DataFlags::read(data::Labels use, data::Names names) const
   TENON_ASSIGN_OR_RETURN(options.header, header_of(header));
   TENON_RETURN_IF_ERROR(read_image_size(image_size, options.images));
   TENON_ASSIGN_OR_RETURN(options.images.channels, channels_of(color_mode));
+  return options;
+}
+
+StatusOr<data::Table> DataFlags::read(data::Labels use, data::Names names) const {
+  TENON_ASSIGN_OR_RETURN(const data::FileOptions wanted, options(use, std::move(names)));
   if (data == "-" && labels == "-") return wrong_usage("only one of --data, --labels can be stdin");
-  TENON_ASSIGN_OR_RETURN(data::Table table, data::read_table(data, options));
-  if (options.reads_labels() && !table.y.has_value()) {
+  TENON_ASSIGN_OR_RETURN(data::Table table, data::read_table(data, wanted));
+  if (wanted.reads_labels() && !table.y.has_value()) {
     return invalid_argument("'", data, "' holds no labels; name their file with --labels");
   }
   return table;

@@ -14,7 +14,10 @@ struct DataFlags {
   // Rows of the verb's table of flags.
   std::vector<Flag> flags();
 
-  // `names` are the model's: see data::FileOptions. With labels that are read, data without any
+  // What the flags say of the file. `names` are the model's: see data::FileOptions.
+  StatusOr<data::FileOptions> options(data::Labels labels, data::Names names = {}) const;
+
+  // Reads --data. With labels that are read, data without any
   // are INVALID_ARGUMENT.
   StatusOr<data::Table> read(data::Labels labels, data::Names names = {}) const;
 };

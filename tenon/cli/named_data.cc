@@ -1,6 +1,5 @@
 #include "tenon/cli/named_data.h"
 
-#include "tenon/base/files.h"
 #include "tenon/io/npy.h"
 
 namespace tenon::cli {
@@ -61,74 +60,79 @@ StatusOr<keras::Tensors> read_arrays(const NpzReader& npz, const std::string& pa
   return tensors;
 }
 
-// The columns of a CSV, with its header read.
-class CsvColumns {
- public:
-  CsvColumns(const DataFlags& flags, std::string text) : flags_(flags), text_(std::move(text)) {
-    const std::string header = text_.substr(0, text_.find('\n'));
-    for (char separator : {',', ';', '\t', '|'}) {
-      if (header.find(separator) == std::string::npos) continue;
-      for (std::string_view cell : split(header, separator)) {
-        std::string name(cell);
-        std::erase_if(name, [](char c) { return c == '"' || c == '\r'; });
-        names_.push_back(std::move(name));
-      }
-      break;
-    }
-    if (names_.empty()) names_.push_back(header);
+// The columns that a tensor is made of; empty where the file lacks one of them.
+std::vector<std::string> columns_of(const NamedTensor& tensor,
+                                    const std::vector<std::string>& there) {
+  const auto is_there = [&](const std::string& name) {
+    return std::find(there.begin(), there.end(), name) != there.end();
+  };
+  int64_t width = 1;
+  for (const int64_t dim : tensor.shape.dims().subspan(1)) {
+    if (dim < 0 || __builtin_mul_overflow(width, dim, &width)) return {};
   }
+  if (width > static_cast<int64_t>(there.size())) return {};
+  if (width == 1 && is_there(tensor.name)) return {tensor.name};
+  std::vector<std::string> columns;
+  for (int64_t i = 0; i < width; ++i) columns.push_back(cat(tensor.name, "_", i));
+  return std::all_of(columns.begin(), columns.end(), is_there) ? columns
+                                                               : std::vector<std::string>();
+}
 
-  StatusOr<keras::Tensors> read(const std::vector<NamedTensor>& wanted) const {
-    keras::Tensors tensors;
-    for (const NamedTensor& tensor : wanted) {
-      DataFlags own = flags_;
-      int64_t width = 1;
-      for (int axis = 1; axis < tensor.shape.rank(); ++axis) width *= tensor.shape[axis];
-      const auto has = [&](const std::string& name) {
-        return std::find(names_.begin(), names_.end(), name) != names_.end();
-      };
-      own.features.clear();
-      if (width == 1 && has(tensor.name)) {
-        own.features = {tensor.name};
-      } else {
-        for (int64_t i = 0; i < std::min<int64_t>(width, 1 << 20); ++i) {
-          own.features.push_back(cat(tensor.name, "_", i));
-        }
-      }
-      if (width < 1 || !std::all_of(own.features.begin(), own.features.end(), has)) {
-        if (!tensor.optional) return missing(flags_.data, tensor, "columns of", names_);
-        tensors.emplace_back();
-        continue;
-      }
-      TENON_ASSIGN_OR_RETURN(data::Table table, own.read(data::Labels::kNone));
-      TENON_ASSIGN_OR_RETURN(Tensor shaped, with_shape(std::move(table.x), tensor));
-      tensors.push_back(std::move(shaped));
+StatusOr<Tensor> class_numbers(const Tensor& values, const std::string& column) {
+  Tensor numbers(DType::kInt64, values.shape());
+  for (int64_t i = 0; i < values.num_elements(); ++i) {
+    const float value = values.data<float>()[i];
+    if (!(value >= 0 && value < 9e15f) || value != std::floor(value)) {
+      return invalid_argument("column '", column, "', row ", i + 1, ": ", value,
+                              " is no number of a class");
     }
-    return tensors;
+    numbers.mutable_data<int64_t>()[i] = static_cast<int64_t>(value);
   }
+  return numbers;
+}
 
- private:
-  static StatusOr<Tensor> with_shape(Tensor x, const NamedTensor& tensor) {
-    Shape shape{x.dim(0)};
-    for (int axis = 1; axis < tensor.shape.rank(); ++axis) shape.append(tensor.shape[axis]);
-    Tensor shaped = x.reshaped(std::move(shape));
-    if (!tensor.is_class_number) return shaped;
-    Tensor numbers(DType::kInt64, shaped.shape());
-    for (int64_t i = 0; i < shaped.num_elements(); ++i) {
-      const float value = shaped.data<float>()[i];
-      if (!(value >= 0 && value < 9e15f) || value != std::floor(value)) {
-        return invalid_argument("column '", tensor.name, "', row ", i + 1, ": ", value,
-                                " is no number of a class");
-      }
-      numbers.mutable_data<int64_t>()[i] = static_cast<int64_t>(value);
+// Columns [begin, begin + count) of a matrix, as rows of the tensor's shape.
+StatusOr<Tensor> cut(const Tensor& matrix, int64_t begin, int64_t count,
+                     const NamedTensor& tensor) {
+  const int64_t rows = matrix.dim(0), width = matrix.dim(1);
+  Shape shape{rows};
+  for (const int64_t dim : tensor.shape.dims().subspan(1)) shape.append(dim);
+  Tensor values(DType::kFloat, std::move(shape));
+  for (int64_t row = 0; row < rows; ++row) {
+    std::copy_n(matrix.data<float>() + row * width + begin, count,
+                values.mutable_data<float>() + row * count);
+  }
+  if (!tensor.is_class_number) return values;
+  return class_numbers(values, tensor.name);
+}
+
+// The file is read once, for all tensors.
+StatusOr<keras::Tensors> read_columns(const DataFlags& flags,
+                                      const std::vector<NamedTensor>& wanted) {
+  TENON_ASSIGN_OR_RETURN(const data::FileOptions options, flags.options(data::Labels::kNone));
+  TENON_ASSIGN_OR_RETURN(const auto there, data::csv_names(flags.data, options));
+  DataFlags own = flags;
+  own.features.clear();
+  std::vector<int64_t> counts;
+  for (const NamedTensor& tensor : wanted) {
+    const std::vector<std::string> columns = columns_of(tensor, there);
+    if (columns.empty() && !tensor.optional) {
+      return missing(flags.data, tensor, "columns of", there);
     }
-    return numbers;
+    counts.push_back(static_cast<int64_t>(columns.size()));
+    own.features.insert(own.features.end(), columns.begin(), columns.end());
   }
-
-  const DataFlags& flags_;
-  std::string text_;
-  std::vector<std::string> names_;
-};
+  TENON_ASSIGN_OR_RETURN(const data::Table table, own.read(data::Labels::kNone));
+  keras::Tensors tensors;
+  int64_t begin = 0;
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    Tensor& tensor = tensors.emplace_back();
+    if (counts[i] == 0) continue;
+    TENON_ASSIGN_OR_RETURN(tensor, cut(table.x, begin, counts[i], wanted[i]));
+    begin += counts[i];
+  }
+  return tensors;
+}
 
 }  // namespace
 
@@ -142,20 +146,18 @@ StatusOr<ModelData> read_named_data(const DataFlags& flags, const keras::Model& 
     return unimplemented(
         "data of a model with several inputs or outputs are read from a file, not from stdin");
   }
-  ModelData found;
-  const StatusOr<NpzReader> npz = NpzReader::open(flags.data);
-  if (npz.ok()) {
-    TENON_ASSIGN_OR_RETURN(found.x, read_arrays(*npz, flags.data, named_inputs(model)));
-    if (!with_targets) return found;
-    TENON_ASSIGN_OR_RETURN(found.y, read_arrays(*npz, flags.data, named_targets(model)));
-    return found;
+  std::vector<NamedTensor> wanted = named_inputs(model);
+  const auto inputs = static_cast<std::ptrdiff_t>(wanted.size());
+  if (with_targets) {
+    for (NamedTensor& target : named_targets(model)) wanted.push_back(std::move(target));
   }
-  TENON_ASSIGN_OR_RETURN(std::string text, read_file(flags.data));
-  if (text.starts_with("PK")) return npz.status();
-  const CsvColumns columns(flags, std::move(text));
-  TENON_ASSIGN_OR_RETURN(found.x, columns.read(named_inputs(model)));
-  if (!with_targets) return found;
-  TENON_ASSIGN_OR_RETURN(found.y, columns.read(named_targets(model)));
+  const StatusOr<NpzReader> npz = NpzReader::open(flags.data);
+  TENON_ASSIGN_OR_RETURN(const keras::Tensors tensors, npz.ok()
+                                                           ? read_arrays(*npz, flags.data, wanted)
+                                                           : read_columns(flags, wanted));
+  ModelData found;
+  found.x.assign(tensors.begin(), tensors.begin() + inputs);
+  found.y.assign(tensors.begin() + inputs, tensors.end());
   return found;
 }
 

@@ -1,6 +1,7 @@
 #include "tenon/base/log.h"
 #include "tenon/data/content.h"
 #include "tenon/data/csv_records.h"
+#include "tenon/io/npy.h"
 
 namespace tenon::data {
 
@@ -282,6 +283,21 @@ class CsvTable {
 StatusOr<Table> parse_csv(std::string_view text, const FileOptions& options,
                           const std::string& name) {
   return CsvTable(text, options, name).read();
+}
+
+StatusOr<std::vector<std::string>> csv_names(const std::string& path, const FileOptions& options) {
+  TENON_ASSIGN_OR_RETURN(const Content content, read_content(path));
+  if (content.kind == ContentKind::kNpz) TENON_RETURN_IF_ERROR(NpzReader::open(path).status());
+  if (content.kind != ContentKind::kCsv) {
+    return invalid_argument(content.name, ": a CSV with a header is expected");
+  }
+  const char separator = options.separator ? options.separator : find_separator(content.bytes);
+  CsvReader reader(content.bytes, separator);
+  CsvCells names;
+  TENON_ASSIGN_OR_RETURN(const bool any, reader.next(names));
+  if (!any) return invalid_argument(content.name, ": no rows");
+  for (std::string& name : names) name = std::string(trim(name));
+  return names;
 }
 
 }  // namespace tenon::data

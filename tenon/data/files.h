@@ -74,6 +74,10 @@ StatusOr<Table> read_table(const std::string& path, const FileOptions& options =
 StatusOr<Table> parse_csv(std::string_view text, const FileOptions& options,
                           const std::string& name);
 
+// The cells of the first record of a CSV file, without blanks around them. INVALID_ARGUMENT for a
+// file of another kind, and for an empty one.
+StatusOr<std::vector<std::string>> csv_names(const std::string& path, const FileOptions& options);
+
 // One tensor of uint8, int8, int16, int32, float32 or float64.
 StatusOr<Tensor> decode_idx(std::string_view bytes, const std::string& name);
 

@@ -229,6 +229,43 @@ def shapes_that_do_not_fit(check, folder):
            "output 'scores'", "mean_squared_error", "[?,5]", "[?,3]")
 
 
+def data_by_names(check, folder):
+    """A model of two inputs answers alike from an NPZ and from CSVs of other forms."""
+    def history(name):
+        return {"class_name": "__keras_tensor__", "config": {"shape": [None, 1], "dtype": "float32", "keras_history": [name, 0, 0]}}
+
+    def layer(kind, name, config, *inputs):
+        tensors = [history(one) for one in inputs]
+        nodes = [{"args": tensors if len(tensors) == 1 else [tensors], "kwargs": {}}]
+        return {"class_name": kind, "config": {"name": name, **config}, "name": name, "inbound_nodes": nodes if inputs else []}
+    layers = [layer("InputLayer", "age", {"batch_shape": [None, 1], "dtype": "float32"}),
+              layer("InputLayer", "side", {"batch_shape": [None, 3], "dtype": "float32"}),
+              layer("Concatenate", "all", {"axis": -1}, "age", "side"), layer("Dense", "score", {"units": 2}, "all")]
+    config = {"name": "two", "layers": layers, "input_layers": [["age", 0, 0], ["side", 0, 0]], "output_layers": [["score", 0, 0]]}
+    model = write(folder, "two.json", json.dumps({"class_name": "Functional", "config": config}))
+    rows = np.arange(20, dtype=np.float32).reshape(5, 4) / 8
+    target = rows.sum(axis=1, keepdims=True) * np.array([1, -1], np.float32)
+    arrays, saved = os.path.join(folder, "two.npz"), os.path.join(folder, "two.keras")
+    np.savez(arrays, age=rows[:, :1], side=rows[:, 1:], score=target)
+    tenon("train", "--model", model, "--data", arrays, "--loss=mse", "--save", saved)
+    want = json.loads(tenon("evaluate", "--model", saved, "--data", arrays, "--json"))
+    names = ["side_2", "score_1", "age", "id", "side_0", "score_0", "side_1"]
+    columns = [rows[:, 3], target[:, 1], rows[:, 0], [f"row {i}" for i in range(5)], rows[:, 1], target[:, 0], rows[:, 2]]
+
+    def text(separator, quote):
+        lines = [separator.join(quote + name + quote for name in names)]
+        return "\n".join(lines + [separator.join(str(cell) for cell in row) for row in zip(*columns)]) + "\n"
+    for name, separator, quote, flags in (("a", ",", "", []), ("b", ";", '"', []), ("c", "|", "", ["--separator=|"])):
+        path = write(folder, f"{name}.csv", text(separator, quote))
+        check.that(json.loads(tenon("evaluate", "--model", saved, "--data", path, "--json", *flags)) == want, f"named columns by '{separator}'")
+    zipped = os.path.join(folder, "z.csv.gz")
+    with gzip.open(zipped, "wt") as file:
+        file.write(text(",", ""))
+    check.that(json.loads(tenon("evaluate", "--model", saved, "--data", zipped, "--json")) == want, "named columns of a gzipped file")
+    lacking = write(folder, "lacking.csv", text(",", "").replace("side_1", "side_9"))
+    failed(check, attempt("evaluate", "--model", saved, "--data", lacking), "a column that is not there", "INVALID_ARGUMENT", "'side'", "side_9")
+
+
 def images_and_records(check, folder):
     testdata, model = os.path.join(ROOT, "tenon", "data", "testdata"), os.path.join(folder, "pets.keras")
     images = ["--data", os.path.join(testdata, "images"), "--image_size=8x8", "--color_mode=grayscale"]
@@ -248,7 +285,7 @@ def images_and_records(check, folder):
 def main():
     check = Checks()
     for part in (classes_belong_to_the_model, features_belong_to_the_model, outputs_are_checked_first, images_without_channels, json_alone,
-                 going_on, divergence, kinds_of_files, many_rows, shapes_that_do_not_fit,
+                 going_on, divergence, kinds_of_files, many_rows, shapes_that_do_not_fit, data_by_names,
                  images_and_records):
         with tempfile.TemporaryDirectory() as folder:
             part(check, folder)
