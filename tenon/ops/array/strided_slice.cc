@@ -345,14 +345,16 @@ Status slice_update_gradient(Gradient& g) {
   return absl::OkStatus();
 }
 
+#define TENON_SLICE_MASKS                                              \
+  "; begin_mask: int = 0; end_mask: int = 0; ellipsis_mask: int = 0; " \
+  "new_axis_mask: int = 0; shrink_axis_mask: int = 0"
+
 }  // namespace
 
 TENON_OP(StridedSlice) = {
     .inputs = "input: T, begin: Index, end: Index, strides: Index",
     .outputs = "output: T",
-    .attrs =
-        "T: type; Index: {int16, int32, int64}; begin_mask: int = 0; end_mask: int = 0; "
-        "ellipsis_mask: int = 0; new_axis_mask: int = 0; shrink_axis_mask: int = 0",
+    .attrs = "T: type; Index: {int16, int32, int64}" TENON_SLICE_MASKS,
     .host_inputs = {1, 2, 3},
     .shape = strided_slice_shape,
     .rows = strided_slice_rows,
@@ -363,9 +365,7 @@ TENON_OP(StridedSlice) = {
 TENON_OP(StridedSliceGrad) = {
     .inputs = "shape: Index, begin: Index, end: Index, strides: Index, dy: T",
     .outputs = "output: T",
-    .attrs =
-        "T: type; Index: {int32, int64}; begin_mask: int = 0; end_mask: int = 0; "
-        "ellipsis_mask: int = 0; new_axis_mask: int = 0; shrink_axis_mask: int = 0",
+    .attrs = "T: type; Index: {int32, int64}" TENON_SLICE_MASKS,
     .host_inputs = {0, 1, 2, 3},
     .shape = strided_slice_grad_shape,
     .gradient = strided_slice_grad_gradient,
@@ -375,9 +375,7 @@ TENON_OP(StridedSliceGrad) = {
 TENON_OP(TensorStridedSliceUpdate) = {
     .inputs = "input: T, begin: Index, end: Index, strides: Index, value: T",
     .outputs = "output: T",
-    .attrs =
-        "T: type; Index: {int32, int64}; begin_mask: int = 0; end_mask: int = 0; "
-        "ellipsis_mask: int = 0; new_axis_mask: int = 0; shrink_axis_mask: int = 0",
+    .attrs = "T: type; Index: {int32, int64}" TENON_SLICE_MASKS,
     .host_inputs = {1, 2, 3},
     .shape = slice_update_shape,
     .gradient = slice_update_gradient,

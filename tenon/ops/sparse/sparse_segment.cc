@@ -96,6 +96,20 @@ void sum_rows(const T* x, const Index* indices, int64_t count, int64_t inner, Sc
   }
 }
 
+// What `make` gives for the types of data, indices and segment ids.
+template <class DataTypes, class Make>
+StatusOr<Kernel> segment_kernel(Prepare& p, Make make) {
+  Kernel kernel;
+  visit<DataTypes>(p.input_dtype(0), [&]<class T>() {
+    visit<IndexTypes>(p.input_dtype(1), [&]<class Index>() {
+      visit<IndexTypes>(p.input_dtype(2),
+                        [&]<class Id>() { kernel = make.template operator()<T, Index, Id>(); });
+    });
+  });
+  if (!kernel) return unimplemented(p.op().name(), " has no kernel for ", p.input_dtype(0));
+  return kernel;
+}
+
 template <class T, class Index, class Id>
 Status run_sparse_segment(KernelRun& r, Scaling scaling) {
   const Shape& data = r.input(0).shape();
@@ -127,16 +141,9 @@ Status run_sparse_segment(KernelRun& r, Scaling scaling) {
 
 template <Scaling scaling>
 StatusOr<Kernel> make_sparse_segment(Prepare& p) {
-  Kernel kernel;
-  visit<RealTypes>(p.input_dtype(0), [&]<class T>() {
-    visit<IndexTypes>(p.input_dtype(1), [&]<class Index>() {
-      visit<IndexTypes>(p.input_dtype(2), [&]<class Id>() {
-        kernel = [](KernelRun& r) { return run_sparse_segment<T, Index, Id>(r, scaling); };
-      });
-    });
+  return segment_kernel<RealTypes>(p, []<class T, class Index, class Id>() {
+    return Kernel([](KernelRun& r) { return run_sparse_segment<T, Index, Id>(r, scaling); });
   });
-  if (!kernel) return unimplemented(p.op().name(), " has no kernel for ", p.input_dtype(0));
-  return kernel;
 }
 
 // dy of each segment, scaled, added to the rows that were gathered.
@@ -167,15 +174,9 @@ Status run_sparse_segment_grad(KernelRun& r, Scaling scaling) {
 
 template <Scaling scaling>
 StatusOr<Kernel> make_sparse_segment_grad(Prepare& p) {
-  Kernel kernel;
-  visit<FloatTypes>(p.input_dtype(0), [&]<class T>() {
-    visit<IndexTypes>(p.input_dtype(1), [&]<class Index>() {
-      visit<IndexTypes>(p.input_dtype(2), [&]<class Id>() {
-        kernel = [](KernelRun& r) { return run_sparse_segment_grad<T, Index, Id>(r, scaling); };
-      });
-    });
+  return segment_kernel<FloatTypes>(p, []<class T, class Index, class Id>() {
+    return Kernel([](KernelRun& r) { return run_sparse_segment_grad<T, Index, Id>(r, scaling); });
   });
-  return kernel;
 }
 
 // Only the rows that were gathered, in the order of their indices.
@@ -230,15 +231,10 @@ Status run_sparse_segment_grad_v2(KernelRun& r, Scaling scaling) {
 
 template <Scaling scaling>
 StatusOr<Kernel> make_sparse_segment_grad_v2(Prepare& p) {
-  Kernel kernel;
-  visit<FloatTypes>(p.input_dtype(0), [&]<class T>() {
-    visit<IndexTypes>(p.input_dtype(1), [&]<class Index>() {
-      visit<IndexTypes>(p.input_dtype(2), [&]<class Id>() {
-        kernel = [](KernelRun& r) { return run_sparse_segment_grad_v2<T, Index, Id>(r, scaling); };
-      });
-    });
+  return segment_kernel<FloatTypes>(p, []<class T, class Index, class Id>() {
+    return Kernel(
+        [](KernelRun& r) { return run_sparse_segment_grad_v2<T, Index, Id>(r, scaling); });
   });
-  return kernel;
 }
 
 constexpr std::string_view grad_op(Scaling scaling) {
