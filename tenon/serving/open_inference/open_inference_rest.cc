@@ -236,17 +236,29 @@ constexpr Route kRoutes[] = {
     {"v2/repository/models/*/unload", "POST", unload},
 };
 
-bool matches(std::string_view pattern, std::span<const std::string_view> pieces, std::string& model,
-             std::string& version) {
-  const std::vector<std::string_view> wanted = split(pattern, '/');
-  if (wanted.size() != pieces.size()) return false;
-  for (size_t i = 0; i < wanted.size(); ++i) {
-    const bool any = wanted[i] == "*" || wanted[i] == "+";
-    if (any ? pieces[i].empty() : wanted[i] != pieces[i]) return false;
-    if (wanted[i] == "*") model = percent_decoded(pieces[i]);
-    if (wanted[i] == "+") version = percent_decoded(pieces[i]);
+// Takes what stands before the next slash, and the slash; `rest` has no value after the last piece.
+std::string_view take_piece(std::optional<std::string_view>& rest) {
+  const size_t slash = rest->find('/');
+  const std::string_view piece = rest->substr(0, slash);
+  if (slash == std::string_view::npos) {
+    rest.reset();
+  } else {
+    rest->remove_prefix(slash + 1);
   }
-  return true;
+  return piece;
+}
+
+bool matches(std::string_view pattern, std::string_view path, std::string& model,
+             std::string& version) {
+  std::optional<std::string_view> wanted = pattern, given = path;
+  while (wanted && given) {
+    const std::string_view name = take_piece(wanted), piece = take_piece(given);
+    const bool any = name == "*" || name == "+";
+    if (any ? piece.empty() : name != piece) return false;
+    if (name == "*") model = percent_decoded(piece);
+    if (name == "+") version = percent_decoded(piece);
+  }
+  return !wanted && !given;
 }
 
 HttpResponse open_inference_error(int status, std::string_view message) {
@@ -265,12 +277,11 @@ bool is_open_inference_path(std::string_view path) {
 HttpResponse answer_open_inference(const OpenInference& service, const HttpRequest& request,
                                    const RunLimits& limits) {
   const std::string_view path = request.target.substr(0, request.target.find_first_of("?#"));
-  const std::vector<std::string_view> pieces = split(path.substr(1), '/');
   const std::string_view method = request.method == "HEAD" ? "GET" : request.method;
   std::string_view allowed;
   for (const Route& route : kRoutes) {
     std::string model, version;
-    if (!matches(route.pattern, pieces, model, version)) continue;
+    if (!matches(route.pattern, path.substr(1), model, version)) continue;
     allowed = route.method;
     if (allowed != method) continue;
     const StatusOr<ModelSpec> spec = open_inference_spec(model, version);
