@@ -1,7 +1,8 @@
 // Float32 convolutions: Convolution and its gradients beside oneDNN's primitives, in turn, one JSON
-// line a shape. oneDNN chooses the filter's layout; forward ours is packed.
+// line a shape. oneDNN chooses the filter's layout; forward ours is packed. `bf16` is forward in
+// bfloat16, the input converted by both while they run.
 //
-//   build/conv_bench [threads] [forward | input | filter]
+//   build/conv_bench [threads] [forward | bf16 | input | filter]
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -107,16 +108,17 @@ struct Operands {
   Aligned x, w, y;
 };
 
-enum class Direction { kForward, kInput, kFilter };
+enum class Direction { kForward, kBfloat16, kInput, kFilter };
 
 class Ours {
  public:
   Ours(const ConvSpec& s, Direction direction, const Operands& o) : operands_(o), spec_(s) {
-    if (direction == Direction::kForward) {
-      spec_.packed = conv_packed_layout(s);
+    if (direction == Direction::kForward || direction == Direction::kBfloat16) {
+      if (direction == Direction::kBfloat16) spec_.precision = Precision::kBfloat16;
+      spec_.packed = conv_packed_layout(spec_);
       if (!spec_.packed.is_plain()) {
         packed_ = std::make_unique<Aligned>(spec_.packed.bytes());
-        pack_conv_filter(spec_.packed, s, o.w.floats(), packed_->memory).IgnoreError();
+        pack_conv_filter(spec_.packed, spec_, o.w.floats(), packed_->memory).IgnoreError();
       }
       forward_ = std::make_unique<Convolution>(Convolution::make(spec_).value());
       take(*forward_);
@@ -166,12 +168,15 @@ class OneDnn {
     using dnnl::memory;
     using Tag = memory::format_tag;
     const auto f32 = memory::data_type::f32;
-    const memory::desc x({s.batch, s.in_channels, s.input[0], s.input[1]}, f32, Tag::nhwc);
+    const bool converts = direction == Direction::kBfloat16;
+    const auto type = converts ? memory::data_type::bf16 : f32;
+    const memory::dims x_dims{s.batch, s.in_channels, s.input[0], s.input[1]};
+    const memory::desc x(x_dims, type, Tag::nhwc);
     const memory::desc y({s.batch, s.out_channels, s.output[0], s.output[1]}, f32, Tag::nhwc);
     memory::dims filter{s.out_channels / s.groups, s.in_channels / s.groups, s.kernel[0],
                         s.kernel[1]};
     if (s.groups > 1) filter.insert(filter.begin(), s.groups);
-    const memory::desc w(filter, f32, Tag::any);
+    const memory::desc w(filter, type, Tag::any);
     const memory::dims stride{s.stride[0], s.stride[1]};
     const memory::dims dilation{s.dilation[0] - 1, s.dilation[1] - 1};
     const memory::dims before{s.pad_before[0], s.pad_before[1]};
@@ -180,11 +185,16 @@ class OneDnn {
     const dnnl::convolution_forward::primitive_desc forward(
         {dnnl::prop_kind::forward_training, direct, x, w, y, stride, dilation, before, after},
         engine_);
-    const memory from_x(x, engine_, o.x.memory), from_y(y, engine_, o.y.memory);
-    if (direction == Direction::kForward) {
+    const memory from_x({x_dims, f32, Tag::nhwc}, engine_, o.x.memory);
+    const memory from_y(y, engine_, o.y.memory);
+    if (direction == Direction::kForward || converts) {
       name_ = forward.impl_info_str();
       primitive_ = dnnl::convolution_forward(forward);
-      arguments_ = {{DNNL_ARG_SRC, from_x},
+      if (converts) {
+        input_ = {from_x, memory(x, engine_)};
+        convert_ = dnnl::reorder(input_[0], input_[1]);
+      }
+      arguments_ = {{DNNL_ARG_SRC, converts ? input_[1] : from_x},
                     {DNNL_ARG_WEIGHTS, zeros(forward.weights_desc())},
                     {DNNL_ARG_DST, from_y}};
     } else if (direction == Direction::kInput) {
@@ -205,7 +215,10 @@ class OneDnn {
                     {DNNL_ARG_DIFF_WEIGHTS, zeros(chosen.diff_weights_desc())}};
     }
   }
-  void run() { primitive_.execute(stream_, arguments_); }
+  void run() {
+    if (!input_.empty()) convert_.execute(stream_, input_[0], input_[1]);
+    primitive_.execute(stream_, arguments_);
+  }
   const std::string& name() const { return name_; }
 
  private:
@@ -217,6 +230,8 @@ class OneDnn {
   dnnl::engine engine_;
   dnnl::stream stream_;
   dnnl::primitive primitive_;
+  std::vector<dnnl::memory> input_;  // as it is given and in bfloat16; empty: not converted
+  dnnl::reorder convert_;
   std::string name_;
   std::unordered_map<int, dnnl::memory> arguments_;
 };
@@ -273,6 +288,7 @@ int main(int argc, char** argv) {
   tenon::set_team_size(team);
   omp_set_num_threads(team);
   const std::pair<Direction, std::string> directions[] = {{Direction::kForward, "forward"},
+                                                          {Direction::kBfloat16, "bf16"},
                                                           {Direction::kInput, "input"},
                                                           {Direction::kFilter, "filter"}};
   for (const auto& [direction, name] : directions) {

@@ -1,6 +1,7 @@
-// Float32 matrix products: MatMul beside oneDNN's primitive, in turn, one JSON line a shape.
+// Matrix products: MatMul beside oneDNN's primitive, in turn, one JSON line a shape. With `bf16`
+// both multiply in bfloat16 and convert float32 operands, but packed ones, while they run.
 //
-//   build/product_bench [threads]
+//   build/product_bench [threads] [bf16]
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -67,8 +68,9 @@ struct Aligned {
 
 class Ours {
  public:
-  Ours(const Product& p, const float* a, const float* b, float* y)
-      : layout_(p.packed ? matmul_packed_layout(p.k, p.n, Precision::kFloat32) : PackedLayout()),
+  Ours(const Product& p, Precision precision, const float* a, const float* b, float* y)
+      : precision_(precision),
+        layout_(p.packed ? matmul_packed_layout(p.k, p.n, precision) : PackedLayout()),
         packed_(layout_.bytes()),
         product_(make(p)),
         scratch_(product_->scratch_bytes()),
@@ -81,12 +83,13 @@ class Ours {
 
  private:
   StatusOr<MatMul> make(const Product& p) const {
-    MatMulSpec spec{.m = p.m, .k = p.k, .n = p.n};
+    MatMulSpec spec{.m = p.m, .k = p.k, .n = p.n, .precision = precision_};
     spec.transpose_a = p.transpose_a;
     spec.transpose_b = p.transpose_b;
     spec.packed = layout_;
     return MatMul::make(spec);
   }
+  Precision precision_;
   PackedLayout layout_;
   Aligned packed_;
   StatusOr<MatMul> product_;
@@ -96,35 +99,53 @@ class Ours {
 
 class OneDnn {
  public:
-  OneDnn(const Product& p, float* a, float* b, float* y)
+  OneDnn(const Product& p, Precision precision, float* a, float* b, float* y)
       : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {
-    const auto plain = [](int64_t rows, int64_t columns, bool transposed) {
+    using Type = dnnl::memory::data_type;
+    const auto type = precision == Precision::kBfloat16 ? Type::bf16 : Type::f32;
+    const auto plain = [](int64_t rows, int64_t columns, bool transposed, Type of) {
       return dnnl::memory::desc(
-          {rows, columns}, dnnl::memory::data_type::f32,
+          {rows, columns}, of,
           transposed ? dnnl::memory::dims{1, rows} : dnnl::memory::dims{columns, 1});
     };
-    const auto left = plain(p.m, p.k, p.transpose_a), right = plain(p.k, p.n, p.transpose_b);
-    const auto result = plain(p.m, p.n, false);
-    const dnnl::memory::desc any({p.k, p.n}, dnnl::memory::data_type::f32,
-                                 dnnl::memory::format_tag::any);
-    const dnnl::matmul::primitive_desc chosen({left, p.packed ? any : right, result}, engine_);
+    const auto left = plain(p.m, p.k, p.transpose_a, Type::f32);
+    const auto right = plain(p.k, p.n, p.transpose_b, Type::f32);
+    const auto result = plain(p.m, p.n, false, Type::f32);
+    const bool converts = type == Type::bf16;
+    const dnnl::memory::desc any({p.k, p.n}, type, dnnl::memory::format_tag::any);
+    const dnnl::matmul::primitive_desc chosen({converts ? plain(p.m, p.k, false, type) : left,
+                                               converts || p.packed ? any : right, result},
+                                              engine_);
     product_ = dnnl::matmul(chosen);
-    dnnl::memory weights(right, engine_, b);
-    if (p.packed) {
-      dnnl::memory packed(chosen.weights_desc(), engine_);
-      dnnl::reorder(weights, packed).execute(stream_, weights, packed);
-      weights = packed;
-    }
-    arguments_ = {{DNNL_ARG_SRC, {left, engine_, a}},
-                  {DNNL_ARG_WEIGHTS, weights},
-                  {DNNL_ARG_DST, {result, engine_, y}}};
+    const dnnl::memory from_a(left, engine_, a), from_b(right, engine_, b);
+    arguments_ = {
+        {DNNL_ARG_SRC, from_a}, {DNNL_ARG_WEIGHTS, from_b}, {DNNL_ARG_DST, {result, engine_, y}}};
+    if (converts) convert(DNNL_ARG_SRC, from_a, chosen.src_desc());
+    if (converts && !p.packed) convert(DNNL_ARG_WEIGHTS, from_b, chosen.weights_desc());
+    if (!p.packed) return;
+    dnnl::memory packed(chosen.weights_desc(), engine_);
+    dnnl::reorder(from_b, packed).execute(stream_, arguments_[DNNL_ARG_WEIGHTS], packed);
+    arguments_[DNNL_ARG_WEIGHTS] = packed;
   }
-  void run() { product_.execute(stream_, arguments_); }
+  void run() {
+    for (Conversion& c : conversions_) c.reorder.execute(stream_, c.from, c.to);
+    product_.execute(stream_, arguments_);
+  }
 
  private:
+  struct Conversion {
+    dnnl::memory from, to;
+    dnnl::reorder reorder;
+  };
+  void convert(int argument, const dnnl::memory& from, const dnnl::memory::desc& to_desc) {
+    const dnnl::memory to(to_desc, engine_);
+    conversions_.push_back({from, to, dnnl::reorder(from, to)});
+    arguments_[argument] = to;
+  }
   dnnl::engine engine_;
   dnnl::stream stream_;
   dnnl::primitive product_;
+  std::vector<Conversion> conversions_;
   std::unordered_map<int, dnnl::memory> arguments_;
 };
 
@@ -145,7 +166,7 @@ double median(std::vector<double>& values) {
   return values[values.size() / 2];
 }
 
-void compare(const Product& p, int threads) {
+void compare(const Product& p, Precision precision, int threads) {
   const auto fill = [](const Aligned& memory, int64_t count) {
     for (int64_t i = 0; i < count; ++i) {
       memory.floats()[i] = static_cast<float>(i * 7 % 23) / 23.0f - 0.5f;
@@ -155,8 +176,8 @@ void compare(const Product& p, int threads) {
   const Aligned a(bytes(p.m * p.k)), b(bytes(p.k * p.n)), y(bytes(p.m * p.n));
   fill(a, p.m * p.k);
   fill(b, p.k * p.n);
-  Ours ours(p, a.floats(), b.floats(), y.floats());
-  OneDnn theirs(p, a.floats(), b.floats(), y.floats());
+  Ours ours(p, precision, a.floats(), b.floats(), y.floats());
+  OneDnn theirs(p, precision, a.floats(), b.floats(), y.floats());
   std::vector<double> our_times, their_times;
   for (int round = 0; round < kRounds; ++round) {
     measure(ours, our_times);
@@ -164,10 +185,10 @@ void compare(const Product& p, int threads) {
   }
   const double us = median(our_times), their_us = median(their_times);
   std::printf(
-      "{\"figure\": \"product %s, %d threads, median us\", \"tenon\": %.2f, \"onednn\": %.2f, "
+      "{\"figure\": \"product %s%s, %d threads, median us\", \"tenon\": %.2f, \"onednn\": %.2f, "
       "\"times faster\": %.2f, \"GFLOP/s\": %.0f}\n",
-      p.what, threads, us, their_us, their_us / us,
-      2e-3 * static_cast<double>(p.m * p.k * p.n) / us);
+      p.what, precision == Precision::kBfloat16 ? ", bfloat16" : "", threads, us, their_us,
+      their_us / us, 2e-3 * static_cast<double>(p.m * p.k * p.n) / us);
   std::fflush(stdout);
 }
 
@@ -181,5 +202,9 @@ int main(int argc, char** argv) {
   const int team = tenon::ThreadPool::configured_threads();
   tenon::set_team_size(team);
   omp_set_num_threads(team);
-  for (const auto& product : tenon::kernels::kProducts) tenon::kernels::compare(product, team);
+  const bool bfloat16 = argc > 2 && std::string_view(argv[2]) == "bf16";
+  const auto precision = bfloat16 ? tenon::Precision::kBfloat16 : tenon::Precision::kFloat32;
+  for (const auto& product : tenon::kernels::kProducts) {
+    tenon::kernels::compare(product, precision, team);
+  }
 }

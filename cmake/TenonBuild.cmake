@@ -98,13 +98,11 @@ if(TENON_SANITIZE MATCHES address)
   list(APPEND TENON_TEST_ENVIRONMENT ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:allocator_may_return_null=1
        UBSAN_OPTIONS=print_stacktrace=1)
 elseif(TENON_SANITIZE STREQUAL "thread")
-  # oneDNN runs on libgomp, which ThreadSanitizer cannot see into: its teams have one thread here,
-  # whatever is asked for. Nor can it see the locks inside gRPC, abseil and protobuf: what these
-  # libraries themselves write by way of libc is left out. What our code does on their threads is
+  # ThreadSanitizer cannot see the locks inside gRPC, abseil and protobuf: what these libraries
+  # themselves write by way of libc is left out. What our code does on their threads is
   # not, so that no suppression is needed (race:LIBRARY would hide every race on a thread that the
   # library has started).
-  list(APPEND TENON_TEST_ENVIRONMENT OMP_THREAD_LIMIT=1
-       TSAN_OPTIONS=ignore_noninstrumented_modules=1:second_deadlock_stack=1)
+  list(APPEND TENON_TEST_ENVIRONMENT TSAN_OPTIONS=ignore_noninstrumented_modules=1:second_deadlock_stack=1)
 endif()
 
 # tenon_unit_test(<name> <target> [<variable>=<value> ...]): runs a gtest binary as the test <name>,

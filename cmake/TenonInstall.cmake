@@ -35,5 +35,5 @@ set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_DEBIAN_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 # To link the library, not to run the program.
-set(CPACK_DEBIAN_PACKAGE_SUGGESTS "libabsl-dev, libdnnl-dev, libdouble-conversion-dev, libgif-dev, libhwy-dev, libicu-dev, libjpeg62-turbo-dev, libpng-dev, libre2-dev, libsnappy-dev, zlib1g-dev")
+set(CPACK_DEBIAN_PACKAGE_SUGGESTS "libabsl-dev, libdouble-conversion-dev, libgif-dev, libhwy-dev, libicu-dev, libjpeg62-turbo-dev, libpng-dev, libre2-dev, libsnappy-dev, zlib1g-dev")
 include(CPack)

@@ -1,5 +1,3 @@
-#include <dlfcn.h>
-#include <link.h>
 #include <sys/resource.h>
 
 #include <filesystem>
@@ -77,37 +75,6 @@ Finding locked_memory() {
   return {"locked memory (memlock)", limit_text(limit.rlim_cur), ""};
 }
 
-// The files of the shared libraries that this process has loaded.
-std::vector<std::string> loaded_libraries() {
-  std::vector<std::string> paths;
-  dl_iterate_phdr(
-      [](dl_phdr_info* info, size_t, void* out) {
-        static_cast<std::vector<std::string>*>(out)->emplace_back(info->dlpi_name);
-        return 0;
-      },
-      &paths);
-  return paths;
-}
-
-Finding library(std::string_view what, std::string_view name, std::string_view absent) {
-  for (const std::string& path : loaded_libraries()) {
-    if (path.find(name) == path.npos) continue;
-    std::error_code error;
-    const auto real = std::filesystem::canonical(path, error);
-    return {std::string(what), error ? path : real.string(), ""};
-  }
-  return {std::string(what), "not loaded", std::string(absent)};
-}
-
-Finding openmp() {
-  Finding finding = library("OpenMP", "libgomp", "oneDNN computes on one thread");
-  if (const char* threads = std::getenv("OMP_NUM_THREADS")) {
-    finding.advice =
-        cat("OMP_NUM_THREADS=", threads, " is set; --threads decides here, so unset it");
-  }
-  return finding;
-}
-
 Finding nvidia() {
   if (!path_exists("/proc/driver/nvidia/version")) {
     return {"NVIDIA driver", "none",
@@ -138,14 +105,8 @@ std::vector<Finding> plug_ins() {
 }
 
 Status examine(bool json) {
-  std::vector<Finding> findings = {processor(),
-                                   cores(),
-                                   memory(),
-                                   open_files(),
-                                   locked_memory(),
-                                   openmp(),
-                                   library("oneDNN", "libdnnl", "install libdnnl2"),
-                                   nvidia()};
+  std::vector<Finding> findings = {processor(),  cores(),         memory(),
+                                   open_files(), locked_memory(), nvidia()};
   for (Finding& finding : plug_ins()) findings.push_back(std::move(finding));
   for (const Finding& finding : findings) {
     if (json) {

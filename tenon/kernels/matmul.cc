@@ -4,13 +4,11 @@
 
 #include "tenon/base/parallel.h"
 #include "tenon/kernels/broadcast.h"
+#include "tenon/kernels/product/bfloat16_product.h"
 #include "tenon/kernels/product/float_panels.h"
 #include "tenon/kernels/product/float_product.h"
 #include "tenon/kernels/product/packed_description.h"
 #include "tenon/kernels/product/worker_scratch.h"
-#if defined(TENON_ONEDNN)
-#include "tenon/kernels/onednn/onednn_product.h"
-#endif
 
 namespace tenon::kernels {
 namespace {
@@ -26,14 +24,17 @@ Status check_sizes(const MatMulSpec& spec) {
   return absl::OkStatus();
 }
 
-#if defined(TENON_ONEDNN)
 // Packed weights say in which precision they are multiplied.
-bool takes_bfloat16(const MatMulSpec& spec) {
-  const Precision precision =
-      spec.packed.is_plain() ? spec.precision : spec.packed.description()->precision;
-  return precision == Precision::kBfloat16 && has_native_bfloat16();
+bool runs_in_bfloat16(const MatMulSpec& spec) {
+  if (!spec.packed.is_plain()) return is_bfloat16_layout(spec.packed);
+  return spec.precision == Precision::kBfloat16 && bfloat16_loops() && spec.k > 0;
 }
-#endif
+
+// Which of the matrices of a and b an item of the batch multiplies.
+struct Factors {
+  int64_t a = 0;
+  int64_t b = 0;
+};
 
 }  // namespace
 
@@ -42,21 +43,21 @@ struct MatMul::Impl {
   MatMulSpec spec;
   BroadcastPlan batches;  // collapsed: inputs are a and b, in matrices
   std::unique_ptr<FloatProduct> in_float;
-#if defined(TENON_ONEDNN)
   std::unique_ptr<Bfloat16Product> in_bfloat16;
   std::optional<WorkerScratch> bfloat16_scratch;
-  void run_bfloat16(const MatMulPointers& p, void* scratch) const;
-#endif
 
   Status plan();
+  void plan_bfloat16();
+  int64_t matrices_of_b() const { return Shape(spec.batch_b).num_elements(); }
+  Factors factors_of(int64_t item) const;
   MatMulPointers item_of(const MatMulPointers& p, int64_t item) const;
   void run_float(const MatMulPointers& p, char* scratch) const;
+  void run_bfloat16(const MatMulPointers& p, void* scratch) const;
 };
 
 Status MatMul::Impl::plan() {
   // Rows of all batches are one tall matrix where b does not change between them.
-  const int64_t b_batches = Shape(spec.batch_b).product(0, static_cast<int>(spec.batch_b.size()));
-  if (b_batches == 1 && !spec.transpose_a) {
+  if (matrices_of_b() == 1 && !spec.transpose_a) {
     spec.m *= Shape(spec.batch_a).num_elements();
     spec.batch_a.clear();
     spec.batch_b.clear();
@@ -64,6 +65,14 @@ Status MatMul::Impl::plan() {
   const std::array<Shape, 2> shapes{Shape(spec.batch_a), Shape(spec.batch_b)};
   TENON_ASSIGN_OR_RETURN(batches, plan_broadcast(shapes));
   return absl::OkStatus();
+}
+
+void MatMul::Impl::plan_bfloat16() {
+  in_bfloat16 = std::make_unique<Bfloat16Product>(spec, batches.count);
+  const int64_t panels =
+      spec.packed.is_plain() ? matrices_of_b() * bfloat16_panels_size(spec.k, spec.n) : 0;
+  bfloat16_scratch.emplace(static_cast<size_t>(panels) * sizeof(uint16_t),
+                           in_bfloat16->worker_scratch_bytes());
 }
 
 MatMul::MatMul(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -77,46 +86,40 @@ StatusOr<MatMul> MatMul::make(const MatMulSpec& spec) {
   impl->spec = spec;
   TENON_RETURN_IF_ERROR(impl->plan());
   if (impl->batches.count * impl->spec.m * impl->spec.n == 0) return MatMul(std::move(impl));
-#if defined(TENON_ONEDNN)
-  if (takes_bfloat16(spec) && spec.k > 0) {
-    impl->in_bfloat16 = Bfloat16Product::make(impl->spec);
-    if (impl->in_bfloat16) {
-      impl->bfloat16_scratch.emplace(0, impl->in_bfloat16->worker_scratch_bytes());
-      return MatMul(std::move(impl));
-    }
-    if (!spec.packed.is_plain()) return internal("oneDNN cannot multiply by the weights it packed");
+  if (runs_in_bfloat16(spec)) {
+    impl->plan_bfloat16();
+  } else {
+    impl->in_float = std::make_unique<FloatProduct>(impl->spec, impl->batches.count, team_size());
   }
-#endif
-  impl->in_float = std::make_unique<FloatProduct>(impl->spec, impl->batches.count, team_size());
   return MatMul(std::move(impl));
 }
 
 std::string MatMul::name() const {
-#if defined(TENON_ONEDNN)
-  if (impl_->in_bfloat16) return cat("onednn:", impl_->in_bfloat16->name());
-#endif
+  if (impl_->in_bfloat16) return std::string(bfloat16_loops()->name);
   return impl_->in_float ? "panels" : "empty";
 }
 
 size_t MatMul::scratch_bytes() const {
-#if defined(TENON_ONEDNN)
   if (impl_->in_bfloat16) return impl_->bfloat16_scratch->bytes();
-#endif
   if (!impl_->in_float) return 0;  // empty result
   return static_cast<size_t>(impl_->in_float->workers()) * impl_->in_float->worker_scratch_bytes();
 }
 
-MatMulPointers MatMul::Impl::item_of(const MatMulPointers& p, int64_t item) const {
-  int64_t a_item = 0, b_item = 0, rest = item;
+Factors MatMul::Impl::factors_of(int64_t item) const {
+  Factors found;
   for (size_t i = batches.dims.size(); i-- > 0;) {
-    const int64_t index = rest % batches.dims[i];
-    rest /= batches.dims[i];
-    a_item += index * batches.strides[0][i];
-    b_item += index * batches.strides[1][i];
+    const int64_t index = item % batches.dims[i];
+    item /= batches.dims[i];
+    found.a += index * batches.strides[0][i];
+    found.b += index * batches.strides[1][i];
   }
+  return found;
+}
+
+// All but b.
+MatMulPointers MatMul::Impl::item_of(const MatMulPointers& p, int64_t item) const {
   MatMulPointers found = p;
-  found.a = p.a + a_item * spec.m * spec.k;
-  found.b = static_cast<const float*>(p.b) + b_item * spec.k * spec.n;
+  found.a = p.a + factors_of(item).a * spec.m * spec.k;
   found.y = p.y + item * spec.m * spec.n;
   if (p.residual) found.residual = p.residual + item * spec.m * spec.n;
   return found;
@@ -130,37 +133,46 @@ void MatMul::Impl::run_float(const MatMulPointers& p, char* scratch) const {
   parallel_for(workers, 1, [&](int64_t first, int64_t last) {
     char* const own = scratch + static_cast<size_t>(first) * bytes;
     for (int64_t job = jobs * first / workers; job < jobs * last / workers; ++job) {
-      in_float->run_job(job % pieces, item_of(p, job / pieces), reinterpret_cast<float*>(own));
+      const int64_t item = job / pieces;
+      MatMulPointers pointers = item_of(p, item);
+      pointers.b = static_cast<const float*>(p.b) + factors_of(item).b * spec.k * spec.n;
+      in_float->run_job(job % pieces, pointers, reinterpret_cast<float*>(own));
     }
   });
 }
 
-#if defined(TENON_ONEDNN)
 void MatMul::Impl::run_bfloat16(const MatMulPointers& p, void* scratch) const {
-  const int64_t tiles = in_bfloat16->tiles();
-  parallel_workers(batches.count * tiles, 1, [&](int64_t worker, int64_t first, int64_t last) {
-    auto* const own = static_cast<char*>(bfloat16_scratch->of_worker(scratch, worker));
-    for (int64_t i = first; i < last; ++i) {
-      in_bfloat16->run_tile(i % tiles, item_of(p, i / tiles), own);
-    }
-  });
+  const auto* panels = static_cast<const uint16_t*>(p.b);
+  if (spec.packed.is_plain()) {
+    const Bfloat16Source b{.values = static_cast<const float*>(p.b),
+                           .k = spec.k,
+                           .n = spec.n,
+                           .row = spec.transpose_b ? spec.k : spec.n,
+                           .transposed = spec.transpose_b};
+    pack_bfloat16(matrices_of_b(), b, spec.k * spec.n, static_cast<uint16_t*>(scratch));
+    panels = static_cast<const uint16_t*>(scratch);
+  }
+  parallel_workers(
+      in_bfloat16->blocks(), in_bfloat16->grain(),
+      [&](int64_t worker, int64_t first, int64_t last) {
+        auto* const own = static_cast<char*>(bfloat16_scratch->of_worker(scratch, worker));
+        for (int64_t i = first; i < last; ++i) {
+          const int64_t item = in_bfloat16->item_of(i);
+          MatMulPointers pointers = item_of(p, item);
+          pointers.b = panels + factors_of(item).b * bfloat16_panels_size(spec.k, spec.n);
+          in_bfloat16->run_block(i, pointers, own);
+        }
+      });
 }
-#endif
 
 void MatMul::run(const MatMulPointers& pointers, void* scratch) const {
-#if defined(TENON_ONEDNN)
   if (impl_->in_bfloat16) return impl_->run_bfloat16(pointers, scratch);
-#endif
   if (impl_->in_float) impl_->run_float(pointers, static_cast<char*>(scratch));
 }
 
-PackedLayout matmul_packed_layout(int64_t k, int64_t n, [[maybe_unused]] Precision precision) {
+PackedLayout matmul_packed_layout(int64_t k, int64_t n, Precision precision) {
   if (k <= 0 || n <= 0) return {};
-#if defined(TENON_ONEDNN)
-  if (precision == Precision::kBfloat16 && has_native_bfloat16()) {
-    if (PackedLayout layout = bfloat16_packed_layout(k, n); !layout.is_plain()) return layout;
-  }
-#endif
+  if (precision == Precision::kBfloat16 && bfloat16_loops()) return bfloat16_layout(1, k, n);
   if (float_panels_are_plain(n)) return {};
   PackedLayout::Description description;
   description.name = cat("panels of ", k, " x ", n);
@@ -171,11 +183,12 @@ PackedLayout matmul_packed_layout(int64_t k, int64_t n, [[maybe_unused]] Precisi
 Status pack_matmul_weights(const PackedLayout& layout, int64_t k, int64_t n, bool transposed,
                            const float* weights, void* packed) {
   if (layout.is_plain()) return invalid_argument("the plain layout needs no packing");
-#if defined(TENON_ONEDNN)
-  if (layout.description()->onednn) {
-    return pack_bfloat16_weights(layout, k, n, transposed, weights, packed);
+  if (is_bfloat16_layout(layout)) {
+    const Bfloat16Source source{
+        .values = weights, .k = k, .n = n, .row = transposed ? k : n, .transposed = transposed};
+    pack_bfloat16(1, source, 0, static_cast<uint16_t*>(packed));
+    return absl::OkStatus();
   }
-#endif
   pack_float_panels(k, n, transposed, weights, static_cast<float*>(packed));
   return absl::OkStatus();
 }

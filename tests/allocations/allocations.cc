@@ -1,12 +1,10 @@
 #include "tests/allocations/allocations.h"
 
-#include <dlfcn.h>
 #include <execinfo.h>
 
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <new>
 
 // glibc's own, under the names that do not go through this file.
@@ -21,26 +19,16 @@ namespace tenon::allocations {
 namespace {
 
 std::atomic<bool> counting{false};
-std::atomic<int64_t> of_program{0};
-std::atomic<int64_t> of_onednn{0};
+std::atomic<int64_t> counted{0};
 constexpr int kFrames = 24;
 void* frames[kFrames];
 std::atomic<int> frame_count{0};
-thread_local bool inside = false;  // dladdr and backtrace may allocate
+thread_local bool inside = false;  // backtrace may allocate
 
-bool in_onednn(void* address) {
-  Dl_info info;
-  return dladdr(address, &info) != 0 && info.dli_fname && std::strstr(info.dli_fname, "libdnnl");
-}
-
-void count(void* caller) {
+void count() {
   if (!counting.load(std::memory_order_relaxed) || inside) return;
   inside = true;
-  if (in_onednn(caller)) {
-    ++of_onednn;
-  } else if (of_program++ == 0) {
-    frame_count = backtrace(frames, kFrames);
-  }
+  if (counted++ == 0) frame_count = backtrace(frames, kFrames);
   inside = false;
 }
 
@@ -49,15 +37,14 @@ void count(void* caller) {
 void start_counting() {
   void* warm[kFrames];
   backtrace(warm, kFrames);  // loads what it needs
-  of_program = 0;
-  of_onednn = 0;
+  counted = 0;
   frame_count = 0;
   counting = true;
 }
 
-Counts stop_counting() {
+int64_t stop_counting() {
   counting = false;
-  return {of_program, of_onednn};
+  return counted;
 }
 
 std::string first_stack() {
@@ -74,40 +61,39 @@ using tenon::allocations::count;
 
 extern "C" {
 void* malloc(size_t size) {
-  count(__builtin_return_address(0));
+  count();
   return __libc_malloc(size);
 }
 void* calloc(size_t number, size_t size) {
-  count(__builtin_return_address(0));
+  count();
   return __libc_calloc(number, size);
 }
 void* realloc(void* memory, size_t size) {
-  count(__builtin_return_address(0));
+  count();
   return __libc_realloc(memory, size);
 }
 void* memalign(size_t alignment, size_t size) {
-  count(__builtin_return_address(0));
+  count();
   return __libc_memalign(alignment, size);
 }
 void* aligned_alloc(size_t alignment, size_t size) {
-  count(__builtin_return_address(0));
+  count();
   return __libc_memalign(alignment, size);
 }
 int posix_memalign(void** memory, size_t alignment, size_t size) {
-  count(__builtin_return_address(0));
+  count();
   *memory = __libc_memalign(alignment, size);
   return *memory ? 0 : ENOMEM;
 }
 }
 
-// The program's own, so that the caller is whoever said `new` and not the C++ library.
 void* operator new(size_t size) {
-  count(__builtin_return_address(0));
+  count();
   if (void* memory = __libc_malloc(size)) return memory;
   std::abort();
 }
 void* operator new(size_t size, std::align_val_t alignment) {
-  count(__builtin_return_address(0));
+  count();
   if (void* memory = __libc_memalign(static_cast<size_t>(alignment), size)) return memory;
   std::abort();
 }

@@ -6,16 +6,12 @@
 
 namespace tenon::allocations {
 
-struct Counts {
-  int64_t ours = 0;    // asked for by this program or the C++ library for it
-  int64_t onednn = 0;  // asked for by libdnnl
-};
-
 // From here on, by all threads.
 void start_counting();
-Counts stop_counting();
+// How many were asked for since.
+int64_t stop_counting();
 
-// Where the first of `ours` was asked for: addresses and symbols, a line each.
+// Where the first of them was asked for: addresses and symbols, a line each.
 std::string first_stack();
 
 }  // namespace tenon::allocations

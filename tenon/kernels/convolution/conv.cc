@@ -1,15 +1,14 @@
 #include "tenon/kernels/conv.h"
 
 #include "tenon/base/strings.h"
+#include "tenon/kernels/convolution/bfloat16_conv.h"
 #include "tenon/kernels/convolution/depthwise_conv.h"
 #include "tenon/kernels/convolution/direct_conv.h"
 #include "tenon/kernels/convolution/gathered_conv.h"
 #include "tenon/kernels/convolution/winograd.h"
+#include "tenon/kernels/product/bfloat16_panels.h"
 #include "tenon/kernels/product/packed_description.h"
 #include "tenon/kernels/scalar/conv_reference.h"
-#if defined(TENON_ONEDNN)
-#include "tenon/kernels/onednn/onednn_conv.h"
-#endif
 
 namespace tenon::kernels {
 namespace {
@@ -68,10 +67,16 @@ bool has_winograd_filter(const ConvSpec& spec) {
   return !spec.packed.is_plain() && spec.packed.description()->winograd;
 }
 
-std::unique_ptr<ConvKernel> make_forward(const ConvSpec& spec) {
-#if defined(TENON_ONEDNN)
-  if (auto made = make_onednn_conv(spec)) return made;
-#endif
+// What does not run in bfloat16 is a convolution in float32 like any other.
+ConvSpec in_float32(const ConvSpec& spec) {
+  ConvSpec exact = spec;
+  exact.precision = Precision::kFloat32;
+  return exact;
+}
+
+StatusOr<std::unique_ptr<ConvKernel>> make_forward(const ConvSpec& wanted) {
+  if (runs_in_bfloat16(wanted)) return make_bfloat16_conv(wanted);
+  const ConvSpec spec = in_float32(wanted);
   if (direct_conv_suits(spec)) return make_direct_conv(spec);
   if (is_depthwise(spec)) return make_depthwise_conv(spec);
   if (winograd_suits(spec) || has_winograd_filter(spec)) return make_winograd_conv(spec);
@@ -93,10 +98,9 @@ std::unique_ptr<ConvGradientKernel> make_filter_gradient(const ConvSpec& spec) {
 
 // A gradient has no post-ops and takes the plain filter.
 ConvSpec gradient_spec(const ConvSpec& spec) {
-  ConvSpec plain = spec;
+  ConvSpec plain = in_float32(spec);
   plain.post = PostOps();
   plain.packed = PackedLayout();
-  plain.precision = Precision::kFloat32;
   return plain;
 }
 
@@ -146,7 +150,9 @@ Convolution::~Convolution() = default;
 StatusOr<Convolution> Convolution::make(const ConvSpec& spec) {
   TENON_RETURN_IF_ERROR(check_spec(spec));
   auto impl = std::make_unique<Impl>();
-  if (!is_empty(spec)) impl->kernel = make_forward(spec);
+  if (!is_empty(spec)) {
+    TENON_ASSIGN_OR_RETURN(impl->kernel, make_forward(spec));
+  }
   return Convolution(std::move(impl));
 }
 
@@ -160,11 +166,10 @@ void Convolution::run(const ConvPointers& pointers, void* scratch) const {
   if (impl_->kernel) impl_->kernel->run(pointers, scratch);
 }
 
-PackedLayout conv_packed_layout(const ConvSpec& spec) {
-  if (!check_spec(spec).ok() || is_empty(spec)) return {};
-#if defined(TENON_ONEDNN)
-  if (PackedLayout layout = onednn_conv_layout(spec); !layout.is_plain()) return layout;
-#endif
+PackedLayout conv_packed_layout(const ConvSpec& wanted) {
+  if (!check_spec(wanted).ok() || is_empty(wanted)) return {};
+  if (runs_in_bfloat16(wanted)) return bfloat16_conv_layout(wanted);
+  const ConvSpec spec = in_float32(wanted);
   // These take the plain filter.
   if (direct_conv_suits(spec) || is_depthwise(spec)) return {};
   if (winograd_packs(spec)) return winograd_layout(spec);
@@ -174,9 +179,10 @@ PackedLayout conv_packed_layout(const ConvSpec& spec) {
 Status pack_conv_filter(const PackedLayout& layout, const ConvSpec& spec, const float* filter,
                         void* packed) {
   if (layout.is_plain()) return invalid_argument("the plain layout needs no packing");
-#if defined(TENON_ONEDNN)
-  if (layout.description()->onednn) return pack_onednn_conv_filter(layout, spec, filter, packed);
-#endif
+  if (is_bfloat16_layout(layout)) {
+    pack_bfloat16_filter(spec, filter, packed);
+    return absl::OkStatus();
+  }
   auto* const to = static_cast<float*>(packed);
   if (layout.description()->winograd) {
     pack_winograd_filter(spec, filter, to);

@@ -1,10 +1,10 @@
 #include "tenon/kernels/convolution/depthwise_conv.h"
 
 #include "tenon/base/parallel.h"
-#include "tenon/kernels/convolution/cell_blocks.h"
 #include "tenon/kernels/convolution/cell_gather.h"
 #include "tenon/kernels/convolution/depthwise_rows.h"
 #include "tenon/kernels/convolution/input_phases.h"
+#include "tenon/kernels/product/cell_blocks.h"
 #include "tenon/kernels/product/worker_scratch.h"
 #include "tenon/kernels/scalar/conv_reference.h"
 #include "tenon/kernels/simd/depthwise_loops.h"

@@ -1,7 +1,7 @@
 #include "tenon/kernels/convolution/depthwise_rows.h"
 
 #include "tenon/base/parallel.h"
-#include "tenon/kernels/convolution/cell_blocks.h"
+#include "tenon/kernels/product/cell_blocks.h"
 #include "tenon/kernels/simd/depthwise_loops.h"
 
 namespace tenon::kernels {

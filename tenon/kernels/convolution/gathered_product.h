@@ -6,8 +6,8 @@
 // column alone, whatever the batch, the blocks and the team are.
 #pragma once
 
-#include "tenon/kernels/convolution/cell_blocks.h"
 #include "tenon/kernels/convolution/cell_gather.h"
+#include "tenon/kernels/product/cell_blocks.h"
 
 namespace tenon::kernels {
 

@@ -3,8 +3,8 @@
 // Private: used by .cc files of this folder.
 #pragma once
 
-#include "tenon/kernels/convolution/cell_blocks.h"
 #include "tenon/kernels/convolution/cell_gather.h"
+#include "tenon/kernels/product/cell_blocks.h"
 
 namespace tenon::kernels {
 

@@ -6,14 +6,11 @@
 
 namespace tenon::kernels {
 
-struct OneDnnLayout;  // onednn/onednn_common.h
-
 struct PackedLayout::Description {
   std::string name;
   size_t bytes = 0;
-  Precision precision = Precision::kFloat32;
-  std::shared_ptr<const OneDnnLayout> onednn = nullptr;  // of oneDNN's layouts; null: ours
-  bool winograd = false;  // a transformed filter (convolution/winograd.h)
+  Precision precision = Precision::kFloat32;  // that they are multiplied in
+  bool winograd = false;                      // a transformed filter (convolution/winograd.h)
 };
 
 }  // namespace tenon::kernels

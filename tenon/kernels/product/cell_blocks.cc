@@ -1,4 +1,4 @@
-#include "tenon/kernels/convolution/cell_blocks.h"
+#include "tenon/kernels/product/cell_blocks.h"
 
 #include "tenon/base/parallel.h"
 #include "tenon/kernels/product/float_panels.h"
@@ -6,19 +6,25 @@
 namespace tenon::kernels {
 namespace {
 
-constexpr int64_t kMostCells = 96;
 constexpr int64_t kFewestCells = 24;
-constexpr int64_t kTileCells = 12;        // bands are multiples of the rows of every tile
 constexpr int64_t kBlocksOfThread = 8;    // where there is work for them
 constexpr int64_t kBlockTerms = 200'000;  // multiplications that are worth a thread
 
 }  // namespace
 
 // Columns are cut before bands become short: each band reads its columns' panels once more.
-CellBlocks::CellBlocks(int64_t cells, int64_t groups, int64_t columns, int64_t terms)
-    : cells_(cells), groups_(groups), columns_(columns), terms_(std::max<int64_t>(terms, 1)) {
+CellBlocks::CellBlocks(int64_t cells, int64_t groups, int64_t columns, int64_t terms,
+                       const Limits& limits)
+    : cells_(cells),
+      groups_(groups),
+      columns_(columns),
+      terms_(std::max<int64_t>(terms, 1)),
+      tile_cells_(limits.tile_cells) {
   if (cells == 0) return;
-  set_band(kMostCells);
+  const int64_t panels = panel_count(columns);
+  const int64_t most_panels = std::max<int64_t>(1, limits.columns / product_loops().panel);
+  column_pieces_ = std::max<int64_t>(1, (panels + most_panels - 1) / most_panels);
+  set_band(limits.cells);
   const int64_t team = team_size();
   const auto divisible = [&] {
     return team > 1 && count() < kBlocksOfThread * team && block_terms() >= 2 * kBlockTerms;
@@ -31,7 +37,7 @@ CellBlocks::CellBlocks(int64_t cells, int64_t groups, int64_t columns, int64_t t
 
 void CellBlocks::set_band(int64_t most) {
   const int64_t bands = (cells_ + most - 1) / most;
-  band_ = ((cells_ + bands - 1) / bands + kTileCells - 1) / kTileCells * kTileCells;
+  band_ = ((cells_ + bands - 1) / bands + tile_cells_ - 1) / tile_cells_ * tile_cells_;
   bands_ = (cells_ + band_ - 1) / band_;
 }
 
