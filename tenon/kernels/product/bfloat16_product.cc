@@ -18,7 +18,7 @@ CellBlocks::Limits limits_of_blocks(int64_t k) {
 Bfloat16Product::Bfloat16Product(const MatMulSpec& spec, int64_t items)
     : spec_(spec),
       blocks_(spec.m, items, spec.n, spec.k, limits_of_blocks(spec.k)),
-      sums_(spec.k, spec.n, spec.post) {}
+      sums_(spec.k, spec.post) {}
 
 // A transposed a is turned round in float32 first.
 size_t Bfloat16Product::worker_scratch_bytes() const {

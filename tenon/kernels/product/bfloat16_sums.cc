@@ -4,8 +4,7 @@
 
 namespace tenon::kernels {
 
-Bfloat16Sums::Bfloat16Sums(int64_t k, int64_t n, const PostOps& post)
-    : k_(k), n_(n), post_(split_for_tiles(post)) {}
+Bfloat16Sums::Bfloat16Sums(int64_t k, const PostOps& post) : k_(k), post_(split_for_tiles(post)) {}
 
 size_t Bfloat16Sums::scratch_bytes(int64_t rows) const {
   const int64_t whole = (rows + kBfloat16Rows - 1) / kBfloat16Rows * kBfloat16Rows;

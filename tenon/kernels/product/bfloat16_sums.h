@@ -24,7 +24,7 @@ void finish_bfloat16(const TilePostOps& post, const CellBlock& block,
 class Bfloat16Sums {
  public:
   // k at least 1.
-  Bfloat16Sums(int64_t k, int64_t n, const PostOps& post);
+  Bfloat16Sums(int64_t k, const PostOps& post);
 
   static constexpr int64_t kDepth = 512;  // terms at once, at most: a panel's stay in the L1 cache
 
@@ -51,7 +51,7 @@ class Bfloat16Sums {
 
   void add_terms(const CellBlock& block, const Bfloat16Operands& operands, int64_t k,
                  const uint16_t* left) const;
-  int64_t k_, n_;
+  int64_t k_;
   TilePostOps post_;
 };
 
