@@ -1,5 +1,6 @@
 // While, StatelessWhile: a function applied to its own results while a condition holds.
 #include "tenon/core/op.h"
+#include "tenon/graph/specialize.h"
 #include "tenon/ops/control/function_call.h"
 #include "tenon/ops/control/while_gradient.h"
 
@@ -10,16 +11,7 @@ namespace {
 Status while_shape(ShapeContext& c) {
   const std::vector<PartialShape> results = c.function_results("body", 0);
   for (int i = 0; i < c.num_outputs(); ++i) {
-    const PartialShape& before = c.input(i);
-    const PartialShape& after = results[static_cast<size_t>(i)];
-    PartialShape shape;
-    if (before.has_rank() && after.has_rank() && before.rank() == after.rank()) {
-      shape = before;
-      for (int axis = 0; axis < shape.rank(); ++axis) {
-        if (before[axis] != after[axis]) shape.set(axis, -1);
-      }
-    }
-    c.set_output(i, std::move(shape));
+    c.set_output(i, common_shape(c.input(i), results[static_cast<size_t>(i)]));
   }
   return absl::OkStatus();
 }
