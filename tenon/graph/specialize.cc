@@ -1,5 +1,6 @@
 #include "tenon/graph/specialize.h"
 
+#include "tenon/graph/function_copy.h"
 #include "tenon/graph/uses.h"
 
 namespace tenon {
@@ -70,6 +71,18 @@ std::vector<bool> loop_invariants(const Graph& body) {
     invariant.push_back(value == Endpoint{body.args[i], 0});
   }
   return invariant;
+}
+
+StatusOr<Graph> loop_step(const Graph& body, const Graph& condition) {
+  Graph step = body;
+  TENON_ASSIGN_OR_RETURN(const FunctionCopy copy,
+                         copy_function(step, condition, body.results, {.prefix = "cond"}));
+  step.results.push_back(copy.results[0]);
+  step.result_names.resize(body.results.size());
+  step.result_names.emplace_back("again");
+  step.control_results.insert(step.control_results.end(), copy.control_results.begin(),
+                              copy.control_results.end());
+  return step;
 }
 
 PartialShape common_shape(const PartialShape& a, const PartialShape& b) {

@@ -26,6 +26,11 @@ StatusOr<Graph> specialize(const Graph& body, std::span<const KnownArgument> kno
 // By argument of a loop's body: whether it gives it back as it is.
 std::vector<bool> loop_invariants(const Graph& body);
 
+// An attribute of a loop: the function of one iteration, body and then condition, which gives what
+// both give.
+inline constexpr std::string_view kLoopStep = "_step";
+StatusOr<Graph> loop_step(const Graph& body, const Graph& condition);
+
 // What holds of a value that is one of two.
 PartialShape common_shape(const PartialShape& a, const PartialShape& b);
 

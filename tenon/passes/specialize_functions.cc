@@ -1,6 +1,7 @@
 // Branches and loop bodies become functions of the one node that runs them, which know what that
 // node knows: constants, handles of variables, shapes. Then they fold, pack and fuse as everything
 // else does.
+#include "tenon/graph/effects.h"
 #include "tenon/graph/function_library.h"
 #include "tenon/graph/specialize.h"
 #include "tenon/graph/uses.h"
@@ -22,6 +23,13 @@ constexpr FunctionOp kFunctionOps[] = {
     {"If", 1, "Tin", false},   {"StatelessIf", 1, "Tin", false},
     {"Case", 1, "Tin", false}, {"StatelessCase", 1, "Tin", false},
 };
+
+bool only_reads(const Graph& graph) {
+  for (NodeId id = 0; id < graph.size(); ++id) {
+    if (graph.alive(id) && effects_of(graph, graph.node(id)).beyond_reading()) return false;
+  }
+  return true;
+}
 
 class Specializer {
  public:
@@ -122,11 +130,11 @@ class Specializer {
   StatusOr<AttrMap> with_own_functions(const Node& node, const FunctionOp& row,
                                        const Bodies& bodies, std::span<const KnownArgument> known) {
     AttrMap attrs = node.attrs;
+    FunctionLibrary& library = *graph_.library();
     const auto own = [&](FunctionAttr& function, bool drop_results) -> Status {
       TENON_ASSIGN_OR_RETURN(Graph body,
                              specialize(*bodies.at(function.name), known, drop_results));
       context_.note("specialize: ", function.name, " for ", node.name);
-      FunctionLibrary& library = *graph_.library();
       function.name = library.unique_name(cat(function.name, " for ", node.name));
       library.add(function.name, std::move(body));
       return absl::OkStatus();
@@ -142,7 +150,24 @@ class Specializer {
         attrs.set(name, std::move(functions));
       }
     }
+    if (row.is_loop) TENON_RETURN_IF_ERROR(add_step(node, library, attrs));
     return attrs;
+  }
+
+  // One function to run in each iteration is half the cost of two. A condition that does more than
+  // compute stays on its own.
+  static Status add_step(const Node& node, FunctionLibrary& library, AttrMap& attrs) {
+    TENON_ASSIGN_OR_RETURN(const auto body, library.find(attrs.get<FunctionAttr>("body").name));
+    TENON_ASSIGN_OR_RETURN(const auto condition,
+                           library.find(attrs.get<FunctionAttr>("cond").name));
+    if (condition->results.size() != 1 || !only_reads(*condition) || !only_reads(*body)) {
+      return absl::OkStatus();
+    }
+    TENON_ASSIGN_OR_RETURN(Graph step, loop_step(*body, *condition));
+    const FunctionAttr name{library.unique_name(cat("iteration of ", node.name)), nullptr};
+    library.add(name.name, std::move(step));
+    attrs.set(kLoopStep, name);
+    return absl::OkStatus();
   }
 
   // False when the node cannot be made: the one that is there says why when it runs.
