@@ -43,6 +43,11 @@ StatusOr<std::shared_ptr<Plan>> Plan::create(Graph function, std::shared_ptr<Mod
     return value.ok() ? *std::move(value) : Tensor();
   };
   TENON_RETURN_IF_ERROR(run_passes(function, context, options.optimize));
+  for (NodeId id = 0; id < function.size(); ++id) {
+    if (const Tensor* value = function.constant({id, 0})) {
+      function.node(id).attrs.set("value", state->constants().shared(*value));
+    }
+  }
   plan->graph_ = std::move(function);
   plan->options_ = std::move(options);
   plan->state_ = std::move(state);
@@ -85,7 +90,7 @@ StatusOr<Ref<Buffer>> Plan::packed(Endpoint value, const Tensor& tensor, std::st
   std::lock_guard lock(mutex_);
   Ref<Buffer>& place = packed_[{value, std::string(layout)}];
   if (!place) {
-    TENON_ASSIGN_OR_RETURN(place, pack(tensor));
+    TENON_ASSIGN_OR_RETURN(place, state_->packed_weights().find_or_pack(tensor, layout, pack));
   }
   return place;
 }
