@@ -33,19 +33,25 @@ std::string FunctionLibrary::unique_name(std::string_view prefix) {
   std::lock_guard lock(mutex_);
   std::string name(prefix);
   int& suffix = next_suffix_.try_emplace(name, 1).first->second;
-  while (entries_.contains(name)) name = cat(prefix, "_", suffix++);
+  while (entries_.contains(name) || (base_ && base_->contains(name)))
+    name = cat(prefix, "_", suffix++);
   entries_[name];  // taken from now on
   return name;
 }
 
 bool FunctionLibrary::contains(std::string_view name) const {
+  return contains_itself(name) || (base_ && base_->contains(name));
+}
+
+bool FunctionLibrary::contains_itself(std::string_view name) const {
   std::lock_guard lock(mutex_);
   return entries_.contains(name);
 }
 
 std::vector<std::string> FunctionLibrary::names() const {
-  std::lock_guard lock(mutex_);
   std::vector<std::string> names;
+  if (base_) names = base_->names();
+  std::lock_guard lock(mutex_);
   for (const auto& [name, entry] : entries_) names.push_back(name);
   return names;
 }
@@ -55,6 +61,7 @@ StatusOr<std::shared_ptr<const Graph>> FunctionLibrary::find(std::string_view na
   {
     std::lock_guard lock(mutex_);
     const auto it = entries_.find(name);
+    if (it == entries_.end() && base_) return base_->find(name);
     if (it == entries_.end()) {
       return not_found("function '", name, "' is referred to, but the model has none of that name");
     }
@@ -95,7 +102,8 @@ StatusOr<std::shared_ptr<const Graph>> FunctionLibrary::import(std::string_view 
 std::shared_ptr<const FunctionEffects> FunctionLibrary::effects(std::string_view name) const {
   std::lock_guard lock(mutex_);
   const auto it = entries_.find(name);
-  return it == entries_.end() ? nullptr : it->second.effects;
+  if (it == entries_.end()) return base_ ? base_->effects(name) : nullptr;
+  return it->second.effects;
 }
 
 void FunctionLibrary::set_effects(std::string_view name,
@@ -103,6 +111,8 @@ void FunctionLibrary::set_effects(std::string_view name,
   std::lock_guard lock(mutex_);
   if (const auto it = entries_.find(name); it != entries_.end()) {
     it->second.effects = std::move(effects);
+  } else if (base_) {
+    base_->set_effects(name, std::move(effects));
   }
 }
 

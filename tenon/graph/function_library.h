@@ -10,6 +10,10 @@ struct FunctionEffects;  // tenon/graph/effects.h
 
 class FunctionLibrary : public std::enable_shared_from_this<FunctionLibrary> {
  public:
+  FunctionLibrary() = default;
+  // With all functions of `base` (may be null), and those that are added to it alone.
+  explicit FunctionLibrary(std::shared_ptr<FunctionLibrary> base) : base_(std::move(base)) {}
+
   // Called at most once, with this library, when the function is first found. Its errors name the
   // function.
   using Import = std::function<StatusOr<Graph>(std::shared_ptr<FunctionLibrary>)>;
@@ -21,6 +25,8 @@ class FunctionLibrary : public std::enable_shared_from_this<FunctionLibrary> {
   std::string unique_name(std::string_view prefix);
 
   bool contains(std::string_view name) const;
+  // Whether it was added to this library, not to its base.
+  bool contains_itself(std::string_view name) const;
   std::vector<std::string> names() const;
 
   // NOT_FOUND when there is none of that name; the importer's error otherwise, each time.
@@ -44,6 +50,7 @@ class FunctionLibrary : public std::enable_shared_from_this<FunctionLibrary> {
   };
   StatusOr<std::shared_ptr<const Graph>> import(std::string_view name, const Import& import);
 
+  const std::shared_ptr<FunctionLibrary> base_;
   mutable std::mutex mutex_;
   std::map<std::string, Entry, std::less<>> entries_;
   std::map<std::string, int, std::less<>> next_suffix_;

@@ -268,6 +268,26 @@ const Pattern kPatterns[] = {
        }
        f.sum("result", waiting);
      }},
+    {"BranchesOfOneFunction",
+     [](File& f, int n) {
+       for (const char* name : {"yes", "no"}) {
+         auto& nodes = *f.function(name, "b:y:0").mutable_node_def();
+         add_node(nodes, "a", "Neg", {"x"});
+         add_node(nodes, "b", "Sinh", {"a:y:0"});
+       }
+       f.node("l2", "L2Loss", {"x"});
+       std::vector<std::string> all;
+       for (int i = 0; i < n / 4; ++i) {
+         NodeDef& made = f.node(all.emplace_back(numbered("n", i)), "StatelessIf", {"l2", "x"}, "");
+         auto& attrs = *made.mutable_attr();
+         attrs["Tcond"].set_type(DataType::DT_FLOAT);
+         attrs["Tin"].mutable_list()->add_type(DataType::DT_FLOAT);
+         attrs["Tout"].mutable_list()->add_type(DataType::DT_FLOAT);
+         attrs["then_branch"].mutable_func()->set_name("yes");
+         attrs["else_branch"].mutable_func()->set_name("no");
+       }
+       f.sum("result", all);
+     }},
     {"Conditions",
      [](File& f, int n) {
        std::vector<std::string> all;

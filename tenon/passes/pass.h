@@ -5,6 +5,8 @@
 
 namespace tenon {
 
+class FunctionSizes;
+
 #ifdef NDEBUG
 inline constexpr bool kVerifyPasses = false;
 #else
@@ -17,8 +19,9 @@ struct PassContext {
   ResourceStore* resources = nullptr;
   // The value of a frozen variable by name; an empty Tensor for every other one.
   std::function<Tensor(std::string_view)> frozen_variable;
-  // How many nodes inlining may add; not set: what inline_budgets() gives the graph.
-  std::optional<int64_t> inline_budget;
+  // How many nodes copies of functions may add, less those that were added; null: growth_limit().
+  int64_t* growth = nullptr;
+  FunctionSizes* sizes = nullptr;  // null: looked at anew
 
   template <class... Parts>
   void note(const Parts&... parts) const {
@@ -32,17 +35,16 @@ struct PassContext {
 // calls itself whatever happens, or calls more than 100 deep.
 Status inline_functions(Graph& graph, const PassContext& context);
 
-// How many nodes inlining may add to the graph and to each function that it may run, by name (""
-// is the graph), so that all together grow to eight times what they hold, or some thousand nodes.
-// Graphs whose calls fit are inlined whole; what one leaves, the functions that it reaches get, in
-// the order in which they are reached.
-StatusOr<std::map<std::string, int64_t>> inline_budgets(const Graph& graph);
-
 // Reads of frozen variables become constants.
 Status freeze_variables(Graph& graph, const PassContext& context);
 
 // Reads and writes of one resource, and everything with an effect outside, keep program order.
 Status order_effects(Graph& graph, const PassContext& context);
+
+// If, Case and While run functions of their own, in the graph's library, that know the constants,
+// variables and shapes which the node gives them, until the growth is used up: what is left runs
+// functions that are shared.
+Status specialize_functions(Graph& graph, const PassContext& context);
 
 // Nodes whose inputs are all constant are computed now, where the result is not much larger than
 // its inputs.

@@ -13,12 +13,13 @@ constexpr NamedPass kRequired[] = {
     {"order_effects", order_effects},
 };
 
-// Folding first, so that the fusions see constants; fusion of what multiplies before fusion of the
-// element-wise rest.
+// Folding first, so that functions and fusions see constants; fusion of what multiplies before
+// fusion of the element-wise rest.
 constexpr NamedPass kOptimizing[] = {
     {"fold_constants", fold_constants},
     {"simplify_arithmetic", simplify_arithmetic},
     {"eliminate_common_subexpressions", eliminate_common_subexpressions},
+    {"specialize_functions", specialize_functions},
     {"fold_batch_norm", fold_batch_norm},
     {"fold_constants", fold_constants},
     {"fuse_bias_activation", fuse_bias_activation},

@@ -66,30 +66,10 @@ StatusOr<std::unique_ptr<Instance>> BindingCache::take(std::span<const Tensor> a
   if (!binding) {
     TENON_ASSIGN_OR_RETURN(binding, bind(args, {}));
   }
-  TENON_ASSIGN_OR_RETURN(auto workspace, take_workspace(*binding));
+  TENON_ASSIGN_OR_RETURN(auto workspace, workspaces_->take(*binding));
   if (!instance) instance = std::make_unique<Instance>(std::move(binding));
   TENON_RETURN_IF_ERROR(instance->attach(std::move(workspace)));
   return instance;
-}
-
-// The smallest that is large enough, else the largest, which then grows.
-StatusOr<std::unique_ptr<Workspace>> BindingCache::take_workspace(const Binding& binding) {
-  std::unique_ptr<Workspace> best;
-  {
-    const std::lock_guard lock(mutex_);
-    const auto better = [&](const auto& a, const auto& b) {
-      const bool a_holds = a->holds(binding), b_holds = b->holds(binding);
-      if (a_holds != b_holds) return a_holds;
-      return a_holds ? a->bytes() < b->bytes() : a->bytes() > b->bytes();
-    };
-    const auto found = std::min_element(workspaces_.begin(), workspaces_.end(), better);
-    if (found != workspaces_.end()) {
-      best = std::move(*found);
-      workspaces_.erase(found);
-    }
-  }
-  if (best) return best;
-  return Workspace::create(plan_->device());
 }
 
 void BindingCache::give_back(std::unique_ptr<Instance> instance) {
@@ -99,16 +79,14 @@ void BindingCache::give_back(std::unique_ptr<Instance> instance) {
     std::swap(place.last, instance);
     if (!instance) return;
   }
-  std::unique_ptr<Workspace> workspace = instance->detach();
+  workspaces_->give_back(instance->detach(), plan_->options().workspace_bytes);
   const std::lock_guard lock(mutex_);
-  workspaces_.push_back(std::move(workspace));
   for (Bound& each : bound_) {
     if (each.binding.get() == &instance->binding()) {
       each.idle.push_back(std::move(instance));
       break;
     }
   }
-  drop_workspaces();
 }
 
 StatusOr<std::shared_ptr<const Binding>> BindingCache::bind(std::span<const Tensor> args,
@@ -143,21 +121,10 @@ void BindingCache::drop_bindings() {
   }
 }
 
-// Under the lock. One always stays.
-void BindingCache::drop_workspaces() {
-  size_t bytes = 0;
-  for (const auto& workspace : workspaces_) bytes += workspace->bytes();
-  while (workspaces_.size() > 1 && bytes > plan_->options().workspace_bytes) {
-    bytes -= workspaces_.front()->bytes();
-    workspaces_.erase(workspaces_.begin());
-  }
-}
-
 size_t BindingCache::bytes() const {
   const std::lock_guard lock(mutex_);
-  size_t total = 0;
+  size_t total = workspaces_->bytes();
   for (const Bound& bound : bound_) total += bound.bytes();
-  for (const auto& workspace : workspaces_) total += workspace->bytes();
   return total;
 }
 

@@ -1,4 +1,5 @@
-// BindingCache: the Bindings of a Plan, their idle Instances and the Workspaces they share.
+// BindingCache: the Bindings of a Plan and their idle Instances, over the Workspaces that all Plans
+// of a model share.
 //
 // Bounded in bytes and in number (ExecutableOptions), the longest unused Bindings go first. A
 // thread finds the small Instance that it used last in a place of its own, so that many threads
@@ -14,7 +15,8 @@ namespace tenon {
 // Thread-safe.
 class BindingCache {
  public:
-  explicit BindingCache(std::shared_ptr<const Plan> plan) : plan_(std::move(plan)) {}
+  explicit BindingCache(std::shared_ptr<const Plan> plan)
+      : plan_(std::move(plan)), workspaces_(plan_->state()->workspaces(plan_->device())) {}
 
   // The form of a run of these arguments, whose Binding is made if there is none.
   StatusOr<RunForm> form_of(std::span<const Tensor> args, const RunLimits& limits);
@@ -28,7 +30,7 @@ class BindingCache {
   StatusOr<std::shared_ptr<const Binding>> bind(std::span<const Shape> shapes,
                                                 const RunLimits& limits);
 
-  // Of what is cached, estimated; and how many Bindings.
+  // Of what is cached and of the idle Workspaces, estimated; and how many Bindings.
   size_t bytes() const;
   size_t size() const;
 
@@ -50,15 +52,13 @@ class BindingCache {
   Bound* find(std::span<const Tensor> args);
   StatusOr<std::shared_ptr<const Binding>> bind(std::span<const Tensor> args,
                                                 const RunLimits& limits);
-  StatusOr<std::unique_ptr<Workspace>> take_workspace(const Binding& binding);
   void drop_bindings();
-  void drop_workspaces();
 
   const std::shared_ptr<const Plan> plan_;
+  const std::shared_ptr<WorkspacePool> workspaces_;
   std::array<Place, kPlaces> places_;
   mutable std::mutex mutex_;
-  std::list<Bound> bound_;                              // the last used first
-  std::vector<std::unique_ptr<Workspace>> workspaces_;  // idle
+  std::list<Bound> bound_;  // the last used first
 };
 
 }  // namespace tenon

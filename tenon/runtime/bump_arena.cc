@@ -35,6 +35,7 @@ StatusOr<Ref<Buffer>> BumpArena::chunk_of(size_t bytes) {
 }
 
 void BumpArena::reset() {
+  if (given_ == 0) return;
   for (const Ref<Buffer>& chunk : chunks_) {
     if (chunk->unique()) continue;
     if (held_.size() == kMostHeld) held_.erase(held_.begin());

@@ -26,6 +26,12 @@ Instance::Instance(std::shared_ptr<const Binding> binding)
   for (size_t i = 0; i < slots_.size(); ++i) {
     const Slot& slot = binding_->slots[i];
     if (slot.storage == Storage::kConstant) slots_[i] = slot.constant;
+    if (slot.storage == Storage::kOwned) owned_.push_back(static_cast<int>(i));
+    if (slot.storage != Storage::kArgument && slot.storage != Storage::kResult) continue;
+    const bool is_view = slot.root != static_cast<int>(i);
+    (slot.storage == Storage::kArgument ? arguments_ : results_)
+        .push_back(
+            {static_cast<int>(i), slot.source, slot.shape.to_shape(), slot.bytes(), is_view});
   }
   size_t count = 0;
   for (const Step& step : binding_->steps) count += step.inputs.size() + step.outputs.size();
@@ -73,11 +79,9 @@ Status Instance::run(const RunContext& context, std::span<const Tensor> args,
   host_context_.stream = nullptr;
   context_ = context;
   context_.stream = &workspace_->stream();
-  for (size_t i = 0; i < slots_.size(); ++i) {
-    const Slot& slot = binding_->slots[i];
-    if (slot.storage != Storage::kArgument) continue;
-    const Tensor& arg = args[static_cast<size_t>(slot.source)];
-    slots_[i] = slot.root == static_cast<int>(i) ? arg : arg.reshaped(slot.shape.to_shape());
+  for (const Place& place : arguments_) {
+    const Tensor& arg = args[static_cast<size_t>(place.source)];
+    slots_[static_cast<size_t>(place.slot)] = place.is_view ? arg.reshaped(place.shape) : arg;
   }
   Status status = place_results(results);
   if (status.ok()) status = or_out_of_memory([&] { return run_steps(); });
@@ -98,26 +102,29 @@ Status Instance::place_results(std::vector<Tensor>& results) {
   results.resize(b.result_slots.size());
   for (size_t i = 0; i < results.size(); ++i) {
     const Slot& slot = b.slots[static_cast<size_t>(b.result_slots[i])];
-    const Slot& root = b.slots[static_cast<size_t>(slot.root)];
-    if (slot.storage != Storage::kResult || root.source != static_cast<int>(i)) {
-      results[i] = Tensor();
-      continue;
-    }
-    Tensor& result = results[i];
-    const bool reusable = result.has_value() && result.dtype() == slot.dtype && result.buffer() &&
-                          result.buffer()->unique() && !result.buffer()->device() &&
-                          result.num_bytes() == slot.bytes();
-    if (!reusable) {
-      TENON_ASSIGN_OR_RETURN(result, Tensor::allocate(slot.dtype, slot.shape.to_shape()));
-    } else if (!slot.shape.matches(result.shape())) {
-      result = result.reshaped(slot.shape.to_shape());
+    const bool is_written = slot.storage == Storage::kResult &&
+                            b.slots[static_cast<size_t>(slot.root)].source == static_cast<int>(i);
+    if (!is_written) results[i] = Tensor();
+  }
+  for (const Place& place : results_) {
+    const Slot& slot = b.slots[static_cast<size_t>(place.slot)];
+    Tensor& result = results[static_cast<size_t>(place.source)];
+    if (b.result_slots[static_cast<size_t>(place.source)] == place.slot) {
+      const bool reusable = result.has_value() && result.dtype() == slot.dtype && result.buffer() &&
+                            result.buffer()->unique() && !result.buffer()->device() &&
+                            result.num_bytes() == place.bytes;
+      if (!reusable) {
+        TENON_ASSIGN_OR_RETURN(result, Tensor::allocate(slot.dtype, place.shape));
+      } else if (!(place.shape == result.shape())) {
+        result = result.reshaped(place.shape);
+      }
     }
   }
-  for (size_t i = 0; i < slots_.size(); ++i) {
-    const Slot& slot = b.slots[i];
-    if (slot.storage != Storage::kResult) continue;
-    Tensor& memory = results[static_cast<size_t>(slot.source)];
-    slots_[i] = Tensor(slot.dtype, slot.shape.to_shape(), memory.buffer(), memory.mutable_raw());
+  for (const Place& place : results_) {
+    Tensor& memory = results[static_cast<size_t>(place.source)];
+    slots_[static_cast<size_t>(place.slot)] =
+        Tensor(b.slots[static_cast<size_t>(place.slot)].dtype, place.shape, memory.buffer(),
+               memory.mutable_raw());
   }
   return absl::OkStatus();
 }
@@ -304,13 +311,9 @@ void Instance::take_results(std::vector<Tensor>& results) {
 
 // Drops everything that belongs to the caller or outlives the run.
 void Instance::forget() {
-  for (size_t i = 0; i < slots_.size(); ++i) {
-    const Storage storage = binding_->slots[i].storage;
-    if (storage == Storage::kArgument || storage == Storage::kResult ||
-        storage == Storage::kOwned) {
-      slots_[i] = Tensor();
-    }
-  }
+  for (const Place& place : arguments_) slots_[static_cast<size_t>(place.slot)] = Tensor();
+  for (const Place& place : results_) slots_[static_cast<size_t>(place.slot)] = Tensor();
+  for (int index : owned_) slots_[static_cast<size_t>(index)] = Tensor();
   for (bool on_host : {true, false}) workspace_->dynamic_memory(on_host).reset();
 }
 

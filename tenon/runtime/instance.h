@@ -53,7 +53,17 @@ class Instance {
   std::unique_ptr<Workspace> workspace_;
   std::vector<Tensor> slots_;
   std::vector<Tensor*> pointers_;  // inputs, then outputs of each step
-  std::vector<StepRun> runs_;      // by step, of the Workspace
+  // The slots that runs set and drop: the caller's tensors, and those of their own.
+  struct Place {
+    int slot;
+    int source;  // index of the argument or result
+    Shape shape;
+    size_t bytes;
+    bool is_view;
+  };
+  std::vector<Place> arguments_, results_;
+  std::vector<int> owned_;
+  std::vector<StepRun> runs_;  // by step, of the Workspace
   RunContext context_;
   RunContext host_context_;  // of the host's kernels beside a device: no stream
 };

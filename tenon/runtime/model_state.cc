@@ -2,6 +2,8 @@
 
 #include <random>
 
+#include "tenon/runtime/workspace.h"
+
 namespace tenon {
 
 uint64_t ModelState::draw_seed() {
@@ -62,6 +64,13 @@ std::vector<std::pair<std::string, Ref<Variable>>> ModelState::variables() const
     }
   }
   return found;
+}
+
+std::shared_ptr<WorkspacePool> ModelState::workspaces(Device* device) {
+  std::unique_lock lock(mutex_);
+  std::shared_ptr<WorkspacePool>& pool = workspaces_[device];
+  if (!pool) pool = std::make_shared<WorkspacePool>(device);
+  return pool;
 }
 
 void ModelState::freeze(std::string_view name) {

@@ -9,8 +9,13 @@
 
 #include "tenon/core/interfaces.h"
 #include "tenon/core/variable.h"
+#include "tenon/graph/constant_pool.h"
+#include "tenon/runtime/packed_weights.h"
 
 namespace tenon {
+
+class Device;
+class WorkspacePool;
 
 class ModelState final : public ResourceStore {
  public:
@@ -38,6 +43,12 @@ class ModelState final : public ResourceStore {
   // in every process.
   uint64_t seed() const { return seed_; }
 
+  // Shared by all Plans of the model.
+  ConstantPool& constants() { return constants_; }
+  PackedWeights& packed_weights() { return packed_weights_; }
+  // The memory in which runs on `device` compute, whatever they run.
+  std::shared_ptr<WorkspacePool> workspaces(Device* device);
+
   // Runs that write state hold this, one at a time; readers run beside them.
   std::mutex& writers() { return writers_; }
 
@@ -49,6 +60,9 @@ class ModelState final : public ResourceStore {
   std::map<Key, Ref<Object>> resources_;
   std::set<std::string, std::less<>> frozen_;
   std::mutex writers_;
+  ConstantPool constants_;
+  PackedWeights packed_weights_;
+  std::map<Device*, std::shared_ptr<WorkspacePool>> workspaces_;
   const uint64_t seed_ = draw_seed();
 };
 

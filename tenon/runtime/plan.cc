@@ -11,25 +11,28 @@ namespace tenon {
 StatusOr<std::shared_ptr<Plan>> Plan::create(Graph function, std::shared_ptr<ModelState> state,
                                              ExecutableOptions options) {
   TENON_RETURN_IF_ERROR(verify(function));
+  // What is made for this Plan stays in a library of its own.
+  function.set_library(std::make_shared<FunctionLibrary>(function.library()));
   auto functions = std::make_unique<Functions>();
-  TENON_ASSIGN_OR_RETURN(functions->inline_budgets, inline_budgets(function));
+  int64_t growth = growth_limit(function);
   TENON_ASSIGN_OR_RETURN(
       std::shared_ptr<Plan> plan,
-      create(std::move(function), std::move(state), std::move(options), functions.get(), ""));
+      create(std::move(function), std::move(state), std::move(options), functions.get(), growth));
+  functions->growth = growth_of_functions(plan->graph_, functions->sizes, growth);
   plan->own_functions_ = std::move(functions);
   return plan;
 }
 
 StatusOr<std::shared_ptr<Plan>> Plan::create(Graph function, std::shared_ptr<ModelState> state,
                                              ExecutableOptions options, Functions* functions,
-                                             const std::string& name) {
+                                             int64_t& growth) {
   std::shared_ptr<Plan> plan(new Plan);
   plan->functions_ = functions;
   if (!options.device) options.device = DeviceRegistry::global().preferred();
   if (options.team == 0) options.team = team_of_environment();
   PassContext context;
-  const auto budget = functions->inline_budgets.find(name);
-  context.inline_budget = budget == functions->inline_budgets.end() ? 0 : budget->second;
+  context.growth = &growth;
+  context.sizes = &functions->sizes;
   context.explain = options.explain;
   context.resources = state.get();
   context.frozen_variable = [&](std::string_view name) {
@@ -40,6 +43,11 @@ StatusOr<std::shared_ptr<Plan>> Plan::create(Graph function, std::shared_ptr<Mod
     return value.ok() ? *std::move(value) : Tensor();
   };
   TENON_RETURN_IF_ERROR(run_passes(function, context, options.optimize));
+  for (NodeId id = 0; id < function.size(); ++id) {
+    if (const Tensor* value = function.constant({id, 0})) {
+      function.node(id).attrs.set("value", state->constants().shared(*value));
+    }
+  }
   plan->graph_ = std::move(function);
   plan->options_ = std::move(options);
   plan->state_ = std::move(state);
@@ -56,6 +64,12 @@ StatusOr<std::shared_ptr<Plan>> Plan::create(Graph function, std::shared_ptr<Mod
     plan->has_effects_ |= effects.writes || effects.outside;
   }
   return plan;
+}
+
+int64_t Plan::Functions::growth_of(const FunctionLibrary& library, const std::string& name) const {
+  if (library.contains_itself(name)) return FunctionSizes::kMost;
+  const auto it = growth.find(name);
+  return it == growth.end() ? 0 : it->second;
 }
 
 // Among nodes that are ready, writers of variables come last, so that the value they replace has
@@ -76,7 +90,7 @@ StatusOr<Ref<Buffer>> Plan::packed(Endpoint value, const Tensor& tensor, std::st
   std::lock_guard lock(mutex_);
   Ref<Buffer>& place = packed_[{value, std::string(layout)}];
   if (!place) {
-    TENON_ASSIGN_OR_RETURN(place, pack(tensor));
+    TENON_ASSIGN_OR_RETURN(place, state_->packed_weights().find_or_pack(tensor, layout, pack));
   }
   return place;
 }
@@ -92,7 +106,8 @@ StatusOr<Executable*> Plan::function(const std::string& name) const {
   function.set_library(graph_.library());
   Status status = verify(function);
   if (status.ok()) {
-    auto plan = create(std::move(function), state_, options_, functions_, name);
+    int64_t growth = functions_->growth_of(*graph_.library(), name);
+    auto plan = create(std::move(function), state_, options_, functions_, growth);
     if (plan.ok()) {
       std::shared_ptr<Executable> made(new Executable(*std::move(plan)));
       std::lock_guard lock(functions_->mutex);

@@ -1,6 +1,7 @@
 // Plan: a function after all passes, in the order in which it runs. Made once for an Executable.
 #pragma once
 
+#include "tenon/passes/growth.h"
 #include "tenon/runtime/executable.h"
 
 namespace tenon {
@@ -34,7 +35,12 @@ class Plan {
  private:
   // Of a Plan and of those of its functions.
   struct Functions {
-    std::map<std::string, int64_t> inline_budgets;
+    // How many nodes copies may add to each. What is in the Plan's own library alone was counted
+    // with all that it runs when it was copied.
+    int64_t growth_of(const FunctionLibrary& library, const std::string& name) const;
+
+    FunctionSizes sizes;
+    std::map<std::string, int64_t> growth;
     std::mutex mutex;
     std::map<std::string, std::shared_ptr<Executable>> planned;
   };
@@ -42,7 +48,7 @@ class Plan {
   Plan() = default;
   static StatusOr<std::shared_ptr<Plan>> create(Graph function, std::shared_ptr<ModelState> state,
                                                 ExecutableOptions options, Functions* functions,
-                                                const std::string& name);
+                                                int64_t& growth);
   Status order_nodes();
 
   Graph graph_;

@@ -49,4 +49,41 @@ void* Workspace::scratch(bool on_host) const {
   return memory ? memory->data() : nullptr;
 }
 
+StatusOr<std::unique_ptr<Workspace>> WorkspacePool::take(const Binding& binding) {
+  {
+    const std::lock_guard lock(mutex_);
+    const auto better = [&](const auto& a, const auto& b) {
+      const bool a_holds = a->holds(binding), b_holds = b->holds(binding);
+      if (a_holds != b_holds) return a_holds;
+      return a_holds ? a->bytes() < b->bytes() : a->bytes() > b->bytes();
+    };
+    const auto best = std::min_element(idle_.begin(), idle_.end(), better);
+    if (best != idle_.end()) {
+      std::unique_ptr<Workspace> taken = std::move(*best);
+      idle_.erase(best);
+      return taken;
+    }
+  }
+  return Workspace::create(device_);
+}
+
+// One always stays.
+void WorkspacePool::give_back(std::unique_ptr<Workspace> workspace, size_t most_bytes) {
+  const std::lock_guard lock(mutex_);
+  idle_.push_back(std::move(workspace));
+  size_t bytes = 0;
+  for (const auto& each : idle_) bytes += each->bytes();
+  while (idle_.size() > 1 && bytes > most_bytes) {
+    bytes -= idle_.front()->bytes();
+    idle_.erase(idle_.begin());
+  }
+}
+
+size_t WorkspacePool::bytes() const {
+  const std::lock_guard lock(mutex_);
+  size_t total = 0;
+  for (const auto& each : idle_) total += each->bytes();
+  return total;
+}
+
 }  // namespace tenon

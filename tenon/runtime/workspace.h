@@ -1,6 +1,7 @@
 // Workspace: the memory that a run in flight computes in, whatever the shapes: an arena and scratch
 // memory in each space, and the stream. It grows to what the largest Binding that used it needs and
-// is handed from one to the next, so that many shapes cost no more memory than the largest.
+// is handed from one to the next, so that many shapes, and all functions of a model, cost no more
+// memory than the largest.
 #pragma once
 
 #include "tenon/runtime/binding.h"
@@ -38,6 +39,23 @@ class Workspace {
   BumpArena host_memory_;
   BumpArena device_memory_;
   std::unique_ptr<Stream> stream_;
+};
+
+// The idle Workspaces of a model's Plans on one device. Thread-safe.
+class WorkspacePool {
+ public:
+  explicit WorkspacePool(Device* device) : device_(device) {}
+
+  // The smallest that is large enough, else the largest, which then grows, else a new one.
+  StatusOr<std::unique_ptr<Workspace>> take(const Binding& binding);
+  // Drops others where all would have more than `most_bytes`.
+  void give_back(std::unique_ptr<Workspace> workspace, size_t most_bytes);
+  size_t bytes() const;
+
+ private:
+  Device* const device_;
+  mutable std::mutex mutex_;
+  std::vector<std::unique_ptr<Workspace>> idle_;
 };
 
 }  // namespace tenon

@@ -245,13 +245,14 @@ StatusOr<ModelFile> read_model_file(const std::string& folder) {
   if (!path_exists(file.path)) {
     return not_found("'", folder, "' holds no SavedModel: there is no saved_model.pb");
   }
-  TENON_ASSIGN_OR_RETURN(std::string bytes, read_file(file.path, kMostModelBytes));
   if (is_text) {
+    TENON_ASSIGN_OR_RETURN(const std::string bytes, read_file(file.path, kMostModelBytes));
     StatusOr<std::string> wire = wire_of_text(TextMessage::kSavedModel, bytes);
     if (!wire.ok()) return with_context(wire.status(), cat("'", file.path, "'"));
-    bytes = *std::move(wire);
+    file.bytes = std::make_shared<MessageBytes>(*std::move(wire));
+  } else {
+    TENON_ASSIGN_OR_RETURN(file.bytes, MessageBytes::read_saved_model(file.path, kMostModelBytes));
   }
-  file.bytes = std::make_shared<MessageBytes>(std::move(bytes));
   if (!read_strings(file.bytes->view(), 2, file.meta_graphs)) {
     return data_loss("'", file.path, "' is damaged: it does not parse as a SavedModel");
   }

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tenon/graph/builder.h"
+#include "tenon/graph/function_library.h"
 #include "tenon/keras/layers.h"
 #include "tenon/keras/steps.h"
 #include "tenon/kernels/elementwise.h"
@@ -51,12 +53,14 @@ void expect_none(Run run) {
   EXPECT_EQ(counted, 0) << allocations::first_stack();
 }
 
+void register_ops() {
+  static const Status registered = register_all_ops(OpRegistry::global());
+  ASSERT_TRUE(registered.ok()) << registered;
+}
+
 class Allocations : public testing::TestWithParam<std::unique_ptr<Sequential> (*)()> {
  protected:
-  static void SetUpTestSuite() {
-    static const Status registered = register_all_ops(OpRegistry::global());
-    ASSERT_TRUE(registered.ok()) << registered;
-  }
+  static void SetUpTestSuite() { register_ops(); }
 };
 
 TEST_P(Allocations, AWarmInferenceRunMakesNone) {
@@ -83,6 +87,60 @@ TEST_P(Allocations, AWarmTrainingStepMakesNone) {
   Steps steps(*model);
   for (int i = 0; i < kWarm; ++i) ASSERT_TRUE(steps.run(StepKind::kTrain, layout, batch).ok());
   expect_none([&] { return steps.run(StepKind::kTrain, layout, batch); });
+}
+
+// y = y * 0.5 + 1, n times.
+StatusOr<Graph> loop() {
+  auto library = std::make_shared<FunctionLibrary>();
+  for (const char* name : {"cond", "body"}) {
+    Graph function(library);
+    GraphBuilder b(function);
+    const Endpoint i = b.arg("i", DType::kInt32, {}), n = b.arg("n", DType::kInt32, {});
+    const Endpoint y = b.arg("y", DType::kFloat, PartialShape({8}));
+    if (name == std::string_view("cond")) {
+      function.results = {b.op("Less", {i, n})};
+    } else {
+      function.results = {b.add(i, b.scalar<int32_t>(1)), n,
+                          b.add(b.mul(y, b.scalar(0.5f)), b.scalar(1.0f))};
+    }
+    for (size_t k = 0; k < function.results.size(); ++k) {
+      function.result_names.push_back(cat("r", k));
+    }
+    TENON_RETURN_IF_ERROR(b.status());
+    library->add(name, std::move(function));
+  }
+  Graph graph(library);
+  GraphBuilder b(graph);
+  const Endpoint n = b.arg("n", DType::kInt32, {}),
+                 y = b.arg("y", DType::kFloat, PartialShape({8}));
+  const auto out =
+      b.ops("StatelessWhile", {b.scalar<int32_t>(0), n, y},
+            {{"cond", FunctionAttr{"cond", nullptr}}, {"body", FunctionAttr{"body", nullptr}}});
+  TENON_RETURN_IF_ERROR(b.status());
+  graph.results = {out[2]};
+  graph.result_names = {"y"};
+  return graph;
+}
+
+TEST(LoopAllocations, AnIterationMakesNone) {
+  register_ops();
+  auto graph = loop();
+  ASSERT_TRUE(graph.ok()) << graph.status();
+  auto executable = Executable::create(*std::move(graph), std::make_shared<ModelState>());
+  ASSERT_TRUE(executable.ok()) << executable.status();
+  const auto made_in = [&](int32_t iterations) {
+    const Tensor args[] = {Tensor::scalar(iterations),
+                           Tensor::vector<float>({0, 1, 2, 3, 4, 5, 6, 7})};
+    std::vector<Tensor> results;
+    EXPECT_TRUE((*executable)->run(args, results).ok());
+    allocations::start_counting();
+    const Status status = (*executable)->run(args, results);
+    const allocations::Counts counts = allocations::stop_counting();
+    EXPECT_TRUE(status.ok()) << status;
+    EXPECT_NEAR(results[0].data<float>()[7], 2, 1e-3);
+    return counts.ours;
+  };
+  EXPECT_EQ(made_in(1000), made_in(20)) << allocations::first_stack();
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, Allocations, testing::Values(&mlp, &cnn));

@@ -216,15 +216,17 @@ StatusOr<FunctionView> GraphView::body(const Function& function) const {
 }
 
 // Bytes that are merged are not the owner's, and stay.
-void GraphView::take_tensors(const NodeView& node) {
-  if (node.message.size() < kLargeBytes) return;
+Status GraphView::take_tensors(const NodeView& node) {
+  if (node.message.size() < kLargeBytes) return absl::OkStatus();
+  TENON_RETURN_IF_ERROR(owner_->load(node.message));
   (void)for_each_attr(node, [&](MapEntry& entry) {
     const std::string_view bytes = entry.message.bytes();
     if (bytes.size() < kLargeBytes || bytes.data() != entry.text.data()) return;
     std::optional<Tensor> tensor = plain_tensor(bytes);
-    if (!tensor || !taken_.emplace(bytes.data(), *std::move(tensor)).second) return;
+    if (!tensor || !taken_.emplace(bytes.data(), constants_.shared(*tensor)).second) return;
     owner_->forget(bytes);
   });
+  return absl::OkStatus();
 }
 
 Status GraphView::add_library(std::string_view message) {
@@ -236,7 +238,9 @@ Status GraphView::add_library(std::string_view message) {
     functions_.push_back({name, field.bytes});
     if (field.bytes.size() < kLargeBytes) continue;
     const StatusOr<FunctionView> large = body(functions_.back());
-    for (size_t i = 0; large.ok() && i < large->nodes.size(); ++i) take_tensors(large->nodes[i]);
+    for (size_t i = 0; large.ok() && i < large->nodes.size(); ++i) {
+      TENON_RETURN_IF_ERROR(take_tensors(large->nodes[i]));
+    }
   }
   return reader.malformed() ? malformed_view("FunctionDefLibrary") : absl::OkStatus();
 }
@@ -247,7 +251,7 @@ Status GraphView::add(std::string_view message) {
   while (reader.next(field)) {
     if (field.is_bytes(1)) {
       TENON_ASSIGN_OR_RETURN(nodes_.emplace_back(), parse_node(field.bytes, taken_));
-      take_tensors(nodes_.back());
+      TENON_RETURN_IF_ERROR(take_tensors(nodes_.back()));
     }
     if (field.is_bytes(2)) TENON_RETURN_IF_ERROR(add_library(field.bytes));
   }

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "tenon/core/attributes.h"
+#include "tenon/graph/constant_pool.h"
 #include "tenon/graph/messages/message_bytes.h"
 
 namespace tenon {
@@ -76,10 +77,11 @@ class GraphView {
   Status add(std::string_view message);
   Status add_library(std::string_view message);
 
-  void take_tensors(const NodeView& node);
+  Status take_tensors(const NodeView& node);
 
   std::shared_ptr<MessageBytes> owner_;
   TakenTensors taken_;
+  ConstantPool constants_;  // of taken_, which functions may have in common
   std::vector<NodeView> nodes_;
   std::vector<Function> functions_;
 };

@@ -351,5 +351,45 @@ TEST(GraphView, DamagedGraphsAreRefusedOrReadAsProtobufDoes) {
   EXPECT_GT(accepted, 500);
 }
 
+// Large contents stay in the file until somebody asks; all else is there, whatever is damaged.
+TEST(MessageBytes, LeavesLargeContentsInTheFile) {
+  tensorflow::SavedModel model;
+  tensorflow::GraphDef& graph = *model.add_meta_graphs()->mutable_graph_def();
+  const auto add_constant = [](tensorflow::NodeDef& node, char filler) {
+    node.set_name("c");
+    node.set_op("Const");
+    auto& tensor = *(*node.mutable_attr())["value"].mutable_tensor();
+    tensor.set_dtype(tensorflow::DT_UINT8);
+    tensor.mutable_tensor_shape()->add_dim()->set_size(9 << 20);
+    tensor.set_tensor_content(std::string(9 << 20, filler));
+  };
+  add_constant(*graph.add_node(), 'a');
+  auto& function = *graph.mutable_library()->add_function();
+  function.mutable_signature()->set_name("f");
+  add_constant(*function.add_node_def(), 'b');
+  graph.add_node()->set_name("last");
+  const auto folder = TemporaryDirectory::create();
+  ASSERT_TRUE(folder.ok());
+  const std::string path = join_path(folder->path(), "saved_model.pb");
+  const std::string whole = model.SerializeAsString();
+  for (const size_t size : {whole.size(), whole.size() - 1, whole.size() - (size_t{9} << 20)}) {
+    const std::string file = whole.substr(0, size);
+    ASSERT_TRUE(write_file(path, file).ok());
+    const auto bytes = MessageBytes::read_saved_model(path, uint64_t{2} << 30);
+    ASSERT_TRUE(bytes.ok()) << bytes.status();
+    const std::string_view view = (*bytes)->view();
+    ASSERT_EQ(view.size(), file.size());
+    if (size == whole.size()) {
+      EXPECT_EQ(view[whole.find(std::string(1 << 20, 'a')) + (5 << 20)], '\0');
+      EXPECT_EQ(view[whole.find(std::string(1 << 20, 'b')) + (5 << 20)], '\0');
+    }
+    EXPECT_NE(view.find("last"), std::string_view::npos);
+    ASSERT_TRUE((*bytes)->load(view).ok());
+    EXPECT_TRUE(view == file);
+  }
+  EXPECT_EQ(MessageBytes::read_saved_model(path, 1000).status().code(),
+            absl::StatusCode::kResourceExhausted);
+}
+
 }  // namespace
 }  // namespace tenon

@@ -1,28 +1,19 @@
 // If, StatelessIf, Case, StatelessCase: one of several functions, chosen while running.
 #include "tenon/core/op.h"
 #include "tenon/graph/gradient.h"
+#include "tenon/graph/specialize.h"
 #include "tenon/ops/control/branch_gradient.h"
 #include "tenon/ops/control/function_call.h"
 
 namespace tenon {
 namespace {
 
-// What holds whichever branch runs.
-PartialShape common_to_branches(const PartialShape& a, const PartialShape& b) {
-  if (!a.has_rank() || !b.has_rank() || a.rank() != b.rank()) return PartialShape();
-  PartialShape common = a;
-  for (int axis = 0; axis < a.rank(); ++axis) {
-    if (a[axis] != b[axis]) common.set(axis, -1);
-  }
-  return common;
-}
-
 Status if_shape(ShapeContext& c) {
   const std::vector<PartialShape> then_shapes = c.function_results("then_branch", 1);
   const std::vector<PartialShape> else_shapes = c.function_results("else_branch", 1);
   for (int i = 0; i < c.num_outputs(); ++i) {
     const size_t at = static_cast<size_t>(i);
-    c.set_output(i, common_to_branches(then_shapes[at], else_shapes[at]));
+    c.set_output(i, common_shape(then_shapes[at], else_shapes[at]));
   }
   return absl::OkStatus();
 }

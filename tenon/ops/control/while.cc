@@ -1,5 +1,6 @@
 // While, StatelessWhile: a function applied to its own results while a condition holds.
 #include "tenon/core/op.h"
+#include "tenon/graph/specialize.h"
 #include "tenon/ops/control/function_call.h"
 #include "tenon/ops/control/while_gradient.h"
 
@@ -10,38 +11,41 @@ namespace {
 Status while_shape(ShapeContext& c) {
   const std::vector<PartialShape> results = c.function_results("body", 0);
   for (int i = 0; i < c.num_outputs(); ++i) {
-    const PartialShape& before = c.input(i);
-    const PartialShape& after = results[static_cast<size_t>(i)];
-    PartialShape shape;
-    if (before.has_rank() && after.has_rank() && before.rank() == after.rank()) {
-      shape = before;
-      for (int axis = 0; axis < shape.rank(); ++axis) {
-        if (before[axis] != after[axis]) shape.set(axis, -1);
-      }
-    }
-    c.set_output(i, std::move(shape));
+    c.set_output(i, common_shape(c.input(i), results[static_cast<size_t>(i)]));
   }
   return absl::OkStatus();
 }
 
 struct WhileLoop {
   std::shared_ptr<FunctionRunner> condition;
+  // What runs in each iteration: the body, or the body and the condition of its results, which is
+  // then one result more.
   std::shared_ptr<FunctionRunner> body;
+  bool body_ends_in_condition = false;
   std::vector<PartialShape> shapes;
 };
 
 Status run_while(const WhileLoop& loop, KernelRun& r) {
+  const auto count = static_cast<size_t>(r.num_inputs());
   std::vector<Tensor> state, next, holds;
   for (int i = 0; i < r.num_inputs(); ++i) state.push_back(r.input(i));
+  TENON_RETURN_IF_ERROR(loop.condition->run(r.context(), state, holds));
   for (;;) {
-    TENON_RETURN_IF_ERROR(loop.condition->run(r.context(), state, holds));
-    TENON_ASSIGN_OR_RETURN(const bool again, truth_of(holds[0]));
+    const Tensor& condition = state.size() > count ? state.back() : holds[0];
+    TENON_ASSIGN_OR_RETURN(const bool again, truth_of(condition));
     if (!again) break;
-    TENON_RETURN_IF_ERROR(loop.body->run(r.context(), state, next));
+    TENON_RETURN_IF_ERROR(loop.body->run(r.context(), std::span(state).first(count), next));
+    // What was the state is memory for the next results. Objects are let go: who alone has a list
+    // changes it in place.
     state.swap(next);
-    // Runs write results in place when nobody holds them: the state before is no longer needed.
-    next.clear();
+    for (Tensor& value : next) {
+      if (is_object(value.dtype())) value = Tensor();
+    }
+    if (!loop.body_ends_in_condition) {
+      TENON_RETURN_IF_ERROR(loop.condition->run(r.context(), state, holds));
+    }
   }
+  state.resize(count);
   for (Tensor& value : state) value = value.keep();
   return set_outputs(r, std::move(state), loop.shapes);
 }
@@ -49,10 +53,12 @@ Status run_while(const WhileLoop& loop, KernelRun& r) {
 StatusOr<Kernel> make_while(Prepare& p) {
   WhileLoop loop;
   TENON_ASSIGN_OR_RETURN(loop.condition, p.function("cond"));
-  TENON_ASSIGN_OR_RETURN(loop.body, p.function("body"));
+  loop.body_ends_in_condition = p.attrs().get_if<FunctionAttr>(kLoopStep) != nullptr;
+  TENON_ASSIGN_OR_RETURN(loop.body, p.function(loop.body_ends_in_condition ? kLoopStep : "body"));
   const int count = p.num_inputs();
   if (loop.condition->num_args() != count || loop.condition->num_results() != 1 ||
-      loop.body->num_args() != count || loop.body->num_results() != count) {
+      loop.body->num_args() != count ||
+      loop.body->num_results() != count + loop.body_ends_in_condition) {
     return invalid_argument("a loop over ", count, " values has a condition of ",
                             loop.condition->num_args(), " arguments and ",
                             loop.condition->num_results(), " results and a body of ",
