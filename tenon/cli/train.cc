@@ -15,7 +15,6 @@
 #include "tenon/cli/training/model_export.h"
 #include "tenon/cli/training/training_checkpoint.h"
 #include "tenon/cli/verbs.h"
-#include "tenon/core/device.h"
 #include "tenon/keras/distribute/mirrored_strategy.h"
 
 namespace tenon::cli {
@@ -38,8 +37,6 @@ constexpr Usage kTrainUsage = {
         "tenon train --model mlp --data digits.csv --optimizer adam "
         "--loss sparse_categorical_crossentropy \\\n"
         "    --metrics accuracy --epochs 5 --validation_split 0.1 --export_dir digits/1"};
-
-constexpr int64_t kMostVirtualCpus = 64;
 
 // One JSON object an epoch: {"epoch":1,"accuracy":0.9,"loss":0.3}. Whoever reads the pipe sees it
 // at once.
@@ -80,7 +77,6 @@ Status check_train_flags(const TrainFlags& f) {
       {"batch_size", f.batch_size >= 1, "1 or more"},
       {"seed", f.seed >= 0, "0 or more"},
       {"threads", f.threads >= 0, "0 or more"},
-      {"virtual_cpus", f.virtual_cpus >= 1 && f.virtual_cpus <= kMostVirtualCpus, "1 to 64"},
       {"strategy", f.strategy.empty() || f.strategy == "mirrored", "mirrored"},
       {"learning_rate", f.compile.learning_rate >= 0 && std::isfinite(f.compile.learning_rate),
        "a rate above 0, or 0 for the optimizer's default"},
@@ -110,7 +106,7 @@ class TrainRun {
   Status run() {
     TENON_RETURN_IF_ERROR(check_train_flags(flags_));
     TENON_RETURN_IF_ERROR(start_engine(flags_.threads));
-    DeviceRegistry::global().set_virtual_cpus(static_cast<int>(flags_.virtual_cpus));
+    TENON_RETURN_IF_ERROR(set_virtual_cpus(flags_.virtual_cpus));
     TENON_RETURN_IF_ERROR(make_strategy());
     TENON_RETURN_IF_ERROR(check_outputs(0));
     TENON_ASSIGN_OR_RETURN(callbacks_, parse_callbacks(flags_.callbacks));
