@@ -200,7 +200,7 @@ Status Steps::train(Trace& trace, Endpoint loss) {
       return sum_gradients(trace, clipped, weights, model_.strategy_->bucket_bytes());
     };
   }
-  const Endpoint losses[] = {loss};
+  const Endpoint losses[] = {model_.optimizer_->scale_loss(trace, loss)};
   TENON_ASSIGN_OR_RETURN(const std::vector<Endpoint> found,
                          gradients(g.graph(), losses, {}, variables));
   model_.optimizer_->apply(trace, found, combine);
