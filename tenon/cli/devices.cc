@@ -14,8 +14,9 @@ constexpr Usage kDevicesUsage = {
         "models run on (TENON_DEVICE chooses).",
     .example = "tenon devices --json"};
 
-Status list_devices(bool json) {
+Status list_devices(bool json, int64_t virtual_cpus) {
   TENON_RETURN_IF_ERROR(start_engine());
+  TENON_RETURN_IF_ERROR(set_virtual_cpus(virtual_cpus));
   const DeviceRegistry& registry = DeviceRegistry::global();
   for (const Device* device : registry.all()) {
     const DeviceMemory memory = device->memory();
@@ -38,8 +39,12 @@ Status list_devices(bool json) {
 
 int devices_command(Words words) {
   bool json = false;
-  const Flag flags[] = {{"json", &json, "", "one JSON object a line"}};
-  return run_verb(kDevicesUsage, flags, words, [&](const Operands&) { return list_devices(json); });
+  int64_t virtual_cpus = 1;
+  const Flag flags[] = {
+      {"json", &json, "", "one JSON object a line"},
+      {"virtual_cpus", &virtual_cpus, "N", "logical devices that the processor is"}};
+  return run_verb(kDevicesUsage, flags, words,
+                  [&](const Operands&) { return list_devices(json, virtual_cpus); });
 }
 
 }  // namespace tenon::cli

@@ -23,6 +23,14 @@ Status start_engine(int64_t threads) {
   return absl::OkStatus();
 }
 
+Status set_virtual_cpus(int64_t count) {
+  if (count < 1 || count > 64) {
+    return wrong_usage(cat("--virtual_cpus=", count, ": expected 1 to 64"));
+  }
+  DeviceRegistry::global().set_virtual_cpus(static_cast<int>(count));
+  return absl::OkStatus();
+}
+
 StatusOr<Precision> parse_precision(std::string_view text) {
   if (text == "f32") return Precision::kFloat32;
   if (text == "bf16") return Precision::kBfloat16;

@@ -12,6 +12,9 @@ namespace tenon::cli {
 // means all.
 Status start_engine(int64_t threads = 0);
 
+// Makes the processor so many logical devices (`--virtual_cpus`), 1 to 64; after start_engine().
+Status set_virtual_cpus(int64_t count);
+
 // "f32" or "bf16".
 StatusOr<Precision> parse_precision(std::string_view text);
 

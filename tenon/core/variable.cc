@@ -68,12 +68,14 @@ Status Variable::assign(Tensor value, Stream* stream) {
   TENON_RETURN_IF_ERROR(keep(value, stream));
   std::lock_guard lock(mutex_);
   value_ = std::move(value);
+  ++version_;
   return written_by(stream);
 }
 
 void Variable::clear() {
   std::lock_guard lock(mutex_);
   value_ = Tensor();
+  ++version_;
 }
 
 Status Variable::update(FunctionRef<Status(Tensor&)> change, Stream* stream) {
@@ -85,6 +87,7 @@ Status Variable::update(FunctionRef<Status(Tensor&)> change, Stream* stream) {
   if (!value_.buffer()->unique()) {
     TENON_ASSIGN_OR_RETURN(value_, copy_to(value_, device_of(value_) ? stream : nullptr));
   }
+  ++version_;
   TENON_RETURN_IF_ERROR(change(value_));
   return written_by(stream);
 }

@@ -8,6 +8,8 @@
 // is. A stream that uses what another one is still computing waits for that.
 #pragma once
 
+#include <atomic>
+
 #include "tenon/base/function_ref.h"
 #include "tenon/core/tensor.h"
 
@@ -29,6 +31,9 @@ class Variable final : public Object {
   const PartialShape& shape() const { return shape_; }
 
   bool initialized() const;
+
+  // Another number after each assign(), update() and clear().
+  uint64_t version() const { return version_.load(std::memory_order_acquire); }
 
   // The value in the memory of `stream`'s device, for work enqueued on `stream`; null: in host
   // memory. FAILED_PRECONDITION, in TensorFlow's words, when no value was ever assigned.
@@ -54,6 +59,7 @@ class Variable final : public Object {
   const std::string name_;
   const DType dtype_;
   const PartialShape shape_;
+  std::atomic<uint64_t> version_{0};
   mutable std::mutex mutex_;
   mutable Tensor value_;
   mutable const Stream* writer_ = nullptr;  // the last one, null for the host

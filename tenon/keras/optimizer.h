@@ -27,6 +27,13 @@ struct GradientOptions {
   std::optional<double> weight_decay = {}, clipnorm = {}, global_clipnorm = {}, clipvalue = {};
 };
 
+// Of Keras' LossScaleOptimizer: the scale is doubled after so many steps with finite gradients, and
+// halved by one without.
+struct LossScaleOptions {
+  double initial_scale = 32768;
+  int64_t dynamic_growth_steps = 2000;
+};
+
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
@@ -42,9 +49,16 @@ class Optimizer {
   void build(std::span<Weight* const> weights);
   bool built() const { return built_; }
 
+  // Losses are scaled from now on, for models that compute in float16. Before build().
+  void scale_losses(const LossScaleOptions& options) { loss_scale_ = options; }
+  // What gradients are to be taken of: `loss`, scaled where losses are.
+  Endpoint scale_loss(Trace& trace, Endpoint loss) const;
+
   // Adds the ops of one step: clipping, weight decay, the update, iterations += 1. A gradient that
   // is invalid leaves its weight as it is.
-  void apply(Trace& trace, std::span<const Endpoint> gradients);
+  // `combine`, if given, is what happens to the clipped gradients before they are applied.
+  using Combine = std::function<std::vector<Endpoint>(std::span<const Endpoint>)>;
+  void apply(Trace& trace, std::span<const Endpoint> gradients, const Combine& combine = {});
 
   // In the order in which Keras stores them.
   std::vector<Weight*> variables();
@@ -74,6 +88,18 @@ class Optimizer {
       : rate_(std::move(rate)), options_(options) {}
 
  private:
+  // Gradients of the loss itself, and what a step without finite ones leaves as it was.
+  struct Unscaled {
+    std::vector<Endpoint> gradients;
+    Endpoint finite;
+    std::vector<std::pair<const Weight*, Endpoint>> before;
+  };
+  // loss_scale.cc
+  void build_loss_scale();
+  Unscaled unscale(Trace& trace, std::span<const Endpoint> gradients) const;
+  void settle(Trace& trace, const Unscaled& unscaled) const;
+  Json describe_loss_scale(Json inner) const;
+
   std::vector<Endpoint> clip(GraphBuilder& build, std::vector<Endpoint> gradients) const;
 
   LearningRate rate_;
@@ -81,6 +107,8 @@ class Optimizer {
   bool built_ = false;
   std::vector<Weight*> weights_;
   std::vector<Weight> state_;
+  std::optional<LossScaleOptions> loss_scale_;
+  std::vector<Weight> scale_state_;  // iterations, learning_rate, step_counter, dynamic_scale
 };
 
 using OptimizerPtr = std::shared_ptr<Optimizer>;
@@ -108,6 +136,9 @@ OptimizerPtr Adam(AdamOptions options = {});
 // Adam with decoupled decay, 0.004 unless options.gradient.weight_decay says otherwise.
 OptimizerPtr AdamW(AdamOptions options = {});
 OptimizerPtr RMSprop(RMSpropOptions options = {});
+
+// `inner`, with losses scaled.
+OptimizerPtr LossScaleOptimizer(OptimizerPtr inner, LossScaleOptions options = {});
 
 // From Keras' JSON: a name ("adam") or a serialised object. UNIMPLEMENTED names what exists.
 StatusOr<OptimizerPtr> optimizer_from_json(const Json& json);

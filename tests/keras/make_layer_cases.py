@@ -35,6 +35,11 @@ def with_mask(*made):
     return chain((6,), L.Embedding(5, 3, mask_zero=True), *made, dtype="int32")
 
 
+def pair(join, *shapes):
+    x = [L.Input(shape, name=f"x{i}") for i, shape in enumerate(shapes)]
+    return keras.Model(x, join(*x))
+
+
 def states(make, count):
     def build():
         x = L.Input(SEQ, name="x")
@@ -167,6 +172,16 @@ CASES = {
     "depthwise_conv1d": lambda: chain((7, 3), L.DepthwiseConv1D(3, strides=2, padding="same", depth_multiplier=2, activation="tanh")),
     "depthwise_conv1d_dilated": lambda: chain((7, 3), L.DepthwiseConv1D(2, dilation_rate=2, use_bias=False)),
     "separable_conv1d": lambda: chain((7, 3), L.SeparableConv1D(4, 3, padding="same", depth_multiplier=2), L.SeparableConv1D(2, 2, strides=2, use_bias=False)),
+    "dot": lambda: pair(lambda a, b: L.Dot(axes=1)([a, b]), (4,), (4,)),
+    "dot_axes": lambda: pair(lambda a, b: L.Dot(axes=(2, 1), normalize=True)([a, b]), (4, 3), (3, 5)),
+    "dot_volumes": lambda: pair(lambda a, b: L.Dot(axes=(1, -1))([a, b]), (4, 3, 2), (5, 4)),
+    "conv1d_transpose": lambda: chain((5, 3), L.Conv1DTranspose(4, 3, strides=2, padding="same", activation="relu"), L.Conv1DTranspose(2, 2, strides=3)),
+    "conv3d_transpose": lambda: chain((2, 3, 2, 3), L.Conv3DTranspose(4, (2, 3, 2), strides=(1, 2, 1)), L.Conv3DTranspose(2, 2, strides=2, padding="same")),
+    "center_crop": lambda: chain((7, 6, 2), L.CenterCrop(4, 3)),
+    "resizing": lambda: chain((5, 6, 2), L.Resizing(8, 3), L.Resizing(4, 5, interpolation="nearest"), L.Resizing(6, 6, interpolation="bicubic")),
+    "category_encoding": lambda: chain((6,), L.CategoryEncoding(5), dtype="int32"),
+    "category_one_hot": lambda: chain((6,), L.CategoryEncoding(4, output_mode="one_hot"), dtype="int32"),
+    "category_count": lambda: chain((6,), L.CategoryEncoding(4, output_mode="count"), dtype="int32"),
 }
 
 

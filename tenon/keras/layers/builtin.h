@@ -88,6 +88,12 @@ std::shared_ptr<Layer> make_global_max_pooling3d();
 std::shared_ptr<Layer> make_up_sampling3d();
 std::shared_ptr<Layer> make_cropping3d();
 std::shared_ptr<Layer> make_zero_padding3d();
+std::shared_ptr<Layer> make_dot();
+std::shared_ptr<Layer> make_center_crop();
+std::shared_ptr<Layer> make_conv1d_transpose();
+std::shared_ptr<Layer> make_conv3d_transpose();
+std::shared_ptr<Layer> make_category_encoding();
+std::shared_ptr<Layer> make_resizing();
 
 // Adds the state of a random layer; nothing where `rate` is 0.
 size_t add_dropout_seed(Layer& layer, double rate, std::optional<int64_t> seed);
@@ -116,6 +122,17 @@ std::string padding_attr(GraphBuilder& build, std::string_view padding);
 // The known size of dimension `axis` (may be negative); INVALID_ARGUMENT when the input has not
 // `rank` dimensions or the size is not known.
 StatusOr<int64_t> known_dim(const PartialShape& input, int rank, int axis);
+
+// The size of a transposed convolution's output along an axis (keras/src/backend/common/
+// backend_utils.py): that whose convolution has size `from`. Fails the trace where it is not known.
+int64_t transposed_size(GraphBuilder& build, int64_t from, int64_t kernel, int64_t stride,
+                        std::string_view padding);
+
+// Class numbers `x` (rank 2 and more) as vectors of `depth`: "one_hot", "multi_hot" or "count".
+// Numbers outside count for nothing. INVALID_ARGUMENT for another mode or rank.
+Status check_encoding(std::string_view mode, const PartialShape& input);
+Endpoint encode_categories(GraphBuilder& build, Endpoint x, std::string_view mode, int64_t depth,
+                           DType dtype);
 
 // A NHWC attribute list {1, h, w, 1}.
 std::vector<int64_t> nhwc(const std::array<int64_t, 2>& hw);

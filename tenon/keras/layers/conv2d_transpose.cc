@@ -37,25 +37,13 @@ class Conv2DTransposeLayer final : public Layer {
   Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
     if (!g.status().ok()) return {};
-    // keras/src/backend/common/backend_utils.py: what a convolution of that output gives the input.
     const PartialShape in = g.shape(inputs[0]);
     std::vector<int64_t> size = {-1, 0, 0, o_.filters};
     for (size_t axis = 0; axis < 2; ++axis) {
-      const int64_t from = in[static_cast<int>(axis) + 1], stride = o_.strides[axis];
-      const int64_t kernel = o_.kernel_size[axis];
-      int64_t& to = size[axis + 1];
-      if (from < 0) {
-        g.fail(unimplemented("the height and width of the input ", in, " must be known"));
-        return {};
-      }
-      if (__builtin_mul_overflow(from, stride, &to) ||
-          (o_.padding != "same" &&
-           __builtin_add_overflow(to, std::max<int64_t>(kernel - stride, 0), &to)) ||
-          to > INT32_MAX) {
-        g.fail(invalid_argument("strides ", stride, " make the output too large"));
-        return {};
-      }
+      size[axis + 1] = layers::transposed_size(g, in[static_cast<int>(axis) + 1],
+                                               o_.kernel_size[axis], o_.strides[axis], o_.padding);
     }
+    if (!g.status().ok()) return {};
     const Endpoint rows = g.op(
         "StridedSlice", {g.shape_of(inputs[0]), g.integers({0}), g.integers({1}), g.integers({1})});
     const Endpoint whole =
@@ -75,6 +63,20 @@ class Conv2DTransposeLayer final : public Layer {
 };
 
 }  // namespace
+
+int64_t layers::transposed_size(GraphBuilder& g, int64_t from, int64_t kernel, int64_t stride,
+                                std::string_view padding) {
+  int64_t to = 0;
+  if (from < 0) {
+    g.fail(unimplemented("the sizes of the input must be known"));
+  } else if (__builtin_mul_overflow(from, stride, &to) ||
+             (padding != "same" &&
+              __builtin_add_overflow(to, std::max<int64_t>(kernel - stride, 0), &to)) ||
+             to > INT32_MAX) {
+    g.fail(invalid_argument("strides ", stride, " make the output too large"));
+  }
+  return g.status().ok() ? to : 0;
+}
 
 LayerRef Conv2DTranspose(Conv2DTransposeOptions options) {
   return std::make_shared<Conv2DTransposeLayer>(std::move(options));

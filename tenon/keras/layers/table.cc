@@ -92,6 +92,12 @@ constexpr LayerRow kLayers[] = {
     {"UpSampling3D", layers::make_up_sampling3d},
     {"Cropping3D", layers::make_cropping3d},
     {"ZeroPadding3D", layers::make_zero_padding3d},
+    {"Dot", layers::make_dot},
+    {"CenterCrop", layers::make_center_crop},
+    {"Conv1DTranspose", layers::make_conv1d_transpose},
+    {"Conv3DTranspose", layers::make_conv3d_transpose},
+    {"CategoryEncoding", layers::make_category_encoding},
+    {"Resizing", layers::make_resizing},
 };
 
 StatusOr<DTypePolicy> policy_from_json(const Json& dtype) {

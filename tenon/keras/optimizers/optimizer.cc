@@ -6,6 +6,7 @@ void Optimizer::build(std::span<Weight* const> weights) {
   if (built_) return;
   built_ = true;
   weights_.assign(weights.begin(), weights.end());
+  if (loss_scale_) build_loss_scale();
   const auto add = [this](std::string path, std::string_view name, DType dtype, Shape shape,
                           Initializer initializer) {
     Weight weight;
@@ -34,6 +35,7 @@ void Optimizer::build(std::span<Weight* const> weights) {
 
 std::vector<Weight*> Optimizer::variables() {
   std::vector<Weight*> variables;
+  for (Weight& weight : scale_state_) variables.push_back(&weight);
   for (Weight& weight : state_) variables.push_back(&weight);
   return variables;
 }
@@ -91,15 +93,16 @@ std::vector<Endpoint> Optimizer::clip(GraphBuilder& g, std::vector<Endpoint> gra
   return gradients;
 }
 
-void Optimizer::apply(Trace& trace, std::span<const Endpoint> gradients) {
+void Optimizer::apply(Trace& trace, std::span<const Endpoint> gradients, const Combine& combine) {
   GraphBuilder& g = trace.build();
   const int clips = options_.clipnorm.has_value() + options_.global_clipnorm.has_value() +
                     options_.clipvalue.has_value();
   if (clips > 1) {
     g.fail(invalid_argument("only one of clipnorm, clipvalue and global_clipnorm may be set"));
   }
-  const std::vector<Endpoint> clipped =
-      clip(g, std::vector<Endpoint>(gradients.begin(), gradients.end()));
+  const Unscaled unscaled = unscale(trace, gradients);
+  std::vector<Endpoint> clipped = clip(g, unscaled.gradients);
+  if (combine) clipped = combine(clipped);
   const Endpoint iterations = trace.read(state_[0]);
   const Endpoint rate = rate_.is_schedule() ? rate_.at(g, iterations) : trace.read(state_[1]);
   const Endpoint one = g.scalar<int64_t>(1);
@@ -115,6 +118,7 @@ void Optimizer::apply(Trace& trace, std::span<const Endpoint> gradients) {
     update(step, i, clipped[i]);
   }
   trace.assign_add(state_[0], one);
+  settle(trace, unscaled);
 }
 
 void Optimizer::fields(ConfigFields& f) {
@@ -140,10 +144,11 @@ void Optimizer::fields(ConfigFields& f) {
 }
 
 Json Optimizer::describe() const {
-  return Json::object({{"module", "keras.optimizers"},
-                       {"class_name", class_name()},
-                       {"config", write_config(*this)},
-                       {"registered_name", nullptr}});
+  Json own = Json::object({{"module", "keras.optimizers"},
+                           {"class_name", class_name()},
+                           {"config", write_config(*this)},
+                           {"registered_name", nullptr}});
+  return loss_scale_ ? describe_loss_scale(std::move(own)) : own;
 }
 
 }  // namespace tenon::keras

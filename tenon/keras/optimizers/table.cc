@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "tenon/keras/object_config.h"
 #include "tenon/keras/optimizer.h"
 
@@ -29,11 +31,40 @@ Status check_rate(const ObjectConfig& object) {
   return object_config(ObjectKind::kSchedule, *rate).status();
 }
 
+// The optimizer within a LossScaleOptimizer's config.
+StatusOr<OptimizerPtr> scaled_optimizer(const ObjectConfig& object) {
+  const Json* inner = object.config ? object.config->find("inner_optimizer") : nullptr;
+  if (!inner) return invalid_argument("optimizer LossScaleOptimizer: 'inner_optimizer' is missing");
+  // Keras does not wrap one twice; configs within configs without end are none of its own.
+  const std::string inner_class = inner->is_object() ? inner->text("class_name") : "";
+  if (to_lower(inner_class) == "lossscaleoptimizer") {
+    return invalid_argument("optimizer LossScaleOptimizer: 'inner_optimizer' is another one");
+  }
+  LossScaleOptions options;
+  if (const Json* scale = object.config->find("initial_scale")) {
+    if (!scale->number() || !(*scale->number() > 0) || !std::isfinite(*scale->number())) {
+      return invalid_argument("optimizer LossScaleOptimizer: 'initial_scale' is ", scale->dump(),
+                              ", expected a number above 0");
+    }
+    options.initial_scale = *scale->number();
+  }
+  if (const Json* steps = object.config->find("dynamic_growth_steps")) {
+    if (!steps->integer() || *steps->integer() < 1) {
+      return invalid_argument("optimizer LossScaleOptimizer: 'dynamic_growth_steps' is ",
+                              steps->dump(), ", expected 1 or more");
+    }
+    options.dynamic_growth_steps = *steps->integer();
+  }
+  TENON_ASSIGN_OR_RETURN(OptimizerPtr optimizer, optimizer_from_json(*inner));
+  return LossScaleOptimizer(std::move(optimizer), options);
+}
+
 }  // namespace
 
 StatusOr<OptimizerPtr> optimizer_from_json(const Json& json) {
   TENON_ASSIGN_OR_RETURN(const ObjectConfig object, object_config(ObjectKind::kOptimizer, json));
   const std::string& wanted = object.name;
+  if (to_lower(wanted) == "lossscaleoptimizer") return scaled_optimizer(object);
   for (const OptimizerRow& row : kOptimizers) {
     if (to_lower(wanted) != to_lower(row.class_name)) continue;
     OptimizerPtr optimizer = row.make();

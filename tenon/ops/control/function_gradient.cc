@@ -30,7 +30,7 @@ Status expect_same_again(const Graph& graph, std::set<std::string>& seen, int de
       TENON_RETURN_IF_ERROR(expect_same_again(*inner, seen, depth + 1));
     }
     const Effect effect = node.op->decl().effect;
-    if (effect == Effect::kRandom || effect == Effect::kOutside) {
+    if (effect == Effect::kRandom || effect == Effect::kOutside || effect == Effect::kCollective) {
       return unimplemented("the gradient needs the value of ", describe(node),
                            ", which is another one when it is computed again");
     }
