@@ -54,7 +54,7 @@ StatusOr<BatchingParameters> batching_parameters_of(const ServerFlags& flags) {
 }
 
 Status check_config_files(const ServerFlags& flags) {
-  tfs::SSLConfig ssl;
+  tfs::SSLConfig ssl, rest_ssl;
   tfs::MonitoringConfig monitoring;
   tfs::PlatformConfigMap platforms;
   tensorflow::ConfigProto session;
@@ -64,6 +64,7 @@ Status check_config_files(const ServerFlags& flags) {
     google::protobuf::Message& message;
   } files[] = {
       {"ssl_config_file", flags.ssl_config_file, ssl},
+      {"rest_api_ssl_config_file", flags.rest_api_ssl_config_file, rest_ssl},
       {"monitoring_config_file", flags.monitoring_config_file, monitoring},
       {"platform_config_file", flags.platform_config_file, platforms},
       {"tensorflow_session_config_file", flags.tensorflow_session_config_file, session},
@@ -74,6 +75,9 @@ Status check_config_files(const ServerFlags& flags) {
   TENON_RETURN_IF_ERROR(batching_parameters_of(flags).status());
   if (!flags.ssl_config_file.empty()) {
     TENON_RETURN_IF_ERROR(with_context(check_ssl(ssl), flags.ssl_config_file));
+  }
+  if (!flags.rest_api_ssl_config_file.empty()) {
+    TENON_RETURN_IF_ERROR(with_context(check_ssl(rest_ssl), flags.rest_api_ssl_config_file));
   }
   if (!flags.thread_pool_factory_config_file.empty()) {
     TENON_RETURN_IF_ERROR(

@@ -5,6 +5,7 @@
 #include "tenon/serving/json/json_examples.h"
 #include "tenon/serving/json/json_predict.h"
 #include "tenon/serving/model_messages.h"
+#include "tenon/serving/net/bearer_tokens.h"
 #include "tenon/serving/net/trace_context.h"
 #include "tenon/serving/open_inference/open_inference_rest.h"
 #include "tenon/serving/predict.h"
@@ -21,6 +22,10 @@ HttpResponse plain_text(int status, std::string text) {
   return response;
 }
 
+std::string_view path_of(const HttpRequest& request) {
+  return request.target.substr(0, request.target.find_first_of("?#"));
+}
+
 bool is_cross_origin(const HttpRequest& request) {
   const std::string_view origin = request.headers.get("origin");
   return origin.find("http://") != std::string_view::npos ||
@@ -28,6 +33,14 @@ bool is_cross_origin(const HttpRequest& request) {
 }
 
 }  // namespace
+
+bool is_open_to_all(const HttpRequest& request) {
+  const std::string_view path = path_of(request);
+  if (request.method == "OPTIONS") return true;
+  if (request.method != "GET" && request.method != "HEAD") return false;
+  return path == "/healthz" || path == "/readyz" || path == "/v2/health/live" ||
+         path == "/v2/health/ready";
+}
 
 RestApi::RestApi(ServedModels& models, RestOptions options)
     : models_(models),
@@ -46,7 +59,8 @@ HttpResponse RestApi::answer(const HttpRequest& request) {
 }
 
 HttpResponse RestApi::answer_unlogged(const HttpRequest& request) {
-  const std::string_view path = request.target.substr(0, request.target.find_first_of("?#"));
+  if (!request.admitted) return challenge(request);
+  const std::string_view path = path_of(request);
   const bool is_api = is_rest_target(request.target);
   if (is_api || is_open_inference_path(path)) {
     if (request.method == "OPTIONS") return preflight(request);
@@ -87,11 +101,25 @@ HttpResponse RestApi::answer_page(const HttpRequest& request, std::string_view p
 
 void RestApi::add_cors_headers(HttpResponse& response) const {
   if (!options_.cors) return;
-  for (const auto& [name, value] : {std::pair{"Access-Control-Allow-Origin", "*"},
-                                    std::pair{"Access-Control-Allow-Methods", "POST, GET"},
-                                    std::pair{"Access-Control-Allow-Headers", "Content-Type"}}) {
+  for (const auto& [name, value] :
+       {std::pair{"Access-Control-Allow-Origin", "*"},
+        std::pair{"Access-Control-Allow-Methods", "POST, GET"},
+        std::pair{"Access-Control-Allow-Headers",
+                  options_.tokens ? "Content-Type, Authorization" : "Content-Type"}}) {
     response.headers.emplace_back(name, value);
   }
+}
+
+HttpResponse RestApi::challenge(const HttpRequest& request) {
+  const std::string_view authorization = request.headers.get("authorization");
+  const Status why = lacks_token(authorization);
+  requests_.count_failure({}, cat("REST ", request.method, " ", request.target), why);
+  HttpResponse response;
+  response.status = 401;
+  response.headers.emplace_back("WWW-Authenticate", bearer_challenge(authorization));
+  add_cors_headers(response);
+  response.body = write_json_error(message_of(why));
+  return response;
 }
 
 // Of CORS.

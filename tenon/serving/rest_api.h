@@ -23,6 +23,7 @@ namespace tenon::serving {
 
 struct RestOptions {
   bool cors = false;
+  bool tokens = false;               // requests bring one, so that other origins' may, too
   int64_t timeout_milliseconds = 0;  // a prediction that takes longer ends; 0: none does
   bool check_method_name = false;    // :classify and :regress refuse signatures of other methods
   // The page at / with its figures at /status.json; TensorFlow Serving answers with errors there.
@@ -33,6 +34,10 @@ struct RestOptions {
   MonitoringConfig monitoring;
   MetricRegistry* metrics = &MetricRegistry::global();
 };
+
+// Is it answered to clients that bring no token? Probes are, and questions whether another origin
+// may ask, which browsers put without one.
+bool is_open_to_all(const HttpRequest& request);
 
 class RestApi {
  public:
@@ -62,6 +67,7 @@ class RestApi {
              int64_t start);
 
   void add_cors_headers(HttpResponse& response) const;
+  HttpResponse challenge(const HttpRequest& request);
   HttpResponse preflight(const HttpRequest& request) const;
 
   ServedModels& models_;

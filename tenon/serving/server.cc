@@ -16,6 +16,8 @@
 #include "tenon/serving/http/http_server.h"
 #include "tenon/serving/model_loading.h"
 #include "tenon/serving/model_metrics.h"
+#include "tenon/serving/net/bearer_tokens.h"
+#include "tenon/serving/net/ssl_config.h"
 #include "tenon/serving/rest_api.h"
 #include "tenon/serving/server_flags.h"
 
@@ -69,7 +71,8 @@ int default_threads() {
   return 4 * static_cast<int>(std::max(std::thread::hardware_concurrency(), 1U));
 }
 
-StatusOr<std::unique_ptr<GrpcServer>> start_grpc(ServedModels& models, const ServerFlags& flags) {
+StatusOr<std::unique_ptr<GrpcServer>> start_grpc(ServedModels& models, const BearerTokens* tokens,
+                                                 const ServerFlags& flags) {
   GrpcOptions options;
   options.port = flags.port == 0 ? -1 : flags.port;
   options.socket_path = flags.grpc_socket_path;
@@ -80,6 +83,7 @@ StatusOr<std::unique_ptr<GrpcServer>> start_grpc(ServedModels& models, const Ser
   options.check_method_name = flags.enable_signature_method_name_check;
   options.model_control = flags.enable_model_control;
   options.access_log = flags.access_log;
+  options.tokens = tokens;
   if (!flags.ssl_config_file.empty()) {
     TENON_ASSIGN_OR_RETURN(options.ssl_config, read_config_file(flags.ssl_config_file));
   }
@@ -88,10 +92,23 @@ StatusOr<std::unique_ptr<GrpcServer>> start_grpc(ServedModels& models, const Ser
   return server;
 }
 
-StatusOr<std::unique_ptr<HttpServer>> start_rest(RestApi& api, const ServerFlags& flags) {
+StatusOr<std::unique_ptr<HttpServer>> start_rest(RestApi& api, const BearerTokens* tokens,
+                                                 const ServerFlags& flags) {
   HttpServerOptions options;
   options.port = flags.rest_api_port;
   options.threads = flags.rest_api_num_threads > 0 ? flags.rest_api_num_threads : default_threads();
+  if (tokens != nullptr) {
+    options.admission = [tokens](const HttpRequest& request) {
+      return is_open_to_all(request) || tokens->admit(request.headers.get("authorization"));
+    };
+  }
+  if (!flags.rest_api_ssl_config_file.empty()) {
+    TENON_ASSIGN_OR_RETURN(const std::string text,
+                           read_config_file(flags.rest_api_ssl_config_file));
+    TENON_ASSIGN_OR_RETURN(TlsOptions tls, parse_ssl_config(text));
+    tls.protocols = {"h2", "http/1.1"};
+    TENON_ASSIGN_OR_RETURN(options.tls, make_tls_context(tls));
+  }
   TENON_ASSIGN_OR_RETURN(auto server,
                          HttpServer::start(options, [&api](const HttpRequest& request) {
                            return api.answer(request);
@@ -103,6 +120,7 @@ StatusOr<std::unique_ptr<HttpServer>> start_rest(RestApi& api, const ServerFlags
 StatusOr<RestOptions> rest_options_of(const ServerFlags& flags) {
   RestOptions options;
   options.cors = flags.rest_api_enable_cors_support;
+  options.tokens = !flags.auth_token_file.empty();
   options.timeout_milliseconds = flags.rest_api_timeout_in_ms;
   options.check_method_name = flags.enable_signature_method_name_check;
   options.model_control = flags.enable_model_control;
@@ -145,13 +163,19 @@ class ConfigFollower {
   std::string said_;  // the last error
 };
 
-void wait_for_stop(const StopSignals& signals, ServedModels& models, const ServerFlags& flags) {
-  const int64_t interval = flags.model_config_file_poll_wait_seconds * int64_t{1000};
-  const bool poll = interval > 0 && !flags.model_config_file.empty();
-  constexpr int64_t kHour = 3'600'000;
+void wait_for_stop(const StopSignals& signals, ServedModels& models, BearerTokens* tokens,
+                   const ServerFlags& flags) {
+  constexpr int64_t kSecond = 1000, kHour = 3600 * kSecond;
+  const int64_t poll = flags.model_config_file_poll_wait_seconds * kSecond;
+  const bool follows_models = poll > 0 && !flags.model_config_file.empty();
+  const int64_t interval = follows_models ? poll : kHour;
   ConfigFollower follower(models, flags.model_config_file);
-  while (!signals.wait(poll ? interval : kHour)) {
-    if (poll) follower.look();
+  int64_t next_look = steady_milliseconds() + interval;
+  while (!signals.wait(tokens != nullptr ? std::min(interval, kSecond) : interval)) {
+    if (tokens != nullptr) tokens->follow();
+    if (!follows_models || steady_milliseconds() < next_look) continue;
+    follower.look();
+    next_look = steady_milliseconds() + interval;
   }
 }
 
@@ -193,6 +217,12 @@ Status run(const ServerFlags& flags) {
   TENON_RETURN_IF_ERROR(check_config_files(flags));
   TENON_ASSIGN_OR_RETURN(const std::vector<ModelConfig> configs, configs_of(flags));
   TENON_ASSIGN_OR_RETURN(const RestOptions rest_options, rest_options_of(flags));
+  std::unique_ptr<BearerTokens> tokens;
+  if (!flags.auth_token_file.empty()) {
+    auto read = BearerTokens::read(flags.auth_token_file);
+    if (!read.ok()) return with_context(read.status(), "--auth_token_file");
+    tokens = *std::move(read);
+  }
   TENON_ASSIGN_OR_RETURN(ServedModelsOptions options, model_options_of(flags));
   bool stopped = false;
   StatusOr<std::unique_ptr<ServedModels>> started =
@@ -207,14 +237,14 @@ Status run(const ServerFlags& flags) {
   std::unique_ptr<HttpServer> rest;
   std::unique_ptr<GrpcServer> grpc;
   if (flags.port != 0 || !flags.grpc_socket_path.empty()) {
-    TENON_ASSIGN_OR_RETURN(grpc, start_grpc(models, flags));
+    TENON_ASSIGN_OR_RETURN(grpc, start_grpc(models, tokens.get(), flags));
   }
   if (flags.rest_api_port != 0 && flags.rest_api_port == flags.port) {
     log_error("--rest_api_port cannot be same as --port. REST server is not started.");
   } else if (flags.rest_api_port != 0) {
-    TENON_ASSIGN_OR_RETURN(rest, start_rest(api, flags));
+    TENON_ASSIGN_OR_RETURN(rest, start_rest(api, tokens.get(), flags));
   }
-  wait_for_stop(signals, models, flags);
+  wait_for_stop(signals, models, tokens.get(), flags);
   api.set_draining();
   if (grpc) grpc->set_draining();
   models.end_waiting();

@@ -82,6 +82,8 @@ const Flag kFlags[] = {
     TENON_FLAG(drain_delay_seconds, "after SIGTERM /readyz says no so long before it stops"),
     TENON_FLAG(drain_timeout_seconds, "after SIGTERM what is left after so long is cut off"),
     TENON_FLAG(access_log, "log a line a request"),
+    TENON_FLAG(rest_api_ssl_config_file, "text SSLConfig for the REST interface"),
+    TENON_FLAG(auth_token_file, "tokens, one a line, of which all requests but probes need one"),
     TENON_FLAG(enable_model_control, "clients of /v2/repository may load and unload models"),
     TENON_FLAG(enable_model_list, "GET /v1/models lists the models instead of being an error"),
     TENON_FLAG(threads, "threads that compute; 0: all CPUs"),

@@ -70,9 +70,11 @@ struct ServerFlags {
   int32_t drain_delay_seconds = 0;  // from SIGTERM, while /readyz says no, until it stops
   int32_t drain_timeout_seconds = 30;  // from SIGTERM until what is left is cut off
   bool access_log = false;
-  bool enable_model_control = false;        // clients of /v2/repository may load and unload models
-  bool enable_model_list = false;           // GET /v1/models lists them
-  int32_t threads = 0;                      // that compute; 0: all CPUs
+  std::string rest_api_ssl_config_file;  // text SSLConfig for REST; empty: plain text
+  std::string auth_token_file;           // tokens of which every request needs one; empty: none is
+  bool enable_model_control = false;     // clients of /v2/repository may load and unload models
+  bool enable_model_list = false;        // GET /v1/models lists them
+  int32_t threads = 0;                   // that compute; 0: all CPUs
   bool as_tensorflow_model_server = false;  // its texts and exit codes where start fails
 };
 

@@ -127,9 +127,10 @@ TEST(ServerFlagsTest, FilesThatFlagsNameAreThereAndWellFormed) {
     return check_config_files(flags);
   };
   EXPECT_TRUE(check_config_files(ServerFlags()).ok());
-  for (const auto flag : {&ServerFlags::batching_parameters_file, &ServerFlags::ssl_config_file,
-                          &ServerFlags::monitoring_config_file, &ServerFlags::platform_config_file,
-                          &ServerFlags::tensorflow_session_config_file}) {
+  for (const auto flag :
+       {&ServerFlags::batching_parameters_file, &ServerFlags::ssl_config_file,
+        &ServerFlags::rest_api_ssl_config_file, &ServerFlags::monitoring_config_file,
+        &ServerFlags::platform_config_file, &ServerFlags::tensorflow_session_config_file}) {
     EXPECT_EQ(check(flag, "no { message").code(), absl::StatusCode::kInvalidArgument);
     ServerFlags flags;
     flags.*flag = "/nowhere/file";

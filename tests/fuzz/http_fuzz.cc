@@ -24,9 +24,10 @@ HttpResponse echo(const HttpRequest& request) {
 
 std::string answers(std::string_view bytes, size_t piece) {
   const HttpHandler handler = echo;
+  const tenon::serving::HttpAdmission everybody;
   const HttpLimits limits = {.body_bytes = 1 << 20, .inflated_bytes = 1 << 20};
   const HttpTimeouts timeouts;
-  HttpSession session(handler, limits, timeouts);
+  HttpSession session(handler, everybody, limits, timeouts);
   std::vector<RequestPtr> ready;
   std::string all, out;
   while (!bytes.empty() && session.end() == Session::End::kOpen) {

@@ -3,85 +3,15 @@
 
     tests/serving/faults.py --tenon build/tenon --cases shared/cases
 """
-import argparse
 import json
 import os
 import shutil
 import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 
-FAILURES = []
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-class Server:
-    def __init__(self, program, *flags):
-        self.port = free_port()
-        self.log = tempfile.TemporaryFile()
-        command = [*program, "--port=0", f"--rest_api_port={self.port}", *flags]
-        self.process = subprocess.Popen(command, stdout=self.log, stderr=subprocess.STDOUT)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        self.log.close()
-
-    def text(self):
-        self.log.seek(0)
-        return self.log.read().decode(errors="replace")
-
-    def get(self, path, body=None):
-        """Status and text; status 0 where nobody answers."""
-        try:
-            data = None if body is None else json.dumps(body).encode()
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", data, timeout=5) as reply:
-                return reply.status, reply.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-        except OSError:
-            return 0, ""
-
-    def predict(self, model, x=2.0):
-        status, text = self.get(f"/v1/models/{model}:predict", {"instances": [x]})
-        return json.loads(text)["predictions"][0] if status == 200 else status
-
-    def comes_to(self, ask, want, seconds=10):
-        end = time.monotonic() + seconds
-        got = ask()
-        while got != want and time.monotonic() < end and self.process.poll() is None:
-            time.sleep(0.02)
-            got = ask()
-        return got == want
-
-    def stops(self):
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            return self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            return "still running"
-
-
-def expect(what, held, server=None):
-    print("ok  " if held else "FAIL", what)
-    if not held:
-        FAILURES.append(what)
-        if server is not None:
-            print(server.text()[-3000:])
+from support import Server, arguments, expect, summary
 
 
 def config_of(models):
@@ -198,20 +128,14 @@ def json_log(program, models):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tenon", default="build/tenon")
-    parser.add_argument("--cases", default="../shared/cases")
-    options = parser.parse_args()
-    program = [os.path.abspath(options.tenon), "serve"]
-    models = os.path.join(os.path.abspath(options.cases), "serving", "models")
+    program, models = arguments(__doc__)
     with tempfile.TemporaryDirectory() as folder:
         configurations(program, models, folder)
         half_copied(program, models, folder)
         starting(program, models, folder)
         draining(program, models)
         json_log(program, models)
-    print(f"{len(FAILURES)} failed")
-    return 1 if FAILURES else 0
+    return summary()
 
 
 if __name__ == "__main__":

@@ -29,10 +29,12 @@ class GrpcStream {
 struct GrpcMethod {
   std::string_view path;  // "/tensorflow.serving.PredictionService/Predict"
   int gate = ServerRequest::kNoGate;
+  bool open = false;  // to clients without a token, too
   // Unary: the bytes of a request in, those of the response out. Thread-safe.
   std::function<Status(std::string_view request, const RunLimits& limits, std::string* response)>
       call;
-  // Told of a call that was not let through its gate; may be empty.
+  // Told of a call that was not let through its gate, or, without its request, of one that lacks a
+  // token; may be empty.
   std::function<void(std::string_view request, const Status& why)> refused;
   // Streaming: made for each call. Exactly one of the two is there.
   std::function<std::unique_ptr<GrpcStream>()> stream;

@@ -6,9 +6,9 @@
 #include "tenon/serving/grpc/http2_session.h"
 #include "tenon/serving/grpc/prediction_service.h"
 #include "tenon/serving/grpc/reflection.h"
-#include "tenon/serving/grpc/ssl_config.h"
 #include "tenon/serving/inference/inference_service.h"
 #include "tenon/serving/net/event_loop.h"
+#include "tenon/serving/net/ssl_config.h"
 #include "tenon/serving/open_inference/open_inference_grpc.h"
 
 namespace tenon::serving {
@@ -123,6 +123,7 @@ struct GrpcServer::Impl {
 void GrpcServer::Impl::add_methods() {
   services.limits = limits_of(options.channel_arguments);
   services.limits.access_log = options.access_log;
+  services.tokens = options.tokens;
   for (const UnaryMethod& row : kUnaryMethods) {
     GrpcMethod method;
     method.path = row.path;
@@ -155,6 +156,7 @@ void GrpcServer::Impl::add_open_inference() {
     GrpcMethod method;
     method.path = row.path;
     method.gate = gate_of(row.kind);
+    method.open = row.kind == OpenInferenceMethod::Kind::kProbe;
     method.call = [this, call = row.call](std::string_view request, const RunLimits& limits,
                                           std::string* response) {
       return call(open_inference, request, limits, response);
@@ -175,7 +177,7 @@ StatusOr<std::vector<Endpoint>> GrpcServer::Impl::listen() {
     Endpoint& endpoint = endpoints.emplace_back();
     if (!options.ssl_config.empty()) {
       TENON_ASSIGN_OR_RETURN(TlsOptions tls, parse_ssl_config(options.ssl_config));
-      tls.protocol = "h2";
+      tls.protocols = {"h2"};
       TENON_ASSIGN_OR_RETURN(endpoint.tls, make_tls_context(tls));
     }
     TENON_ASSIGN_OR_RETURN(endpoint.socket, listen_on_port(options.port));

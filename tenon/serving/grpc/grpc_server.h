@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "tenon/serving/net/bearer_tokens.h"
 #include "tenon/serving/served_models.h"
 
 namespace tenon::serving {
@@ -16,8 +17,9 @@ struct GrpcOptions {
   size_t max_waiting = 1024;      // further ones that wait; beyond, RESOURCE_EXHAUSTED
   std::string channel_arguments;  // "key=value,key=value"; docs/serve.md names those that act
   std::string ssl_config;         // text of tensorflow.serving.SSLConfig; empty: plain text
-  bool health_service = false;    // grpc.health.v1.Health
-  bool tensor_content = false;    // answer in tensor_content rather than *_val
+  const BearerTokens* tokens = nullptr;  // of which calls need one; outlives the server
+  bool health_service = false;           // grpc.health.v1.Health
+  bool tensor_content = false;           // answer in tensor_content rather than *_val
   bool check_method_name = false;
   bool access_log = false;     // a line a call
   bool model_control = false;  // may clients load and unload models?

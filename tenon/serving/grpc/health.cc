@@ -76,12 +76,14 @@ void add_health_service(std::vector<std::string> services, const std::atomic<boo
   const auto service = std::make_shared<const HealthService>(std::move(services), draining);
   GrpcMethod check;
   check.path = "/grpc.health.v1.Health/Check";
+  check.open = true;
   check.call = [service](std::string_view request, const RunLimits&, std::string* response) {
     return service->check(request, response);
   };
   methods.add(std::move(check));
   GrpcMethod watch;
   watch.path = "/grpc.health.v1.Health/Watch";
+  watch.open = true;
   watch.stream = [service] { return std::make_unique<HealthWatch>(service); };
   methods.add(std::move(watch));
 }

@@ -148,6 +148,7 @@ void Http2Session::begin_http(Stream& stream) {
     call.request.headers.add(call.fields[i].first, call.fields[i].second);
   }
   if (stream.header_bytes > services_.limits.max_metadata_bytes) return refuse_http(stream, 431);
+  call.request.admitted = !services_.http_admission || services_.http_admission(call.request);
 }
 
 void Http2Session::refuse_http(Stream& stream, int status) {

@@ -266,6 +266,7 @@ void Http2Session::on_header(Stream& stream, std::string_view name, std::string_
       {"content-type", &stream.content_type},
       {"grpc-timeout", &stream.timeout},
       {"traceparent", &stream.traceparent},
+      {"authorization", &stream.authorization},
       {"grpc-encoding", &stream.encoding},
       {"grpc-accept-encoding", &stream.accept_encoding}};
   for (const auto& [header, target] : wanted) {
@@ -292,6 +293,12 @@ void Http2Session::begin_grpc(Stream& stream) {
   const GrpcMethod* const method = services_.methods.find(stream.path);
   if (method == nullptr) {
     return send_status(stream, unimplemented("Method not found: ", stream.path));
+  }
+  if (services_.tokens != nullptr && !method->open &&
+      !services_.tokens->admit(stream.authorization)) {
+    const Status why = lacks_token(stream.authorization);
+    if (method->refused) method->refused({}, why);
+    return send_status(stream, why);
   }
   const auto encoding =
       stream.encoding.empty() ? GrpcEncoding::kIdentity : grpc_encoding(stream.encoding);
@@ -322,6 +329,7 @@ void Http2Session::on_data(Stream& stream, std::string_view bytes) {
   incomplete_bytes_ += bytes.size();
   if (stream.answered) return;
   if (stream.http) {
+    if (!stream.http->request.admitted) return;
     std::string& body = stream.http->body;
     if (body.size() + bytes.size() > services_.http_limits.body_bytes) {
       return refuse_http(stream, 413);

@@ -11,6 +11,7 @@
 
 #include "tenon/serving/grpc/grpc_method.h"
 #include "tenon/serving/http/http_session.h"
+#include "tenon/serving/net/bearer_tokens.h"
 
 struct nghttp2_session;
 
@@ -20,7 +21,9 @@ namespace tenon::serving {
 struct Http2Services {
   GrpcMethods methods;
   GrpcLimits limits;
-  HttpHandler http;  // for what is not gRPC; may be empty
+  const BearerTokens* tokens = nullptr;  // of which calls need one; null: none is needed
+  HttpHandler http;                      // for what is not gRPC; may be empty
+  HttpAdmission http_admission;
   HttpLimits http_limits;
   HttpTimeouts timeouts;
 };

@@ -19,6 +19,7 @@ struct Http2Session::Stream {
 
   // Headers of the request.
   std::string method, path, content_type, timeout, encoding, accept_encoding, traceparent;
+  std::string authorization;
   std::vector<std::pair<std::string, std::string>> fields;  // where there is a handler of HTTP
   int64_t header_bytes = 0;
   bool headers_end = false;

@@ -21,8 +21,8 @@ void AnyHttpSession::receive(std::string_view bytes, std::vector<RequestPtr>& re
   if (is_http2) {
     session_ = Http2Session::create(services_);
   } else {
-    session_ =
-        std::make_unique<HttpSession>(services_.http, services_.http_limits, services_.timeouts);
+    session_ = std::make_unique<HttpSession>(services_.http, services_.http_admission,
+                                             services_.http_limits, services_.timeouts);
   }
   over_ = !session_;
   if (session_) session_->receive(begun_, ready);

@@ -42,6 +42,7 @@ struct HttpRequest {
   HttpHeaders headers;
   std::string_view body;
   const std::atomic<bool>* cancelled = nullptr;  // becomes true when the server waits no longer
+  bool admitted = true;  // false: to be answered with 401; its body is left out
 };
 
 struct HttpResponse {
@@ -54,6 +55,9 @@ struct HttpResponse {
 
 // Called on a worker thread of the server, from several at once.
 using HttpHandler = std::function<HttpResponse(const HttpRequest&)>;
+
+// May the client ask that? Called once the head of the request has come; empty: everybody may.
+using HttpAdmission = std::function<bool(const HttpRequest&)>;
 
 struct HttpLimits {
   size_t head_bytes = 32 << 10;

@@ -23,6 +23,7 @@ StatusOr<std::unique_ptr<HttpServer>> HttpServer::start(const HttpServerOptions&
                                                         HttpHandler handler) {
   auto impl = std::make_unique<Impl>();
   impl->services.http = std::move(handler);
+  impl->services.http_admission = options.admission;
   impl->services.http_limits = options.limits;
   impl->services.timeouts = options.timeouts;
   TENON_ASSIGN_OR_RETURN(Descriptor socket, listen_on_port(options.port));
@@ -33,6 +34,7 @@ StatusOr<std::unique_ptr<HttpServer>> HttpServer::start(const HttpServerOptions&
   loop.timeouts = options.connection_timeouts;
   std::vector<Endpoint> endpoints(1);
   endpoints[0].socket = std::move(socket);
+  endpoints[0].tls = options.tls;
   endpoints[0].session = [&services = impl->services] {
     return std::make_unique<AnyHttpSession>(services);
   };

@@ -9,6 +9,7 @@
 #include "tenon/base/status.h"
 #include "tenon/serving/http/http_session.h"
 #include "tenon/serving/net/connection.h"
+#include "tenon/serving/net/tls.h"
 
 namespace tenon::serving {
 
@@ -16,6 +17,8 @@ struct HttpServerOptions {
   int port = 0;     // 0: the system chooses
   int threads = 4;  // at least 2
   size_t max_connections = 65'536;
+  std::shared_ptr<const TlsContext> tls;  // null: plain text
+  HttpAdmission admission;
   HttpLimits limits;
   HttpTimeouts timeouts;
   ConnectionTimeouts connection_timeouts;

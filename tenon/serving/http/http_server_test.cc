@@ -217,6 +217,12 @@ TEST(HttpServerTest, SpeaksHttp2WithWhoKnowsItBefore) {
   const int32_t packed =
       client.client().ask("/z", deflate("plain text", DeflateFormat::kGzip), gzip);
   EXPECT_EQ(client.wait(packed).data, "POST /z plain text<end>");
+  // Bare deflate too, which some clients take for what "deflate" means.
+  for (const DeflateFormat format : {DeflateFormat::kZlib, DeflateFormat::kRaw}) {
+    const Http2Fields fields = {{"content-type", "text/plain"}, {"content-encoding", "deflate"}};
+    const int32_t id = client.client().ask("/z", deflate("plain text", format), fields);
+    EXPECT_EQ(client.wait(id).data, "POST /z plain text<end>");
+  }
 }
 
 struct Refusal {

@@ -18,9 +18,18 @@ HttpResponse json_error_response(int status, std::string_view message) {
   return response;
 }
 
+// RFC 1950, 2.2.
+bool begins_as_zlib(std::string_view bytes) {
+  if (bytes.size() < 2) return false;
+  const auto first = static_cast<unsigned char>(bytes[0]);
+  return (first & 15) == 8 && (first * 256 + static_cast<unsigned char>(bytes[1])) % 31 == 0;
+}
+
 }  // namespace
 
-void HttpExchange::choose_gate() { gate = request.method == "POST" ? 0 : kNoGate; }
+void HttpExchange::choose_gate() {
+  gate = request.admitted && request.method == "POST" ? 0 : kNoGate;
+}
 
 void HttpExchange::refuse(const Status& why) {
   response = json_error_response(429, message_of(why));
@@ -32,15 +41,10 @@ void HttpExchange::refuse(int status) {
 
 void HttpExchange::run() {
   try {
-    if (request.headers.get("content-encoding").find("gzip") != std::string_view::npos) {
-      StatusOr<std::string> plain =
-          inflate(body, DeflateFormat::kGzip, limits_.inflated_bytes, "the request body");
-      if (!plain.ok()) {
-        const bool too_large = absl::IsResourceExhausted(plain.status());
-        response = json_error_response(too_large ? 413 : 400, message_of(plain.status()));
-        return;
-      }
-      body = *std::move(plain);
+    if (const Status status = inflate_body(); !status.ok()) {
+      const bool too_large = absl::IsResourceExhausted(status);
+      response = json_error_response(too_large ? 413 : 400, message_of(status));
+      return;
     }
     request.body = body;
     request.cancelled = &cancelled;
@@ -50,9 +54,26 @@ void HttpExchange::run() {
   }
 }
 
-HttpSession::HttpSession(const HttpHandler& handler, const HttpLimits& limits,
-                         const HttpTimeouts& timeouts)
-    : handler_(handler), limits_(limits), timeouts_(timeouts), chunks_(limits) {
+// "deflate" is zlib's format (RFC 9110, 8.4.1.2), for which some clients send bare deflate.
+Status HttpExchange::inflate_body() {
+  const std::string_view encoding = request.headers.get("content-encoding");
+  if (!request.admitted || encoding.empty()) return absl::OkStatus();
+  DeflateFormat format = DeflateFormat::kGzip;
+  if (encoding.find("gzip") == std::string_view::npos) {
+    if (encoding.find("deflate") == std::string_view::npos) return absl::OkStatus();
+    format = begins_as_zlib(body) ? DeflateFormat::kZlib : DeflateFormat::kRaw;
+  }
+  TENON_ASSIGN_OR_RETURN(body, inflate(body, format, limits_.inflated_bytes, "the request body"));
+  return absl::OkStatus();
+}
+
+HttpSession::HttpSession(const HttpHandler& handler, const HttpAdmission& admission,
+                         const HttpLimits& limits, const HttpTimeouts& timeouts)
+    : handler_(handler),
+      admission_(admission),
+      limits_(limits),
+      timeouts_(timeouts),
+      chunks_(limits) {
   expect_within(timeouts.idle);
 }
 
@@ -127,6 +148,12 @@ HttpSession::Step HttpSession::parse_head() {
   chunks_ = ChunkDecoder(limits_);
   state_ = framing.chunked ? State::kChunks : State::kBody;
   const bool has_body = framing.chunked || framing.content_length > 0;
+  if (admission_ && !admission_(exchange_->request)) {
+    exchange_->request.admitted = false;
+    refused_ = has_body;
+    framing.keep_alive = framing.keep_alive && !has_body;
+    return Step::kComplete;
+  }
   if (framing.expects_continue && has_body && unread().empty()) {
     output_ += "HTTP/1.1 100 Continue\r\n\r\n";
   }

@@ -24,7 +24,7 @@ class HttpExchange : public ServerRequest {
   HttpExchange(const HttpHandler& handler, const HttpLimits& limits)
       : handler_(handler), limits_(limits) {}
 
-  // Calls the handler; a gzip body is inflated first.
+  // Calls the handler; a body in gzip or deflate is inflated first.
   void run() override;
   void refuse(const Status& why) override;  // 429
   // Answers with a status instead.
@@ -40,14 +40,16 @@ class HttpExchange : public ServerRequest {
   std::atomic<bool> cancelled{false};
 
  private:
+  Status inflate_body();
   const HttpHandler& handler_;
   const HttpLimits& limits_;
 };
 
 class HttpSession final : public Session {
  public:
-  // What outlives it: the server.
-  HttpSession(const HttpHandler& handler, const HttpLimits& limits, const HttpTimeouts& timeouts);
+  // All of them outlive it.
+  HttpSession(const HttpHandler& handler, const HttpAdmission& admission, const HttpLimits& limits,
+              const HttpTimeouts& timeouts);
 
   void receive(std::string_view bytes, std::vector<RequestPtr>& ready) override;
   void answered(ServerRequest& request, std::vector<RequestPtr>& ready) override;
@@ -72,11 +74,12 @@ class HttpSession final : public Session {
   std::string_view unread() const { return std::string_view(input_).substr(consumed_); }
 
   const HttpHandler& handler_;
+  const HttpAdmission& admission_;
   const HttpLimits& limits_;
   const HttpTimeouts& timeouts_;
   State state_ = State::kHead;
   bool draining_ = false;
-  bool refused_ = false;  // the rest of the input was not understood
+  bool refused_ = false;  // the rest of the input is not looked at
   std::string input_;
   size_t consumed_ = 0;                     // of input_
   std::shared_ptr<HttpExchange> exchange_;  // from its head to its answer

@@ -96,7 +96,7 @@ class OpenSslLayer final : public TlsLayer {
 
 class OpenSslContext final : public TlsContext {
  public:
-  explicit OpenSslContext(std::string protocol) : protocol_(std::move(protocol)) {}
+  explicit OpenSslContext(std::vector<std::string> protocols) : protocols_(std::move(protocols)) {}
 
   Status set_up(const TlsOptions& options) {
     context_.reset(SSL_CTX_new(TLS_server_method()));
@@ -127,18 +127,20 @@ class OpenSslContext final : public TlsContext {
  private:
   static int choose_protocol(SSL*, const unsigned char** chosen, unsigned char* chosen_size,
                              const unsigned char* offered, unsigned offered_size, void* self) {
-    const std::string& wanted = static_cast<const OpenSslContext*>(self)->protocol_;
-    for (unsigned at = 0; at < offered_size;) {
-      const unsigned size = offered[at++];
-      if (size > offered_size - at) break;
-      if (std::string_view(reinterpret_cast<const char*>(offered + at), size) == wanted) {
-        *chosen = offered + at;
-        *chosen_size = static_cast<unsigned char>(size);
-        return SSL_TLSEXT_ERR_OK;
+    const auto& protocols = static_cast<const OpenSslContext*>(self)->protocols_;
+    for (const std::string& wanted : protocols) {
+      for (unsigned at = 0; at < offered_size;) {
+        const unsigned size = offered[at++];
+        if (size > offered_size - at) break;
+        if (std::string_view(reinterpret_cast<const char*>(offered + at), size) == wanted) {
+          *chosen = offered + at;
+          *chosen_size = static_cast<unsigned char>(size);
+          return SSL_TLSEXT_ERR_OK;
+        }
+        at += size;
       }
-      at += size;
     }
-    return wanted.empty() ? SSL_TLSEXT_ERR_NOACK : SSL_TLSEXT_ERR_ALERT_FATAL;
+    return protocols.empty() ? SSL_TLSEXT_ERR_NOACK : SSL_TLSEXT_ERR_ALERT_FATAL;
   }
 
   Status use_certificate(const TlsOptions& options) {
@@ -190,14 +192,14 @@ class OpenSslContext final : public TlsContext {
     return absl::OkStatus();
   }
 
-  const std::string protocol_;
+  const std::vector<std::string> protocols_;
   ContextPointer context_;
 };
 
 }  // namespace
 
 StatusOr<std::unique_ptr<TlsContext>> make_tls_context(const TlsOptions& options) {
-  auto context = std::make_unique<OpenSslContext>(options.protocol);
+  auto context = std::make_unique<OpenSslContext>(options.protocols);
   TENON_RETURN_IF_ERROR(context->set_up(options));
   return context;
 }

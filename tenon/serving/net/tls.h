@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "tenon/base/status.h"
 
@@ -15,7 +16,9 @@ struct TlsOptions {
   std::string client_ca;       // PEM; whom client certificates are to be signed by; empty: the
                                // system's authorities
   bool verify_client = false;  // a client shows a certificate, or is not served
-  std::string protocol;        // what ALPN has to agree on ("h2"), with clients that use it
+  // What ALPN may agree on with clients that use it, the best first ("h2", "http/1.1"); empty:
+  // whatever they like.
+  std::vector<std::string> protocols;
 };
 
 // One connection's. Not thread-safe.

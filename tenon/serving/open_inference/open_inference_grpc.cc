@@ -146,8 +146,8 @@ Status unload_model(const OpenInference& service, std::string_view request, cons
 
 using Kind = OpenInferenceMethod::Kind;
 constexpr OpenInferenceMethod kMethods[] = {
-    {"/inference.GRPCInferenceService/ServerLive", Kind::kQuestion, server_live},
-    {"/inference.GRPCInferenceService/ServerReady", Kind::kQuestion, server_ready},
+    {"/inference.GRPCInferenceService/ServerLive", Kind::kProbe, server_live},
+    {"/inference.GRPCInferenceService/ServerReady", Kind::kProbe, server_ready},
     {"/inference.GRPCInferenceService/ModelReady", Kind::kQuestion, is_model_ready},
     {"/inference.GRPCInferenceService/ServerMetadata", Kind::kQuestion, describe_server},
     {"/inference.GRPCInferenceService/ModelMetadata", Kind::kQuestion, describe_model},

@@ -7,7 +7,7 @@
 namespace tenon::serving {
 
 struct OpenInferenceMethod {
-  enum class Kind : uint8_t { kQuestion, kInference, kControl };
+  enum class Kind : uint8_t { kProbe, kQuestion, kInference, kControl };
   std::string_view path;  // "/inference.GRPCInferenceService/ModelInfer"
   Kind kind;
   // Appends the response. INTERNAL where the request is malformed, as gRPC answers for what it

@@ -1,4 +1,4 @@
-// --ssl_config_file: what clients of the gRPC port are served with.
+// --ssl_config_file and --rest_api_ssl_config_file: what clients of a port are served with.
 #pragma once
 
 #include "tenon/serving/net/tls.h"

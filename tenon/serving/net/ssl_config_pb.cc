@@ -1,5 +1,5 @@
-#include "tenon/serving/grpc/ssl_config.h"
 #include "tenon/serving/model_config.h"
+#include "tenon/serving/net/ssl_config.h"
 #include "tensorflow_serving/config/ssl_config.pb.h"
 
 namespace tenon::serving {
