@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "tenon/graph/control_flow_v1/functionalize.h"
 #include "tenon/graph/function_library.h"
-#include "tenon/graph/functionalize.h"
 #include "tenon/graph/import.h"
 #include "tenon/graph/import_ops.h"
 #include "tenon/graph/verifier.h"

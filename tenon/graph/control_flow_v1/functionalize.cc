@@ -1,7 +1,7 @@
-#include "tenon/graph/functionalize.h"
+#include "tenon/graph/control_flow_v1/functionalize.h"
 
-#include "tenon/graph/region.h"
-#include "tenon/graph/tensor_arrays.h"
+#include "tenon/graph/control_flow_v1/region.h"
+#include "tenon/graph/control_flow_v1/tensor_arrays.h"
 
 namespace tenon {
 

@@ -1,11 +1,11 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "tenon/graph/control_flow_v1/frames.h"
+#include "tenon/graph/control_flow_v1/functionalize.h"
+#include "tenon/graph/control_flow_v1/region.h"
 #include "tenon/graph/effects.h"
-#include "tenon/graph/frames.h"
-#include "tenon/graph/functionalize.h"
 #include "tenon/graph/import_ops.h"
-#include "tenon/graph/region.h"
 #include "tenon/graph/uses.h"
 
 namespace tenon {

@@ -1,4 +1,4 @@
-#include "tenon/graph/tensor_arrays.h"
+#include "tenon/graph/control_flow_v1/tensor_arrays.h"
 
 #include <algorithm>
 

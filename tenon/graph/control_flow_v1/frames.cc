@@ -1,4 +1,4 @@
-#include "tenon/graph/frames.h"
+#include "tenon/graph/control_flow_v1/frames.h"
 
 #include <deque>
 

@@ -1,4 +1,4 @@
-#include "tenon/graph/region.h"
+#include "tenon/graph/control_flow_v1/region.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "tenon/graph/conditions.h"
+#include "tenon/graph/control_flow_v1/conditions.h"
 
 #include <algorithm>
 

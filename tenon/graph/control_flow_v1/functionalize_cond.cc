@@ -2,9 +2,9 @@
 #include <numeric>
 
 #include "tenon/graph/builder.h"
-#include "tenon/graph/conditions.h"
-#include "tenon/graph/functionalize.h"
-#include "tenon/graph/region.h"
+#include "tenon/graph/control_flow_v1/conditions.h"
+#include "tenon/graph/control_flow_v1/functionalize.h"
+#include "tenon/graph/control_flow_v1/region.h"
 #include "tenon/graph/uses.h"
 
 namespace tenon {
