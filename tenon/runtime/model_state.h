@@ -7,6 +7,7 @@
 #include <set>
 #include <shared_mutex>
 
+#include "tenon/core/device.h"
 #include "tenon/core/interfaces.h"
 #include "tenon/core/variable.h"
 
@@ -41,6 +42,10 @@ class ModelState final : public ResourceStore {
   // Runs that write state hold this, one at a time; readers run beside them.
   std::mutex& writers() { return writers_; }
 
+  // The end of the last of them, when a device may still be at it: the next one comes after it.
+  // Belongs to who holds writers().
+  std::shared_ptr<Completion>& last_write() { return last_write_; }
+
  private:
   static uint64_t draw_seed();
 
@@ -49,6 +54,7 @@ class ModelState final : public ResourceStore {
   std::map<Key, Ref<Object>> resources_;
   std::set<std::string, std::less<>> frozen_;
   std::mutex writers_;
+  std::shared_ptr<Completion> last_write_;
   const uint64_t seed_ = draw_seed();
 };
 
