@@ -1,11 +1,12 @@
 # What `cmake --install build --prefix DIR` puts in place, by component, and what CPack packs.
-#   sdk      what a plug-in needs: two headers, tenon_add_plugin
+#   sdk      what a plug-in needs: three headers, tenon_add_plugin
 #   program  bin/tenon
 #   library  headers, archives and the target Tenon::tenon
 include(CMakePackageConfigHelpers)
 write_basic_package_version_file(${tenon_BINARY_DIR}/TenonConfigVersion.cmake
                                  VERSION ${PROJECT_VERSION} COMPATIBILITY ExactVersion)
 install(FILES ${tenon_SOURCE_DIR}/tenon/plugin.h ${tenon_SOURCE_DIR}/tenon/plugin_op.h
+              ${tenon_SOURCE_DIR}/tenon/plugin_values.h
         DESTINATION include/tenon COMPONENT sdk)
 install(FILES ${tenon_SOURCE_DIR}/cmake/TenonConfig.cmake ${tenon_SOURCE_DIR}/cmake/TenonPlugin.cmake
               ${tenon_BINARY_DIR}/TenonConfigVersion.cmake

@@ -45,8 +45,10 @@ typedef struct {
   const int64_t* dims;
 } TenonType;
 
-/* A tensor: row-major and contiguous. `data` is in the memory of the kernel's device, but for the
- * inputs and outputs that the op has in host memory. Strings are read by TenonHost::string_at. */
+/* A tensor: row-major and contiguous, aligned to its elements; what the engine or the backend
+ * allocated to 64 bytes, what somebody lent to 16. `data` is in the memory of the kernel's device,
+ * but for the inputs and outputs that the op has in host memory. Strings are read by
+ * TenonHost::string_at. */
 typedef struct {
   TenonType type;
   void* data;
@@ -64,11 +66,14 @@ enum {
   TENON_ATTR_BOOL = 2,
   TENON_ATTR_STRING = 3,
   TENON_ATTR_TYPE = 4,
-  TENON_ATTR_INTS = 5
+  TENON_ATTR_INTS = 5,
+  TENON_ATTR_FLOATS = 6,
+  TENON_ATTR_STRINGS = 7,
+  TENON_ATTR_TYPES = 8
 };
 
 /* An attribute that a gradient gives to a node: the field that `kind` names is used (`integer` for
- * INT, BOOL and TYPE). */
+ * INT, BOOL and TYPE; `count` elements of a list). */
 typedef struct {
   const char* name;
   int32_t kind;
@@ -77,7 +82,21 @@ typedef struct {
   TenonText text;
   const int64_t* integers;
   size_t count;
+  const float* reals;
+  const TenonText* texts;
+  const int32_t* types;
 } TenonAttr;
+
+/* One operation of a _FusedElementwise: what TensorFlow's op of that name computes ("Neg", "AddV2",
+ * "Select", "LeakyRelu" with `alpha`, "ClipByValue") of the values `operands` names (-1: none).
+ * Values are numbered: the node's inputs, then its attribute `constants`, then one for each
+ * instruction; its attribute `outputs` says which are the node's outputs. Inputs are broadcast to
+ * the shape of the outputs. Values are float32, truth is 1 and 0. */
+typedef struct {
+  const char* op;
+  int32_t operands[3];
+  float alpha;
+} TenonFusedInstruction;
 
 /* Runs many times, from several threads at once. On a device it enqueues work on the run's stream;
  * the tensors' memory outlives that work, the TenonRun and the dims do not. */
@@ -110,6 +129,23 @@ typedef struct {
   int (*attr_type)(const TenonAttrs* attrs, const char* name, int32_t* value);
   int (*attr_ints)(const TenonAttrs* attrs, const char* name, const int64_t** values,
                    size_t* count);
+  int (*attr_floats)(const TenonAttrs* attrs, const char* name, const float** values,
+                     size_t* count);
+  /* Dimensions of a shape; dtype is 0. */
+  int (*attr_shape)(const TenonAttrs* attrs, const char* name, TenonType* value);
+  int (*attr_tensor)(const TenonAttrs* attrs, const char* name, TenonTensor* value);
+  /* How many elements a list of any kind has; -1 when there is no such list. */
+  int64_t (*attr_count)(const TenonAttrs* attrs, const char* name);
+  /* Element `index` of a list of that kind. */
+  int (*attr_string_at)(const TenonAttrs* attrs, const char* name, int64_t index, TenonText* value);
+  int (*attr_type_at)(const TenonAttrs* attrs, const char* name, int64_t index, int32_t* value);
+  int (*attr_bool_at)(const TenonAttrs* attrs, const char* name, int64_t index, int* value);
+  int (*attr_shape_at)(const TenonAttrs* attrs, const char* name, int64_t index, TenonType* value);
+  int (*attr_tensor_at)(const TenonAttrs* attrs, const char* name, int64_t index,
+                        TenonTensor* value);
+  /* Instruction `index` of a _FusedElementwise; 0 behind the last one, and where its operation has
+   * no name (then its `op` is null). */
+  int (*attr_fused)(const TenonAttrs* attrs, int64_t index, TenonFusedInstruction* value);
 
   /* A kernel is prepared: all input shapes are known; an output shape is not where the kernel
    * itself decides it. */
@@ -123,7 +159,28 @@ typedef struct {
   /* 1 when the value of an input is known already; it is in host memory. */
   int (*prepare_constant)(const TenonPrepare* prepare, int32_t index, TenonTensor* value);
   int32_t (*prepare_threads)(const TenonPrepare* prepare);
+  /* The device that the kernel is for: its number, and what the backend's open_device gave for it.
+   * -1 and null for the host's kernels. */
+  int32_t (*prepare_device)(const TenonPrepare* prepare, void** device);
+  /* 0: float32 is exact; 1: products may be of bfloat16, summed in float32. */
+  int32_t (*prepare_precision)(const TenonPrepare* prepare);
+  /* 1 when prepare_constant() of this input is the same for all shapes: it may be packed. */
+  int (*prepare_frozen)(const TenonPrepare* prepare, int32_t index);
+  /* A form of frozen input `index` of the kernel's own, `bytes` long, in the device's memory. It is
+   * made once for each `layout`, a text that names it, and lives as long as the model. `pack`
+   * enqueues on `stream` what fills `memory` from `constant`, which is in host memory (on the host
+   * `stream` is null). The kernel then reads the packed form alone: run_input() gives no usable
+   * data for that input. */
+  TenonStatus* (*prepare_packed)(TenonPrepare* prepare, int32_t index, TenonText layout,
+                                 size_t bytes,
+                                 TenonStatus* (*pack)(void* data, const TenonTensor* constant,
+                                                      void* stream, void* memory),
+                                 void* data, void** memory);
+  /* Memory for the time that the kernel works, in its device's memory: run_scratch(). */
   void (*reserve_scratch)(TenonPrepare* prepare, size_t bytes);
+  /* More of it, for another purpose: where it begins, counted from run_scratch(), 64-byte aligned.
+   * After reserve_scratch(), if that is called at all. */
+  size_t (*reserve_temporary)(TenonPrepare* prepare, size_t bytes);
   /* Each element of the output is written after the same bytes of the input were read. */
   void (*may_overwrite)(TenonPrepare* prepare, int32_t input, int32_t output);
 
@@ -134,6 +191,13 @@ typedef struct {
   TenonTensor (*run_output)(TenonRun* run, int32_t index); /* dtype only, if not yet allocated */
   void* (*run_scratch)(TenonRun* run);
   void* (*run_stream)(TenonRun* run); /* the backend's; null for the host's kernels */
+  /* The run's second stream, for work beside run_stream(): what is enqueued there from now on
+   * starts after what has been enqueued on run_stream(). It may be left to itself when the kernel
+   * returns; run_join() makes what is enqueued on run_stream() later wait for it, as the engine
+   * does at the end of a run. Its outputs must not be read before: the kernels of a plug-in agree
+   * on that. */
+  TenonStatus* (*run_fork)(TenonRun* run, void** stream);
+  TenonStatus* (*run_join)(TenonRun* run);
   TenonStatus* (*allocate_output)(TenonRun* run, int32_t index, int32_t rank, const int64_t* dims,
                                   TenonTensor* output);
   TenonText (*string_at)(const TenonTensor* tensor, int64_t index);
@@ -219,7 +283,18 @@ typedef struct {
   TenonStatus* (*prepare)(void* data, TenonPrepare* prepare, TenonKernel* kernel);
 } TenonKernelFactory;
 
-/* Devices of one type. Work that is enqueued on a stream is done in order, some time later. */
+/* Devices of one type. Work that is enqueued on a stream is done in order, some time later.
+ *
+ * A run on a device begins with begin_run() and is not waited for unless somebody needs a value.
+ * Its failures are its own: the first failure of its work is what synchronize_stream() and the
+ * events recorded in it report, and not of what ran on the stream before.
+ *
+ * A backend that gives begin_capture (and all of the four) has its work captured: between
+ * begin_capture() and end_capture() what is enqueued on the stream is noted, not done, and
+ * launch_graph() enqueues all of it. The engine captures what a run does at the same addresses each
+ * time: kernels whose tensors lie in its arena, and variables, which keep their place. Memory is
+ * neither allocated nor freed meanwhile, nothing is waited for, copied from the host or to it. A
+ * second stream that is forked off and joined belongs to what is captured. */
 typedef struct {
   size_t struct_size;
   const char* type; /* "GPU" */
@@ -247,7 +322,20 @@ typedef struct {
   void (*destroy_event)(void* event);
   TenonStatus* (*record_event)(void* stream, void* event);
   TenonStatus* (*wait_event)(void* stream, void* event); /* later work of `stream` waits */
-  TenonStatus* (*synchronize_event)(void* event);        /* the caller waits */
+  /* The caller waits; the first failure of the run that the event was recorded in, each time. */
+  TenonStatus* (*synchronize_event)(void* event);
+
+  void (*begin_run)(void* stream); /* null: failures are nobody's in particular */
+
+  /* Does the device want nodes to be fused into `op` ("_FusedMatMul", "_FusedConv2D",
+   * "_FusedElementwise", ...)? Null: where it has a kernel for it. */
+  int (*wants_fusion)(void* device, const char* op);
+
+  /* Null: nothing is captured. destroy_graph() may come while a launch is under way. */
+  TenonStatus* (*begin_capture)(void* stream);
+  TenonStatus* (*end_capture)(void* stream, void** graph); /* ends it also when it fails */
+  TenonStatus* (*launch_graph)(void* stream, void* graph);
+  void (*destroy_graph)(void* graph);
 } TenonBackend;
 
 typedef struct {

@@ -40,158 +40,11 @@
 #include <variant>
 #include <vector>
 
-#include "tenon/plugin.h"
+#include "tenon/plugin_values.h"
 
 // Hidden: two plug-ins of one process must not share what is static here.
 #pragma GCC visibility push(hidden)
 namespace tenon::plugin {
-
-inline const TenonHost*& host() {
-  static const TenonHost* functions = nullptr;
-  return functions;
-}
-
-// TensorFlow's canonical codes.
-enum class Code : int32_t {
-  kOk = 0,
-  kInvalidArgument = 3,
-  kNotFound = 5,
-  kResourceExhausted = 8,
-  kFailedPrecondition = 9,
-  kOutOfRange = 11,
-  kUnimplemented = 12,
-  kInternal = 13,
-};
-
-class [[nodiscard]] Status {
- public:
-  Status() = default;
-  Status(Code code, std::string message) : code_(code), message_(std::move(message)) {}
-  bool ok() const { return code_ == Code::kOk; }
-  Code code() const { return code_; }
-  const std::string& message() const { return message_; }
-
-  // Takes over what a host function returned.
-  static Status from(TenonStatus* status) {
-    if (!status) return {};
-    const TenonText text = host()->status_message(status);
-    Status taken(static_cast<Code>(host()->status_code(status)), std::string(text.data, text.size));
-    host()->free_status(status);
-    return taken;
-  }
-  TenonStatus* give() const {
-    if (ok()) return nullptr;
-    return host()->make_status(static_cast<int32_t>(code_), {message_.data(), message_.size()});
-  }
-
- private:
-  Code code_ = Code::kOk;
-  std::string message_;
-};
-
-inline Status invalid_argument(std::string message) {
-  return {Code::kInvalidArgument, std::move(message)};
-}
-// From a kernel factory: "not mine", the next one is tried.
-inline Status unimplemented(std::string message) {
-  return {Code::kUnimplemented, std::move(message)};
-}
-
-// A value or why there is none.
-template <class T>
-class [[nodiscard]] Result {
- public:
-  Result(T value) : value_(std::move(value)) {}         // NOLINT: implicit
-  Result(Status status) : value_(std::move(status)) {}  // NOLINT: implicit
-  bool ok() const { return std::holds_alternative<T>(value_); }
-  Status status() const { return ok() ? Status() : std::get<Status>(value_); }
-  T& operator*() { return std::get<T>(value_); }
-
- private:
-  std::variant<T, Status> value_;
-};
-
-// tensorflow.DataType of a C++ element type.
-enum class DType : int32_t {
-  kInvalid = 0,
-  kFloat = 1,
-  kDouble = 2,
-  kInt32 = 3,
-  kUint8 = 4,
-  kInt16 = 5,
-  kInt8 = 6,
-  kString = 7,
-  kComplex64 = 8,
-  kInt64 = 9,
-  kBool = 10,
-  kBfloat16 = 14,
-  kUint16 = 17,
-  kComplex128 = 18,
-  kHalf = 19,
-  kResource = 20,
-  kVariant = 21,
-  kUint32 = 22,
-  kUint64 = 23,
-};
-
-// A view of a shape: -1 is an unknown dimension. Valid as long as what it was asked of.
-class ShapeView {
- public:
-  explicit ShapeView(const TenonType& type) : type_(type) {}
-  bool has_rank() const { return type_.rank >= 0; }
-  int rank() const { return type_.rank; }
-  int64_t operator[](int axis) const { return type_.dims[axis]; }
-  std::span<const int64_t> dims() const {
-    return {type_.dims, static_cast<size_t>(has_rank() ? type_.rank : 0)};
-  }
-  int64_t num_elements() const {
-    int64_t count = 1;
-    for (int64_t dim : dims()) count *= dim;
-    return count;
-  }
-
- private:
-  TenonType type_;
-};
-
-// Attributes by C++ type: int64_t, float, bool, std::string, DType, std::vector<int64_t>.
-class Attrs {
- public:
-  explicit Attrs(const TenonAttrs* attrs) : attrs_(attrs) {}
-  // The default value of T when there is no such attribute; the verifier has seen that those of
-  // the declaration are there.
-  template <class T>
-  T get(const char* name) const {
-    T value{};
-    if constexpr (std::is_same_v<T, int64_t>) {
-      host()->attr_int(attrs_, name, &value);
-    } else if constexpr (std::is_same_v<T, float>) {
-      double wide = 0;
-      host()->attr_float(attrs_, name, &wide);
-      value = static_cast<float>(wide);
-    } else if constexpr (std::is_same_v<T, bool>) {
-      int flag = 0;
-      host()->attr_bool(attrs_, name, &flag);
-      value = flag != 0;
-    } else if constexpr (std::is_same_v<T, std::string>) {
-      TenonText text{};
-      if (host()->attr_string(attrs_, name, &text)) value.assign(text.data, text.size);
-    } else if constexpr (std::is_same_v<T, DType>) {
-      int32_t number = 0;
-      host()->attr_type(attrs_, name, &number);
-      value = static_cast<DType>(number);
-    } else {
-      static_assert(std::is_same_v<T, std::vector<int64_t>>, "no attribute has this type");
-      const int64_t* values = nullptr;
-      size_t count = 0;
-      if (host()->attr_ints(attrs_, name, &values, &count)) value.assign(values, values + count);
-    }
-    return value;
-  }
-
- private:
-  const TenonAttrs* attrs_;
-};
 
 class ShapeContext {
  public:
@@ -252,7 +105,16 @@ class Prepare {
   }
   ShapeView output_shape(int i) const { return ShapeView(host()->prepare_output(prepare_, i)); }
   int threads() const { return host()->prepare_threads(prepare_); }
+  // Its value, in host memory, when it is known already; null otherwise.
+  template <class T>
+  const T* constant(int i) const {
+    TenonTensor value{};
+    return host()->prepare_constant(prepare_, i, &value) ? static_cast<const T*>(value.data)
+                                                         : nullptr;
+  }
+  bool frozen(int i) const { return host()->prepare_frozen(prepare_, i) != 0; }
   void reserve_scratch(size_t bytes) { host()->reserve_scratch(prepare_, bytes); }
+  size_t reserve_temporary(size_t bytes) { return host()->reserve_temporary(prepare_, bytes); }
   void may_overwrite(int input, int output) { host()->may_overwrite(prepare_, input, output); }
 
  private:
@@ -311,7 +173,8 @@ using Endpoint = TenonEndpoint;
 
 class Gradient {
  public:
-  using Value = std::variant<int64_t, float, bool, std::string, DType, std::vector<int64_t>>;
+  using Value = std::variant<int64_t, float, bool, std::string, DType, std::vector<int64_t>,
+                             std::vector<float>, std::vector<std::string>, std::vector<DType>>;
   struct Attr {
     const char* name;
     Value value;
@@ -332,7 +195,8 @@ class Gradient {
   Endpoint op(const char* name, std::initializer_list<Endpoint> inputs,
               const std::vector<Attr>& attrs = {}) {
     std::vector<TenonAttr> given;
-    for (const Attr& attr : attrs) given.push_back(attr_of(attr));
+    std::vector<std::vector<TenonText>> texts(attrs.size());
+    for (size_t i = 0; i < attrs.size(); ++i) given.push_back(attr_of(attrs[i], texts[i]));
     return host()->add_node(gradient_, name, inputs.begin(), inputs.size(), given.data(),
                             given.size());
   }
@@ -343,7 +207,7 @@ class Gradient {
   void set_dx(int input, Endpoint dx) { host()->set_dx(gradient_, input, dx); }
 
  private:
-  static TenonAttr attr_of(const Attr& attr) {
+  static TenonAttr attr_of(const Attr& attr, std::vector<TenonText>& texts) {
     TenonAttr given{};
     given.name = attr.name;
     given.kind = static_cast<int32_t>(attr.value.index());  // in the order of TENON_ATTR_*
@@ -359,6 +223,20 @@ class Gradient {
     if (const auto* integers = std::get_if<std::vector<int64_t>>(&attr.value)) {
       given.integers = integers->data();
       given.count = integers->size();
+    }
+    if (const auto* reals = std::get_if<std::vector<float>>(&attr.value)) {
+      given.reals = reals->data();
+      given.count = reals->size();
+    }
+    if (const auto* strings = std::get_if<std::vector<std::string>>(&attr.value)) {
+      for (const std::string& each : *strings) texts.push_back({each.data(), each.size()});
+      given.texts = texts.data();
+      given.count = texts.size();
+    }
+    if (const auto* types = std::get_if<std::vector<DType>>(&attr.value)) {
+      static_assert(sizeof(DType) == sizeof(int32_t));
+      given.types = reinterpret_cast<const int32_t*>(types->data());
+      given.count = types->size();
     }
     return given;
   }

@@ -28,7 +28,11 @@ Stream::~Stream() {
 
 uint64_t Stream::enqueue(Work work) {
   std::lock_guard lock(mutex_);
-  queue_.push_back(std::move(work));
+  if (graph_) {
+    graph_->works.push_back(std::move(work));
+    return enqueued_;
+  }
+  queue_.emplace_back(std::move(work), failure_);
   if (queue_.size() >= kGathered) {
     wanted_ = ++enqueued_;
     changed_.notify_all();
@@ -57,7 +61,33 @@ void Stream::wait_for(uint64_t ticket) {
 Failure Stream::synchronize() {
   wait_for(last_ticket());
   std::lock_guard lock(mutex_);
-  return std::exchange(failure_, {});
+  return *failure_;
+}
+
+void Stream::begin_run() {
+  std::lock_guard lock(mutex_);
+  failure_ = std::make_shared<Failure>();
+}
+
+std::shared_ptr<const Failure> Stream::failure_of_run() {
+  std::lock_guard lock(mutex_);
+  return failure_;
+}
+
+Failure Stream::failure(const Failure& of_run) {
+  std::lock_guard lock(mutex_);
+  return of_run;
+}
+
+void Stream::capture(std::shared_ptr<Graph> graph) {
+  std::lock_guard lock(mutex_);
+  if (graph) graph->streams.push_back(this);
+  graph_ = std::move(graph);
+}
+
+std::shared_ptr<Graph> Stream::capturing() {
+  std::lock_guard lock(mutex_);
+  return graph_;
 }
 
 void Stream::run() {
@@ -65,13 +95,13 @@ void Stream::run() {
   while (true) {
     changed_.wait(lock, [&] { return ending_ || done_ < wanted_; });
     if (ending_) return;
-    Work work = std::move(queue_.front());
+    auto [work, failure_of_run] = std::move(queue_.front());
     queue_.pop_front();
     lock.unlock();
     Failure failure = work();
     work = nullptr;
     lock.lock();
-    if (failure_.code == 0) failure_ = std::move(failure);
+    if (failure_of_run->code == 0) *failure_of_run = std::move(failure);
     ++done_;
     changed_.notify_all();
   }

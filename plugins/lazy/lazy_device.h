@@ -1,6 +1,7 @@
 // A device that is nothing but late: memory that the host may not touch, streams with threads of
 // their own that do no work before somebody waits for it or much has gathered. What the engine
-// forgets to wait for shows as a wrong result or a fault.
+// forgets to wait for shows as a wrong result or a fault. It captures work, and refuses what a real
+// device could not capture.
 #pragma once
 
 #include <condition_variable>
@@ -23,6 +24,16 @@ struct Failure {
 };
 
 class Device;
+class Stream;
+
+using Work = std::function<Failure()>;
+
+// Work that was noted instead of done, of one stream or of several that wait for each other.
+struct Graph {
+  std::vector<Work> works;
+  std::vector<Stream*> streams;  // that note here, until the capture ends
+  Failure refused;               // why it cannot be captured
+};
 
 // Thread-safe. Others keep it alive while they wait for its work.
 class Stream {
@@ -30,15 +41,22 @@ class Stream {
   explicit Stream(Device* device);
   ~Stream();  // lets all work be done
 
-  using Work = std::function<Failure()>;
-  // Returns the ticket of the work: it is done when done(ticket).
+  // Returns the ticket of the work: it is done when done(ticket). While it captures: notes it.
   uint64_t enqueue(Work work);
   uint64_t last_ticket();
   // Lets the work up to `ticket` be done and waits for it.
   void wait_for(uint64_t ticket);
   bool done(uint64_t ticket);
-  // Waits for all and returns the first failure, which is then forgotten.
+  // Waits for all and returns the first failure of the run.
   Failure synchronize();
+
+  // Failures of work that is enqueued from here on are another run's.
+  void begin_run();
+  std::shared_ptr<const Failure> failure_of_run();  // read by failure()
+  Failure failure(const Failure& of_run);
+
+  void capture(std::shared_ptr<Graph> graph);  // null: no longer
+  std::shared_ptr<Graph> capturing();
   Device* device() const { return device_; }
 
  private:
@@ -48,18 +66,21 @@ class Stream {
   Device* const device_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<Work> queue_;
+  std::deque<std::pair<Work, std::shared_ptr<Failure>>> queue_;
   uint64_t enqueued_ = 0, done_ = 0;
   uint64_t wanted_ = 0;  // somebody waits for this ticket
   bool ending_ = false;
-  Failure failure_;
+  std::shared_ptr<Failure> failure_ = std::make_shared<Failure>();  // of the run
+  std::shared_ptr<Graph> graph_;
   std::thread thread_;
 };
 
-// Work of `stream` up to `ticket`.
+// Work of `stream` up to `ticket`, or what `graph` has noted so far.
 struct Event {
   std::shared_ptr<Stream> stream;
   uint64_t ticket = 0;
+  std::shared_ptr<const Failure> failure;
+  std::shared_ptr<Graph> graph;
 };
 
 // Thread-safe.

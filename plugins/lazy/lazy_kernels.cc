@@ -1,9 +1,8 @@
 #include "plugins/lazy/lazy_kernels.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
-
-#include "plugins/lazy/lazy_device.h"
 
 namespace lazy {
 
@@ -13,39 +12,18 @@ TenonStatus* error(int32_t code, const char* message) {
   return host->make_status(code, {message, std::strlen(message)});
 }
 
-namespace {
+Captured::Captured(const TenonTensor& tensor)
+    : dims(tensor.type.dims, tensor.type.dims + std::max(tensor.type.rank, 0)),
+      dtype(tensor.type.dtype),
+      data(tensor.data) {}
 
-constexpr int32_t kInvalidArgument = 3, kNotFound = 5, kFailedPrecondition = 9;
-constexpr int32_t kUnimplemented = 12;
-constexpr int32_t kFloat = 1, kDouble = 2, kString = 7, kInt64 = 9, kResource = 20, kVariant = 21;
-
-// A TenonTensor that outlives the call that gave it.
-struct Captured {
-  explicit Captured(const TenonTensor& tensor)
-      : dims(tensor.type.dims, tensor.type.dims + std::max(tensor.type.rank, 0)),
-        dtype(tensor.type.dtype),
-        data(tensor.data) {}
-  int64_t size() const {
-    int64_t count = 1;
-    for (int64_t dim : dims) count *= dim;
-    return count;
-  }
-  // As a stream's thread sees it.
-  TenonTensor on(const Device& device) const {
-    return {{dtype, static_cast<int32_t>(dims.size()), dims.data()}, device.reachable(data)};
-  }
-  template <class T>
-  T* as(const Device& device) const {
-    return static_cast<T*>(device.reachable(data));
-  }
-  std::vector<int64_t> dims;
-  int32_t dtype;
-  void* data;
-};
-
-Stream& stream_of(TenonRun* run) {
-  return **static_cast<std::shared_ptr<Stream>*>(host->run_stream(run));
+int64_t Captured::size() const {
+  int64_t count = 1;
+  for (int64_t dim : dims) count *= dim;
+  return count;
 }
+
+namespace {
 
 Failure failure_of(TenonStatus* status) {
   if (!status) return {};
@@ -57,7 +35,10 @@ Failure failure_of(TenonStatus* status) {
 
 // --- the host's kernels ---
 
-using HostKernel = std::shared_ptr<TenonHostKernel>;
+struct LateKernel {
+  std::shared_ptr<TenonHostKernel> kernel;
+  const void* device;  // that it was prepared for
+};
 
 TenonStatus* run_late(void* state, TenonRun* run) {
   std::vector<Captured> inputs, outputs;
@@ -68,7 +49,9 @@ TenonStatus* run_late(void* state, TenonRun* run) {
     outputs.emplace_back(host->run_output(run, i));
   }
   const Device& device = *stream_of(run).device();
-  stream_of(run).enqueue([kernel = *static_cast<HostKernel*>(state), inputs = std::move(inputs),
+  const LateKernel& late = *static_cast<LateKernel*>(state);
+  if (&device != late.device) return error(kInternal, "the kernel was made for another device");
+  stream_of(run).enqueue([kernel = late.kernel, inputs = std::move(inputs),
                           outputs = std::move(outputs), scratch = host->run_scratch(run), &device] {
     std::vector<TenonTensor> in, out;
     for (const Captured& input : inputs) in.push_back(input.on(device));
@@ -96,8 +79,10 @@ TenonStatus* prepare_late(void*, TenonPrepare* prepare, TenonKernel* kernel) {
   }
   TenonHostKernel* made = nullptr;
   if (TenonStatus* status = host->make_host_kernel(prepare, &made)) return status;
-  *kernel = {new HostKernel(made, host->free_host_kernel), run_late,
-             [](void* state) { delete static_cast<HostKernel*>(state); }};
+  void* device = nullptr;
+  host->prepare_device(prepare, &device);
+  *kernel = {new LateKernel{{made, host->free_host_kernel}, device}, run_late,
+             [](void* state) { delete static_cast<LateKernel*>(state); }};
   return nullptr;
 }
 
@@ -219,13 +204,7 @@ constexpr int32_t kFloatOnly[] = {kFloat};
 constexpr int32_t kDoubleOnly[] = {kDouble};
 constexpr int32_t kInt64Only[] = {kInt64};
 
-struct UpdateRow {
-  const char* op;
-  const char* attr;
-  const int32_t* type;
-  TenonStatus* (*prepare)(void*, TenonPrepare*, TenonKernel*);
-};
-constexpr UpdateRow kUpdates[] = {
+constexpr KernelRow kUpdates[] = {
     {"AssignAddVariableOp", "dtype", kFloatOnly, prepare_update<run_assign_add<float>>},
     {"AssignAddVariableOp", "dtype", kDoubleOnly, prepare_update<run_assign_add<double>>},
     {"AssignAddVariableOp", "dtype", kInt64Only, prepare_update<run_assign_add<int64_t>>},
@@ -360,6 +339,8 @@ constexpr const char* kLate[] = {
     "SqrtGrad",
     "Square",
     "SquaredDifference",
+    "StatelessRandomGetKeyCounter",
+    "StatelessRandomUniformV2",
     "StridedSlice",
     "StridedSliceGrad",
     "Sub",
@@ -385,13 +366,15 @@ const std::vector<const TenonKernelFactory*>& kernels() {
   static std::vector<TenonKernelFactory> factories;
   static std::vector<const TenonKernelFactory*> pointers;
   if (!pointers.empty()) return pointers;
-  for (const UpdateRow& row : kUpdates) {
-    factories.push_back(
-        {sizeof(TenonKernelFactory), row.op, "LAZY", row.attr, row.type, 1, nullptr, row.prepare});
-  }
+  const auto add = [](const KernelRow& row) {
+    factories.push_back({sizeof(TenonKernelFactory), row.op, "LAZY", row.attr, row.types,
+                         row.types ? size_t{1} : 0, nullptr, row.prepare});
+  };
+  for (const KernelRow& row : kUpdates) add(row);
+  // Before the host's kernels for the same ops, which take what these do not.
+  for (const KernelRow& row : fused_kernels()) add(row);
   for (const char* op : kLate) {
-    factories.push_back(
-        {sizeof(TenonKernelFactory), op, "LAZY", nullptr, nullptr, 0, nullptr, prepare_late});
+    add({op, nullptr, nullptr, prepare_late});
   }
   for (const TenonKernelFactory& each : factories) pointers.push_back(&each);
   return pointers;

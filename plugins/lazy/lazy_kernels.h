@@ -1,9 +1,10 @@
 // Kernels of the lazy device. Most are the host's own, run late on a stream's thread; those that
-// change variables are written here.
+// change variables and some of the fused ops are written here.
 #pragma once
 
 #include <vector>
 
+#include "plugins/lazy/lazy_device.h"
 #include "tenon/plugin.h"
 
 namespace lazy {
@@ -12,6 +13,44 @@ namespace lazy {
 extern const TenonHost* host;
 
 TenonStatus* error(int32_t code, const char* message);
+
+// TensorFlow's canonical codes and dtypes.
+constexpr int32_t kInvalidArgument = 3, kNotFound = 5, kFailedPrecondition = 9;
+constexpr int32_t kUnimplemented = 12, kInternal = 13;
+constexpr int32_t kFloat = 1, kDouble = 2, kString = 7, kInt64 = 9, kResource = 20, kVariant = 21;
+
+// A TenonTensor that outlives the call that gave it.
+struct Captured {
+  explicit Captured(const TenonTensor& tensor);
+  int64_t size() const;
+  // As a stream's thread sees it.
+  TenonTensor on(const Device& device) const {
+    return {{dtype, static_cast<int32_t>(dims.size()), dims.data()}, device.reachable(data)};
+  }
+  template <class T>
+  T* as(const Device& device) const {
+    return static_cast<T*>(device.reachable(data));
+  }
+  std::vector<int64_t> dims;
+  int32_t dtype;
+  void* data;
+};
+
+inline Stream& stream_behind(void* handle) {
+  return **static_cast<std::shared_ptr<Stream>*>(handle);
+}
+inline Stream& stream_of(TenonRun* run) { return stream_behind(host->run_stream(run)); }
+
+// A kernel for nodes whose attribute `attr` is `types[0]`; for all when it is null.
+struct KernelRow {
+  const char* op;
+  const char* attr;
+  const int32_t* types;
+  TenonStatus* (*prepare)(void*, TenonPrepare*, TenonKernel*);
+};
+
+// Of fused ops: UNIMPLEMENTED for what only the host's kernels take.
+const std::vector<KernelRow>& fused_kernels();
 
 // The tables for TenonPlugin; they live as long as the process.
 const std::vector<const TenonKernelFactory*>& kernels();

@@ -1,4 +1,5 @@
 // The lazy device as a plug-in.
+#include <atomic>
 #include <cstring>
 
 #include "plugins/lazy/lazy_device.h"
@@ -7,7 +8,10 @@
 namespace lazy {
 namespace {
 
-constexpr int32_t kResourceExhausted = 8;
+constexpr int32_t kResourceExhausted = 8, kFailedPrecondition = 9;
+
+// Of graphs, by all devices; for tests.
+std::atomic<int64_t> launches{0};
 
 using StreamHandle = std::shared_ptr<Stream>;
 
@@ -44,7 +48,18 @@ void destroy_stream(void* stream) {
   delete &stream_of(stream);
 }
 
-TenonStatus* enqueue_copy(void* stream, void* to, const void* from, size_t bytes) {
+TenonStatus* status_of(const Failure& failure) {
+  return failure.code == 0 ? nullptr : error(failure.code, failure.message.c_str());
+}
+
+// What a graph cannot hold. The capture goes on, and fails when it ends.
+bool is_refused(Stream& stream, const char* what) {
+  const std::shared_ptr<Graph> graph = stream.capturing();
+  if (graph) graph->refused = {kFailedPrecondition, std::string("a graph cannot hold ") + what};
+  return graph != nullptr;
+}
+
+TenonStatus* copy(void* stream, void* to, const void* from, size_t bytes) {
   const Device& device = *stream_of(stream)->device();
   stream_of(stream)->enqueue([&device, to, from, bytes] {
     std::memmove(device.reachable(to), device.reachable(from), bytes);
@@ -53,7 +68,13 @@ TenonStatus* enqueue_copy(void* stream, void* to, const void* from, size_t bytes
   return nullptr;
 }
 
+TenonStatus* copy_to_host(void* stream, void* to, const void* from, size_t bytes) {
+  if (is_refused(*stream_of(stream), "a copy to the host")) return nullptr;
+  return copy(stream, to, from, bytes);
+}
+
 TenonStatus* copy_from_host(void* stream, void* to, const void* host_data, size_t bytes) {
+  if (is_refused(*stream_of(stream), "a copy from the host")) return nullptr;
   const Device& device = *stream_of(stream)->device();
   const auto* begin = static_cast<const char*>(host_data);
   stream_of(stream)->enqueue([&device, to, staged = std::vector<char>(begin, begin + bytes)] {
@@ -64,8 +85,8 @@ TenonStatus* copy_from_host(void* stream, void* to, const void* host_data, size_
 }
 
 TenonStatus* synchronize_stream(void* stream) {
-  const Failure failure = stream_of(stream)->synchronize();
-  return failure.code == 0 ? nullptr : error(failure.code, failure.message.c_str());
+  if (is_refused(*stream_of(stream), "a wait of the host")) return nullptr;
+  return status_of(stream_of(stream)->synchronize());
 }
 
 TenonStatus* create_event(void*, void** event) {
@@ -76,13 +97,22 @@ TenonStatus* create_event(void*, void** event) {
 void destroy_event(void* event) { delete event_of(event); }
 
 TenonStatus* record_event(void* stream, void* event) {
-  *event_of(event) = {stream_of(stream), stream_of(stream)->last_ticket()};
+  Stream& of = *stream_of(stream);
+  *event_of(event) = {stream_of(stream), of.last_ticket(), of.failure_of_run(), of.capturing()};
   return nullptr;
 }
 
 TenonStatus* wait_event(void* stream, void* event) {
-  if (!event_of(event)->stream) return nullptr;
-  stream_of(stream)->enqueue([point = *event_of(event)] {
+  const Event& point = *event_of(event);
+  Stream& waiting = *stream_of(stream);
+  if (!point.stream) return nullptr;
+  if (point.graph) {
+    // A stream that waits for what is captured is captured with it.
+    if (waiting.capturing() != point.graph) waiting.capture(point.graph);
+    return nullptr;
+  }
+  if (is_refused(waiting, "a wait for work outside")) return nullptr;
+  waiting.enqueue([point] {
     point.stream->wait_for(point.ticket);
     return Failure{};
   });
@@ -90,14 +120,56 @@ TenonStatus* wait_event(void* stream, void* event) {
 }
 
 TenonStatus* synchronize_event(void* event) {
-  if (event_of(event)->stream) event_of(event)->stream->wait_for(event_of(event)->ticket);
+  const Event& point = *event_of(event);
+  if (!point.stream) return nullptr;
+  if (is_refused(*point.stream, "a wait of the host")) return nullptr;
+  point.stream->wait_for(point.ticket);
+  return status_of(point.stream->failure(*point.failure));
+}
+
+void begin_run(void* stream) { stream_of(stream)->begin_run(); }
+
+// --- graphs ---
+
+using GraphHandle = std::shared_ptr<Graph>;
+
+TenonStatus* begin_capture(void* stream) {
+  if (stream_of(stream)->capturing()) {
+    return error(kFailedPrecondition, "the stream is being captured already");
+  }
+  stream_of(stream)->capture(std::make_shared<Graph>());
   return nullptr;
 }
+
+TenonStatus* end_capture(void* stream, void** graph) {
+  const GraphHandle made = stream_of(stream)->capturing();
+  for (Stream* each : made->streams) each->capture(nullptr);
+  made->streams.clear();
+  if (made->refused.code != 0) return status_of(made->refused);
+  *graph = new GraphHandle(made);
+  return nullptr;
+}
+
+TenonStatus* launch_graph(void* stream, void* graph) {
+  if (is_refused(*stream_of(stream), "a graph")) return nullptr;
+  ++launches;
+  stream_of(stream)->enqueue([held = *static_cast<GraphHandle*>(graph)] {
+    Failure first;
+    for (const Work& work : held->works) {
+      Failure failure = work();
+      if (first.code == 0) first = std::move(failure);
+    }
+    return first;
+  });
+  return nullptr;
+}
+
+void destroy_graph(void* graph) { delete static_cast<GraphHandle*>(graph); }
 
 const TenonBackend kBackend = {
     .struct_size = sizeof(TenonBackend),
     .type = "LAZY",
-    .num_devices = 1,
+    .num_devices = 2,
     .open_device = open_device,
     .description = description,
     .memory = memory,
@@ -106,18 +178,27 @@ const TenonBackend kBackend = {
     .create_stream = create_stream,
     .destroy_stream = destroy_stream,
     .copy_from_host = copy_from_host,
-    .copy_to_host = enqueue_copy,
-    .copy = enqueue_copy,
+    .copy_to_host = copy_to_host,
+    .copy = copy,
     .synchronize_stream = synchronize_stream,
     .create_event = create_event,
     .destroy_event = destroy_event,
     .record_event = record_event,
     .wait_event = wait_event,
     .synchronize_event = synchronize_event,
+    .begin_run = begin_run,
+    .wants_fusion = nullptr,
+    .begin_capture = begin_capture,
+    .end_capture = end_capture,
+    .launch_graph = launch_graph,
+    .destroy_graph = destroy_graph,
 };
 
 }  // namespace
 }  // namespace lazy
+
+// How many graphs were launched, for tests that look it up in the library.
+extern "C" TENON_PLUGIN_EXPORT int64_t lazy_graph_launches() { return lazy::launches; }
 
 TenonStatus* tenon_open_plugin(const TenonHost* host, const TenonPlugin** plugin) {
   lazy::host = host;

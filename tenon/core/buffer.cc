@@ -2,6 +2,7 @@
 
 #include <new>
 
+#include "tenon/core/device.h"
 #include "tenon/core/host_memory.h"
 
 namespace tenon {
@@ -13,11 +14,11 @@ class HostBuffer final : public Buffer {
   ~HostBuffer() override { free_host_memory(data(), size()); }
 };
 
-class ExternalBuffer final : public Buffer {
+class LentBuffer final : public Buffer {
  public:
-  ExternalBuffer(void* data, size_t size, std::function<void()> release)
-      : Buffer(data, size, nullptr, false), release_(std::move(release)) {}
-  ~ExternalBuffer() override {
+  LentBuffer(void* data, size_t size, Device* device, std::function<void()> release)
+      : Buffer(data, size, device, false, true), release_(std::move(release)) {}
+  ~LentBuffer() override {
     if (release_) release_();
   }
 
@@ -35,14 +36,20 @@ void* allocate_elements(int64_t count, size_t size) {
 
 }  // namespace
 
+Buffer::Buffer(void* data, size_t size, Device* device, bool transient, bool read_only)
+    : data_(data), size_(size), device_(device), transient_(transient), read_only_(read_only) {}
+
+Buffer::~Buffer() = default;
+
 Ref<Buffer> Buffer::host(size_t bytes) {
   void* data = allocate_host_memory(bytes);
   if (!data) return {};
   return Ref<Buffer>(new HostBuffer(data, bytes));
 }
 
-Ref<Buffer> Buffer::external(void* data, size_t bytes, std::function<void()> release) {
-  return Ref<Buffer>(new ExternalBuffer(data, bytes, std::move(release)));
+Ref<Buffer> Buffer::lent(const void* data, size_t bytes, std::function<void()> release,
+                         Device* device) {
+  return Ref<Buffer>(new LentBuffer(const_cast<void*>(data), bytes, device, std::move(release)));
 }
 
 StringBuffer::StringBuffer(int64_t count)

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "tenon/base/ref.h"
@@ -10,9 +11,11 @@
 
 namespace tenon {
 
+class Completion;
 class Device;
 
-inline constexpr size_t kAlignment = 64;
+inline constexpr size_t kAlignment = 64;      // of our own memory
+inline constexpr size_t kLentAlignment = 16;  // at least, of memory that somebody lends
 
 // Anything that a resource or variant tensor element refers to: a variable, a table, a TensorList.
 // Derived classes say in their header what they are safe for.
@@ -34,21 +37,39 @@ class Buffer : public RefCounted {
   // that reads it has to be copied. See Tensor::keep().
   bool transient() const { return transient_; }
 
+  // Memory that somebody lent: it is read and never written, and whoever keeps a value beyond the
+  // run that was given it makes a copy, for its owner may change it later.
+  bool read_only() const { return read_only_; }
+
+  // The holder of the only reference may write here.
+  bool writable() const { return unique() && !read_only_; }
+
+  // The run on a device that computes the content; null when it is known to be there. Set by that
+  // run before anybody else has the buffer.
+  const std::shared_ptr<Completion>& completion() const { return completion_; }
+  void set_completion(std::shared_ptr<Completion> completion) {
+    completion_ = std::move(completion);
+  }
+
   // 64-byte-aligned, uninitialised host memory. RESOURCE_EXHAUSTED is reported by a null Ref.
   static Ref<Buffer> host(size_t bytes);
 
-  // Host memory owned by somebody else until `release` is called, on any thread.
-  static Ref<Buffer> external(void* data, size_t bytes, std::function<void()> release);
+  // Read-only memory of the host, or of `device`, that belongs to somebody else, who gets it back
+  // by `release`, called on any thread, when nothing here uses it any more.
+  static Ref<Buffer> lent(const void* data, size_t bytes, std::function<void()> release,
+                          Device* device = nullptr);
 
  protected:
-  Buffer(void* data, size_t size, Device* device, bool transient)
-      : data_(data), size_(size), device_(device), transient_(transient) {}
+  Buffer(void* data, size_t size, Device* device, bool transient, bool read_only = false);
+  ~Buffer() override;
 
  private:
   void* data_;
   size_t size_;
   Device* device_;
   bool transient_;
+  bool read_only_;
+  std::shared_ptr<Completion> completion_;
 };
 
 // Elements of kString (std::string_view) and the blocks that their characters live in. Throws

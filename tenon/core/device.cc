@@ -11,6 +11,7 @@ StatusOr<Tensor> allocate_like(const Tensor& tensor, Device& device) {
 }
 
 StatusOr<Tensor> copy_to_host(const Tensor& tensor, Device& from) {
+  TENON_RETURN_IF_ERROR(wait_for(tensor));
   TENON_ASSIGN_OR_RETURN(Tensor copy, Tensor::allocate(tensor.dtype(), tensor.shape()));
   TENON_ASSIGN_OR_RETURN(const auto stream, from.create_stream());
   TENON_RETURN_IF_ERROR(stream->copy_to_host(copy.mutable_raw(), tensor.raw(), copy.num_bytes()));
@@ -18,7 +19,47 @@ StatusOr<Tensor> copy_to_host(const Tensor& tensor, Device& from) {
   return copy;
 }
 
+Status no_capture() { return unimplemented("the device captures no work"); }
+
 }  // namespace
+
+Status Stream::begin_capture() { return no_capture(); }
+StatusOr<std::unique_ptr<CapturedWork>> Stream::end_capture() { return no_capture(); }
+Status Stream::launch(CapturedWork&) { return no_capture(); }
+StatusOr<Stream*> Stream::fork() { return unimplemented("the device has no second stream"); }
+bool Device::wants_fusion(std::string_view) const { return true; }
+
+Completion::Completion(Device* device, std::unique_ptr<Event> event,
+                       std::vector<std::shared_ptr<Completion>> inputs)
+    : device_(device), event_(std::move(event)), inputs_(std::move(inputs)) {
+  for (const auto& input : inputs_) depth_ = std::max(depth_, input->depth_ + 1);
+  if (depth_ < kDeepest) return;
+  for (const auto& input : inputs_) status_.Update(input->wait());
+  inputs_.clear();
+  depth_ = 1;
+}
+
+Status Completion::wait() {
+  const std::lock_guard lock(mutex_);
+  if (event_) {
+    for (const auto& input : inputs_) status_.Update(input->wait());
+    status_.Update(event_->synchronize());
+    event_.reset();
+    inputs_.clear();
+  }
+  return status_;
+}
+
+Status Completion::before(Stream& stream) {
+  if (stream.device() != device_) return wait();
+  const std::lock_guard lock(mutex_);
+  return event_ ? stream.wait(*event_) : status_;
+}
+
+bool Completion::is_known() {
+  const std::lock_guard lock(mutex_);
+  return !event_;
+}
 
 StatusOr<Tensor> copy_to(const Tensor& tensor, Stream* stream) {
   Device* from = device_of(tensor);
@@ -33,12 +74,20 @@ StatusOr<Tensor> copy_to(const Tensor& tensor, Stream* stream) {
   }
   TENON_ASSIGN_OR_RETURN(Tensor copy, allocate_like(tensor, *to));
   if (from) {
+    if (const auto& run = tensor.buffer()->completion()) {
+      TENON_RETURN_IF_ERROR(run->before(*stream));
+    }
     TENON_RETURN_IF_ERROR(stream->copy(copy.mutable_raw(), tensor.raw(), copy.num_bytes()));
   } else {
     TENON_RETURN_IF_ERROR(
         stream->copy_from_host(copy.mutable_raw(), tensor.raw(), copy.num_bytes()));
   }
   return copy;
+}
+
+Status wait_for(const Tensor& tensor) {
+  const bool runs = tensor.buffer() && tensor.buffer()->completion();
+  return runs ? tensor.buffer()->completion()->wait() : absl::OkStatus();
 }
 
 Status keep(Tensor& tensor, Stream* stream) {

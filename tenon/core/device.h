@@ -4,6 +4,8 @@
 // Wherever a Device* says whose memory something is, null means the host's.
 #pragma once
 
+#include <mutex>
+
 #include "tenon/core/kernel.h"
 
 namespace tenon {
@@ -15,8 +17,15 @@ class Event {
  public:
   virtual ~Event() = default;
 
-  // The host waits until the work before the last Stream::record() is done.
+  // The host waits until the work before the last Stream::record() is done. The first failure of
+  // the run that it was part of, as far as it had come (Stream::begin_run()).
   virtual Status synchronize() = 0;
+};
+
+// Work of a stream that was captured, to be enqueued again as a whole. It belongs to the device.
+class CapturedWork {
+ public:
+  virtual ~CapturedWork() = default;
 };
 
 // An ordered queue of work on one device. Used by one run at a time.
@@ -37,8 +46,51 @@ class Stream {
   // Work enqueued here later starts when `event`, of a stream of the same device, has come.
   virtual Status wait(Event& event) = 0;
 
-  // Waits until all enqueued work is done and reports the first failure among it.
+  // Waits until all enqueued work is done and reports the first failure of the run.
   virtual Status synchronize() = 0;
+
+  // What is enqueued from here on is another run: failures of earlier work are not its own.
+  virtual void begin_run() {}
+
+  // Between begin_capture() and end_capture() work is not done but noted. UNIMPLEMENTED where
+  // Device::captures() is false. Work that was noted finds the same addresses each time.
+  virtual bool capturing() const { return false; }
+  virtual Status begin_capture();
+  virtual StatusOr<std::unique_ptr<CapturedWork>> end_capture();
+  virtual Status launch(CapturedWork& work);
+
+  // A second stream of this run, for work beside what is enqueued here; it starts after what is
+  // enqueued here so far. join(): what is enqueued here later waits for it. UNIMPLEMENTED where
+  // there is none.
+  virtual StatusOr<Stream*> fork();
+  virtual Status join() { return absl::OkStatus(); }
+};
+
+// The end of a run that was not waited for. Thread-safe.
+class Completion {
+ public:
+  // Of work on `device`; `event` was recorded behind it. The run fails with those of `inputs` that
+  // its arguments came from.
+  Completion(Device* device, std::unique_ptr<Event> event,
+             std::vector<std::shared_ptr<Completion>> inputs);
+
+  // Waits, and says how the run ended, to everybody who asks.
+  Status wait();
+  // What is enqueued on `stream` later comes after it; from another device, the host waits. The
+  // run's failure if that is known.
+  Status before(Stream& stream);
+  bool is_known();  // how it ended
+
+ private:
+  // So many runs one after the other may be under way that take each other's results.
+  static constexpr int kDeepest = 64;
+
+  Device* const device_;
+  std::mutex mutex_;
+  std::unique_ptr<Event> event_;  // null once the end is known
+  std::vector<std::shared_ptr<Completion>> inputs_;
+  int depth_ = 1;
+  Status status_;
 };
 
 struct DeviceMemory {
@@ -69,6 +121,12 @@ class Device {
 
   virtual StatusOr<std::unique_ptr<Stream>> create_stream() = 0;
   virtual StatusOr<std::unique_ptr<Event>> create_event() = 0;
+
+  // May work be captured on its streams?
+  virtual bool captures() const { return false; }
+
+  // Does the device want nodes to be fused into `op` ("_FusedMatMul")?
+  virtual bool wants_fusion(std::string_view op) const;
 
   // Has the device a kernel for such a node? What it has none for runs on the host.
   virtual bool implements(const OpDef& op, const AttrMap& attrs) const = 0;
@@ -117,9 +175,12 @@ inline Device* device_of(const Tensor& tensor) {
 }
 
 // A copy of `tensor` in memory of its own: on `stream`'s device, enqueued there, or on the host
-// (`stream` null), when it is there on return. From the memory of another device than `stream`'s
-// the way leads over the host.
+// (`stream` null), when it is there on return. What computes it is waited for, by `stream` or here.
+// From the memory of another device than `stream`'s the way leads over the host.
 StatusOr<Tensor> copy_to(const Tensor& tensor, Stream* stream);
+
+// Waits until the content of `tensor` is there; how the run that computes it ended.
+Status wait_for(const Tensor& tensor);
 
 // Makes `tensor` one that stays valid whatever happens to arenas, wherever it is: a copy if it is
 // transient. `stream` is the one that computes it.

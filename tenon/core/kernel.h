@@ -32,7 +32,9 @@ struct RunContext {
   const FileAccess* files = nullptr;   // which paths graph file ops may touch; null: none
   Stream* stream = nullptr;            // of the kernel's device; null: the kernel is the host's
   uint64_t seed = 0;                   // of random ops whose seed attributes are both 0
-  int depth = 0;                       // nesting of function calls, bounded by the runtime
+  // What this step reads of a variable on a device it is done with before anything changes it.
+  bool reads_in_place = false;
+  int depth = 0;  // nesting of function calls, bounded by the runtime
 };
 
 // What a factory sees. Valid during the call only.

@@ -41,6 +41,7 @@ StatusOr<Kernel> NodePrepare::first_accepted(size_t count,
   for (size_t i = 0; i < count; ++i) {
     scratch_bytes = 0;
     overwrites.clear();
+    packed_only.clear();
     StatusOr<Kernel> kernel = make(i);
     if (kernel.ok()) return kernel;
     if (kernel.status().code() != absl::StatusCode::kUnimplemented) {

@@ -32,6 +32,7 @@ class NodePrepare : public Prepare {
   // Filled by the factory.
   size_t scratch_bytes = 0;
   std::vector<std::pair<int, int>> overwrites;  // (input, output)
+  std::vector<int> packed_only;                 // inputs that it reads in a packed form alone
 
   // The kernel of the first of `count` factories that accepts: `make(i)` calls the i-th with this
   // Prepare. UNIMPLEMENTED joins the reasons of all.

@@ -53,6 +53,36 @@ Tensor Tensor::object(DType dtype, Ref<Object> object) {
   return tensor;
 }
 
+StatusOr<Tensor> Tensor::lent(DType dtype, Shape shape, const void* data,
+                              std::function<void()> release, Device* device) {
+  Status status = Shape::make(shape.dims()).status();
+  if (status.ok() && (is_object(dtype) || dtype == DType::kInvalid)) {
+    status = invalid_argument("a tensor of ", dtype, " cannot be lent");
+  }
+  const size_t bytes = status.ok() ? shape.num_bytes(size_of(dtype)) : 0;
+  if (status.ok() && !data && bytes > 0) {
+    status = invalid_argument(bytes, " bytes are lent at a null pointer");
+  }
+  const bool aligned = reinterpret_cast<uintptr_t>(data) % kLentAlignment == 0;
+  if (status.ok() && device && !aligned) {
+    status = invalid_argument("a device's memory is lent that is not aligned to ", kLentAlignment,
+                              " bytes");
+  }
+  if (status.ok() && aligned) {
+    Ref<Buffer> memory = Buffer::lent(data, bytes, std::move(release), device);
+    return Tensor(dtype, std::move(shape), std::move(memory), const_cast<void*>(data));
+  }
+  StatusOr<Tensor> copy = Tensor();
+  if (status.ok()) {
+    copy = allocate(dtype, std::move(shape));
+  } else {
+    copy = status;
+  }
+  if (copy.ok() && bytes > 0) std::memcpy(copy->mutable_raw(), data, bytes);
+  if (release) release();
+  return copy;
+}
+
 Tensor Tensor::keep() const { return buffer_ && buffer_->transient() ? clone() : *this; }
 
 Tensor Tensor::clone() const {

@@ -28,6 +28,13 @@ class Tensor {
   Tensor(DType dtype, Shape shape, Ref<Buffer> buffer, void* data)
       : dtype_(dtype), shape_(std::move(shape)), buffer_(std::move(buffer)), data_(data) {}
 
+  // `shape` elements that somebody else owns, see Buffer::lent(). Host memory that is not aligned
+  // to kLentAlignment is copied, and given back at once. INVALID_ARGUMENT for strings and objects,
+  // for a null pointer with elements behind it, for a device's memory that is not aligned;
+  // `release` is called then too.
+  static StatusOr<Tensor> lent(DType dtype, Shape shape, const void* data,
+                               std::function<void()> release, Device* device = nullptr);
+
   template <class T>
   static Tensor scalar(T value) {
     Tensor tensor(dtype_of<T>, Shape());
@@ -92,6 +99,9 @@ class Tensor {
 
   // A tensor that stays valid whatever happens to arenas: this one, or a copy if it is transient.
   Tensor keep() const;
+
+  // May it be changed in place? When nobody else holds its memory, and nobody lent it.
+  bool writable() const { return buffer_ && buffer_->writable(); }
 
   // A copy in host memory of its own. The tensor must be in host memory.
   Tensor clone() const;

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "tenon/core/variable.h"
+
 namespace tenon {
 namespace {
 
@@ -72,6 +74,51 @@ TEST(Tensor, SliceSharesTheBuffer) {
   const Tensor slice = tensor.slice(1, 2);
   EXPECT_EQ(to_string(slice), "int32 [2,2]: 3 4 5 6");
   EXPECT_EQ(slice.buffer(), tensor.buffer());
+}
+
+// A NumPy array of 16 bytes' alignment, say, and a view into the middle of one.
+TEST(Tensor, LentMemoryIsReadAndGivenBackOnce) {
+  alignas(64) float memory[12] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
+  int released = 0;
+  const auto release = [&] { ++released; };
+  {
+    const StatusOr<Tensor> lent = Tensor::lent(DType::kFloat, {2, 2}, memory + 4, release);
+    ASSERT_TRUE(lent.ok()) << lent.status();
+    EXPECT_EQ(lent->raw(), memory + 4);
+    EXPECT_TRUE(lent->buffer()->read_only());
+    EXPECT_FALSE(lent->writable());
+    const Tensor view = lent->reshaped(Shape{4});
+    EXPECT_EQ(released, 0);
+  }
+  EXPECT_EQ(released, 1);
+  const StatusOr<Tensor> copied = Tensor::lent(DType::kFloat, {3}, memory + 1, release);
+  ASSERT_TRUE(copied.ok()) << copied.status();
+  EXPECT_EQ(released, 2);
+  EXPECT_TRUE(copied->writable());
+  EXPECT_EQ(copied->data<float>()[2], 3.0f);
+  EXPECT_FALSE(Tensor::lent(DType::kString, {1}, memory, release).ok());
+  EXPECT_FALSE(Tensor::lent(DType::kFloat, {1}, nullptr, release).ok());
+  EXPECT_FALSE(
+      Tensor::lent(DType::kFloat, {int64_t{1} << 40, int64_t{1} << 40}, memory, release).ok());
+  EXPECT_EQ(released, 5);
+  EXPECT_TRUE(Tensor::lent(DType::kFloat, {0}, nullptr, nullptr).ok());
+}
+
+// Whoever lends memory may change it later: a variable has its own.
+TEST(Variable, HoldsNoLentMemory) {
+  alignas(64) float memory[4] = {1, 2, 3, 4};
+  Variable variable("v", DType::kFloat, PartialShape{4});
+  ASSERT_TRUE(variable.assign(*Tensor::lent(DType::kFloat, {4}, memory, nullptr)).ok());
+  memory[0] = 9;
+  const auto add_one = [](Tensor& value) {
+    for (int64_t i = 0; i < value.num_elements(); ++i) value.mutable_data<float>()[i] += 1;
+    return absl::OkStatus();
+  };
+  const Tensor before = *variable.read();
+  ASSERT_TRUE(variable.update(add_one).ok());
+  EXPECT_EQ(variable.read()->data<float>()[0], 2.0f);
+  EXPECT_EQ(before.data<float>()[0], 1.0f);
+  EXPECT_EQ(memory[1], 2.0f);
 }
 
 }  // namespace

@@ -138,9 +138,8 @@ Shape shape_of_rows(int64_t rows, std::span<const int64_t> row) {
 
 Status make_room(Tensor& tensor, DType dtype, const Shape& shape) {
   const size_t bytes = shape.num_bytes(size_of(dtype));
-  if (!is_object(dtype) && tensor.dtype() == dtype && tensor.buffer() &&
-      tensor.buffer()->unique() && tensor.raw() == tensor.buffer()->data() &&
-      tensor.buffer()->size() >= bytes) {
+  if (!is_object(dtype) && tensor.dtype() == dtype && tensor.writable() &&
+      tensor.raw() == tensor.buffer()->data() && tensor.buffer()->size() >= bytes) {
     if (!(tensor.shape() == shape)) {
       tensor = Tensor(dtype, shape, tensor.buffer(), tensor.mutable_raw());
     }

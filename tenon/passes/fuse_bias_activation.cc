@@ -32,6 +32,14 @@ struct Chain {
   float leaky_alpha = 0.2f;
 };
 
+// What a node becomes with what follows it; empty when it is none of these.
+std::string_view fused_op(const Node& root) {
+  return root.is("MatMul")                  ? "_FusedMatMul"
+         : root.is("Conv2D")                ? "_FusedConv2D"
+         : root.is("DepthwiseConv2dNative") ? "_FusedDepthwiseConv2dNative"
+                                            : "";
+}
+
 class Fuser {
  public:
   Fuser(Graph& graph, const PassContext& context, SymbolicShapes shapes)
@@ -155,9 +163,7 @@ class Fuser {
 
   Status replace(const Node& root, const Chain& chain) {
     const bool conv = !root.is("MatMul");
-    const std::string_view op = root.is("MatMul")   ? "_FusedMatMul"
-                                : root.is("Conv2D") ? "_FusedConv2D"
-                                                    : "_FusedDepthwiseConv2dNative";
+    const std::string_view op = fused_op(root);
     AttrMap attrs = root.attrs;
     attrs.erase("grad_a");
     attrs.erase("grad_b");
@@ -199,10 +205,8 @@ Status fuse_bias_activation(Graph& graph, const PassContext& context) {
   const NodeId count = graph.size();
   for (NodeId id = 0; id < count; ++id) {
     if (!graph.alive(id)) continue;
-    const Node& node = graph.node(id);
-    if (node.is("MatMul") || node.is("Conv2D") || node.is("DepthwiseConv2dNative")) {
-      TENON_RETURN_IF_ERROR(fuser.fuse(id));
-    }
+    const std::string_view op = fused_op(graph.node(id));
+    if (!op.empty() && context.wants(op)) TENON_RETURN_IF_ERROR(fuser.fuse(id));
   }
   return absl::OkStatus();
 }

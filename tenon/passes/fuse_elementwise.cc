@@ -208,6 +208,7 @@ class ElementwiseFuser {
 }  // namespace
 
 Status fuse_elementwise(Graph& graph, const PassContext& context) {
+  if (!context.wants("_FusedElementwise")) return absl::OkStatus();
   TENON_ASSIGN_OR_RETURN(SymbolicShapes shapes, SymbolicShapes::analyze(graph));
   return ElementwiseFuser(graph, context, std::move(shapes)).run();
 }

@@ -19,9 +19,13 @@ struct PassContext {
   ResourceStore* resources = nullptr;
   // The value of a frozen variable by name; an empty Tensor for every other one.
   std::function<Tensor(std::string_view)> frozen_variable;
+  // Does the device that will run the graph want nodes to be fused into this op? Not set: yes.
+  std::function<bool(std::string_view op)> wants_fusion;
   // How many nodes copies of functions may add, less those that were added; null: growth_limit().
   int64_t* growth = nullptr;
   FunctionSizes* sizes = nullptr;  // null: looked at anew
+
+  bool wants(std::string_view op) const { return !wants_fusion || wants_fusion(op); }
 
   template <class... Parts>
   void note(const Parts&... parts) const {

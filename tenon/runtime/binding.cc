@@ -1,12 +1,12 @@
 #include "tenon/runtime/binding.h"
 
-#include <limits>
-
 #include "tenon/base/thread_pool.h"
+#include "tenon/core/device.h"
 #include "tenon/core/node_prepare.h"
 #include "tenon/graph/function_library.h"
 #include "tenon/graph/shape_inference.h"
-#include "tenon/runtime/memory_plan.h"
+#include "tenon/runtime/binding_memory.h"
+#include "tenon/runtime/segments.h"
 #include "tenon/runtime/work.h"
 
 namespace tenon {
@@ -14,7 +14,6 @@ namespace {
 
 // Values up to this size are computed while binding when all their inputs are known.
 constexpr int64_t kFoldedElements = 1024;
-constexpr int kForever = std::numeric_limits<int>::max();
 
 bool calls_functions(const Node& node) {
   for (const auto& [name, value] : node.attrs) {
@@ -31,7 +30,7 @@ class Binder {
   Binder(Binding& binding, const Plan& plan)
       : b_(binding), plan_(plan), graph_(plan.graph()), device_(plan.device()) {}
 
-  Status run(std::span<const Shape> args);
+  Status run();
 
  private:
   int add_slot(Slot slot);
@@ -39,7 +38,7 @@ class Binder {
   Slot& slot(int index) { return b_.slots[static_cast<size_t>(index)]; }
   bool separate_memory() const { return !device_->host_accessible(); }
 
-  Status bind_argument(const Node& node, std::span<const Shape> args);
+  Status bind_argument(const Node& node);
   Status bind_node(NodeId id, const Node& node);
   StatusOr<bool> try_fold(const Node& node, int first, const NodeShapes& shapes);
   bool try_view(const Node& node, int first, const NodeShapes& shapes);
@@ -48,11 +47,9 @@ class Binder {
   bool runs_on_host(const Node& node) const;
   StatusOr<Tensor> upload(const Slot& constant);
   StatusOr<int> in_space(int index, bool on_host);
+  int add_copy(int index, bool on_host, Step::Kind kind);
   bool output_on_host(const Node& node, const Step& step, int output);
   Status bind_results();
-  void find_lifetimes();
-  void share_memory();
-  void place_arena();
   void find_form();
 
   Binding& b_;
@@ -61,7 +58,7 @@ class Binder {
   Device* device_;
   std::vector<int> first_slot_;                 // by NodeId
   std::map<std::pair<int, bool>, int> copies_;  // (slot, on_host) -> its copy there
-  std::vector<int> first_step_, last_step_;     // by root slot
+  std::vector<int> packed_only_;                // of the step that was prepared last
 };
 
 int Binder::add_slot(Slot added) {
@@ -71,10 +68,9 @@ int Binder::add_slot(Slot added) {
   return index;
 }
 
-Status Binder::run(std::span<const Shape> args) {
+Status Binder::run() {
   first_slot_.assign(static_cast<size_t>(graph_.size()), -1);
-  b_.arg_shapes.assign(args.begin(), args.end());
-  b_.arg_slots.assign(args.size(), -1);
+  b_.arg_slots.assign(b_.key.shapes.size(), -1);
   for (NodeId id : plan_.order()) {
     const Node& node = graph_.node(id);
     first_slot_[static_cast<size_t>(id)] = static_cast<int>(b_.slots.size());
@@ -85,36 +81,41 @@ Status Binder::run(std::span<const Shape> args) {
       add_slot(std::move(fresh));
     }
     if (node.is("_Arg")) {
-      TENON_RETURN_IF_ERROR(bind_argument(node, args));
+      TENON_RETURN_IF_ERROR(bind_argument(node));
     } else {
       TENON_RETURN_IF_ERROR(bind_node(id, node));
     }
   }
   TENON_RETURN_IF_ERROR(bind_results());
-  find_lifetimes();
-  share_memory();
-  place_arena();
+  if (separate_memory()) place_arguments_first(b_);
+  place_memory(b_);
+  if (separate_memory()) {
+    find_reads_in_place(b_);
+    find_segments(b_);
+  }
   find_form();
   return absl::OkStatus();
 }
 
-// Long: much work, or an unknown amount.
+// Long: much work, or an unknown amount. A device has queues of its own.
 void Binder::find_form() {
-  bool is_long = b_.work_ns >= kLongRun || plan_.team() > 0 || separate_memory();
+  bool is_long = b_.work_ns >= kLongRun || plan_.team() > 0;
   for (const Step& step : b_.steps) {
     is_long |= step.kind == Step::Kind::kDynamic || (step.node && calls_functions(*step.node));
   }
-  b_.form = is_long ? RunForm::kLong : RunForm::kShort;
+  b_.form = separate_memory() ? RunForm::kDevice : is_long ? RunForm::kLong : RunForm::kShort;
 }
 
-Status Binder::bind_argument(const Node& node, std::span<const Shape> args) {
+Status Binder::bind_argument(const Node& node) {
   const auto index = static_cast<size_t>(node.attrs.get<int64_t>("index"));
   Slot& arg = b_.slots.back();
   arg.storage = Storage::kArgument;
-  arg.shape = args[index];
+  const Shape& shape = b_.key.shapes[index];
+  arg.shape = shape;
+  arg.on_host = b_.key.on_device.empty() || !b_.key.on_device[index];
   arg.source = static_cast<int>(index);
   b_.arg_slots[index] = static_cast<int>(b_.slots.size()) - 1;
-  return with_context(Shape::make(args[index].dims()).status(), cat("argument ", index));
+  return with_context(Shape::make(shape.dims()).status(), cat("argument ", index));
 }
 
 Status Binder::bind_node(NodeId id, const Node& node) {
@@ -255,28 +256,40 @@ StatusOr<Tensor> Binder::upload(const Slot& constant) {
   return Tensor(constant.dtype, constant.shape.to_shape(), std::move(memory), data);
 }
 
-// The slot of the same value in the wanted memory; a copy step is added when it is elsewhere.
-StatusOr<int> Binder::in_space(int index, bool on_host) {
-  if (!separate_memory() || slot(index).on_host == on_host || is_object(slot(index).dtype)) {
-    return index;
-  }
-  if (const auto it = copies_.find({index, on_host}); it != copies_.end()) return it->second;
+int Binder::add_copy(int index, bool on_host, Step::Kind kind) {
   Slot copy = slot(index);
   copy.root = -1;
   copy.on_host = on_host;
-  if (copy.storage == Storage::kConstant) {
-    TENON_ASSIGN_OR_RETURN(copy.constant, upload(slot(index)));
-    return copies_[{index, on_host}] = add_slot(std::move(copy));
-  }
+  copy.frozen = false;
   copy.storage = copy.shape.is_fully_known() ? Storage::kArena : Storage::kOwned;
   copy.source = -1;
   const int added = add_slot(std::move(copy));
   Step step;
-  step.kind = on_host ? Step::Kind::kToHost : Step::Kind::kToDevice;
+  step.kind = kind;
   step.inputs = {index};
   step.outputs = {added};
   b_.steps.push_back(std::move(step));
-  return copies_[{index, on_host}] = added;
+  return added;
+}
+
+// The slot of the same value in the wanted memory; a copy step is added when it is elsewhere. What
+// is captured finds arguments at one address: they are copied there.
+StatusOr<int> Binder::in_space(int index, bool on_host) {
+  if (!separate_memory() || is_object(slot(index).dtype)) return index;
+  const bool staged = plan_.captures() && !on_host && slot(index).storage == Storage::kArgument;
+  if (slot(index).on_host == on_host && !staged) return index;
+  if (const auto it = copies_.find({index, on_host}); it != copies_.end()) return it->second;
+  if (slot(index).storage == Storage::kConstant) {
+    Slot copy = slot(index);
+    copy.root = -1;
+    copy.on_host = on_host;
+    TENON_ASSIGN_OR_RETURN(copy.constant, upload(slot(index)));
+    return copies_[{index, on_host}] = add_slot(std::move(copy));
+  }
+  const Step::Kind kind = on_host               ? Step::Kind::kToHost
+                          : slot(index).on_host ? Step::Kind::kToDevice
+                                                : Step::Kind::kCopy;
+  return copies_[{index, on_host}] = add_copy(index, on_host, kind);
 }
 
 Status Binder::prepare_step(Step& step, const NodeShapes& shapes) {
@@ -304,6 +317,7 @@ Status Binder::prepare_step(Step& step, const NodeShapes& shapes) {
   step.team = prepared->team;
   b_.work_ns += prepared->work_ns;
   step.scratch_bytes = prepared->scratch_bytes;
+  packed_only_ = std::move(prepared->packed_only);
   size_t& scratch = step.on_host ? b_.scratch_bytes : b_.device_scratch_bytes;
   scratch = std::max(scratch, step.scratch_bytes);
   return absl::OkStatus();
@@ -315,6 +329,7 @@ Status Binder::add_kernel_step(const Node& node, int first, const NodeShapes& sh
   Step step;
   step.node = &node;
   step.on_host = runs_on_host(node);
+  packed_only_.clear();
   if (is_static) {
     // Before inputs are placed: that adds slots, and the constants of `shapes` are in slots.
     TENON_RETURN_IF_ERROR(prepare_step(step, shapes));
@@ -327,6 +342,9 @@ Status Binder::add_kernel_step(const Node& node, int first, const NodeShapes& sh
     int placed = slot_of(node.inputs[i]);
     if (decl.host_inputs.contains(static_cast<int>(i), node.inputs.size())) {
       TENON_ASSIGN_OR_RETURN(placed, in_space(placed, true));
+    } else if (std::find(packed_only_.begin(), packed_only_.end(), static_cast<int>(i)) !=
+               packed_only_.end()) {
+      // Nobody reads it.
     } else if (!decl.touches_no_elements()) {
       TENON_ASSIGN_OR_RETURN(placed, in_space(placed, step.on_host));
     }
@@ -357,126 +375,52 @@ bool Binder::output_on_host(const Node& node, const Step& step, int output) {
 
 Status Binder::bind_results() {
   for (size_t i = 0; i < graph_.results.size(); ++i) {
-    TENON_ASSIGN_OR_RETURN(const int index, in_space(slot_of(graph_.results[i]), true));
-    b_.result_slots.push_back(index);
+    const int value = slot_of(graph_.results[i]);
+    if (!b_.key.results_stay) {
+      TENON_ASSIGN_OR_RETURN(const int index, in_space(value, true));
+      b_.result_slots.push_back(index);
+      continue;
+    }
+    // What is captured writes to one address: the caller gets a copy.
+    const bool staged = separate_memory() && plan_.captures() && !slot(value).on_host &&
+                        slot(value).storage == Storage::kArena;
+    b_.result_slots.push_back(staged ? add_copy(value, false, Step::Kind::kCopy) : value);
   }
   return absl::OkStatus();
 }
 
-void Binder::find_lifetimes() {
-  first_step_.assign(b_.slots.size(), kForever);
-  last_step_.assign(b_.slots.size(), -1);
-  const auto touch = [&](int index, int step) {
-    const auto root = static_cast<size_t>(slot(index).root);
-    first_step_[root] = std::min(first_step_[root], step);
-    last_step_[root] = std::max(last_step_[root], step);
-  };
-  for (size_t i = 0; i < b_.steps.size(); ++i) {
-    for (int index : b_.steps[i].inputs) touch(index, static_cast<int>(i));
-    for (int index : b_.steps[i].outputs) touch(index, static_cast<int>(i));
-  }
-  for (int index : b_.result_slots) {
-    last_step_[static_cast<size_t>(slot(index).root)] = kForever;
-  }
-  for (size_t index = 0; index < b_.slots.size(); ++index) {
-    const int last = last_step_[index];
-    if (b_.slots[index].storage == Storage::kOwned && last >= 0 && last != kForever) {
-      b_.steps[static_cast<size_t>(last)].release.push_back(static_cast<int>(index));
-    }
-  }
-}
-
-// Lets outputs be written over inputs that die in the same step, where the kernel allows it; then
-// gives the memory of results to the caller.
-void Binder::share_memory() {
-  std::vector<int> new_root(b_.slots.size());
-  for (size_t i = 0; i < new_root.size(); ++i) new_root[i] = b_.slots[i].root;
-  const auto root_of = [&](int index) {
-    int root = index;
-    while (new_root[static_cast<size_t>(root)] != root) root = new_root[static_cast<size_t>(root)];
-    return root;
-  };
-  // What a step may hand on as its own result, as a branch that returns its argument does, is read
-  // for as long as that result: nothing is written over it.
-  std::vector<bool> handed_on(b_.slots.size(), false);
-  for (const Step& step : b_.steps) {
-    if (!step.node || !step.node->op->decl().sets_outputs()) continue;
-    for (int input : step.inputs) handed_on[static_cast<size_t>(slot(input).root)] = true;
-  }
-  for (size_t i = 0; i < b_.steps.size(); ++i) {
-    const Step& step = b_.steps[i];
-    for (const auto& [in, out] : step.overwrites) {
-      const int input = step.inputs[static_cast<size_t>(in)];
-      const int output = step.outputs[static_cast<size_t>(out)];
-      const int from = root_of(input);
-      const int to = root_of(output);
-      if (from == to || to != output || slot(from).storage != Storage::kArena ||
-          slot(to).storage != Storage::kArena || slot(from).on_host != slot(to).on_host ||
-          slot(from).bytes() != slot(to).bytes() ||
-          last_step_[static_cast<size_t>(from)] != static_cast<int>(i)) {
-        continue;
-      }
-      bool read_otherwise = false;
-      // A second reading of the same value counts: the kernel may come to it after writing.
-      for (size_t other = 0; other < step.inputs.size(); ++other) {
-        read_otherwise |= other != static_cast<size_t>(in) && root_of(step.inputs[other]) == from;
-      }
-      if (read_otherwise || handed_on[static_cast<size_t>(from)]) continue;
-      new_root[static_cast<size_t>(to)] = from;
-      if (handed_on[static_cast<size_t>(to)]) handed_on[static_cast<size_t>(from)] = true;
-      last_step_[static_cast<size_t>(from)] = last_step_[static_cast<size_t>(to)];
-    }
-  }
-  for (size_t i = 0; i < b_.slots.size(); ++i) {
-    b_.slots[i].root = root_of(static_cast<int>(i));
-  }
-  for (size_t i = 0; i < b_.result_slots.size(); ++i) {
-    Slot& root = slot(slot(b_.result_slots[i]).root);
-    if (root.storage != Storage::kArena) continue;
-    root.storage = Storage::kResult;
-    root.source = static_cast<int>(i);
-  }
-  for (Slot& each : b_.slots) {
-    const Slot& root = slot(each.root);
-    if (each.storage == Storage::kArena && root.storage == Storage::kResult) {
-      each.storage = Storage::kResult;
-      each.source = root.source;
-    }
-  }
-}
-
-void Binder::place_arena() {
-  std::vector<ArenaBlock> host, device;
-  std::vector<int> host_slots, device_slots;
-  for (size_t i = 0; i < b_.slots.size(); ++i) {
-    const Slot& root = b_.slots[i];
-    if (root.storage != Storage::kArena || root.root != static_cast<int>(i)) continue;
-    if (first_step_[i] == kForever) continue;
-    const bool on_host = root.on_host || !separate_memory();
-    (on_host ? host : device).push_back({root.bytes(), first_step_[i], last_step_[i], 0});
-    (on_host ? host_slots : device_slots).push_back(static_cast<int>(i));
-  }
-  b_.arena_bytes = plan_memory(host);
-  b_.device_arena_bytes = plan_memory(device);
-  for (size_t i = 0; i < host.size(); ++i) slot(host_slots[i]).offset = host[i].offset;
-  for (size_t i = 0; i < device.size(); ++i) slot(device_slots[i]).offset = device[i].offset;
-  for (Slot& each : b_.slots) {
-    if (each.storage == Storage::kArena) each.offset = slot(each.root).offset;
-  }
-}
-
 }  // namespace
 
+BindingKey::BindingKey(std::span<const Tensor> args, bool results_stay)
+    : results_stay(results_stay) {
+  bool any = false;
+  for (const Tensor& arg : args) {
+    shapes.push_back(arg.shape());
+    any |= device_of(arg) != nullptr;
+  }
+  if (!any) return;
+  for (const Tensor& arg : args) on_device.push_back(device_of(arg) != nullptr);
+}
+
+bool BindingKey::fits(std::span<const Tensor> args, bool stay) const {
+  if (stay != results_stay) return false;
+  for (size_t i = 0; i < args.size(); ++i) {
+    if (!(shapes[i] == args[i].shape())) return false;
+    if ((device_of(args[i]) != nullptr) != (!on_device.empty() && on_device[i])) return false;
+  }
+  return true;
+}
+
 StatusOr<std::shared_ptr<const Binding>> Binding::create(std::shared_ptr<const Plan> plan,
-                                                         std::span<const Shape> args) {
-  auto binding = std::make_shared<Binding>(plan, ThreadPool::configured_threads());
-  TENON_RETURN_IF_ERROR(Binder(*binding, *plan).run(args));
+                                                         BindingKey key) {
+  auto binding = std::make_shared<Binding>(plan, key, ThreadPool::configured_threads());
+  TENON_RETURN_IF_ERROR(Binder(*binding, *plan).run());
   bool wide = false;
   for (const Step& step : binding->steps) wide |= step.team > 1;
   if (plan->team() == 0 && binding->form == RunForm::kShort && wide) {
     // All together they are little: kernels that share their work would only lay it out for nobody.
-    binding = std::make_shared<Binding>(plan, 1);
-    TENON_RETURN_IF_ERROR(Binder(*binding, *plan).run(args));
+    binding = std::make_shared<Binding>(plan, std::move(key), 1);
+    TENON_RETURN_IF_ERROR(Binder(*binding, *plan).run());
   }
   return std::shared_ptr<const Binding>(std::move(binding));
 }

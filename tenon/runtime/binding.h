@@ -1,8 +1,12 @@
-// Binding: a Plan for concrete argument shapes. Kernels are prepared, memory has offsets.
+// Binding: a Plan for concrete argument shapes and places. Kernels are prepared, memory has
+// offsets.
 //
 // The static region is the list of steps whose shapes are all known here; its runs allocate, lock
 // and look up nothing. Steps whose shapes depend on data, and what follows from them, are dynamic:
 // prepared at run time by the same factories and cached by shape.
+//
+// On a device that captures work, the stretches of steps that are the same work at the same
+// addresses each time are Segments: an Instance captures each once and launches it from then on.
 #pragma once
 
 #include "tenon/runtime/plan.h"
@@ -14,8 +18,22 @@ struct PreparedKernel {
   Kernel kernel;
   std::vector<PartialShape> outputs;
   size_t scratch_bytes = 0;
-  int team = 1;         // that it was made for and must run under
-  int64_t work_ns = 0;  // estimated, on one thread
+  int team = 1;                  // that it was made for and must run under
+  int64_t work_ns = 0;           // estimated, on one thread
+  std::vector<int> packed_only;  // inputs that the kernel has in a packed form of its own
+};
+
+// What a Binding is made for.
+struct BindingKey {
+  std::vector<Shape> shapes;    // of the arguments
+  std::vector<bool> on_device;  // which of them lie in the Plan's device's memory; empty: none
+  bool results_stay = false;    // results are left where they are computed
+
+  BindingKey() = default;
+  explicit BindingKey(std::span<const Shape> args) : shapes(args.begin(), args.end()) {}
+  BindingKey(std::span<const Tensor> args, bool results_stay);
+  bool fits(std::span<const Tensor> args, bool stay) const;
+  friend bool operator==(const BindingKey&, const BindingKey&) = default;
 };
 
 // Thread-safe.
@@ -56,11 +74,14 @@ struct Slot {
 };
 
 struct Step {
-  enum class Kind : uint8_t { kKernel, kDynamic, kToHost, kToDevice };
+  enum class Kind : uint8_t { kKernel, kDynamic, kToHost, kToDevice, kCopy };
   Kind kind = Kind::kKernel;
   const Node* node = nullptr;  // null for copies
   bool on_host = true;         // the kernel is the host's
   bool on_stream = true;  // its RunContext names the stream: it works there, or hands on values
+  // It reads a variable and is, with all that uses the value, done before one changes it.
+  bool reads_in_place = false;
+  bool awaited = false;  // kToHost: the host reads the copy within the run
   Kernel kernel;
   int team = 1;  // that the kernel was made for
   size_t scratch_bytes = 0;
@@ -72,19 +93,28 @@ struct Step {
   std::unique_ptr<DynamicCache> cache;
 };
 
+// Steps [first, last) that a device may do as captured work.
+struct Segment {
+  size_t first = 0, last = 0;
+  std::vector<size_t> reads;  // steps among them that hand on variables' values
+  std::vector<int> owned;     // slots that others than the arena give memory: what was read
+  std::vector<int> changed;   // slots of the handles of variables that are changed
+};
+
 // Immutable and shared by Instances.
 class Binding {
  public:
   static StatusOr<std::shared_ptr<const Binding>> create(std::shared_ptr<const Plan> plan,
-                                                         std::span<const Shape> args);
+                                                         BindingKey key);
 
   const std::shared_ptr<const Plan> plan;
   const int most_threads;  // of a step's team
   int64_t work_ns = 0;     // estimated, of all steps on one thread
   RunForm form = RunForm::kShort;
-  std::vector<Shape> arg_shapes;
+  const BindingKey key;
   std::vector<Slot> slots;
   std::vector<Step> steps;
+  std::vector<Segment> segments;  // in order, apart
   std::vector<int> arg_slots;     // by argument; -1 when nothing reads it
   std::vector<int> result_slots;  // by result
   size_t arena_bytes = 0;         // in host memory
@@ -95,8 +125,8 @@ class Binding {
   // Estimated memory of the Binding itself and of one Instance without its Workspace.
   size_t own_bytes() const;
 
-  Binding(std::shared_ptr<const Plan> plan, int most_threads)
-      : plan(std::move(plan)), most_threads(most_threads) {}
+  Binding(std::shared_ptr<const Plan> plan, BindingKey key, int most_threads)
+      : plan(std::move(plan)), most_threads(most_threads), key(std::move(key)) {}
 };
 
 // The Prepare of the runtime: packed weights are shared by the Plan, functions are Executables. The

@@ -6,13 +6,6 @@ namespace {
 // A thread keeps an Instance whose memory is at most this; larger ones are shared.
 constexpr size_t kKeptByThread = size_t{1} << 20;
 
-bool fits(const Binding& binding, std::span<const Tensor> args) {
-  for (size_t i = 0; i < args.size(); ++i) {
-    if (!(binding.arg_shapes[i] == args[i].shape())) return false;
-  }
-  return true;
-}
-
 }  // namespace
 
 BindingCache::Place& BindingCache::place_of_thread() {
@@ -22,40 +15,44 @@ BindingCache::Place& BindingCache::place_of_thread() {
 }
 
 // Under the lock; what it finds is then the last used.
-BindingCache::Bound* BindingCache::find(std::span<const Tensor> args) {
+BindingCache::Bound* BindingCache::find(std::span<const Tensor> args, bool results_stay) {
   for (auto it = bound_.begin(); it != bound_.end(); ++it) {
-    if (!fits(*it->binding, args)) continue;
+    if (!it->binding->key.fits(args, results_stay)) continue;
     if (it != bound_.begin()) bound_.splice(bound_.begin(), bound_, it);
     return &*it;
   }
   return nullptr;
 }
 
-StatusOr<RunForm> BindingCache::form_of(std::span<const Tensor> args, const RunLimits& limits) {
+StatusOr<RunForm> BindingCache::form_of(std::span<const Tensor> args, const RunLimits& limits,
+                                        bool results_stay) {
   {
     Place& place = place_of_thread();
     const std::lock_guard lock(place.mutex);
-    if (place.last && fits(place.last->binding(), args)) return place.last->binding().form;
+    if (place.last && place.last->binding().key.fits(args, results_stay))
+      return place.last->binding().form;
   }
   {
     const std::lock_guard lock(mutex_);
-    if (const Bound* bound = find(args)) return bound->binding->form;
+    if (const Bound* bound = find(args, results_stay)) return bound->binding->form;
   }
-  TENON_ASSIGN_OR_RETURN(const auto binding, bind(args, limits));
+  TENON_ASSIGN_OR_RETURN(const auto binding, bind(BindingKey(args, results_stay), limits));
   return binding->form;
 }
 
-StatusOr<std::unique_ptr<Instance>> BindingCache::take(std::span<const Tensor> args) {
+StatusOr<std::unique_ptr<Instance>> BindingCache::take(std::span<const Tensor> args,
+                                                       bool results_stay) {
   Place& place = place_of_thread();
   {
     const std::lock_guard lock(place.mutex);
-    if (place.last && fits(place.last->binding(), args)) return std::move(place.last);
+    if (place.last && place.last->binding().key.fits(args, results_stay))
+      return std::move(place.last);
   }
   std::shared_ptr<const Binding> binding;
   std::unique_ptr<Instance> instance;
   {
     const std::lock_guard lock(mutex_);
-    if (Bound* bound = find(args)) {
+    if (Bound* bound = find(args, results_stay)) {
       binding = bound->binding;
       if (!bound->idle.empty()) {
         instance = std::move(bound->idle.back());
@@ -64,7 +61,7 @@ StatusOr<std::unique_ptr<Instance>> BindingCache::take(std::span<const Tensor> a
     }
   }
   if (!binding) {
-    TENON_ASSIGN_OR_RETURN(binding, bind(args, {}));
+    TENON_ASSIGN_OR_RETURN(binding, bind(BindingKey(args, results_stay), {}));
   }
   TENON_ASSIGN_OR_RETURN(auto workspace, workspaces_->take(*binding));
   if (!instance) instance = std::make_unique<Instance>(std::move(binding));
@@ -89,21 +86,14 @@ void BindingCache::give_back(std::unique_ptr<Instance> instance) {
   }
 }
 
-StatusOr<std::shared_ptr<const Binding>> BindingCache::bind(std::span<const Tensor> args,
-                                                            const RunLimits& limits) {
-  std::vector<Shape> shapes;
-  for (const Tensor& arg : args) shapes.push_back(arg.shape());
-  return bind(shapes, limits);
-}
-
-StatusOr<std::shared_ptr<const Binding>> BindingCache::bind(std::span<const Shape> shapes,
+StatusOr<std::shared_ptr<const Binding>> BindingCache::bind(BindingKey key,
                                                             const RunLimits& limits) {
   TENON_ASSIGN_OR_RETURN(const RunTurn turn, RunTurn::take(RunForm::kLong, limits));
-  TENON_ASSIGN_OR_RETURN(auto binding, Binding::create(plan_, shapes));
+  TENON_ASSIGN_OR_RETURN(auto binding, Binding::create(plan_, std::move(key)));
   const std::lock_guard lock(mutex_);
   for (const Bound& other : bound_) {
     // Somebody else made the same one meanwhile: use that, so that its Instances are shared.
-    if (other.binding->arg_shapes == binding->arg_shapes) return other.binding;
+    if (other.binding->key == binding->key) return other.binding;
   }
   bound_.push_front({binding, binding->own_bytes(), {}});
   drop_bindings();

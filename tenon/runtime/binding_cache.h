@@ -19,16 +19,16 @@ class BindingCache {
       : plan_(std::move(plan)), workspaces_(plan_->state()->workspaces(plan_->device())) {}
 
   // The form of a run of these arguments, whose Binding is made if there is none.
-  StatusOr<RunForm> form_of(std::span<const Tensor> args, const RunLimits& limits);
+  StatusOr<RunForm> form_of(std::span<const Tensor> args, const RunLimits& limits,
+                            bool results_stay = false);
 
-  // An Instance with a Workspace for these arguments.
-  StatusOr<std::unique_ptr<Instance>> take(std::span<const Tensor> args);
+  // An Instance with a Workspace for these arguments; see BindingKey.
+  StatusOr<std::unique_ptr<Instance>> take(std::span<const Tensor> args, bool results_stay = false);
   void give_back(std::unique_ptr<Instance> instance);
 
-  // The Binding for these shapes, made in a turn of its own (within the calling thread's) if there
+  // The Binding of this key, made in a turn of its own (within the calling thread's) if there
   // is none.
-  StatusOr<std::shared_ptr<const Binding>> bind(std::span<const Shape> shapes,
-                                                const RunLimits& limits);
+  StatusOr<std::shared_ptr<const Binding>> bind(BindingKey key, const RunLimits& limits);
 
   // Of what is cached and of the idle Workspaces, estimated; and how many Bindings.
   size_t bytes() const;
@@ -49,9 +49,7 @@ class BindingCache {
   static constexpr size_t kPlaces = 32;
 
   Place& place_of_thread();
-  Bound* find(std::span<const Tensor> args);
-  StatusOr<std::shared_ptr<const Binding>> bind(std::span<const Tensor> args,
-                                                const RunLimits& limits);
+  Bound* find(std::span<const Tensor> args, bool results_stay);
   void drop_bindings();
 
   const std::shared_ptr<const Plan> plan_;

@@ -74,29 +74,52 @@ StatusOr<std::shared_ptr<Executable>> Executable::create(Graph function,
 
 Status Executable::run(std::span<const Tensor> args, std::vector<Tensor>& results,
                        const RunLimits& limits) {
+  return run(args, results, limits, false);
+}
+
+Status Executable::start(std::span<const Tensor> args, std::vector<Tensor>& results,
+                         const RunLimits& limits) {
+  return run(args, results, limits, !impl_->plan->device()->host_accessible());
+}
+
+Status Executable::run(std::span<const Tensor> args, std::vector<Tensor>& results,
+                       const RunLimits& limits, bool results_stay) {
   if (static_cast<int>(args.size()) != num_args()) {
     return invalid_argument(args.size(), " arguments were given, ", num_args(), " are expected");
   }
+  Device* const device = impl_->plan->device();
+  bool from_elsewhere = false;
   for (int i = 0; i < num_args(); ++i) {
-    const DType found = args[static_cast<size_t>(i)].dtype();
-    if (found != arg(i).dtype) {
-      return invalid_argument("Expects arg[", i, "] to be ", arg(i).dtype, " but ", found,
+    const Tensor& given = args[static_cast<size_t>(i)];
+    if (given.dtype() != arg(i).dtype) {
+      return invalid_argument("Expects arg[", i, "] to be ", arg(i).dtype, " but ", given.dtype(),
                               " is provided");
     }
+    from_elsewhere |= device_of(given) && device_of(given) != device;
   }
   return or_out_of_memory([&]() -> Status {
+    if (from_elsewhere) {
+      std::vector<Tensor> here(args.begin(), args.end());
+      for (Tensor& each : here) {
+        if (!device_of(each) || device_of(each) == device) continue;
+        TENON_ASSIGN_OR_RETURN(each, copy_to(each, nullptr));
+      }
+      return run(here, results, limits, results_stay);
+    }
     TENON_ASSIGN_OR_RETURN(Executable * other, impl_->for_other_shapes(args));
-    if (other) return other->run(args, results, limits);
+    if (other) return other->run(args, results, limits, results_stay);
+    ModelState& state = *impl_->plan->state();
     RunContext context;
-    context.resources = impl_->plan->state().get();
+    context.resources = &state;
     context.files = impl_->plan->options().files;
-    context.seed = impl_->plan->state()->seed();
+    context.seed = state.seed();
     // Before the turn: those that wait for another writer must not fill the gate.
     std::unique_lock<std::mutex> alone;
-    if (impl_->plan->writes_state()) alone = std::unique_lock(impl_->plan->state()->writers());
-    TENON_ASSIGN_OR_RETURN(const RunForm form, impl_->cache.form_of(args, limits));
+    if (impl_->plan->writes_state()) alone = std::unique_lock(state.writers());
+    TENON_ASSIGN_OR_RETURN(const RunForm form, impl_->cache.form_of(args, limits, results_stay));
     TENON_ASSIGN_OR_RETURN(const RunTurn turn, RunTurn::take(form, limits));
-    return run_nested(context, args, results);
+    return run_instance(context, args, results, results_stay,
+                        alone ? &state.last_write() : nullptr);
   });
 }
 
@@ -107,16 +130,23 @@ Status Executable::run_nested(RunContext& context, std::span<const Tensor> args,
   }
   // A loop whose body does nothing ends here.
   TENON_RETURN_IF_ERROR(RunTurn::check());
-  TENON_ASSIGN_OR_RETURN(std::unique_ptr<Instance> instance, impl_->cache.take(args));
+  return run_instance(context, args, results, false, nullptr);
+}
+
+Status Executable::run_instance(const RunContext& context, std::span<const Tensor> args,
+                                std::vector<Tensor>& results, bool results_stay,
+                                std::shared_ptr<Completion>* last) {
+  TENON_ASSIGN_OR_RETURN(std::unique_ptr<Instance> instance, impl_->cache.take(args, results_stay));
   RunContext inner = context;
   ++inner.depth;
-  Status status = instance->run(inner, args, results);
+  Status status = instance->run(inner, args, results, last ? last->get() : nullptr);
+  if (last) *last = instance->take_end();
   impl_->cache.give_back(std::move(instance));
   return status;
 }
 
 Status Executable::prepare(std::span<const Shape> arg_shapes) {
-  return or_out_of_memory([&] { return impl_->cache.bind(arg_shapes, {}).status(); });
+  return or_out_of_memory([&] { return impl_->cache.bind(BindingKey(arg_shapes), {}).status(); });
 }
 
 int Executable::num_args() const { return static_cast<int>(graph().args.size()); }

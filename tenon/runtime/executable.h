@@ -25,6 +25,8 @@ struct ExecutableOptions {
   size_t cache_bytes = size_t{256} << 20;
   size_t cache_bindings = 256;
   size_t workspace_bytes = size_t{1} << 30;
+  // May a device capture what its runs do each time? TENON_CAPTURE=0 says no for all.
+  bool capture = true;
   bool optimize = true;  // false: only what is needed to run at all (inlining)
   // Receives one line for each thing that a pass did (`--explain`).
   std::function<void(std::string_view)> explain;
@@ -43,12 +45,19 @@ class Executable {
   // Runs on the calling thread when it is its turn (RunTurn), long runs with helpers, and returns
   // when done, or soon after one of the `limits` was reached with CANCELLED or DEADLINE_EXCEEDED;
   // variables then keep what was written until then. `args` in the order of the function's args, in
-  // host memory; their dtypes are checked. Declared shapes are hints: arguments of others are run
-  // by a second plan, made when they first come. `results` is resized; a tensor in it that nobody
-  // else holds and that has the right dtype and size is written in place, so that a caller who
-  // keeps `results` makes runs allocate nothing.
+  // the memory of any device; their dtypes are checked. Declared shapes are hints: arguments of
+  // others are run by a second plan, made when they first come. `results` is resized; a tensor in
+  // it that nobody else holds and that has the right dtype and size is written in place, so that a
+  // caller who keeps `results` makes runs allocate nothing. Results are in host memory.
   Status run(std::span<const Tensor> args, std::vector<Tensor>& results,
              const RunLimits& limits = {});
+
+  // The same, but results stay where they are computed and may be under way when it returns: each
+  // carries its Buffer::completion(), by which the run's failures come (wait_for(), copy_to()).
+  // They can be arguments of other runs at once. Runs that change variables come one after the
+  // other.
+  Status start(std::span<const Tensor> args, std::vector<Tensor>& results,
+               const RunLimits& limits = {});
 
   // The same within a run, for functions called by ops.
   Status run_nested(RunContext& context, std::span<const Tensor> args,
@@ -68,6 +77,14 @@ class Executable {
   bool has_effects() const;
 
  private:
+  Status run(std::span<const Tensor> args, std::vector<Tensor>& results, const RunLimits& limits,
+             bool results_stay);
+  // `last`, which may be null, is the run that it comes after, and then the run itself, null when
+  // it has ended.
+  Status run_instance(const RunContext& context, std::span<const Tensor> args,
+                      std::vector<Tensor>& results, bool results_stay,
+                      std::shared_ptr<Completion>* last);
+
   friend class Plan;  // makes those of its functions
   explicit Executable(std::shared_ptr<Plan> plan);
   struct Impl;

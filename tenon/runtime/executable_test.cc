@@ -2,25 +2,11 @@
 
 #include <thread>
 
-#include "tenon/base/thread_pool.h"
 #include "tenon/graph/builder.h"
-#include "tenon/ops/register_all.h"
-#include "tenon/runtime/plugin/plugin_host.h"
+#include "tenon/runtime/plugin_test.h"
 
 namespace tenon {
 namespace {
-
-// On the device of the plug-in that TENON_PLUGIN_PATH names, if it does.
-Status register_once() {
-  static const Status status = []() -> Status {
-    ThreadPool::configure(3);
-    if (!OpRegistry::global().find("MatMul")) {
-      TENON_RETURN_IF_ERROR(register_all_ops(OpRegistry::global()));
-    }
-    return PluginHost::global().load_from_environment();
-  }();
-  return status;
-}
 
 // Large enough for a write and a read to take as long as they need to meet.
 constexpr int64_t kElements = 1 << 19;
@@ -28,7 +14,7 @@ constexpr int64_t kElements = 1 << 19;
 class CounterVariable : public testing::Test {
  protected:
   void SetUp() override {
-    ASSERT_TRUE(register_once().ok()) << register_once();
+    ASSERT_TRUE(register_all_once().ok()) << register_all_once();
     state_ = std::make_shared<ModelState>();
     Tensor zeros(DType::kFloat, Shape{kElements});
     std::fill_n(zeros.mutable_data<float>(), kElements, 0.0f);

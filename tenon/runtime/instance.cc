@@ -1,5 +1,7 @@
 #include "tenon/runtime/instance.h"
 
+#include <algorithm>
+
 #include "tenon/base/out_of_memory.h"
 #include "tenon/base/parallel.h"
 #include "tenon/graph/function_library.h"
@@ -41,6 +43,7 @@ Instance::Instance(std::shared_ptr<const Binding> binding)
     for (int i : step.outputs) pointers_.push_back(&slots_[static_cast<size_t>(i)]);
   }
   runs_.reserve(binding_->steps.size());
+  captured_.resize(binding_->segments.size());
 }
 
 Status Instance::attach(std::unique_ptr<Workspace> workspace) {
@@ -74,26 +77,93 @@ std::unique_ptr<Workspace> Instance::detach() {
 }
 
 Status Instance::run(const RunContext& context, std::span<const Tensor> args,
-                     std::vector<Tensor>& results) {
-  host_context_ = context;
-  host_context_.stream = nullptr;
+                     std::vector<Tensor>& results, Completion* after) {
+  Status status = enter(context, args, after);
+  if (status.ok()) status = place_results(results);
+  if (status.ok()) status = or_out_of_memory([&] { return run_steps(); });
+  if (status.ok()) status = on_device() ? finish(args, results) : take_results(results);
+  // Memory must not be given back while the device may still write it.
+  if (!status.ok()) workspace_->stream().synchronize().IgnoreError();
+  forget();
+  return status;
+}
+
+Status Instance::enter(const RunContext& context, std::span<const Tensor> args, Completion* after) {
+  Stream& stream = workspace_->stream();
   context_ = context;
-  context_.stream = &workspace_->stream();
+  context_.stream = &stream;
+  context_.reads_in_place = false;
+  if (on_device()) {
+    in_place_context_ = host_context_ = context_;
+    in_place_context_.reads_in_place = true;
+    host_context_.stream = nullptr;
+    end_.reset();
+    stream.begin_run();
+    if (after) after->before(stream).IgnoreError();
+    for (const Tensor& arg : args) {
+      if (!arg.buffer() || !arg.buffer()->completion()) continue;
+      TENON_RETURN_IF_ERROR(arg.buffer()->completion()->before(stream));
+    }
+  }
   for (const Place& place : arguments_) {
     const Tensor& arg = args[static_cast<size_t>(place.source)];
     slots_[static_cast<size_t>(place.slot)] = place.is_view ? arg.reshaped(place.shape) : arg;
   }
-  Status status = place_results(results);
-  if (status.ok()) status = or_out_of_memory([&] { return run_steps(); });
-  if (status.ok()) {
-    status = workspace_->stream().synchronize();
-  } else {
-    // Memory must not be given back while the device may still write it.
-    workspace_->stream().synchronize().IgnoreError();
+  return absl::OkStatus();
+}
+
+// Waits, or notes what there is to wait for.
+Status Instance::finish(std::span<const Tensor> args, std::vector<Tensor>& results) {
+  Stream& stream = workspace_->stream();
+  Device* device = stream.device();
+  TENON_RETURN_IF_ERROR(stream.join());
+  // Memory that a device's owner lent goes back to it when the run is over.
+  const bool lent = std::any_of(args.begin(), args.end(), [](const Tensor& arg) {
+    return device_of(arg) && arg.buffer()->read_only();
+  });
+  if (!binding_->key.results_stay || lent) {
+    TENON_RETURN_IF_ERROR(stream.synchronize());
+    TENON_RETURN_IF_ERROR(take_results(results));
+    // Where it had to copy what stays.
+    return binding_->key.results_stay ? stream.synchronize() : absl::OkStatus();
   }
-  if (status.ok()) take_results(results);
-  forget();
-  return status;
+  TENON_RETURN_IF_ERROR(take_results(results));
+  TENON_ASSIGN_OR_RETURN(std::unique_ptr<Event> event, device->create_event());
+  TENON_RETURN_IF_ERROR(stream.record(*event));
+  std::vector<std::shared_ptr<Completion>> inputs;
+  for (const Tensor& arg : args) {
+    if (!arg.buffer()) continue;
+    const auto& input = arg.buffer()->completion();
+    if (input && !input->is_known()) inputs.push_back(input);
+  }
+  end_ = std::make_shared<Completion>(device, std::move(event), std::move(inputs));
+  for (size_t i = 0; i < results.size(); ++i) {
+    const Slot& slot = binding_->slots[static_cast<size_t>(binding_->result_slots[i])];
+    const bool ours = slot.storage == Storage::kResult || slot.storage == Storage::kOwned;
+    if (ours && device_of(results[i])) results[i].buffer()->set_completion(end_);
+  }
+  return absl::OkStatus();
+}
+
+// A result of an earlier run is written over when nobody else holds it. A device may still be
+// reading one, so those are new.
+Status Instance::place_result(const Place& place, Tensor& result) const {
+  const Slot& slot = binding_->slots[static_cast<size_t>(place.slot)];
+  if (!slot.on_host && on_device()) {
+    TENON_ASSIGN_OR_RETURN(Ref<Buffer> memory,
+                           binding_->plan->device()->allocate(place.bytes, false));
+    void* data = memory->data();
+    result = Tensor(slot.dtype, place.shape, std::move(memory), data);
+    return absl::OkStatus();
+  }
+  const bool reusable = result.has_value() && result.dtype() == slot.dtype && result.writable() &&
+                        !device_of(result) && result.num_bytes() == place.bytes;
+  if (!reusable) {
+    TENON_ASSIGN_OR_RETURN(result, Tensor::allocate(slot.dtype, place.shape));
+  } else if (!(place.shape == result.shape())) {
+    result = result.reshaped(place.shape);
+  }
+  return absl::OkStatus();
 }
 
 // Results that the run itself writes get the caller's memory, or new memory.
@@ -107,17 +177,8 @@ Status Instance::place_results(std::vector<Tensor>& results) {
     if (!is_written) results[i] = Tensor();
   }
   for (const Place& place : results_) {
-    const Slot& slot = b.slots[static_cast<size_t>(place.slot)];
-    Tensor& result = results[static_cast<size_t>(place.source)];
     if (b.result_slots[static_cast<size_t>(place.source)] == place.slot) {
-      const bool reusable = result.has_value() && result.dtype() == slot.dtype && result.buffer() &&
-                            result.buffer()->unique() && !result.buffer()->device() &&
-                            result.num_bytes() == place.bytes;
-      if (!reusable) {
-        TENON_ASSIGN_OR_RETURN(result, Tensor::allocate(slot.dtype, place.shape));
-      } else if (!(place.shape == result.shape())) {
-        result = result.reshaped(place.shape);
-      }
+      TENON_RETURN_IF_ERROR(place_result(place, results[static_cast<size_t>(place.source)]));
     }
   }
   for (const Place& place : results_) {
@@ -130,20 +191,28 @@ Status Instance::place_results(std::vector<Tensor>& results) {
 }
 
 Status Instance::run_steps() {
-  // A writer takes the memory of a variable that nobody holds. What this run reads on its stream it
-  // holds until the stream is done, unless it is the writer itself: it works in order.
-  const Plan& plan = *binding_->plan;
-  const bool early_release = plan.device()->host_accessible() || plan.writes_state();
   const TeamOfRun team;
   const bool profiled = StepProfile::is_on();
-  for (size_t i = 0; i < binding_->steps.size(); ++i) {
-    const Step& step = binding_->steps[i];
+  const std::vector<Segment>& segments = binding_->segments;
+  size_t segment = 0;
+  for (size_t i = 0; i < binding_->steps.size();) {
     TENON_RETURN_IF_ERROR(RunTurn::check());
-    const Status status = profiled ? run_timed(i) : run_step(i);
-    if (!status.ok()) return step.node ? with_context(status, describe(*step.node)) : status;
-    if (!early_release) continue;
-    for (int index : step.release) slots_[static_cast<size_t>(index)] = Tensor();
+    if (segment < segments.size() && segments[segment].first == i && !profiled) {
+      TENON_RETURN_IF_ERROR(run_segment(segment));
+      i = segments[segment++].last;
+    } else {
+      TENON_RETURN_IF_ERROR(run_and_release(i));
+      ++i;
+    }
   }
+  return absl::OkStatus();
+}
+
+Status Instance::run_and_release(size_t index) {
+  const Step& step = binding_->steps[index];
+  const Status status = StepProfile::is_on() ? run_timed(index) : run_step(index);
+  if (!status.ok()) return step.node ? with_context(status, describe(*step.node)) : status;
+  for (int slot : step.release) slots_[static_cast<size_t>(slot)] = Tensor();
   return absl::OkStatus();
 }
 
@@ -294,19 +363,32 @@ Status Instance::run_copy(const Step& step) {
     BumpArena& memory = workspace_->dynamic_memory(slot.on_host);
     TENON_ASSIGN_OR_RETURN(to, memory.allocate(slot.dtype, from.shape()));
   }
-  if (step.kind == Step::Kind::kToDevice) {
-    return context_.stream->copy_from_host(to.mutable_raw(), from.raw(), from.num_bytes());
+  Stream& stream = *context_.stream;
+  if (step.kind == Step::Kind::kCopy) {
+    return stream.copy(to.mutable_raw(), from.raw(), from.num_bytes());
   }
-  TENON_RETURN_IF_ERROR(
-      context_.stream->copy_to_host(to.mutable_raw(), from.raw(), from.num_bytes()));
-  return context_.stream->synchronize();
+  if (step.kind == Step::Kind::kToDevice) {
+    return stream.copy_from_host(to.mutable_raw(), from.raw(), from.num_bytes());
+  }
+  TENON_RETURN_IF_ERROR(stream.copy_to_host(to.mutable_raw(), from.raw(), from.num_bytes()));
+  return step.awaited ? stream.synchronize() : absl::OkStatus();
 }
 
-void Instance::take_results(std::vector<Tensor>& results) {
+Status Instance::take_results(std::vector<Tensor>& results) {
   for (size_t i = 0; i < results.size(); ++i) {
-    const Tensor& value = slots_[static_cast<size_t>(binding_->result_slots[i])];
-    if (!results[i].has_value()) results[i] = value.keep();
+    if (results[i].has_value()) continue;
+    const Slot& slot = binding_->slots[static_cast<size_t>(binding_->result_slots[i])];
+    Tensor& value = slots_[static_cast<size_t>(binding_->result_slots[i])];
+    results[i] = value;
+    if (slot.storage == Storage::kOwned && device_of(value) && !slot.on_host &&
+        binding_->key.results_stay) {
+      // It may be what several readers of a variable share: theirs to wait for is another run.
+      TENON_ASSIGN_OR_RETURN(results[i], copy_to(value, context_.stream));
+    } else {
+      TENON_RETURN_IF_ERROR(keep(results[i], context_.stream));
+    }
   }
+  return absl::OkStatus();
 }
 
 // Drops everything that belongs to the caller or outlives the run.

@@ -31,41 +31,67 @@ class Instance {
   std::unique_ptr<Workspace> detach();
   const Workspace& workspace() const { return *workspace_; }
 
-  // Arguments have the Binding's shapes. See Executable::run() for `results`.
-  Status run(const RunContext& context, std::span<const Tensor> args, std::vector<Tensor>& results);
+  // Arguments fit the Binding's key. See Executable::run() for `results`. Where these stay on the
+  // device it does not wait for their content, and the next run in the same Workspace comes after
+  // it. It comes itself after `after`, which may be null, whatever became of that.
+  Status run(const RunContext& context, std::span<const Tensor> args, std::vector<Tensor>& results,
+             Completion* after);
+  // The end of that run, once; null when it has ended.
+  std::shared_ptr<Completion> take_end() { return std::move(end_); }
 
   const Binding& binding() const { return *binding_; }
 
  private:
+  // A slot that is an argument or a result.
+  struct Place {
+    int slot;
+    int source;  // its index
+    Shape shape;
+    size_t bytes;
+    bool is_view;
+  };
+  // What the device did of a Segment when it was captured, and where its values were then.
+  struct Captured {
+    bool ran_before = false;
+    std::unique_ptr<CapturedWork> work;
+    std::vector<const void*> addresses;
+  };
+
+  Status enter(const RunContext& context, std::span<const Tensor> args, Completion* after);
+  Status finish(std::span<const Tensor> args, std::vector<Tensor>& results);
   Status place_results(std::vector<Tensor>& results);
+  Status place_result(const Place& place, Tensor& result) const;
   Status run_steps();
+  Status run_and_release(size_t index);
+  Status run_segment(size_t index);
+  Status capture(const Segment& segment, Captured& captured);
   Status run_step(size_t index);
   Status run_timed(size_t index);  // for the StepProfile
   Status run_kernel(size_t index);
   Status run_dynamic(const Step& step);
   Status run_copy(const Step& step);
   StatusOr<std::shared_ptr<const PreparedKernel>> prepare_dynamic(const Step& step);
-  void take_results(std::vector<Tensor>& results);
+  Status take_results(std::vector<Tensor>& results);
   void forget();
-  RunContext& context_of(const Step& step) { return step.on_stream ? context_ : host_context_; }
+  bool on_device() const { return binding_->form == RunForm::kDevice; }
+  RunContext& context_of(const Step& step) {
+    return step.reads_in_place ? in_place_context_ : step.on_stream ? context_ : host_context_;
+  }
 
   std::shared_ptr<const Binding> binding_;
   std::unique_ptr<Workspace> workspace_;
   std::vector<Tensor> slots_;
   std::vector<Tensor*> pointers_;  // inputs, then outputs of each step
-  // The slots that runs set and drop: the caller's tensors, and those of their own.
-  struct Place {
-    int slot;
-    int source;  // index of the argument or result
-    Shape shape;
-    size_t bytes;
-    bool is_view;
-  };
+  // What runs set and drop: the caller's tensors, and those of their own.
   std::vector<Place> arguments_, results_;
   std::vector<int> owned_;
   std::vector<StepRun> runs_;  // by step, of the Workspace
   RunContext context_;
-  RunContext host_context_;  // of the host's kernels beside a device: no stream
+  RunContext in_place_context_;  // of steps that read variables in place
+  RunContext host_context_;      // of the host's kernels beside a device: no stream
+  std::shared_ptr<Completion> end_;
+  std::vector<Captured> captured_;      // by Segment
+  std::vector<const void*> addresses_;  // of the Segment that runs
 };
 
 }  // namespace tenon

@@ -7,6 +7,7 @@
 #include <set>
 #include <shared_mutex>
 
+#include "tenon/core/device.h"
 #include "tenon/core/interfaces.h"
 #include "tenon/core/variable.h"
 #include "tenon/graph/constant_pool.h"
@@ -52,6 +53,10 @@ class ModelState final : public ResourceStore {
   // Runs that write state hold this, one at a time; readers run beside them.
   std::mutex& writers() { return writers_; }
 
+  // The end of the last of them, when a device may still be at it: the next one comes after it.
+  // Belongs to who holds writers().
+  std::shared_ptr<Completion>& last_write() { return last_write_; }
+
  private:
   static uint64_t draw_seed();
 
@@ -63,6 +68,7 @@ class ModelState final : public ResourceStore {
   ConstantPool constants_;
   PackedWeights packed_weights_;
   std::map<Device*, std::shared_ptr<WorkspacePool>> workspaces_;
+  std::shared_ptr<Completion> last_write_;
   const uint64_t seed_ = draw_seed();
 };
 

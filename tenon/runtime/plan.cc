@@ -1,5 +1,7 @@
 #include "tenon/runtime/plan.h"
 
+#include <cstdlib>
+
 #include "tenon/graph/effects.h"
 #include "tenon/graph/function_library.h"
 #include "tenon/graph/verifier.h"
@@ -30,11 +32,16 @@ StatusOr<std::shared_ptr<Plan>> Plan::create(Graph function, std::shared_ptr<Mod
   plan->functions_ = functions;
   if (!options.device) options.device = DeviceRegistry::global().preferred();
   if (options.team == 0) options.team = team_of_environment();
+  const char* capture = std::getenv("TENON_CAPTURE");
+  options.capture &= !capture || std::string_view(capture) != "0";
   PassContext context;
   context.growth = &growth;
   context.sizes = &functions->sizes;
   context.explain = options.explain;
   context.resources = state.get();
+  context.wants_fusion = [device = options.device](std::string_view op) {
+    return device->wants_fusion(op);
+  };
   context.frozen_variable = [&](std::string_view name) {
     if (!state->is_frozen(name)) return Tensor();
     const Ref<Variable> variable = state->variable(name);

@@ -18,6 +18,8 @@ class Plan {
   const std::vector<NodeId>& order() const { return order_; }
   const ExecutableOptions& options() const { return options_; }
   Device* device() const { return options_.device; }
+  // Is what its device does to be captured?
+  bool captures() const { return options_.capture && options_.device->captures(); }
   // That every step is to have; 0: what its work pays for.
   int team() const { return options_.team; }
   const std::shared_ptr<ModelState>& state() const { return state_; }

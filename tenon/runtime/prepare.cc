@@ -83,6 +83,7 @@ StatusOr<PreparedKernel> prepare_kernel(const Plan& plan, const Node& node, bool
   TENON_ASSIGN_OR_RETURN(prepared.kernel, std::move(kernel));
   prepared.outputs = std::move(outputs);
   prepared.scratch_bytes = prepare.scratch_bytes;
+  prepared.packed_only = std::move(prepare.packed_only);
   if (overwrites) *overwrites = std::move(prepare.overwrites);
   return prepared;
 }

@@ -298,7 +298,7 @@ TEST_F(Cache, IsBoundedInNumberAndBytes) {
     ASSERT_TRUE(plan.ok()) << plan.status();
     BindingCache cache(*plan);
     for (int64_t rows = 1; rows <= 300; ++rows) {
-      ASSERT_TRUE(cache.bind(std::vector<Shape>{Shape{rows, 16}}, {}).ok());
+      ASSERT_TRUE(cache.bind(BindingKey(std::vector<Shape>{Shape{rows, 16}}), {}).ok());
       ASSERT_LE(cache.size(), 40u);
       ASSERT_LE(cache.bytes(), most_bytes);
     }

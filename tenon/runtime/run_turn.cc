@@ -1,5 +1,7 @@
 #include "tenon/runtime/run_turn.h"
 
+#include <limits>
+
 #include "tenon/base/gate.h"
 #include "tenon/base/thread_pool.h"
 
@@ -11,7 +13,11 @@ struct RunGates {
   Gate short_runs{threads};
   Gate long_runs{std::max(2, threads / 2)};
 
-  Gate& of(RunForm form) { return form == RunForm::kShort ? short_runs : long_runs; }
+  Gate device_runs{std::numeric_limits<int>::max()};  // where nobody waits
+
+  Gate& of(RunForm form) {
+    return form == RunForm::kShort ? short_runs : form == RunForm::kLong ? long_runs : device_runs;
+  }
 };
 
 RunGates& run_gates() {
@@ -67,10 +73,11 @@ RunPause::~RunPause() {
 }
 
 int RunTurn::threads() {
-  if (current_form != RunForm::kLong) return 1;
+  if (!current_form || current_form == RunForm::kShort) return 1;
   const RunGates& gates = run_gates();
   const int left = gates.threads - gates.short_runs.inside();
-  return std::max(1, left / std::max(1, gates.long_runs.inside()));
+  const int beside = current_form == RunForm::kDevice ? 1 : 0;
+  return std::max(1, left / std::max(1, gates.long_runs.inside() + beside));
 }
 
 }  // namespace tenon

@@ -5,6 +5,9 @@
 // first come, first served. Long runs have a gate of their own, half as wide (at least two), so
 // that they never fill the one of the short; those inside share out the threads that short runs
 // leave: one long run alone goes wide, several run side by side with fewer each.
+//
+// Runs on a device wait for nobody here, so that those that wait for each other, as replicas in a
+// collective do, cannot fill a gate. What they have the host do counts as one long run more.
 #pragma once
 
 #include <atomic>
@@ -15,7 +18,7 @@
 
 namespace tenon {
 
-enum class RunForm : uint8_t { kShort, kLong };
+enum class RunForm : uint8_t { kShort, kLong, kDevice };
 
 // When a run is to end early.
 struct RunLimits {

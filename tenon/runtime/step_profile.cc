@@ -13,7 +13,15 @@ namespace {
 
 std::atomic<bool> on{false};
 std::mutex mutex;
-std::map<const Node*, StepTime> steps;  // guarded by mutex
+
+// Copies have no node: they are told apart by what they copy, and to where.
+using StepKey = std::tuple<const Node*, Endpoint, Step::Kind>;
+std::map<StepKey, StepTime> steps;  // guarded by mutex
+
+StepKey key_of(const Binding& binding, const Step& step) {
+  if (step.node) return {step.node, {}, step.kind};
+  return {nullptr, binding.slots[static_cast<size_t>(step.outputs[0])].endpoint, step.kind};
+}
 
 }  // namespace
 
@@ -27,7 +35,7 @@ std::vector<StepTime> StepProfile::stop() {
   on = false;
   std::vector<StepTime> sorted;
   const std::lock_guard lock(mutex);
-  for (const auto& [node, step] : steps) sorted.push_back(step);
+  for (const auto& [key, step] : steps) sorted.push_back(step);
   steps.clear();
   std::stable_sort(sorted.begin(), sorted.end(),
                    [](const StepTime& a, const StepTime& b) { return a.ns > b.ns; });
@@ -38,7 +46,7 @@ bool StepProfile::is_on() { return on.load(std::memory_order_relaxed); }
 
 void StepProfile::add(const Binding& binding, const Step& step, std::chrono::nanoseconds time) {
   const std::lock_guard lock(mutex);
-  StepTime& sum = steps[step.node];
+  StepTime& sum = steps[key_of(binding, step)];
   if (sum.runs == 0) {
     // The graph may be gone when the times are read.
     sum.op = step.node ? std::string(step.node->op->name()) : "copy";

@@ -51,7 +51,10 @@ Status read_variable_shape(ShapeContext& c) {
 StatusOr<Kernel> make_read_variable(Prepare& p) {
   return Kernel([dtype = p.output_dtype(0), shape = p.output_shape(0)](KernelRun& r) -> Status {
     TENON_ASSIGN_OR_RETURN(const Variable* variable, variable_of(r, 0));
-    TENON_ASSIGN_OR_RETURN(Tensor value, variable->read(r.context().stream));
+    Stream* stream = r.context().stream;
+    TENON_ASSIGN_OR_RETURN(Tensor value, r.context().reads_in_place
+                                             ? variable->read_in_place(*stream)
+                                             : variable->read(stream));
     if (value.dtype() != dtype || !shape.matches(value.shape())) {
       return invalid_argument("variable '", variable->name(), "' holds ", value.dtype(),
                               value.shape(), ", ", dtype, shape, " is expected");

@@ -2,26 +2,10 @@
 #include "tenon/base/parallel.h"
 #include "tenon/core/device.h"
 #include "tenon/core/variable.h"
-#include "tenon/runtime/plugin/plugin_abi.h"
+#include "tenon/runtime/plugin/attribute_functions.h"
 
 namespace tenon {
 namespace {
-
-// --- conversions ---
-
-TenonText text_of(std::string_view text) { return {text.data(), text.size()}; }
-std::string_view view_of(TenonText text) { return {text.data, text.size}; }
-
-TenonType type_of(DType dtype, const PartialShape& shape) {
-  return {static_cast<int32_t>(dtype), shape.has_rank() ? shape.rank() : -1, shape.dims().data()};
-}
-
-TenonTensor tensor_of(const Tensor& tensor) {
-  const bool allocated = tensor.buffer() || tensor.raw();
-  return {{static_cast<int32_t>(tensor.dtype()), allocated ? tensor.rank() : -1,
-           tensor.shape().dims().data()},
-          const_cast<void*>(tensor.raw())};
-}
 
 // A Tensor that owns nothing, over memory of a plug-in.
 Tensor borrowed(const TenonTensor& tensor) {
@@ -34,13 +18,6 @@ Tensor borrowed(const TenonTensor& tensor) {
 StatusOr<Shape> shape_of(int32_t rank, const int64_t* dims) {
   if (rank < 0 || rank > kMaxRank) return invalid_argument("a plug-in gave rank ", rank);
   return Shape::make({dims, static_cast<size_t>(rank)});
-}
-
-template <class T>
-int find(const TenonAttrs* attrs, const char* name, auto store) {
-  const T* value = attrs->map.get_if<T>(name);
-  if (value) store(*value);
-  return value != nullptr;
 }
 
 Status index_error(std::string_view what, int32_t index, int32_t count) {
@@ -62,28 +39,6 @@ void run_parallel(int64_t count, int64_t grain, void (*body)(void*, int64_t, int
   parallel_for(count, grain, [&](int64_t begin, int64_t end) { body(data, begin, end); });
 }
 
-int attr_int(const TenonAttrs* attrs, const char* name, int64_t* value) {
-  return find<int64_t>(attrs, name, [&](int64_t found) { *value = found; });
-}
-int attr_float(const TenonAttrs* attrs, const char* name, double* value) {
-  return find<float>(attrs, name, [&](float found) { *value = static_cast<double>(found); });
-}
-int attr_bool(const TenonAttrs* attrs, const char* name, int* value) {
-  return find<bool>(attrs, name, [&](bool found) { *value = found; });
-}
-int attr_string(const TenonAttrs* attrs, const char* name, TenonText* value) {
-  return find<std::string>(attrs, name, [&](const auto& found) { *value = text_of(found); });
-}
-int attr_type(const TenonAttrs* attrs, const char* name, int32_t* value) {
-  return find<DType>(attrs, name, [&](DType found) { *value = static_cast<int32_t>(found); });
-}
-int attr_ints(const TenonAttrs* attrs, const char* name, const int64_t** values, size_t* count) {
-  return find<std::vector<int64_t>>(attrs, name, [&](const auto& found) {
-    *values = found.data();
-    *count = found.size();
-  });
-}
-
 TenonText prepare_op(const TenonPrepare* p) { return text_of(p->prepare.op().name()); }
 TenonText prepare_node(const TenonPrepare* p) { return text_of(p->prepare.node_name()); }
 const TenonAttrs* prepare_attrs(const TenonPrepare* p) { return &p->attrs; }
@@ -103,6 +58,55 @@ int prepare_constant(const TenonPrepare* p, int32_t i, TenonTensor* value) {
 }
 int32_t prepare_threads(const TenonPrepare* p) { return p->prepare.team(); }
 void reserve_scratch(TenonPrepare* p, size_t bytes) { p->prepare.reserve_scratch(bytes); }
+size_t reserve_temporary(TenonPrepare* p, size_t bytes) {
+  const size_t begin = (p->prepare.scratch_bytes + kAlignment - 1) / kAlignment * kAlignment;
+  p->prepare.reserve_scratch(begin + bytes);
+  return begin;
+}
+int32_t prepare_device(const TenonPrepare* p, void** device) {
+  *device = p->place.handle;
+  return p->place.ordinal;
+}
+int32_t prepare_precision(const TenonPrepare* p) {
+  return p->prepare.precision() == Precision::kFloat32 ? 0 : 1;
+}
+int prepare_frozen(const TenonPrepare* p, int32_t i) { return p->prepare.frozen(i); }
+
+using Pack = TenonStatus* (*)(void*, const TenonTensor*, void*, void*);
+
+StatusOr<Ref<Buffer>> pack_input(const PluginPlace& place, const Tensor& constant, size_t bytes,
+                                 Pack pack, void* data) {
+  Device* device = place.device ? place.device : cpu_device();
+  TENON_ASSIGN_OR_RETURN(Ref<Buffer> memory, device->allocate(bytes, false));
+  TENON_ASSIGN_OR_RETURN(const auto stream, device->create_stream());
+  const TenonTensor value = tensor_of(constant);
+  TENON_RETURN_IF_ERROR(take(pack(data, &value, backend_stream(stream.get()), memory->data())));
+  TENON_RETURN_IF_ERROR(stream->synchronize());
+  return memory;
+}
+
+TenonStatus* prepare_packed(TenonPrepare* p, int32_t i, TenonText layout, size_t bytes, Pack pack,
+                            void* data, void** memory) {
+  if (i < 0 || i >= p->prepare.num_inputs()) {
+    return give(index_error("input", i, p->prepare.num_inputs()));
+  }
+  if (!p->prepare.frozen(i) || is_object(p->prepare.input_dtype(i))) {
+    return give(invalid_argument("input ", i, " is packed, which is not frozen"));
+  }
+  const std::string key = cat("plug-in ", p->place.ordinal, ": ", view_of(layout));
+  StatusOr<Ref<Buffer>> packed = p->prepare.packed(i, key, [&](const Tensor& constant) {
+    return pack_input(p->place, constant, bytes, pack, data);
+  });
+  if (!packed.ok()) return give(packed.status());
+  if ((*packed)->size() < bytes) {
+    return give(invalid_argument("a plug-in gives two packed forms one name, ", key));
+  }
+  *memory = (*packed)->data();
+  p->packed.push_back(*std::move(packed));
+  p->prepare.packed_only.push_back(i);
+  return nullptr;
+}
+
 void may_overwrite(TenonPrepare* p, int32_t input, int32_t output) {
   p->prepare.may_overwrite(input, output);
 }
@@ -113,6 +117,18 @@ TenonTensor run_input(const TenonRun* r, int32_t i) { return tensor_of(r->run.in
 TenonTensor run_output(TenonRun* r, int32_t i) { return tensor_of(r->run.output(i)); }
 void* run_scratch(TenonRun* r) { return r->run.scratch(); }
 void* run_stream(TenonRun* r) { return backend_stream(r->run.context().stream); }
+TenonStatus* run_fork(TenonRun* r, void** stream) {
+  Stream* first = r->run.context().stream;
+  if (!first) return give(failed_precondition("the host's kernels have no stream"));
+  const StatusOr<Stream*> second = first->fork();
+  if (!second.ok()) return give(second.status());
+  *stream = backend_stream(*second);
+  return nullptr;
+}
+TenonStatus* run_join(TenonRun* r) {
+  Stream* first = r->run.context().stream;
+  return first ? give(first->join()) : nullptr;
+}
 
 TenonStatus* allocate_output(TenonRun* r, int32_t i, int32_t rank, const int64_t* dims,
                              TenonTensor* output) {
@@ -255,6 +271,18 @@ AttrValue attr_value(const TenonAttr& attr) {
       return static_cast<DType>(attr.integer);
     case TENON_ATTR_INTS:
       return std::vector<int64_t>(attr.integers, attr.integers + attr.count);
+    case TENON_ATTR_FLOATS:
+      return std::vector<float>(attr.reals, attr.reals + attr.count);
+    case TENON_ATTR_STRINGS: {
+      std::vector<std::string> texts;
+      for (size_t i = 0; i < attr.count; ++i) texts.emplace_back(view_of(attr.texts[i]));
+      return texts;
+    }
+    case TENON_ATTR_TYPES: {
+      std::vector<DType> types;
+      for (size_t i = 0; i < attr.count; ++i) types.push_back(static_cast<DType>(attr.types[i]));
+      return types;
+    }
     default:
       return std::monostate();
   }
@@ -283,12 +311,22 @@ constexpr TenonHost kHost = {
     .status_message = status_message,
     .free_status = free_status,
     .parallel_for = run_parallel,
-    .attr_int = attr_int,
-    .attr_float = attr_float,
-    .attr_bool = attr_bool,
-    .attr_string = attr_string,
-    .attr_type = attr_type,
-    .attr_ints = attr_ints,
+    .attr_int = attribute_functions::attr_int,
+    .attr_float = attribute_functions::attr_float,
+    .attr_bool = attribute_functions::attr_bool,
+    .attr_string = attribute_functions::attr_string,
+    .attr_type = attribute_functions::attr_type,
+    .attr_ints = attribute_functions::attr_ints,
+    .attr_floats = attribute_functions::attr_floats,
+    .attr_shape = attribute_functions::attr_shape,
+    .attr_tensor = attribute_functions::attr_tensor,
+    .attr_count = attribute_functions::attr_count,
+    .attr_string_at = attribute_functions::attr_string_at,
+    .attr_type_at = attribute_functions::attr_type_at,
+    .attr_bool_at = attribute_functions::attr_bool_at,
+    .attr_shape_at = attribute_functions::attr_shape_at,
+    .attr_tensor_at = attribute_functions::attr_tensor_at,
+    .attr_fused = attribute_functions::attr_fused,
     .prepare_op = prepare_op,
     .prepare_node = prepare_node,
     .prepare_attrs = prepare_attrs,
@@ -298,7 +336,12 @@ constexpr TenonHost kHost = {
     .prepare_output = prepare_output,
     .prepare_constant = prepare_constant,
     .prepare_threads = prepare_threads,
+    .prepare_device = prepare_device,
+    .prepare_precision = prepare_precision,
+    .prepare_frozen = prepare_frozen,
+    .prepare_packed = prepare_packed,
     .reserve_scratch = reserve_scratch,
+    .reserve_temporary = reserve_temporary,
     .may_overwrite = may_overwrite,
     .run_num_inputs = run_num_inputs,
     .run_num_outputs = run_num_outputs,
@@ -306,6 +349,8 @@ constexpr TenonHost kHost = {
     .run_output = run_output,
     .run_scratch = run_scratch,
     .run_stream = run_stream,
+    .run_fork = run_fork,
+    .run_join = run_join,
     .allocate_output = allocate_output,
     .string_at = string_at,
     .set_strings = set_strings,

@@ -107,6 +107,14 @@ Status PluginHost::add_devices(const TenonPlugin& plugin, PluginInfo& info) {
   if (backend.struct_size < sizeof(TenonBackend) || !backend.type) {
     return failed_precondition("gives no complete TenonBackend");
   }
+  const bool captures =
+      backend.begin_capture || backend.end_capture || backend.launch_graph || backend.destroy_graph;
+  if (captures && !(backend.begin_capture && backend.end_capture && backend.launch_graph &&
+                    backend.destroy_graph)) {
+    return failed_precondition(
+        "captures work, for which it needs begin_capture, end_capture, "
+        "launch_graph and destroy_graph");
+  }
   for (int ordinal = 0; ordinal < backend.num_devices; ++ordinal) {
     TENON_ASSIGN_OR_RETURN(auto device, open_plugin_device(backend, ordinal));
     info.brings += cat(", ", device->name());

@@ -25,13 +25,14 @@ StatusOr<Kernel> make_host_plugin_kernel(Prepare& prepare) {
   std::vector<const TenonKernelFactory*> found =
       PluginHost::global().kernels(prepare.op().name(), "CPU");
   std::erase_if(found, [&](const auto* each) { return !accepts(*each, prepare.attrs()); });
-  return make_plugin_kernel(static_cast<NodePrepare&>(prepare), found);
+  return make_plugin_kernel(static_cast<NodePrepare&>(prepare), found, {});
 }
 
 // Shared by the copies of a Kernel.
 class PluginKernel {
  public:
-  explicit PluginKernel(TenonKernel kernel) : kernel_(kernel) {}
+  PluginKernel(TenonKernel kernel, std::vector<Ref<Buffer>> packed)
+      : packed_(std::move(packed)), kernel_(kernel) {}
   PluginKernel(const PluginKernel&) = delete;
   PluginKernel& operator=(const PluginKernel&) = delete;
   ~PluginKernel() {
@@ -43,6 +44,7 @@ class PluginKernel {
   }
 
  private:
+  const std::vector<Ref<Buffer>> packed_;
   TenonKernel kernel_;
 };
 
@@ -57,16 +59,17 @@ bool accepts(const TenonKernelFactory& factory, const AttrMap& attrs) {
 }
 
 StatusOr<Kernel> make_plugin_kernel(NodePrepare& prepare,
-                                    std::span<const TenonKernelFactory* const> factories) {
+                                    std::span<const TenonKernelFactory* const> factories,
+                                    const PluginPlace& place) {
   return prepare.first_accepted(factories.size(), [&](size_t i) -> StatusOr<Kernel> {
     const TenonKernelFactory& factory = *factories[i];
-    TenonPrepare handle{prepare, {prepare.attrs()}};
+    std::vector<Ref<Buffer>> packed;
+    TenonPrepare handle{prepare, {prepare.attrs()}, place, packed};
     TenonKernel kernel{};
     TENON_RETURN_IF_ERROR(take(factory.prepare(factory.data, &handle, &kernel)));
     if (!kernel.run) return internal("the plug-in's kernel for op ", factory.op, " has no `run`");
-    return Kernel([shared = std::make_shared<PluginKernel>(kernel)](KernelRun& run) {
-      return shared->run(run);
-    });
+    return Kernel([shared = std::make_shared<PluginKernel>(kernel, std::move(packed))](
+                      KernelRun& run) { return shared->run(run); });
   });
 }
 

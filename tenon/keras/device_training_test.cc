@@ -1,0 +1,99 @@
+// The digits' CNN trained on a device that a plug-in brings (TENON_PLUGIN_PATH), its steps
+// captured.
+#include <dlfcn.h>
+
+#include <cstdlib>
+
+#include "tenon/base/files.h"
+#include "tenon/core/device.h"
+#include "tenon/keras/model.h"
+#include "tenon/keras/reference_test.h"
+#include "tenon/runtime/plugin/plugin_host.h"
+
+namespace tenon::keras {
+namespace {
+
+constexpr int64_t kSteps = 20, kRows = 32, kPixels = 64;
+
+struct DigitBatches {
+  std::vector<Tensor> x, y;  // by step
+};
+
+DigitBatches read_digit_batches() {
+  DigitBatches digits;
+  const auto text = read_file(TENON_SOURCE_DIR "/examples/digits/train.csv");
+  EXPECT_TRUE(text.ok()) << text.status();
+  const std::vector<std::string_view> lines = split(*text, '\n');
+  for (int64_t step = 0; step < kSteps; ++step) {
+    Tensor x(DType::kFloat, Shape{kRows, kPixels}), y(DType::kInt64, Shape{kRows});
+    for (int64_t row = 0; row < kRows; ++row) {
+      const auto fields = split(lines[static_cast<size_t>(step * kRows + row)], ',');
+      for (int64_t i = 0; i < kPixels; ++i) {
+        const auto value = std::atoi(std::string(fields[static_cast<size_t>(i)]).c_str());
+        x.mutable_data<float>()[row * kPixels + i] = static_cast<float>(value);
+      }
+      y.mutable_data<int64_t>()[row] = std::atoi(std::string(fields.back()).c_str());
+    }
+    digits.x.push_back(std::move(x));
+    digits.y.push_back(std::move(y));
+  }
+  return digits;
+}
+
+// The loss of each batch.
+std::vector<double> train_on(Device* device, const char* optimizer, const DigitBatches& digits) {
+  DeviceRegistry::global().prefer(device);
+  std::vector<double> losses;
+  const auto text = read_file(TENON_SOURCE_DIR "/examples/digits/cnn.json");
+  auto model = Model::from_json(*Json::parse(*text), {.seed = 3});
+  EXPECT_TRUE(model.ok()) << model.status();
+  Status status = (*model)->compile({.optimizer = Json(optimizer),
+                                     .loss = Json("sparse_categorical_crossentropy"),
+                                     .metrics = {"accuracy"}});
+  for (size_t i = 0; i < digits.x.size() && status.ok(); ++i) {
+    const auto logs = (*model)->train_on_batch({digits.x[i]}, {digits.y[i]});
+    status = logs.status();
+    if (logs.ok()) losses.push_back(*find_log(*logs, "loss"));
+  }
+  EXPECT_TRUE(status.ok()) << status;
+  DeviceRegistry::global().prefer(nullptr);
+  return losses;
+}
+
+// Graphs that the lazy device has launched; 0 where it is another one.
+int64_t launched() {
+  const char* path = std::getenv("TENON_PLUGIN_PATH");
+  void* library = path ? dlopen(path, RTLD_NOW | RTLD_NOLOAD) : nullptr;
+  void* function = library ? dlsym(library, "lazy_graph_launches") : nullptr;
+  return function ? reinterpret_cast<int64_t (*)()>(function)() : 0;
+}
+
+TEST(DigitsOnADevice, CapturedStepsTrainAsTheProcessorDoes) {
+  if (PluginHost::global().all().empty()) {
+    const Status loaded = PluginHost::global().load_from_environment();
+    ASSERT_TRUE(loaded.ok()) << loaded;
+  }
+  Device* device = DeviceRegistry::global().preferred();
+  if (!device->captures()) GTEST_SKIP() << "there is no device that captures its work";
+  const DigitBatches digits = read_digit_batches();
+  for (const char* optimizer : {"adam", "sgd"}) {
+    const auto want = train_on(cpu_device(), optimizer, digits);
+    const int64_t before = launched();
+    const auto captured = train_on(device, optimizer, digits);
+    // The whole step is one graph, from the second step on.
+    const int64_t graphs = launched() - before;
+    EXPECT_TRUE(graphs == kSteps - 1 || launched() == 0) << graphs;
+    setenv("TENON_CAPTURE", "0", 1);
+    const auto in_parts = train_on(device, optimizer, digits);
+    unsetenv("TENON_CAPTURE");
+    ASSERT_EQ(captured.size(), static_cast<size_t>(kSteps));
+    EXPECT_LT(want.back(), want.front());
+    EXPECT_EQ(captured, in_parts) << optimizer;
+    for (size_t i = 0; i < want.size(); ++i) {
+      EXPECT_NEAR(captured[i], want[i], 1e-5 * want[i]) << optimizer << ", step " << i;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace tenon::keras
