@@ -126,7 +126,7 @@ add_custom_target(unit_tests)
 
 # What ThreadSanitizer tests: the folders that start threads or are called by several. What the others
 # compute is the same on one thread, and their tests take the longest to compile.
-set(TENON_THREADED_FOLDERS base kernels runtime data observe keras serving)
+set(TENON_THREADED_FOLDERS base kernels runtime data observe dist keras serving)
 
 # tenon_library(<folder> DEPS <targets> [TEST_DEPS <targets>])
 # Builds every .cc of tenon/<folder> (below it too) as tenon_<folder>, and its *_test.cc as

@@ -20,8 +20,8 @@ LAYERS = [
     ["kernels", "io", "graph"],
     ["passes", "ops"],
     ["runtime"],
-    ["saved_model", "data", "observe"],
-    ["keras", "dist"],
+    ["saved_model", "data", "observe", "dist"],
+    ["keras"],
     ["serving", "prototext", "lite", "image"],
     ["cli"],
 ]

@@ -15,16 +15,18 @@
 #include "tenon/cli/training/model_export.h"
 #include "tenon/cli/training/training_checkpoint.h"
 #include "tenon/cli/verbs.h"
+#include "tenon/core/device.h"
+#include "tenon/keras/distribute/mirrored_strategy.h"
 
 namespace tenon::cli {
 namespace {
 
 struct TrainFlags {
   std::string model, callbacks, validation_data, validation_labels;
-  std::string export_dir, save, checkpoint_dir, log_dir;
+  std::string export_dir, save, checkpoint_dir, log_dir, strategy;
   DataFlags data;
   CompileFlags compile;
-  int64_t epochs = 1, batch_size = 32, seed = 0, threads = 0;
+  int64_t epochs = 1, batch_size = 32, seed = 0, threads = 0, virtual_cpus = 1;
   double validation_split = 0;
   bool shuffle = true, resume = false, json = false;
 };
@@ -36,6 +38,8 @@ constexpr Usage kTrainUsage = {
         "tenon train --model mlp --data digits.csv --optimizer adam "
         "--loss sparse_categorical_crossentropy \\\n"
         "    --metrics accuracy --epochs 5 --validation_split 0.1 --export_dir digits/1"};
+
+constexpr int64_t kMostVirtualCpus = 64;
 
 // One JSON object an epoch: {"epoch":1,"accuracy":0.9,"loss":0.3}. Whoever reads the pipe sees it
 // at once.
@@ -76,6 +80,8 @@ Status check_train_flags(const TrainFlags& f) {
       {"batch_size", f.batch_size >= 1, "1 or more"},
       {"seed", f.seed >= 0, "0 or more"},
       {"threads", f.threads >= 0, "0 or more"},
+      {"virtual_cpus", f.virtual_cpus >= 1 && f.virtual_cpus <= kMostVirtualCpus, "1 to 64"},
+      {"strategy", f.strategy.empty() || f.strategy == "mirrored", "mirrored"},
       {"learning_rate", f.compile.learning_rate >= 0 && std::isfinite(f.compile.learning_rate),
        "a rate above 0, or 0 for the optimizer's default"},
       {"validation_split", f.validation_split >= 0 && f.validation_split < 1,
@@ -104,6 +110,8 @@ class TrainRun {
   Status run() {
     TENON_RETURN_IF_ERROR(check_train_flags(flags_));
     TENON_RETURN_IF_ERROR(start_engine(flags_.threads));
+    DeviceRegistry::global().set_virtual_cpus(static_cast<int>(flags_.virtual_cpus));
+    TENON_RETURN_IF_ERROR(make_strategy());
     TENON_RETURN_IF_ERROR(check_outputs(0));
     TENON_ASSIGN_OR_RETURN(callbacks_, parse_callbacks(flags_.callbacks));
     if (flags_.resume) {
@@ -131,10 +139,19 @@ class TrainRun {
   }
 
  private:
+  Status make_strategy() {
+    if (flags_.strategy.empty()) return absl::OkStatus();
+    TENON_ASSIGN_OR_RETURN(strategy_, keras::MirroredStrategy::create());
+    std::vector<std::string> names;
+    for (const Device* device : strategy_->devices()) names.push_back(device->name());
+    log_info("training is mirrored on ", join(names, ", "));
+    return absl::OkStatus();
+  }
+
   // Classes and features are the model's: of the checkpoint or its file, where these know any. A
   // built-in model is made for the data. Compiles the model.
   Status read_data_and_model() {
-    const keras::ModelOptions options{.seed = seed_};
+    const keras::ModelOptions options{.seed = seed_, .strategy = strategy_};
     data::Names names;
     if (!is_builtin_model(flags_.model)) {
       TENON_ASSIGN_OR_RETURN(model_, open_model(flags_.model, nullptr, options));
@@ -233,6 +250,7 @@ class TrainRun {
   const TrainFlags& flags_;
   const uint64_t seed_;
   ModelData data_;
+  std::shared_ptr<const keras::MirroredStrategy> strategy_;
   std::unique_ptr<keras::Model> model_;
   std::vector<keras::CallbackPtr> callbacks_;
   std::shared_ptr<DivergenceGuard> guard_;
@@ -257,6 +275,8 @@ std::vector<Flag> train_table(TrainFlags& f) {
       {"shuffle", &f.shuffle, "", "draw rows in a new order each epoch"},
       {"seed", &f.seed, "N", "of first weights, dropout and shuffling"},
       {"threads", &f.threads, "N", "threads that compute; 0: all"},
+      {"strategy", &f.strategy, "NAME", "mirrored: one replica on each device"},
+      {"virtual_cpus", &f.virtual_cpus, "N", "logical devices that the processor is"},
       {"callbacks", &f.callbacks, "LIST", "'EarlyStopping(patience=3),CSVLogger(log.csv)'"},
       {"save", &f.save, "FILE.keras", "write the trained model"},
       {"export_dir", &f.export_dir, "DIR/1", "write a SavedModel for serving"},

@@ -64,7 +64,8 @@ std::string instruction_set() {
 
 class CpuDevice final : public Device {
  public:
-  std::string name() const override { return "/device:CPU:0"; }
+  explicit CpuDevice(int index) : index_(index) {}
+  std::string name() const override { return cat("/device:CPU:", index_); }
   std::string type() const override { return "CPU"; }
   std::string description() const override {
     return cat(processor_name(), ", ", instruction_set());
@@ -91,13 +92,18 @@ class CpuDevice final : public Device {
     return prepare.first_accepted(factories.size(),
                                   [&](size_t i) { return factories[i](prepare); });
   }
+
+ private:
+  const int index_;
 };
 
 }  // namespace
 
 Device* cpu_device() {
-  static CpuDevice device;
+  static CpuDevice device(0);
   return &device;
 }
+
+std::unique_ptr<Device> make_virtual_cpu(int index) { return std::make_unique<CpuDevice>(index); }
 
 }  // namespace tenon

@@ -107,7 +107,16 @@ std::vector<Device*> DeviceRegistry::all() const {
   std::vector<Device*> devices;
   for (const auto& device : added_) devices.push_back(device.get());
   devices.push_back(cpu_device());
+  for (const auto& device : virtual_cpus_) devices.push_back(device.get());
   return devices;
+}
+
+void DeviceRegistry::set_virtual_cpus(int count) {
+  const auto others = static_cast<size_t>(std::max(1, count) - 1);
+  if (virtual_cpus_.size() > others) virtual_cpus_.resize(others);
+  while (virtual_cpus_.size() < others) {
+    virtual_cpus_.push_back(make_virtual_cpu(static_cast<int>(virtual_cpus_.size()) + 1));
+  }
 }
 
 StatusOr<Device*> DeviceRegistry::find(std::string_view name) const {

@@ -138,6 +138,9 @@ class Device {
 // The host's processors: the device that every build has. Never null, lives for ever.
 Device* cpu_device();
 
+// A logical device "/device:CPU:index" that shares the host's processors and memory.
+std::unique_ptr<Device> make_virtual_cpu(int index);
+
 // All devices of this process: the CPU and those that plug-ins brought. Filled once by the
 // composition root, before any thread that uses it.
 class DeviceRegistry {
@@ -146,7 +149,11 @@ class DeviceRegistry {
 
   void add(std::unique_ptr<Device> device) { added_.push_back(std::move(device)); }
 
-  // The CPU last: what plug-ins bring comes first, in the order in which it was added.
+  // Makes the host `count` logical devices, "/device:CPU:0" and on, as TensorFlow's
+  // set_logical_device_configuration(); at least 1.
+  void set_virtual_cpus(int count);
+
+  // The CPUs last: what plug-ins bring comes first, in the order in which it was added.
   std::vector<Device*> all() const;
 
   // By name, "/device:GPU:0" or "GPU:0" or "GPU"; NOT_FOUND names those there are.
@@ -159,6 +166,7 @@ class DeviceRegistry {
  private:
   std::vector<std::unique_ptr<Device>> added_;
   Device* preferred_ = nullptr;
+  std::vector<std::unique_ptr<Device>> virtual_cpus_;  // from "/device:CPU:1" on
 };
 
 // The device whose memory holds the tensor; null for the host's.

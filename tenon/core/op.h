@@ -96,6 +96,9 @@ enum class Effect : uint8_t {
   kRandom,   // draws from a generator: two equal nodes are not the same value
   kOutside,  // files, printing, assertions: kept, in program order
   kCall,     // what the functions that it runs do: see tenon/graph/effects.h
+  // Meets the other replicas of a group, the communicator among its inputs: those of one group keep
+  // their order, and wait for nothing else.
+  kCollective,
 };
 
 // May requests be merged through the op along dimension 0 (DESIGN section 3, "Merging requests")?

@@ -87,6 +87,7 @@ Status Variable::written_by(Stream* stream) const {
 
 Status Variable::changed_by(Stream* stream) {
   copy_is_valid_ = false;
+  ++version_;
   return written_by(stream);
 }
 
@@ -190,6 +191,7 @@ void Variable::clear() {
   copy_ = Tensor();
   copy_is_valid_ = false;
   home_ = nullptr;
+  ++version_;
 }
 
 Status Variable::update(FunctionRef<Status(Tensor&)> change, Stream* stream) {

@@ -11,6 +11,7 @@
 // never a variable's: it is copied.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 
 #include "tenon/base/function_ref.h"
@@ -34,6 +35,9 @@ class Variable final : public Object {
   const PartialShape& shape() const { return shape_; }
 
   bool initialized() const;
+
+  // Another number after each assign(), update() and clear().
+  uint64_t version() const { return version_.load(std::memory_order_acquire); }
 
   // The value in the memory of `stream`'s device, for work enqueued on `stream`; null: in host
   // memory. FAILED_PRECONDITION, in TensorFlow's words, when no value was ever assigned.
@@ -82,6 +86,7 @@ class Variable final : public Object {
   const std::string name_;
   const DType dtype_;
   const PartialShape shape_;
+  std::atomic<uint64_t> version_{0};
   mutable std::mutex mutex_;
   mutable Tensor value_;
   mutable const Stream* writer_ = nullptr;  // the last one, null for the host

@@ -7,7 +7,7 @@
 namespace tenon {
 namespace {
 
-const FunctionEffects kAnything{{true, true, true, true}, {}, true};
+const FunctionEffects kAnything{{true, true, true, true, true}, {}, true};
 
 // Resources of one function beyond which they are not told apart.
 constexpr size_t kMostResources = 64;
@@ -17,6 +17,7 @@ void add_effect(Effect effect, Effects& effects) {
   effects.writes |= effect == Effect::kWrite;
   effects.random |= effect == Effect::kRandom;
   effects.outside |= effect == Effect::kOutside;
+  effects.collective |= effect == Effect::kCollective;
 }
 
 void merge(const Effects& from, Effects& into) {
@@ -24,6 +25,7 @@ void merge(const Effects& from, Effects& into) {
   into.writes |= from.writes;
   into.random |= from.random;
   into.outside |= from.outside;
+  into.collective |= from.collective;
 }
 
 void merge(const FunctionEffects& from, FunctionEffects& into) {

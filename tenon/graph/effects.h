@@ -13,7 +13,8 @@ struct Effects {
   bool writes = false;
   bool random = false;
   bool outside = false;
-  bool beyond_reading() const { return writes || random || outside; }
+  bool collective = false;
+  bool beyond_reading() const { return writes || random || outside || collective; }
   bool any() const { return reads || beyond_reading(); }
 };
 

@@ -93,7 +93,7 @@ const Tensor* Graph::constant(Endpoint e) const {
   return source.is("Const") ? source.attrs.get_if<Tensor>("value") : nullptr;
 }
 
-StatusOr<std::vector<NodeId>> Graph::topological_order(const std::vector<bool>& late) const {
+StatusOr<std::vector<NodeId>> Graph::topological_order(const std::vector<int8_t>& turn) const {
   std::vector<int> waiting(nodes_.size(), 0);
   std::vector<std::vector<NodeId>> next(nodes_.size());
   const auto wait = [&](NodeId id, NodeId input) {
@@ -104,11 +104,11 @@ StatusOr<std::vector<NodeId>> Graph::topological_order(const std::vector<bool>& 
     for (const Endpoint& input : node(id).inputs) wait(id, input.node);
     for (NodeId input : node(id).control_inputs) wait(id, input);
   }
-  using Entry = std::pair<bool, NodeId>;  // smallest first
+  using Entry = std::pair<int8_t, NodeId>;  // smallest first
   std::priority_queue<Entry, std::vector<Entry>, std::greater<>> ready;
   const auto push = [&](NodeId id) {
     const auto at = static_cast<size_t>(id);
-    ready.emplace(at < late.size() && late[at], id);
+    ready.emplace(at < turn.size() ? turn[at] : int8_t{0}, id);
   };
   size_t alive_count = 0;
   for (NodeId id = 0; id < size(); ++id) {

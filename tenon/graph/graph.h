@@ -71,10 +71,10 @@ class Graph {
   // The value of a Const node's output; null for everything else.
   const Tensor* constant(Endpoint e) const;
 
-  // Alive nodes, inputs and control inputs before their users, otherwise in order of NodeId; of
-  // those that are ready, the ones that `late` names (by NodeId, if given) after all others.
+  // Alive nodes, inputs and control inputs before their users; of those that are ready, the ones of
+  // the smallest `turn` (by NodeId; 0 where none is given) first, otherwise in order of NodeId.
   // INVALID_ARGUMENT naming a node when there is a cycle.
-  StatusOr<std::vector<NodeId>> topological_order(const std::vector<bool>& late = {}) const;
+  StatusOr<std::vector<NodeId>> topological_order(const std::vector<int8_t>& turn = {}) const;
 
   // Removes the nodes that arguments, results and control results do not need; returns how many.
   int remove_unreached();

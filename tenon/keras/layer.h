@@ -268,6 +268,14 @@ std::vector<typename ArgumentsOf<T>::Argument> arguments_of(const Call& call,
   return arguments;
 }
 
+// What the training step of one of several replicas knows of the others
+// (keras/distribute/replicas.h).
+struct Replication {
+  int replicas = 1;
+  Endpoint present;            // a bool: this replica has rows of its own
+  Endpoint gradients, layers;  // communicators
+};
+
 // Trace: where layers, losses, metrics and optimizers add their ops.
 //
 // Reads and writes of one variable happen in the order of these calls. Control inputs say so: the
@@ -279,6 +287,12 @@ class Trace {
   GraphBuilder& build() { return build_; }
   bool training() const { return training_; }
 
+  // Null where there are no other replicas.
+  const Replication* replication() const { return replication_ ? &*replication_ : nullptr; }
+  void set_replication(const Replication& replication) { replication_ = replication; }
+  // The sums (or means) of `values`, of one dtype, over all replicas; themselves without others.
+  std::vector<Endpoint> all_reduce(std::vector<Endpoint> values, bool mean);
+
   // The resource of the weight's variable.
   Endpoint handle(const Weight& weight);
   // Its value after all writes so far; one ReadVariableOp between two writes. Within apply() of a
@@ -286,6 +300,11 @@ class Trace {
   Endpoint read(const Weight& weight);
   // As it is stored.
   Endpoint read_stored(const Weight& weight);
+  // Has an op been added that changes the weight?
+  bool has_written(const Weight& weight) const {
+    const auto it = states_.find(&weight);
+    return it != states_.end() && it->second.last_write >= 0;
+  }
   // Adds an op that changes the weight: `op`(handle, inputs...).
   void write(std::string_view op, const Weight& weight, std::vector<Endpoint> inputs,
              AttrMap attrs = {});
@@ -315,6 +334,8 @@ class Trace {
   bool training_;
   DType autocast_ = DType::kInvalid;  // what float weights are read in; invalid: as stored
   std::map<const Weight*, State> states_;
+  std::optional<Replication> replication_;
+  int reductions_ = 0;
 };
 
 // Adds `activation` by Keras' name ("relu"; "linear" is the input itself). UNIMPLEMENTED names the

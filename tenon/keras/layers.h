@@ -118,6 +118,7 @@ struct BatchNormalizationOptions {
   bool center = true;
   bool scale = true;
   std::string name = {};
+  bool synchronized = false;  // one mean and variance for the batches of all replicas
 };
 struct LayerNormalizationOptions {
   int64_t axis = -1;

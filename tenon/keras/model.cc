@@ -80,7 +80,8 @@ Model::Model(StatusOr<Network> network, bool sequential, ModelOptions options)
       sequential_(sequential),
       name_(options.name.empty() ? (sequential ? "sequential" : "functional") : options.name),
       seed_(options.seed.value_or(default_seed)),
-      state_(std::make_shared<ModelState>()) {
+      state_(std::make_shared<ModelState>()),
+      strategy_(std::move(options.strategy)) {
   if (!network.ok()) return;
   network_ = *std::move(network);
   std::vector<Weight*> all;

@@ -18,6 +18,7 @@
 namespace tenon::keras {
 
 class Callback;
+class MirroredStrategy;
 class Steps;
 
 // One tensor for each input of the model, or for each output, in the order of the network's; rows
@@ -98,6 +99,8 @@ struct ModelOptions {
   // Weights that take more, or more than the machine's memory, are RESOURCE_EXHAUSTED before any is
   // made. load() lowers it to what the file holds.
   uint64_t max_weight_bytes = UINT64_MAX;
+  std::shared_ptr<const MirroredStrategy> strategy =
+      {};  // distribute/mirrored_strategy.h; null: one device
 };
 
 // Names of classes or features from a JSON list of texts, null for none. INVALID_ARGUMENT when it
@@ -168,6 +171,9 @@ class Model {
   StatusOr<Graph> forward_graph(bool training = false) const;
   const std::shared_ptr<ModelState>& state() const { return state_; }
 
+  // Null: it trains on one device.
+  const MirroredStrategy* strategy() const { return strategy_.get(); }
+
   Optimizer* optimizer() const { return optimizer_.get(); }
   // FAILED_PRECONDITION when the model is not compiled, or a schedule gives the rate.
   StatusOr<double> learning_rate() const;
@@ -202,6 +208,7 @@ class Model {
   std::vector<OutputLoss> losses_;  // of each output; empty until compiled
   CompileOptions compile_options_;
   data::Names data_names_;
+  std::shared_ptr<const MirroredStrategy> strategy_;
   std::unique_ptr<Steps> steps_;
 };
 

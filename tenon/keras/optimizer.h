@@ -44,7 +44,9 @@ class Optimizer {
 
   // Adds the ops of one step: clipping, weight decay, the update, iterations += 1. A gradient that
   // is invalid leaves its weight as it is.
-  void apply(Trace& trace, std::span<const Endpoint> gradients);
+  // `combine`, if given, is what happens to the clipped gradients before they are applied.
+  using Combine = std::function<std::vector<Endpoint>(std::span<const Endpoint>)>;
+  void apply(Trace& trace, std::span<const Endpoint> gradients, const Combine& combine = {});
 
   // In the order in which Keras stores them.
   std::vector<Weight*> variables();

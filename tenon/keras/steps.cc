@@ -123,7 +123,7 @@ Status Steps::reset_metrics() {
       TENON_RETURN_IF_ERROR(weight.variable->assign(Tensor::scalar(0.0f)));
     }
   }
-  return absl::OkStatus();
+  return replicas_ ? replicas_->reset_local() : absl::OkStatus();
 }
 
 // The losses of the outputs, and their sum by weight.
@@ -166,9 +166,45 @@ void Steps::add_metrics(Trace& trace, Endpoint loss, Endpoint x, std::span<const
     }
   }
   for (const Mean& mean : means_) {
+    if (trace.replication()) {
+      // What the replicas have counted is added up by take_replicas_results().
+      for (const Weight& part : mean.metric->state()) {
+        g.graph().results.push_back(trace.read(part));
+        g.graph().result_names.push_back(part.path);
+      }
+      continue;
+    }
     g.graph().results.push_back(mean.metric->result(trace));
     g.graph().result_names.push_back(mean.metric->name());
   }
+}
+
+bool Steps::is_replicated(StepKind kind) const {
+  return kind == StepKind::kTrain && model_.strategy_;
+}
+
+// Adds gradients and their application.
+Status Steps::train(Trace& trace, Endpoint loss) {
+  GraphBuilder& g = trace.build();
+  const std::vector<Weight*> weights = model_.trainable_weights();
+  std::vector<Endpoint> variables;
+  for (const Weight* weight : weights) variables.push_back(trace.read(*weight));
+  Optimizer::Combine combine;
+  if (const Replication* others = trace.replication()) {
+    average_statistics(trace, model_.weights());
+    // As Keras' scale_loss_for_distribution(): the sum of all replicas' is the mean of their
+    // losses.
+    if (others->replicas > 1)
+      loss = g.mul(loss, g.scalar_of(DType::kFloat, 1.0 / others->replicas));
+    combine = [&](std::span<const Endpoint> clipped) {
+      return sum_gradients(trace, clipped, weights, model_.strategy_->bucket_bytes());
+    };
+  }
+  const Endpoint losses[] = {loss};
+  TENON_ASSIGN_OR_RETURN(const std::vector<Endpoint> found,
+                         gradients(g.graph(), losses, {}, variables));
+  model_.optimizer_->apply(trace, found, combine);
+  return absl::OkStatus();
 }
 
 StatusOr<Graph> Steps::build(StepKind kind, const BatchLayout& layout,
@@ -190,6 +226,10 @@ StatusOr<Graph> Steps::build(StepKind kind, const BatchLayout& layout,
       inputs.emplace_back(standardize_input(g, args.back(), network.inputs[i]));
     }
   }
+  if (is_replicated(kind)) {
+    TENON_RETURN_IF_ERROR(make_replicas());
+    replicas_->describe(trace);
+  }
   TENON_RETURN_IF_ERROR(g.status());
   const Outputs outputs = network.trace(trace, inputs);
   TENON_RETURN_IF_ERROR(g.status());
@@ -210,15 +250,7 @@ StatusOr<Graph> Steps::build(StepKind kind, const BatchLayout& layout,
   }
   TENON_ASSIGN_OR_RETURN(const Endpoint loss, add_losses(trace, judged));
   TENON_RETURN_IF_ERROR(make_metrics(judged, graph));
-  if (kind == StepKind::kTrain) {
-    std::vector<Endpoint> variables;
-    for (const Weight* weight : model_.trainable_weights())
-      variables.push_back(trace.read(*weight));
-    const Endpoint losses[] = {loss};
-    TENON_ASSIGN_OR_RETURN(const std::vector<Endpoint> found,
-                           gradients(graph, losses, {}, variables));
-    model_.optimizer_->apply(trace, found);
-  }
+  if (kind == StepKind::kTrain) TENON_RETURN_IF_ERROR(train(trace, loss));
   add_metrics(trace, loss, args[0], judged);
   if (!g.status().ok()) {
     const std::string whose = judged.size() == 1 ? output_place(0) : "the outputs";
@@ -229,13 +261,19 @@ StatusOr<Graph> Steps::build(StepKind kind, const BatchLayout& layout,
 
 Status Steps::prepare(StepKind kind, const BatchLayout& layout, std::span<const Tensor> batch) {
   Made& made = made_[static_cast<size_t>(kind)];
-  bool fits = made.executable && made.batch.size() == batch.size();
+  bool fits = made.ready && made.batch.size() == batch.size();
   for (size_t i = 0; fits && i < batch.size(); ++i) {
     fits = made.batch[i].dtype == batch[i].dtype() && made.batch[i].shape.matches(batch[i].shape());
   }
   if (fits) return absl::OkStatus();
   TENON_ASSIGN_OR_RETURN(Graph graph, build(kind, layout, batch));
-  TENON_ASSIGN_OR_RETURN(made.executable, Executable::create(std::move(graph), model_.state_));
+  made.ready = false;
+  if (is_replicated(kind)) {
+    TENON_RETURN_IF_ERROR(set_replicas_step(graph));
+  } else {
+    TENON_ASSIGN_OR_RETURN(made.executable, Executable::create(std::move(graph), model_.state_));
+  }
+  made.ready = true;
   made.batch.clear();
   for (const Tensor& tensor : batch) {
     made.batch.push_back({tensor.dtype(), open_rows(tensor), std::nullopt});
@@ -243,8 +281,30 @@ Status Steps::prepare(StepKind kind, const BatchLayout& layout, std::span<const 
   return absl::OkStatus();
 }
 
+Status Steps::make_replicas() {
+  if (replicas_) return absl::OkStatus();
+  TENON_ASSIGN_OR_RETURN(
+      replicas_, Replicas::create(*model_.strategy_, model_.state_, model_.checkpoint_variables()));
+  return absl::OkStatus();
+}
+
+Status Steps::set_replicas_step(const Graph& graph) {
+  std::vector<Weight*> counts;
+  for (const Mean& mean : means_) {
+    for (Weight& weight : mean.metric->state()) counts.push_back(&weight);
+  }
+  TENON_RETURN_IF_ERROR(replicas_->set_local(counts));
+  return replicas_->set_step(graph);
+}
+
 Status Steps::run(StepKind kind, const BatchLayout& layout, std::span<const Tensor> batch) {
   TENON_RETURN_IF_ERROR(prepare(kind, layout, batch));
+  if (is_replicated(kind)) {
+    TENON_RETURN_IF_ERROR(replicas_->run(batch));
+    model_.trained_ = true;
+    take_replicas_results();
+    return absl::OkStatus();
+  }
   std::vector<Tensor>& results = results_[static_cast<size_t>(kind)];
   TENON_RETURN_IF_ERROR(made_[static_cast<size_t>(kind)].executable->run(batch, results));
   if (kind == StepKind::kPredict) return absl::OkStatus();
@@ -253,6 +313,19 @@ Status Steps::run(StepKind kind, const BatchLayout& layout, std::span<const Tens
     logs_[log_of_result_[i]].second = static_cast<double>(*results[i].data<float>());
   }
   return absl::OkStatus();
+}
+
+// Each metric is two results of each replica: a sum, and how much it counts.
+void Steps::take_replicas_results() {
+  for (size_t i = 0; i < means_.size(); ++i) {
+    float total = 0, count = 0;
+    for (int rank = 0; rank < replicas_->size(); ++rank) {
+      const std::vector<Tensor>& results = replicas_->results(rank);
+      total += *results[2 * i].data<float>();
+      count += *results[2 * i + 1].data<float>();
+    }
+    logs_[log_of_result_[i]].second = static_cast<double>(count == 0 ? 0.0f : total / count);
+  }
 }
 
 }  // namespace tenon::keras

@@ -2,6 +2,7 @@
 // one graph. Internal to keras/.
 #pragma once
 
+#include "tenon/keras/distribute/replicas.h"
 #include "tenon/keras/model.h"
 #include "tenon/runtime/executable.h"
 
@@ -31,13 +32,17 @@ class Steps {
   // Starts the running means anew.
   Status reset_metrics();
 
+  // Of a model with a strategy, once it has trained; else null.
+  const Replicas* replicas() const { return replicas_.get(); }
+
   // The graph of a step, for tensors of these dtypes and shapes (rows left open).
   StatusOr<Graph> build(StepKind kind, const BatchLayout& layout, std::span<const Tensor> batch);
 
  private:
   struct Made {
-    std::shared_ptr<Executable> executable;
-    std::vector<ValueInfo> batch;  // what it was made for
+    bool ready = false;
+    std::shared_ptr<Executable> executable;  // null where replicas have their own
+    std::vector<ValueInfo> batch;            // what it was made for
   };
   // What a step knows of one output when losses and metrics are added.
   struct Judged {
@@ -47,6 +52,11 @@ class Steps {
   };
   Status make_metrics(std::span<const Judged> outputs, const Graph& graph);
   Status prepare(StepKind kind, const BatchLayout& layout, std::span<const Tensor> batch);
+  Status train(Trace& trace, Endpoint loss);
+  Status make_replicas();
+  Status set_replicas_step(const Graph& graph);
+  void take_replicas_results();
+  bool is_replicated(StepKind kind) const;
   StatusOr<Endpoint> add_losses(Trace& trace, std::span<Judged> outputs);
   void add_metrics(Trace& trace, Endpoint loss, Endpoint x, std::span<const Judged> outputs);
   std::string output_place(size_t output) const;
@@ -63,6 +73,7 @@ class Steps {
   std::vector<Mean> means_;  // empty until the first step
   Logs logs_;
   std::vector<size_t> log_of_result_;  // where in logs_ a result goes
+  std::unique_ptr<Replicas> replicas_;
 };
 
 }  // namespace tenon::keras

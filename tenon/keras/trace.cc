@@ -1,3 +1,4 @@
+#include "tenon/graph/all_reduce.h"
 #include "tenon/keras/layer.h"
 
 namespace tenon::keras {
@@ -57,6 +58,14 @@ void Trace::write_all(std::string_view op, std::span<const Weight* const> weight
     at.last_write = id;
   }
   build_.graph().control_results.push_back(id);
+}
+
+std::vector<Endpoint> Trace::all_reduce(std::vector<Endpoint> values, bool mean) {
+  if (!replication_) return values;
+  const AllReduce started =
+      start_all_reduce(build_, replication_->layers, replication_->present, std::move(values),
+                       cat("layers_", reductions_++), mean);
+  return finish_all_reduce(build_, started);
 }
 
 }  // namespace tenon::keras

@@ -60,21 +60,25 @@ StatusOr<std::shared_ptr<Plan>> Plan::create(Graph function, std::shared_ptr<Mod
       resource |= plan->graph_.value(input).dtype == DType::kResource;
     }
     plan->writes_state_ |= effects.writes && resource;
-    plan->has_effects_ |= effects.writes || effects.outside;
+    plan->has_effects_ |= effects.writes || effects.outside || effects.collective;
   }
   return plan;
 }
 
 // Among nodes that are ready, writers of variables come last, so that the value they replace has
-// been read by everybody and is changed in place.
+// been read by everybody and is changed in place. What begins to exchange values comes first and
+// what waits for them late, so that the work between goes on meanwhile.
 Status Plan::order_nodes() {
-  std::vector<bool> writes(static_cast<size_t>(graph_.size()));
+  std::vector<int8_t> turn(static_cast<size_t>(graph_.size()));
   for (NodeId id = 0; id < graph_.size(); ++id) {
-    if (graph_.alive(id)) {
-      writes[static_cast<size_t>(id)] = effects_of(graph_, graph_.node(id)).writes;
-    }
+    if (!graph_.alive(id)) continue;
+    const Node& node = graph_.node(id);
+    const Effects effects = effects_of(graph_, node);
+    const bool begins = effects.collective && !node.outputs.empty() && !effects.writes &&
+                        node.outputs[0].dtype == DType::kVariant;
+    turn[static_cast<size_t>(id)] = begins ? -1 : effects.writes || effects.collective;
   }
-  TENON_ASSIGN_OR_RETURN(order_, graph_.topological_order(writes));
+  TENON_ASSIGN_OR_RETURN(order_, graph_.topological_order(turn));
   return absl::OkStatus();
 }
 

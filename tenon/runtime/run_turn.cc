@@ -27,7 +27,7 @@ RunGates& run_gates() {
 
 thread_local std::optional<RunForm> current_form;
 thread_local RunLimits current_limits;
-thread_local bool limited = false;
+thread_local bool run_limited = false;
 
 }  // namespace
 
@@ -48,18 +48,29 @@ StatusOr<RunTurn> RunTurn::take(RunForm form, const RunLimits& limits) {
   }
   current_form = form;
   current_limits = limits;
-  limited = limits.cancelled || limits.deadline != std::chrono::steady_clock::time_point::max();
+  run_limited = limits.cancelled || limits.deadline != std::chrono::steady_clock::time_point::max();
   return RunTurn(form);
 }
 
 RunTurn::~RunTurn() {
   if (!form_) return;
   current_form.reset();
-  limited = false;
+  run_limited = false;
   run_gates().of(*form_).leave();
 }
 
-Status RunTurn::check() { return limited ? current_limits.check() : absl::OkStatus(); }
+Status RunTurn::check() { return run_limited ? current_limits.check() : absl::OkStatus(); }
+
+bool RunTurn::limited() { return run_limited; }
+
+RunPause::RunPause() : form_(current_form) {
+  if (form_) run_gates().of(*form_).leave();
+}
+
+// The run itself must come to its end whatever its limits say.
+RunPause::~RunPause() {
+  if (form_) run_gates().of(*form_).enter(std::chrono::steady_clock::time_point::max(), nullptr);
+}
 
 int RunTurn::threads() {
   if (!current_form || current_form == RunForm::kShort) return 1;

@@ -12,6 +12,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <optional>
 
 #include "tenon/base/status.h"
 
@@ -44,10 +45,25 @@ class RunTurn {
   // when the turn was taken without limits. Asked between steps and by each function that is
   // called.
   static Status check();
+  // Can check() say anything but OK?
+  static bool limited();
 
  private:
   explicit RunTurn(std::optional<RunForm> form) : form_(form) {}
   std::optional<RunForm> form_;  // null: within another turn, or given away
+};
+
+// Gives the calling thread's turn to others until it is destroyed, which waits for a turn again:
+// for a run that waits for another run. Without a turn it does nothing.
+class RunPause {
+ public:
+  RunPause();
+  ~RunPause();
+  RunPause(const RunPause&) = delete;
+  RunPause& operator=(const RunPause&) = delete;
+
+ private:
+  std::optional<RunForm> form_;
 };
 
 }  // namespace tenon

@@ -29,6 +29,16 @@ def outcome(folder, team, x):
     return [epoch["loss"] for epoch in epochs], contents(folder), np.concatenate([y.ravel() for y in outputs.values()])
 
 
+def replicas_outcome(threads):
+    """Losses and weights of three replicas on so many threads."""
+    os.environ.pop("TENON_TEAM", None)
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "digits.keras")
+        epochs = train_digits(folder, save=path, threads=threads, strategy="mirrored", virtual_cpus=3)
+        with zipfile.ZipFile(path) as archive:
+            return [epoch["loss"] for epoch in epochs], archive.read("model.weights.h5")
+
+
 def main():
     check = Checks()
     x = digits("test")[0][:37]
@@ -42,6 +52,9 @@ def main():
         for name, data in files.items():
             check.that(data == first[1].get(name), f"the same bytes in {name}, team {team}")
         check.that(outputs.tobytes() == first[2].tobytes(), f"the same predictions, team {team}")
+    mirrored = {threads: replicas_outcome(threads) for threads in (1, 2, 7, 16)}
+    for threads, outcome_ in mirrored.items():
+        check.that(outcome_ == mirrored[1], f"the same bits of three replicas with {threads} threads")
     check.done()
 
 

@@ -23,7 +23,7 @@ class BatchNormalizationLayer final : public Layer {
     f.field("moving_mean_initializer", mean_initializer_);
     f.field("moving_variance_initializer", variance_initializer_);
     f.none({"beta_regularizer", "gamma_regularizer", "beta_constraint", "gamma_constraint"});
-    f.only("synchronized", false);
+    f.field("synchronized", o_.synchronized);
     f.only("renorm", false);
     f.only("renorm_clipping", nullptr);
     f.only("renorm_momentum", 0.99);
@@ -54,7 +54,7 @@ class BatchNormalizationLayer final : public Layer {
     }
     // A frozen layer does not follow the batch.
     const bool training = trace.training() && trainable();
-    const bool plain = rank == 4 && axis_ == 3 && !(mask && training);
+    const bool plain = rank == 4 && axis_ == 3 && !((mask || o_.synchronized) && training);
     const Endpoint y = plain ? fused(trace, x, training) : composed(trace, x, mask, rank, training);
     return g.cast(y, g.dtype(inputs[0]));
   }
@@ -96,11 +96,14 @@ class BatchNormalizationLayer final : public Layer {
   Endpoint composed(Trace& trace, Endpoint x, Endpoint mask, int rank, bool training) {
     GraphBuilder& g = trace.build();
     Endpoint mean, variance;
-    if (training) {
-      std::vector<int64_t> axes;
-      for (int axis = 0; axis < rank; ++axis) {
-        if (axis != axis_) axes.push_back(axis);
-      }
+    std::vector<int64_t> axes;
+    for (int axis = 0; axis < rank; ++axis) {
+      if (axis != axis_) axes.push_back(axis);
+    }
+    if (training && o_.synchronized && !mask) {
+      std::tie(mean, variance) = synchronized_moments(trace, x, axes);
+      update(trace, mean, variance);
+    } else if (training) {
       const Endpoint kept = mask ? masked_mean(g, x, x, mask, axes) : g.mean(x, axes, true);
       const Endpoint difference = g.op("SquaredDifference", {x, g.op("StopGradient", {kept})});
       mean = g.op("Reshape", {kept, g.integers({-1})});
@@ -122,6 +125,20 @@ class BatchNormalizationLayer final : public Layer {
     Endpoint shift = g.mul(spread(mean), inverse);
     shift = o_.center ? g.sub(spread(stored(trace, beta_)), shift) : g.neg(shift);
     return g.add(g.mul(x, inverse), shift);
+  }
+
+  // Keras' _compute_moments_sync: mean and variance from the sums of all replicas.
+  static std::pair<Endpoint, Endpoint> synchronized_moments(Trace& trace, Endpoint x,
+                                                            const std::vector<int64_t>& axes) {
+    GraphBuilder& g = trace.build();
+    const std::vector<Endpoint> sums = trace.all_reduce(
+        {g.sum(x, axes), g.sum(g.op("Square", {x}), axes), g.sum(g.op("OnesLike", {x}), axes)},
+        false);
+    const Endpoint mean = g.op("DivNoNan", {sums[0], sums[2]});
+    const Endpoint square = g.op("DivNoNan", {sums[1], sums[2]});
+    const Endpoint variance =
+        g.op("Maximum", {g.sub(square, g.op("Square", {mean})), g.scalar<float>(0)});
+    return {mean, variance};
   }
 
   // The mean of what the mask keeps of `values`, which are of x's shape.

@@ -127,7 +127,9 @@ void Metric::update_weighted(Trace& trace, Endpoint weighted, Endpoint weight) c
   if (!g.status().ok()) return;
   const auto sum = [&](Endpoint x) {
     const int64_t rows[] = {0};
-    return g.shape(x).rank() == 0 ? x : g.sum(x, rows);
+    const Endpoint total = g.shape(x).rank() == 0 ? x : g.sum(x, rows);
+    if (!trace.replication()) return total;
+    return g.op("SelectV2", {trace.replication()->present, total, g.zeros_like(total)});
   };
   trace.assign_add(state_[0], sum(weighted));
   trace.assign_add(state_[1], sum(weight));

@@ -91,15 +91,16 @@ std::vector<Endpoint> Optimizer::clip(GraphBuilder& g, std::vector<Endpoint> gra
   return gradients;
 }
 
-void Optimizer::apply(Trace& trace, std::span<const Endpoint> gradients) {
+void Optimizer::apply(Trace& trace, std::span<const Endpoint> gradients, const Combine& combine) {
   GraphBuilder& g = trace.build();
   const int clips = options_.clipnorm.has_value() + options_.global_clipnorm.has_value() +
                     options_.clipvalue.has_value();
   if (clips > 1) {
     g.fail(invalid_argument("only one of clipnorm, clipvalue and global_clipnorm may be set"));
   }
-  const std::vector<Endpoint> clipped =
+  std::vector<Endpoint> clipped =
       clip(g, std::vector<Endpoint>(gradients.begin(), gradients.end()));
+  if (combine) clipped = combine(clipped);
   const Endpoint iterations = trace.read(state_[0]);
   const Endpoint rate = rate_.is_schedule() ? rate_.at(g, iterations) : trace.read(state_[1]);
   const Endpoint one = g.scalar<int64_t>(1);

@@ -1,0 +1,45 @@
+// MirroredStrategy: trains a model on several devices at a time, TensorFlow's way.
+//
+//   TENON_ASSIGN_OR_RETURN(const auto strategy, MirroredStrategy::create());
+//   Sequential model({...}, {.strategy = strategy});  // or Model::load(path, {.strategy = ...})
+//
+// Each replica has a copy of every variable and runs the training step on its share of the batch,
+// side by side with the others; the gradients are summed within the step, so that all copies stay
+// equal. fit() and train_on_batch() work this way; evaluate(), predict(), checkpoints and exports
+// use the copy of replica 0. docs/distributed.md says what is split, scaled and averaged.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tenon/core/device.h"
+
+namespace tenon::keras {
+
+struct MirroredOptions {
+  // Such as "CPU:0"; empty: all devices of the kind where Executables run.
+  std::vector<std::string> devices = {};
+  // Gradients are summed in buckets of at most so many bytes (or one gradient), those of the last
+  // weights first, as soon as the backward pass has them.
+  int64_t bucket_bytes = int64_t{4} << 20;
+};
+
+// Immutable; may be that of several models.
+class MirroredStrategy {
+ public:
+  // NOT_FOUND names the devices there are; INVALID_ARGUMENT when one is named twice. Values of
+  // devices with memory of their own are summed on the host.
+  static StatusOr<std::shared_ptr<const MirroredStrategy>> create(MirroredOptions options = {});
+
+  int num_replicas_in_sync() const { return static_cast<int>(devices_.size()); }
+  const std::vector<Device*>& devices() const { return devices_; }
+  int64_t bucket_bytes() const { return bucket_bytes_; }
+
+ private:
+  MirroredStrategy() = default;
+  std::vector<Device*> devices_;
+  int64_t bucket_bytes_ = 0;
+};
+
+}  // namespace tenon::keras

@@ -1,0 +1,237 @@
+#include "tenon/keras/distribute/replicas.h"
+
+#include <cstring>
+
+#include "tenon/graph/all_reduce.h"
+#include "tenon/kernels/philox.h"
+
+namespace tenon::keras {
+namespace {
+
+constexpr std::string_view kGradientsGroup = "replicas/gradients";
+constexpr std::string_view kLayersGroup = "replicas/layers";
+constexpr uint64_t kNeverSeen = UINT64_MAX;
+
+// Random layers draw other numbers in each replica: the seed is another one, the count of draws the
+// same.
+Tensor seed_state_of(const Tensor& primary, int rank) {
+  const int64_t seed = primary.data<int64_t>()[0], draws = primary.data<int64_t>()[1];
+  auto generator = kernels::Philox::from_stateless_seed(static_cast<uint64_t>(seed),
+                                                        static_cast<uint64_t>(rank));
+  const int64_t state[] = {static_cast<int64_t>(generator.next()[0] & 0x7fffffff), draws};
+  return Tensor::vector<int64_t>(state);
+}
+
+bool is_aligned(const Tensor& tensor) {
+  return reinterpret_cast<uintptr_t>(tensor.raw()) % kAlignment == 0;
+}
+
+// Rows [begin, begin + count), in `staging` where they lie so that kernels would not take them.
+Tensor take_rows(const Tensor& whole, int64_t begin, int64_t count, Tensor& staging) {
+  Tensor part = whole.slice(begin, count);
+  if (is_object(part.dtype()) || is_aligned(part)) return part;
+  const bool fits = staging.has_value() && staging.dtype() == part.dtype() &&
+                    staging.shape() == part.shape() && staging.buffer()->unique();
+  if (!fits) staging = Tensor(part.dtype(), part.shape());
+  std::memcpy(staging.mutable_raw(), part.raw(), part.num_bytes());
+  return staging;
+}
+
+}  // namespace
+
+std::vector<Endpoint> sum_gradients(Trace& trace, std::span<const Endpoint> gradients,
+                                    std::span<Weight* const> weights, int64_t bucket_bytes) {
+  GraphBuilder& g = trace.build();
+  struct Bucket {
+    std::vector<size_t> members;
+    int64_t bytes = 0;
+  };
+  std::vector<Bucket> buckets;
+  std::map<DType, size_t> open;  // the bucket of each dtype that is being filled
+  for (size_t i = gradients.size(); i-- > 0;) {
+    if (!gradients[i]) continue;
+    const DType dtype = g.dtype(gradients[i]);
+    const auto bytes = static_cast<int64_t>(weights[i]->shape.num_bytes(size_of(dtype)));
+    const auto [it, fresh] = open.try_emplace(dtype, buckets.size());
+    if (!fresh && buckets[it->second].bytes + bytes > bucket_bytes) it->second = buckets.size();
+    if (it->second == buckets.size()) buckets.emplace_back();
+    buckets[it->second].members.push_back(i);
+    buckets[it->second].bytes += bytes;
+  }
+  const Replication& others = *trace.replication();
+  std::vector<AllReduce> started;
+  for (const Bucket& bucket : buckets) {
+    std::vector<Endpoint> values;
+    for (size_t i : bucket.members) values.push_back(gradients[i]);
+    started.push_back(start_all_reduce(g, others.gradients, others.present, std::move(values),
+                                       cat("bucket_", started.size()), false));
+  }
+  std::vector<Endpoint> sums(gradients.size());
+  for (size_t b = 0; b < buckets.size(); ++b) {
+    const std::vector<Endpoint> results = finish_all_reduce(g, started[b]);
+    for (size_t i = 0; i < results.size(); ++i) sums[buckets[b].members[i]] = results[i];
+  }
+  return sums;
+}
+
+void average_statistics(Trace& trace, std::span<Weight* const> weights) {
+  std::map<DType, std::vector<const Weight*>> written;
+  for (const Weight* weight : weights) {
+    const bool counts = weight->kind == WeightKind::kNonTrainable && is_floating(weight->dtype);
+    if (counts && trace.has_written(*weight)) written[weight->dtype].push_back(weight);
+  }
+  for (const auto& [dtype, of_dtype] : written) {
+    std::vector<Endpoint> values;
+    for (const Weight* weight : of_dtype) values.push_back(trace.read_stored(*weight));
+    const std::vector<Endpoint> means = trace.all_reduce(std::move(values), true);
+    for (size_t i = 0; i < of_dtype.size(); ++i) trace.assign(*of_dtype[i], means[i]);
+  }
+}
+
+Replicas::Replicas(const MirroredStrategy& strategy, std::vector<Weight*> mirrored)
+    : devices_(strategy.devices()),
+      gradients_(strategy.num_replicas_in_sync()),
+      layers_(strategy.num_replicas_in_sync()),
+      mirrored_(std::move(mirrored)),
+      seen_(mirrored_.size(), kNeverSeen) {}
+
+StatusOr<std::unique_ptr<Replicas>> Replicas::create(const MirroredStrategy& strategy,
+                                                     std::shared_ptr<ModelState> primary,
+                                                     std::vector<Weight*> mirrored) {
+  for (const Weight* weight : mirrored) {
+    if (weight->kind == WeightKind::kState) {
+      return unimplemented("'", weight->path,
+                           "' is the state of a stateful layer, which keeps one for each row and "
+                           "is not split among replicas");
+    }
+  }
+  std::unique_ptr<Replicas> made(new Replicas(strategy, std::move(mirrored)));
+  const int size = strategy.num_replicas_in_sync();
+  TENON_ASSIGN_OR_RETURN(made->team_, dist::ReplicaTeam::create(size));
+  for (int rank = 0; rank < size; ++rank) {
+    made->states_.push_back(rank == 0 ? std::move(primary) : std::make_shared<ModelState>());
+    ModelState& state = *made->states_.back();
+    // Of an earlier compile().
+    for (std::string_view group : {kGradientsGroup, kLayersGroup}) {
+      if (state.find("", group)) TENON_RETURN_IF_ERROR(state.remove("", group));
+    }
+    TENON_RETURN_IF_ERROR(made->gradients_.install(rank, kGradientsGroup, state));
+    TENON_RETURN_IF_ERROR(made->layers_.install(rank, kLayersGroup, state));
+    made->copies_.emplace_back();
+    for (const Weight* weight : made->mirrored_) {
+      if (rank == 0) continue;
+      auto copy = make_ref<Variable>(weight->path, weight->dtype, weight->shape);
+      const auto existing = [&]() -> StatusOr<Ref<Object>> { return Ref<Object>(copy); };
+      TENON_RETURN_IF_ERROR(state.find_or_create("", weight->path, existing).status());
+      made->copies_.back().push_back(std::move(copy));
+    }
+  }
+  made->local_.resize(static_cast<size_t>(size));
+  made->args_.resize(static_cast<size_t>(size));
+  made->results_.resize(static_cast<size_t>(size));
+  made->staging_.resize(static_cast<size_t>(size));
+  return made;
+}
+
+void Replicas::describe(Trace& trace) const {
+  GraphBuilder& g = trace.build();
+  Replication others;
+  others.replicas = size();
+  others.present = g.arg("present", DType::kBool, PartialShape(Shape()));
+  others.gradients = communicator(g, kGradientsGroup);
+  others.layers = communicator(g, kLayersGroup);
+  trace.set_replication(others);
+}
+
+Status Replicas::set_local(std::span<Weight* const> weights) {
+  for (size_t rank = 0; rank < states_.size(); ++rank) {
+    local_[rank].clear();
+    for (const Weight* weight : weights) {
+      if (rank > 0) {
+        TENON_RETURN_IF_ERROR(states_[rank]->set_variable(weight->path, Tensor::scalar(0.0f)));
+      }
+      local_[rank].push_back(states_[rank]->variable(weight->path));
+    }
+  }
+  return absl::OkStatus();
+}
+
+Status Replicas::reset_local() {
+  for (const std::vector<Ref<Variable>>& of_replica : local_) {
+    for (const Ref<Variable>& variable : of_replica) {
+      TENON_RETURN_IF_ERROR(variable->assign(Tensor::scalar(0.0f)));
+    }
+  }
+  return absl::OkStatus();
+}
+
+Status Replicas::set_step(const Graph& graph) {
+  steps_.clear();
+  TENON_RETURN_IF_ERROR(mirror());
+  for (size_t rank = 0; rank < states_.size(); ++rank) {
+    ExecutableOptions options;
+    options.device = devices_[rank];
+    TENON_ASSIGN_OR_RETURN(auto step, Executable::create(graph, states_[rank], options));
+    steps_.push_back(std::move(step));
+  }
+  return absl::OkStatus();
+}
+
+Status Replicas::mirror() {
+  for (size_t i = 0; i < mirrored_.size(); ++i) {
+    const Variable& primary = *mirrored_[i]->variable;
+    const uint64_t version = primary.version();
+    if (version == seen_[i]) continue;
+    TENON_ASSIGN_OR_RETURN(const Tensor value, primary.read());
+    for (size_t rank = 1; rank < copies_.size(); ++rank) {
+      Tensor copy = mirrored_[i]->kind == WeightKind::kSeed
+                        ? seed_state_of(value, static_cast<int>(rank))
+                        : value.clone();
+      TENON_RETURN_IF_ERROR(copies_[rank][i]->assign(std::move(copy)));
+    }
+    seen_[i] = version;
+  }
+  return absl::OkStatus();
+}
+
+void Replicas::split(std::span<const Tensor> batch) {
+  const int64_t rows = batch[0].dim(0), replicas = size();
+  const int64_t share = (rows + replicas - 1) / replicas;
+  for (int64_t rank = 0; rank < replicas; ++rank) {
+    int64_t begin = std::min(rank * share, rows);
+    int64_t count = std::min(share, rows - begin);
+    const bool present = count > 0;
+    if (!present) begin = 0, count = 1;
+    std::vector<Tensor>& args = args_[static_cast<size_t>(rank)];
+    std::vector<Tensor>& staging = staging_[static_cast<size_t>(rank)];
+    args.clear();
+    staging.resize(batch.size());
+    for (size_t i = 0; i < batch.size(); ++i) {
+      args.push_back(take_rows(batch[i], begin, count, staging[i]));
+    }
+    args.push_back(Tensor::scalar(present));
+  }
+}
+
+Status Replicas::run(std::span<const Tensor> batch) {
+  TENON_RETURN_IF_ERROR(mirror());
+  split(batch);
+  const Status status = team_->run(
+      [&](int rank) {
+        const auto at = static_cast<size_t>(rank);
+        return steps_[at]->run(args_[at], results_[at]);
+      },
+      [&](const Status& failed) {
+        gradients_.fail(failed);
+        layers_.fail(failed);
+      });
+  for (std::vector<Tensor>& args : args_) args.clear();
+  for (size_t i = 0; i < mirrored_.size(); ++i) {
+    seen_[i] = status.ok() ? mirrored_[i]->variable->version() : kNeverSeen;
+  }
+  gradients_.reset();
+  layers_.reset();
+  return status;
+}
+
+}  // namespace tenon::keras

@@ -1,0 +1,75 @@
+// Replicas: the copies of a model's variables under a MirroredStrategy, and their training steps
+// run side by side. Internal to keras/.
+#pragma once
+
+#include "tenon/dist/replica_group.h"
+#include "tenon/dist/replica_team.h"
+#include "tenon/keras/distribute/mirrored_strategy.h"
+#include "tenon/keras/layer.h"
+#include "tenon/runtime/executable.h"
+
+namespace tenon::keras {
+
+// The sums of gradients over all replicas, in buckets: those of the last weights are begun first,
+// and all are begun before the first is waited for. Invalid gradients stay so.
+std::vector<Endpoint> sum_gradients(Trace& trace, std::span<const Endpoint> gradients,
+                                    std::span<Weight* const> weights, int64_t bucket_bytes);
+
+// Of the non-trainable weights that layers have written in this step (moving statistics), the mean
+// over the replicas becomes every replica's value.
+void average_statistics(Trace& trace, std::span<Weight* const> weights);
+
+// Not thread-safe.
+class Replicas {
+ public:
+  // `primary` is the state of replica 0, `mirrored` are the weights in it of which the others have
+  // copies. UNIMPLEMENTED where a layer keeps a state for each row.
+  static StatusOr<std::unique_ptr<Replicas>> create(const MirroredStrategy& strategy,
+                                                    std::shared_ptr<ModelState> primary,
+                                                    std::vector<Weight*> mirrored);
+
+  int size() const { return static_cast<int>(states_.size()); }
+
+  // In a step's graph, before its ops: the argument that says whether the replica has rows, and how
+  // it meets the others.
+  void describe(Trace& trace) const;
+
+  // Scalars of which each replica has one of its own, such as metrics'; replaces those before.
+  Status set_local(std::span<Weight* const> weights);
+  // Sets them to 0.
+  Status reset_local();
+
+  // The step of every replica, planned for its device.
+  Status set_step(const Graph& graph);
+
+  // Splits the batch by TensorFlow's rule (each replica gets ceil(rows / replicas) rows, the last
+  // ones what is left) and runs the step. A replica that gets none runs it on row 0, without a say.
+  // Weights that were changed from outside are copied first. The error is that of the replica that
+  // failed; weights then keep what replica 0 wrote.
+  Status run(std::span<const Tensor> batch);
+
+  // Of replica `rank`, after run().
+  const std::vector<Tensor>& results(int rank) const { return results_[static_cast<size_t>(rank)]; }
+  const std::shared_ptr<ModelState>& state(int rank) const {
+    return states_[static_cast<size_t>(rank)];
+  }
+
+ private:
+  Replicas(const MirroredStrategy& strategy, std::vector<Weight*> mirrored);
+  Status mirror();
+  void split(std::span<const Tensor> batch);
+
+  const std::vector<Device*> devices_;
+  dist::ReplicaGroup gradients_, layers_;
+  std::unique_ptr<dist::ReplicaTeam> team_;
+  std::vector<std::shared_ptr<ModelState>> states_;  // by rank; the model's own first
+  std::vector<Weight*> mirrored_;
+  std::vector<uint64_t> seen_;                       // versions of the mirrored, when last equal
+  std::vector<std::vector<Ref<Variable>>> copies_;   // by rank; none of replica 0
+  std::vector<std::vector<Ref<Variable>>> local_;    // by rank
+  std::vector<std::shared_ptr<Executable>> steps_;   // by rank
+  std::vector<std::vector<Tensor>> args_, results_;  // by rank
+  std::vector<std::vector<Tensor>> staging_;         // by rank: parts that had to be copied
+};
+
+}  // namespace tenon::keras
