@@ -3,9 +3,11 @@
 #include <dlfcn.h>
 
 #include <cstdlib>
+#include <cstring>
 
 #include "tenon/base/files.h"
 #include "tenon/core/device.h"
+#include "tenon/keras/distribute/mirrored_strategy.h"
 #include "tenon/keras/model.h"
 #include "tenon/keras/reference_test.h"
 #include "tenon/runtime/plugin/plugin_host.h"
@@ -60,6 +62,11 @@ std::vector<double> train_on(Device* device, const char* optimizer, const DigitB
   return losses;
 }
 
+Status load_plugins() {
+  static const Status loaded = PluginHost::global().load_from_environment();
+  return loaded;
+}
+
 // Graphs that the lazy device has launched; 0 where it is another one.
 int64_t launched() {
   const char* path = std::getenv("TENON_PLUGIN_PATH");
@@ -69,10 +76,7 @@ int64_t launched() {
 }
 
 TEST(DigitsOnADevice, CapturedStepsTrainAsTheProcessorDoes) {
-  if (PluginHost::global().all().empty()) {
-    const Status loaded = PluginHost::global().load_from_environment();
-    ASSERT_TRUE(loaded.ok()) << loaded;
-  }
+  ASSERT_TRUE(load_plugins().ok()) << load_plugins();
   Device* device = DeviceRegistry::global().preferred();
   if (!device->captures()) GTEST_SKIP() << "there is no device that captures its work";
   const DigitBatches digits = read_digit_batches();
@@ -92,6 +96,50 @@ TEST(DigitsOnADevice, CapturedStepsTrainAsTheProcessorDoes) {
     for (size_t i = 0; i < want.size(); ++i) {
       EXPECT_NEAR(captured[i], want[i], 1e-5 * want[i]) << optimizer << ", step " << i;
     }
+  }
+}
+
+// 20 steps of the example's CNN, without its Dropout, on as many devices as are named.
+std::vector<double> train_mirrored(const std::vector<std::string>& names,
+                                   const DigitBatches& digits, std::vector<Tensor>& weights) {
+  auto strategy = MirroredStrategy::create({.devices = names, .bucket_bytes = 20000});
+  EXPECT_TRUE(strategy.ok()) << strategy.status();
+  Sequential model({Input({kPixels}), Rescaling({.scale = 0.0625}), Reshape({8, 8, 1}),
+                    Conv2D({.filters = 16, .padding = "same", .activation = "relu"}),
+                    MaxPooling2D(), Flatten(), Dense({.units = 10, .activation = "softmax"})},
+                   {.seed = 3, .strategy = *strategy});
+  Status status = model.compile({.optimizer = Adam({.learning_rate = 0.001}),
+                                 .loss = "sparse_categorical_crossentropy",
+                                 .metrics = {"accuracy"}});
+  std::vector<double> losses;
+  for (size_t i = 0; i < digits.x.size() && status.ok(); ++i) {
+    const auto logs = model.train_on_batch({digits.x[i]}, {digits.y[i]});
+    status = logs.status();
+    if (logs.ok()) losses.push_back(*find_log(*logs, "loss"));
+  }
+  EXPECT_TRUE(status.ok()) << status;
+  weights.clear();
+  for (const Weight* weight : model.weights()) weights.push_back(*weight->variable->read());
+  return losses;
+}
+
+TEST(DigitsOnADevice, TwoDevicesSumTheirGradientsInCapturedSteps) {
+  ASSERT_TRUE(load_plugins().ok()) << load_plugins();
+  std::vector<std::string> names;
+  for (const Device* device : DeviceRegistry::global().all()) {
+    if (device->captures()) names.push_back(device->name());
+  }
+  if (names.size() < 2) GTEST_SKIP() << "there are not two devices that capture their work";
+  const DigitBatches digits = read_digit_batches();
+  std::vector<Tensor> weights, weights_of_two, again;
+  const auto want = train_mirrored({names[0]}, digits, weights);
+  const auto of_two = train_mirrored({names[0], names[1]}, digits, weights_of_two);
+  EXPECT_LT(want.back(), want.front());
+  ASSERT_EQ(of_two.size(), want.size());
+  for (size_t i = 0; i < want.size(); ++i) EXPECT_NEAR(of_two[i], want[i], 1e-5 * want[i]) << i;
+  EXPECT_EQ(train_mirrored({names[0], names[1]}, digits, again), of_two);
+  for (size_t i = 0; i < again.size(); ++i) {
+    EXPECT_EQ(std::memcmp(again[i].raw(), weights_of_two[i].raw(), again[i].num_bytes()), 0) << i;
   }
 }
 

@@ -17,10 +17,6 @@ StatusOr<std::shared_ptr<const MirroredStrategy>> MirroredStrategy::create(
     const bool wanted = options.devices.empty() && device->type() == registry.preferred()->type();
     if (wanted) made->devices_.push_back(device);
   }
-  for (const Device* device : made->devices_) {
-    if (device->host_accessible()) continue;
-    return unimplemented("replicas run on the host's devices, not on '", device->name(), "'");
-  }
   if (options.bucket_bytes <= 0) return invalid_argument("bucket_bytes must be above 0");
   made->bucket_bytes_ = options.bucket_bytes;
   return std::shared_ptr<const MirroredStrategy>(std::move(made));
