@@ -31,6 +31,7 @@ StatusOr<std::shared_ptr<Plan>> Plan::create(Graph function, std::shared_ptr<Mod
   if (!options.device) options.device = DeviceRegistry::global().preferred();
   if (options.team == 0) options.team = team_of_environment();
   PassContext context;
+  context.device = options.device;
   context.growth = &growth;
   context.sizes = &functions->sizes;
   context.explain = options.explain;
