@@ -89,6 +89,13 @@ bool Uses::is_read_only_among(Endpoint value, FunctionRef<bool(NodeId)> among) {
   return true;
 }
 
+void Uses::for_each_reader(Endpoint value, FunctionRef<void(NodeId)> take) {
+  see_new_nodes();
+  for (const Use& use : readers(value)) {
+    if (use.node >= 0 && graph_.alive(use.node)) take(use.node);
+  }
+}
+
 bool Uses::is_waited_for(NodeId id) {
   see_new_nodes();
   return !first_users(waiters(id), 1).empty();

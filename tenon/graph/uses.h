@@ -25,6 +25,9 @@ class Uses {
   NodeId only_reader(Endpoint value);
   // Whether all that read `value` are nodes for which `among` holds. A result is read by none.
   bool is_read_only_among(Endpoint value, FunctionRef<bool(NodeId)> among);
+  // Calls take(NodeId) for each node that reads `value`, once for each time it does. It may not
+  // change the graph.
+  void for_each_reader(Endpoint value, FunctionRef<void(NodeId)> take);
   // By a node, or as a control result of the graph.
   bool is_waited_for(NodeId id);
 

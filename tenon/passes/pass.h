@@ -5,6 +5,7 @@
 
 namespace tenon {
 
+class Device;
 class FunctionSizes;
 
 #ifdef NDEBUG
@@ -12,6 +13,13 @@ inline constexpr bool kVerifyPasses = false;
 #else
 inline constexpr bool kVerifyPasses = true;  // debug and sanitizer builds
 #endif
+
+// One rewrite by a rule (passes/rewrite.h).
+struct Rewrite {
+  std::string_view rule;
+  std::string node;  // that it replaced
+  std::string by;
+};
 
 struct PassContext {
   // Receives one line for each rewrite (`--explain`); may be empty.
@@ -23,7 +31,9 @@ struct PassContext {
   std::function<bool(std::string_view op)> wants_fusion;
   // How many nodes copies of functions may add, less those that were added; null: growth_limit().
   int64_t* growth = nullptr;
-  FunctionSizes* sizes = nullptr;  // null: looked at anew
+  std::vector<Rewrite>* rewrites = nullptr;  // gets each of them, if not null
+  std::string_view without_rule;             // is left out, for tests
+  FunctionSizes* sizes = nullptr;            // null: looked at anew
 
   bool wants(std::string_view op) const { return !wants_fusion || wants_fusion(op); }
 
@@ -60,15 +70,16 @@ Status eliminate_common_subexpressions(Graph& graph, const PassContext& context)
 // Nodes that no result needs and that have no effect are removed.
 Status remove_dead_nodes(Graph& graph, const PassContext& context);
 
-// x*1, x+0, transposes that cancel, casts to the same dtype, reshapes of reshapes, identities.
+// Applies the rules of one table each (passes/rewrite.h).
+// x*1, x-0, transposes that cancel, casts to the same dtype, reshapes of reshapes, identities.
 Status simplify_arithmetic(Graph& graph, const PassContext& context);
 
 // Inference batch normalisation and constant scales become part of the convolution, depthwise too,
 // or matmul before.
 Status fold_batch_norm(Graph& graph, const PassContext& context);
 
-// Conv2D, DepthwiseConv2dNative or MatMul + bias + residual + activation, swish too, become
-// _FusedConv2D, _FusedDepthwiseConv2dNative or _FusedMatMul.
+// Conv2D, DepthwiseConv2dNative or MatMul + bias + residual + activation, swish and gelu too,
+// become _FusedConv2D, _FusedDepthwiseConv2dNative or _FusedMatMul.
 Status fuse_bias_activation(Graph& graph, const PassContext& context);
 
 // Chains and trees of float32 element-wise ops become one _FusedElementwise.
