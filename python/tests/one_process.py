@@ -39,6 +39,13 @@ def check(tf, tenon, folder):
             raise SystemExit("no error")
         except library.errors.InvalidArgumentError as error:
             assert not isinstance(error, (tenon if library is tf else tf).errors.OpError)
+    # Seeds give TensorFlow's numbers.
+    import tenon.tf as names
+    for library in (tf, names):
+        library.random.set_seed(3)
+    for draw in (lambda t: t.random.uniform([5]), lambda t: t.random.normal([5], 1., 2.), lambda t: t.random.uniform([5], seed=4),
+                 lambda t: t.random.uniform([5]), lambda t: t.random.uniform([5], 0, 9, t.int32)):
+        np.testing.assert_allclose(draw(names).numpy(), draw(tf).numpy(), rtol=1e-6)
     np.testing.assert_array_equal((tenon.constant(tf.constant([1., 2.])) + tf.constant([3., 4.])).numpy(), [4, 6])
 """
 ORDERS = {"TensorFlow first": "import tensorflow as tf, tenon", "Tenon first": "import tenon, tensorflow as tf"}
