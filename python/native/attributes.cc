@@ -25,6 +25,7 @@ std::string text_from(nb::handle object) {
 
 int64_t integer_from(nb::handle object) {
   const nb::object index = nb::steal(PyNumber_Index(object.ptr()));
+  if (!index.is_valid()) throw nb::python_error();
   const int64_t value = PyLong_AsLongLong(index.ptr());
   if (value == -1 && PyErr_Occurred()) throw nb::python_error();
   return value;

@@ -20,17 +20,11 @@ std::array<PyObject*, 32> objects{};
 
 std::string name_of(DType dtype) { return std::string(info(dtype).name); }
 
-// Python's and NumPy's types, by identity. NumPy's are asked for only where NumPy is loaded.
+// Python's types that TensorFlow takes for dtypes; int, complex and str are not among them.
 std::optional<DType> dtype_of_type(PyObject* type) {
   if (type == reinterpret_cast<PyObject*>(&PyFloat_Type)) return DType::kFloat;
   if (type == reinterpret_cast<PyObject*>(&PyBool_Type)) return DType::kBool;
-  if (type == reinterpret_cast<PyObject*>(&PyLong_Type)) return DType::kInt64;
-  if (type == reinterpret_cast<PyObject*>(&PyComplex_Type)) return DType::kComplex128;
-  if (type == reinterpret_cast<PyObject*>(&PyUnicode_Type) ||
-      type == reinterpret_cast<PyObject*>(&PyBytes_Type) ||
-      type == reinterpret_cast<PyObject*>(&PyBaseObject_Type)) {
-    return DType::kString;
-  }
+  if (type == reinterpret_cast<PyObject*>(&PyBaseObject_Type)) return DType::kString;
   return std::nullopt;
 }
 
@@ -67,7 +61,12 @@ std::optional<DType> dtype_if_any(nb::handle object) {
   DTypeObject* known = nullptr;
   if (nb::try_cast<DTypeObject*>(object, known) && known) return known->dtype;
   if (PyUnicode_Check(object.ptr())) return parse_dtype(nb::cast<std::string>(object));
-  if (PyLong_CheckExact(object.ptr())) return dtype_from_enum(nb::cast<int>(object));
+  if (PyLong_CheckExact(object.ptr())) {
+    int overflow = 0;
+    const long number = PyLong_AsLongAndOverflow(object.ptr(), &overflow);
+    if (overflow || number < 0 || number > 255) return std::nullopt;
+    return dtype_from_enum(static_cast<int>(number));
+  }
   if (PyType_Check(object.ptr())) {
     if (const auto dtype = dtype_of_type(object.ptr())) return dtype;
     if (nb::hasattr(object, "dtype") && nb::hasattr(object, "__name__")) {  // numpy.float32
@@ -80,7 +79,6 @@ std::optional<DType> dtype_if_any(nb::handle object) {
   if (nb::hasattr(object, "itemsize") && nb::hasattr(object, "kind")) {  // numpy.dtype
     return dtype_of_numpy_name(nb::cast<std::string>(nb::str(object.attr("name"))));
   }
-  // What has a dtype of its own that names ours, Keras' variables for example.
   return std::nullopt;
 }
 

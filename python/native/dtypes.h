@@ -13,7 +13,7 @@ namespace tenon::python {
 nb::object dtype_object(DType dtype);
 
 // Any spelling: a DType, its number in types.proto, a name, a NumPy dtype or scalar type, Python's
-// bool, int, float, complex, str, bytes. nullopt when it is none of them.
+// bool and float. nullopt when it is none of them.
 std::optional<DType> dtype_if_any(nb::handle object);
 // The same; TypeError names what it was.
 DType dtype_from(nb::handle object);

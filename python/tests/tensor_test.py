@@ -67,6 +67,20 @@ class ConversionTest(unittest.TestCase):
                     np.testing.assert_array_equal(back, array)
         np.testing.assert_array_equal(tf.constant(np.arange(3, dtype=">i4")).numpy(), np.arange(3))
 
+    def test_dtypes_by_any_name(self):
+        for name in ["float32", "float", "DT_FLOAT", np.float32, np.dtype("float32"), float, tf.float32, 1]:
+            self.assertIs(tf.as_dtype(name), tf.float32)
+            self.assertEqual(tf.float32, name)
+        self.assertEqual([tf.as_dtype(t) for t in (bool, np.bool_, ml_dtypes.bfloat16, np.dtype("S3"))],
+                         [tf.bool, tf.bool, tf.bfloat16, tf.string])
+        for name in [int, str, "float33", 2 ** 40, -1, 99, object(), 1.5]:
+            with self.subTest(name=name), self.assertRaisesRegex(TypeError, "to a TensorFlow DType"):
+                tf.as_dtype(name)
+        self.assertTrue(tf.float32 != None)  # noqa: E711
+        for shape in [[1.5], "x", [-2]]:
+            with self.subTest(shape=shape), self.assertRaises((TypeError, ValueError)):
+                tf.raw_ops.Placeholder(dtype=tf.float32, shape=shape)
+
     def test_strings(self):
         self.assertEqual(tf.constant("ä").numpy(), "ä".encode())
         for array in [np.array(["a", "bc"]), np.array([b"a", b"bc"]), np.array(["a", b"bc"], object), ["a", b"bc"]]:
