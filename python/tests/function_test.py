@@ -11,6 +11,7 @@ import numpy as np
 import tenon as tf
 
 raw = tf.raw_ops
+CASES = os.path.join(os.environ.get("TENON_SHARED", ""), "cases/models")
 
 
 class RetracingTest(unittest.TestCase):
@@ -240,16 +241,26 @@ class SavedModelTest(unittest.TestCase):
         with self.assertRaises(tf.errors.NotFoundError):
             tf.saved_model.load("/nowhere")
 
-    @unittest.skipUnless(os.path.isdir(os.path.join(os.environ.get("TENON_SHARED", ""), "cases/models")), "no cases")
-    def test_a_model_of_tensorflow(self):
-        folder = os.path.join(os.environ["TENON_SHARED"], "cases/models/cnn_digits")
-        signature = tf.saved_model.load(os.path.join(folder, "1")).signatures["serving_default"]
-        cases = os.path.join(folder, "cases.npz")
-        if not os.path.exists(cases):
-            self.assertTrue(signature.structured_outputs)
-            return
-        with np.load(cases) as data:
-            self.assertTrue(data.files)
+    @unittest.skipUnless(os.path.isdir(CASES), "the reference cases are not on this machine")
+    def test_models_of_tensorflow(self):
+        """What TensorFlow answered: images, strings, loops."""
+        for model in ["cnn_digits", "hashing_crosses", "lstm_embedding_masked"]:
+            loaded = tf.saved_model.load(os.path.join(CASES, model, "1"))
+            with np.load(os.path.join(CASES, model, "golden.npz")) as golden:
+                calls = {}
+                for key in golden.files:
+                    number, signature, side, name = key.split("/")
+                    calls.setdefault((int(number), signature), {"in": {}, "out": {}})[side][name] = golden[key]
+            for (number, signature), call in sorted(calls.items()):
+                got = loaded.signatures[signature](**call["in"])
+                self.assertEqual(sorted(got), sorted(call["out"]))
+                for name, want in call["out"].items():
+                    with self.subTest(model=model, call=number, output=name):
+                        value = got[name].numpy()
+                        if got[name].dtype == "string":
+                            self.assertEqual(np.array(value, object).tolist(), want.astype(object).tolist())
+                        else:
+                            np.testing.assert_allclose(value, want, rtol=1e-4, atol=1e-5)
 
 
 class NestTest(unittest.TestCase):
