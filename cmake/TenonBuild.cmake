@@ -43,7 +43,9 @@ set(TENON_FLAGS_SCOPE PUBLIC)
 if(NOT PROJECT_IS_TOP_LEVEL)
   set(TENON_FLAGS_SCOPE PRIVATE)
 endif()
-target_compile_options(tenon_flags INTERFACE -Wall -Wextra -Werror -fvisibility=hidden
+# -fPIC: the archives become a part of Python's extension module too. With hidden names and the linker's
+# relaxations the program's code is the same but for a few reads of thread-local and library data.
+target_compile_options(tenon_flags INTERFACE -Wall -Wextra -Werror -fPIC -fvisibility=hidden
   -ffile-prefix-map=${tenon_SOURCE_DIR}=. -ffile-prefix-map=${tenon_BINARY_DIR}=build
   -fno-semantic-interposition)
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)

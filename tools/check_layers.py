@@ -107,6 +107,25 @@ def layers(tree):
                 yield path, line, f"tenon/{own} may not include from tenon/{other}"
 
 
+def python_border(tree):
+    """The extension module is over the engine alone, and only it uses nanobind."""
+    for path in tree.includes:
+        inside = path.startswith("/python/")
+        for line, name, _ in tree.includes[path]:
+            if not inside and re.match(r"nanobind/|Python\.h", name):
+                yield path, line, "nanobind is for python/native"
+            other = folder_of("/" + name)
+            if inside and (other == "proto" or LEVEL.get(other, 0) > LEVEL["keras"]):
+                yield path, line, f"python/ may not include from tenon/{other}"
+
+
+def linked_python(tree):
+    text = re.sub(r"#.*", "", tree.files.get("/python/CMakeLists.txt", ""))
+    for other in re.findall(r"\btenon_([a-z]+)", text):
+        if other == "proto" or LEVEL.get(other, 0) > LEVEL["keras"]:
+            yield "/python/CMakeLists.txt", 1, f"python/ may not link tenon_{other}"
+
+
 def linked_layers(tree):
     for path, text in tree.files.items():
         own = folder_of(path)
@@ -229,6 +248,9 @@ RULES = [
     ("links", linked_layers, {"/tenon/io/CMakeLists.txt": "tenon_library(io DEPS\n  tenon_graph TEST_DEPS tenon_cli)\n"}),
     ("links", linked_layers, {"/tenon/core/CMakeLists.txt": "tenon_library(core DEPS tenon_runtime)\n"}),
     ("links", linked_layers, {"/tenon/keras/CMakeLists.txt": "tenon_library(keras DEPS tenon_runtime tenon_proto)\n"}),
+    ("python-border", python_border, {"/python/native/a.cc": '#include "tenon/serving/a.h"\n', "/tenon/serving/a.h": "// x\n#pragma once\n"}),
+    ("python-border", python_border, {"/tenon/keras/a.cc": "#include <nanobind/nanobind.h>\n"}),
+    ("python-border", linked_python, {"/python/CMakeLists.txt": "target_link_libraries(_tenon PRIVATE tenon_cli)\n"}),
     ("include-path", include_paths, {"/tenon/core/a.cc": '#include "shape.h"\n', "/tenon/core/shape.h": "// x\n#pragma once\n"}),
     ("plugin-border", plugin_border, {"/plugins/x/a.cc": '#include "tenon/core/a.h"\n', "/tenon/core/a.h": "// x\n#pragma once\n"}),
     ("onednn", ONEDNN, {"/tenon/kernels/a.cc": "#include <dnnl.hpp>\n"}),

@@ -5,7 +5,6 @@
 
 namespace tenon {
 
-class Device;
 class FunctionSizes;
 
 #ifdef NDEBUG

@@ -1,0 +1,310 @@
+#include "python/native/tape.h"
+
+#include "python/native/convert.h"
+#include "python/native/operation.h"
+#include "python/native/trace.h"
+#include "tenon/graph/gradient.h"
+
+namespace tenon::python {
+namespace {
+
+using Gradients = std::vector<std::optional<Value>>;
+
+bool carries_gradient(const Value& value) {
+  const DType dtype = value.dtype();
+  return is_floating(dtype) || is_complex(dtype) || dtype == DType::kVariant;
+}
+
+// Their sum, in the order in which they came.
+Value sum_of(std::vector<Value>& parts) {
+  if (parts.size() > 1) parts = {run_op("AddN", parts)[0]};
+  return parts[0];
+}
+
+}  // namespace
+
+std::vector<std::shared_ptr<Tape>>& Tape::active() {
+  thread_local std::vector<std::shared_ptr<Tape>> tapes;
+  return tapes;
+}
+
+bool Tape::any_watches(std::span<const Value> inputs) {
+  for (const std::shared_ptr<Tape>& tape : active()) {
+    for (const Value& input : inputs) {
+      if (tape->watches(input.id)) return true;
+    }
+  }
+  return false;
+}
+
+void Tape::add(Record record) {
+  for (const Value& input : record.inputs) {
+    if (!watches(input.id)) continue;
+    for (const Value& output : record.outputs) {
+      if (carries_gradient(output)) watched_.insert(output.id);
+    }
+    records_.push_back(std::move(record));
+    return;
+  }
+}
+
+void Tape::record(GraphFunction& function, std::span<const Value> inputs,
+                  std::span<const Value> outputs) {
+  for (const std::shared_ptr<Tape>& tape : active()) {
+    tape->add({function.shared_from_this(),
+               nullptr,
+               -1,
+               {},
+               {inputs.begin(), inputs.end()},
+               {outputs.begin(), outputs.end()}});
+  }
+}
+
+void Tape::record_node(Trace& trace, NodeId node, std::span<const Value> inputs,
+                       std::span<const Value> outputs) {
+  for (const std::shared_ptr<Tape>& tape : active()) {
+    tape->add({nullptr,
+               trace.shared_from_this(),
+               node,
+               {},
+               {inputs.begin(), inputs.end()},
+               {outputs.begin(), outputs.end()}});
+  }
+}
+
+void Tape::record_read(const Value& handle, const Value& value) {
+  for (const std::shared_ptr<Tape>& tape : active()) {
+    tape->add({nullptr, nullptr, -1, {}, {handle}, {value}});
+  }
+}
+
+void Tape::record_custom(nb::object backward, std::span<const Value> inputs,
+                         std::span<const Value> outputs) {
+  for (const std::shared_ptr<Tape>& tape : active()) {
+    tape->add({nullptr,
+               nullptr,
+               -1,
+               backward,
+               {inputs.begin(), inputs.end()},
+               {outputs.begin(), outputs.end()}});
+  }
+}
+
+void Tape::touch(const VariableObject& variable) {
+  for (const std::shared_ptr<Tape>& tape : active()) {
+    if (!tape->watch_variables_ || !tape->touched_.insert(variable.id()).second) continue;
+    tape->watch(variable.id());
+    tape->variables_.push_back(nb::find(variable));
+  }
+}
+
+void Tape::reset() {
+  watched_.clear();
+  records_.clear();
+  variables_.clear();
+  touched_.clear();
+}
+
+Gradients Tape::backward_of_call(const Record& record, const Gradients& dys,
+                                 const std::vector<bool>& wanted) {
+  std::vector<bool> given;
+  for (const std::optional<Value>& dy : dys) given.push_back(dy.has_value());
+  // An inner tape's gradient has read values that were kept: then they are outputs like others.
+  const size_t own = record.function->num_outputs();
+  const bool deeper =
+      std::find(given.begin() + static_cast<std::ptrdiff_t>(own), given.end(), true) != given.end();
+  if (!deeper) given.resize(own);
+  GraphFunction& function = deeper ? record.function->saving() : *record.function;
+  const Backward& backward = function.backward(given, wanted);
+  Gradients dxs(record.inputs.size());
+  if (!backward.function) return dxs;
+  std::vector<Value> inputs;
+  for (const BackwardSource& source : backward.sources) {
+    switch (source.of) {
+      case BackwardSource::kInput:
+        inputs.push_back(record.inputs[source.index]);
+        break;
+      case BackwardSource::kOutput:
+        inputs.push_back(record.outputs[source.index]);
+        break;
+      case BackwardSource::kSaved:
+        inputs.push_back(record.outputs[own + source.index]);
+        break;
+      case BackwardSource::kGradient:
+        inputs.push_back(dys[source.index]
+                             ? *dys[source.index]
+                             : run_op("ZerosLike", {&record.outputs[source.index], 1})[0]);
+        break;
+    }
+  }
+  const std::vector<Value> results = call(*backward.function, inputs);
+  for (size_t i = 0; i < dxs.size(); ++i) {
+    const int at = backward.result_of_input[i];
+    if (at >= 0) dxs[i] = results[static_cast<size_t>(at)];
+  }
+  return dxs;
+}
+
+// The gradient function adds its nodes to the trace that the node stands in; they are recorded as
+// any others are.
+Gradients Tape::backward_of_node(const Record& record, const Gradients& dys) {
+  Trace& trace = *record.trace;
+  if (Trace::current() != &trace) {
+    check(invalid_argument("the gradient of a traced function's values is taken outside of it"));
+  }
+  Graph& graph = trace.graph();
+  Gradients dxs(record.inputs.size());
+  const auto function = graph.node(record.node).op->decl().gradient.function;
+  if (!function) return dxs;
+  std::vector<Endpoint> ends;
+  for (const std::optional<Value>& dy : dys) ends.push_back(dy ? trace.enter(*dy) : Endpoint{});
+  const NodeId first = graph.size();
+  Gradient gradient(graph, record.node, std::move(ends));
+  Status status = function(gradient);
+  if (status.ok()) status = gradient.build().status();
+  check(with_context(status, cat("gradient of ", describe(graph.node(record.node)))));
+  trace.record_nodes_from(first);
+  for (size_t i = 0; i < dxs.size() && i < gradient.dx().size(); ++i) {
+    if (gradient.dx()[i]) dxs[i] = trace.value(gradient.dx()[i]);
+  }
+  return dxs;
+}
+
+Gradients Tape::backward_of_custom(const Record& record, const Gradients& dys) {
+  nb::list given;
+  for (size_t i = 0; i < dys.size(); ++i) {
+    given.append(wrap(dys[i] ? *dys[i] : run_op("ZerosLike", {&record.outputs[i], 1})[0]));
+  }
+  Gradients dxs(record.inputs.size());
+  size_t at = 0;
+  for (nb::handle dx : record.custom(given)) {
+    if (at < dxs.size() && !dx.is_none()) dxs[at] = to_value(dx);
+    ++at;
+  }
+  return dxs;
+}
+
+Gradients Tape::backward_of(const Record& record, const Gradients& dys,
+                            const std::vector<bool>& wanted) {
+  if (record.custom.is_valid()) return backward_of_custom(record, dys);
+  if (record.trace) return backward_of_node(record, dys);
+  if (record.function) return backward_of_call(record, dys, wanted);
+  return {dys[0]};  // of a variable's read
+}
+
+Gradients Tape::gradient(std::span<const Value> targets,
+                         std::span<const std::optional<Value>> given,
+                         std::span<const int64_t> sources) const {
+  // What depends on a source.
+  std::unordered_set<int64_t> reached(sources.begin(), sources.end());
+  std::vector<bool> useful(records_.size());
+  for (size_t i = 0; i < records_.size(); ++i) {
+    for (const Value& input : records_[i].inputs)
+      useful[i] = useful[i] || reached.contains(input.id);
+    if (!useful[i]) continue;
+    for (const Value& output : records_[i].outputs) {
+      if (carries_gradient(output)) reached.insert(output.id);
+    }
+  }
+  std::map<int64_t, std::vector<Value>> arrived;
+  for (size_t i = 0; i < targets.size(); ++i) {
+    if (!reached.contains(targets[i].id)) continue;
+    arrived[targets[i].id].push_back(
+        i < given.size() && given[i] ? *given[i] : run_op("OnesLike", {&targets[i], 1})[0]);
+  }
+  for (size_t i = records_.size(); i-- > 0;) {
+    const Record& record = records_[i];
+    if (!useful[i]) continue;
+    Gradients dys(record.outputs.size());
+    bool any = false;
+    for (size_t j = 0; j < dys.size(); ++j) {
+      const auto it = arrived.find(record.outputs[j].id);
+      if (it == arrived.end() || it->second.empty()) continue;
+      dys[j] = sum_of(it->second);
+      any = true;
+    }
+    if (!any) continue;
+    std::vector<bool> wanted;
+    for (const Value& input : record.inputs) wanted.push_back(reached.contains(input.id));
+    Gradients dxs = backward_of(record, dys, wanted);
+    for (size_t j = 0; j < dxs.size() && j < wanted.size(); ++j) {
+      if (dxs[j] && wanted[j]) arrived[record.inputs[j].id].push_back(*std::move(dxs[j]));
+    }
+  }
+  Gradients result;
+  for (int64_t source : sources) {
+    const auto it = arrived.find(source);
+    if (it == arrived.end() || it->second.empty()) {
+      result.emplace_back();
+    } else {
+      result.emplace_back(sum_of(it->second));
+    }
+  }
+  return result;
+}
+
+void register_tape(nb::module_& m) {
+  nb::class_<Tape>(m, "Tape")
+      .def(nb::new_([](bool persistent, bool watch_variables) {
+             return std::make_shared<Tape>(persistent, watch_variables);
+           }),
+           nb::arg("persistent"), nb::arg("watch_variables"))
+      .def("push", [](const std::shared_ptr<Tape>& tape) { Tape::active().push_back(tape); })
+      .def("pop", [](const std::shared_ptr<Tape>& tape) { std::erase(Tape::active(), tape); })
+      .def("watch",
+           [](Tape& tape, nb::handle object) {
+             const Value* value = value_if(object);
+             const VariableObject* variable = variable_if(object);
+             if (!value && !variable)
+               raise(PyExc_TypeError, "only tensors and variables are watched");
+             tape.watch(variable ? variable->id() : value->id);
+           })
+      .def("reset", &Tape::reset)
+      .def("variables",
+           [](const Tape& tape) {
+             nb::list variables;
+             for (const nb::object& each : tape.variables_) variables.append(each);
+             return variables;
+           })
+      .def("gradient", [](const Tape& tape, nb::sequence targets, nb::sequence gradients,
+                          const std::vector<int64_t>& sources) {
+        std::vector<Value> ys;
+        for (nb::handle target : targets) ys.push_back(to_value(target));
+        Gradients dys;
+        for (nb::handle dy : gradients) {
+          dys.push_back(dy.is_none() ? std::nullopt : std::optional<Value>(to_value(dy)));
+        }
+        nb::list result;
+        for (std::optional<Value>& dx : tape.gradient(ys, dys, sources)) {
+          result.append(dx ? wrap(*std::move(dx)) : nb::none());
+        }
+        return result;
+      });
+  m.def("value_id", [](nb::handle object) -> int64_t {
+    if (const Value* value = value_if(object)) return value->id;
+    if (const VariableObject* variable = variable_if(object)) return variable->id();
+    raise(PyExc_TypeError, "gradients are taken with respect to tensors and variables");
+  });
+  m.def("record_custom", [](nb::object backward, nb::sequence inputs, nb::sequence outputs) {
+    std::vector<Value> in, out;
+    for (nb::handle each : inputs) {
+      if (const VariableObject* variable = variable_if(each)) {
+        in.push_back(variable->handle());
+      } else {
+        in.push_back(to_value(each));
+      }
+    }
+    for (nb::handle each : outputs) out.push_back(to_value(each));
+    Tape::record_custom(std::move(backward), in, out);
+  });
+  m.def("stop_recording", [] {
+    nb::list tapes;
+    for (const std::shared_ptr<Tape>& tape : Tape::active()) tapes.append(nb::cast(tape));
+    Tape::active().clear();
+    return tapes;
+  });
+  m.def("resume_recording",
+        [](const std::vector<std::shared_ptr<Tape>>& tapes) { Tape::active() = tapes; });
+}
+
+}  // namespace tenon::python

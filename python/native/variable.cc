@@ -1,0 +1,118 @@
+#include "python/native/variable.h"
+
+#include "python/native/attributes.h"
+#include "python/native/convert.h"
+#include "python/native/dtypes.h"
+#include "python/native/operation.h"
+#include "python/native/tape.h"
+#include "python/native/trace.h"
+
+namespace tenon::python {
+namespace {
+
+std::string unique_variable_name(std::string_view name) {
+  static std::atomic<uint64_t> made{0};
+  return cat(name, "_", made.fetch_add(1, std::memory_order_relaxed));
+}
+
+Ref<Variable> add_to_store(const Tensor& initial, const PartialShape& shape,
+                           std::string_view name) {
+  const std::string unique = unique_variable_name(name);
+  const Ref<Object> object =
+      value_of(eager_state()->find_or_create("", unique, [&]() -> StatusOr<Ref<Object>> {
+        return make_ref<Variable>(unique, initial.dtype(), shape);
+      }));
+  const Ref<Variable> variable(static_cast<Variable*>(object.get()));
+  check(variable->assign(initial));
+  return variable;
+}
+
+}  // namespace
+
+const std::shared_ptr<ModelState>& eager_state() {
+  static const auto* state = new std::shared_ptr<ModelState>(std::make_shared<ModelState>());
+  return *state;
+}
+
+bool is_known(const Variable& variable) {
+  return eager_state()->variable(variable.name()).get() == &variable;
+}
+
+VariableObject::VariableObject(const Tensor& initial, const PartialShape& shape, std::string name,
+                               bool trainable)
+    : variable_(add_to_store(initial, shape, name)),
+      name_(std::move(name)),
+      trainable_(trainable),
+      owned_(true),
+      handle_(Tensor::object(DType::kResource, variable_)) {}
+
+VariableObject::VariableObject(Ref<Variable> variable, std::string name, bool trainable)
+    : variable_(std::move(variable)),
+      name_(std::move(name)),
+      trainable_(trainable),
+      handle_(Tensor::object(DType::kResource, variable_)) {}
+
+VariableObject::~VariableObject() {
+  if (!owned_) return;
+  // Ops that are kept ready hold the variable itself, not its memory.
+  (void)eager_state()->remove("", variable_->name());
+  variable_->clear();
+}
+
+Value VariableObject::handle() const {
+  if (Trace* trace = Trace::current()) return trace->handle_of(*this);
+  return handle_;
+}
+
+Value VariableObject::read() const {
+  if (trainable_) Tape::touch(*this);
+  if (Trace* trace = Trace::current()) return trace->read(*this);
+  Value value(value_of(variable_->read()));
+  Tape::record_read(handle_, value);
+  return value;
+}
+
+void VariableObject::assign(std::string_view op, const Value& value) const {
+  if (Trace* trace = Trace::current()) {
+    const Value inputs[] = {trace->handle_of(*this), value};
+    (void)run_op(op, inputs);
+    return;
+  }
+  if (op == "AssignVariableOp") return check(variable_->assign(eager(value, "a variable's value")));
+  const Value inputs[] = {handle_, value};
+  (void)run_op(op, inputs);
+}
+
+const VariableObject* variable_if(nb::handle object) {
+  VariableObject* variable = nullptr;
+  return nb::try_cast<VariableObject*>(object, variable) ? variable : nullptr;
+}
+
+void register_variable(nb::module_& m) {
+  nb::class_<VariableObject>(m, "VariableBase", nb::dynamic_attr(), nb::is_weak_referenceable())
+      .def(
+          "__init__",
+          [](VariableObject* self, nb::handle initial, nb::handle shape, std::string name,
+             bool trainable) {
+            const Value value = to_value(initial);
+            const Tensor& tensor = eager(value, "a variable's initial value");
+            new (self) VariableObject(
+                tensor, shape.is_none() ? PartialShape(tensor.shape()) : shape_from(shape),
+                std::move(name), trainable);
+          },
+          nb::arg("initial"), nb::arg("shape").none(), nb::arg("name"), nb::arg("trainable"))
+      .def_prop_ro("dtype", [](const VariableObject& v) { return dtype_object(v.dtype()); })
+      .def_prop_ro("shape", [](const VariableObject& v) { return shape_object(v.shape()); })
+      .def_prop_ro("trainable", [](const VariableObject& v) { return v.trainable(); })
+      .def_prop_ro("handle", [](const VariableObject& v) { return wrap(v.handle()); })
+      .def_prop_ro("_id", [](const VariableObject& v) { return v.id(); })
+      .def_prop_ro("_shared_name", [](const VariableObject& v) { return v.variable().name(); })
+      .def_prop_ro("_name", [](const VariableObject& v) { return v.name(); })
+      .def("is_initialized", [](const VariableObject& v) { return v.variable().initialized(); })
+      .def("read_value", [](const VariableObject& v) { return wrap(v.read()); })
+      .def("_assign", [](const VariableObject& v, const std::string& op, nb::handle value) {
+        v.assign(op, to_value(value, {v.dtype(), false}));
+      });
+}
+
+}  // namespace tenon::python

@@ -1,0 +1,56 @@
+"""Functions with gradients of their own."""
+import functools
+
+from tenon import _tenon, nest, raw_ops
+
+
+def stop_gradient(input, name=None):  # noqa: A002: TensorFlow's name
+    return raw_ops.StopGradient(input=input)
+
+
+def custom_gradient(f=None):
+    """Decorates a function that returns its result and the function that gives its gradient.
+
+    The gradient function takes the gradients of the results and gives those of the arguments; where it has an argument
+    `variables`, it is given those that the function used, and returns their gradients as a second value.
+    """
+    if f is None:
+        return custom_gradient
+
+    @functools.wraps(f)
+    def decorated(*args, **kwargs):
+        args = nest.map_structure(lambda x: _tenon.convert(x) if _differentiable(x) else x, args)
+        tapes = _tenon.stop_recording()
+        inner = _tenon.Tape(persistent=False, watch_variables=True)
+        inner.push()
+        try:
+            result, gradient = f(*args, **kwargs)
+        finally:
+            inner.pop()
+            _tenon.resume_recording(tapes)
+        variables = inner.variables()
+        flat_result = [_tenon.convert(r) for r in nest.flatten(result)]
+        # A result of its own: an argument that is handed through must not be taken for its input.
+        flat_result = [raw_ops.Identity(input=r) for r in flat_result]
+        inputs = [a for a in nest.flatten(args) if isinstance(a, _tenon.Tensor)]
+
+        def backward(dys):
+            if not variables:
+                return _listed(gradient(*dys), len(inputs))
+            dxs, dvariables = gradient(*dys, variables=variables)
+            return _listed(dxs, len(inputs)) + list(dvariables)
+
+        for variable in variables:
+            variable.read_value()  # outer tapes watch it from now on
+        _tenon.record_custom(backward, inputs + variables, flat_result)
+        return nest.pack_sequence_as(result, flat_result)
+
+    return decorated
+
+
+def _differentiable(value):
+    return isinstance(value, (float, _tenon.Tensor, _tenon.VariableBase)) or hasattr(value, "__array__")
+
+
+def _listed(dxs, count):
+    return list(dxs) if count != 1 or isinstance(dxs, (list, tuple)) else [dxs]

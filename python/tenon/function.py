@@ -1,0 +1,279 @@
+"""function: Python traced into a graph once for each kind of arguments, and run as a graph from then on."""
+import functools
+import threading
+import weakref
+
+from tenon import _tenon, nest
+from tenon.eager import init_scope
+from tenon.tensor_spec import TensorSpec
+
+
+class ConcreteFunction:
+    """A graph for arguments of one kind. Made by Function."""
+
+    def __init__(self, python_function, args, kwargs, name):
+        """`args` and `kwargs` hold TensorSpecs where tensors will come; everything else stands as it is."""
+        self.name = name
+        self.structured_input_signature = (args, kwargs)
+        self._python_function = python_function
+        trace = _tenon.Trace()
+        self._specs, flat = [], []
+        for i, leaf in enumerate(nest.flatten((args, kwargs))):
+            if isinstance(leaf, TensorSpec):
+                self._specs.append(leaf)
+                leaf = trace.argument(leaf.name or f"args_{i}", leaf.dtype, leaf.shape)
+            flat.append(leaf)
+        args, kwargs = nest.pack_sequence_as((args, kwargs), flat)
+        tapes = _tenon.stop_recording()
+        try:
+            with trace:
+                self._result = python_function(*args, **kwargs)
+                leaves = nest.flatten(self._result)
+                self._kept = [leaf is None for leaf in leaves]
+                trace.finish([leaf for leaf in leaves if leaf is not None])
+        finally:
+            _tenon.resume_recording(tapes)
+        self.captured_inputs = trace.captures
+        self.variables = tuple(trace.variables)
+        self.graph_function = trace.function()
+        self._around = list(self.captured_inputs) + list(self.variables)
+        self._result = nest.map_structure(lambda _: None, self._result)
+        self._is_single = len(leaves) == 1 and not nest.is_nested(self._result) and leaves[0] is not None
+
+    @property
+    def trainable_variables(self):
+        return tuple(v for v in self.variables if v.trainable)
+
+    @property
+    def inputs(self):
+        return list(self._specs)
+
+    @property
+    def structured_outputs(self):
+        specs = iter([TensorSpec(shape, dtype) for shape, dtype in self.graph_function.outputs])
+        return nest.pack_sequence_as(self._result, [None if none else next(specs) for none in self._kept])
+
+    def __call__(self, *args, **kwargs):
+        """Takes the tensors of the signature, in its structure or by the names of its specs."""
+        leaves = nest.flatten((args, kwargs))
+        named = {spec.name: kwargs[spec.name] for spec in self._specs if spec.name in kwargs}
+        if named and not args and len(named) == len(self._specs):
+            leaves = [named[spec.name] for spec in self._specs]
+        else:
+            leaves = [x for x in leaves if isinstance(x, (_tenon.Tensor, _tenon.VariableBase)) or hasattr(x, "__array__")
+                      or len(leaves) == len(self._specs)]
+        if len(leaves) != len(self._specs):
+            raise TypeError(f"{self.name} takes {len(self._specs)} tensors, {len(leaves)} were given.")
+        return self.run([_tenon.convert(x, spec.dtype) for x, spec in zip(leaves, self._specs)])
+
+    def run(self, tensors):
+        """Takes the tensors of the signature in its order."""
+        results = self.graph_function(tensors + self._around)
+        if self._is_single:
+            return results[0]
+        values = iter(results)
+        return nest.pack_sequence_as(self._result, [None if none else next(values) for none in self._kept])
+
+    def __repr__(self):
+        return f"<ConcreteFunction {self.name}{self.structured_input_signature}>"
+
+
+class Function:
+    """What `function` makes of a Python function. Thread-safe."""
+
+    def __init__(self, python_function, input_signature=None, reduce_retracing=False, name=None):
+        functools.update_wrapper(self, python_function)
+        self.python_function = python_function
+        self.input_signature = None if input_signature is None else tuple(input_signature)
+        self._reduce_retracing = reduce_retracing
+        self._name = name or getattr(python_function, "__name__", "function")
+        self._traced = {}  # by key
+        self._relaxed = {}  # by key without shapes: flat specs, ConcreteFunction
+        self._lock = threading.RLock()
+        self._of_instances = weakref.WeakKeyDictionary()
+        self._signature = None
+        self._traces = 0
+
+    def __get__(self, instance, owner):
+        """A method: of each instance a Function of its own, which does not keep it alive."""
+        if instance is None:
+            return self
+        found = self._of_instances.get(instance)
+        if found is None:
+            weak, plain = weakref.ref(instance), self.python_function
+
+            @functools.wraps(plain)
+            def method(*args, **kwargs):
+                return plain(weak(), *args, **kwargs)
+
+            method.__signature__ = _without_self(plain)
+            found = Function(method, self.input_signature, self._reduce_retracing, self._name)
+            self._of_instances[instance] = found
+        return found
+
+    def experimental_get_tracing_count(self):
+        return self._traces
+
+    def __call__(self, *args, **kwargs):
+        args, kwargs = self._canonical(args, kwargs)
+        leaves = nest.flatten((args, kwargs))
+        tensors, key = self._key(args, kwargs, leaves)
+        concrete = self._traced.get(key)
+        if concrete is None:
+            concrete = self._trace(args, kwargs, leaves, tensors, key)
+        return concrete.run(tensors)
+
+    def get_concrete_function(self, *args, **kwargs):
+        """The graph for these tensors, TensorSpecs and Python values."""
+        if self.input_signature is not None and not args and not kwargs:
+            args = self.input_signature
+        args, kwargs = self._canonical(args, kwargs)
+        leaves = nest.flatten((args, kwargs))
+        tensors, key = self._key(args, kwargs, leaves)
+        concrete = self._traced.get(key)
+        return concrete or self._trace(args, kwargs, leaves, tensors, key)
+
+    def _canonical(self, args, kwargs):
+        """Keyword arguments and defaults at their places, where there are any; checks the input signature."""
+        if kwargs:
+            bound = self._python_signature().bind(*args, **kwargs)
+            args, kwargs = bound.args, bound.kwargs
+        if self.input_signature is None:
+            return args, kwargs
+        if kwargs or len(args) != len(self.input_signature):
+            raise TypeError(f"{self._name}() has an input_signature of {len(self.input_signature)} arguments; "
+                            f"{len(args)} positional and {len(kwargs)} keyword arguments were given.")
+        nest.assert_same_structure(list(self.input_signature), list(args), check_types=False)
+        fitted = []
+        for spec, value in zip(nest.flatten(self.input_signature), nest.flatten(args)):
+            if not isinstance(value, TensorSpec):
+                value = _tenon.convert(value, spec.dtype)
+                if not spec.shape.is_compatible_with(value.shape):
+                    raise TypeError(f"{self._name}(): can not cast {TensorSpec.from_tensor(value)} to {spec}, as its "
+                                    "input_signature has it.")
+            fitted.append(value)
+        return nest.pack_sequence_as(args, fitted), kwargs
+
+    def _key(self, args, kwargs, leaves):
+        """The tensors among the leaves, and what a trace depends on."""
+        tensors, parts = [], []
+        fixed = nest.flatten(self.input_signature) if self.input_signature is not None else None
+        for i, leaf in enumerate(leaves):
+            if isinstance(leaf, _tenon.Tensor):
+                tensors.append(leaf)
+                parts.append(None if fixed else leaf._kind)
+            elif isinstance(leaf, TensorSpec):
+                parts.append(None if fixed else _tenon.kind(leaf.dtype, leaf.shape))
+            elif isinstance(leaf, _tenon.VariableBase):
+                parts.append(("variable", leaf._id))
+            elif leaf is None or isinstance(leaf, (bool, int, float, complex, str, bytes)):
+                parts.append((type(leaf), leaf))
+            elif hasattr(leaf, "__array__") and hasattr(leaf, "dtype"):
+                tensor = leaves[i] = _tenon.convert(leaf)
+                tensors.append(tensor)
+                parts.append(None if fixed else tensor._kind)
+            else:
+                parts.append(_object_key(leaf))
+        structure = _structure((args, kwargs)) if kwargs or any(map(nest.is_nested, args)) else None
+        return tensors, (structure, tuple(parts))
+
+    def _trace(self, args, kwargs, leaves, tensors, key):
+        with self._lock:
+            concrete = self._traced.get(key)
+            if concrete is not None:
+                return concrete
+            specs = self._specs_of(leaves)
+            loose = None
+            if self._reduce_retracing and self.input_signature is None:
+                parts = tuple(p[:1] if isinstance(s, TensorSpec) else p for p, s in zip(key[1], specs))
+                loose = (key[0], parts)
+                known = self._relaxed.get(loose)
+                if known is not None:
+                    specs = [s.most_specific_common_supertype([k]) if isinstance(s, TensorSpec) else s
+                             for s, k in zip(specs, known[0])]
+                    if specs == known[0]:
+                        self._traced[key] = known[1]
+                        return known[1]
+            packed = nest.pack_sequence_as((args, kwargs), specs)
+            with init_scope():
+                concrete = ConcreteFunction(self.python_function, packed[0], packed[1], self._name)
+            self._traces += 1
+            self._traced[key] = concrete
+            if loose is not None:
+                self._relaxed[loose] = (specs, concrete)
+            return concrete
+
+    def _specs_of(self, leaves):
+        """The leaves with TensorSpecs in the place of tensors, named as the arguments are."""
+        if self.input_signature is not None:
+            fixed = nest.flatten(self.input_signature)
+            names = self._argument_names()
+            return [TensorSpec(s.shape, s.dtype, s.name or (names[i] if len(names) == len(fixed) else None))
+                    for i, s in enumerate(fixed)]
+        names = self._argument_names()
+        specs = []
+        for i, leaf in enumerate(leaves):
+            if isinstance(leaf, (_tenon.Tensor, TensorSpec)):
+                name = getattr(leaf, "_name", None) or (names[i] if i < len(names) else None)
+                leaf = TensorSpec(leaf.shape, leaf.dtype, name)
+            specs.append(leaf)
+        return specs
+
+    def _argument_names(self):
+        try:
+            parameters = self._python_signature().parameters
+        except (TypeError, ValueError):
+            return []
+        return [n for n, p in parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+
+    def _python_signature(self):
+        if self._signature is None:
+            import inspect  # slow to load, and not needed by every program
+            self._signature = inspect.signature(self.python_function)
+        return self._signature
+
+    def __repr__(self):
+        return f"<tenon.function {self._name}>"
+
+
+def _without_self(python_function):
+    import inspect
+    signature = inspect.signature(python_function)
+    return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+
+def _object_key(value):
+    """Objects that compare by value are told apart by it, others by identity; the key does not keep these alive."""
+    try:
+        hash(value)
+    except TypeError:
+        raise TypeError(f"An argument of a traced function is a {type(value).__name__}, which is neither a tensor nor "
+                        "hashable.") from None
+    try:
+        return weakref.ref(value)
+    except TypeError:
+        return (type(value), value)
+
+
+def _structure(value):
+    if isinstance(value, dict):
+        return (type(value), tuple((key, _structure(value[key])) for key in nest._keys(value)))
+    if nest.is_nested(value):
+        return (type(value), tuple(map(_structure, value)))
+    return None
+
+
+def function(func=None, input_signature=None, autograph=True, jit_compile=None, reduce_retracing=False,
+             experimental_implements=None, experimental_autograph_options=None, experimental_attributes=None,
+             experimental_relax_shapes=None, experimental_compile=None, experimental_follow_type_hints=None):
+    """Makes of a Python function one that is traced into a graph, once for each kind of arguments.
+
+    Every graph is planned and fused, so `jit_compile` changes nothing. Python's own `if`, `for` and `while` are run while
+    the function is traced: on tensors they raise OperatorNotAllowedInGraphError.
+    """
+    def make(python_function):
+        if isinstance(python_function, Function):
+            python_function = python_function.python_function
+        return Function(python_function, input_signature, bool(reduce_retracing or experimental_relax_shapes))
+
+    return make if func is None else make(func)

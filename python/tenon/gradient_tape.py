@@ -1,0 +1,129 @@
+"""GradientTape: gradients of what was computed while it was open."""
+import enum
+
+from tenon import _tenon, nest, raw_ops
+
+
+class UnconnectedGradients(enum.Enum):
+    """What the gradient is where a target does not depend on a source."""
+    NONE = "none"
+    ZERO = "zero"
+
+
+class GradientTape:
+    """Records ops on watched tensors and on trainable variables, for gradient()."""
+
+    def __init__(self, persistent=False, watch_accessed_variables=True):
+        self._persistent = persistent
+        self._tape = _tenon.Tape(persistent, watch_accessed_variables)
+        self._recording = self._used = False
+
+    def __enter__(self):
+        if self._recording:
+            raise ValueError("Tape is still recording, This can happen if you try to re-enter an already-active tape.")
+        self._recording = True
+        self._tape.push()
+        return self
+
+    def __exit__(self, *_):
+        if self._recording:
+            self._stop()
+
+    def _stop(self):
+        self._tape.pop()
+        self._recording = False
+
+    def watch(self, tensor):
+        for each in nest.flatten(tensor):
+            self._tape.watch(_source(each))
+
+    def watched_variables(self):
+        return tuple(self._tape.variables())
+
+    def stop_recording(self):
+        return _Stopped(self)
+
+    def reset(self):
+        self._tape.reset()
+
+    def gradient(self, target, sources, output_gradients=None, unconnected_gradients=UnconnectedGradients.NONE):
+        """The gradient of the sum of `target` for each of `sources`, in their structure; None where nothing flows."""
+        if self._used and not self._persistent:
+            raise RuntimeError("A non-persistent GradientTape can only be used to compute one set of gradients (or "
+                               "jacobians)")
+        self._used = True
+        paused = self._recording
+        if paused:
+            self._stop()
+        flat_sources = [_source(s) for s in nest.flatten(sources)]
+        targets = [t for t in nest.flatten(target) if t is not None]
+        given = [None] * len(targets) if output_gradients is None else nest.flatten(output_gradients)
+        try:
+            flat = self._tape.gradient([_target(t) for t in targets], given, [_tenon.value_id(s) for s in flat_sources])
+        finally:
+            if paused and self._persistent:
+                self._recording = True
+                self._tape.push()
+        if not self._persistent:
+            self._tape.reset()
+        if UnconnectedGradients(unconnected_gradients) is UnconnectedGradients.ZERO:
+            flat = [raw_ops.ZerosLike(x=_tenon.convert(s)) if g is None else g for g, s in zip(flat, flat_sources)]
+        return nest.pack_sequence_as(sources, flat)
+
+    def jacobian(self, target, sources, unconnected_gradients=UnconnectedGradients.NONE, parallel_iterations=None,
+                 experimental_use_pfor=True):
+        """d target[i] / d source[j], one row of the target at a time: the tape must be persistent."""
+        if not self._persistent:
+            raise RuntimeError("jacobian() takes one gradient for each element of the target: make the tape "
+                               "persistent=True")
+        target = _tenon.convert(target)
+        count = target.shape.num_elements()
+        if count is None:
+            raise ValueError(f"jacobian() needs a target of known shape, not {target.shape}")
+        flat_sources = nest.flatten(sources)
+        rows = []
+        for i in range(count):
+            one = raw_ops.OneHot(indices=i, depth=count, on_value=_one(target, 1), off_value=_one(target, 0))
+            one = raw_ops.Reshape(tensor=one, shape=_tenon.convert(target.shape.as_list(), "int32"))
+            rows.append(self.gradient(target, flat_sources, one, unconnected_gradients))
+        result = []
+        for source, parts in zip(flat_sources, zip(*rows)):
+            if any(p is None for p in parts):
+                result.append(None)
+                continue
+            shape = target.shape.as_list() + source.shape.as_list()
+            result.append(raw_ops.Reshape(tensor=raw_ops.Pack(values=list(parts)),
+                                          shape=_tenon.convert(shape, "int32")))
+        return nest.pack_sequence_as(sources, result)
+
+
+class _Stopped:
+    """While it is open, the tape records nothing."""
+
+    def __init__(self, tape):
+        self._tape = tape
+
+    def __enter__(self):
+        self._tape._stop()
+
+    def __exit__(self, *_):
+        self._tape._recording = True
+        self._tape._tape.push()
+
+
+def _one(like, value):
+    return _tenon.convert(value, like.dtype)
+
+
+def _source(value):
+    """What is watched: a tensor, or the variable that an object of another library stands on."""
+    if isinstance(value, (_tenon.Tensor, _tenon.VariableBase)):
+        return value
+    inner = getattr(value, "value", None)
+    if isinstance(inner, (_tenon.Tensor, _tenon.VariableBase)):
+        return inner
+    raise TypeError(f"Gradients are taken with respect to tensors and variables, not {type(value).__name__}.")
+
+
+def _target(value):
+    return value if isinstance(value, _tenon.Tensor) else _tenon.convert(value)

@@ -1,0 +1,142 @@
+"""What Tensor does in Python: indexing, iteration, printing."""
+from tenon import _tenon, raw_ops
+from tenon.variable import Reference
+
+_BAD_INDEX = ("Only integers, slices (`:`), ellipsis (`...`), tf.newaxis (`None`) and scalar tf.int32/tf.int64 tensors are "
+              "valid indices, got {!r}")
+
+
+def _is_index(value):
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, (_tenon.Tensor, _tenon.VariableBase)):
+        return value.dtype.is_integer and value.shape.rank in (0, None)
+    return hasattr(value, "__index__")
+
+
+def _is_mask(value):
+    return isinstance(value, (_tenon.Tensor, _tenon.VariableBase)) and value.dtype.is_bool
+
+
+def getitem(tensor, key):
+    """NumPy's basic indexing as StridedSlice; a mask of booleans alone selects rows."""
+    if _is_mask(key):
+        return boolean_mask(tensor, key)
+    keys = key if isinstance(key, tuple) else tuple(key) if isinstance(key, list) else (key,)
+    begin, end, strides = [], [], []
+    masks = dict.fromkeys(("begin", "end", "ellipsis", "new_axis", "shrink_axis"), 0)
+    for i, part in enumerate(keys):
+        bit = 1 << i
+        if part is Ellipsis:
+            if masks["ellipsis"]:
+                raise ValueError("an index can only have a single ellipsis ('...')")
+            masks["ellipsis"] |= bit
+            bounds = (0, 0, 1)
+        elif part is None:
+            masks["new_axis"] |= bit
+            bounds = (0, 0, 1)
+        elif isinstance(part, slice):
+            for bound in (part.start, part.stop, part.step):
+                if bound is not None and not _is_index(bound):
+                    raise TypeError(_BAD_INDEX.format(bound))
+            masks["begin"] |= bit if part.start is None else 0
+            masks["end"] |= bit if part.stop is None else 0
+            bounds = (0 if part.start is None else part.start, 0 if part.stop is None else part.stop,
+                      1 if part.step is None else part.step)
+        elif _is_index(part):
+            masks["shrink_axis"] |= bit
+            bounds = (part, part + 1, 1)
+        else:
+            raise TypeError(_BAD_INDEX.format(part))
+        for target, bound in zip((begin, end, strides), bounds):
+            target.append(bound)
+    begin, end, strides = map(_index_vector, (begin, end, strides))
+    return raw_ops.StridedSlice(input=tensor, begin=begin, end=end, strides=strides,
+                                **{f"{name}_mask": mask for name, mask in masks.items()})
+
+
+def _index_vector(parts):
+    if any(isinstance(p, (_tenon.Tensor, _tenon.VariableBase)) for p in parts):
+        parts = [_tenon.convert(p) for p in parts]
+        wide = "int64" if any(p.dtype == "int64" for p in parts) else "int32"
+        parts = [p if p.dtype == wide else raw_ops.Cast(x=p, DstT=wide) for p in parts]
+        return raw_ops.Pack(values=parts)
+    parts = [int(p) for p in parts]
+    small = all(-2 ** 31 <= p < 2 ** 31 for p in parts)
+    return _tenon.convert(parts, "int32" if small else "int64")
+
+
+def boolean_mask(tensor, mask):
+    """The elements where `mask`, which covers the leading dimensions, is true."""
+    mask = _tenon.convert(mask)
+    rank = mask.shape.rank
+    if not rank:
+        raise ValueError("mask cannot be scalar.")
+    tensor.shape[:rank].assert_is_compatible_with(mask.shape)
+    return raw_ops.GatherNd(params=tensor, indices=raw_ops.Where(condition=mask))
+
+
+def iterate(tensor):
+    if tensor.is_symbolic:
+        shape = tensor.shape
+        if shape.rank is None or (shape.rank and shape[0] is None):
+            from tenon.errors import OperatorNotAllowedInGraphError
+            raise OperatorNotAllowedInGraphError(
+                "Iterating over a symbolic `tf.Tensor` is not allowed: its first dimension is not known while a function "
+                "is traced. Use tf.map_fn or tf.while_loop.")
+    if tensor.shape.rank == 0:
+        raise TypeError("Cannot iterate over a scalar tensor.")
+    return iter(raw_ops.Unpack(value=tensor, num=tensor.shape[0], axis=0))
+
+
+def _text(tensor):
+    if not tensor.dtype.is_numpy_compatible:
+        return f"<{tensor.dtype.name}>"
+    return tensor.numpy()
+
+
+def _repr(tensor):
+    if tensor.is_symbolic:
+        return f"<tf.Tensor shape={tensor.shape} dtype={tensor.dtype.name}>"
+    value = repr(_text(tensor)) if tensor.dtype.is_numpy_compatible else _text(tensor)
+    if tensor.shape.rank:
+        value = ("\n" if "\n" in value else "") + value
+    return f"<tf.Tensor: shape={tensor.shape}, dtype={tensor.dtype.name}, numpy={value}>"
+
+
+def _str(tensor):
+    if tensor.is_symbolic:
+        return f"Tensor(shape={tensor.shape}, dtype={tensor.dtype.name})"
+    return f"tf.Tensor({_text(tensor)}, shape={tensor.shape}, dtype={tensor.dtype.name})"
+
+
+def _format(tensor, spec):
+    return _str(tensor) if not spec else tensor.numpy().__format__(spec)
+
+
+def _set_shape(tensor, shape):
+    _tenon.set_shape(tensor, shape)
+
+
+def _reduce(tensor):
+    return _restore, (tensor.numpy(), tensor.dtype)
+
+
+def _restore(value, dtype):
+    return _tenon.convert(value, dtype)
+
+
+def _dtype(name):
+    return _tenon.as_dtype(name)
+
+
+def _install():
+    members = {"__getitem__": getitem, "__iter__": iterate, "__repr__": _repr, "__str__": _str, "__format__": _format,
+               "set_shape": _set_shape, "get_shape": lambda self: self.shape, "ref": lambda self: Reference(self), "__reduce__": _reduce,
+               "__copy__": lambda self: self, "__deepcopy__": lambda self, memo: self}
+    for name, member in members.items():
+        setattr(_tenon.Tensor, name, member)
+    _tenon.DType.__reduce__ = lambda self: (_dtype, (self.name,))
+
+
+_install()

@@ -1,0 +1,122 @@
+"""Functions of each element, and comparisons: the ops of one input or two under TensorFlow's names."""
+from tenon import _tenon, raw_ops
+
+# Function name -> op of one input, whose keyword is `x`.
+UNARY = {
+    "acos": "Acos", "acosh": "Acosh", "asin": "Asin", "asinh": "Asinh", "atan": "Atan", "atanh": "Atanh", "ceil": "Ceil",
+    "cos": "Cos", "cosh": "Cosh", "digamma": "Digamma", "erf": "Erf", "erfc": "Erfc", "erfinv": "Erfinv", "exp": "Exp",
+    "expm1": "Expm1", "floor": "Floor", "is_finite": "IsFinite", "is_inf": "IsInf", "is_nan": "IsNan", "lgamma": "Lgamma",
+    "log": "Log", "log1p": "Log1p", "logical_not": "LogicalNot", "negative": "Neg", "reciprocal": "Reciprocal",
+    "rint": "Rint", "round": "Round", "rsqrt": "Rsqrt", "sigmoid": "Sigmoid", "sign": "Sign", "sin": "Sin", "sinh": "Sinh",
+    "sqrt": "Sqrt", "square": "Square", "tan": "Tan", "tanh": "Tanh"}
+# Function name -> op of the inputs `x` and `y`.
+BINARY = {
+    "add": "AddV2", "subtract": "Sub", "multiply": "Mul", "floordiv": "FloorDiv", "floormod": "FloorMod", "pow": "Pow",
+    "maximum": "Maximum", "minimum": "Minimum", "squared_difference": "SquaredDifference", "divide_no_nan": "DivNoNan",
+    "multiply_no_nan": "MulNoNan", "xlogy": "Xlogy", "xdivy": "Xdivy", "greater": "Greater", "less": "Less",
+    "greater_equal": "GreaterEqual", "less_equal": "LessEqual", "logical_and": "LogicalAnd", "logical_or": "LogicalOr",
+    "truncatediv": "TruncateDiv", "truncatemod": "TruncateMod"}
+
+
+def _define(name, op, names):
+    def unary(x, name=None):
+        return getattr(raw_ops, op)(x=x, name=name)
+
+    def binary(x, y, name=None):
+        if not isinstance(x, _tenon.Tensor):
+            # TensorFlow converts x first, and y to its dtype.
+            x = _tenon.convert(x, y.dtype if isinstance(y, (_tenon.Tensor, _tenon.VariableBase)) else None)
+        return getattr(raw_ops, op)(x=x, y=y, name=name)
+
+    function = unary if len(names) == 1 else binary
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"The op {op}."
+    globals()[name] = function
+
+
+for _name, _op in UNARY.items():
+    _define(_name, _op, "x")
+for _name, _op in BINARY.items():
+    _define(_name, _op, "xy")
+
+
+def abs(x, name=None):  # noqa: A001: TensorFlow's name
+    return _tenon.convert(x).__abs__()
+
+
+def divide(x, y, name=None):
+    return _tenon.convert(x) / y
+
+
+truediv = divide
+mod = globals()["floormod"]
+
+
+def equal(x, y, name=None):
+    return raw_ops.Equal(x=x, y=y, name=name)
+
+
+def not_equal(x, y, name=None):
+    return raw_ops.NotEqual(x=x, y=y, name=name)
+
+
+def logical_xor(x, y, name="LogicalXor"):
+    return raw_ops.NotEqual(x=_tenon.convert(x, "bool"), y=_tenon.convert(y, "bool"))
+
+
+def add_n(inputs, name=None):
+    return raw_ops.AddN(inputs=list(inputs) if isinstance(inputs, (list, tuple)) else [inputs], name=name)
+
+
+def cast(x, dtype, name=None):
+    dtype = _tenon.as_dtype(dtype)
+    x = _tenon.convert(x, dtype, hint=True) if isinstance(x, (bool, int, float)) else _tenon.convert(x)
+    return x if x.dtype == dtype else raw_ops.Cast(x=x, DstT=dtype, name=name)
+
+
+def saturate_cast(value, dtype, name=None):
+    value, dtype = _tenon.convert(value), _tenon.as_dtype(dtype)
+    import numpy as np
+    if dtype.is_integer and not value.dtype.is_bool:
+        limits = np.iinfo(dtype.as_numpy_dtype)
+        value = clip_by_value(value, _tenon.convert(limits.min, value.dtype), _tenon.convert(limits.max, value.dtype))
+    return cast(value, dtype)
+
+
+def clip_by_value(t, clip_value_min, clip_value_max, name=None):
+    t = _tenon.convert(t)
+    return raw_ops.Maximum(x=raw_ops.Minimum(x=t, y=clip_value_max), y=clip_value_min)
+
+
+def complex(real, imag, name=None):  # noqa: A001: TensorFlow's name
+    real = _tenon.convert(real)
+    out = "complex64" if real.dtype == "float32" else "complex128"
+    return raw_ops.Complex(real=real, imag=imag, Tout=out)
+
+
+def _part(op):
+    def part(input, name=None):  # noqa: A002: TensorFlow's name
+        input = _tenon.convert(input)
+        return getattr(raw_ops, op)(input=input, Tout=input.dtype.real_dtype) if input.dtype.is_complex else input
+    return part
+
+
+real, imag = _part("Real"), _part("Imag")
+
+
+def angle(input, name=None):  # noqa: A002
+    input = _tenon.convert(input)
+    return raw_ops.Angle(input=input, Tout=input.dtype.real_dtype)
+
+
+def conj(x, name=None):
+    x = _tenon.convert(x)
+    return raw_ops.Conj(input=x) if x.dtype.is_complex else x
+
+
+def atan2(y, x, name=None):
+    return raw_ops.Atan2(y=y, x=x, name=name)
+
+
+def softplus(features, name=None):
+    return raw_ops.Softplus(features=features, name=name)

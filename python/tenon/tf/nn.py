@@ -1,0 +1,152 @@
+"""Functions of neural networks."""
+from tenon import _tenon, raw_ops
+from tenon.tf import arrays, elementwise, random, reductions
+from tenon.tf.elementwise import sigmoid, softplus, tanh  # noqa: F401
+from tenon.tf.linalg import l2_normalize  # noqa: F401
+from tenon.tf.reductions import in_top_k, top_k  # noqa: F401
+
+
+def _activation(name, op):
+    def activation(features, name=None):
+        return getattr(raw_ops, op)(features=features, name=name)
+
+    activation.__name__ = activation.__qualname__ = name
+    return activation
+
+
+relu = _activation("relu", "Relu")
+relu6 = _activation("relu6", "Relu6")
+elu = _activation("elu", "Elu")
+selu = _activation("selu", "Selu")
+softsign = _activation("softsign", "Softsign")
+
+
+def leaky_relu(features, alpha=0.2, name=None):
+    return raw_ops.LeakyRelu(features=features, alpha=alpha, name=name)
+
+
+def silu(features, beta=1.0):
+    x = _tenon.convert(features)
+    return x * raw_ops.Sigmoid(x=x * _tenon.convert(beta, x.dtype))
+
+
+swish = silu
+
+
+def gelu(features, approximate=False, name=None):
+    x = _tenon.convert(features)
+    if approximate:
+        inner = 0.7978845608028654 * (x + 0.044715 * x * x * x)
+        return 0.5 * x * (1.0 + raw_ops.Tanh(x=inner))
+    return 0.5 * x * (1.0 + raw_ops.Erf(x=x / 1.4142135623730951))
+
+
+def _along_last(op, logits, axis):
+    """An op that works along the last axis, along any."""
+    x = _tenon.convert(logits)
+    rank = x.shape.rank
+    if axis in (-1, None) or rank is None or axis == rank - 1:
+        return op(logits=x)
+    order = list(range(rank))
+    order[axis], order[-1] = order[-1], order[axis]
+    return arrays.transpose(op(logits=arrays.transpose(x, order)), order)
+
+
+def softmax(logits, axis=None, name=None):
+    return _along_last(raw_ops.Softmax, logits, axis)
+
+
+def log_softmax(logits, axis=None, name=None):
+    return _along_last(raw_ops.LogSoftmax, logits, axis)
+
+
+def bias_add(value, bias, data_format=None, name=None):
+    layout = "NCHW" if data_format and data_format.startswith("NC") else "NHWC"
+    return raw_ops.BiasAdd(value=value, bias=bias, data_format=layout, name=name)
+
+
+def _window(value, ndim, default):
+    """Strides or sizes for all dimensions of NHWC."""
+    value = default if value is None else value
+    value = [value] if hasattr(value, "__index__") else list(value)
+    if len(value) == 1:
+        value = value * ndim
+    return value if len(value) == ndim + 2 else [1, *value, 1]
+
+
+def conv2d(input, filters, strides, padding, data_format="NHWC", dilations=None, name=None):  # noqa: A002
+    explicit = [] if isinstance(padding, str) else [p for pair in padding for p in pair]
+    return raw_ops.Conv2D(input=_tenon.convert(input), filter=filters, strides=_window(strides, 2, 1),
+                          padding=padding if isinstance(padding, str) else "EXPLICIT", explicit_paddings=explicit,
+                          data_format=data_format, dilations=_window(dilations, 2, 1), name=name)
+
+
+def depthwise_conv2d(input, filter, strides, padding, data_format=None, dilations=None, name=None):  # noqa: A002
+    return raw_ops.DepthwiseConv2dNative(input=_tenon.convert(input), filter=filter, strides=_window(strides, 2, 1),
+                                         padding=padding, data_format=data_format or "NHWC",
+                                         dilations=_window(dilations, 2, 1), name=name)
+
+
+def max_pool2d(input, ksize, strides, padding, data_format="NHWC", name=None):  # noqa: A002
+    return raw_ops.MaxPool(input=_tenon.convert(input), ksize=_window(ksize, 2, 1), strides=_window(strides, 2, 1),
+                           padding=padding, data_format=data_format, name=name)
+
+
+def avg_pool2d(input, ksize, strides, padding, data_format="NHWC", name=None):  # noqa: A002
+    return raw_ops.AvgPool(value=_tenon.convert(input), ksize=_window(ksize, 2, 1), strides=_window(strides, 2, 1),
+                           padding=padding, data_format=data_format, name=name)
+
+
+def moments(x, axes, shift=None, keepdims=False, name=None):
+    x = _tenon.convert(x)
+    mean = reductions.reduce_mean(x, axes, True)
+    variance = reductions.reduce_mean(raw_ops.SquaredDifference(x=x, y=raw_ops.StopGradient(input=mean)), axes, keepdims)
+    return (mean if keepdims else arrays.squeeze(mean, axes)), variance
+
+
+def batch_normalization(x, mean, variance, offset, scale, variance_epsilon, name=None):
+    factor = raw_ops.Rsqrt(x=_tenon.convert(variance) + variance_epsilon)
+    factor = factor if scale is None else factor * scale
+    shift = -mean * factor if offset is None else offset - mean * factor
+    return _tenon.convert(x) * factor + shift
+
+
+def dropout(x, rate, noise_shape=None, seed=None, name=None):
+    """Zeros a share of `rate` of the elements and scales the others up."""
+    x = _tenon.convert(x)
+    if not 0 <= rate < 1:
+        raise ValueError(f"`rate` must be a scalar tensor or a float in the range [0, 1). Received: rate={rate}")
+    shape = arrays.shape(x) if noise_shape is None else noise_shape
+    keep = random.uniform(shape, dtype=x.dtype, seed=seed) >= _tenon.convert(rate, x.dtype)
+    return raw_ops.SelectV2(condition=keep, t=x / (1 - rate), e=raw_ops.ZerosLike(x=x))
+
+
+def softmax_cross_entropy_with_logits(labels, logits, axis=-1, name=None):
+    logits = _tenon.convert(logits)
+    shape = arrays.shape(logits)
+    classes = logits.shape[-1]
+    if classes is None:
+        classes = shape[-1]
+    flat = [arrays.reshape(x, raw_ops.Pack(values=[-1, classes])) for x in (logits, elementwise.cast(labels, logits.dtype))]
+    loss = raw_ops.SoftmaxCrossEntropyWithLogits(features=flat[0], labels=flat[1]).loss
+    return arrays.reshape(loss, shape[:-1])
+
+
+def sparse_softmax_cross_entropy_with_logits(labels, logits, name=None):
+    labels, logits = _tenon.convert(labels), _tenon.convert(logits)
+    classes = logits.shape[-1]
+    if classes is None:
+        classes = arrays.shape(logits)[-1]
+    loss = raw_ops.SparseSoftmaxCrossEntropyWithLogits(
+        features=arrays.reshape(logits, raw_ops.Pack(values=[-1, classes])), labels=arrays.reshape(labels, [-1])).loss
+    return arrays.reshape(loss, arrays.shape(labels))
+
+
+def sigmoid_cross_entropy_with_logits(labels=None, logits=None, name=None):
+    logits = _tenon.convert(logits)
+    labels = _tenon.convert(labels, logits.dtype)
+    return raw_ops.Relu(features=logits) - logits * labels + raw_ops.Log1p(x=raw_ops.Exp(x=-abs(logits)))
+
+
+def embedding_lookup(params, ids, max_norm=None, name=None):
+    return arrays.gather(params, ids)

@@ -1,0 +1,90 @@
+"""Random numbers. Streams are Philox', and with seeds set, eager draws are TensorFlow's, sample for sample."""
+import os
+
+from tenon import _tenon, raw_ops
+
+_state = {"seed": None, "next": None}
+_LARGEST = 2 ** 31 - 1
+
+
+def set_seed(seed):
+    """Starts every op's own stream anew, from `seed`."""
+    import random  # slow to load
+    _state.update(seed=seed, next=random.Random(seed))
+    _tenon.forget_ops()
+
+
+def _seeds(seed):
+    """(seed, seed2) of an op, as TensorFlow derives them from the global seed and the op's own."""
+    if _state["seed"] is None:
+        if seed is None:
+            pair = tuple(int.from_bytes(os.urandom(4), "little") & _LARGEST for _ in range(2))
+        else:
+            pair = 87654321, seed  # TensorFlow's default global seed
+    elif seed is None:
+        pair = _state["seed"], _state["next"].randint(0, _LARGEST)
+    else:
+        pair = _state["seed"], seed
+    return (0, _LARGEST) if pair == (0, 0) else pair
+
+
+def _shape(shape):
+    from tenon.tf.arrays import shape_vector
+    return shape_vector(shape)
+
+
+def _draw(op, seed, **inputs):
+    first, second = _seeds(seed)
+    return getattr(raw_ops, op)(seed=first, seed2=second, **inputs)
+
+
+def uniform(shape, minval=0, maxval=None, dtype="float32", seed=None, name=None):
+    """Numbers of [minval, maxval)."""
+    dtype = _tenon.as_dtype(dtype)
+    if dtype.is_integer:
+        if maxval is None:
+            raise ValueError("Must specify maxval for integer dtype.")
+        return _draw("RandomUniformInt", seed, shape=_shape(shape), minval=_tenon.convert(minval, dtype),
+                     maxval=_tenon.convert(maxval, dtype))
+    sample = _draw("RandomUniform", seed, shape=_shape(shape), dtype=dtype)
+    maxval = 1 if maxval is None else maxval
+    if isinstance(minval, (int, float)) and isinstance(maxval, (int, float)) and (minval, maxval) == (0, 1):
+        return sample
+    minval = _tenon.convert(minval, dtype)
+    return sample * (_tenon.convert(maxval, dtype) - minval) + minval
+
+
+def normal(shape, mean=0.0, stddev=1.0, dtype="float32", seed=None, name=None):
+    dtype = _tenon.as_dtype(dtype)
+    sample = _draw("RandomStandardNormal", seed, shape=_shape(shape), dtype=dtype)
+    return sample * _tenon.convert(stddev, dtype) + _tenon.convert(mean, dtype)
+
+
+def truncated_normal(shape, mean=0.0, stddev=1.0, dtype="float32", seed=None, name=None):
+    dtype = _tenon.as_dtype(dtype)
+    sample = _draw("TruncatedNormal", seed, shape=_shape(shape), dtype=dtype)
+    return sample * _tenon.convert(stddev, dtype) + _tenon.convert(mean, dtype)
+
+
+def shuffle(value, seed=None, name=None):
+    return _draw("RandomShuffle", seed, value=_tenon.convert(value))
+
+
+def categorical(logits, num_samples, dtype="int64", seed=None, name=None):
+    return _draw("Multinomial", seed, logits=_tenon.convert(logits), num_samples=num_samples, output_dtype=dtype)
+
+
+def stateless_uniform(shape, seed, minval=0, maxval=None, dtype="float32", name=None, alg="auto_select"):
+    dtype = _tenon.as_dtype(dtype)
+    if dtype.is_integer:
+        return raw_ops.StatelessRandomUniformInt(shape=_shape(shape), seed=seed, minval=_tenon.convert(minval, dtype),
+                                                 maxval=_tenon.convert(maxval, dtype))
+    minval = _tenon.convert(minval, dtype)
+    sample = raw_ops.StatelessRandomUniform(shape=_shape(shape), seed=seed, dtype=dtype)
+    return sample * (_tenon.convert(1 if maxval is None else maxval, dtype) - minval) + minval
+
+
+def stateless_normal(shape, seed, mean=0.0, stddev=1.0, dtype="float32", name=None, alg="auto_select"):
+    dtype = _tenon.as_dtype(dtype)
+    sample = raw_ops.StatelessRandomNormal(shape=_shape(shape), seed=seed, dtype=dtype)
+    return sample * _tenon.convert(stddev, dtype) + _tenon.convert(mean, dtype)

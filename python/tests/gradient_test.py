@@ -1,0 +1,184 @@
+"""Tapes: gradients against finite differences and closed forms; variables, nesting, functions, custom gradients."""
+import unittest
+
+import numpy as np
+
+import tenon as tf
+
+raw = tf.raw_ops
+
+
+def numeric(f, x, step=1e-4):
+    """Central differences of the sum of f, in float64."""
+    x = np.array(x, np.float64)
+    out = np.zeros_like(x)
+    for i in np.ndindex(x.shape):
+        up, down = x.copy(), x.copy()
+        up[i] += step
+        down[i] -= step
+        out[i] = (np.sum(f(tf.constant(up)).numpy()) - np.sum(f(tf.constant(down)).numpy())) / (2 * step)
+    return out
+
+
+def mlp(x, w, b):
+    h = raw.Tanh(x=x @ w + b)
+    return raw.Mean(input=h * h, axis=[0, 1])
+
+
+class TapeTest(unittest.TestCase):
+    def test_against_differences(self):
+        rng = np.random.default_rng(0)
+        x, w, b = rng.normal(size=(4, 3)), rng.normal(size=(3, 2)), rng.normal(size=2)
+        for f in [lambda p: mlp(p, tf.constant(w), tf.constant(b)),
+                  lambda p: raw.Softmax(logits=p) * tf.constant(x),
+                  lambda p: raw.ConcatV2(values=[p, p * p], axis=1)[:, 1:5:2],
+                  lambda p: raw.Exp(x=p) / (1. + raw.Square(x=p)),
+                  lambda p: raw.Split(axis=1, value=p, num_split=3)[1] * 3.,
+                  lambda p: raw.Sum(input=raw.Transpose(x=p, perm=[1, 0]) ** 3., axis=0),
+                  lambda p: raw.GatherV2(params=p, indices=[0, 2, 2], axis=0) * p[:3]]:
+            p = tf.constant(x)
+            with tf.GradientTape() as tape:
+                tape.watch(p)
+                y = f(p)
+            np.testing.assert_allclose(tape.gradient(y, p).numpy(), numeric(f, x), rtol=1e-5, atol=1e-6)
+
+    def test_variables_are_watched(self):
+        w, b, frozen = tf.Variable([[2.]]), tf.Variable([1.]), tf.Variable(3., trainable=False)
+        with tf.GradientTape() as tape:
+            y = (tf.constant([[4.]]) @ w + b) * frozen
+        self.assertEqual([v is u for v, u in zip(tape.watched_variables(), (w, b))], [True, True])
+        dw, db, df = tape.gradient(y, [w, b, frozen])
+        self.assertEqual((dw.tolist(), db.tolist(), df), ([[12]], [3], None))
+
+    def test_a_variable_that_changes(self):
+        v = tf.Variable(3.)
+        with tf.GradientTape() as tape:
+            y = v * v
+            v.assign(10.)
+            y = y + v
+        self.assertEqual(tape.gradient(y, v).numpy(), 7)
+
+    def test_structures_and_unconnected(self):
+        a, b = tf.constant(2.), tf.constant(5.)
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch({"a": a, "b": [b]})
+            y = a * a
+        got = tape.gradient(y, {"a": a, "b": [b]})
+        self.assertEqual((got["a"].numpy(), got["b"]), (4, [None]))
+        zero = tape.gradient(y, b, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        self.assertEqual(zero.numpy(), 0)
+        self.assertIsNone(tape.gradient(tf.constant(1.), a))
+        self.assertEqual(tape.gradient(y, a, output_gradients=tf.constant(10.)).numpy(), 40)
+        self.assertEqual(tape.gradient([y, y], a).numpy(), 8)
+        self.assertEqual(tape.gradient(a, a).numpy(), 1)
+
+    def test_used_once(self):
+        x = tf.Variable(1.)
+        with tf.GradientTape() as tape:
+            y = x * x
+        tape.gradient(y, x)
+        with self.assertRaisesRegex(RuntimeError, "non-persistent GradientTape"):
+            tape.gradient(y, x)
+
+    def test_higher_order(self):
+        x = tf.constant(2.)
+        with tf.GradientTape() as third:
+            third.watch(x)
+            with tf.GradientTape() as second:
+                second.watch(x)
+                with tf.GradientTape() as first:
+                    first.watch(x)
+                    y = x ** 4.
+                d1 = first.gradient(y, x)
+            d2 = second.gradient(d1, x)
+        d3 = third.gradient(d2, x)
+        np.testing.assert_allclose([d.numpy() for d in (d1, d2, d3)], [32, 48, 48], rtol=1e-5)
+
+    def test_only_what_happens_inside_counts(self):
+        x = tf.Variable(2.)
+        with tf.GradientTape() as tape:
+            y = x * x
+            with tape.stop_recording():
+                z = x * x * x
+            w = raw.StopGradient(input=y) * x
+        self.assertEqual(tape.gradient(w, x).numpy(), 4)
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+            y = x * x
+        self.assertIsNone(tape.gradient(y, x))
+        self.assertEqual(z.numpy(), 8)
+
+    def test_integers_carry_no_gradient(self):
+        x = tf.constant([1.5, 2.5])
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = raw.Cast(x=raw.Cast(x=x, DstT="int32"), DstT="float32")
+        self.assertIsNone(tape.gradient(y, x))
+
+    def test_outputs_that_take_no_part(self):
+        x = tf.constant(np.arange(6.).reshape(2, 3))
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            top = raw.TopKV2(input=x, k=2)
+        np.testing.assert_array_equal(tape.gradient(top.values, x).numpy(), [[0, 1, 1], [0, 1, 1]])
+
+    def test_jacobian(self):
+        x = tf.constant([1., 2., 3.])
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(x)
+            y = x * x
+        np.testing.assert_array_equal(tape.jacobian(y, x).numpy(), np.diag([2., 4., 6.]))
+
+    def test_custom_gradient(self):
+        @tf.custom_gradient
+        def clipped(x):
+            return x * 10., lambda dy: dy * 7.
+        x, v = tf.constant(3.), tf.Variable(2.)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = clipped(x) * x
+        self.assertEqual(tape.gradient(y, x).numpy(), 30 + 3 * 7)
+
+        @tf.custom_gradient
+        def scaled(x):
+            return x * v, lambda dy, variables: (dy * 5., [dy * 11. for _ in variables])
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = scaled(x)
+        self.assertEqual([g.numpy() for g in tape.gradient(y, [x, v])], [5, 11])
+
+    def test_through_functions(self):
+        w = tf.Variable([[1., 2.], [3., 4.]])
+
+        @tf.function
+        def layer(x):
+            h = raw.Tanh(x=x @ w)
+            return raw.Sum(input=h * h, axis=[0, 1]), h
+        x = tf.constant([[.1, .2]])
+
+        def plain(x):
+            return raw.Sum(input=raw.Tanh(x=x @ w) ** 2., axis=[0, 1])
+        for _ in range(2):
+            with tf.GradientTape(persistent=True) as tape:
+                tape.watch(x)
+                y, h = layer(x)
+                z = plain(x)
+            for source in (x, w):
+                np.testing.assert_allclose(tape.gradient(y, source).numpy(), tape.gradient(z, source).numpy(), rtol=1e-5)
+            np.testing.assert_allclose(tape.gradient(h, x).numpy(), ((1 - h.numpy() ** 2) @ w.numpy().T), rtol=1e-5)
+
+    def test_second_order_through_a_function(self):
+        @tf.function
+        def cube(x):
+            return x * x * x
+        x = tf.constant(2.)
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                y = cube(x)
+            d = inner.gradient(y, x)
+        self.assertEqual((d.numpy(), outer.gradient(d, x).numpy()), (12, 12))
+
+
+if __name__ == "__main__":
+    unittest.main()
