@@ -2,9 +2,11 @@
 
 #include "tenon/base/thread_pool.h"
 #include "tenon/cli/flags.h"
+#include "tenon/lite/lite.h"
 #include "tenon/ops/register_all.h"
 #include "tenon/prototext/prototext.h"
 #include "tenon/runtime/plugin/plugin_host.h"
+#include "tenon/saved_model/other_formats.h"
 
 namespace tenon::cli {
 
@@ -14,6 +16,7 @@ Status start_engine(int64_t threads) {
   }
   ThreadPool::configure(static_cast<int>(threads));
   set_text_format_reader(read_text_message);
+  set_lite_reader(lite::saved_model_of);
   TENON_RETURN_IF_ERROR(register_all_ops(OpRegistry::global()));
   TENON_RETURN_IF_ERROR(PluginHost::global().load_from_environment());
   if (const char* name = std::getenv("TENON_DEVICE")) {

@@ -247,10 +247,9 @@ Status show(const Inspected& inspected, const std::vector<std::string>& tags,
 }
 
 Status inspect(const InspectFlags& flags) {
-  if (is_model_file(flags.model)) {
-    TENON_RETURN_IF_ERROR(start_engine());
-    return inspect_file(flags.model, flags.json);
-  }
+  // It says who reads models in other formats.
+  TENON_RETURN_IF_ERROR(start_engine());
+  if (is_model_file(flags.model)) return inspect_file(flags.model, flags.json);
   TENON_ASSIGN_OR_RETURN(const std::string folder, model_folder(flags.model));
   TENON_ASSIGN_OR_RETURN(auto sets, SavedModel::tag_sets(folder));
   for (auto& tags : sets) std::sort(tags.begin(), tags.end());
@@ -266,7 +265,6 @@ Status inspect(const InspectFlags& flags) {
     return wrong_usage(cat("'", folder, "' has ", sets.size(),
                            " tag sets; name one with --tag_set: ", join(names, " or ")));
   }
-  TENON_RETURN_IF_ERROR(start_engine());
   for (const auto& tags : sets) {
     TENON_ASSIGN_OR_RETURN(const Inspected inspected, read_model(folder, tags));
     TENON_RETURN_IF_ERROR(show(inspected, tags, flags));
@@ -279,8 +277,8 @@ Status inspect(const InspectFlags& flags) {
 int inspect_command(Words words) {
   InspectFlags f;
   const Flag flags[] = {
-      {"model", &f.model, "DIR|FILE", "the SavedModel; FILE.keras, .h5, .pb, a checkpoint", true,
-       "dir,model_base_path"},
+      {"model", &f.model, "DIR|FILE", "the SavedModel; FILE.tflite, .keras, .h5, .pb, a checkpoint",
+       true, "dir,model_base_path"},
       {"tag_set", &f.tag_set, "TAGS", "tags of the MetaGraph, separated by commas"},
       {"signature_def", &f.signature, "NAME", "show this signature's inputs and outputs"},
       {"all", &f.all, "", "show everything"},

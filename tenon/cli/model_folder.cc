@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tenon/base/files.h"
+#include "tenon/saved_model/other_formats.h"
 
 namespace tenon::cli {
 namespace {
@@ -11,7 +12,7 @@ constexpr std::string_view kModelFile = "saved_model.pb";
 
 bool holds_saved_model(const std::string& folder) {
   return path_exists(join_path(folder, kModelFile)) ||
-         path_exists(join_path(folder, "saved_model.pbtxt"));
+         path_exists(join_path(folder, "saved_model.pbtxt")) || !lite_file(folder).empty();
 }
 
 }  // namespace
@@ -23,7 +24,8 @@ StatusOr<std::string> model_folder(const std::string& path) {
     return path.substr(0, path.size() - kModelFile.size() - 1);
   }
   if (path_exists(path) && !is_directory(path)) {
-    return invalid_argument("'", path, "' is a file; expected the folder of a SavedModel");
+    return invalid_argument("'", path,
+                            "' is a file; expected the folder of a SavedModel or a .tflite");
   }
   TENON_ASSIGN_OR_RETURN(const auto names, list_directory(path));
   int64_t newest = -1, version = 0;

@@ -56,8 +56,8 @@ AttrMap attrs_without_defaults(const Node& node) {
   return attrs;
 }
 
-Status write_node(const Node& node, const EdgeNames& names, NodeDefList& nodes) {
-  if (node.op->name().starts_with('_')) {
+Status write_node(const Node& node, const EdgeNames& names, OwnOps own_ops, NodeDefList& nodes) {
+  if (own_ops == OwnOps::kRefuse && node.op->name().starts_with('_')) {
     return unimplemented(describe(node), " is Tenon's own and cannot be exported");
   }
   std::vector<std::string> inputs;
@@ -69,8 +69,8 @@ Status write_node(const Node& node, const EdgeNames& names, NodeDefList& nodes) 
   return absl::OkStatus();
 }
 
-Status add_reached(const Graph& graph, std::set<std::string>& visited, FunctionDefList& functions,
-                   int depth) {
+Status add_reached(const Graph& graph, OwnOps own_ops, std::set<std::string>& visited,
+                   FunctionDefList& functions, int depth) {
   if (depth > kMaxNesting) {
     return invalid_argument("functions call each other more than ", kMaxNesting, " deep");
   }
@@ -80,9 +80,10 @@ Status add_reached(const Graph& graph, std::set<std::string>& visited, FunctionD
       if (name.empty() || !visited.insert(name).second) continue;
       if (!graph.library()) return not_found("there is no function '", name, "'");
       TENON_ASSIGN_OR_RETURN(const auto body, graph.library()->find(name));
-      TENON_ASSIGN_OR_RETURN(const FunctionDefWriter function, write_function(*body, name));
+      TENON_ASSIGN_OR_RETURN(const FunctionDefWriter function,
+                             write_function(*body, name, own_ops));
       TENON_RETURN_IF_ERROR(functions.add(function));
-      TENON_RETURN_IF_ERROR(add_reached(*body, visited, functions, depth + 1));
+      TENON_RETURN_IF_ERROR(add_reached(*body, own_ops, visited, functions, depth + 1));
     }
   }
   return absl::OkStatus();
@@ -100,7 +101,8 @@ std::string argument_name(std::string_view name) {
   return result.empty() ? "unknown" : result;
 }
 
-StatusOr<FunctionDefWriter> write_function(const Graph& graph, std::string_view name) {
+StatusOr<FunctionDefWriter> write_function(const Graph& graph, std::string_view name,
+                                           OwnOps own_ops) {
   FunctionDefWriter function(name);
   // Names of nodes and of arguments are one name space.
   std::set<std::string> taken;
@@ -119,7 +121,7 @@ StatusOr<FunctionDefWriter> write_function(const Graph& graph, std::string_view 
   for (NodeId id : order) {
     if (args.contains(id)) continue;
     stateful |= graph.node(id).op->decl().effect != Effect::kNone;
-    TENON_RETURN_IF_ERROR(write_node(graph.node(id), names, function.nodes()));
+    TENON_RETURN_IF_ERROR(write_node(graph.node(id), names, own_ops, function.nodes()));
   }
   function.set_stateful(stateful);
   std::set<std::string> result_names;
@@ -134,9 +136,9 @@ StatusOr<FunctionDefWriter> write_function(const Graph& graph, std::string_view 
   return function;
 }
 
-Status add_reached_functions(const Graph& graph, FunctionDefList& functions) {
+Status add_reached_functions(const Graph& graph, FunctionDefList& functions, OwnOps own_ops) {
   std::set<std::string> visited;
-  return add_reached(graph, visited, functions, 0);
+  return add_reached(graph, own_ops, visited, functions, 0);
 }
 
 }  // namespace tenon

@@ -1,8 +1,8 @@
 // Protobuf's text format (.pbtxt) of models, read by protobuf: a TextFormatReader
-// (tenon/saved_model/text_format.h).
+// (tenon/saved_model/other_formats.h).
 #pragma once
 
-#include "tenon/saved_model/text_format.h"
+#include "tenon/saved_model/other_formats.h"
 
 namespace tenon {
 

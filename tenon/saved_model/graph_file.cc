@@ -4,7 +4,7 @@
 
 #include "tenon/base/files.h"
 #include "tenon/saved_model/meta_graph.h"
-#include "tenon/saved_model/text_format.h"
+#include "tenon/saved_model/other_formats.h"
 
 namespace tenon {
 namespace {

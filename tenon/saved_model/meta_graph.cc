@@ -3,7 +3,7 @@
 #include <set>
 
 #include "tenon/base/files.h"
-#include "tenon/saved_model/text_format.h"
+#include "tenon/saved_model/other_formats.h"
 
 namespace tenon::saved_model_internal {
 namespace {
@@ -239,15 +239,17 @@ std::vector<std::string_view> data_inputs(const NodeView& node) {
 StatusOr<ModelFile> read_model_file(const std::string& folder) {
   const std::string binary = join_path(folder, "saved_model.pb");
   const std::string text = join_path(folder, "saved_model.pbtxt");
-  const bool is_text = !path_exists(binary) && path_exists(text);
+  const std::string lite = path_exists(binary) ? std::string() : lite_file(folder);
+  const bool is_text = lite.empty() && !path_exists(binary) && path_exists(text);
   ModelFile file;
-  file.path = is_text ? text : binary;
+  file.path = !lite.empty() ? lite : is_text ? text : binary;
   if (!path_exists(file.path)) {
     return not_found("'", folder, "' holds no SavedModel: there is no saved_model.pb");
   }
-  if (is_text) {
-    TENON_ASSIGN_OR_RETURN(const std::string bytes, read_file(file.path, kMostModelBytes));
-    StatusOr<std::string> wire = wire_of_text(TextMessage::kSavedModel, bytes);
+  if (is_text || !lite.empty()) {
+    TENON_ASSIGN_OR_RETURN(std::string bytes, read_file(file.path, kMostModelBytes));
+    StatusOr<std::string> wire = is_text ? wire_of_text(TextMessage::kSavedModel, bytes)
+                                         : saved_model_of_lite(std::move(bytes));
     if (!wire.ok()) return with_context(wire.status(), cat("'", file.path, "'"));
     file.bytes = std::make_shared<MessageBytes>(*std::move(wire));
   } else {

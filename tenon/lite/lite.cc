@@ -1,0 +1,244 @@
+#include "tenon/lite/lite.h"
+
+#include <set>
+
+#include "tenon/base/out_of_memory.h"
+#include "tenon/base/wire.h"
+#include "tenon/core/tensor_message.h"
+#include "tenon/graph/export.h"
+#include "tenon/lite/subgraph.h"
+#include "tenon/saved_model/calls.h"
+
+namespace tenon::lite {
+namespace {
+
+using saved_model_internal::add_call;
+using saved_model_internal::add_constant;
+
+constexpr std::string_view kInitialisation = "initialisation";
+
+// A name of a signature's input or output, and the tensor's place among the subgraph's.
+struct NamedTensor {
+  std::string name;
+  int place;
+  ValueInfo value;
+};
+
+struct LiteSignature {
+  std::string name;
+  int subgraph = 0;
+  std::vector<NamedTensor> inputs, outputs;
+};
+
+class SavedModelWriter {
+ public:
+  explicit SavedModelWriter(std::shared_ptr<const ModelFile> file)
+      : functions_(file), file_(std::move(file)) {}
+
+  StatusOr<std::string> write() {
+    TENON_ASSIGN_OR_RETURN(const std::vector<LiteSignature> signatures, find_signatures());
+    for (const LiteSignature& signature : signatures) {
+      TENON_RETURN_IF_ERROR(add_signature(signature));
+    }
+    TENON_RETURN_IF_ERROR(add_initialisation());
+    return message();
+  }
+
+ private:
+  StatusOr<std::vector<LiteSignature>> find_signatures() {
+    std::vector<LiteSignature> signatures;
+    const auto* given = file_->model().signature_defs();
+    for (int i = 0; i < length(given); ++i) {
+      const auto* def = given->Get(static_cast<uint32_t>(i));
+      LiteSignature& added = signatures.emplace_back();
+      added.name = text(def->signature_key());
+      added.subgraph = static_cast<int>(def->subgraph_index());
+      const schema::SubGraph& graph = file_->subgraph(added.subgraph);
+      TENON_RETURN_IF_ERROR(
+          add_named(added, graph, graph.inputs(), def->inputs(), "input", added.inputs));
+      TENON_RETURN_IF_ERROR(
+          add_named(added, graph, graph.outputs(), def->outputs(), "output", added.outputs));
+    }
+    if (signatures.empty()) {
+      LiteSignature& added = signatures.emplace_back();
+      added.name = "serving_default";
+      const schema::SubGraph& graph = file_->subgraph(0);
+      TENON_RETURN_IF_ERROR(
+          add_named(added, graph, graph.inputs(), nullptr, "input", added.inputs));
+      TENON_RETURN_IF_ERROR(
+          add_named(added, graph, graph.outputs(), nullptr, "output", added.outputs));
+    }
+    return signatures;
+  }
+
+  // The subgraph's inputs or outputs by the names of the signature, or else of the tensors.
+  Status add_named(const LiteSignature& signature, const schema::SubGraph& graph,
+                   const flatbuffers::Vector<int32_t>* tensors,
+                   const flatbuffers::Vector<flatbuffers::Offset<schema::TensorMap>>* names,
+                   std::string_view kind, std::vector<NamedTensor>& out) {
+    std::map<uint32_t, std::string_view> given;
+    for (int i = 0; i < length(names); ++i) {
+      const auto* map = names->Get(static_cast<uint32_t>(i));
+      given.emplace(map->tensor_index(), text(map->name()));
+    }
+    std::set<std::string> taken;
+    for (int i = 0; i < length(tensors); ++i) {
+      const auto index = static_cast<uint32_t>(tensors->Get(static_cast<uint32_t>(i)));
+      const schema::Tensor& tensor = *graph.tensors()->Get(index);
+      const auto named = given.find(index);
+      std::string_view wanted = named == given.end() ? text(tensor.name()) : named->second;
+      std::string name = wanted.empty() ? cat(kind, "_", i) : std::string(wanted);
+      for (int suffix = 1; !taken.insert(name).second; ++suffix) name = cat(wanted, "_", suffix);
+      const StatusOr<ValueInfo> value = declared_value(tensor);
+      if (!value.ok()) {
+        return with_context(value.status(),
+                            cat(kind, " '", name, "' of signature '", signature.name, "'"));
+      }
+      out.push_back({std::move(name), i, *value});
+    }
+    return absl::OkStatus();
+  }
+
+  // The function of a subgraph and those it reaches, once.
+  StatusOr<std::string> add_function(int subgraph) {
+    const std::string name = functions_.function(subgraph);
+    TENON_ASSIGN_OR_RETURN(const auto body, functions_.library()->find(name));
+    TENON_RETURN_IF_ERROR(add_reached_functions(*body, library_, OwnOps::kWrite));
+    TENON_ASSIGN_OR_RETURN(const FunctionDefWriter function,
+                           write_function(*body, name, OwnOps::kWrite));
+    TENON_RETURN_IF_ERROR(library_.add(function));
+    return name;
+  }
+
+  Status add_signature(const LiteSignature& signature) {
+    TENON_ASSIGN_OR_RETURN(const std::string function, add_function(signature.subgraph));
+    const std::string prefix = cat("signature_", signature_defs_.size());
+    std::vector<std::string> inputs;
+    std::vector<DType> input_dtypes, output_dtypes;
+    std::string def;
+    for (const NamedTensor& input : signature.inputs) {
+      inputs.push_back(cat(prefix, "_input_", input.place));
+      input_dtypes.push_back(input.value.dtype);
+      nodes_.add(inputs.back(), "Placeholder", {},
+                 {{"dtype", input.value.dtype}, {"shape", input.value.shape}});
+      append_tensor_info(def, 1, input.name, cat(inputs.back(), ":0"), input.value);
+    }
+    for (const NamedTensor& output : signature.outputs) {
+      output_dtypes.push_back(output.value.dtype);
+      append_tensor_info(def, 2, output.name, cat(prefix, ":", output.place), output.value);
+    }
+    append_string_field(def, 3, "tensorflow/serving/predict");
+    add_call(nodes_, prefix, function, inputs, input_dtypes, output_dtypes);
+    if (!signature_defs_.emplace(signature.name, std::move(def)).second) {
+      return invalid_argument("two signatures have the name '", signature.name, "'");
+    }
+    return absl::OkStatus();
+  }
+
+  static void append_tensor_info(std::string& out, uint32_t number, std::string_view alias,
+                                 std::string_view tensor, const ValueInfo& value) {
+    append_message(out, number, [&] {
+      append_bytes_field(out, 1, alias);
+      append_message(out, 2, [&] {
+        append_bytes_field(out, 1, tensor);
+        append_varint_field(out, 2, static_cast<uint64_t>(value.dtype));
+        append_message(out, 3, [&] { append_shape(out, value.shape); });
+      });
+    });
+  }
+
+  // A function that sets variables to zero and runs what is to run once. Running those may bring
+  // in more of both.
+  Status add_initialisation() {
+    TranslationNotes& notes = functions_.notes();
+    FunctionDefWriter init(kInitialisation);
+    init.set_stateful(true);
+    std::set<int> done;
+    for (size_t i = 0; i < notes.run_once.size(); ++i) {
+      const int subgraph = notes.run_once[i];
+      if (!done.insert(subgraph).second) continue;
+      if (length(file_->subgraph(subgraph).inputs()) > 0) {
+        return invalid_argument("CALL_ONCE runs subgraph ", subgraph, ", which has inputs");
+      }
+      TENON_ASSIGN_OR_RETURN(const std::string function, add_function(subgraph));
+      const auto body = functions_.library()->find(function);
+      std::vector<DType> dtypes;
+      for (Endpoint result : (*body)->results) dtypes.push_back((*body)->value(result).dtype);
+      add_call(init.nodes(), cat("once_", i), function, {}, {}, dtypes);
+      init.add_control_output(cat("once_", i));
+    }
+    for (size_t i = 0; i < notes.variables.size(); ++i) {
+      const StateVariable& variable = notes.variables[i];
+      const std::string handle = cat("handle_", i), value = cat("value_", i),
+                        dims = cat("dims_", i), zero = cat("zero_", i), set = cat("set_", i);
+      init.nodes().add(handle, "VarHandleOp", {},
+                       {{"dtype", variable.dtype},
+                        {"shape", PartialShape(variable.shape)},
+                        {"shared_name", variable.name}});
+      Tensor fill(variable.dtype, Shape());
+      std::memset(fill.mutable_raw(), 0, fill.num_bytes());
+      visit<TypeList<int8_t, uint8_t, int16_t>>(variable.dtype, [&]<class T>() {
+        *fill.mutable_data<T>() = static_cast<T>(variable.fill);
+      });
+      add_constant(init.nodes(), zero, fill);
+      add_constant(init.nodes(), dims, Tensor::vector<int64_t>(variable.shape.dims()));
+      init.nodes().add(value, "Fill", {cat(dims, ":output:0"), cat(zero, ":output:0")},
+                       {{"T", variable.dtype}, {"index_type", DType::kInt64}});
+      init.nodes().add(set, "AssignVariableOp",
+                       {cat(handle, ":resource:0"), cat(value, ":output:0")},
+                       {{"dtype", variable.dtype}});
+      init.add_control_output(set);
+    }
+    if (notes.variables.empty() && done.empty()) return absl::OkStatus();
+    TENON_RETURN_IF_ERROR(library_.add(init));
+    add_call(nodes_, kInitialisation, kInitialisation, {}, {}, {});
+    initialised_ = true;
+    return absl::OkStatus();
+  }
+
+  std::string message() const {
+    std::string out;
+    append_varint_field(out, 1, 1);  // saved_model_schema_version
+    append_message(out, 2, [&] {
+      append_message(out, 1, [&] { append_string_field(out, 4, "serve"); });
+      append_message(out, 2, [&] {
+        out += nodes_.bytes();
+        append_bytes_field(out, 2, library_.bytes());
+        append_message(out, 4, [&] { append_varint_field(out, 1, 2474); });  // producer
+      });
+      if (initialised_) {
+        append_message(out, 4, [&] {
+          append_bytes_field(out, 1, "saved_model_main_op");
+          append_message(out, 2, [&] {
+            append_message(out, 1, [&] { append_bytes_field(out, 1, kInitialisation); });
+          });
+        });
+      }
+      for (const auto& [name, def] : signature_defs_) {
+        append_message(out, 5, [&, &name = name, &def = def] {
+          append_bytes_field(out, 1, name);
+          append_bytes_field(out, 2, def);
+        });
+      }
+    });
+    return out;
+  }
+
+  SubgraphFunctions functions_;
+  std::shared_ptr<const ModelFile> file_;
+  NodeDefList nodes_{NodeDefList::Of::kGraph};
+  FunctionDefList library_;
+  std::map<std::string, std::string> signature_defs_;
+  bool initialised_ = false;
+};
+
+}  // namespace
+
+StatusOr<std::string> saved_model_of(std::string bytes) {
+  return or_out_of_memory([&]() -> StatusOr<std::string> {
+    TENON_ASSIGN_OR_RETURN(auto file, ModelFile::parse(std::move(bytes)));
+    return SavedModelWriter(std::move(file)).write();
+  });
+}
+
+}  // namespace tenon::lite

@@ -1,0 +1,192 @@
+// _LiteQuantize, _LiteDequantize, _LiteRequantize: floats to levels, levels to floats, levels to
+// other levels, by one scale or one for each channel along an axis.
+#include "tenon/base/parallel.h"
+#include "tenon/ops/tflite/quantized_args.h"
+
+namespace tenon {
+namespace {
+
+constexpr int64_t kLevelGrain = 1 << 14;
+
+// Scales by channel: element i belongs to channel (i / inner) % scales.
+struct Channels {
+  std::vector<float> scales;
+  std::vector<int32_t> zero_points;
+  int64_t inner = 1;
+  size_t of(int64_t i) const {
+    return scales.size() == 1 ? 0 : static_cast<size_t>(i / inner) % scales.size();
+  }
+};
+
+Status check_channels(ShapeContext& c) {
+  const auto& scales = c.attr<std::vector<float>>("scales");
+  if (scales.empty()) return invalid_argument("there is no scale");
+  for (int64_t zero_point : c.attr<std::vector<int64_t>>("zero_points")) {
+    if (zero_point < INT32_MIN || zero_point > INT32_MAX) {
+      return invalid_argument("a zero point is ", zero_point);
+    }
+  }
+  if (c.attr<std::vector<int64_t>>("zero_points").size() != scales.size()) {
+    return invalid_argument("there are ", scales.size(), " scales and another number of zero ",
+                            "points");
+  }
+  const PartialShape& x = c.input(0);
+  const int64_t axis = c.attr<int64_t>("axis");
+  if (scales.size() > 1 && x.has_rank()) {
+    if (axis < 0 || axis >= x.rank()) return invalid_argument("axis ", axis, " of ", x);
+    const int64_t size = x[static_cast<int>(axis)];
+    if (size >= 0 && size != static_cast<int64_t>(scales.size())) {
+      return invalid_argument("there are ", scales.size(), " scales for ", size, " channels");
+    }
+  }
+  c.set_output(0, x);
+  return absl::OkStatus();
+}
+
+Channels channels_of(const Prepare& p) {
+  Channels channels;
+  channels.scales = p.attr<std::vector<float>>("scales");
+  for (int64_t zero_point : p.attr<std::vector<int64_t>>("zero_points")) {
+    channels.zero_points.push_back(static_cast<int32_t>(zero_point));
+  }
+  if (channels.scales.size() > 1) {
+    const Shape& x = p.input_shape(0);
+    channels.inner =
+        std::max<int64_t>(x.product(static_cast<int>(p.attr<int64_t>("axis")) + 1, x.rank()), 1);
+  }
+  return channels;
+}
+
+template <class T>
+Kernel quantize_kernel(Channels channels, int64_t count) {
+  return [channels = std::move(channels), count](KernelRun& r) {
+    const float* x = r.in<float>(0);
+    T* y = r.out<T>(0);
+    parallel_for(count, kLevelGrain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const size_t c = channels.of(i);
+        y[i] = lite::quantized_level<T>(x[i] / channels.scales[c], channels.zero_points[c]);
+      }
+    });
+    return absl::OkStatus();
+  };
+}
+
+StatusOr<Kernel> make_lite_quantize(Prepare& p) {
+  Kernel kernel;
+  const int64_t count = p.input_shape(0).num_elements();
+  TENON_RETURN_IF_ERROR(lite::visit_levels(
+      p.output_dtype(0), [&]<class T>() { kernel = quantize_kernel<T>(channels_of(p), count); }));
+  return kernel;
+}
+
+template <class T>
+Kernel dequantize_kernel(Channels channels, int64_t count) {
+  return [channels = std::move(channels), count](KernelRun& r) {
+    const T* x = r.in<T>(0);
+    float* y = r.out<float>(0);
+    parallel_for(count, kLevelGrain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const size_t c = channels.of(i);
+        const double level = static_cast<double>(x[i]) - channels.zero_points[c];
+        y[i] = static_cast<float>(double{channels.scales[c]} * level);
+      }
+    });
+    return absl::OkStatus();
+  };
+}
+
+StatusOr<Kernel> make_lite_dequantize(Prepare& p) {
+  Kernel kernel;
+  const int64_t count = p.input_shape(0).num_elements();
+  if (p.input_dtype(0) == DType::kInt32) {
+    kernel = dequantize_kernel<int32_t>(channels_of(p), count);
+    return kernel;
+  }
+  if (p.input_dtype(0) == DType::kInt64) {
+    kernel = dequantize_kernel<int64_t>(channels_of(p), count);
+    return kernel;
+  }
+  TENON_RETURN_IF_ERROR(lite::visit_levels(
+      p.input_dtype(0), [&]<class T>() { kernel = dequantize_kernel<T>(channels_of(p), count); }));
+  return kernel;
+}
+
+Status requantize_levels_shape(ShapeContext& c) {
+  TENON_RETURN_IF_ERROR(lite::check_factors(c.attrs(), 1, 2));
+  c.set_output(0, c.input(0));
+  return absl::OkStatus();
+}
+
+template <class X, class Y>
+Kernel requantize_kernel(lite::Multiplier m, int32_t from, int32_t to, lite::LevelRange range,
+                         int64_t count) {
+  return [=](KernelRun& r) {
+    const X* x = r.in<X>(0);
+    Y* y = r.out<Y>(0);
+    parallel_for(count, kLevelGrain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const auto level =
+            static_cast<int32_t>(static_cast<uint32_t>(x[i]) - static_cast<uint32_t>(from));
+        y[i] = static_cast<Y>(
+            lite::clamped(lite::wrapping_add(lite::scaled(level, m), to), range.low, range.high));
+      }
+    });
+    return absl::OkStatus();
+  };
+}
+
+StatusOr<Kernel> make_lite_requantize(Prepare& p) {
+  const lite::Multiplier m = lite::multipliers_of(p.attrs())[0];
+  const std::vector<int32_t> zero = lite::zero_points_of(p.attrs());
+  const lite::LevelRange range = lite::range_of(p.attrs(), p.output_dtype(0));
+  const int64_t count = p.input_shape(0).num_elements();
+  Kernel kernel;
+  Status status = lite::visit_levels(p.output_dtype(0), [&]<class Y>() {
+    if (p.input_dtype(0) == DType::kInt32) {
+      kernel = requantize_kernel<int32_t, Y>(m, zero[0], zero[1], range, count);
+    } else {
+      (void)lite::visit_levels(p.input_dtype(0), [&]<class X>() {
+        kernel = requantize_kernel<X, Y>(m, zero[0], zero[1], range, count);
+      });
+    }
+  });
+  TENON_RETURN_IF_ERROR(status);
+  return kernel;
+}
+
+}  // namespace
+
+TENON_OP(_LiteQuantize) = {
+    .inputs = "x: float",
+    .outputs = "y: T",
+    .attrs = "T: " TENON_LITE_LEVELS "; scales: list(float); zero_points: list(int); axis: int = 0",
+    .shape = check_channels,
+    .rows = Rows::kMixed,
+    .gradient = not_differentiable,
+    .kernels = {make_lite_quantize},
+};
+
+TENON_OP(_LiteDequantize) = {
+    .inputs = "x: T",
+    .outputs = "y: float",
+    .attrs =
+        "T: {int8, uint8, int16, int32, int64}; scales: list(float); zero_points: list(int); "
+        "axis: int = 0",
+    .shape = check_channels,
+    .rows = Rows::kMixed,
+    .gradient = not_differentiable,
+    .kernels = {make_lite_dequantize},
+};
+
+TENON_OP(_LiteRequantize) = {
+    .inputs = "x: T",
+    .outputs = "y: U",
+    .attrs = "T: {int8, uint8, int16, int32}; U: " TENON_LITE_LEVELS "; " TENON_LITE_FACTORS,
+    .shape = requantize_levels_shape,
+    .rows = Rows::kMixed,
+    .gradient = not_differentiable,
+    .kernels = {make_lite_requantize},
+};
+
+}  // namespace tenon
