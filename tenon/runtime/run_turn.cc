@@ -23,7 +23,22 @@ thread_local std::optional<RunForm> current_form;
 thread_local RunLimits current_limits;
 thread_local bool limited = false;
 
+void begin_run(RunForm form, const RunLimits& limits) {
+  current_form = form;
+  current_limits = limits;
+  limited = limits.cancelled || limits.deadline != std::chrono::steady_clock::time_point::max();
+}
+
+void end_run() {
+  current_form.reset();
+  limited = false;
+}
+
 }  // namespace
+
+RunBeside::RunBeside(const RunLimits& limits) { begin_run(RunForm::kShort, limits); }
+
+RunBeside::~RunBeside() { end_run(); }
 
 Status RunLimits::check() const {
   if (cancelled && *cancelled) return tenon::cancelled("the run was cancelled");
@@ -40,16 +55,13 @@ StatusOr<RunTurn> RunTurn::take(RunForm form, const RunLimits& limits) {
     TENON_RETURN_IF_ERROR(limits.check());
     return deadline_exceeded("the run did not get its turn in time");
   }
-  current_form = form;
-  current_limits = limits;
-  limited = limits.cancelled || limits.deadline != std::chrono::steady_clock::time_point::max();
+  begin_run(form, limits);
   return RunTurn(form);
 }
 
 RunTurn::~RunTurn() {
   if (!form_) return;
-  current_form.reset();
-  limited = false;
+  end_run();
   run_gates().of(*form_).leave();
 }
 
