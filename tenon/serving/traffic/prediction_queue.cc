@@ -26,47 +26,80 @@ StatusOr<std::unique_ptr<PredictionQueue>> PredictionQueue::start(
   return queue;
 }
 
-PredictionQueue::~PredictionQueue() { stop(std::chrono::milliseconds(0)); }
+PredictionQueue::~PredictionQueue() {
+  stop(std::chrono::milliseconds(0));
+  take_all();
+}
 
 bool PredictionQueue::add(const PredictionView& prediction) {
   const size_t bytes = bytes_of(prediction);
-  {
-    const std::lock_guard lock(mutex_);
-    if (stopping_ || bytes > most_bytes_ || bytes_ > most_bytes_ - bytes) return false;
-    waiting_.emplace_back(Prediction(prediction), bytes);
-    bytes_ += bytes;
-    if (waiting_.size() > 1) return true;  // it is awake
+  if (stopping_ || bytes > most_bytes_) return false;
+  if (bytes_.fetch_add(bytes) > most_bytes_ - bytes) {
+    bytes_ -= bytes;
+    return false;
   }
-  changed_.notify_one();
+  Waiting* added = nullptr;
+  try {
+    added = new Waiting{Prediction(prediction), bytes, nullptr};
+  } catch (const std::bad_alloc&) {
+    bytes_ -= bytes;
+    return false;
+  }
+  Waiting* before = last_.load(std::memory_order_relaxed);
+  do {
+    (void)added->next.release();
+    added->next.reset(before);
+  } while (!last_.compare_exchange_weak(before, added, std::memory_order_release,
+                                        std::memory_order_relaxed));
+  if (before != nullptr) return true;  // the thread has not come to it yet
+  ++changes_;
+  changes_.notify_one();
   return true;
 }
 
 void PredictionQueue::stop(std::chrono::milliseconds patience) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (!stopping_) stop_at_ = std::chrono::steady_clock::now() + patience;
-    stopping_ = true;
+  if (!thread_.joinable()) return;
+  stop_at_ = std::chrono::steady_clock::now() + patience;
+  stopping_ = true;
+  ++changes_;
+  changes_.notify_one();
+  thread_.join();
+}
+
+// What waits, the first first.
+std::unique_ptr<PredictionQueue::Waiting> PredictionQueue::take_all() {
+  std::unique_ptr<Waiting> latest(last_.exchange(nullptr, std::memory_order_acquire));
+  std::unique_ptr<Waiting> first;
+  while (latest) {
+    std::unique_ptr<Waiting> before = std::move(latest->next);
+    latest->next = std::move(first);
+    first = std::move(latest);
+    latest = std::move(before);
   }
-  changed_.notify_one();
-  if (thread_.joinable()) thread_.join();
+  return first;
+}
+
+bool PredictionQueue::late() const {
+  return stopping_ && std::chrono::steady_clock::now() >= stop_at_;
 }
 
 void PredictionQueue::run() {
   const sched_param none = {};
   ::sched_setscheduler(0, SCHED_IDLE, &none);  // of this thread; where it may not, it goes without
-  std::unique_lock lock(mutex_);
   for (;;) {
-    changed_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
-    const bool late = stopping_ && std::chrono::steady_clock::now() >= stop_at_;
-    if (waiting_.empty() || late) return;
-    {
-      const auto [prediction, bytes] = std::move(waiting_.front());
-      lock.unlock();
-      look_(prediction);
-      lock.lock();
+    const int seen = changes_;
+    std::unique_ptr<Waiting> next = take_all();
+    if (!next) {
+      if (stopping_) return;
+      changes_.wait(seen);
+      continue;
+    }
+    while (next) {
+      if (!late()) look_(next->prediction);
+      const size_t bytes = next->bytes;
+      next = std::move(next->next);  // so that a long list is not freed in one recursion
       bytes_ -= bytes;
     }
-    waiting_.pop_front();
   }
 }
 
