@@ -7,7 +7,7 @@
 #include "python/native/tape.h"
 #include "tenon/graph/effects.h"
 #include "tenon/graph/function_copy.h"
-#include "tenon/graph/region.h"
+#include "tenon/graph/control_flow_v1/region.h"
 
 namespace tenon::python {
 namespace {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "tenon/base/wait_notice.h"
+
 namespace tenon {
 namespace {
 
@@ -32,6 +34,7 @@ bool Gate::abandon(Waiting& waiting) {
 
 bool Gate::enter(Clock::time_point deadline, const std::atomic<bool>* cancelled) {
   if (free_.fetch_sub(1) > 0) return true;
+  about_to_wait();
   Waiting waiting;
   std::unique_lock lock(mutex_);
   if (handed_ > 0) {

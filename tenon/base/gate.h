@@ -8,8 +8,9 @@
 
 namespace tenon {
 
-// Thread-safe. While there are free permits, entering and leaving is one atomic operation each;
-// whoever waits sleeps on a condition of its own and is handed the permit of one that leaves.
+// Thread-safe. Who has to wait says so first (wait_notice.h). While there are free permits,
+// entering and leaving is one atomic operation each; whoever waits sleeps on a condition of its own
+// and is handed the permit of one that leaves.
 class Gate {
  public:
   using Clock = std::chrono::steady_clock;

@@ -12,7 +12,6 @@ struct RunGates {
   int threads = ThreadPool::configured_threads();
   Gate short_runs{threads};
   Gate long_runs{std::max(2, threads / 2)};
-
   Gate device_runs{std::numeric_limits<int>::max()};  // where nobody waits
 
   Gate& of(RunForm form) {
@@ -28,8 +27,30 @@ RunGates& run_gates() {
 thread_local std::optional<RunForm> current_form;
 thread_local RunLimits current_limits;
 thread_local bool run_limited = false;
+thread_local bool run_beside = false;  // without a turn
+
+void begin_run(RunForm form, const RunLimits& limits) {
+  current_form = form;
+  current_limits = limits;
+  run_limited = limits.cancelled || limits.deadline != std::chrono::steady_clock::time_point::max();
+}
+
+void end_run() {
+  current_form.reset();
+  run_limited = false;
+}
 
 }  // namespace
+
+RunBeside::RunBeside(const RunLimits& limits) {
+  run_beside = true;
+  begin_run(RunForm::kShort, limits);
+}
+
+RunBeside::~RunBeside() {
+  run_beside = false;
+  end_run();
+}
 
 Status RunLimits::check() const {
   if (cancelled && *cancelled) return tenon::cancelled("the run was cancelled");
@@ -46,16 +67,13 @@ StatusOr<RunTurn> RunTurn::take(RunForm form, const RunLimits& limits) {
     TENON_RETURN_IF_ERROR(limits.check());
     return deadline_exceeded("the run did not get its turn in time");
   }
-  current_form = form;
-  current_limits = limits;
-  run_limited = limits.cancelled || limits.deadline != std::chrono::steady_clock::time_point::max();
+  begin_run(form, limits);
   return RunTurn(form);
 }
 
 RunTurn::~RunTurn() {
   if (!form_) return;
-  current_form.reset();
-  run_limited = false;
+  end_run();
   run_gates().of(*form_).leave();
 }
 
@@ -63,7 +81,7 @@ Status RunTurn::check() { return run_limited ? current_limits.check() : absl::Ok
 
 bool RunTurn::limited() { return run_limited; }
 
-RunPause::RunPause() : form_(current_form) {
+RunPause::RunPause() : form_(run_beside ? std::nullopt : current_form) {
   if (form_) run_gates().of(*form_).leave();
 }
 

@@ -66,4 +66,15 @@ class RunPause {
   std::optional<RunForm> form_;
 };
 
+// For work that nobody waits for: while it lives the calling thread runs without a turn, at once
+// and on itself alone, and takes nothing from those that have one but what the system gives it of
+// the processors. `limits` end its runs. Not within a turn.
+class RunBeside {
+ public:
+  explicit RunBeside(const RunLimits& limits);
+  ~RunBeside();
+  RunBeside(const RunBeside&) = delete;
+  RunBeside& operator=(const RunBeside&) = delete;
+};
+
 }  // namespace tenon

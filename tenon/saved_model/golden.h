@@ -24,6 +24,10 @@ struct GoldenRecords {
 // The records of a model's folder; none when there is no file. DATA_LOSS when it is damaged.
 StatusOr<GoldenRecords> read_goldens(const std::string& folder);
 
+// One serialized PredictionLog; null for one of another kind, or without an answer. DATA_LOSS where
+// it is malformed.
+StatusOr<std::optional<GoldenRecord>> parse_golden(std::string_view log);
+
 // The content of the file.
 std::string goldens_to_file(std::span<const GoldenRecord> records);
 
@@ -45,6 +49,9 @@ struct GoldenManifest {
   std::string precision;  // "f32"
   std::optional<Tolerance> tolerance;
   std::map<std::string, Tolerance> outputs;  // by "signature/output"; before `tolerance`
+
+  // How far an output ("signature/output") may be missed by a model that multiplies in `precision`.
+  Tolerance allowed(const std::string& output, Precision precision) const;
 };
 
 // Empty when there is no such file; INVALID_ARGUMENT when it is not what it should be.
@@ -87,5 +94,9 @@ enum class GoldenBatches {
 StatusOr<GoldenReport> replay_goldens(const SavedModel& model,
                                       Precision precision = Precision::kFloat32,
                                       GoldenBatches batches = GoldenBatches::kAsRecorded);
+
+// The same with records that stand elsewhere.
+StatusOr<GoldenReport> replay_records(const SavedModel& model, const GoldenRecords& records,
+                                      Precision precision, GoldenBatches batches);
 
 }  // namespace tenon

@@ -129,6 +129,16 @@ std::string serialize_log(const GoldenRecord& record) {
 
 }  // namespace
 
+StatusOr<std::optional<GoldenRecord>> parse_golden(std::string_view bytes) {
+  LogView log;
+  if (!parse_log(bytes, log)) {
+    return data_loss("it is damaged: it does not parse as a PredictionLog");
+  }
+  if (!log.is_predict || !log.response.present()) return std::nullopt;
+  TENON_ASSIGN_OR_RETURN(GoldenRecord record, record_from(log));
+  return std::optional(std::move(record));
+}
+
 StatusOr<GoldenRecords> read_goldens(const std::string& folder) {
   GoldenRecords goldens;
   const std::string path = join_path(folder, cat("assets.extra/", kGoldenFile));
@@ -138,20 +148,16 @@ StatusOr<GoldenRecords> read_goldens(const std::string& folder) {
   for (;;) {
     TENON_ASSIGN_OR_RETURN(const bool more, reader.next(bytes));
     if (!more) return goldens;
-    LogView log;
-    if (!parse_log(bytes, log)) {
-      return data_loss("'", path, "' is damaged: a record does not parse as a PredictionLog");
-    }
-    if (!log.is_predict || !log.response.present()) {
-      ++goldens.others;
-      continue;
-    }
-    StatusOr<GoldenRecord> record = record_from(log);
+    StatusOr<std::optional<GoldenRecord>> record = parse_golden(bytes);
     if (!record.ok()) {
       return with_context(record.status(),
                           cat("'", path, "', record ", goldens.records.size() + goldens.others));
     }
-    goldens.records.push_back(*std::move(record));
+    if (*record) {
+      goldens.records.push_back(**std::move(record));
+    } else {
+      ++goldens.others;
+    }
   }
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,11 +27,18 @@ struct VersionPolicy {
   friend bool operator==(const VersionPolicy&, const VersionPolicy&) = default;
 };
 
+// Which of a model's predictions are logged, and where to.
+struct LoggingConfig {
+  std::string filename_prefix;
+  double sampling_rate = 0;  // 0 to 1
+};
+
 struct ModelConfig {
   std::string name;
   std::string base_path;  // absolute; its children named by a number are the versions
   VersionPolicy policy;
   std::map<std::string, int64_t> labels;
+  std::optional<LoggingConfig> logging = {};  // null: as flags say
 };
 
 // Protobuf's text format. INVALID_ARGUMENT tells line and column of what is wrong; `where` names

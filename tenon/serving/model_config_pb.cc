@@ -50,6 +50,27 @@ StatusOr<std::string> platform_of(const tfs::ModelConfig& config) {
   return platform;
 }
 
+// The one kind of collector is the file; TensorFlow Serving has none but what is built into it.
+StatusOr<LoggingConfig> logging_config_of(std::string_view model,
+                                          const tfs::LoggingConfig& config) {
+  const tfs::LogCollectorConfig& collector = config.log_collector_config();
+  if (!collector.type().empty() && collector.type() != "file") {
+    return not_found("Cannot find LogCollector::Factory for type: ", collector.type(),
+                     ", model name is ", model, "; expected file");
+  }
+  LoggingConfig logging;
+  logging.filename_prefix = collector.filename_prefix();
+  logging.sampling_rate = config.sampling_config().sampling_rate();
+  if (logging.filename_prefix.empty()) {
+    return invalid_argument("logging_config of model ", model, " has no filename_prefix");
+  }
+  if (!(logging.sampling_rate >= 0 && logging.sampling_rate <= 1)) {
+    return invalid_argument("logging_config of model ", model, " has the sampling_rate ",
+                            logging.sampling_rate, "; expected 0 to 1");
+  }
+  return logging;
+}
+
 StatusOr<ModelConfig> model_config_of(const tfs::ModelConfig& config) {
   ModelConfig model;
   model.name = config.name();
@@ -57,8 +78,7 @@ StatusOr<ModelConfig> model_config_of(const tfs::ModelConfig& config) {
   TENON_RETURN_IF_ERROR(platform_of(config).status());
   TENON_RETURN_IF_ERROR(check_base_path(model));
   if (config.has_logging_config()) {
-    return invalid_argument("No request-logger-creator provided: logging_config of model ",
-                            model.name, " is not supported");
+    TENON_ASSIGN_OR_RETURN(model.logging, logging_config_of(model.name, config.logging_config()));
   }
   const auto& policy = config.model_version_policy();
   if (policy.has_all()) {

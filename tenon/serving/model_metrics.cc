@@ -40,6 +40,9 @@ void declare_metrics(MetricRegistry& registry) {
   registry.histogram("/tensorflow/serving/model_warmup_latency", {"model_path", "status"},
                      latency_limits());
   registry.counter("/tensorflow/serving/request_log_count", {"model_name", "status_code"});
+  registry.counter("/tensorflow/serving/shadow_count", {"model_name", "version", "result"});
+  registry.histogram("/tensorflow/serving/shadow_drift", {"model_name", "version"},
+                     exponential_limits(1e-9, 10, 13));
   registry.gauge("/tensorflow/serving/mlmd_map", {"model_name", "version"});
   registry.counter("/tensorflow/cc/saved_model/load_attempt_count", {"model_path", "status"});
   registry.counter("/tensorflow/cc/saved_model/load_latency", {"model_path"});

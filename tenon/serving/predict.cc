@@ -76,9 +76,9 @@ StatusOr<std::vector<int>> select_outputs(const Signature& signature,
   return selected;
 }
 
-StatusOr<std::vector<Tensor>> run_predict(const Servable& servable, const Signature& signature,
-                                          std::vector<Tensor> inputs, std::span<const int> outputs,
-                                          Histogram* runtime_latency, const RunLimits& limits) {
+StatusOr<std::vector<Tensor>> run_predict(const PredictionTarget& target, PredictionKind kind,
+                                          const Signature& signature, std::vector<Tensor> inputs,
+                                          std::span<const int> outputs, const RunLimits& limits) {
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (!inputs[i].has_value()) {
       if (!has_default(signature, i)) {
@@ -96,11 +96,26 @@ StatusOr<std::vector<Tensor>> run_predict(const Servable& servable, const Signat
     }
   }
   const int64_t start = steady_microseconds();
-  StatusOr<std::vector<Tensor>> results = servable.run(signature, inputs, outputs, limits);
-  if (results.ok() && runtime_latency != nullptr) {
-    runtime_latency->observe(static_cast<double>(microseconds_since(start)));
+  StatusOr<std::vector<Tensor>> results = target.servable.run(signature, inputs, outputs, limits);
+  if (results.ok()) {
+    note_prediction(target, kind, signature, inputs, outputs, *results, microseconds_since(start));
   }
   return results;
+}
+
+void note_prediction(const PredictionTarget& target, PredictionKind kind,
+                     const Signature& signature, std::span<const Tensor> inputs,
+                     std::span<const int> outputs, std::span<const Tensor> results,
+                     int64_t microseconds) {
+  if (!target.served) return;
+  const ModelCells& cells = target.served->cells;
+  Histogram& runtime = kind == PredictionKind::kPredict    ? cells.runtime_latency
+                       : kind == PredictionKind::kClassify ? cells.classify_runtime
+                                                           : cells.regress_runtime;
+  runtime.observe(static_cast<double>(microseconds));
+  for (PredictionTap* const tap : target.served->taps) {
+    tap->predicted({target.served, kind, signature, inputs, outputs, results});
+  }
 }
 
 }  // namespace tenon::serving

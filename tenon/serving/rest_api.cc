@@ -208,8 +208,8 @@ StatusOr<RestApi::Answer> RestApi::predict(const ModelSpec& spec, const HttpRequ
                             }));
   TENON_ASSIGN_OR_RETURN(const std::vector<int> outputs, select_outputs(*signature, {}));
   TENON_ASSIGN_OR_RETURN(const std::vector<Tensor> results,
-                         run_predict(*served->servable, *signature, std::move(request.inputs),
-                                     outputs, &served->cells.runtime_latency, limits_of(http)));
+                         run_predict(served, PredictionKind::kPredict, *signature,
+                                     std::move(request.inputs), outputs, limits_of(http)));
   std::vector<NamedTensor> named;
   for (size_t i = 0; i < results.size(); ++i) {
     named.push_back({signature->outputs[i].name, &results[i]});
@@ -229,7 +229,7 @@ StatusOr<RestApi::Answer> RestApi::infer(const RestRoute& route, const HttpReque
                                      : InferenceMethod::kRegress;
   TENON_ASSIGN_OR_RETURN(
       const InferenceResult result,
-      serving::infer(*answer.served, request.signature_name, method, options_.check_method_name,
+      serving::infer(answer.served, request.signature_name, method, options_.check_method_name,
                      std::move(request.examples), limits_of(http)));
   answer.body = write_inference_response(result);
   return answer;

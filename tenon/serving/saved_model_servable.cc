@@ -51,7 +51,10 @@ void prepare_for_one_row(Executable& executable, const tenon::Signature& signatu
 class SavedModelServable final : public Servable {
  public:
   SavedModelServable(std::shared_ptr<SavedModel> model, const SavedModelOptions& options)
-      : model_(std::move(model)), metrics_(*options.metrics) {
+      : model_(std::move(model)),
+        metrics_(*options.metrics),
+        manifest_(read_manifest(model_->folder()).value_or(GoldenManifest())),
+        precision_(options.executable.precision) {
     for (const tenon::Signature& signature : model_->signatures()) {
       Signature& own = signatures_.emplace_back();
       own.name = signature.name;
@@ -93,9 +96,57 @@ class SavedModelServable final : public Servable {
     return selected;
   }
 
+  StatusOr<std::vector<std::vector<Tensor>>> run_together(std::span<const Part> parts,
+                                                          const Tensor& input,
+                                                          const RunLimits& limits) const override {
+    const std::shared_ptr<Executable> joint = parts.size() > 1 ? joint_executable(parts) : nullptr;
+    if (!joint) return Servable::run_together(parts, input, limits);
+    std::vector<Tensor> all;
+    const int64_t start = steady_microseconds();
+    TENON_RETURN_IF_ERROR(joint->run(std::span(&input, 1), all, limits));
+    count_run(microseconds_since(start), std::span(&input, 1), all);
+    std::vector<std::vector<Tensor>> results;
+    size_t first = 0;  // output of the part
+    for (const Part& part : parts) {
+      std::vector<Tensor>& selected = results.emplace_back();
+      for (const int output : part.outputs) {
+        selected.push_back(all[first + static_cast<size_t>(output)]);
+      }
+      first += part.signature->outputs.size();
+    }
+    return results;
+  }
+
   std::string signature_def_map() const override { return model_->signature_def_map(); }
+  Tolerance tolerance(std::string_view signature, std::string_view output) const override {
+    return manifest_.allowed(cat(signature, "/", output), precision_);
+  }
 
  private:
+  // All outputs of all parts from the input that they share; null where they share none, or where
+  // there are more such sets already than anybody needs.
+  std::shared_ptr<Executable> joint_executable(std::span<const Part> parts) const {
+    constexpr size_t kMostSets = 64;
+    tenon::Signature joint;
+    for (const Part& part : parts) {
+      const tenon::Signature* const own = model_->find_signature(part.signature->name);
+      if (own == nullptr || own->inputs.size() != 1) return nullptr;
+      if (joint.inputs.empty()) joint.inputs = own->inputs;
+      if (own->inputs[0].tensor != joint.inputs[0].tensor) return nullptr;
+      joint.name += cat(joint.name.empty() ? "" : " with ", own->name);
+      for (SignatureTensor output : own->outputs) {
+        output.name = cat(own->name, "/", output.name);
+        joint.outputs.push_back(std::move(output));
+      }
+    }
+    const std::lock_guard lock(mutex_);
+    const auto found = joint_.find(joint.name);
+    if (found != joint_.end()) return found->second;
+    if (joint_.size() >= kMostSets) return nullptr;
+    StatusOr<std::shared_ptr<Executable>> made = model_->executable(joint);
+    return joint_[joint.name] = made.ok() ? *std::move(made) : nullptr;
+  }
+
   void count_run(int64_t took, std::span<const Tensor> inputs,
                  std::span<const Tensor> outputs) const {
     const auto bytes_of = [](std::span<const Tensor> tensors) {
@@ -113,8 +164,12 @@ class SavedModelServable final : public Servable {
 
   const std::shared_ptr<SavedModel> model_;
   const GraphMetrics metrics_;
+  const GoldenManifest manifest_;
+  const Precision precision_;
   std::vector<Signature> signatures_;
   std::vector<StatusOr<std::shared_ptr<Executable>>> executables_;  // one a signature
+  mutable std::mutex mutex_;
+  mutable std::map<std::string, std::shared_ptr<Executable>> joint_;  // guarded by mutex_
 };
 
 Status check_goldens(const SavedModel& model, const SavedModelOptions& options) {

@@ -7,6 +7,7 @@
 #include "tenon/serving/case_models.h"
 #include "tenon/serving/rest_route.h"
 #include "tenon/serving/saved_model_servable.h"
+#include "tensorflow/core/example/example.pb.h"
 #include "tensorflow/core/protobuf/saved_model.pb.h"
 
 namespace tenon::serving {
@@ -57,6 +58,31 @@ TEST(SavedModelServable, ASignatureThatCannotBePlannedIsNoFaultOfTheClient) {
   EXPECT_GE(http_status_of(run("broken").code()), 500) << run("broken");
   EXPECT_EQ(metrics.counter("/tensorflow/core/graph_runs").cell({}).value(), 1);
   EXPECT_EQ(metrics.counter("/tensorflow/core/graph_build_calls").cell({}).value(), 2);
+}
+
+// Outside truth: TensorFlow's half_plus_two, whose signatures share one placeholder.
+TEST(SavedModelServable, SignaturesOverOneInputRunTogether) {
+  ASSERT_TRUE(register_case_ops().ok()) << register_case_ops();
+  MetricRegistry metrics;
+  SavedModelOptions options;
+  options.metrics = &metrics;
+  const auto loaded = load_saved_model(cases_folder() + "/models/half_plus_two/123", options);
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  const Servable& servable = **loaded;
+  tensorflow::Example example;
+  (*example.mutable_features()->mutable_feature())["x"].mutable_float_list()->add_value(4);
+  const Tensor examples = Tensor::strings(Shape({1}), std::vector{example.SerializeAsString()});
+  const int first[] = {0};
+  const std::vector<Servable::Part> parts = {{find_signature(servable, "classify_x_to_y"), first},
+                                             {find_signature(servable, "regress_x_to_y"), first},
+                                             {find_signature(servable, "regress_x_to_y2"), first}};
+  const auto results = servable.run_together(parts, examples, {});
+  ASSERT_TRUE(results.ok()) << results.status();
+  EXPECT_EQ(metrics.counter("/tensorflow/core/graph_runs").cell({}).value(), 1);
+  ASSERT_EQ(results->size(), 3);
+  EXPECT_EQ((*results)[0][0].data<float>()[0], 4);  // 4 / 2 + 2
+  EXPECT_EQ((*results)[1][0].data<float>()[0], 4);
+  EXPECT_EQ((*results)[2][0].data<float>()[0], 5);  // 4 / 2 + 3
 }
 
 }  // namespace

@@ -10,4 +10,15 @@ const Signature* find_signature(const Servable& servable, std::string_view name)
   return nullptr;
 }
 
+StatusOr<std::vector<std::vector<Tensor>>> Servable::run_together(std::span<const Part> parts,
+                                                                  const Tensor& input,
+                                                                  const RunLimits& limits) const {
+  std::vector<std::vector<Tensor>> results;
+  for (const Part& part : parts) {
+    TENON_ASSIGN_OR_RETURN(results.emplace_back(),
+                           run(*part.signature, std::span(&input, 1), part.outputs, limits));
+  }
+  return results;
+}
+
 }  // namespace tenon::serving

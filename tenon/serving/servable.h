@@ -9,6 +9,7 @@
 
 #include "tenon/core/tensor.h"
 #include "tenon/runtime/run_turn.h"
+#include "tenon/saved_model/golden.h"
 
 namespace tenon::serving {
 
@@ -43,6 +44,25 @@ class Servable {
                                             std::span<const Tensor> inputs,
                                             std::span<const int> outputs,
                                             const RunLimits& limits) const = 0;
+
+  // What is run together: of one signature, these outputs.
+  struct Part {
+    const Signature* signature;
+    std::span<const int> outputs;
+  };
+  // Runs all of `parts`, each of which has one input, on the same tensor: in one run of the model
+  // where their inputs are one in its graph. Results as from run(), one list a part.
+  virtual StatusOr<std::vector<std::vector<Tensor>>> run_together(std::span<const Part> parts,
+                                                                  const Tensor& input,
+                                                                  const RunLimits& limits) const;
+
+  // The same version without the queues in which its runs wait to be merged.
+  virtual const Servable& unmerged() const { return *this; }
+
+  // How far two versions' answers may be apart.
+  virtual Tolerance tolerance(std::string_view /*signature*/, std::string_view /*output*/) const {
+    return {};
+  }
 
   // tensorflow.serving.SignatureDefMap, serialized: what GetModelMetadata answers.
   virtual std::string signature_def_map() const = 0;

@@ -34,11 +34,14 @@ struct ModelSpec {
   std::string label;  // empty: none
 };
 
+class PredictionTap;
+
 struct ServedVersion {
   std::string model;
   int64_t version = 0;
   std::shared_ptr<const Servable> servable;
   ModelCells cells;
+  std::vector<PredictionTap*> taps = {};  // told of its predictions; they outlive it
 };
 
 // A model of the configuration.
@@ -62,6 +65,9 @@ struct ServedModelsOptions {
   std::chrono::milliseconds poll_interval = std::chrono::seconds(1);
   bool poll = true;  // false: look for versions once
   bool allow_labels_for_unavailable = false;
+  std::vector<PredictionTap*> taps;  // of all versions
+  // Told of each configuration that comes into force; may be empty.
+  std::function<void(std::span<const ModelConfig>)> configured;
   MetricRegistry* metrics = &MetricRegistry::global();
 };
 

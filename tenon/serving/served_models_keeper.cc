@@ -60,6 +60,7 @@ Status ServedModels::Impl::configure(const std::vector<ModelConfig>& configs) {
     model.config.labels.clear();
     want(model, {});
   }
+  if (options.configured) options.configured(configs);
   return absl::OkStatus();
 }
 
@@ -262,8 +263,8 @@ void ServedModels::Impl::load_one(std::unique_lock<std::shared_mutex>& lock,
   version.fingerprint = fingerprint;
   if (servable.ok()) {
     log_info("Successfully loaded servable version {name: ", name, " version: ", number, "}");
-    version.served = std::make_shared<const ServedVersion>(
-        ServedVersion{name, number, *std::move(servable), ModelCells(*options.metrics, name)});
+    version.served = std::make_shared<const ServedVersion>(ServedVersion{
+        name, number, *std::move(servable), ModelCells(*options.metrics, name), options.taps});
     version.state = VersionState::kAvailable;
     version.status = absl::OkStatus();
     version.failures = 0;

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 
@@ -20,6 +21,8 @@
 #include "tenon/serving/net/ssl_config.h"
 #include "tenon/serving/rest_api.h"
 #include "tenon/serving/server_flags.h"
+#include "tenon/serving/traffic/request_log.h"
+#include "tenon/serving/traffic/shadow.h"
 
 namespace tenon::serving {
 namespace {
@@ -66,6 +69,32 @@ StatusOr<std::vector<ModelConfig>> configs_of(const ServerFlags& flags) {
   TENON_RETURN_IF_ERROR(check_base_path(config));
   return std::vector{config};
 }
+
+// Who is told of predictions. What goes on in it ends before the models do.
+struct Taps {
+  std::unique_ptr<RequestLog> log;
+  std::unique_ptr<Shadow> shadow;  // null: there is none
+
+  Status start(const ServerFlags& flags, ServedModelsOptions& options) {
+    RequestLogOptions logging;
+    logging.prefix = flags.request_log_prefix;
+    logging.sampling_rate = flags.request_log_sampling_rate;
+    logging.rotation.file_bytes = static_cast<uint64_t>(flags.request_log_file_bytes);
+    logging.rotation.files = flags.request_log_files;
+    logging.queue_bytes = static_cast<size_t>(flags.request_log_queue_bytes);
+    TENON_ASSIGN_OR_RETURN(log, RequestLog::start(logging));
+    options.taps.push_back(log.get());
+    options.configured = [raw = log.get()](std::span<const ModelConfig> models) {
+      raw->configure(models);
+    };
+    if (flags.shadow_model.empty()) return absl::OkStatus();
+    ShadowOptions shadowing;
+    TENON_ASSIGN_OR_RETURN(shadowing.shadows, parse_shadows(flags.shadow_model));
+    TENON_ASSIGN_OR_RETURN(shadow, Shadow::start(shadowing));
+    options.taps.push_back(shadow.get());
+    return absl::OkStatus();
+  }
+};
 
 int default_threads() {
   return 4 * static_cast<int>(std::max(std::thread::hardware_concurrency(), 1U));
@@ -212,6 +241,7 @@ void stop_servers(const StopSignals& signals, HttpServer* rest, GrpcServer* grpc
 // Serves until told to stop; an error is why it could not start.
 Status run(const ServerFlags& flags) {
   const StopSignals signals;
+  std::signal(SIGXFSZ, SIG_IGN);  // a limit on the size of files is an error of writing
   raise_descriptor_limit();
   declare_metrics(MetricRegistry::global());
   TENON_RETURN_IF_ERROR(check_config_files(flags));
@@ -224,6 +254,8 @@ Status run(const ServerFlags& flags) {
     tokens = *std::move(read);
   }
   TENON_ASSIGN_OR_RETURN(ServedModelsOptions options, model_options_of(flags));
+  Taps taps;
+  TENON_RETURN_IF_ERROR(taps.start(flags, options));
   bool stopped = false;
   StatusOr<std::unique_ptr<ServedModels>> started =
       ServedModels::start(std::move(options), configs, [&] {
@@ -233,6 +265,7 @@ Status run(const ServerFlags& flags) {
   if (stopped) return absl::OkStatus();
   TENON_RETURN_IF_ERROR(started.status());
   ServedModels& models = **started;
+  if (taps.shadow) taps.shadow->attach(models);
   RestApi api(models, rest_options);
   std::unique_ptr<HttpServer> rest;
   std::unique_ptr<GrpcServer> grpc;
@@ -255,6 +288,7 @@ Status run(const ServerFlags& flags) {
   log_info("Stopping: requests that have begun are answered first");
   stop_servers(signals, rest.get(), grpc.get(),
                (flags.drain_timeout_seconds - flags.drain_delay_seconds) * int64_t{1000});
+  if (taps.shadow) taps.shadow->detach();
   return absl::OkStatus();
 }
 

@@ -84,6 +84,13 @@ const Flag kFlags[] = {
     TENON_FLAG(access_log, "log a line a request"),
     TENON_FLAG(rest_api_ssl_config_file, "text SSLConfig for the REST interface"),
     TENON_FLAG(auth_token_file, "tokens, one a line, of which all requests but probes need one"),
+    TENON_FLAG(request_log_prefix, "log predictions in files whose names begin so"),
+    TENON_FLAG(request_log_sampling_rate, "the share of predictions that is logged: 0 to 1"),
+    TENON_FLAG(request_log_file_bytes, "a fuller file is followed by the next"),
+    TENON_FLAG(request_log_files, "files that are kept of each model"),
+    TENON_FLAG(request_log_queue_bytes, "what waits to be written; beyond, it is dropped"),
+    TENON_FLAG(shadow_model,
+               "MODEL:VERSION,MODEL:LABEL that make each prediction of MODEL again, to compare"),
     TENON_FLAG(enable_model_control, "clients of /v2/repository may load and unload models"),
     TENON_FLAG(enable_model_list, "GET /v1/models lists the models instead of being an error"),
     TENON_FLAG(threads, "threads that compute; 0: all CPUs"),
@@ -188,6 +195,17 @@ Status check_server_flags(const ServerFlags& flags) {
     return invalid_argument("--drain_delay_seconds=", flags.drain_delay_seconds,
                             " --drain_timeout_seconds=", flags.drain_timeout_seconds,
                             ": expected a delay of at least 0, and a timeout that is not less");
+  }
+  if (!(flags.request_log_sampling_rate >= 0 && flags.request_log_sampling_rate <= 1)) {
+    return invalid_argument("--request_log_sampling_rate=", flags.request_log_sampling_rate,
+                            ": expected 0 to 1");
+  }
+  if (flags.request_log_file_bytes < 1 || flags.request_log_files < 1 ||
+      flags.request_log_queue_bytes < 1) {
+    return invalid_argument("--request_log_file_bytes=", flags.request_log_file_bytes,
+                            " --request_log_files=", flags.request_log_files,
+                            " --request_log_queue_bytes=", flags.request_log_queue_bytes,
+                            ": expected at least 1 of each");
   }
   if (!flags.mixed_precision.empty() && flags.mixed_precision != "bfloat16") {
     return invalid_argument("--mixed_precision=", flags.mixed_precision, ": expected bfloat16");

@@ -72,9 +72,15 @@ struct ServerFlags {
   bool access_log = false;
   std::string rest_api_ssl_config_file;  // text SSLConfig for REST; empty: plain text
   std::string auth_token_file;           // tokens of which every request needs one; empty: none is
-  bool enable_model_control = false;     // clients of /v2/repository may load and unload models
-  bool enable_model_list = false;        // GET /v1/models lists them
-  int32_t threads = 0;                   // that compute; 0: all CPUs
+  std::string request_log_prefix;        // of files of predictions; empty: none are
+  float request_log_sampling_rate = 1;
+  int64_t request_log_file_bytes = 64 << 20;
+  int32_t request_log_files = 10;  // of each model
+  int64_t request_log_queue_bytes = 64 << 20;
+  std::string shadow_model;                 // "MODEL:VERSION,MODEL:LABEL"
+  bool enable_model_control = false;        // clients of /v2/repository may load and unload models
+  bool enable_model_list = false;           // GET /v1/models lists them
+  int32_t threads = 0;                      // that compute; 0: all CPUs
   bool as_tensorflow_model_server = false;  // its texts and exit codes where start fails
 };
 

@@ -1,4 +1,5 @@
 """TensorFlow Serving's own client stubs talk to `tenon serve`."""
+import glob
 import json
 import os
 import tempfile
@@ -10,7 +11,7 @@ import grpc
 import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import (get_model_metadata_pb2, get_model_status_pb2, model_service_pb2_grpc, predict_pb2,
-                                     prediction_service_pb2_grpc)
+                                     prediction_log_pb2, prediction_service_pb2_grpc)
 
 
 def predict_request(x, name="digits"):
@@ -55,6 +56,20 @@ def check_rest(check, port, x, want):
         check.close(json.load(answer)["predictions"], want, "REST predict", 1e-6)
 
 
+def check_request_log(check, prefix, x, want):
+    """TensorFlow and TensorFlow Serving's own messages read what was logged, over gRPC and over REST."""
+    files = glob.glob(prefix + "-digits.*.tfrecord")
+    records = [prediction_log_pb2.PredictionLog.FromString(record.numpy()) for record in tf.data.TFRecordDataset(files)]
+    check.that(len(records) == 2, "both predictions are logged", len(records))
+    for record in records:
+        request, response = record.predict_log.request, record.predict_log.response
+        spec = (request.model_spec.name, request.model_spec.signature_name, response.model_spec.version.value)
+        check.that(spec == ("digits", "serving_default", 1), "a record names model, signature and version", spec)
+        check.that(np.array_equal(tf.make_ndarray(request.inputs["pixels"]), x), "and has the request", request)
+        (got,) = (tf.make_ndarray(value) for value in response.outputs.values())
+        check.close(got, want, "and the answer", 1e-6)
+
+
 def main():
     check = Checks()
     x = digits("test")[0][:37]
@@ -62,9 +77,11 @@ def main():
         train_digits(base)
         (want,) = run_saved_model(os.path.join(base, "1"), pixels=x).values()
         check.that(want.shape == (37, 10) and np.allclose(want.sum(1), 1, atol=1e-5), "probabilities", want[:2])
-        with served("digits", base) as (grpc_port, rest_port):
+        log = os.path.join(base, "log")
+        with served("digits", base, f"--request_log_prefix={log}") as (grpc_port, rest_port):
             check_grpc(check, grpc_port, x, want)
             check_rest(check, rest_port, x, want)
+        check_request_log(check, log, x, want)
     check.done()
 
 

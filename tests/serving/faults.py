@@ -3,10 +3,14 @@
 
     tests/serving/faults.py --tenon build/tenon --cases shared/cases
 """
+import contextlib
 import json
 import os
+import random
+import resource
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -127,6 +131,75 @@ def json_log(program, models):
         expect("the last error is an object", [json.loads(line)["severity"] for line in server.text().splitlines()][-1] == "error")
 
 
+def request(path, body=None):
+    if body is None:
+        return f"GET {path} HTTP/1.1\r\nHost: h\r\n\r\n".encode()
+    return f"POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+
+
+def half_closed(port, sent):
+    """What is answered to a client that says nothing more once it has sent that."""
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(sent)
+        connection.shutdown(socket.SHUT_WR)
+        got = b""
+        while piece := connection.recv(1 << 16):
+            got += piece
+        return got
+
+
+def resident(server):
+    """KiB of memory."""
+    with open(f"/proc/{server.process.pid}/status", encoding="utf-8") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
+
+
+def hostile_clients(program, models):
+    """Half-closed sockets are answered; connections that lie about cost little; no bytes harm."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0"
+    predict = request("/v1/models/m:predict", '{"instances": [2.0]}')
+    with Server(program, f"--model_base_path={models}/half_plus_two", "--model_name=m", "--enable_model_control",
+                grpc=True) as server:
+        expect("it is ready", server.comes_to(lambda: server.get("/readyz")[0], 200), server)
+        infer = '{"inputs": [{"name": "x", "shape": [1], "datatype": "FP32", "data": [2]}]}'
+        examples = '{"signature_name": "regress_x_to_y", "examples": [{"x": 2.0}]}'
+        for what, sent, count in (("predict", predict, 1), ("five predicts", predict * 5, 5),
+                                  ("regress", request("/v1/models/m:regress", examples), 1),
+                                  ("infer", request("/v2/models/m/infer", infer), 1),
+                                  ("index", request("/v2/repository/index", "{}"), 1),
+                                  ("load", request("/v2/repository/models/m/load", "{}"), 1),
+                                  ("status", request("/v1/models/m"), 1), ("metadata", request("/v2/models/m"), 1),
+                                  ("probes", request("/healthz") + request("/v2/health/ready"), 2),
+                                  ("half a request", predict[:-3], 0), ("nothing", b"", 0)):
+            got = half_closed(server.port, sent)
+            expect(f"a client that has closed its side: {what}", got.count(b"HTTP/1.1 200 OK") == count)
+        idle = min(2000, most - 100)
+        for what, port, hello in (("REST", server.port, b""), ("kept REST", server.port, predict),
+                                  ("gRPC", server.grpc_port, preface)):
+            before = resident(server)
+            clients = [socket.create_connection(("127.0.0.1", port), 10) for _ in range(idle)]
+            for client in clients:
+                client.sendall(hello)
+            if hello:
+                for client in clients:
+                    client.recv(1 << 12)
+            expect("it answers beside them", server.predict("m") == 3.0, server)
+            each = (resident(server) - before) / idle
+            expect(f"{idle} idle {what} connections take {each:.1f} KiB each", each < 20)
+            for client in clients:
+                client.close()
+        noise = random.Random(1)
+        for port in (server.port, server.grpc_port):
+            for i in range(150):
+                sent = (b"", preface, predict[:60])[i % 3] + noise.randbytes(noise.choice([1, 9, 24, 100, 5000, 70000]))
+                with contextlib.suppress(OSError):
+                    half_closed(port, sent)
+        expect("random bytes do no harm", server.process.poll() is None and server.predict("m") == 3.0, server)
+        expect("it stops", server.stops() == 0, server)
+
+
 def main():
     program, models = arguments(__doc__)
     with tempfile.TemporaryDirectory() as folder:
@@ -135,6 +208,7 @@ def main():
         starting(program, models, folder)
         draining(program, models)
         json_log(program, models)
+        hostile_clients(program, models)
     return summary()
 
 

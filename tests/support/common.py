@@ -87,11 +87,11 @@ def free_port():
 
 
 @contextlib.contextmanager
-def served(name, base_path):
+def served(name, base_path, *flags):
     """`tenon serve` with one model; gives (gRPC port, REST port) once it is available, stops it in the end."""
     grpc_port, rest_port = free_port(), free_port()
     server = subprocess.Popen([TENON, "serve", f"--model_name={name}", f"--model_base_path={base_path}",
-                               f"--port={grpc_port}", f"--rest_api_port={rest_port}"], stdin=subprocess.DEVNULL)
+                               f"--port={grpc_port}", f"--rest_api_port={rest_port}", *flags], stdin=subprocess.DEVNULL)
     try:
         wait_until_available(server, f"http://127.0.0.1:{rest_port}/v1/models/{name}")
         yield grpc_port, rest_port

@@ -1,6 +1,7 @@
 #include "tenon/serving/batching/batch_scheduler.h"
 
 #include "tenon/base/thread.h"
+#include "tenon/base/wait_notice.h"
 
 namespace tenon::serving {
 namespace {
@@ -22,6 +23,7 @@ void BatchTask::finish(Status status, std::vector<Tensor> outputs) {
 StatusOr<std::vector<Tensor>> BatchTask::wait() {
   // Nobody tells a waiting thread that its client has gone: it looks now and then.
   constexpr std::chrono::milliseconds kPeriod{20};
+  about_to_wait();
   std::unique_lock lock(mutex_);
   while (!finished_) {
     TENON_RETURN_IF_ERROR(limits_.check());

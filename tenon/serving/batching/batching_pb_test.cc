@@ -2,6 +2,7 @@
 // shared_batch_scheduler_test.cc: what is merged, cut, filled up and refused, and the texts.
 #include <gtest/gtest.h>
 
+#include "tenon/base/wait_notice.h"
 #include "tenon/serving/batching/batch_tensors.h"
 #include "tenon/serving/batching/batching_servable.h"
 
@@ -210,6 +211,16 @@ TEST_F(BatchingTest, NobodyWaitsBeyondTheDeadline) {
   std::atomic<bool> cancelled{true};
   EXPECT_EQ(run(column(1, 1, 1), {.cancelled = &cancelled}).status().code(),
             absl::StatusCode::kCancelled);
+}
+
+// So that a server lets others work meanwhile.
+TEST_F(BatchingTest, WhoWaitsForABatchSaysSo) {
+  start();
+  int told = 0;
+  const auto count = [&] { ++told; };
+  const WaitNotice notice(count);
+  EXPECT_TRUE(run(column(1, 2, 0)).ok());
+  EXPECT_EQ(told, 1);
 }
 
 TEST_F(BatchingTest, EveryRequestGetsItsOwnRows) {

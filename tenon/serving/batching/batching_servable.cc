@@ -141,6 +141,15 @@ class BatchingServable final : public Servable {
 
   const std::vector<Signature>& signatures() const override { return servable_->signatures(); }
   std::string signature_def_map() const override { return servable_->signature_def_map(); }
+  StatusOr<std::vector<std::vector<Tensor>>> run_together(std::span<const Part> parts,
+                                                          const Tensor& input,
+                                                          const RunLimits& limits) const override {
+    return servable_->run_together(parts, input, limits);
+  }
+  const Servable& unmerged() const override { return *servable_; }
+  Tolerance tolerance(std::string_view signature, std::string_view output) const override {
+    return servable_->tolerance(signature, output);
+  }
 
   StatusOr<std::vector<Tensor>> run(const Signature& signature, std::span<const Tensor> inputs,
                                     std::span<const int> outputs,

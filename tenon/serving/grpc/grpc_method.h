@@ -36,7 +36,10 @@ struct GrpcMethod {
   // Told of a call that was not let through its gate, or, without its request, of one that lacks a
   // token; may be empty.
   std::function<void(std::string_view request, const Status& why)> refused;
-  // Streaming: made for each call. Exactly one of the two is there.
+  // Streaming: each message is a call of its own, whose answers come in their order; one that fails
+  // ends the stream.
+  bool each_message = false;
+  // Streaming: made for each call. Exactly one of `call` and this is there.
   std::function<std::unique_ptr<GrpcStream>()> stream;
 };
 

@@ -156,6 +156,7 @@ void GrpcServer::Impl::add_open_inference() {
     GrpcMethod method;
     method.path = row.path;
     method.gate = gate_of(row.kind);
+    method.each_message = row.each_message;
     method.open = row.kind == OpenInferenceMethod::Kind::kProbe;
     method.call = [this, call = row.call](std::string_view request, const RunLimits& limits,
                                           std::string* response) {

@@ -36,22 +36,26 @@ void add_status(std::vector<nghttp2_nv>& headers, const std::string& code,
 
 }  // namespace
 
-void Http2Session::answered(ServerRequest& request, std::vector<RequestPtr>&) {
+void Http2Session::answered(ServerRequest& request, std::vector<RequestPtr>& ready) {
   auto* const call = dynamic_cast<GrpcCall*>(&request);
   auto* const http = call ? nullptr : static_cast<HttpCall*>(&request);
   const auto found = streams_.find(call ? call->stream : http->stream);
   if (found == streams_.end() || found->second->answered) return;  // cancelled meanwhile
-  if (call) return answer(*found->second, *call);
+  if (call) return answer(*found->second, *call, ready);
   answer(*found->second, http->response);
 }
 
-void Http2Session::answer(Stream& stream, GrpcCall& call) {
+void Http2Session::answer(Stream& stream, GrpcCall& call, std::vector<RequestPtr>& ready) {
   if (call.status.ok()) {
     const bool compressed = call.answer_encoding != GrpcEncoding::kIdentity;
-    stream.encoded = call.answer_encoding;
+    if (!stream.each_message) stream.encoded = call.answer_encoding;
     send_message(stream, std::move(call.response), compressed);
   }
-  send_status(stream, call.status);
+  if (!stream.each_message || !call.status.ok()) return send_status(stream, call.status);
+  stream.running = false;
+  if (!stream.waiting.empty()) return run_next(stream, ready);
+  if (!stream.incomplete) return send_status(stream, absl::OkStatus());
+  if (drains_ > 0) send_status(stream, unavailable("the server stops"));
 }
 
 void Http2Session::send_message(Stream& stream, std::string bytes, bool compressed) {

@@ -28,6 +28,11 @@ std::string_view view_of(const uint8_t* bytes, size_t size) {
   return {reinterpret_cast<const char*>(bytes), size};
 }
 
+// What a message that waits counts as.
+size_t waiting_bytes(std::string_view message) {
+  return std::max<size_t>(message.size(), 64 << 10);
+}
+
 bool ends_stream(const nghttp2_frame_hd& head) {
   return (head.flags & NGHTTP2_FLAG_END_STREAM) != 0;
 }
@@ -213,7 +218,11 @@ void Http2Session::drain() {
   if (drains_ == 1) {
     nghttp2_submit_shutdown_notice(session_);
     for (auto& [id, stream] : streams_) {
-      if (!stream->streaming || stream->answered) continue;
+      if (stream->answered) continue;
+      if (stream->each_message && !stream->running) {
+        send_status(*stream, unavailable("the server stops"));
+      }
+      if (!stream->streaming) continue;
       std::vector<std::string> answers;
       stream->streaming->drain(answers);
       for (std::string& answer : answers) send_message(*stream, std::move(answer), false);
@@ -322,6 +331,10 @@ void Http2Session::begin_grpc(Stream& stream) {
       stream.call->run_limits.deadline =
           std::chrono::steady_clock::now() + std::chrono::microseconds(*timeout);
     }
+    stream.each_message = method->each_message;
+    if (!stream.each_message) return;
+    stream.encoded = stream.call->answer_encoding;
+    end_incomplete(stream);
   }
 }
 
@@ -352,6 +365,11 @@ void Http2Session::receive_messages(Stream& stream, std::string_view bytes) {
 void Http2Session::take_message(Stream& stream) {
   bool compressed = false;
   std::string message = stream.reader.take(compressed);
+  if (stream.each_message) {
+    waiting_messages_ += waiting_bytes(message);
+    stream.waiting.emplace_back(std::move(message), compressed);
+    return run_next(stream, *ready_);
+  }
   if (stream.call) {
     if (stream.has_message) {
       return send_status(stream, internal("a unary call has more than one message"));
@@ -370,6 +388,24 @@ void Http2Session::take_message(Stream& stream) {
   if (!status.ok()) send_status(stream, status);
 }
 
+// The next call of a stream whose messages are calls: as the first was meant to be.
+void Http2Session::run_next(Stream& stream, std::vector<RequestPtr>& ready) {
+  if (stream.running || stream.waiting.empty()) return;
+  const auto call = std::make_shared<GrpcCall>(stream.id, stream.call->method, services_.limits);
+  call->encoding = stream.call->encoding;
+  call->answer_encoding = stream.encoded;
+  call->traceparent = stream.call->traceparent;
+  call->run_limits.deadline = stream.call->run_limits.deadline;
+  call->message = std::move(stream.waiting.front().first);
+  call->compressed = stream.waiting.front().second;
+  waiting_messages_ -= waiting_bytes(call->message);
+  stream.waiting.pop_front();
+  call->set_kind();
+  stream.call = call;
+  stream.running = true;
+  ready.push_back(call);
+}
+
 void Http2Session::on_end(Stream& stream) {
   end_incomplete(stream);
   stream.incomplete = false;
@@ -377,6 +413,10 @@ void Http2Session::on_end(Stream& stream) {
   if (stream.http) return complete(stream);
   if (!stream.reader.empty()) {
     return send_status(stream, internal("the stream ends within a message"));
+  }
+  if (stream.each_message) {
+    if (!stream.running) send_status(stream, absl::OkStatus());
+    return;
   }
   if (stream.streaming) {
     if (stream.streaming->over_with_input()) send_status(stream, absl::OkStatus());
@@ -402,6 +442,9 @@ void Http2Session::on_close(int32_t id) {
   const auto found = streams_.find(id);
   if (found == streams_.end()) return;
   Stream& stream = *found->second;
+  for (const auto& [message, compressed] : stream.waiting) {
+    waiting_messages_ -= waiting_bytes(message);
+  }
   if (stream.call) stream.call->cancelled = true;
   if (stream.http) stream.http->cancelled = true;
   end_incomplete(stream);

@@ -37,7 +37,8 @@ class Http2Session final : public Session {
   void receive(std::string_view bytes, std::vector<RequestPtr>& ready) override;
   void answered(ServerRequest& request, std::vector<RequestPtr>& ready) override;
   void produce(std::string& out) override;
-  bool reads() const override { return true; }
+  // Not while more messages wait for those before than it holds.
+  bool reads() const override { return waiting_messages_ < kMostWaiting; }
   End end() const override;
   void drain() override;
   void cancel() override;
@@ -63,8 +64,9 @@ class Http2Session final : public Session {
   void begin_http(Stream& stream);
   void receive_messages(Stream& stream, std::string_view bytes);
   void take_message(Stream& stream);
+  void run_next(Stream& stream, std::vector<RequestPtr>& ready);
   void complete(Stream& stream);
-  void answer(Stream& stream, GrpcCall& call);
+  void answer(Stream& stream, GrpcCall& call, std::vector<RequestPtr>& ready);
   void answer(Stream& stream, const HttpResponse& response);
   // Sends `bytes` behind the answer's headers, which go before the first.
   void send_message(Stream& stream, std::string bytes, bool compressed);
@@ -78,6 +80,9 @@ class Http2Session final : public Session {
   const Http2Services& services_;
   nghttp2_session* session_ = nullptr;
   std::map<int32_t, std::unique_ptr<Stream>> streams_;
+  // Messages of streams that wait for those before, each counted as at least 64 KiB.
+  static constexpr size_t kMostWaiting = 64 << 20;
+  size_t waiting_messages_ = 0;               // their bytes
   std::vector<RequestPtr>* ready_ = nullptr;  // of the call of receive() that goes on
   bool over_ = false;
   bool greeted_ = false;  // the client's SETTINGS have come

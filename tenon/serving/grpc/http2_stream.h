@@ -27,6 +27,10 @@ struct Http2Session::Stream {
   // The request: at most one of the three.
   std::shared_ptr<GrpcCall> call;
   std::unique_ptr<GrpcStream> streaming;
+  // Where each message is a call: those that wait for the one before.
+  bool each_message = false;
+  bool running = false;                              // `call`
+  std::deque<std::pair<std::string, bool>> waiting;  // with: is it compressed?
   std::shared_ptr<HttpCall> http;
   GrpcMessageReader reader;
   bool has_message = false;

@@ -81,11 +81,11 @@ StatusOr<std::vector<Tensor>> inputs_of(const PredictMessage& request, const Sig
 }
 
 // Runs `request` on `servable` and appends the outputs to `response`.
-Status run_request(const Servable& servable, const PredictOptions& options,
-                   const PredictMessage& request, Histogram* runtime_latency,
-                   const RunLimits& limits, const Signature*& signature, std::string& response) {
+Status run_request(const PredictionTarget& target, const PredictOptions& options,
+                   const PredictMessage& request, const RunLimits& limits,
+                   const Signature*& signature, std::string& response) {
   const std::string& name = request.spec.spec.signature_name;
-  signature = find_signature(servable, name);
+  signature = find_signature(target.servable, name);
   if (signature == nullptr) {
     return failed_precondition("Serving signature key \"", name.empty() ? kDefaultSignature : name,
                                "\" not found.");
@@ -94,9 +94,9 @@ Status run_request(const Servable& servable, const PredictOptions& options,
   TENON_ASSIGN_OR_RETURN(std::vector<Tensor> inputs, inputs_of(request, *signature));
   TENON_ASSIGN_OR_RETURN(const std::vector<int> outputs,
                          select_outputs(*signature, request.filter));
-  TENON_ASSIGN_OR_RETURN(
-      const std::vector<Tensor> results,
-      run_predict(servable, *signature, std::move(inputs), outputs, runtime_latency, limits));
+  TENON_ASSIGN_OR_RETURN(const std::vector<Tensor> results,
+                         run_predict(target, PredictionKind::kPredict, *signature,
+                                     std::move(inputs), outputs, limits));
   for (size_t i = 0; i < results.size(); ++i) {
     append_message(response, 1, [&] {
       append_string_field(response, 1, signature->outputs[static_cast<size_t>(outputs[i])].name);
@@ -114,8 +114,7 @@ Status predict_on(const PredictionService& service, const PredictMessage& reques
   if (!request.spec.present()) return invalid_argument("Missing ModelSpec");
   TENON_ASSIGN_OR_RETURN(served, service.models.find(request.spec.spec.model));
   const Signature* signature = nullptr;
-  TENON_RETURN_IF_ERROR(run_request(*served->servable, service.options, request,
-                                    &served->cells.runtime_latency, limits, signature, response));
+  TENON_RETURN_IF_ERROR(run_request(served, service.options, request, limits, signature, response));
   append_model_spec(response, 2, *served, signature->name);
   return absl::OkStatus();
 }
@@ -157,8 +156,8 @@ Status replay_predict(const Servable& servable, std::string_view request) {
   if (!message.parse(request)) return malformed_message("PredictRequest");
   const Signature* signature = nullptr;
   std::string response;
-  return run_request(servable, PredictOptions{.tensor_content = true}, message, nullptr, {},
-                     signature, response);
+  return run_request(servable, PredictOptions{.tensor_content = true}, message, {}, signature,
+                     response);
 }
 
 Status get_model_metadata(const PredictionService& service, std::string_view request,

@@ -5,6 +5,7 @@
 
 #include <future>
 
+#include "tenon/base/gate.h"
 #include "tenon/io/gzip.h"
 #include "tenon/serving/grpc/http2_client.h"
 #include "tenon/serving/http/http_client.h"
@@ -307,6 +308,35 @@ TEST(HttpServerTest, ASlowHandlerHoldsUpNobodyElse) {
   }
   release.set_value();
   EXPECT_NE(slow.receive().find("/slow"), std::string::npos);
+}
+
+// As runs do that wait for their turn or for a batch: those that do not wait go past them, whether
+// there are fewer of them than workers or many more.
+TEST(HttpServerTest, RequestsThatWaitForOtherWorkHoldUpNobodyElse) {
+  ::tenon::Gate gate(1);
+  ASSERT_TRUE(gate.enter(::tenon::Gate::Clock::time_point::max(), nullptr));
+  HttpServerOptions options;
+  options.threads = 2;
+  const auto server = serve(
+      [&gate](const HttpRequest& request) {
+        if (request.target == "/slow") {
+          gate.enter(::tenon::Gate::Clock::time_point::max(), nullptr);
+          gate.leave();
+        }
+        return echo(request);
+      },
+      options);
+  const std::string rest = " HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n";
+  std::vector<std::unique_ptr<HttpClient>> slow;
+  for (int i = 0; i < 40; ++i) {
+    slow.push_back(std::make_unique<HttpClient>(server->port()));
+    slow.back()->send(cat("POST /slow", rest));
+  }
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_NE(ask(*server, cat("POST /fast", rest)).find("/fast"), std::string::npos);
+  }
+  gate.leave();
+  for (const auto& client : slow) EXPECT_NE(client->receive().find("/slow"), std::string::npos);
 }
 
 TEST(HttpServerTest, StopAnswersWhatHasBegunAndTakesNoMore) {

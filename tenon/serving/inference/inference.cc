@@ -164,34 +164,48 @@ StatusOr<std::vector<int>> inference_outputs(const Signature& signature, Inferen
                                               : regression_outputs(signature);
 }
 
-StatusOr<InferenceResult> run_inference(const Servable& servable, const Signature& signature,
-                                        InferenceMethod method, std::span<const int> outputs,
-                                        const Tensor& examples, Histogram* runtime_latency,
-                                        const RunLimits& limits) {
-  TENON_ASSIGN_OR_RETURN(
-      std::vector<Tensor> tensors,
-      run_predict(servable, signature, {examples}, outputs, runtime_latency, limits));
-  const int64_t batch = examples.dim(0);
+StatusOr<InferenceResult> inference_result(const Signature& signature, InferenceMethod method,
+                                           std::span<const int> outputs,
+                                           std::span<const Tensor> results, int64_t batch) {
   InferenceResult result;
   result.method = method;
   if (method == InferenceMethod::kRegress) {
-    TENON_RETURN_IF_ERROR(check_regression(tensors[0], batch));
-    result.scores = std::move(tensors[0]);
+    TENON_RETURN_IF_ERROR(check_regression(results[0], batch));
+    result.scores = results[0];
     return result;
   }
   for (size_t i = 0; i < outputs.size(); ++i) {
     const std::string& name = signature.outputs[static_cast<size_t>(outputs[i])].name;
-    (name == kClasses ? result.classes : result.scores) = std::move(tensors[i]);
+    (name == kClasses ? result.classes : result.scores) = results[i];
   }
   TENON_RETURN_IF_ERROR(check_classification(result, batch));
   return result;
 }
 
-StatusOr<InferenceResult> infer(const Servable& servable, std::string_view signature_name,
+PredictionKind kind_of(InferenceMethod method) {
+  return method == InferenceMethod::kClassify ? PredictionKind::kClassify
+                                              : PredictionKind::kRegress;
+}
+
+Status check_example_input(const Signature& signature) {
+  if (signature.inputs[0].dtype == DType::kString) return absl::OkStatus();
+  return invalid_argument("Expects arg[0] to be ", signature.inputs[0].dtype, " but ",
+                          DType::kString, " is provided");
+}
+
+StatusOr<InferenceResult> run_inference(const PredictionTarget& target, const Signature& signature,
+                                        InferenceMethod method, std::span<const int> outputs,
+                                        const Tensor& examples, const RunLimits& limits) {
+  TENON_ASSIGN_OR_RETURN(
+      const std::vector<Tensor> results,
+      run_predict(target, kind_of(method), signature, {examples}, outputs, limits));
+  return inference_result(signature, method, outputs, results, examples.dim(0));
+}
+
+StatusOr<InferenceResult> infer(const PredictionTarget& target, std::string_view signature_name,
                                 InferenceMethod method, bool check_method_name,
-                                const StatusOr<Tensor>& examples, Histogram* runtime_latency,
-                                const RunLimits& limits) {
-  const Signature* signature = find_signature(servable, signature_name);
+                                const StatusOr<Tensor>& examples, const RunLimits& limits) {
+  const Signature* signature = find_signature(target.servable, signature_name);
   if (signature == nullptr) {
     return invalid_argument("No signature was found with the name: ",
                             signature_name.empty() ? kDefaultSignature : signature_name);
@@ -199,18 +213,9 @@ StatusOr<InferenceResult> infer(const Servable& servable, std::string_view signa
   TENON_ASSIGN_OR_RETURN(const std::vector<int> outputs,
                          inference_outputs(*signature, method, check_method_name));
   TENON_RETURN_IF_ERROR(examples.status());
-  return run_inference(servable, *signature, method, outputs, *examples, runtime_latency, limits);
-}
-
-StatusOr<InferenceResult> infer(const ServedVersion& served, std::string_view signature_name,
-                                InferenceMethod method, bool check_method_name,
-                                const StatusOr<Tensor>& examples, const RunLimits& limits) {
-  const ModelCells& cells = served.cells;
-  Histogram& latency =
-      method == InferenceMethod::kClassify ? cells.classify_runtime : cells.regress_runtime;
-  StatusOr<InferenceResult> result = infer(*served.servable, signature_name, method,
-                                           check_method_name, examples, &latency, limits);
-  if (result.ok()) cells.count_examples(examples->dim(0));
+  StatusOr<InferenceResult> result =
+      run_inference(target, *signature, method, outputs, *examples, limits);
+  if (result.ok() && target.served) target.served->cells.count_examples(examples->dim(0));
   return result;
 }
 

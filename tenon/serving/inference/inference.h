@@ -2,7 +2,7 @@
 // texts are TensorFlow Serving's (servables/tensorflow/classifier.cc and regressor.cc).
 #pragma once
 
-#include "tenon/serving/served_models.h"
+#include "tenon/serving/predict.h"
 
 namespace tenon::serving {
 
@@ -38,22 +38,26 @@ StatusOr<Tensor> examples_tensor(std::span<const std::string_view> examples,
 StatusOr<std::vector<int>> inference_outputs(const Signature& signature, InferenceMethod method,
                                              bool check_method_name);
 
-// Runs `outputs` of `signature` over `examples` and checks that the results have the form of the
-// method. The time that the run takes goes to `runtime_latency` where that is given.
-StatusOr<InferenceResult> run_inference(const Servable& servable, const Signature& signature,
+// What `outputs` of `signature` say of so many Examples: `results`, one of each. INVALID_ARGUMENT
+// where they do not have the form of the method.
+StatusOr<InferenceResult> inference_result(const Signature& signature, InferenceMethod method,
+                                           std::span<const int> outputs,
+                                           std::span<const Tensor> results, int64_t batch);
+
+PredictionKind kind_of(InferenceMethod method);
+
+// INVALID_ARGUMENT where the one input of a signature does not take Examples.
+Status check_example_input(const Signature& signature);
+
+// Runs `outputs` of `signature` over `examples`.
+StatusOr<InferenceResult> run_inference(const PredictionTarget& target, const Signature& signature,
                                         InferenceMethod method, std::span<const int> outputs,
-                                        const Tensor& examples, Histogram* runtime_latency,
-                                        const RunLimits& limits);
+                                        const Tensor& examples, const RunLimits& limits);
 
 // The whole of it: looks the signature up (INVALID_ARGUMENT "No signature was found with the name:
-// X") and runs it. `examples` are only looked at once the signature is known to fit.
-StatusOr<InferenceResult> infer(const Servable& servable, std::string_view signature_name,
-                                InferenceMethod method, bool check_method_name,
-                                const StatusOr<Tensor>& examples, Histogram* runtime_latency,
-                                const RunLimits& limits);
-
-// The same on a version that is served, counted among its examples and runs.
-StatusOr<InferenceResult> infer(const ServedVersion& served, std::string_view signature_name,
+// X") and runs it. `examples` are only looked at once the signature is known to fit; a version that
+// is served counts them.
+StatusOr<InferenceResult> infer(const PredictionTarget& target, std::string_view signature_name,
                                 InferenceMethod method, bool check_method_name,
                                 const StatusOr<Tensor>& examples, const RunLimits& limits);
 

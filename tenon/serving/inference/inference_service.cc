@@ -14,7 +14,7 @@ Status answer_one(const InferenceService& service, InferenceMethod method,
   if (!request.has_spec) return invalid_argument("Missing ModelSpec");
   TENON_ASSIGN_OR_RETURN(const auto served, service.models.find(request.spec.model));
   TENON_ASSIGN_OR_RETURN(const InferenceResult result,
-                         infer(*served, request.spec.signature_name, method,
+                         infer(served, request.spec.signature_name, method,
                                service.check_method_name, request.examples, limits));
   append_result(response, 1, result);
   append_model_spec(response, 2, *served, request.spec.signature_name);
@@ -90,16 +90,28 @@ StatusOr<std::vector<PreparedTask>> prepare_tasks(const MultiInferenceRequest& r
 }
 
 // The results of all tasks, in their order.
-StatusOr<std::vector<InferenceResult>> run_tasks(const Servable& servable,
+StatusOr<std::vector<InferenceResult>> run_tasks(const PredictionTarget& target,
                                                  std::span<const PreparedTask> tasks,
                                                  const StatusOr<Tensor>& examples,
                                                  const RunLimits& limits) {
   TENON_RETURN_IF_ERROR(examples.status());
-  std::vector<InferenceResult> results;
+  std::vector<Servable::Part> parts;
   for (const PreparedTask& task : tasks) {
-    TENON_ASSIGN_OR_RETURN(InferenceResult result,
-                           run_inference(servable, *task.signature, task.method, task.outputs,
-                                         *examples, nullptr, limits));
+    TENON_RETURN_IF_ERROR(check_example_input(*task.signature));
+    parts.push_back({task.signature, task.outputs});
+  }
+  const int64_t start = steady_microseconds();
+  TENON_ASSIGN_OR_RETURN(const auto tensors,
+                         target.servable.run_together(parts, *examples, limits));
+  const int64_t took = microseconds_since(start);
+  std::vector<InferenceResult> results;
+  for (size_t i = 0; i < tasks.size(); ++i) {
+    const PreparedTask& task = tasks[i];
+    note_prediction(target, kind_of(task.method), *task.signature, std::span(&*examples, 1),
+                    task.outputs, tensors[i], took);
+    TENON_ASSIGN_OR_RETURN(
+        InferenceResult result,
+        inference_result(*task.signature, task.method, task.outputs, tensors[i], examples->dim(0)));
     results.push_back(std::move(result));
   }
   return results;
@@ -112,7 +124,7 @@ Status answer_all(const InferenceService& service, const MultiInferenceRequest& 
   TENON_ASSIGN_OR_RETURN(const std::vector<PreparedTask> tasks,
                          prepare_tasks(request, *served->servable, service.check_method_name));
   TENON_ASSIGN_OR_RETURN(const std::vector<InferenceResult> results,
-                         run_tasks(*served->servable, tasks, request.examples, limits));
+                         run_tasks(served, tasks, request.examples, limits));
   served->cells.count_examples(request.examples->dim(0));
   for (size_t i = 0; i < tasks.size(); ++i) {
     append_message(response, 1, [&] {
@@ -153,8 +165,7 @@ Status replay_inference(const Servable& servable, InferenceCall call, std::strin
   TENON_ASSIGN_OR_RETURN(const auto parsed, parse_inference_request(request));
   const InferenceMethod method =
       call == InferenceCall::kClassify ? InferenceMethod::kClassify : InferenceMethod::kRegress;
-  return infer(servable, parsed.spec.signature_name, method, false, parsed.examples, nullptr, {})
-      .status();
+  return infer(servable, parsed.spec.signature_name, method, false, parsed.examples, {}).status();
 }
 
 }  // namespace tenon::serving

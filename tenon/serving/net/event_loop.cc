@@ -14,6 +14,7 @@
 #include <unordered_map>
 
 #include "tenon/base/thread.h"
+#include "tenon/base/wait_notice.h"
 
 namespace tenon::serving {
 namespace {
@@ -56,6 +57,8 @@ struct EventLoop::Impl {
   std::shared_ptr<Connection> find(uint64_t id);
   void drive(uint64_t id);
   void run_ready();
+  void run(ServerRequest& request);
+  bool step_aside(int gate);
   void share(const QueuedRequest& request, bool more);
   void settle(const std::shared_ptr<Connection>& connection, bool open,
               std::vector<RequestPtr>& ready);
@@ -74,6 +77,8 @@ struct EventLoop::Impl {
   Descriptor work_event;
   Descriptor spare;  // given up to be able to accept, and close, when no descriptor is left
   std::vector<std::thread> workers;
+  std::atomic<int> worker_count{0};   // more_workers included
+  std::atomic<int> waiting_aside{0};  // requests that hold no place
   std::thread sweeper;
   std::atomic<bool> stopping{false};
   std::atomic<bool> draining{false};  // no more connections are taken
@@ -84,6 +89,7 @@ struct EventLoop::Impl {
   std::unordered_map<uint64_t, std::shared_ptr<Connection>> connections;
   uint64_t next_id = kFirstConnection;
   bool stopped = false;
+  std::vector<std::thread> more_workers;  // one for each request that has ever stood aside at once
 };
 
 Status EventLoop::Impl::start() {
@@ -101,6 +107,7 @@ Status EventLoop::Impl::start() {
   }
   for (int i = workers_of(options); i > 0; --i) {
     TENON_ASSIGN_OR_RETURN(workers.emplace_back(), start_thread([this] { work(); }));
+    ++worker_count;
   }
   TENON_ASSIGN_OR_RETURN(sweeper, start_thread([this] { sweep(); }));
   return absl::OkStatus();
@@ -213,10 +220,7 @@ void EventLoop::Impl::run_ready() {
   int unsent = 0;
   while (taken) {
     share(request, more);
-    const int64_t start = microseconds_now();
-    request.request->run();
-    run_times.observe(request.request->kind, microseconds_now() - start);
-    queue.done(request.request->gate);
+    run(*request.request);
     taken = queue.take(next, more);
     const bool flush = !taken || next.connection != request.connection || ++unsent >= kMostUnsent ||
                        !run_times.is_short(next.request->kind);
@@ -229,11 +233,52 @@ void EventLoop::Impl::run_ready() {
   }
 }
 
+void EventLoop::Impl::run(ServerRequest& request) {
+  const int64_t start = microseconds_now();
+  bool aside = false;
+  {
+    const auto told = [&] { aside = step_aside(request.gate); };
+    const WaitNotice notice(told);
+    request.run();
+  }
+  run_times.observe(request.kind, microseconds_now() - start);
+  if (aside) {
+    --waiting_aside;
+  } else {
+    queue.done(request.gate);
+  }
+}
+
+// A request is about to wait for other work: its place goes to the next one, and its worker is made
+// up for. False: it has to keep both.
+bool EventLoop::Impl::step_aside(int gate) {
+  if (gate == ServerRequest::kNoGate) return false;
+  const int now = ++waiting_aside;
+  const auto keep_place = [&] {
+    --waiting_aside;
+    return false;
+  };
+  if (now > options.most_aside) return keep_place();
+  {
+    std::lock_guard lock(mutex);
+    if (stopped) return keep_place();
+    if (static_cast<int>(more_workers.size()) < now) {
+      StatusOr<std::thread> worker = start_thread([this] { work(); });
+      if (!worker.ok()) return keep_place();
+      more_workers.push_back(*std::move(worker));
+      ++worker_count;
+    }
+  }
+  queue.done(gate);
+  signal(work_event);
+  return true;
+}
+
 // There is more to do: another worker is woken, unless it could only take this one's processor.
 void EventLoop::Impl::share(const QueuedRequest& request, bool more) {
   const int waiting = idle.load();
   if (!more || waiting == 0) return;
-  const int busy = static_cast<int>(workers.size()) - waiting;
+  const int busy = worker_count - waiting;
   if (busy < processors || !run_times.is_short(request.request->kind)) signal(work_event);
 }
 
@@ -302,6 +347,7 @@ void EventLoop::Impl::stop(int64_t drain_milliseconds) {
   changed.notify_all();
   signal(stop_event);
   for (std::thread& worker : workers) worker.join();
+  for (std::thread& worker : more_workers) worker.join();
   if (sweeper.joinable()) sweeper.join();
   left.clear();
   connections.clear();

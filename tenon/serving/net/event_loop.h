@@ -5,7 +5,9 @@
 // a request runs, the connection's next event wakes another worker. So a request changes threads
 // only where several arrive at once, and a slow one holds up nothing but its worker. Gates say how
 // many requests of a sort run at a time; there are more workers than they let pass, so that what
-// takes no time (health, status, pings) never waits for what does.
+// takes no time (health, status, pings) never waits for what does. A request that waits for other
+// work while it runs (base/wait_notice.h: for its turn among long runs, for its batch) gives its
+// place and its worker's to the next meanwhile, so that short ones never wait behind those.
 #pragma once
 
 #include <functional>
@@ -21,6 +23,7 @@ namespace tenon::serving {
 struct EventLoopOptions {
   std::vector<Gate> gates;
   int spare_workers = 1;  // beside one for each request that the gates let pass
+  int most_aside = 512;   // requests that wait for other work without holding a place
   size_t max_connections = 65'536;
   ConnectionTimeouts timeouts;
   std::string overload = "too many requests wait already; try again";  // why one is refused

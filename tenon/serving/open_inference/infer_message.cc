@@ -197,17 +197,21 @@ void append_contents(std::string& out, const Tensor& tensor) {
   }
 }
 
-}  // namespace
-
-std::string infer_model_name(std::string_view message) {
-  std::string name;
+std::string text_field(std::string_view message, uint32_t number) {
+  std::string text;
   WireReader reader(message);
   WireField field;
   while (reader.next(field)) {
-    if (field.is_bytes(1)) name = field.bytes;
+    if (field.is_bytes(number)) text = field.bytes;
   }
-  return name;
+  return text;
 }
+
+}  // namespace
+
+std::string infer_model_name(std::string_view message) { return text_field(message, 1); }
+
+std::string infer_request_id(std::string_view message) { return text_field(message, 3); }
 
 StatusOr<InferMessage> parse_infer_message(std::string_view bytes) {
   InferMessage message;

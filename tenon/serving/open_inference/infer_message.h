@@ -15,6 +15,9 @@ struct InferMessage {
 // The name of the model alone; empty where there is none.
 std::string infer_model_name(std::string_view message);
 
+// The id that its answer is to have; empty where there is none.
+std::string infer_request_id(std::string_view message);
+
 // INTERNAL where it is malformed, INVALID_ARGUMENT for what the protocol does not allow.
 StatusOr<InferMessage> parse_infer_message(std::string_view message);
 

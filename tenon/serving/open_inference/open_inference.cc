@@ -111,8 +111,8 @@ StatusOr<OpenInferenceResult> run_open_inference(const OpenInference& service,
                          ", which the protocol has no datatype for");
   }
   TENON_ASSIGN_OR_RETURN(std::vector<Tensor> tensors,
-                         run_predict(*served.servable, *signature, std::move(inputs), outputs,
-                                     &served.cells.runtime_latency, limits));
+                         run_predict(result.served, PredictionKind::kPredict, *signature,
+                                     std::move(inputs), outputs, limits));
   for (size_t i = 0; i < outputs.size(); ++i) {
     result.outputs.push_back(
         {signature->outputs[static_cast<size_t>(outputs[i])].name, std::move(tensors[i])});

@@ -102,6 +102,22 @@ Status model_infer(const OpenInference& service, std::string_view request, const
   return status;
 }
 
+// One message of a stream: an error stands in its answer, and the stream goes on, unless it ends.
+Status model_stream_infer(const OpenInference& service, std::string_view request,
+                          const RunLimits& limits, std::string* out) {
+  std::string response;
+  const Status status = model_infer(service, request, limits, &response);
+  TENON_RETURN_IF_ERROR(limits.check());
+  if (status.ok()) {
+    append_bytes_field(*out, 2, response);
+    return status;
+  }
+  append_string_field(*out, 1, message_of(status));
+  // Whose error it is.
+  append_message(*out, 2, [&] { append_string_field(*out, 3, infer_request_id(request)); });
+  return absl::OkStatus();
+}
+
 Status index_repository(const OpenInference& service, std::string_view request, const RunLimits&,
                         std::string* out) {
   TENON_ASSIGN_OR_RETURN(const TwoTexts asked, parse_two_texts(request));
@@ -152,6 +168,8 @@ constexpr OpenInferenceMethod kMethods[] = {
     {"/inference.GRPCInferenceService/ServerMetadata", Kind::kQuestion, describe_server},
     {"/inference.GRPCInferenceService/ModelMetadata", Kind::kQuestion, describe_model},
     {"/inference.GRPCInferenceService/ModelInfer", Kind::kInference, model_infer},
+    {"/inference.GRPCInferenceService/ModelStreamInfer", Kind::kInference, model_stream_infer,
+     true},
     {"/inference.GRPCInferenceService/RepositoryIndex", Kind::kQuestion, index_repository},
     {"/inference.GRPCInferenceService/RepositoryModelLoad", Kind::kControl, load_model},
     {"/inference.GRPCInferenceService/RepositoryModelUnload", Kind::kControl, unload_model},

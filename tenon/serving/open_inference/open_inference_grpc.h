@@ -14,6 +14,7 @@ struct OpenInferenceMethod {
   // cannot parse. Inferences are counted.
   Status (*call)(const OpenInference& service, std::string_view request, const RunLimits& limits,
                  std::string* response);
+  bool each_message = false;  // of a stream is a call
 };
 std::span<const OpenInferenceMethod> open_inference_methods();
 

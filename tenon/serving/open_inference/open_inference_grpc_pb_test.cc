@@ -169,5 +169,53 @@ TEST_F(OpenInferenceGrpcTest, RepositoryInBothMessages) {
   EXPECT_TRUE(call("RepositoryModelLoad", "model_name: 'ghost'").starts_with("error 5: "));
 }
 
+// Each message of a stream is answered, in order; one that fails says so and ends nothing.
+TEST_F(OpenInferenceGrpcTest, AStreamAnswersEachMessage) {
+  const auto ask = [&](int id, std::string_view model) {
+    return message("ModelInferRequest",
+                   cat("model_name: \"", model, "\" id: \"", id,
+                       "\" inputs { name: \"x\" datatype: \"FP32\" shape: [1, 2] contents { "
+                       "fp32_contents: [",
+                       id, ", 0.5] } }"))
+        ->SerializeAsString();
+  };
+  constexpr int kCount = 50;
+  std::string body;
+  for (int i = 0; i < kCount; ++i) {
+    const std::string request = ask(i, i % 7 == 3 ? "nobody" : "mirror");
+    body += grpc_prefix(request.size(), false) + request;
+  }
+  const auto& answer = client_->wait(
+      client_->client().ask("/inference.GRPCInferenceService/ModelStreamInfer", body));
+  EXPECT_EQ(answer.status(), "0") << answer.text();
+  GrpcMessageReader reader(1 << 20);
+  std::string_view bytes = answer.data;
+  for (int i = 0; i < kCount; ++i) {
+    ASSERT_TRUE(reader.read(bytes).ok());
+    ASSERT_TRUE(reader.complete()) << i;
+    bool compressed = false;
+    const auto got = message("ModelStreamInferResponse", "");
+    ASSERT_TRUE(got->ParseFromString(reader.take(compressed)));
+    const std::string text = got->ShortDebugString();
+    EXPECT_NE(text.find(cat("id: \"", i, "\"")), std::string::npos) << text;
+    EXPECT_EQ(text.find("error_message") != std::string::npos, i % 7 == 3) << text;
+    EXPECT_EQ(text.find("fp32_contents") != std::string::npos, i % 7 != 3) << text;
+  }
+  EXPECT_TRUE(bytes.empty());
+}
+
+// What is malformed ends it, and so does a client that goes.
+TEST_F(OpenInferenceGrpcTest, AStreamEndsWithItsClient) {
+  const std::string path = "/inference.GRPCInferenceService/ModelStreamInfer";
+  const auto& none = client_->wait(client_->client().ask(path, ""));
+  EXPECT_EQ(none.status(), "0");
+  const auto& half = client_->wait(client_->client().ask(path, std::string(3, '\0')));
+  EXPECT_EQ(half.status(), "13");
+  const int32_t open = client_->client().ask(path, "", {}, false);
+  client_->send();
+  client_->client().cancel(open);
+  EXPECT_EQ(client_->call("/inference.GRPCInferenceService/ServerLive", "").status(), "0");
+}
+
 }  // namespace
 }  // namespace tenon::serving
