@@ -10,7 +10,7 @@
 #include "tenon/core/device.h"
 #include "tenon/core/interfaces.h"
 #include "tenon/core/variable.h"
-#include "tenon/graph/constant_pool.h"
+#include "tenon/graph/messages/constant_pool.h"
 #include "tenon/runtime/packed_weights.h"
 
 namespace tenon {

@@ -31,17 +31,41 @@ bool for_each_attr(const NodeView& node, Take take) {
 
 Status malformed_attrs() { return invalid_argument("malformed AttrValue message"); }
 
-// The tensor of an AttrValue that holds nothing else and is as large as its bytes; nothing
-// otherwise.
-std::optional<Tensor> plain_tensor(std::string_view attr) {
+// The content of a TensorProto as it lies there, aligned or not; no value where it is of another
+// kind.
+Tensor content_of(std::string_view message) {
+  WireReader reader(message);
+  WireField field;
+  std::optional<DType> dtype;
+  MessageField shape;
+  std::string_view content;
+  while (reader.next(field)) {
+    if (field.is_varint(1)) dtype = dtype_from_enum(static_cast<int>(field.value));
+    if (field.is_bytes(2)) shape.add(field.bytes);
+    if (field.is_bytes(4)) content = field.bytes;
+  }
+  if (reader.malformed() || !dtype || is_object(*dtype) || *dtype == DType::kBool) return {};
+  const StatusOr<PartialShape> partial = parse_shape(shape.bytes());
+  if (!partial.ok() || !partial->is_fully_known()) return {};
+  StatusOr<Shape> made = Shape::make(partial->dims(), size_of(*dtype));
+  if (!made.ok() || made->num_bytes(size_of(*dtype)) != content.size()) return {};
+  return Tensor(*dtype, *std::move(made), Ref<Buffer>(), const_cast<char*>(content.data()));
+}
+
+// The tensor of an AttrValue that holds nothing else and is as large as its bytes, where `known`
+// has it already that one; nothing otherwise.
+std::optional<Tensor> plain_tensor(std::string_view attr, ConstantPool& known) {
   WireReader reader(attr);
   WireField field;
   if (!reader.next(field) || !field.is_bytes(kAttrTensor) || field.bytes.end() != attr.end()) {
     return std::nullopt;
   }
+  if (const Tensor view = content_of(field.bytes); view.has_value()) {
+    if (Tensor found = known.find(view); found.has_value()) return found;
+  }
   StatusOr<Tensor> tensor = parse_tensor(field.bytes, field.bytes.size());
   if (!tensor.ok() || tensor->dtype() == DType::kString) return std::nullopt;
-  return *std::move(tensor);
+  return known.shared(*tensor);
 }
 
 // The value of an attribute, from its bytes or from where it was taken to.
@@ -222,8 +246,8 @@ Status GraphView::take_tensors(const NodeView& node) {
   (void)for_each_attr(node, [&](MapEntry& entry) {
     const std::string_view bytes = entry.message.bytes();
     if (bytes.size() < kLargeBytes || bytes.data() != entry.text.data()) return;
-    std::optional<Tensor> tensor = plain_tensor(bytes);
-    if (!tensor || !taken_.emplace(bytes.data(), constants_.shared(*tensor)).second) return;
+    std::optional<Tensor> tensor = plain_tensor(bytes, constants_);
+    if (!tensor || !taken_.emplace(bytes.data(), *std::move(tensor)).second) return;
     owner_->forget(bytes);
   });
   return absl::OkStatus();

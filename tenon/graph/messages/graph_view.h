@@ -8,7 +8,7 @@
 #include <map>
 
 #include "tenon/core/attributes.h"
-#include "tenon/graph/constant_pool.h"
+#include "tenon/graph/messages/constant_pool.h"
 #include "tenon/graph/messages/message_bytes.h"
 
 namespace tenon {

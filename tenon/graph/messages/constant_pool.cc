@@ -1,4 +1,4 @@
-#include "tenon/graph/constant_pool.h"
+#include "tenon/graph/messages/constant_pool.h"
 
 #include <cstring>
 
@@ -30,6 +30,22 @@ bool same_value(const Tensor& a, const Tensor& b) {
 
 }  // namespace
 
+Tensor ConstantPool::find_locked(uint64_t samples, const Tensor& value) const {
+  const auto [first, last] = constants_.equal_range(samples);
+  int compared = 0;
+  for (auto it = first; it != last && compared < kMostCompared; ++it, ++compared) {
+    if (same_value(it->second, value)) return it->second;
+  }
+  return {};
+}
+
+Tensor ConstantPool::find(const Tensor& value) {
+  if (is_object(value.dtype()) || value.num_bytes() < kLargeConstant) return {};
+  const uint64_t samples = samples_of(value);
+  const std::lock_guard lock(mutex_);
+  return find_locked(samples, value);
+}
+
 Tensor ConstantPool::shared(const Tensor& value) {
   if (!value.buffer() || value.buffer()->device() || is_object(value.dtype()) ||
       value.num_bytes() < kLargeConstant) {
@@ -37,11 +53,7 @@ Tensor ConstantPool::shared(const Tensor& value) {
   }
   const uint64_t samples = samples_of(value);
   const std::lock_guard lock(mutex_);
-  const auto [first, last] = constants_.equal_range(samples);
-  int compared = 0;
-  for (auto it = first; it != last && compared < kMostCompared; ++it, ++compared) {
-    if (same_value(it->second, value)) return it->second;
-  }
+  if (Tensor found = find_locked(samples, value); found.has_value()) return found;
   std::erase_if(constants_, [](const auto& entry) { return entry.second.buffer()->unique(); });
   return constants_.emplace(samples, value)->second;
 }

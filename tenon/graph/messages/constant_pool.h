@@ -17,7 +17,13 @@ class ConstantPool {
   // equal one.
   Tensor shared(const Tensor& value);
 
+  // The constant with the bytes of `value`, which may be a view of any memory; no value when there
+  // is none.
+  Tensor find(const Tensor& value);
+
  private:
+  Tensor find_locked(uint64_t samples, const Tensor& value) const;
+
   std::mutex mutex_;
   std::unordered_multimap<uint64_t, Tensor> constants_;  // by samples of their bytes
 };

@@ -1,6 +1,8 @@
-#include "tenon/graph/constant_pool.h"
+#include "tenon/graph/messages/constant_pool.h"
 
 #include <gtest/gtest.h>
+
+#include <cstring>
 
 namespace tenon {
 namespace {
@@ -21,6 +23,13 @@ TEST(ConstantPool, KeepsEqualConstantsOnce) {
   EXPECT_EQ(pool.shared(filled({200, 100}, 1, 3)).data<float>()[19999], 3.0f);
   EXPECT_NE(pool.shared(filled({100, 200}, 1, 2)).raw(), first.raw());
   EXPECT_NE(pool.shared(filled({200, 100}, 1, 2).as_dtype(DType::kInt32)).raw(), first.raw());
+  // A view of memory that nobody owns, not even aligned.
+  std::vector<char> bytes(first.num_bytes() + 1);
+  std::memcpy(bytes.data() + 1, first.raw(), first.num_bytes());
+  const Tensor view(DType::kFloat, first.shape(), Ref<Buffer>(), bytes.data() + 1);
+  EXPECT_EQ(pool.find(view).raw(), first.raw());
+  bytes[5]++;
+  EXPECT_FALSE(pool.find(view).has_value());
   // Small ones are not looked at.
   const Tensor small = pool.shared(filled({10}, 1, 1));
   EXPECT_TRUE(small.buffer()->unique());
