@@ -133,7 +133,14 @@ PoolSpec with_dimensions_last(PoolSpec s) {
 // inside together. body(row, first input cell, first output cell), both within the batch item.
 template <class Body>
 void for_each_window_row(const PoolSpec& s, int64_t row, Body&& body) {
-  thread_local std::vector<int64_t> offsets;  // kept, so that a run allocates nothing
+  // Memory of windows that are not huge is on the stack: a run allocates nothing.
+  std::array<int64_t, 1024> near;
+  std::vector<int64_t> far;
+  int64_t* offsets = near.data();
+  if (const auto most = static_cast<size_t>(cells_in(s.window)); most > near.size()) {
+    far.resize(most);
+    offsets = far.data();
+  }
   const int64_t width = s.output[2];
   const auto inside = [&](int64_t k) {
     const int64_t first = k * s.stride[2] - s.pad_before[2];
@@ -144,12 +151,12 @@ void for_each_window_row(const PoolSpec& s, int64_t row, Body&& body) {
     while (inside(k) && end < width && inside(end)) ++end;
     const Cells cells = cells_of(s, row * width + k);
     int64_t start = -1;
-    offsets.clear();
+    size_t count = 0;
     for_each_cell(s, cells, [&](int64_t at) {
       if (start < 0) start = at;
-      offsets.push_back((at - start) * s.channels);
+      offsets[count++] = (at - start) * s.channels;
     });
-    body(WindowRow{end - k, s.stride[2] * s.channels, s.channels, offsets},
+    body(WindowRow{end - k, s.stride[2] * s.channels, s.channels, {offsets, count}},
          std::max<int64_t>(start, 0), row * width + k);
     k = end;
   }

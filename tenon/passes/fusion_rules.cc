@@ -94,8 +94,8 @@ std::vector<Endpoint> fuse_swish(Match& m) { return fuse_one_more(m, "Swish"); }
 std::vector<Endpoint> fuse_gelu(Match& m) { return fuse_one_more(m, "GeluExact"); }
 std::vector<Endpoint> fuse_gelu_tanh(Match& m) { return fuse_one_more(m, "GeluApproximate"); }
 
-// x / 2 * (1 + erf(x / sqrt(2))), and its approximation by tanh, as TensorFlow, Keras and
-// converters write them.
+// x / 2 * (1 + erf(x / sqrt(2))) and its approximation by tanh, as TensorFlow and converters write
+// them; Keras 3 writes the former by erfc.
 constexpr Rule kFusionRows[] = {
     {"bias", "BiasAdd|Add|AddV2(p=MatMul|Conv2D|DepthwiseConv2dNative, bias)", fuse_bias, true,
      Wanted::kByDevice},
@@ -107,6 +107,8 @@ constexpr Rule kFusionRows[] = {
      Wanted::kByDevice},
     {"gelu, halved last", "Mul(" FUSED ", Mul(Add|AddV2(Erf(Mul(p, 0.70710678)), 1), 0.5))",
      fuse_gelu, true, Wanted::kByDevice},
+    {"gelu by erfc", "Mul(Mul(" FUSED ", 0.5), Erfc(Mul(Neg(p), 0.70710678)))", fuse_gelu, true,
+     Wanted::kByDevice},
     {"gelu by tanh",
      "Mul(Mul(" FUSED
      ", 0.5), Add|AddV2(Tanh(Mul(Add|AddV2(p, Mul(Pow(p, 3), 0.044715)), 0.79788456)), 1))",

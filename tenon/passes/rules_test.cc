@@ -148,6 +148,13 @@ std::vector<RuleCase> rule_cases() {
          return Endpoints{b.mul(half(b, erf_part(b, b.mul(y, b.scalar(0.7071067811865476f)))), y)};
        },
        kRounding},
+      {"gelu by erfc", kRows,
+       [](B& b, In in) {
+         const Endpoint y = biased(b, in[0]);
+         const Endpoint scaled = b.mul(b.neg(y), b.scalar(0.7071067811865476f));
+         return Endpoints{b.mul(half(b, y), b.op("Erfc", {scaled}))};
+       },
+       kRounding},
       {"gelu by tanh", kRows,
        [](B& b, In in) {
          const Endpoint y = biased(b, in[0]);
