@@ -5,9 +5,9 @@
 #include "python/native/dtypes.h"
 #include "python/native/operation.h"
 #include "python/native/tape.h"
+#include "tenon/graph/control_flow_v1/region.h"
 #include "tenon/graph/effects.h"
 #include "tenon/graph/function_copy.h"
-#include "tenon/graph/control_flow_v1/region.h"
 
 namespace tenon::python {
 namespace {
