@@ -39,10 +39,9 @@ TEST(ConstantPool, LetsGoOfWhatNobodyElseHas) {
   ConstantPool pool;
   const Tensor memory = filled({200, 100}, 1, 1);
   bool released = false;
-  Tensor gone(
-      DType::kFloat, memory.shape(),
-      Buffer::external(memory.buffer()->data(), memory.num_bytes(), [&] { released = true; }),
-      memory.buffer()->data());
+  Tensor gone(DType::kFloat, memory.shape(),
+              Buffer::lent(memory.buffer()->data(), memory.num_bytes(), [&] { released = true; }),
+              memory.buffer()->data());
   gone = pool.shared(gone);
   const Tensor other = pool.shared(filled({200, 100}, 2, 2));
   EXPECT_FALSE(released);
