@@ -50,7 +50,8 @@ struct MatMul::Impl {
   void plan_bfloat16();
   int64_t matrices_of_b() const { return Shape(spec.batch_b).num_elements(); }
   Factors factors_of(int64_t item) const;
-  MatMulPointers item_of(const MatMulPointers& p, int64_t item) const;
+  MatMulPointers item_of(const MatMulPointers& p, int64_t item, const void* b,
+                         int64_t bytes_of_b) const;
   void run_float(const MatMulPointers& p, char* scratch) const;
   void run_bfloat16(const MatMulPointers& p, void* scratch) const;
 };
@@ -116,10 +117,13 @@ Factors MatMul::Impl::factors_of(int64_t item) const {
   return found;
 }
 
-// All but b.
-MatMulPointers MatMul::Impl::item_of(const MatMulPointers& p, int64_t item) const {
+// `b`: the matrices of b as the product reads them, `bytes_of_b` each.
+MatMulPointers MatMul::Impl::item_of(const MatMulPointers& p, int64_t item, const void* b,
+                                     int64_t bytes_of_b) const {
   MatMulPointers found = p;
-  found.a = p.a + factors_of(item).a * spec.m * spec.k;
+  const Factors factors = factors_of(item);
+  found.a = p.a + factors.a * spec.m * spec.k;
+  found.b = static_cast<const char*>(b) + factors.b * bytes_of_b;
   found.y = p.y + item * spec.m * spec.n;
   if (p.residual) found.residual = p.residual + item * spec.m * spec.n;
   return found;
@@ -130,19 +134,18 @@ void MatMul::Impl::run_float(const MatMulPointers& p, char* scratch) const {
   const int64_t pieces = in_float->jobs();
   const int64_t jobs = batches.count * pieces;
   const size_t bytes = in_float->worker_scratch_bytes();
+  const int64_t bytes_of_b = spec.k * spec.n * static_cast<int64_t>(sizeof(float));
   parallel_for(workers, 1, [&](int64_t first, int64_t last) {
     char* const own = scratch + static_cast<size_t>(first) * bytes;
     for (int64_t job = jobs * first / workers; job < jobs * last / workers; ++job) {
-      const int64_t item = job / pieces;
-      MatMulPointers pointers = item_of(p, item);
-      pointers.b = static_cast<const float*>(p.b) + factors_of(item).b * spec.k * spec.n;
-      in_float->run_job(job % pieces, pointers, reinterpret_cast<float*>(own));
+      in_float->run_job(job % pieces, item_of(p, job / pieces, p.b, bytes_of_b),
+                        reinterpret_cast<float*>(own));
     }
   });
 }
 
 void MatMul::Impl::run_bfloat16(const MatMulPointers& p, void* scratch) const {
-  const auto* panels = static_cast<const uint16_t*>(p.b);
+  const void* panels = p.b;
   if (spec.packed.is_plain()) {
     const Bfloat16Source b{.values = static_cast<const float*>(p.b),
                            .k = spec.k,
@@ -150,19 +153,19 @@ void MatMul::Impl::run_bfloat16(const MatMulPointers& p, void* scratch) const {
                            .row = spec.transpose_b ? spec.k : spec.n,
                            .transposed = spec.transpose_b};
     pack_bfloat16(matrices_of_b(), b, spec.k * spec.n, static_cast<uint16_t*>(scratch));
-    panels = static_cast<const uint16_t*>(scratch);
+    panels = scratch;
   }
-  parallel_workers(
-      in_bfloat16->blocks(), in_bfloat16->grain(),
-      [&](int64_t worker, int64_t first, int64_t last) {
-        auto* const own = static_cast<char*>(bfloat16_scratch->of_worker(scratch, worker));
-        for (int64_t i = first; i < last; ++i) {
-          const int64_t item = in_bfloat16->item_of(i);
-          MatMulPointers pointers = item_of(p, item);
-          pointers.b = panels + factors_of(item).b * bfloat16_panels_size(spec.k, spec.n);
-          in_bfloat16->run_block(i, pointers, own);
-        }
-      });
+  const int64_t bytes_of_b =
+      bfloat16_panels_size(spec.k, spec.n) * static_cast<int64_t>(sizeof(uint16_t));
+  parallel_workers(in_bfloat16->blocks(), in_bfloat16->grain(),
+                   [&](int64_t worker, int64_t first, int64_t last) {
+                     auto* const own =
+                         static_cast<char*>(bfloat16_scratch->of_worker(scratch, worker));
+                     for (int64_t i = first; i < last; ++i) {
+                       const int64_t item = in_bfloat16->item_of(i);
+                       in_bfloat16->run_block(i, item_of(p, item, panels, bytes_of_b), own);
+                     }
+                   });
 }
 
 void MatMul::run(const MatMulPointers& pointers, void* scratch) const {
