@@ -88,14 +88,15 @@ Kernel conv_levels(LiteConvForm form) {
     X* y = r.out<X>(0);
     const int64_t size = form.kernel_rows * form.kernel_columns * form.in;
     int16_t* scratch = r.scratch<int16_t>();
+    // Products of this many elements fit 32 bits.
+    constexpr int64_t kBlock = sizeof(X) == 1 ? 8192 : 128;
     for_each_place(
         form, [&](int64_t image, int64_t row, int64_t column, int64_t at, int64_t worker) {
           int16_t* cells = scratch + worker * size;
           collect_window(form, x, image, row, column, cells);
           for (int64_t o = 0; o < form.out; ++o) {
-            const Sum sum =
-                wrapped_sum(bias[o], dot_centred < Sum,
-                            sizeof(X) == 1 ? 8192 : 128 > (cells, w + o * size, size, form.zero_w));
+            const Sum sum = wrapped_sum(
+                bias[o], dot_centred<Sum, kBlock>(cells, w + o * size, size, form.zero_w));
             y[at + o] = static_cast<X>(form.finish(sum, o));
           }
         });
