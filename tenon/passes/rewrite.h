@@ -20,15 +20,12 @@ class Match {
 
   Graph& graph() { return graph_; }
   const Graph& graph() const { return graph_; }
-  Uses& uses() { return uses_; }
   GraphBuilder& builder() { return builder_; }
   // Only in tables that ask for them.
   const SymbolicShapes& shapes() const { return *shapes_; }
 
   NodeId root_id() const { return found_.nodes[0]; }
   const Node& root() const { return graph_.node(root_id()); }
-  Endpoint result() const { return {root_id(), 0}; }
-  const std::vector<NodeId>& nodes() const { return found_.nodes; }
 
   // What the pattern captured under `name`, which must be one of its names.
   Endpoint operator[](std::string_view name) const;
@@ -38,8 +35,8 @@ class Match {
     return graph_.value((*this)[name]).shape;
   }
 
-  // A node in the place of those that were found: it waits for what they waited for. Its name ends
-  // in `suffix`. -1 when it cannot be.
+  // A node in the place of those that were found: it waits for what they waited for. -1 when
+  // it cannot be.
   NodeId add(std::string_view op, std::string_view name, std::vector<Endpoint> inputs,
              AttrMap attrs);
 
