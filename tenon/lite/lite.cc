@@ -82,13 +82,14 @@ class SavedModelWriter {
       given.emplace(map->tensor_index(), text(map->name()));
     }
     std::set<std::string> taken;
+    std::map<std::string_view, int> suffixes;  // the last one by name
     for (int i = 0; i < length(tensors); ++i) {
       const auto index = static_cast<uint32_t>(tensors->Get(static_cast<uint32_t>(i)));
       const schema::Tensor& tensor = *graph.tensors()->Get(index);
       const auto named = given.find(index);
       std::string_view wanted = named == given.end() ? text(tensor.name()) : named->second;
       std::string name = wanted.empty() ? cat(kind, "_", i) : std::string(wanted);
-      for (int suffix = 1; !taken.insert(name).second; ++suffix) name = cat(wanted, "_", suffix);
+      while (!taken.insert(name).second) name = cat(wanted, "_", ++suffixes[wanted]);
       const StatusOr<ValueInfo> value = declared_value(tensor);
       if (!value.ok()) {
         return with_context(value.status(),
@@ -167,14 +168,14 @@ class SavedModelWriter {
       add_call(init.nodes(), cat("once_", i), function, {}, {}, dtypes);
       init.add_control_output(cat("once_", i));
     }
-    for (size_t i = 0; i < notes.variables.size(); ++i) {
-      const StateVariable& variable = notes.variables[i];
+    for (int i = 0; const auto& [name, variable] : notes.variables) {
       const std::string handle = cat("handle_", i), value = cat("value_", i),
                         dims = cat("dims_", i), zero = cat("zero_", i), set = cat("set_", i);
+      ++i;
       init.nodes().add(handle, "VarHandleOp", {},
                        {{"dtype", variable.dtype},
                         {"shape", PartialShape(variable.shape)},
-                        {"shared_name", variable.name}});
+                        {"shared_name", name}});
       Tensor fill(variable.dtype, Shape());
       std::memset(fill.mutable_raw(), 0, fill.num_bytes());
       visit<TypeList<int8_t, uint8_t, int16_t>>(variable.dtype, [&]<class T>() {

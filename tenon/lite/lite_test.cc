@@ -218,6 +218,49 @@ TEST(LiteFile, WhatNobodyComputes) {
   expect_refused({.builtin = 59, .outputs = {}}, kInvalid, "output 0 is missing");
 }
 
+constexpr int8_t kInt16Type = 7, kInt8Type = 9;
+
+// Operators of one type that read tensor 0, whose scales stand in the file once.
+std::string many_operators(int count, int builtin, int8_t type, int scales) {
+  flatbuffers::FlatBufferBuilder b;
+  const std::vector<float> scale(static_cast<size_t>(scales), 0.5F);
+  const auto quantization = schema::CreateQuantizationParametersDirect(
+      b, nullptr, nullptr, &scale, nullptr, schema::QuantizationDetails_NONE, 0, 0);
+  std::vector<flatbuffers::Offset<schema::Tensor>> tensors;
+  const std::vector<int32_t> shape = {scales};
+  for (int i = 0; i <= count; ++i) {
+    tensors.push_back(schema::CreateTensorDirect(b, &shape, type, 0, "t", quantization));
+  }
+  std::vector<flatbuffers::Offset<schema::Operator>> operators;
+  const std::vector<int32_t> inputs = {0};
+  for (int i = 1; i <= count; ++i) {
+    const std::vector<int32_t> outputs = {i};
+    operators.push_back(schema::CreateOperatorDirect(b, 0, &inputs, &outputs));
+  }
+  const std::vector<int32_t> results = {count};
+  const std::vector<flatbuffers::Offset<schema::SubGraph>> graphs = {
+      schema::CreateSubGraphDirect(b, &tensors, &inputs, &results, &operators, "main")};
+  const std::vector<flatbuffers::Offset<schema::OperatorCode>> codes = {
+      schema::CreateOperatorCodeDirect(b, static_cast<int8_t>(builtin), nullptr, 1, builtin)};
+  const std::vector<flatbuffers::Offset<schema::Buffer>> buffers = {schema::CreateBufferDirect(b)};
+  schema::FinishModelBuffer(
+      b, schema::CreateModelDirect(b, 3, &codes, &graphs, "made by hand", &buffers));
+  return std::string(reinterpret_cast<const char*>(b.GetBufferPointer()), b.GetSize());
+}
+
+TEST(LiteFile, WhatOperatorsShareOrBringIsBoundedByTheSizeOfTheFile) {
+  register_lite();
+  const auto translated = [](int count, int builtin, int8_t type, int scales) {
+    return saved_model_of(many_operators(count, builtin, type, scales)).status();
+  };
+  // LOGISTIC (14) of 16 bits brings a table of 128 KiB.
+  EXPECT_TRUE(translated(3, 14, kInt16Type, 1).ok());
+  EXPECT_EQ(translated(2000, 14, kInt16Type, 1).code(), absl::StatusCode::kResourceExhausted);
+  // NEG (59) with a scale for each of 100,000 channels.
+  EXPECT_TRUE(translated(3, 59, kInt8Type, 100'000).ok());
+  EXPECT_EQ(translated(2000, 59, kInt8Type, 100'000).code(), absl::StatusCode::kResourceExhausted);
+}
+
 TEST(LiteFile, OperatorsThatAreNotThere) {
   constexpr auto kUnimplemented = absl::StatusCode::kUnimplemented;
   expect_refused({.builtin = 32, .custom = "MyOp"}, kUnimplemented, "custom operator 'MyOp'");

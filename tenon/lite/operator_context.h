@@ -43,6 +43,9 @@ class TensorTable {
   virtual void assign(int index, Endpoint value) = 0;
   // The function of a subgraph: as it is, or as a condition, which gives a scalar.
   virtual StatusOr<FunctionAttr> function(int subgraph, bool condition) = 0;
+  // `bytes` were made of what any number of operators may share, or for one of them.
+  // RESOURCE_EXHAUSTED when it is too much for a file of this size.
+  virtual Status charge(uint64_t bytes) = 0;
   // Subgraph `index` is to run once, before everything else.
   virtual void run_once(int index) = 0;
   // Of the variable of VAR_HANDLE: what the file says where it is read or assigned.

@@ -77,6 +77,7 @@ void set_by_table(OperatorContext& c, const std::function<int32_t(int32_t)>& f) 
   const auto [low, high] = level_limits(c.in_dtype(0));
   const auto [y_low, y_high] = level_limits(c.out_dtype(0));
   Tensor table(c.out_dtype(0), Shape{int64_t{high} - low + 1});
+  c.fail(c.table().charge(table.num_bytes()));
   for (int32_t level = low; level <= high; ++level) {
     const int32_t y = clamped(f(level), y_low, y_high);
     const int32_t index = level - low;

@@ -5,8 +5,6 @@ namespace {
 
 constexpr int kMostLevels = 16;
 constexpr int64_t kMostDenseBytes = int64_t{1} << 30;
-// Stretches may overlap and be empty, so the file's size does not bound the walk.
-constexpr int64_t kMostSteps = int64_t{1} << 28;
 
 struct Level {
   int dimension = 0;  // of the tensor; from its rank on: of blocks
@@ -16,10 +14,12 @@ struct Level {
   std::vector<int64_t> indices;
 };
 
-bool read_vector(uint8_t type, const void* vector, std::vector<int64_t>& out) {
+// take_values(values); false where there are none.
+template <class Take>
+bool visit_vector(uint8_t type, const void* vector, const Take& take_values) {
   const auto take = [&]<class V>(const V* v) {
     if (!v || !v->values()) return false;
-    out.assign(v->values()->begin(), v->values()->end());
+    take_values(*v->values());
     return true;
   };
   switch (type) {
@@ -34,7 +34,14 @@ bool read_vector(uint8_t type, const void* vector, std::vector<int64_t>& out) {
   }
 }
 
-// Walks the levels from the outermost in, and puts each value in its place.
+bool read_vector(uint8_t type, const void* vector, std::vector<int64_t>& out) {
+  return visit_vector(type, vector,
+                      [&](const auto& values) { out.assign(values.begin(), values.end()); });
+}
+
+// Walks the levels from the outermost in, and puts each value in its place. The positions within a
+// level only grow, or the walk ends with an error: each stretch and each value is met once, and a
+// damaged file costs no more than its size.
 class Densifier {
  public:
   Densifier(std::vector<Level> levels, const Shape& shape, std::vector<int64_t> block_of,
@@ -53,7 +60,6 @@ class Densifier {
  private:
   // `position`: which of the level's stretches this is.
   bool walk(size_t depth, int64_t position) {
-    if (++steps_ > kMostSteps) return false;
     if (depth == levels_.size()) return place();
     const Level& level = levels_[depth];
     int64_t& at = at_[static_cast<size_t>(level.dimension)];
@@ -102,10 +108,21 @@ class Densifier {
   char* out_;
   std::vector<int64_t> at_;  // by dimension
   size_t taken_ = 0;
-  int64_t steps_ = 0;
 };
 
 }  // namespace
+
+uint64_t levels_bytes(const schema::SparsityParameters& sparsity) {
+  uint64_t numbers = 0;
+  if (!sparsity.dim_metadata()) return 0;
+  for (const auto* data : *sparsity.dim_metadata()) {
+    if (!data) continue;
+    const auto count = [&](const auto& values) { numbers += values.size(); };
+    visit_vector(data->array_segments_type(), data->array_segments(), count);
+    visit_vector(data->array_indices_type(), data->array_indices(), count);
+  }
+  return numbers * sizeof(int64_t);
+}
 
 StatusOr<Tensor> dense_value(const schema::SparsityParameters& sparsity, DType dtype,
                              const Shape& shape, std::string_view bytes) {

@@ -11,4 +11,7 @@ namespace tenon::lite {
 StatusOr<Tensor> dense_value(const schema::SparsityParameters& sparsity, DType dtype,
                              const Shape& shape, std::string_view bytes);
 
+// What reading the levels takes.
+uint64_t levels_bytes(const schema::SparsityParameters& sparsity);
+
 }  // namespace tenon::lite

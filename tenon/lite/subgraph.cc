@@ -2,12 +2,14 @@
 
 #include "tenon/graph/effects.h"
 #include "tenon/lite/constants.h"
+#include "tenon/lite/sparse.h"
 #include "tenon/lite/translations.h"
 
 namespace tenon::lite {
 namespace {
 
-// Buffers may be shared by any number of tensors, so the file's size does not bound them.
+// Buffers and vectors may be shared by any number of tensors and operators, so the file's size does
+// not bound what is made of them.
 constexpr uint64_t kConstantFactor = 16, kConstantBase = uint64_t{64} << 20;
 constexpr int kMostScales = 1 << 20;
 
@@ -109,6 +111,14 @@ class SubgraphTranslation : public TensorTable {
     return FunctionAttr{functions_.function(subgraph, condition), nullptr};
   }
 
+  Status charge(uint64_t bytes) override {
+    uint64_t& made = functions_.notes().constant_bytes;
+    made += bytes;
+    if (made <= kConstantFactor * file().num_bytes() + kConstantBase) return absl::OkStatus();
+    return resource_exhausted("the constants take ", made, " bytes, the file has ",
+                              file().num_bytes());
+  }
+
   void run_once(int index) override { functions_.notes().run_once.push_back(index); }
 
   DType variable_dtype(std::string_view container, std::string_view name) override {
@@ -136,12 +146,8 @@ class SubgraphTranslation : public TensorTable {
       return {};
     }
     const std::string name = cat("subgraph_", index_, "/tensor_", index);
-    auto& variables = functions_.notes().variables;
-    const auto known = std::find_if(variables.begin(), variables.end(),
-                                    [&](const StateVariable& v) { return v.name == name; });
-    if (known == variables.end()) {
-      variables.push_back({name, info.dtype, info.shape.to_shape(), zero_level(info)});
-    }
+    functions_.notes().variables.try_emplace(
+        name, StateVariable{info.dtype, info.shape.to_shape(), zero_level(info)});
     return builder_.op("VarHandleOp", {},
                        {{"dtype", info.dtype}, {"shape", info.shape}, {"shared_name", name}});
   }
@@ -187,17 +193,15 @@ class SubgraphTranslation : public TensorTable {
       value = builder_.op("ReadVariableOp", {variable(index)}, {{"dtype", info.dtype}});
       return absl::OkStatus();
     }
+    if (tensor(index).sparsity()) {
+      TENON_RETURN_IF_ERROR(charge(levels_bytes(*tensor(index).sparsity())));
+    }
     const bool empty = info.shape.is_fully_known() && info.shape.num_elements() == 0;
     if (file().buffer(tensor(index)).empty() && !empty) {
       return invalid_argument("it is read before anything computes it");
     }
     TENON_ASSIGN_OR_RETURN(Tensor constant, constant_value(file(), tensor(index)));
-    uint64_t& bytes = functions_.notes().constant_bytes;
-    bytes += constant.num_bytes();
-    if (bytes > kConstantFactor * file().num_bytes() + kConstantBase) {
-      return resource_exhausted("the constants take ", bytes, " bytes, the file has ",
-                                file().num_bytes());
-    }
+    TENON_RETURN_IF_ERROR(charge(constant.num_bytes()));
     value = builder_.constant(std::move(constant));
     return absl::OkStatus();
   }
@@ -217,8 +221,21 @@ class SubgraphTranslation : public TensorTable {
     }
   }
 
+  // Nodes have the scales of their operands as attributes.
+  Status charge_scales(const flatbuffers::Vector<int32_t>* operands) {
+    uint64_t scales = 0;
+    for (int i = 0; i < length(operands); ++i) {
+      const int index = operands->Get(static_cast<uint32_t>(i));
+      const auto* given = index < 0 ? nullptr : tensor(index).quantization();
+      scales += given ? static_cast<uint64_t>(length(given->scale())) : 0;
+    }
+    return charge(scales * (sizeof(float) + sizeof(int64_t)));
+  }
+
   Status translate(const schema::Operator& op) {
     const OperatorCode& code = file().code(op);
+    TENON_RETURN_IF_ERROR(charge_scales(op.inputs()));
+    TENON_RETURN_IF_ERROR(charge_scales(op.outputs()));
     OperatorContext context(*this, builder_, op);
     if (code.builtin == op::CUSTOM) {
       translate_custom(context);

@@ -8,7 +8,6 @@ namespace tenon::lite {
 
 // A variable that a tensor is, filled with one level before the first run.
 struct StateVariable {
-  std::string name;
   DType dtype;
   Shape shape;
   int64_t fill = 0;
@@ -16,9 +15,9 @@ struct StateVariable {
 
 // What the translation of subgraphs finds out on the way.
 struct TranslationNotes {
-  std::vector<StateVariable> variables;
-  std::vector<int> run_once;  // the subgraphs of CALL_ONCE
-  uint64_t constant_bytes = 0;
+  std::map<std::string, StateVariable> variables;  // by name
+  std::vector<int> run_once;                       // the subgraphs of CALL_ONCE
+  uint64_t constant_bytes = 0;  // what was made of what tensors and operators may share
 };
 
 // Container and name of a variable.

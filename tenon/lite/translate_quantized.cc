@@ -131,6 +131,7 @@ class RealTensors : public TensorTable {
   StatusOr<FunctionAttr> function(int subgraph, bool condition) override {
     return table_.function(subgraph, condition);
   }
+  Status charge(uint64_t bytes) override { return table_.charge(bytes); }
   void run_once(int index) override { table_.run_once(index); }
   DType variable_dtype(std::string_view container, std::string_view name) override {
     return table_.variable_dtype(container, name);
