@@ -62,7 +62,7 @@ void sum_range(std::span<const void* const> parts, bool mean, T* to, int64_t beg
 
 bool is_free(const Tensor& tensor, const Tensor& like) {
   return tensor.has_value() && tensor.dtype() == like.dtype() && tensor.shape() == like.shape() &&
-         tensor.buffer() && tensor.buffer()->unique();
+         tensor.writable();
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ Tensor take_rows(const Tensor& whole, int64_t begin, int64_t count, Tensor& stag
   Tensor part = whole.slice(begin, count);
   if (is_object(part.dtype()) || is_aligned(part)) return part;
   const bool fits = staging.has_value() && staging.dtype() == part.dtype() &&
-                    staging.shape() == part.shape() && staging.buffer()->unique();
+                    staging.shape() == part.shape() && staging.writable();
   if (!fits) staging = Tensor(part.dtype(), part.shape());
   std::memcpy(staging.mutable_raw(), part.raw(), part.num_bytes());
   return staging;
