@@ -52,11 +52,15 @@ nb::object strings_to_numpy(const Tensor& tensor) {
   return array.attr("reshape")(shape_tuple(tensor.shape()));
 }
 
-// Text of NumPy's kinds S, U and O: one string an element.
-Tensor strings_from_numpy(nb::handle array) {
+std::vector<int64_t> dims_of(nb::handle array) {
   std::vector<int64_t> dims;
   for (nb::handle dim : array.attr("shape")) dims.push_back(nb::cast<int64_t>(dim));
-  StringTensorBuilder builder(value_of(Shape::make(dims, sizeof(std::string_view))));
+  return dims;
+}
+
+// Text of NumPy's kinds S, U and O: one string an element.
+Tensor strings_from_numpy(nb::handle array) {
+  StringTensorBuilder builder(value_of(Shape::make(dims_of(array), sizeof(std::string_view))));
   int64_t at = 0;
   for (nb::handle item : nb::object(array.attr("ravel")().attr("tolist")())) {
     if (!PyUnicode_Check(item.ptr()) && !PyBytes_Check(item.ptr())) {
@@ -64,16 +68,7 @@ Tensor strings_from_numpy(nb::handle array) {
             "Failed to convert a NumPy array to a Tensor (Unsupported object type ",
             Py_TYPE(item.ptr())->tp_name, ").");
     }
-    Py_ssize_t size = 0;
-    const char* text = nullptr;
-    if (PyBytes_Check(item.ptr())) {
-      text = PyBytes_AS_STRING(item.ptr());
-      size = PyBytes_GET_SIZE(item.ptr());
-    } else {
-      text = PyUnicode_AsUTF8AndSize(item.ptr(), &size);
-      if (!text) throw nb::python_error();
-    }
-    builder.set(at++, {text, static_cast<size_t>(size)});
+    builder.set(at++, text_of(item.ptr()));
   }
   return std::move(builder).build();
 }
@@ -103,6 +98,14 @@ nb::object number<double>(double value) {
 }
 
 }  // namespace
+
+std::string_view text_of(PyObject* object) {
+  Py_ssize_t size = 0;
+  if (PyBytes_Check(object)) return {PyBytes_AS_STRING(object), size_t(PyBytes_GET_SIZE(object))};
+  const char* text = PyUnicode_AsUTF8AndSize(object, &size);
+  if (!text) throw nb::python_error();
+  return {text, static_cast<size_t>(size)};
+}
 
 nb::object element(const Tensor& tensor, int64_t index) {
   const auto at = static_cast<size_t>(index);
@@ -156,9 +159,7 @@ Tensor from_numpy(nb::handle object) {
     static const nb::handle contiguous = numpy("ascontiguousarray");
     nb::object bytes = array.attr("reshape")(-1);
     bytes = nb::borrow(contiguous)(bytes).attr("view")(cached_numpy_dtype(carrier_of(dtype)));
-    std::vector<int64_t> dims;
-    for (nb::handle dim : array.attr("shape")) dims.push_back(nb::cast<int64_t>(dim));
-    return from_buffer(bytes).as_dtype(dtype).reshaped(value_of(Shape::make(dims)));
+    return from_buffer(bytes).as_dtype(dtype).reshaped(value_of(Shape::make(dims_of(array))));
   }
   if (dtype != DType::kInvalid && !is_object(dtype)) {
     if (Tensor tensor = from_buffer(array.attr("astype")(cached_numpy_dtype(dtype)));

@@ -18,6 +18,10 @@ nb::object to_python(const Tensor& tensor);
 // Element `index` as a Python object.
 nb::object element(const Tensor& tensor, int64_t index);
 
+// The bytes of a str, as UTF-8, or of bytes; they live as long as the object. Throws what Python
+// says of text that has no UTF-8.
+std::string_view text_of(PyObject* object);
+
 // A copy of a NumPy array or scalar, or of another object that gives an ndarray. TypeError for
 // dtypes that tensors do not have.
 Tensor from_numpy(nb::handle array);

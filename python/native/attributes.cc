@@ -1,5 +1,6 @@
 #include "python/native/attributes.h"
 
+#include "python/native/arrays.h"
 #include "python/native/convert.h"
 #include "python/native/dtypes.h"
 #include "python/native/trace.h"
@@ -11,16 +12,6 @@ namespace {
                              std::string_view expected) {
   raise(PyExc_TypeError, "Expected ", expected, " for argument '", attr.name, "' of op ", op.name(),
         ", not ", std::string_view(nb::repr(object).c_str()), ".");
-}
-
-std::string text_from(nb::handle object) {
-  if (PyBytes_Check(object.ptr())) {
-    return {PyBytes_AS_STRING(object.ptr()), static_cast<size_t>(PyBytes_GET_SIZE(object.ptr()))};
-  }
-  Py_ssize_t size = 0;
-  const char* text = PyUnicode_AsUTF8AndSize(object.ptr(), &size);
-  if (!text) throw nb::python_error();
-  return {text, static_cast<size_t>(size)};
 }
 
 int64_t integer_from(nb::handle object) {
@@ -51,7 +42,7 @@ AttrValue single(const OpDef& op, const AttrDef& attr, nb::handle object) {
     }
     case AttrKind::kString:
       if (!PyUnicode_Check(p) && !PyBytes_Check(p)) wrong_kind(op, attr, object, "string");
-      return text_from(object);
+      return std::string(text_of(object.ptr()));
     case AttrKind::kType:
       return dtype_from(object);
     case AttrKind::kShape:
@@ -65,7 +56,7 @@ AttrValue single(const OpDef& op, const AttrDef& attr, nb::handle object) {
   }
   // A function of the library: its name.
   if (!PyUnicode_Check(p)) wrong_kind(op, attr, object, "the name of a function");
-  return FunctionAttr{text_from(object), nullptr};
+  return FunctionAttr{std::string(text_of(object.ptr())), nullptr};
 }
 
 template <class T>

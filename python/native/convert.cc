@@ -82,14 +82,6 @@ Kind common_kind(const Leaves& leaves) {
   return common;
 }
 
-std::string_view text_of(PyObject* object) {
-  Py_ssize_t size = 0;
-  if (PyBytes_Check(object)) return {PyBytes_AS_STRING(object), size_t(PyBytes_GET_SIZE(object))};
-  const char* text = PyUnicode_AsUTF8AndSize(object, &size);
-  if (!text) throw nb::python_error();
-  return {text, static_cast<size_t>(size)};
-}
-
 // Whether Python's `kind` may become an element of `dtype`.
 bool fits(Kind kind, DType dtype) {
   switch (kind) {
