@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "tenon/base/percent.h"
 #include "tenon/base/strings.h"
 #include "tenon/image/trust/json.h"
 
@@ -91,20 +92,9 @@ StatusOr<std::string> parse_token_answer(std::string_view json, std::string_view
 
 std::string url_encoded(std::string_view text) {
   constexpr std::string_view kSafe = "-._~/:,";
-  constexpr char kHex[] = "0123456789ABCDEF";
-  std::string out;
-  for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       kSafe.find(c) != std::string_view::npos;
-    if (plain) {
-      out += c;
-    } else {
-      out += '%';
-      out += kHex[static_cast<unsigned char>(c) >> 4];
-      out += kHex[static_cast<unsigned char>(c) & 15];
-    }
-  }
-  return out;
+  return percent_encoded(text, [&](char c) {
+    return is_letter_or_digit(c) || kSafe.find(c) != std::string_view::npos;
+  });
 }
 
 }  // namespace tenon::image

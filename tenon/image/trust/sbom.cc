@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "tenon/base/percent.h"
 #include "tenon/image/archive/sha256.h"
 #include "tenon/image/trust/json.h"
 
@@ -14,28 +15,16 @@ namespace {
 
 // RFC 3986 as package-url asks for it.
 std::string percent_encode(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       c == '-' || c == '.' || c == '_' || c == '~';
-    if (plain) {
-      out += c;
-    } else {
-      constexpr char kHex[] = "0123456789ABCDEF";
-      out += '%';
-      out += kHex[static_cast<unsigned char>(c) >> 4];
-      out += kHex[static_cast<unsigned char>(c) & 15];
-    }
-  }
-  return out;
+  return percent_encoded(text, [](char c) {
+    return is_letter_or_digit(c) || c == '-' || c == '.' || c == '_' || c == '~';
+  });
 }
 
 // SPDX identifiers: letters, digits, '.' and '-'.
 std::string spdx_id(std::string_view kind, std::string_view name) {
   std::string out = cat("SPDXRef-", kind, "-");
   for (const char c : name) {
-    const bool allowed = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                         (c >= '0' && c <= '9') || c == '.' || c == '-';
+    const bool allowed = is_letter_or_digit(c) || c == '.' || c == '-';
     out += allowed ? c : '-';
   }
   return out;

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "tenon/base/percent.h"
 #include "tenon/io/gzip.h"
 
 namespace tenon::serving {
@@ -60,20 +61,7 @@ std::optional<int64_t> parse_grpc_timeout(std::string_view text) {
 }
 
 std::string percent_encode(std::string_view text) {
-  constexpr std::string_view kDigits = "0123456789ABCDEF";
-  std::string out;
-  out.reserve(text.size());
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte <= 0x7E && c != '%') {
-      out += c;
-    } else {
-      out += '%';
-      out += kDigits[byte >> 4];
-      out += kDigits[byte & 15];
-    }
-  }
-  return out;
+  return percent_encoded(text, [](char c) { return c >= 0x20 && c <= 0x7E && c != '%'; });
 }
 
 std::string grpc_prefix(size_t message_bytes, bool compressed) {

@@ -4,6 +4,7 @@
 
 #include "tenon/base/log.h"
 #include "tenon/base/out_of_memory.h"
+#include "tenon/base/percent.h"
 #include "tenon/serving/traffic/prediction_record.h"
 
 namespace tenon::serving {
@@ -22,21 +23,8 @@ bool is_chosen(double rate) {
 
 // A model's name as part of a file's.
 std::string file_name_of(std::string_view model) {
-  constexpr std::string_view kDigits = "0123456789ABCDEF";
-  std::string name;
-  for (const char c : model) {
-    const bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-                       c == '-' || c == '_';
-    if (plain) {
-      name += c;
-    } else {
-      const auto byte = static_cast<unsigned char>(c);
-      name += '%';
-      name += kDigits[byte >> 4];
-      name += kDigits[byte & 15];
-    }
-  }
-  return name;
+  return percent_encoded(model,
+                         [](char c) { return is_letter_or_digit(c) || c == '-' || c == '_'; });
 }
 
 }  // namespace
