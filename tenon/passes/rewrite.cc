@@ -105,7 +105,7 @@ class RuleDriver {
 
   StatusOr<bool> apply(const Rule& rule, Pattern::Found found) {
     const NodeId before = graph_.size();
-    Match match(graph_, uses_, shapes_ ? &*shapes_ : nullptr, std::move(found));
+    Match match(graph_, shapes_ ? &*shapes_ : nullptr, std::move(found));
     const NodeId root = match.root_id();
     const std::string name = graph_.node(root).name;
     const std::vector<Endpoint> values = rule.replace(match);

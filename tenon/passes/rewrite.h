@@ -15,8 +15,8 @@ namespace tenon {
 // A piece of the graph that a pattern found, for the rule's functions.
 class Match {
  public:
-  Match(Graph& graph, Uses& uses, SymbolicShapes* shapes, Pattern::Found found)
-      : graph_(graph), uses_(uses), shapes_(shapes), builder_(graph), found_(std::move(found)) {}
+  Match(Graph& graph, SymbolicShapes* shapes, Pattern::Found found)
+      : graph_(graph), shapes_(shapes), builder_(graph), found_(std::move(found)) {}
 
   Graph& graph() { return graph_; }
   const Graph& graph() const { return graph_; }
@@ -42,7 +42,6 @@ class Match {
 
  private:
   Graph& graph_;
-  Uses& uses_;
   SymbolicShapes* shapes_;
   GraphBuilder builder_;
   Pattern::Found found_;
