@@ -75,12 +75,13 @@ StatusOr<Kernel> make_lite_add(Prepare& p) {
       });
     } else if (add.kind == "sub") {
       kernel = broadcast_kernel<T, T>(plan, [add](int32_t a, int32_t b) {
-        return add.finish(add.bring(a, add.zero_a, add.a) - add.bring(b, add.zero_b, add.b));
+        return add.finish(lite::wrapping_subtract(add.bring(a, add.zero_a, add.a),
+                                                  add.bring(b, add.zero_b, add.b)));
       });
     } else {
       kernel = broadcast_kernel<T, T>(plan, [add](int32_t a, int32_t b) {
-        const auto d = static_cast<uint32_t>(add.bring(a, add.zero_a, add.a) -
-                                             add.bring(b, add.zero_b, add.b));
+        const auto d = static_cast<uint32_t>(lite::wrapping_subtract(
+            add.bring(a, add.zero_a, add.a), add.bring(b, add.zero_b, add.b)));
         return add.finish(static_cast<int32_t>(d * d));
       });
     }
