@@ -8,6 +8,7 @@
 #include "tenon/graph/control_flow_v1/region.h"
 #include "tenon/graph/effects.h"
 #include "tenon/graph/function_copy.h"
+#include "tenon/graph/function_library.h"
 
 namespace tenon::python {
 namespace {
@@ -112,6 +113,7 @@ Value Trace::handle_of(const VariableObject& variable) {
     handle = enter(variable.eager_handle());
     graph_.value(handle).handle = HandleInfo{variable.dtype(), variable.shape()};
   }
+  variables_inside_[variable.id()] = nb::find(variable);
   handles_[variable.id()] = handle;
   entered_[variable.id()] = handle;
   ids_[handle] = variable.id();
@@ -186,8 +188,20 @@ void Trace::record_nodes_from(NodeId first) {
 void Trace::record(NodeId id) {
   if (Tape::active().empty()) return;
   std::vector<Value> inputs;
-  for (Endpoint input : graph_.node(id).inputs) inputs.push_back(value(input));
+  const bool calls = !functions_of(graph_.node(id)).empty();
+  for (Endpoint input : graph_.node(id).inputs) {
+    inputs.push_back(value(input));
+    if (calls) touch(inputs.back().id);
+  }
   Tape::record_node(*this, id, inputs, outputs_of(id));
+}
+
+// The branches and bodies of a node read variables while no tape looked.
+void Trace::touch(int64_t variable) {
+  const auto found = variables_inside_.find(variable);
+  if (found == variables_inside_.end()) return;
+  const auto& object = nb::cast<const VariableObject&>(found->second);
+  if (object.trainable()) Tape::touch(object);
 }
 
 void Trace::order_resource(NodeId node, Endpoint resource, bool writes) {

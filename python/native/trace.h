@@ -66,6 +66,7 @@ class Trace : public std::enable_shared_from_this<Trace> {
     std::vector<NodeId> read;  // since then
   };
   void record(NodeId node);
+  void touch(int64_t variable);
   void order(NodeId node);
   void order_resource(NodeId node, Endpoint resource, bool writes);
   Endpoint capture(const Value& value);
@@ -77,8 +78,9 @@ class Trace : public std::enable_shared_from_this<Trace> {
   std::map<Endpoint, int64_t> ids_;
   std::map<int64_t, Endpoint> entered_;  // captures by the id of what they stand for
   std::vector<Value> captures_;
-  std::map<int64_t, Endpoint> handles_;  // of variables, by their id
-  std::map<int64_t, Endpoint> reads_;    // of variables since they were last written
+  std::map<int64_t, Endpoint> handles_;             // of variables, by their id
+  std::map<int64_t, nb::object> variables_inside_;  // by their id
+  std::map<int64_t, Endpoint> reads_;               // of variables since they were last written
   std::vector<Endpoint> handle_inputs_;
   std::vector<nb::object> variable_objects_;
   std::map<Endpoint, ResourceOrder> resources_;
