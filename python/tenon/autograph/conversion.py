@@ -8,7 +8,8 @@ code object; what it closes over are the cells of the function at hand.
 import ast
 import copy
 import functools
-import sys
+import os
+import re
 import threading
 import types
 import warnings
@@ -17,23 +18,24 @@ import weakref
 from tenon.autograph import expressions, source, statements, syntax
 from tenon.autograph.experimental import MARK
 
-_LEFT_ALONE = frozenset(
-    ("tenon", "keras", "keras_tenon", "tf_keras", "numpy", "scipy", "pandas", "matplotlib", "PIL", "absl", "torch", "jax",
-     "tensorflow", "tensorflow_probability", "tensorflow_datasets", "pytest", "_pytest", "IPython", "ipykernel", "pydev_ipython",
-     "mock", "ipdb")) | (frozenset(sys.stdlib_module_names) - {"functools", "contextlib"})
+_LEFT_ALONE = frozenset((
+    "tenon", "keras", "keras_tenon", "tf_keras", "numpy", "scipy", "pandas", "matplotlib", "PIL", "absl", "torch", "jax",
+    "tensorflow", "tensorflow_probability", "tensorflow_datasets", "pytest", "_pytest", "IPython", "ipykernel", "mock", "ipdb"))
+_OF_PYTHON = os.path.dirname(os.__file__) + os.sep
+_PACKAGES = re.compile(r"[/\\](site|dist)-packages[/\\]")
 _lock = threading.RLock()
 _converted = weakref.WeakKeyDictionary()  # code -> {(file, qualified name, recursive): new code or None}
 _artifacts = weakref.WeakSet()
 
 
-def _module_name(function):
-    """Of the module whose code it is; decorators copy __module__."""
-    return function.__globals__.get("__name__") or ""
-
-
 def _is_left_alone(function):
-    return (_module_name(function).partition(".")[0] in _LEFT_ALONE or function.__code__ in _artifacts
-            or MARK in function.__dict__)
+    """Whether it is a library's or Python's own, converted already, or marked. Decorators copy __module__: it says nothing."""
+    code, module = function.__code__, function.__globals__.get("__name__") or ""
+    if module.partition(".")[0] in _LEFT_ALONE or code in _artifacts or MARK in function.__dict__:
+        return True
+    file = code.co_filename
+    return file.startswith("<frozen") or (file.startswith(_OF_PYTHON) and not _PACKAGES.search(file)
+                                          and module not in ("functools", "contextlib"))
 
 
 def _class_name(function):

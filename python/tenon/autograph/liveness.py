@@ -45,22 +45,32 @@ class Liveness:
     def __init__(self, function):
         self._always = set()
         self._closures = {}
+        self._writes = {}  # what local functions change of this one's variables
         for node in syntax.own_nodes(function.body):
             if isinstance(node, ast.FunctionDef):
                 self._closures[node.name] = _free(node)
+                self._writes[node.name] = {n for s in syntax.own_nodes(node.body) if isinstance(s, ast.Nonlocal)
+                                           for n in s.names}
             elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda):
                 for target in node.targets:
                     if isinstance(target, ast.Name):
                         self._closures[target.id] = _free(node.value)
         outside = {n for s in syntax.own_nodes(function.body) if isinstance(s, (ast.Nonlocal, ast.Global))
                    for n in s.names}
-        self._always |= outside
+        self._always |= outside.union(*self._writes.values())
         self._block(function.body, set())
 
     def _block(self, statements, live):
         for statement in reversed(statements):
             live = self._statement(statement, set(live)) | self._always
         return live
+
+    def _bound(self, nodes):
+        """Names that the nodes bind, or local functions that they name."""
+        named = set().union(*(_reads(node, self._closures) for node in nodes)) & set(self._writes)
+        written = set().union(*(self._writes[name] for name in named))
+        names = syntax.bound_names(nodes)
+        return names + sorted(written - set(names))
 
     def _of(self, node):
         return set() if node is None else _reads(node, self._closures)
@@ -90,7 +100,7 @@ class Liveness:
 
     def _branch(self, node, live):
         inside = self._block(node.body, live) | self._block(node.orelse, live)
-        bound = syntax.bound_names(node.body + node.orelse)
+        bound = self._bound(node.body + node.orelse)
         node.outputs = [name for name in bound if name in live]
         node.inputs = [name for name in bound if name in inside and name not in live]
         return inside | self._of(node.test)
@@ -105,7 +115,7 @@ class Liveness:
             if grown == head:
                 break
             head = grown
-        node.outputs = [name for name in syntax.bound_names(own + node.body) if name in head]
+        node.outputs = [name for name in self._bound(own + node.body) if name in head]
         node.inputs = []
         return head if isinstance(node, ast.While) else head | self._of(node.iter)
 

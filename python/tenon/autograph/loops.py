@@ -70,12 +70,29 @@ def _for_rows(tensor, body, state, ends, options):
     count = tensor.shape[0] if tensor.shape.rank else None
     count = arrays.shape(tensor)[0] if count is None else count
     loop = _Loop(state, options, _tenon.convert(0, "int32"))
+    row = _rows(tensor)
 
     def step():
-        body(raw_ops.GatherV2(params=tensor, indices=loop.index, axis=0))
+        body(row(loop.index))
         loop.index = loop.index + 1
 
     loop.run(lambda: _and_not(loop.index < count, ends), step)
+
+
+def _rows(tensor):
+    """Gives the row of an index. A list where gradients may flow: those of a gather are as large as the whole tensor."""
+    if not tensor.dtype.is_floating and not tensor.dtype.is_complex:
+        return lambda index: raw_ops.GatherV2(params=tensor, indices=index, axis=0)
+    shape = tensor.shape[1:] if tensor.shape.rank else TensorShape(None)
+    known = _tenon.convert(-1 if shape.rank is None else [-1 if d is None else d for d in shape.as_list()], "int32")
+    rows = raw_ops.TensorListFromTensor(tensor=tensor, element_shape=known)
+
+    def row(index):
+        found = raw_ops.TensorListGetItem(input_handle=rows, index=index, element_shape=known, element_dtype=tensor.dtype)
+        found.set_shape(shape)
+        return found
+
+    return row
 
 
 def _for_range(iterated, body, state, ends, name, options):
