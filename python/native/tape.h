@@ -34,6 +34,8 @@ class Tape {
   // A trainable variable is used.
   static void touch(const VariableObject& variable);
 
+  static std::shared_ptr<Trace> trace_of(std::span<const Value> targets);
+
   void watch(int64_t id) { watched_.insert(id); }
   bool watches(int64_t id) const { return watched_.contains(id); }
   bool persistent() const { return persistent_; }
@@ -53,6 +55,7 @@ class Tape {
     std::vector<Value> inputs, outputs;
   };
   void add(Record record);
+  static void renew(Trace& trace, NodeId node);
   static std::vector<std::optional<Value>> backward_of(const Record& record,
                                                        const std::vector<std::optional<Value>>& dys,
                                                        const std::vector<bool>& wanted);

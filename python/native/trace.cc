@@ -129,6 +129,18 @@ Value Trace::read(const VariableObject& variable) {
   return read;
 }
 
+std::vector<Value> Trace::inputs_of(NodeId node) {
+  std::vector<Value> inputs;
+  for (Endpoint input : graph_.node(node).inputs) inputs.push_back(value(input));
+  return inputs;
+}
+
+bool Trace::is_inside(const Trace& other) const {
+  const Trace* at = outer_.get();
+  while (at && at != &other) at = at->outer_.get();
+  return at != nullptr;
+}
+
 std::vector<Value> Trace::outputs_of(NodeId node) {
   std::vector<Value> outputs;
   for (size_t i = 0; i < graph_.node(node).outputs.size(); ++i) {
@@ -187,11 +199,9 @@ void Trace::record_nodes_from(NodeId first) {
 
 void Trace::record(NodeId id) {
   if (Tape::active().empty()) return;
-  std::vector<Value> inputs;
-  const bool calls = !functions_of(graph_.node(id)).empty();
-  for (Endpoint input : graph_.node(id).inputs) {
-    inputs.push_back(value(input));
-    if (calls) touch(inputs.back().id);
+  const std::vector<Value> inputs = inputs_of(id);
+  if (!functions_of(graph_.node(id)).empty()) {
+    for (const Value& input : inputs) touch(input.id);
   }
   Tape::record_node(*this, id, inputs, outputs_of(id));
 }

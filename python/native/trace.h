@@ -59,6 +59,11 @@ class Trace : public std::enable_shared_from_this<Trace> {
   std::string add_to_library(std::string_view prefix);
 
   Graph& graph() { return graph_; }
+  std::vector<Value> inputs_of(NodeId node);
+  std::vector<Value> outputs_of(NodeId node);
+
+  // Whether `other` is a trace around this one.
+  bool is_inside(const Trace& other) const;
 
  private:
   struct ResourceOrder {
@@ -70,7 +75,6 @@ class Trace : public std::enable_shared_from_this<Trace> {
   void order(NodeId node);
   void order_resource(NodeId node, Endpoint resource, bool writes);
   Endpoint capture(const Value& value);
-  std::vector<Value> outputs_of(NodeId node);
 
   std::shared_ptr<Trace> outer_;
   Graph graph_;
@@ -85,6 +89,14 @@ class Trace : public std::enable_shared_from_this<Trace> {
   std::vector<nb::object> variable_objects_;
   std::map<Endpoint, ResourceOrder> resources_;
   NodeId last_outside_ = -1;
+};
+
+// While it lives, ops of this thread go to a trace.
+struct Within {
+  explicit Within(std::shared_ptr<Trace> trace) { Trace::push(std::move(trace)); }
+  ~Within() { Trace::pop(); }
+  Within(const Within&) = delete;
+  Within& operator=(const Within&) = delete;
 };
 
 // While it lives, ops of this thread run.

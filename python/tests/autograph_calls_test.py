@@ -41,7 +41,7 @@ class Model(Base):
 
     def scale(self, x):
         if x > 3:
-            y = super().scale(x) + self.__offset
+            y = super().scale(x) + super(Model, self).scale(x) + self.__offset
         else:
             y = self.__private(x)
         return y

@@ -126,7 +126,7 @@ class BranchTest(Case):
             box, d, xs = Box(), {"a": 1, "k": {"x": 2}}, [1, 2]
             box.a = box.b = 0
             if n > 1:
-                box.a, d["a"], xs[0] = n, n * 2, n * 3
+                box.a, d["a"], xs[0], xs[-1] = n, n * 2, n * 3, n * 4
             for i in tf.range(n):
                 box.b += i
                 d["k"]["x"] += 1

@@ -51,6 +51,8 @@ def _factory(function, node):
     body = [node] if isinstance(node, ast.FunctionDef) else syntax.statements("value", node, value=node)
     if around:
         body = syntax.statements(f"class {around}:\n  body", node, body=body)
+        if around not in function.__code__.co_freevars:  # a class of the module
+            body = syntax.statements(f"global {around}", node) + body
     free = ", ".join(dict.fromkeys(("ag__", *function.__code__.co_freevars)))
     return ast.Module(syntax.statements(f"def factory({free}):\n  body", node, body=body), [])
 
@@ -178,8 +180,8 @@ def code_of(entity, recursive=True):
     except (source.NoSource, syntax.Unsupported) as error:
         raise ValueError(f"AutoGraph could not transform {function}: {error}") from None
     body = tree.body[0].body
-    if isinstance(body[0], ast.ClassDef) and body[0].name == _class_name(function):
-        body = body[0].body
+    if _class_name(function):
+        body = body[-1].body
     return ast.unparse(ast.Module(body, [])) + "\n"
 
 

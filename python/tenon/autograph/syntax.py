@@ -62,15 +62,19 @@ def bound_names(nodes):
     return list(names)
 
 
+_PLAIN_INDEX = (ast.Name, ast.Constant, ast.Tuple, ast.UnaryOp, ast.BinOp, ast.Attribute, ast.unaryop, ast.operator,
+                ast.expr_context)
+
+
 def _root(node):
-    """The name that an attribute or an element with a plain index belongs to, and the names it is made of."""
+    """The names that an attribute or an element with a plain index is made of, None for others."""
     names = set()
     while not isinstance(node, ast.Name):
         if isinstance(node, ast.Subscript):
-            if isinstance(node.slice, ast.Name):
-                names.add(node.slice.id)
-            elif not isinstance(node.slice, ast.Constant):
+            parts = list(ast.walk(node.slice))
+            if not all(isinstance(part, _PLAIN_INDEX) for part in parts):
                 return None
+            names |= {part.id for part in parts if isinstance(part, ast.Name)}
         elif not isinstance(node, ast.Attribute):
             return None
         node = node.value
