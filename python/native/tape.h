@@ -55,7 +55,6 @@ class Tape {
     std::vector<Value> inputs, outputs;
   };
   void add(Record record);
-  static void renew(Trace& trace, NodeId node);
   static std::vector<std::optional<Value>> backward_of(const Record& record,
                                                        const std::vector<std::optional<Value>>& dys,
                                                        const std::vector<bool>& wanted);
@@ -66,6 +65,7 @@ class Tape {
       const Record& record, const std::vector<std::optional<Value>>& dys);
   static std::vector<std::optional<Value>> backward_of_custom(
       const Record& record, const std::vector<std::optional<Value>>& dys);
+  static void renew(Trace& trace, NodeId node);
 
   const bool persistent_, watch_variables_;
   std::unordered_set<int64_t> watched_;

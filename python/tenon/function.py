@@ -1,5 +1,4 @@
 """function: Python traced into a graph once for each kind of arguments, and run as a graph from then on."""
-import copy
 import functools
 import threading
 import weakref
@@ -107,11 +106,11 @@ class Function:
             def method(*args, **kwargs):
                 return traced()(weak(), *args, **kwargs)
 
-            method.__signature__ = _without_self(self.python_function)
             found = Function(method, self.input_signature, self._reduce_retracing, self._name, autograph=False)
+            method.__signature__ = found._signature = _without_self(self.python_function)
             self._of_instances[instance] = found
-        bound = copy.copy(found)
-        bound._instance = instance  # for as long as somebody has the method
+        bound = object.__new__(Function)
+        bound.__dict__ = found.__dict__ | {"_instance": instance}  # for as long as somebody has the method
         return bound
 
     def _traced_function(self):

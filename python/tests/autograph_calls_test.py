@@ -27,6 +27,14 @@ def helper(x, *, power=2):
     return x
 
 
+def below_ten(x):
+    return x < 10 and x > -10
+
+
+def grown(x):
+    return x * 2 if x > 0 else x - 3
+
+
 class Base:
     def scale(self, x):
         if x > 2:
@@ -92,6 +100,12 @@ class CallTest(Case):
         self.same(model.scale, (1,), (5,))
         self.same(functools.partial(helper, power=3), (2,), (-1,))
         self.assertEqual([Model().traced(tf.constant(x)).numpy() for x in (3, -1)], [8, -1])
+
+    def test_functions_as_arguments(self):
+        def f(x):
+            return (tf.cond(x > 0, functools.partial(helper, x), lambda: x),
+                    tf.while_loop(below_ten, grown, [x])[0])
+        self.same(f, (1,), (-4,))
 
     def test_recursion_on_python_values(self):
         def power(x, n):

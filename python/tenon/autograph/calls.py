@@ -1,5 +1,7 @@
 """Calls in converted code: what is called is converted too, and some builtins take tensors."""
 import builtins
+import functools
+import types
 
 from tenon import _tenon, raw_ops
 from tenon.autograph import conversion, loops, values
@@ -50,6 +52,9 @@ _BUILTINS = {builtins.len: _len, builtins.int: _number("int32", int), builtins.f
              builtins.range: _range}
 
 
+_FUNCTIONS = (types.FunctionType, types.MethodType, functools.partial)
+
+
 def _builtin(function):
     try:
         return _BUILTINS.get(function, function)
@@ -65,7 +70,18 @@ def call(function, /, *args, **kwargs):
     builtin = _builtin(function)
     if builtin is not function:
         return builtin(*args, **kwargs)
+    if _is_tenons(function):
+        # What takes functions, as map_fn() does, calls them where nothing converts them.
+        args = [conversion.convert(a) if isinstance(a, _FUNCTIONS) else a for a in args]
+        kwargs = {k: conversion.convert(v) if isinstance(v, _FUNCTIONS) else v for k, v in kwargs.items()}
+        return function(*args, **kwargs)
     return conversion.convert(function)(*args, **kwargs)
+
+
+def _is_tenons(function):
+    function = getattr(function, "__func__", function)
+    module = function.__globals__.get("__name__", "") if isinstance(function, types.FunctionType) else ""
+    return module.startswith("tenon.") and not module.startswith("tenon.autograph")
 
 
 def _iterated(function, args, kwargs):
