@@ -3,7 +3,7 @@ import types as _types
 
 import tenon as _tenon
 from tenon import (DType, GradientTape, Tensor, TensorShape, TensorSpec, UnconnectedGradients, Variable,  # noqa: F401
-                   as_dtype, constant, convert_to_tensor, custom_gradient, errors, executing_eagerly, function, init_scope,
+                   as_dtype, autograph, constant, convert_to_tensor, custom_gradient, errors, executing_eagerly, function, init_scope,
                    is_tensor, nest, raw_ops, saved_model, stop_gradient)
 from tenon.tensor_spec import TypeSpec  # noqa: F401
 from tenon.tf import arrays as _arrays

@@ -13,7 +13,8 @@ def _traced(function, arguments=()):
     tapes = _tenon.stop_recording()
     try:
         with trace:
-            result = nest.map_structure(_tenon.convert, function(*inner))
+            # A result from around it is captured at once, with everything else.
+            result = nest.map_structure(lambda x: trace.inside(_tenon.convert(x)), function(*inner))
     finally:
         _tenon.resume_recording(tapes)
     return trace, result
