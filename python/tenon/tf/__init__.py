@@ -5,7 +5,6 @@ import tenon as _tenon
 from tenon import (DType, GradientTape, Tensor, TensorShape, TensorSpec, UnconnectedGradients, Variable,  # noqa: F401
                    as_dtype, constant, convert_to_tensor, custom_gradient, errors, executing_eagerly, function, init_scope,
                    is_tensor, nest, raw_ops, saved_model, stop_gradient)
-from tenon import naming as _naming
 from tenon.tensor_spec import TypeSpec  # noqa: F401
 from tenon.tf import arrays as _arrays
 from tenon.tf import control_flow as _control_flow
@@ -15,6 +14,7 @@ from tenon.tf import nn, random  # noqa: F401
 from tenon.tf import reductions as _reductions
 from tenon.tf import missing as _missing
 from tenon.tf import data, io, lookup, strings, summary, train  # noqa: F401
+from tenon import naming as _naming
 from tenon.tf import image_edits as _image_edits
 from tenon.tf.module import Module  # noqa: F401
 
