@@ -95,9 +95,12 @@ template <class T>
 T quantized_level(float x, int32_t zero_point) {
   constexpr auto kLow = static_cast<float>(std::numeric_limits<T>::min());
   constexpr auto kHigh = static_cast<float>(std::numeric_limits<T>::max());
-  const float level = std::round(x) + static_cast<float>(zero_point);
-  if (!(level > kLow)) return std::numeric_limits<T>::min();  // NaN too
-  return level >= kHigh ? std::numeric_limits<T>::max() : static_cast<T>(level);
+  // std::round without a call: halves away from zero.
+  const float whole = std::trunc(x);
+  const float rounded = std::abs(x - whole) >= 0.5F ? whole + std::copysign(1.0F, x) : whole;
+  const float level = rounded + static_cast<float>(zero_point);
+  const float above = level > kLow ? level : kLow;  // NaN is the lowest
+  return static_cast<T>(static_cast<int32_t>(above < kHigh ? above : kHigh));
 }
 
 }  // namespace tenon::lite
