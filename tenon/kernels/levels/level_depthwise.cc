@@ -1,4 +1,4 @@
-// Depthwise convolutions of levels: vectors of channels, pairs of taps.
+// Depthwise convolutions of levels: vectors of channels, groups of taps.
 //
 // The cells of a row of the output whose windows lie inside the image read their taps at equal
 // distances, so they are one call; those at the edges are a call each. What lies outside is read in
@@ -20,15 +20,17 @@ class DepthwiseLevels : public LevelConv::Way {
   explicit DepthwiseLevels(const LevelConvSpec& spec)
       : s_(spec),
         taps_(s_.kernel_rows * s_.kernel_columns),
-        pairs_((taps_ + 1) / 2),
-        block_(level_loops().depthwise_block(s_.out)),
+        quads_(fits_quads(s_)),
+        loops_(quads_ ? level_loops().depthwise_quads : level_loops().depthwise),
+        groups_((taps_ + loops_.taps - 1) / loops_.taps),
+        block_(loops_.block(s_.out)),
         channels_(channels_of_columns()),
         factors_(s_, channels_),
         scratch_(whole_lines(channels_.size() * sizeof(int32_t)) + whole_lines(padding_bytes()),
-                 static_cast<size_t>(2 * pairs_) * sizeof(void*)) {}
+                 static_cast<size_t>(groups_ * loops_.taps) * sizeof(void*)) {}
 
   std::string packed_name() const override {
-    return cat("depthwise levels by ", block_, " less ", s_.zero_w);
+    return cat("depthwise levels, ", loops_.taps, " taps by ", block_, ", less ", s_.zero_w);
   }
   size_t packed_bytes() const override { return sums_at() + channels_.size() * sizeof(int64_t); }
   size_t scratch_bytes() const override { return scratch_.bytes(); }
@@ -45,14 +47,15 @@ class DepthwiseLevels : public LevelConv::Way {
         static_cast<char*>(scratch) + whole_lines(channels_.size() * sizeof(int32_t));
     const auto* const sums =
         reinterpret_cast<const int64_t*>(static_cast<const char*>(packed) + sums_at());
-    fold_offset(channels_, bias, s_.bias, s_.zero_x, sums, folded);
+    fold_offset(channels_, bias, s_.bias, s_.zero_x + (quads_ ? added_in_quads(s_) : 0), sums,
+                folded);
     if (s_.x == DType::kInt16) {
       std::fill_n(reinterpret_cast<int16_t*>(padding), s_.columns * s_.in,
                   static_cast<int16_t>(s_.zero_x));
     } else {
       std::memset(padding, s_.zero_x, padding_bytes());
     }
-    const int64_t values_of_row = s_.out_columns * s_.out * (pairs_ + 4);
+    const int64_t values_of_row = s_.out_columns * s_.out * (groups_ + 4);
     parallel_workers(s_.batch * s_.out_rows, grain_of(values_of_row / 8),
                      [&](int64_t worker, int64_t begin, int64_t end) {
                        const Operands o{
@@ -70,7 +73,7 @@ class DepthwiseLevels : public LevelConv::Way {
   struct Operands {
     const char* x;
     const char* padding;
-    const int16_t* weights;
+    const void* weights;
     const int32_t* bias;
     char* y;
     const void** taps;
@@ -80,7 +83,7 @@ class DepthwiseLevels : public LevelConv::Way {
     return static_cast<size_t>(s_.columns * s_.in) * bytes_of_level(s_.x);
   }
   size_t sums_at() const {
-    return whole_lines(channels_.size() * static_cast<size_t>(2 * pairs_) * sizeof(int16_t));
+    return whole_lines(channels_.size() * static_cast<size_t>(4 * groups_));
   }
 
   std::vector<int64_t> channels_of_columns() const {
@@ -88,7 +91,7 @@ class DepthwiseLevels : public LevelConv::Way {
     for (int64_t first = 0; first < s_.out; first += block_) {
       const int64_t moved = std::max<int64_t>(0, std::min(first, s_.out - block_));
       for (int64_t i = 0; i < block_; ++i) {
-        const int64_t channel = moved + level_column(block_, i);
+        const int64_t channel = moved + loops_.channel(block_, i);
         channels.push_back(channel < s_.out ? channel : -1);
       }
     }
@@ -97,19 +100,22 @@ class DepthwiseLevels : public LevelConv::Way {
 
   template <class W>
   void pack_levels(const W* filter, void* packed) const {
-    auto* to = static_cast<int16_t*>(packed);
+    auto* to = static_cast<char*>(packed);
     auto* const sums = reinterpret_cast<int64_t*>(static_cast<char*>(packed) + sums_at());
     const auto weight = [&](int64_t tap, int64_t channel) {
       const bool none = tap >= taps_ || channel < 0;
-      return static_cast<int16_t>(none ? 0 : int32_t{filter[tap * s_.out + channel]} - s_.zero_w);
+      return none ? 0 : int32_t{filter[tap * s_.out + channel]} - s_.zero_w;
     };
     const auto columns = static_cast<int64_t>(channels_.size());
     for (int64_t first = 0; first < columns; first += block_) {
-      for (int64_t pair = 0; pair < pairs_; ++pair) {
+      for (int64_t group = 0; group < groups_; ++group) {
         for (int64_t i = 0; i < block_; ++i) {
           const int64_t channel = channels_[static_cast<size_t>(first + i)];
-          *to++ = weight(2 * pair, channel);
-          *to++ = weight(2 * pair + 1, channel);
+          for (int64_t t = group * loops_.taps; t < (group + 1) * loops_.taps; ++t) {
+            const int32_t value = weight(t, channel);  // little-endian
+            std::memcpy(to, &value, quads_ ? 1 : 2);
+            to += quads_ ? 1 : 2;
+          }
         }
       }
     }
@@ -147,7 +153,7 @@ class DepthwiseLevels : public LevelConv::Way {
   }
 
   void find_taps(const Operands& o, const char* image, int64_t row, int64_t column) const {
-    for (int64_t tap = 0; tap < 2 * pairs_; ++tap) {
+    for (int64_t tap = 0; tap < groups_ * loops_.taps; ++tap) {
       const char* const from =
           tap < taps_ ? tap_of(image, row, column, tap / s_.kernel_columns, tap % s_.kernel_columns)
                       : nullptr;
@@ -156,16 +162,18 @@ class DepthwiseLevels : public LevelConv::Way {
   }
 
   void run_cells(const Operands& o, int64_t cells, char* y) const {
-    const LevelLoops& loops = level_loops();
-    const LevelDepthwise sizes{cells, s_.out, pairs_, s_.stride[1] * s_.in};
-    const LevelDepthwiseLoop loop = s_.x == DType::kInt8    ? loops.depthwise_int8
-                                    : s_.x == DType::kUint8 ? loops.depthwise_uint8
-                                                            : loops.depthwise_int16;
+    const LevelDepthwise sizes{cells, s_.out, groups_, s_.stride[1] * s_.in};
+    const LevelDepthwiseLoop loop = s_.x == DType::kInt8    ? loops_.of_int8
+                                    : s_.x == DType::kUint8 ? loops_.of_uint8
+                                                            : loops_.of_int16;
     loop(sizes, factors_.from(0), o.taps, o.weights, o.bias, y);
   }
 
   LevelConvSpec s_;
-  int64_t taps_, pairs_, block_;
+  int64_t taps_;
+  bool quads_;
+  LevelDepthwiseLoops loops_;
+  int64_t groups_, block_;
   std::vector<int64_t> channels_;
   ColumnFactors factors_;
   WorkerScratch scratch_;

@@ -69,10 +69,8 @@ class LevelProduct : public LevelConv::Way {
   }
 
  private:
-  // Signed bytes on the right of quads: what has another zero point there takes 16 bits.
   static LevelTerms form_of(const LevelConvSpec& s) {
-    const bool bytes = s.x != DType::kInt16 && s.zero_w == (s.w == DType::kInt8 ? 0 : 128);
-    return bytes && level_loops().has_quads ? LevelTerms::kQuads : LevelTerms::kPairs;
+    return fits_quads(s) ? LevelTerms::kQuads : LevelTerms::kPairs;
   }
   bool quads() const { return windows_.form() == LevelTerms::kQuads; }
   int64_t term_groups() const { return windows_.row_bytes() / 4; }

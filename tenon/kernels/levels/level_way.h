@@ -24,11 +24,21 @@ std::unique_ptr<const LevelConv::Way> product_way(const LevelConvSpec& spec);
 
 inline size_t bytes_of_level(DType dtype) { return dtype == DType::kInt16 ? 2 : 1; }
 
+// Whether its filter is bytes with a zero point of 0, and so may meet unsigned bytes in quads.
+inline bool fits_quads(const LevelConvSpec& s) {
+  return level_loops().has_quads && s.x != DType::kInt16 &&
+         s.zero_w == (s.w == DType::kInt8 ? 0 : 128);
+}
+// What activations are greater by in quads.
+inline int32_t added_in_quads(const LevelConvSpec& s) { return s.x == DType::kInt8 ? 128 : 0; }
+
 // The factors of a spec as LevelFinish wants them: column i has those of channel channels[i];
 // columns with channel -1 are not stored.
 class ColumnFactors {
  public:
   ColumnFactors(const LevelConvSpec& spec, const std::vector<int64_t>& channels);
+  ColumnFactors(const ColumnFactors&) = delete;  // finish_ points into it
+  ColumnFactors& operator=(const ColumnFactors&) = delete;
   LevelFinish from(int64_t column) const;
 
  private:

@@ -50,7 +50,7 @@ LevelWindows::LevelWindows(const LevelConvSpec& spec, LevelTerms form)
       terms_(s_.out == 0 ? 0 : s_.kernel_rows * s_.kernel_columns * group_in_),
       level_bytes_(static_cast<int64_t>(bytes_of_level(s_.x))),
       term_bytes_(form == LevelTerms::kQuads ? 1 : 2),
-      added_(form == LevelTerms::kQuads && s_.x == DType::kInt8 ? 128 : 0) {
+      added_(form == LevelTerms::kQuads ? added_in_quads(s_) : 0) {
   row_bytes_ = (terms_ * term_bytes_ + 3) / 4 * 4;
   short_rows_ = form_ == LevelTerms::kQuads && !s_.transposed && groups_ == 1 &&
                 s_.dilation[0] == 1 && s_.dilation[1] == 1 && s_.kernel_columns <= kShortRow &&

@@ -145,22 +145,20 @@ class BlockFinish {
   V16 zero_16_, least_16_, most_16_;
 };
 
-// Calls body(levels): levels(low, high) are those of a row's sums.
-template <class T, class D16, class Body>
-HWY_INLINE void with_finish(D16, const LevelFinish& f, int64_t column, const Body& body) {
-  const BlockFinish<D16> finish(f, column);
-  const auto by = [&](auto way) HWY_ATTR {
-    body([&](auto low, auto high)
-             HWY_ATTR { return finish.template levels<decltype(way)::value>(low, high); });
-  };
+template <FinishWay kWay>
+using Way = std::integral_constant<FinishWay, kWay>;
+
+// Calls body(way) with the one that `f` and levels of T allow.
+template <class T, class Body>
+HWY_INLINE void with_way(const LevelFinish& f, const Body& body) {
   if (f.once) {
-    by(std::integral_constant<FinishWay, FinishWay::kOnce>());
+    body(Way<FinishWay::kOnce>());
   } else if (f.left) {
-    by(std::integral_constant<FinishWay, FinishWay::kLeft>());
+    body(Way<FinishWay::kLeft>());
   } else if (f.halves && sizeof(T) == 1) {
-    by(std::integral_constant<FinishWay, FinishWay::kHalved>());
+    body(Way<FinishWay::kHalved>());
   } else {
-    by(std::integral_constant<FinishWay, FinishWay::kPlain>());
+    body(Way<FinishWay::kPlain>());
   }
 }
 

@@ -40,26 +40,44 @@ inline constexpr int64_t kLevelRows = 24;
 struct LevelDepthwise {
   int64_t cells = 0;
   int64_t channels = 0;
-  int64_t pairs = 0;  // of taps
-  int64_t step = 0;   // elements of x from a cell to the next
+  int64_t groups = 0;  // of taps
+  int64_t step = 0;    // elements of x from a cell to the next
 };
 
 // Operands of one kind of products, to T's: int8, uint8, int16.
 struct LevelProducts {
   // y = finish(bias + a * b)
   void (*to_int8)(const LevelTile&, const LevelFinish&, const void* a, const void* b,
-                  const int32_t* bias, void* y);
+                  const int32_t* bias, void* y) = nullptr;
   void (*to_uint8)(const LevelTile&, const LevelFinish&, const void* a, const void* b,
-                   const int32_t* bias, void* y);
+                   const int32_t* bias, void* y) = nullptr;
   void (*to_int16)(const LevelTile&, const LevelFinish&, const void* a, const void* b,
-                   const int32_t* bias, void* y);
+                   const int32_t* bias, void* y) = nullptr;
   // sums[m, n padded] = a * b
-  void (*sum_rows)(const LevelTile&, const void* a, const void* b, int32_t* sums);
+  void (*sum_rows)(const LevelTile&, const void* a, const void* b, int32_t* sums) = nullptr;
 };
 
 using LevelDepthwiseLoop = void (*)(const LevelDepthwise&, const LevelFinish&,
-                                    const void* const* taps, const int16_t* weights,
+                                    const void* const* taps, const void* weights,
                                     const int32_t* bias, void* y);
+
+// y[cell, c] = finish(bias[c] + sum over taps of taps[tap][cell * step + c] * weights[tap, c]),
+// taps in groups of two, weights of 16 bits, or of four, weights of 8 bits that meet unsigned
+// levels: signed ones plus 128. Channels stand in blocks, the last one moved back so that it ends
+// with the channels, and in a block by channel(). Weights are [block, group, channel, tap of the
+// group], bias and finish [block, channel].
+struct LevelDepthwiseLoops {
+  int64_t taps = 2;                   // of a group
+  int64_t narrowest = 8, widest = 0;  // blocks
+  LevelDepthwiseLoop of_int8 = nullptr, of_uint8 = nullptr, of_int16 = nullptr;
+
+  int64_t block(int64_t channels) const {
+    int64_t width = narrowest;
+    while (width < channels && width < widest) width *= 2;
+    return width;
+  }
+  int64_t channel(int64_t block, int64_t place) const;
+};
 
 struct LevelLoops {
   int64_t lanes = 0;  // that columns are filled up to a multiple of
@@ -67,17 +85,7 @@ struct LevelLoops {
   int64_t panel = 0;  // columns that are summed at once
   LevelProducts pairs, quads;
   bool has_quads = false;
-  // y[cell, c] = finish(bias[c] + sum over taps of taps[tap][cell * step + c] * weights[tap, c]).
-  // Channels stand in blocks of depthwise_block(channels), the last one moved back so that it ends
-  // with the channels, and in a block by level_column(); weights are [block, pair, channel,
-  // tap of the pair], bias and finish [block, channel].
-  LevelDepthwiseLoop depthwise_int8 = nullptr, depthwise_uint8 = nullptr, depthwise_int16 = nullptr;
-
-  int64_t depthwise_block(int64_t channels) const {
-    int64_t width = 8;
-    while (width < channels && width < block) width *= 2;
-    return width;
-  }
+  LevelDepthwiseLoops depthwise, depthwise_quads;  // the latter with has_quads, not of int16
 };
 
 // Which of a block's columns or channels, as many as a vector of 16 bits has lanes, stands at
@@ -87,6 +95,13 @@ inline int64_t level_column(int64_t block, int64_t place) {
   if (block < 8) return place;
   const int64_t half = place / (block / 2), rest = place % (block / 2);
   return rest / 4 * 8 + half * 4 + rest % 4;
+}
+
+// In quads it is four vectors, joined twice.
+inline int64_t LevelDepthwiseLoops::channel(int64_t block, int64_t place) const {
+  if (taps == 2) return level_column(block, place);
+  const int64_t quarter = place / (block / 4), rest = place % (block / 4);
+  return rest / 4 * 16 + quarter * 4 + rest % 4;
 }
 
 const LevelLoops& level_loops();

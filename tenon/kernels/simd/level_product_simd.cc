@@ -133,13 +133,14 @@ HWY_INLINE void finish_block(D16 d16, const LevelTile& s, const LevelFinish& f, 
                              int64_t rows, const int32_t* sums, int64_t sums_row, T* y) {
   const hn::RepartitionToWide<D16> d32;
   const int64_t count = s.n - column, y_row = s.y_row;
-  with_finish<T>(d16, f, column, [=](const auto& levels) HWY_ATTR {
+  const BlockFinish<D16> finish(f, column);
+  with_way<T>(f, [&](auto way) HWY_ATTR {
     const int32_t* from = sums + column;
     T* to = y + column;
     for (int64_t r = 0; r < rows; ++r, to += y_row, from += sums_row) {
       const auto low = hn::LoadU(d32, from);
       const auto high = hn::LoadU(d32, from + static_cast<int64_t>(hn::Lanes(d32)));
-      store_narrowed(d16, levels(low, high), to, count);
+      store_narrowed(d16, finish.template levels<decltype(way)::value>(low, high), to, count);
     }
   });
 }
@@ -192,104 +193,202 @@ constexpr LevelProducts products_by() {
 
 // --- depthwise ---
 
-// A whole vector as 16 bits.
-template <class D16, class T>
-HWY_INLINE hn::Vec<D16> load_whole(D16 d16, const T* from) {
-  const hn::Rebind<T, D16> d;
-  if constexpr (sizeof(T) == 1) {
-    return hn::PromoteTo(d16, hn::LoadU(d, from));
-  } else {
-    return hn::LoadU(d16, from);
-  }
-}
-
-// The same, or of `count` values where kPart.
-template <bool kPart, class D16, class T>
-HWY_INLINE hn::Vec<D16> load_widened(D16 d16, const T* from, int64_t count) {
+// A vector, or its first `count` values where kPart.
+template <bool kPart, class D, class T>
+HWY_INLINE hn::Vec<D> load_channels(D d, const T* from, int64_t count) {
   if constexpr (kPart) {
-    HWY_ALIGN T lanes[hn::MaxLanes(d16)] = {};
+    HWY_ALIGN T lanes[hn::MaxLanes(d)] = {};
     std::memcpy(lanes, from, static_cast<size_t>(count) * sizeof(T));
-    return load_whole(d16, lanes);
+    return hn::Load(d, lanes);
   } else {
-    return load_whole(d16, from);
+    return hn::LoadU(d, from);
   }
 }
 
-// One block of channels.
-template <class Dot, bool kPart, class D16, class T, class Levels>
-HWY_INLINE void depthwise_cells(D16 d16, const LevelDepthwise& s, const void* const* taps,
-                                int64_t channel, const int16_t* weights, const int32_t* bias,
-                                const Levels& levels, T* y) {
-  const hn::RepartitionToWide<D16> d32;
-  constexpr int64_t kBlock = hn::MaxLanes(D16());
-  for (int64_t cell = 0; cell < s.cells; ++cell) {
-    const int64_t offset = cell * s.step + channel;
-    auto low = hn::LoadU(d32, bias);
-    auto high = hn::LoadU(d32, bias + kBlock / 2);
-    const int16_t* w = weights;
-    for (int64_t pair = 0; pair < s.pairs; ++pair, w += 2 * kBlock) {
-      const auto tap = [&](int64_t t) HWY_ATTR {
-        return load_widened<kPart>(d16, static_cast<const T*>(taps[t]) + offset, s.channels);
-      };
-      const auto a = tap(2 * pair), b = tap(2 * pair + 1);
-      low = Dot::dot(d32, low, hn::BitCast(d32, hn::InterleaveLower(d16, a, b)),
-                     hn::BitCast(d32, hn::LoadU(d16, w)));
-      high = Dot::dot(d32, high, hn::BitCast(d32, hn::InterleaveUpper(d16, a, b)),
-                      hn::BitCast(d32, hn::LoadU(d16, w + kBlock)));
-    }
-    store_narrowed(d16, levels(low, high), y + cell * s.channels, kPart ? s.channels : kBlock);
+template <class D16, class V>
+HWY_INLINE hn::Vec<D16> widened(D16 d16, V levels) {
+  if constexpr (sizeof(hn::TFromV<V>) == 1) {
+    return hn::PromoteTo(d16, levels);
+  } else {
+    return levels;
   }
 }
 
-template <class Dot, bool kPart, class D16, class T>
-void depthwise_blocks(D16 d16, const LevelDepthwise& s, const LevelFinish& f,
-                      const void* const* taps, const int16_t* weights, const int32_t* bias, T* y) {
-  constexpr int64_t kBlock = hn::MaxLanes(D16());
-  const int64_t blocks = kPart ? 1 : (s.channels + kBlock - 1) / kBlock;
-  for (int64_t block = 0; block < blocks; ++block) {
-    const int64_t last = s.channels - kBlock;
-    const int64_t channel = kPart ? 0 : block * kBlock < last ? block * kBlock : last;
-    const int64_t at = block * kBlock;
-    const int16_t* const w = weights + 2 * at * s.pairs;
-    with_finish<T>(d16, f, at, [&](const auto& levels) HWY_ATTR {
-      depthwise_cells<Dot, kPart>(d16, s, taps, channel, w, bias + at, levels, y + channel);
+// One block of channels, by pairs of taps.
+template <class T, class Dot, int kBlock>
+struct DepthwisePairs {
+  static constexpr hn::CappedTag<int16_t, kBlock> d16{};
+
+  template <bool kPart>
+  static HWY_INLINE void run(const LevelDepthwise& s, const LevelFinish& f, const void* const* taps,
+                             int64_t channel, const char* weights, const int32_t* bias,
+                             int64_t column, T* y) {
+    const hn::RepartitionToWide<decltype(d16)> d32;
+    const hn::Rebind<T, decltype(d16)> d;
+    const BlockFinish<decltype(d16)> finish(f, column);
+    with_way<T>(f, [&](auto way) HWY_ATTR {
+      for (int64_t cell = 0; cell < s.cells; ++cell) {
+        const int64_t offset = cell * s.step + channel;
+        auto low = hn::LoadU(d32, bias + column);
+        auto high = hn::LoadU(d32, bias + column + kBlock / 2);
+        const auto* w = reinterpret_cast<const int16_t*>(weights);
+        for (int64_t group = 0; group < s.groups; ++group, w += 2 * kBlock) {
+          const auto tap = [&](int64_t t) HWY_ATTR {
+            const T* const from = static_cast<const T*>(taps[2 * group + t]) + offset;
+            return widened(d16, load_channels<kPart>(d, from, s.channels));
+          };
+          const auto a = tap(0), b = tap(1);
+          low = Dot::dot(d32, low, hn::BitCast(d32, hn::InterleaveLower(d16, a, b)),
+                         hn::BitCast(d32, hn::LoadU(d16, w)));
+          high = Dot::dot(d32, high, hn::BitCast(d32, hn::InterleaveUpper(d16, a, b)),
+                          hn::BitCast(d32, hn::LoadU(d16, w + kBlock)));
+        }
+        store_narrowed(d16, finish.template levels<decltype(way)::value>(low, high),
+                       y + cell * s.channels + channel, kPart ? s.channels : kBlock);
+      }
     });
   }
-}
+};
 
-template <class Dot, class T, int kLanes = 2 * kSumLanes>
-void depthwise(const LevelDepthwise& s, const LevelFinish& f, const void* const* taps,
-               const int16_t* weights, const int32_t* bias, void* y) {
-  if constexpr (kLanes > 8) {
-    if (s.channels <= kLanes / 2) {
-      return depthwise<Dot, T, kLanes / 2>(s, f, taps, weights, bias, y);
+#if HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86
+// Highway 1.0.3 narrows no two vectors of 16 bits.
+HWY_INLINE __m512i narrowed(__m512i a, __m512i b, int8_t) { return _mm512_packs_epi16(a, b); }
+HWY_INLINE __m256i narrowed(__m256i a, __m256i b, int8_t) { return _mm256_packs_epi16(a, b); }
+HWY_INLINE __m128i narrowed(__m128i a, __m128i b, int8_t) { return _mm_packs_epi16(a, b); }
+HWY_INLINE __m512i narrowed(__m512i a, __m512i b, uint8_t) { return _mm512_packus_epi16(a, b); }
+HWY_INLINE __m256i narrowed(__m256i a, __m256i b, uint8_t) { return _mm256_packus_epi16(a, b); }
+HWY_INLINE __m128i narrowed(__m128i a, __m128i b, uint8_t) { return _mm_packus_epi16(a, b); }
+
+// One block of channels, by quads of taps.
+template <class T, class Dot, int kBlock>
+struct DepthwiseQuads {
+  static constexpr hn::CappedTag<uint8_t, kBlock> d8{};
+  using D16 = hn::CappedTag<int16_t, kBlock / 2>;
+  using D32 = hn::CappedTag<int32_t, kBlock / 4>;
+  using V8 = hn::Vec<hn::CappedTag<uint8_t, kBlock>>;
+
+  // Channel by channel, the levels of four taps.
+  struct Terms {
+    HWY_INLINE Terms(V8 a, V8 b, V8 c, V8 e) {
+      const D16 d16;
+      const auto low_ab = hn::BitCast(d16, hn::InterleaveLower(d8, a, b));
+      const auto high_ab = hn::BitCast(d16, hn::InterleaveUpper(d8, a, b));
+      const auto low_ce = hn::BitCast(d16, hn::InterleaveLower(d8, c, e));
+      const auto high_ce = hn::BitCast(d16, hn::InterleaveUpper(d8, c, e));
+      quarters[0] = hn::BitCast(D32(), hn::InterleaveLower(d16, low_ab, low_ce));
+      quarters[1] = hn::BitCast(D32(), hn::InterleaveUpper(d16, low_ab, low_ce));
+      quarters[2] = hn::BitCast(D32(), hn::InterleaveLower(d16, high_ab, high_ce));
+      quarters[3] = hn::BitCast(D32(), hn::InterleaveUpper(d16, high_ab, high_ce));
+    }
+    hn::Vec<D32> quarters[4];
+  };
+
+  template <bool kPart>
+  static HWY_INLINE void run(const LevelDepthwise& s, const LevelFinish& f, const void* const* taps,
+                             int64_t channel, const char* weights, const int32_t* bias,
+                             int64_t column, T* y) {
+    constexpr int64_t kQuarter = kBlock / 4;
+    const D32 d32;
+    const auto turned = hn::Set(d8, std::is_signed_v<T> ? uint8_t{0x80} : uint8_t{0});
+    const BlockFinish<D16> first(f, column), second(f, column + 2 * kQuarter);
+    with_way<T>(f, [&](auto way) HWY_ATTR {
+      for (int64_t cell = 0; cell < s.cells; ++cell) {
+        const int64_t offset = cell * s.step + channel;
+        hn::Vec<D32> sums[4];
+        HWY_UNROLL(4)
+        for (int v = 0; v < 4; ++v) sums[v] = hn::LoadU(d32, bias + column + v * kQuarter);
+        const auto* w = reinterpret_cast<const int32_t*>(weights);
+        for (int64_t group = 0; group < s.groups; ++group, w += kBlock) {
+          const auto tap = [&](int64_t t) HWY_ATTR {
+            const auto* const from = static_cast<const uint8_t*>(taps[4 * group + t]) + offset;
+            return hn::Xor(load_channels<kPart>(d8, from, s.channels), turned);
+          };
+          const Terms terms(tap(0), tap(1), tap(2), tap(3));
+          HWY_UNROLL(4)
+          for (int v = 0; v < 4; ++v) {
+            sums[v] = Dot::dot(d32, sums[v], terms.quarters[v], hn::LoadU(d32, w + v * kQuarter));
+          }
+        }
+        const V8 levels{narrowed(first.template levels<decltype(way)::value>(sums[0], sums[1]).raw,
+                                 second.template levels<decltype(way)::value>(sums[2], sums[3]).raw,
+                                 T{})};
+        store_first_bytes<kPart>(levels, y + cell * s.channels + channel, s.channels);
+      }
+    });
+  }
+
+  template <bool kPart>
+  static HWY_INLINE void store_first_bytes(V8 levels, T* to, int64_t count) {
+    if constexpr (kPart) {
+      HWY_ALIGN uint8_t lanes[kBlock];
+      hn::Store(levels, d8, lanes);
+      std::memcpy(to, lanes, static_cast<size_t>(count));
+    } else {
+      hn::StoreU(levels, d8, reinterpret_cast<uint8_t*>(to));
     }
   }
-  const hn::CappedTag<int16_t, kLanes> d16;
-  if (s.channels < kLanes) {
-    depthwise_blocks<Dot, true>(d16, s, f, taps, weights, bias, static_cast<T*>(y));
-  } else {
-    depthwise_blocks<Dot, false>(d16, s, f, taps, weights, bias, static_cast<T*>(y));
+};
+#endif
+
+// All blocks of channels; kBlock: the widest.
+template <template <class, class, int> class Block, class T, class Dot, int kBlock, int kNarrowest>
+void depthwise(const LevelDepthwise& s, const LevelFinish& f, const void* const* taps,
+               const void* weights, const int32_t* bias, void* y) {
+  if constexpr (kBlock > kNarrowest) {
+    if (s.channels <= kBlock / 2) {
+      return depthwise<Block, T, Dot, kBlock / 2, kNarrowest>(s, f, taps, weights, bias, y);
+    }
   }
+  using Loop = Block<T, Dot, kBlock>;
+  const auto* const w = static_cast<const char*>(weights);
+  if (s.channels < kBlock) {
+    return Loop::template run<true>(s, f, taps, 0, w, bias, 0, static_cast<T*>(y));
+  }
+  // Each group has four bytes of a channel.
+  for (int64_t at = 0; at < s.channels; at += kBlock) {
+    const int64_t last = s.channels - kBlock;
+    Loop::template run<false>(s, f, taps, at < last ? at : last, w + 4 * at * s.groups, bias, at,
+                              static_cast<T*>(y));
+  }
+}
+
+template <template <class, class, int> class Block, class Dot, int kBlock, int kNarrowest>
+constexpr LevelDepthwiseLoops depthwise_by(int64_t taps, LevelDepthwiseLoop of_int16) {
+  return {.taps = taps,
+          .narrowest = kNarrowest,
+          .widest = kBlock,
+          .of_int8 = &depthwise<Block, int8_t, Dot, kBlock, kNarrowest>,
+          .of_uint8 = &depthwise<Block, uint8_t, Dot, kBlock, kNarrowest>,
+          .of_int16 = of_int16};
 }
 
 template <class Dot>
-constexpr LevelLoops loops_by(const LevelProducts& quads, bool has_quads) {
-  return {.lanes = kVectorsApart * kSumLanes,
-          .block = 2 * kSumLanes,
-          .panel = kMostLevelVectors * kSumLanes,
-          .pairs = products_by<Dot>(),
-          .quads = quads,
-          .has_quads = has_quads,
-          .depthwise_int8 = &depthwise<Dot, int8_t>,
-          .depthwise_uint8 = &depthwise<Dot, uint8_t>,
-          .depthwise_int16 = &depthwise<Dot, int16_t>};
+constexpr LevelLoops loops_by() {
+  constexpr int kBlock = 2 * kSumLanes;
+  LevelLoops loops;
+  loops.lanes = kVectorsApart * kSumLanes;
+  loops.block = kBlock;
+  loops.panel = kMostLevelVectors * kSumLanes;
+  loops.pairs = products_by<Dot>();
+  loops.depthwise = depthwise_by<DepthwisePairs, Dot, kBlock, 8>(
+      2, &depthwise<DepthwisePairs, int16_t, Dot, kBlock, 8>);
+  return loops;
 }
 
-const LevelLoops* level_table(bool native) {
-  static constexpr LevelLoops kLoops = loops_by<Pairs>({}, false);
 #if HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86
-  static constexpr LevelLoops kNative = loops_by<NativePairs>(products_by<NativeQuads>(), true);
+constexpr LevelLoops native_loops() {
+  LevelLoops loops = loops_by<NativePairs>();
+  loops.has_quads = true;
+  loops.quads = products_by<NativeQuads>();
+  loops.depthwise_quads = depthwise_by<DepthwiseQuads, NativeQuads, 4 * kSumLanes, 16>(4, nullptr);
+  return loops;
+}
+#endif
+
+const LevelLoops* level_table(bool native) {
+  static constexpr LevelLoops kLoops = loops_by<Pairs>();
+#if HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86
+  static constexpr LevelLoops kNative = native_loops();
   if (native) return &kNative;
 #endif
   (void)native;

@@ -138,37 +138,60 @@ Status requantize_levels_shape(ShapeContext& c) {
   return absl::OkStatus();
 }
 
+struct Requantization {
+  lite::Multiplier factor;
+  int32_t from, to;
+  lite::LevelRange range;
+
+  template <class Y, class X>
+  Y level(X x) const {
+    const auto centred =
+        static_cast<int32_t>(static_cast<uint32_t>(x) - static_cast<uint32_t>(from));
+    return static_cast<Y>(lite::clamped(lite::wrapping_add(lite::scaled(centred, factor), to),
+                                        range.low, range.high));
+  }
+};
+
 template <class X, class Y>
-Kernel requantize_kernel(lite::Multiplier m, int32_t from, int32_t to, lite::LevelRange range,
-                         int64_t count) {
-  return [=](KernelRun& r) {
-    const X* x = r.in<X>(0);
-    Y* y = r.out<Y>(0);
-    parallel_for(count, kLevelGrain, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const auto level =
-            static_cast<int32_t>(static_cast<uint32_t>(x[i]) - static_cast<uint32_t>(from));
-        y[i] = static_cast<Y>(
-            lite::clamped(lite::wrapping_add(lite::scaled(level, m), to), range.low, range.high));
-      }
-    });
-    return absl::OkStatus();
-  };
+Kernel requantize_kernel(const Requantization& q, int64_t count) {
+  if constexpr (sizeof(X) == 1) {  // all of them beforehand
+    std::array<Y, 256> table;
+    for (int i = 0; i < 256; ++i) {
+      table[static_cast<size_t>(i)] = q.level<Y>(static_cast<X>(i + std::numeric_limits<X>::min()));
+    }
+    return [table, count](KernelRun& r) {
+      const X* x = r.in<X>(0);
+      const Y* levels = table.data() - std::numeric_limits<X>::min();
+      Y* y = r.out<Y>(0);
+      parallel_for(count, kLevelGrain, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) y[i] = levels[x[i]];
+      });
+      return absl::OkStatus();
+    };
+  } else {
+    return [q, count](KernelRun& r) {
+      const X* x = r.in<X>(0);
+      Y* y = r.out<Y>(0);
+      parallel_for(count, kLevelGrain, [x, y, q](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) y[i] = q.level<Y>(x[i]);
+      });
+      return absl::OkStatus();
+    };
+  }
 }
 
 StatusOr<Kernel> make_lite_requantize(Prepare& p) {
-  const lite::Multiplier m = lite::multipliers_of(p.attrs())[0];
   const std::vector<int32_t> zero = lite::zero_points_of(p.attrs());
-  const lite::LevelRange range = lite::range_of(p.attrs(), p.output_dtype(0));
+  const Requantization q{lite::multipliers_of(p.attrs())[0], zero[0], zero[1],
+                         lite::range_of(p.attrs(), p.output_dtype(0))};
   const int64_t count = p.input_shape(0).num_elements();
   Kernel kernel;
   Status status = lite::visit_levels(p.output_dtype(0), [&]<class Y>() {
     if (p.input_dtype(0) == DType::kInt32) {
-      kernel = requantize_kernel<int32_t, Y>(m, zero[0], zero[1], range, count);
+      kernel = requantize_kernel<int32_t, Y>(q, count);
     } else {
-      (void)lite::visit_levels(p.input_dtype(0), [&]<class X>() {
-        kernel = requantize_kernel<X, Y>(m, zero[0], zero[1], range, count);
-      });
+      (void)lite::visit_levels(p.input_dtype(0),
+                               [&]<class X>() { kernel = requantize_kernel<X, Y>(q, count); });
     }
   });
   TENON_RETURN_IF_ERROR(status);

@@ -72,29 +72,34 @@ struct PoolCells {
   int64_t image, y0, x0, y1, x1;
 };
 
+// In both, sizes are local: bytes that are stored might be anything else.
 template <class T>
-void largest_levels(const LitePool& pool, const PoolCells& cells, const T* x, T* y) {
-  std::fill_n(y, pool.channels, std::numeric_limits<T>::min());
-  cells.for_each(pool, x, [&](const T* cell) {
-    for (int64_t c = 0; c < pool.channels; ++c) y[c] = std::max(y[c], cell[c]);
+void largest_levels(const LitePool& pool, const PoolCells& cells, const T* x, T* __restrict y) {
+  const int64_t channels = pool.channels;
+  std::fill_n(y, channels, std::numeric_limits<T>::min());
+  cells.for_each(pool, x, [=](const T* __restrict cell) {
+    for (int64_t c = 0; c < channels; ++c) y[c] = std::max(y[c], cell[c]);
   });
   const auto low = static_cast<T>(pool.low), high = static_cast<T>(pool.high);
-  for (int64_t c = 0; c < pool.channels; ++c) y[c] = std::min(std::max(y[c], low), high);
+  for (int64_t c = 0; c < channels; ++c) y[c] = std::min(std::max(y[c], low), high);
 }
 
 template <class Sum, class T>
-void mean_levels(const LitePool& pool, const PoolCells& cells, const T* x, Sum* sums, T* y) {
+void mean_levels(const LitePool& pool, const PoolCells& cells, const T* x, Sum* __restrict sums,
+                 T* __restrict y) {
+  const int64_t channels = pool.channels;
   const int64_t count = std::max<int64_t>((cells.y1 - cells.y0) * (cells.x1 - cells.x0), 1);
-  std::fill_n(sums, pool.channels, Sum{0});
-  cells.for_each(pool, x, [&](const T* cell) {
-    for (int64_t c = 0; c < pool.channels; ++c) sums[c] += cell[c];
+  std::fill_n(sums, channels, Sum{0});
+  cells.for_each(pool, x, [=](const T* __restrict cell) {
+    for (int64_t c = 0; c < channels; ++c) sums[c] += cell[c];
   });
   // Of integers this small the quotient of doubles is cut off to that of integers.
   const auto half = static_cast<Sum>(count / 2);
   const auto divisor = static_cast<double>(count);
-  for (int64_t c = 0; c < pool.channels; ++c) {
+  const int32_t low = pool.low, high = pool.high;
+  for (int64_t c = 0; c < channels; ++c) {
     const auto away = static_cast<double>(sums[c] > 0 ? sums[c] + half : sums[c] - half);
-    y[c] = static_cast<T>(lite::clamped(static_cast<int32_t>(away / divisor), pool.low, pool.high));
+    y[c] = static_cast<T>(lite::clamped(static_cast<int32_t>(away / divisor), low, high));
   }
 }
 
