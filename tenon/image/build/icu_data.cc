@@ -11,7 +11,7 @@ namespace {
 
 constexpr uint64_t kLargestLibrary = 256 << 20;
 constexpr uint64_t kLargestList = 16 << 20;
-constexpr size_t kMostItems = 1 << 16, kLongestName = 256;
+constexpr size_t kMostItems = 1 << 16, kLongestItemName = 256;
 // ICU's udata.h and ucmndata.h: a header of its own length, then the table of contents, whose
 // offsets count from its beginning; items begin at multiples of 16, the gaps filled like this.
 constexpr size_t kItemAlignment = 16;
@@ -42,7 +42,7 @@ StatusOr<std::vector<IcuItem>> read_items(std::string_view table) {
     const size_t name_at = word_at(table, 4 + 8 * i), begin = word_at(table, 8 + 8 * i);
     const size_t end = i + 1 < count ? word_at(table, 16 + 8 * i) : table.size();
     if (name_at >= table.size() || begin > end || end > table.size()) return damaged();
-    const std::string_view rest = table.substr(name_at, kLongestName);
+    const std::string_view rest = table.substr(name_at, kLongestItemName);
     items[i].name = rest.substr(0, rest.find('\0'));
     if (items[i].name.size() == rest.size()) return damaged();
     items[i].content = table.substr(begin, end - begin);
