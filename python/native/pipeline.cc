@@ -131,8 +131,8 @@ void add_sources(nb::class_<Pipeline>& pipeline) {
                       [](nb::handle paths) { return of_files(paths, data::text_lines); });
   pipeline.def_static("records",
                       [](nb::handle paths) { return of_files(paths, data::tf_records); });
-  pipeline.def_static("generator", [](nb::object start, nb::sequence args) {
-    return generator_pipeline(std::move(start), givens(args));
+  pipeline.def_static("generator", [](nb::handle start, nb::sequence args) {
+    return generator_pipeline(start, givens(args));
   });
   pipeline.def_static("of", [](nb::handle variant) {
     return std::make_shared<Pipeline>(

@@ -70,7 +70,9 @@ class PipelineFunction {
 // The elements that a Python generator yields. `start`, called with the values of `args` for each
 // pass, gives an iterator of lists of tensors. Both are called under the interpreter's lock,
 // whatever thread reads; what they raise comes out of PipelineIterator::next() as it is.
-PipelinePtr generator_pipeline(nb::object start, std::vector<Given> args);
+//
+// `start` is not kept alive, for a cycle through C++ would stay for ever: who reads must hold it.
+PipelinePtr generator_pipeline(nb::handle start, std::vector<Given> args);
 
 void register_pipeline(nb::module_& m);
 void register_pipeline_iterator(nb::module_& m);

@@ -97,12 +97,16 @@ StatusOr<bool> next_of(PyObject* iterator, data::Element& element) {
   }
 }
 
-StatusOr<data::Generator> start_generator(PyObject* start, const std::vector<Tensor>& args) {
+StatusOr<data::Generator> start_generator(PyObject* reference, const std::vector<Tensor>& args) {
   const PythonCall call;
   try {
+    const nb::object start = nb::borrow(PyWeakref_GetObject(reference));
+    if (start.is_none()) {
+      return failed_precondition("the dataset of a generator is gone that is to be read");
+    }
     nb::list values;
     for (const Tensor& arg : args) values.append(wrap(Value(arg)));
-    nb::object iterator = nb::handle(start)(*nb::tuple(values));
+    nb::object iterator = start(*nb::tuple(values));
     return [iterator = shared(std::move(iterator))](data::Element& element) {
       return next_of(iterator.get(), element);
     };
@@ -162,6 +166,19 @@ class PipelineIterator {
     return tensors;
   }
 
+  // Passes over `count` elements and returns over how many: fewer only at the end.
+  int64_t skip(int64_t count) {
+    const std::shared_ptr<Reads> reads = reads_;
+    const StatusOr<int64_t> passed = [&]() -> StatusOr<int64_t> {
+      const nb::gil_scoped_release released;
+      const std::lock_guard<std::mutex> lock(reads->mutex);
+      if (!reads->iterator) return 0;
+      return or_out_of_memory([&] { return reads->iterator->skip(count); });
+    }();
+    if (!passed.ok()) raise_status(passed.status());
+    return *passed;
+  }
+
   // Before the interpreter ends: threads of pipelines would wait for its lock for ever.
   static void close_all() {
     for (PipelineIterator* iterator : open()) {
@@ -199,8 +216,10 @@ class PipelineIterator {
 
 }  // namespace
 
-PipelinePtr generator_pipeline(nb::object start, std::vector<Given> args) {
-  return std::make_shared<Pipeline>([start = shared(std::move(start)), args = std::move(args)](
+PipelinePtr generator_pipeline(nb::handle start, std::vector<Given> args) {
+  nb::object reference = nb::steal(PyWeakref_NewRef(start.ptr(), nullptr));
+  if (!reference.is_valid()) throw nb::python_error();
+  return std::make_shared<Pipeline>([start = shared(std::move(reference)), args = std::move(args)](
                                         const KnownValues& known) -> StatusOr<data::DatasetPtr> {
     TENON_ASSIGN_OR_RETURN(std::vector<Tensor> values, values_of(args, known));
     return data::from_generator(
@@ -216,7 +235,8 @@ void register_pipeline_iterator(nb::module_& m) {
            [](PipelineIterator* self, const Pipeline& of, uint64_t epoch) {
              new (self) PipelineIterator(value_of(of.make({})), epoch);
            })
-      .def("next", &PipelineIterator::next);
+      .def("next", &PipelineIterator::next)
+      .def("skip", &PipelineIterator::skip);
   m.def("close_pipelines", &PipelineIterator::close_all);
 }
 

@@ -28,6 +28,23 @@ class FilesTest(unittest.TestCase):
         self.assertEqual([v.numpy().tolist() for v in model.variables], want)
         self.assertEqual(int(step), 42)
 
+    def test_an_iterator_goes_on_where_it_stood(self):
+        dataset = tf.data.Dataset.range(20).shuffle(20, seed=4).map(lambda x: x * 2, 2).batch(3).prefetch(2)
+        list(dataset)
+        for taken in (0, 1, 4, 7):
+            iterator = iter(dataset)
+            for _ in range(taken):
+                next(iterator)
+            path = tf.train.Checkpoint(it=iterator).save(os.path.join(tempfile.mkdtemp(), "ck"))
+            rest = [x.numpy().tolist() for x in iterator]
+            again = iter(dataset)
+            next(again)
+            tf.train.Checkpoint(it=again).restore(path).assert_consumed()
+            self.assertEqual([x.numpy().tolist() for x in again], rest)
+        path = tf.train.Checkpoint(it=tf.train.Checkpoint()).save(path)
+        with self.assertRaises(AssertionError):
+            tf.train.Checkpoint(it=again, v=tf.Variable(1.)).restore(path).assert_existing_objects_matched()
+
     def test_damaged_files_are_errors(self):
         with open(WRITTEN + ".index", "rb") as file:
             index = file.read()

@@ -209,6 +209,27 @@ class ThreadsTest(unittest.TestCase):
             del cycle
         self.assertEqual(next(iter(D.range(1))).numpy(), 0)
 
+    def test_datasets_of_methods_are_collected(self):
+        class Loader:
+            def __init__(self):
+                self.scale = tf.Variable(2, dtype=tf.int32)
+                self.dataset = D.from_generator(self.rows, output_signature=INT).map(self.scaled).batch(2).prefetch(1)
+
+            def rows(self):
+                yield from range(3)
+
+            def scaled(self, x):
+                return x * self.scale
+        loader = Loader()
+        self.assertEqual(values(loader.dataset), [[0, 2], [4]])
+        dataset, alive = loader.dataset, weakref.ref(loader)
+        del loader
+        gc.collect()
+        self.assertEqual(values(dataset), [[0, 2], [4]])
+        del dataset
+        gc.collect()
+        self.assertIsNone(alive())
+
     def test_nothing_is_left(self):
         def grown():
             for x in D.range(200).map(lambda x: x + 1, num_parallel_calls=2).batch(10).prefetch(2):

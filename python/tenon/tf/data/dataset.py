@@ -121,8 +121,9 @@ class Dataset:
                 raise TypeError(f"`output_signature` must contain objects that are TensorSpecs but found {type(leaf)}.")
         args = [_tenon.convert(arg) for arg in args or ()]
         spec = structure.map_leaves(lambda leaf: TensorSpec(leaf.shape, leaf.dtype), output_signature)
-        return Dataset(_tenon.Pipeline.generator(starter(generator, spec), args), spec, UNKNOWN_CARDINALITY,
-                       symbols=symbolic(args), kind="FlatMap")
+        start = starter(generator, spec)
+        return Dataset(_tenon.Pipeline.generator(start, args), spec, UNKNOWN_CARDINALITY, symbols=symbolic(args), keeps=start,
+                       kind="FlatMap")
 
     @staticmethod
     def zip(*args, datasets=None, name=None):

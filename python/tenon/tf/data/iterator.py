@@ -4,23 +4,45 @@ import collections.abc
 
 from tenon import _tenon, errors, nest
 from tenon.tf.data import structure
+from tenon.tf.trackable import Trackable
 
 atexit.register(_tenon.close_pipelines)
 
 
-class Iterator(collections.abc.Iterator):
-    """One pass over a dataset."""
+class Iterator(Trackable, collections.abc.Iterator):
+    """One pass over a dataset. A checkpoint holds how many elements have been taken of it, and which pass it is."""
 
     def __init__(self, dataset, epoch):
         self._dataset = dataset  # its functions and variables live as long
-        self._native = _tenon.PipelineIterator(dataset.pipeline, epoch)
+        self._begin(epoch)
+
+    def _begin(self, epoch):
+        self._native = _tenon.PipelineIterator(self._dataset.pipeline, epoch)
+        self._epoch, self._taken = epoch, 0
+
+    def _next(self):
+        tensors = self._native.next()
+        self._taken += tensors is not None
+        return tensors
+
+    def _serialize_to_tensors(self):
+        return {"ITERATOR_STATE": structure.constant(f"tenon {self._epoch} {self._taken}")}
+
+    def _restore_from_tensors(self, restored):
+        state = restored["ITERATOR_STATE"].numpy()
+        parts = state.split() if isinstance(state, bytes) else []
+        if len(parts) != 3 or parts[0] != b"tenon" or not (parts[1] + parts[2]).isdigit():
+            raise errors.InvalidArgumentError(None, None, "The checkpoint holds no position of an iterator of Tenon's; "
+                                              "TensorFlow's iterators write what only they can read.")
+        self._begin(int(parts[1]))
+        self._taken = self._native.skip(int(parts[2]))
 
     @property
     def element_spec(self):
         return self._dataset.element_spec
 
     def __next__(self):
-        tensors = self._native.next()
+        tensors = self._next()
         if tensors is None:
             raise StopIteration
         return structure.pack(self._dataset.element_spec, tensors)
@@ -33,8 +55,7 @@ class Iterator(collections.abc.Iterator):
             raise errors.OutOfRangeError(None, None, "End of sequence [Op:IteratorGetNext]") from None
 
     def get_next_as_optional(self):
-        tensors = self._native.next()
-        return Optional(self.element_spec, tensors)
+        return Optional(self.element_spec, self._next())
 
 
 class NumpyIterator(collections.abc.Iterator):
