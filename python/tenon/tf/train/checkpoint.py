@@ -1,7 +1,7 @@
 """Checkpoint: objects and their variables in files, by the paths that lead to them, as TensorFlow writes and reads them."""
 import os
 
-from tenon import _tenon, errors
+from tenon import _tenon, errors, raw_ops
 from tenon.tf.trackable import AutoTrackable, children_of, defer, is_structure, is_trackable, is_variable
 from tenon.tf.train import object_graph
 from tenon.tf.train.reader import open_reader
@@ -43,6 +43,11 @@ def _tensors_of(value):
     return value._serialize_to_tensors() if hasattr(value, "_serialize_to_tensors") else {}
 
 
+def _is_of_keras(value, tensor):
+    """Whether it is an integer of Keras', which has 32 bits here and on TensorFlow, and so in files, 64."""
+    return not is_variable(value) and getattr(tensor, "dtype", None) == "int32"
+
+
 def _full_name(value):
     return value.name.rsplit(":", 1)[0] if is_variable(value) else ""
 
@@ -56,7 +61,7 @@ def _write(view, prefix):
         for name, tensor in _tensors_of(value).items():
             key = "/".join(map(_escaped, path)) + _ATTRIBUTES + name
             node.values[name] = (_full_name(value), key)
-            tensors.append((key, tensor))
+            tensors.append((key, raw_ops.Cast(x=tensor, DstT="int64") if _is_of_keras(value, tensor) else tensor))
         nodes.append(node)
     for node in nodes:
         node.has_values = bool(node.values)
@@ -103,6 +108,8 @@ class _Restoration:
         for name, (_, key) in node.values.items():
             if name in wanted:
                 tensor = self._reader.get_tensor_value(key)
+                if tensor.dtype == "int64" and _is_of_keras(value, wanted[name]):
+                    tensor = raw_ops.Cast(x=tensor, DstT="int32")
                 if hasattr(wanted[name], "dtype") and tensor.dtype != wanted[name].dtype:
                     raise errors.InvalidArgumentError(
                         None, None, f"tensor_name = {key}; expected dtype {wanted[name].dtype.name} does not equal original "
@@ -126,7 +133,7 @@ class CheckpointLoadStatus:
             for name, child in node.children.items():
                 paths.setdefault(child, f"{paths.get(number, '')}.{name}")
         for number, node in enumerate(self._restoration.nodes):
-            if number not in self._restoration.objects:
+            if node.values and number not in self._restoration.objects:
                 raise AssertionError(f"Unresolved object in checkpoint {paths.get(number)}: {list(node.values.values())}")
         return self
 
