@@ -64,7 +64,7 @@ class AutoTrackable(Trackable):
 
     def __setattr__(self, name, value):
         if getattr(self, "_self_setattr_tracking", True) and _is_part(value) and not (
-                name in _LISTS_OF_LAYERS and "_tracker" in vars(self)):
+                name in _LISTS_OF_LAYERS and hasattr(self, "_initialize_tracker")):
             self._track_trackable(value, name, overwrite=True)
         super().__setattr__(name, value)
         attached(self, name, value)
