@@ -78,7 +78,9 @@ Endpoint Trace::enter(const Value& value) {
     if (!at) {
       check(invalid_argument(
           "a tensor of one traced function is used in another, of which it is neither an argument "
-          "nor a value around it"));
+          "nor a value around it: a tensor leaves a function, a branch or a loop as what it "
+          "returns "
+          "or in a variable that it assigns, not in a list or an object"));
     }
   }
   const auto found = entered_.find(value.id);

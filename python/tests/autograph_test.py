@@ -39,7 +39,6 @@ class BranchTest(Case):
             return y
         traced = self.same(sign, (2.,), (-3.,), (0.,))
         self.assertEqual(traced.experimental_get_tracing_count(), 1)
-
         def no_else(x):
             y = x
             if x > 0:
@@ -47,7 +46,6 @@ class BranchTest(Case):
                 y += z
             return y
         self.same(no_else, (2,), (-2,))
-
         def unused_after(x):
             if x > 0:
                 t = 1
@@ -97,12 +95,10 @@ class BranchTest(Case):
         self.same(lambda n: (n > 1 and n < 5, n > 4 or n < 0, not n > 1, 1 < n <= 3 != n, n if n > 1 else -n),
                   (0,), (2,), (3,), (9,), (-1,))
         self.same(lambda n: (0 < n < 5 and not (n == 3 or n == 4)), (1,), (3,), (7,))
-
         def lazily(n):
             x = tf.constant([1, 2, 3])
             return n < 3 and x[tf.minimum(n, 2)] > 1  # Python's `and` decides whether the rest is looked at
         self.same(lazily, (0,), (2,), (7,))
-
         def walrus(n):
             if (m := n * 2) > 4 and m < 10:
                 return m
@@ -139,7 +135,6 @@ class BranchTest(Case):
                 s = {"a": (1, n), "b": [3.]}
             return s
         self.same(structures, (2,), (0,))
-
         def kept(n):
             f, name = tf.add, None
             if n > 1:
@@ -343,7 +338,6 @@ class LoopTest(Case):
                 s = (s[0] + 1, s[1] * 2)
             return s
         self.same(tuples, (3,))
-
         def at_most(n):
             i = 0
             while i < n:
@@ -382,6 +376,12 @@ class LoopTest(Case):
                 s = s + [i]
             return s
 
+        def appends(n):
+            s = []
+            for i in tf.range(n):
+                s.append(i)
+            return tf.stack(s)
+
         def changes(n):
             i = 0
             while i < 3:
@@ -394,6 +394,7 @@ class LoopTest(Case):
                 (ValueError, "'y' must be defined before the loop", undefined),
                 (ValueError, "'y' is None at the end of the iteration", none),
                 (TypeError, "'s' does not have the same nested structure after one iteration", grows),
+                (tf.errors.InvalidArgumentError, "a tensor leaves a function, a branch or a loop as what it", appends),
                 (NotImplementedError, "started as non-Tensor, then changed to Tensor", changes)]:
             with self.subTest(f.__name__):
                 self.fails(error, text, f, 3)
