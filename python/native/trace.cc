@@ -76,11 +76,7 @@ Endpoint Trace::enter(const Value& value) {
        at = at->outer_.get()) {
     if (at == value.trace.get()) break;
     if (!at) {
-      check(invalid_argument(
-          "a tensor of one traced function is used in another, of which it is neither an argument "
-          "nor a value around it: a tensor leaves a function, a branch or a loop as what it "
-          "returns "
-          "or in a variable that it assigns, not in a list or an object"));
+      nb::module_::import_("tenon.errors").attr("raise_out_of_trace")();
     }
   }
   const auto found = entered_.find(value.id);
@@ -348,6 +344,15 @@ void register_trace(nb::module_& m) {
       .def("function", [](Trace& t) { return t.function(); })
       .def("add_to_library",
            [](Trace& t, const std::string& prefix) { return t.add_to_library(prefix); });
+  m.def(
+      "static_value",
+      [](nb::handle object) -> nb::object {
+        const Value& value = *value_if(object);
+        if (!value.symbolic()) return nb::borrow(object);
+        const Tensor* known = value.trace->graph().constant(value.endpoint);
+        return known ? wrap(Value(*known)) : nb::none();
+      },
+      "The eager tensor of what a tensor is known to hold, None where that shows when it runs.");
   m.def("tracing", [] { return Trace::current() != nullptr; });
   m.def("push_eager", [] { Trace::push(nullptr); });
   m.def("pop_eager", [] { Trace::pop(); });

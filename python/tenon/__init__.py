@@ -31,3 +31,16 @@ from tenon import saved_model  # noqa: E402
 from tenon import tensor_methods as _  # noqa: E402,F401
 
 __version__ = _engine.version
+
+
+def _serve_keras():
+    """Gives Keras, which may be imported later, the backend that KERAS_BACKEND=tenon asks for."""
+    if _os.environ.get("KERAS_BACKEND") == "tenon":
+        try:
+            from keras_tenon import hook
+        except ImportError:  # the package alone, without its Keras backend
+            return
+        hook.install()
+
+
+_serve_keras()

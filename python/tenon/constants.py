@@ -3,6 +3,10 @@ from tenon import _tenon, raw_ops
 from tenon.tensor_shape import TensorShape
 
 
+class TensorLike:
+    """A base of classes whose objects stand for tensors: they give one by __tf_tensor__()."""
+
+
 def constant(value, dtype=None, shape=None, name="Const"):
     """A tensor of `value`, of one element alone where `shape` asks for more."""
     tensor = _tenon.convert(value, dtype)
@@ -34,4 +38,4 @@ def from_dlpack(value):
 
 
 def is_tensor(value):
-    return isinstance(value, (_tenon.Tensor, _tenon.VariableBase))
+    return isinstance(value, (_tenon.Tensor, _tenon.VariableBase, TensorLike))

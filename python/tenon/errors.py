@@ -50,6 +50,15 @@ def _define():
 _define()
 
 
+class OutOfTraceError(InvalidArgumentError):  # noqa: F821: _define() has made it
+    """A tensor is used in a traced function to which it does not belong."""
+
+    def __init__(self, node_def=None, op=None, message=None):
+        super().__init__(node_def, op, message or "a tensor of one traced function is used in another, of which it is "
+                         "neither an argument nor a value around it: a tensor leaves a function, a branch or a loop as what it "
+                         "returns or in a variable that it assigns, not in a list or an object")
+
+
 class OperatorNotAllowedInGraphError(TypeError):
     """Python asks a tensor of a traced function for its value."""
 
@@ -63,3 +72,7 @@ def raise_symbolic_bool():
     raise OperatorNotAllowedInGraphError(
         "Using a symbolic `tf.Tensor` as a Python `bool` is not allowed: its value is not known while a function is "
         "traced. Use tf.cond, tf.where or tf.while_loop.")
+
+
+def raise_out_of_trace():
+    raise OutOfTraceError()

@@ -5,6 +5,7 @@ import weakref
 
 from tenon import _tenon, nest
 from tenon.eager import init_scope
+from tenon.errors import OutOfTraceError
 from tenon.tensor_spec import TensorSpec
 
 
@@ -74,6 +75,13 @@ class ConcreteFunction:
         values = iter(results)
         return nest.pack_sequence_as(self._result, [None if none else next(values) for none in self._kept])
 
+    def pretty_printed_signature(self, verbose=True):
+        """What it takes and returns, for people."""
+        lines = [f"{self.name}({', '.join(spec.name or f'args_{i}' for i, spec in enumerate(self._specs))})"]
+        lines += ["Args:"] + [f"  {spec.name or f'args_{i}'}: {spec}" for i, spec in enumerate(self._specs)]
+        lines += ["Returns:"] + [f"  {spec}" for spec in nest.flatten(self.structured_outputs)]
+        return "\n".join(lines)
+
     def __repr__(self):
         return f"<ConcreteFunction {self.name}{self.structured_input_signature}>"
 
@@ -129,8 +137,23 @@ class Function:
         tensors, key = self._key(args, kwargs, leaves)
         concrete = self._traced.get(key)
         if concrete is None:
-            concrete = self._trace(args, kwargs, leaves, tensors, key)
+            try:
+                concrete = self._trace(args, kwargs, leaves, tensors, key)
+            except OutOfTraceError:
+                if not _tenon.tracing():
+                    raise
+                # It uses a tensor of the function around it, and belongs to this trace alone.
+                return self._traced_function()(*args, **kwargs)
         return concrete.run(tensors)
+
+    def _list_all_concrete_functions(self):
+        """The graphs made so far; that of the input_signature in any case."""
+        if self.input_signature is not None:
+            self.get_concrete_function()
+        return list({id(f): f for f in self._traced.values()}.values())
+
+    def _trackable_children(self, save_type="checkpoint", **kwargs):
+        return {f"trace_{i}": f for i, f in enumerate(self._list_all_concrete_functions())}
 
     def get_concrete_function(self, *args, **kwargs):
         """The graph for these tensors, TensorSpecs and Python values."""

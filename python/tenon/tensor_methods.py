@@ -51,8 +51,21 @@ def getitem(tensor, key):
         for target, bound in zip((begin, end, strides), bounds):
             target.append(bound)
     begin, end, strides = map(_index_vector, (begin, end, strides))
-    return raw_ops.StridedSlice(input=tensor, begin=begin, end=end, strides=strides,
+    part = raw_ops.StridedSlice(input=tensor, begin=begin, end=end, strides=strides,
                                 **{f"{name}_mask": mask for name, mask in masks.items()})
+    partly = getattr(tensor, "partly_known", None)
+    if partly is not None and len(keys) == 1:
+        _know(part, partly, keys[0])
+    return part
+
+
+def _know(part, partly, key):
+    """What is known of a part of numbers of which some are known (arrays.known_in_part)."""
+    if isinstance(key, slice):
+        if all(bound is None or isinstance(bound, int) for bound in (key.start, key.stop, key.step)):
+            part.partly_known = partly[key]
+    elif isinstance(key, int) and partly[key] is not None:
+        part.partly_known = partly[key]
 
 
 def _index_vector(parts):
@@ -130,12 +143,30 @@ def _dtype(name):
     return _tenon.as_dtype(name)
 
 
+def _limit(dtype, which):
+    """The least or the largest finite number of a dtype, as Python's."""
+    import numpy as np
+    kind = dtype.as_numpy_dtype
+    if dtype.is_bool:
+        return which == "max"
+    if dtype.is_integer:
+        return int(getattr(np.iinfo(kind), which))
+    try:
+        return float(getattr(np.finfo(kind), which))
+    except ValueError:
+        import ml_dtypes
+        return float(getattr(ml_dtypes.finfo(kind), which))
+
+
 def _install():
     members = {"__getitem__": getitem, "__iter__": iterate, "__repr__": _repr, "__str__": _str, "__format__": _format,
                "set_shape": _set_shape, "get_shape": lambda self: self.shape, "ref": lambda self: Reference(self), "__reduce__": _reduce,
                "__copy__": lambda self: self, "__deepcopy__": lambda self, memo: self}
     for name, member in members.items():
         setattr(_tenon.Tensor, name, member)
+    _tenon.DType.min = property(lambda self: _limit(self, "min"))
+    _tenon.DType.max = property(lambda self: _limit(self, "max"))
+    _tenon.DType.is_numeric = property(lambda self: self.is_floating or self.is_integer or self.is_complex)
     _tenon.DType.__reduce__ = lambda self: (_dtype, (self.name,))
 
 

@@ -11,6 +11,11 @@ def _dimension(value):
     return value
 
 
+def is_number(value):
+    """Whether `value` is one integer: arrays and tensors have __index__ too, but are lists where they have dimensions."""
+    return hasattr(value, "__index__") and not getattr(value, "shape", ())
+
+
 class TensorShape(tuple):
     """A tuple of integers and Nones; its rank may be unknown too. Immutable."""
 
@@ -73,6 +78,11 @@ class TensorShape(tuple):
 
     def with_rank(self, rank):
         return self.merge_with(unknown_shape(rank))
+
+    def with_rank_at_least(self, rank):
+        if self.rank is not None and self.rank < rank:
+            raise ValueError(f"Shape {self} must have rank at least {rank}")
+        return self
 
     def merge_with(self, other):
         """What both say. ValueError where they contradict each other."""

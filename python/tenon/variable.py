@@ -1,5 +1,5 @@
 """Variable: a tensor that programs change."""
-from tenon import _tenon
+from tenon import _tenon, raw_ops
 from tenon.eager import init_scope
 from tenon.tensor_shape import TensorShape
 
@@ -16,6 +16,9 @@ class Variable(_tenon.VariableBase):
         with init_scope():
             value = initial_value() if callable(initial_value) else initial_value
             if isinstance(value, _tenon.Tensor) and value.is_symbolic:
+                known = _tenon.static_value(value)
+                value = value if known is None else known
+            if isinstance(value, _tenon.Tensor) and value.is_symbolic:
                 raise ValueError("A variable that is made while a function is traced needs an initial value that does "
                                  "not belong to the function: give a callable that computes it.")
             value = _tenon.convert(value, dtype)
@@ -23,6 +26,11 @@ class Variable(_tenon.VariableBase):
             super().__init__(value, None if shape is None else TensorShape(shape), name,
                              True if trainable is None else bool(trainable))
         self.constraint = constraint
+        self.synchronization, self.aggregation = synchronization, aggregation
+
+    @property
+    def _unique_id(self):
+        return self._shared_name
 
     @property
     def name(self):
@@ -53,6 +61,19 @@ class Variable(_tenon.VariableBase):
 
     def assign_sub(self, delta, use_locking=False, name=None, read_value=True):
         return self._write("AssignSubVariableOp", delta)
+
+    def scatter_add(self, sparse_delta, use_locking=False, name=None):
+        return self._scatter("ResourceScatterAdd", sparse_delta)
+
+    def scatter_sub(self, sparse_delta, use_locking=False, name=None):
+        return self._scatter("ResourceScatterSub", sparse_delta)
+
+    def scatter_update(self, sparse_delta, use_locking=False, name=None):
+        return self._scatter("ResourceScatterUpdate", sparse_delta)
+
+    def _scatter(self, op, slices):
+        getattr(raw_ops, op)(resource=self.handle, indices=slices.indices, updates=slices.values)
+        return self
 
     def _write(self, op, value):
         value = _tenon.convert(value, self.dtype)

@@ -400,28 +400,24 @@ class LoopTest(Case):
                 self.fails(error, text, f, 3)
 
 
-class Stack:
-    """A value of many tensors that is one tensor to the graph, as TensorArray is."""
-    element_shape = tf.TensorShape([])
-
-    def __init__(self, flow):
-        self.flow = flow
-
-    def with_flow(self, flow, element_shape=None):
-        return Stack(flow)
-
-
 class ArrayTest(Case):
     def test_in_branches_and_loops(self):
-        def f(n):
-            out = Stack(tf.reshape(tf.range(n), [-1]))
-            for i in tf.range(n):
-                if i % 2 == 0:
-                    out = Stack(out.flow + 1)
-                else:
-                    out = Stack(out.flow * 2)
-            return out.flow
-        self.same(f, (4,), (0,))
+        def fibonacci(n):
+            a = tf.TensorArray(tf.int32, n, clear_after_read=False).write(0, 1).write(1, 1)
+            for i in tf.range(2, n):
+                a = a.write(i, a.read(i - 1) + a.read(i - 2))
+            if n > 5:
+                a = a.unstack(a.stack() * 2)
+            return a.stack()
+        self.same(fibonacci, (4,), (9,))
+
+        def grows(x):
+            kept = tf.TensorArray(tf.float32, size=0, dynamic_size=True)
+            for row in x:
+                if row[0] > 0.:
+                    kept = kept.write(kept.size(), row)
+            return kept.stack()
+        self.same(grows, ([[1., 2.], [-1., 3.], [4., 5.]],))
 
 
 class GradientTest(Case):

@@ -5,12 +5,24 @@ import tenon as _tenon
 from tenon import (DType, GradientTape, Tensor, TensorShape, TensorSpec, UnconnectedGradients, Variable,  # noqa: F401
                    as_dtype, autograph, constant, convert_to_tensor, custom_gradient, errors, executing_eagerly, function, init_scope,
                    is_tensor, nest, raw_ops, saved_model, stop_gradient)
+from tenon.function import Function as _Function
 from tenon.tensor_spec import TypeSpec  # noqa: F401
 from tenon.tf import arrays as _arrays
 from tenon.tf import control_flow as _control_flow
 from tenon.tf import elementwise as _elementwise
 from tenon.tf import linalg as _linalg
+from tenon.tf import functional as _functional
 from tenon.tf import nn, random  # noqa: F401
+from tenon.tf.config import config, sysconfig  # noqa: F401
+from tenon.tf.distribute import distribute  # noqa: F401
+from tenon.tf.image import image  # noqa: F401
+from tenon.tf.internal import Trackable as _Trackable  # noqa: F401
+from tenon.tf.internal import internal as __internal__  # noqa: F401
+from tenon.tf.internal import placeholder as _placeholder
+from tenon.tf.signal import signal  # noqa: F401
+from tenon.tf.sparse import IndexedSlices, RaggedTensor, SparseTensor, ragged, sparse  # noqa: F401
+from tenon.tf.tensor_array import TensorArray  # noqa: F401
+from tenon.tf.variables import VariableAggregation, VariableSynchronization  # noqa: F401
 from tenon.tf import reductions as _reductions
 from tenon.tf import missing as _missing
 
@@ -29,8 +41,10 @@ def _public(*modules):
 
 math = _missing.namespace("tf.math", _public(_elementwise, _reductions), softmax=nn.softmax, log_softmax=nn.log_softmax,
                           l2_normalize=_linalg.l2_normalize, sigmoid=_elementwise.sigmoid)
-linalg = _missing.namespace("tf.linalg", _public(_linalg))
+linalg = _missing.namespace("tf.linalg", _public(_linalg), matmul=_linalg.matmul)
 globals().update(_public(_elementwise, _reductions, _arrays, _control_flow))
+for _name in ("map_fn", "vectorized_map", "foldl", "scan", "recompute_grad"):
+    globals()[_name] = getattr(_functional, _name)
 for _name in ("matmul", "einsum", "tensordot", "norm"):
     globals()[_name] = getattr(_linalg, _name)
 del _name
@@ -43,6 +57,71 @@ def print(*inputs, output_stream=None, summarize=3, sep=" ", end="\n", name=None
     import sys
     stream = "stdout" if output_stream is sys.stdout else "stderr"
     raw_ops.PrintV2(input=raw_ops.StringJoin(inputs=parts, separator=sep), output_stream=stream, end=end)
+
+
+def _bitwise(op):
+    return lambda x, y, name=None: getattr(raw_ops, op)(x=x, y=y)
+
+
+bitwise = _missing.namespace("tf.bitwise", {name: _bitwise(op) for name, op in (
+    ("bitwise_and", "BitwiseAnd"), ("bitwise_or", "BitwiseOr"), ("bitwise_xor", "BitwiseXor"),
+    ("left_shift", "LeftShift"), ("right_shift", "RightShift"))}, invert=lambda x, name=None: raw_ops.Invert(x=x))
+autodiff = _missing.namespace("tf.autodiff", ForwardAccumulator=_functional.ForwardAccumulator, GradientTape=GradientTape)
+
+
+def _check_numerics(tensor, message, name=None):
+    return raw_ops.CheckNumerics(tensor=tensor, message=message)
+
+
+def Assert(condition, data, summarize=None, name=None):  # noqa: N802: TensorFlow's name
+    """InvalidArgumentError with the tensors `data` where `condition` is false."""
+    return raw_ops.Assert(condition=condition, data=[convert_to_tensor(x) for x in data], summarize=summarize or 3)
+
+
+def _asserts(name):
+    compare = globals()[name]
+
+    def check(x, y, message=None, summarize=None, name=None):
+        return Assert(reduce_all(compare(x, y)), [message or "Condition x, y did not hold.", x, y],  # noqa: F821
+                      summarize)
+
+    return check
+
+
+debugging = _missing.namespace("tf.debugging", {f"assert_{n}": _asserts(n) for n in (
+    "equal", "greater", "greater_equal", "less", "less_equal")}, check_numerics=_check_numerics, Assert=Assert,
+    is_numeric_tensor=lambda x: is_tensor(x) and x.dtype.is_numeric)
+assert_greater, assert_equal, assert_less = (getattr(debugging, f"assert_{n}") for n in ("greater", "equal", "less"))
+
+
+def _finfo(dtype):
+    import numpy as np
+    return np.finfo(as_dtype(dtype).as_numpy_dtype)
+
+
+def _select(condlist, choicelist, default=0):
+    """Of the choices the first whose condition is true."""
+    chosen = default
+    for condition, choice in zip(reversed(condlist), reversed(choicelist)):
+        chosen = where(condition, choice, chosen)  # noqa: F821
+    return chosen
+
+
+experimental = _missing.namespace("tf.experimental", numpy=_missing.namespace(
+    "tf.experimental.numpy", finfo=_finfo, select=_select))
+compat = _missing.namespace("tf.compat", v1=_missing.namespace(
+    "tf.compat.v1", placeholder=_placeholder, reset_default_graph=lambda: None,
+    sparse_placeholder=_missing.unsupported("tf.compat.v1.sparse_placeholder", "Sparse tensors")))
+types = _missing.namespace("tf.types", experimental=_missing.namespace(
+    "tf.types.experimental", GenericFunction=_Function, TensorLike=object))
+profiler = _missing.unsupported("tf.profiler", "Profiles")
+sets = _missing.unsupported("tf.sets", "Sparse tensors")
+
+
+def device(device_name):
+    """There is one processor: ops run on it."""
+    import contextlib
+    return contextlib.nullcontext(device_name)
 
 
 def name_scope(name):

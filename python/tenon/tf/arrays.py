@@ -3,7 +3,8 @@ import builtins
 
 from tenon import _tenon, nest, raw_ops
 from tenon.tensor_methods import boolean_mask as _mask
-from tenon.tensor_shape import TensorShape
+from tenon.eager import init_scope
+from tenon.tensor_shape import as_shape, is_number, TensorShape
 from tenon.tf import elementwise
 
 newaxis = None
@@ -13,19 +14,74 @@ def shape_vector(shape, dtype="int32"):
     """A shape, given as numbers, a TensorShape or a tensor, as a vector."""
     if isinstance(shape, (_tenon.Tensor, _tenon.VariableBase)):
         return shape
-    if hasattr(shape, "__index__"):
+    if is_number(shape):
         shape = [shape]
     if isinstance(shape, TensorShape):
         shape = shape.as_list()
-    return _tenon.convert(list(shape), None if any(map(_is_tensor, shape)) else dtype)
+    shape = list(shape)
+    tensors = [s for s in shape if _is_tensor(s)]
+    if not tensors:
+        return _tenon.convert(shape, dtype)
+    if len({t.dtype for t in tensors}) > 1:
+        shape = [elementwise.cast(s, "int64") for s in shape]
+    return known_in_part(_tenon.convert(shape), [_known_number(s) for s in shape])
+
+
+def known_in_part(tensor, numbers):
+    """`tensor`, of which these numbers are known while a function is traced, and not where they are None."""
+    if tensor.is_symbolic:
+        tensor.partly_known = numbers
+    return tensor
+
+
+def _known_number(value):
+    """A number, or what a scalar is known to be; None where it is not."""
+    if not _is_tensor(value):
+        return int(value)
+    partly = getattr(value, "partly_known", None)
+    if partly is not None:
+        return partly
+    known = static_value(value) if isinstance(value, _tenon.Tensor) and value.shape.rank == 0 else None
+    return None if known is None else int(known)
+
+
+def with_shape_of(tensor, vector):
+    """`tensor`, whose shape is `vector`, knowing what is known of it."""
+    partly = getattr(vector, "partly_known", None)
+    if partly is not None and tensor.is_symbolic:
+        tensor.set_shape([None if d is None or d < 0 else d for d in partly])
+    return tensor
 
 
 def _is_tensor(x):
     return isinstance(x, (_tenon.Tensor, _tenon.VariableBase))
 
 
+def static_value(tensor):
+    """What a tensor holds, as an array, where that is known already; otherwise None."""
+    if isinstance(tensor, _tenon.Tensor) and tensor.is_symbolic:
+        partly = getattr(tensor, "partly_known", None)
+        if isinstance(partly, int) or (partly is not None and None not in partly):
+            import numpy as np
+            return np.asarray(partly, tensor.dtype.as_numpy_dtype)
+        tensor = _tenon.static_value(tensor)
+        return None if tensor is None else tensor.numpy()
+    if isinstance(tensor, (list, tuple)) and any(_is_tensor(x) and static_value(x) is None for x in tensor):
+        return None
+    if isinstance(tensor, (list, tuple)):
+        import numpy as np
+        return np.asarray([static_value(x) if _is_tensor(x) else x for x in tensor])
+    with init_scope():
+        value = _tenon.convert(tensor).numpy()
+    return value if hasattr(value, "reshape") else value
+
+
+get_static_value = static_value
+
+
 def fill(dims, value, name=None):
-    return raw_ops.Fill(dims=shape_vector(dims), value=value, name=name)
+    dims = shape_vector(dims)
+    return with_shape_of(raw_ops.Fill(dims=dims, value=value, name=name), dims)
 
 
 def zeros(shape, dtype="float32", name=None, layout=None):
@@ -80,7 +136,11 @@ def identity(input, name=None):  # noqa: A002
 
 
 def shape(input, out_type="int32", name=None):  # noqa: A002
-    return raw_ops.Shape(input=_tenon.convert(input), out_type=out_type, name=name)
+    input = _tenon.convert(input)  # noqa: A001
+    vector = raw_ops.Shape(input=input, out_type=out_type, name=name)
+    if input.is_symbolic and input.shape.rank is not None:
+        known_in_part(vector, input.shape.as_list())
+    return vector
 
 
 def rank(input, name=None):  # noqa: A002
@@ -92,7 +152,8 @@ def size(input, out_type="int32", name=None):  # noqa: A002
 
 
 def reshape(tensor, shape, name=None):
-    return raw_ops.Reshape(tensor=tensor, shape=shape_vector(shape), name=name)
+    shape = shape_vector(shape)
+    return with_shape_of(raw_ops.Reshape(tensor=tensor, shape=shape, name=name), shape)
 
 
 def expand_dims(input, axis, name=None):  # noqa: A002
@@ -100,7 +161,7 @@ def expand_dims(input, axis, name=None):  # noqa: A002
 
 
 def squeeze(input, axis=None, name=None):  # noqa: A002
-    axis = [] if axis is None else [axis] if hasattr(axis, "__index__") else list(axis)
+    axis = [] if axis is None else [axis] if is_number(axis) else list(axis)
     return raw_ops.Squeeze(input=_tenon.convert(input), axis=axis, name=name)
 
 
@@ -120,12 +181,31 @@ def concat(values, axis, name="concat"):
     values = list(values)
     if len(values) == 1:
         return identity(values[0])
-    return raw_ops.ConcatV2(values=values, axis=axis, name=name)
+    out = raw_ops.ConcatV2(values=values, axis=axis, name=name)
+    if out.is_symbolic and out.shape.rank == 1 and out.dtype.is_integer:
+        parts = [_known_vector(v) for v in values]
+        if all(part is not None for part in parts):
+            known_in_part(out, [n for part in parts for n in part])
+    return out
+
+
+def _known_vector(value):
+    """What is known of each number of a vector; None where not even their count is."""
+    partly = getattr(value, "partly_known", None)
+    if partly is not None:
+        return partly
+    if isinstance(value, (list, tuple)):
+        return [_known_number(v) for v in value]
+    known = static_value(value)
+    return None if known is None else [int(n) for n in known.reshape(-1)]
 
 
 def stack(values, axis=0, name="stack"):
     values = list(values) if isinstance(values, (list, tuple)) else unstack(values)
-    return raw_ops.Pack(values=values, axis=axis, name=name)
+    out = raw_ops.Pack(values=values, axis=axis, name=name)
+    if out.is_symbolic and out.shape.rank == 1 and out.dtype.is_integer:
+        known_in_part(out, [_known_number(v) for v in values])
+    return out
 
 
 def unstack(value, num=None, axis=0, name="unstack"):
@@ -139,7 +219,7 @@ def unstack(value, num=None, axis=0, name="unstack"):
 
 def split(value, num_or_size_splits, axis=0, num=None, name="split"):
     value = _tenon.convert(value)
-    if hasattr(num_or_size_splits, "__index__"):
+    if is_number(num_or_size_splits):
         return raw_ops.Split(axis=axis, value=value, num_split=int(num_or_size_splits), name=name)
     sizes = _tenon.convert(num_or_size_splits)
     num = sizes.shape[0] if num is None else num
@@ -147,27 +227,49 @@ def split(value, num_or_size_splits, axis=0, num=None, name="split"):
 
 
 def tile(input, multiples, name=None):  # noqa: A002
-    return raw_ops.Tile(input=_tenon.convert(input), multiples=shape_vector(multiples), name=name)
+    input, multiples = _tenon.convert(input), shape_vector(multiples)  # noqa: A001
+    out = raw_ops.Tile(input=input, multiples=multiples, name=name)
+    partly = getattr(multiples, "partly_known", None)
+    if partly is not None and input.shape.rank == len(partly):
+        out.set_shape([None if m is None or d is None else m * d for m, d in zip(partly, input.shape)])
+    return out
 
 
 def repeat(input, repeats, axis=None, name=None):  # noqa: A002
-    """Each element `repeats` times, a number; of the flat tensor where there is no axis."""
+    """Each element `repeats` times, one number or one for each; of the flat tensor where there is no axis."""
     input = _tenon.convert(input)  # noqa: A001
     if axis is None:
         input, axis = reshape(input, [-1]), 0  # noqa: A001
-    if not hasattr(repeats, "__index__"):
-        raise ValueError("repeat() takes one number of repeats for all elements.")
     axis = axis + input.shape.rank if axis < 0 else axis
-    copies = [1] * (input.shape.rank + 1)
-    copies[axis + 1] = int(repeats)
-    wide = tile(expand_dims(input, axis + 1), copies)
+    repeats = _tenon.convert(repeats)
     dims = shape(input)
-    grown = [dims[i] * int(repeats) if i == axis else dims[i] for i in builtins.range(input.shape.rank)]
-    return reshape(wide, raw_ops.Pack(values=grown))
+    if repeats.shape.rank == 0 or repeats.shape == [1]:
+        count = elementwise.cast(reshape(repeats, []), "int32")
+        copies = raw_ops.Pack(values=[count if i == axis + 1 else 1 for i in builtins.range(input.shape.rank + 1)])
+        wide = tile(expand_dims(input, axis + 1), copies)
+        grown = [dims[i] * count if i == axis else dims[i] for i in builtins.range(input.shape.rank)]
+        return reshape(wide, raw_ops.Pack(values=grown))
+    repeats = elementwise.cast(repeats, "int32")
+    most = raw_ops.Maximum(x=raw_ops.Max(input=repeats, axis=[0]), y=0)
+    used = sequence_mask(repeats, most)
+    places = tile(expand_dims(raw_ops.Range(start=0, limit=dims[axis], delta=1), 1), raw_ops.Pack(values=[1, most]))
+    return gather(input, _mask(places, used), axis=axis)
+
+
+def sequence_mask(lengths, maxlen=None, dtype="bool", name=None):
+    """[..., i]: whether i is less than the length."""
+    lengths = _tenon.convert(lengths)
+    if maxlen is None:
+        maxlen = raw_ops.Maximum(x=raw_ops.Max(input=reshape(lengths, [-1]), axis=[0]), y=_tenon.convert(0, lengths.dtype))
+    steps = raw_ops.Range(start=_tenon.convert(0, lengths.dtype), limit=elementwise.cast(maxlen, lengths.dtype),
+                          delta=_tenon.convert(1, lengths.dtype))
+    mask = steps < expand_dims(lengths, -1)
+    return mask if _tenon.as_dtype(dtype) == "bool" else elementwise.cast(mask, dtype)
 
 
 def broadcast_to(input, shape, name=None):  # noqa: A002
-    return raw_ops.BroadcastTo(input=_tenon.convert(input), shape=shape_vector(shape), name=name)
+    shape = shape_vector(shape)
+    return with_shape_of(raw_ops.BroadcastTo(input=_tenon.convert(input), shape=shape, name=name), shape)
 
 
 def pad(tensor, paddings, mode="CONSTANT", constant_values=0, name=None):
@@ -179,7 +281,7 @@ def pad(tensor, paddings, mode="CONSTANT", constant_values=0, name=None):
 
 
 def reverse(tensor, axis, name=None):
-    axis = [axis] if hasattr(axis, "__index__") else axis
+    axis = [axis] if is_number(axis) else axis
     return raw_ops.ReverseV2(tensor=tensor, axis=axis, name=name)
 
 
@@ -193,13 +295,26 @@ def gather(params, indices, validate_indices=None, axis=None, batch_dims=0, name
 
 
 def gather_nd(params, indices, batch_dims=0, name=None):
+    params, indices = _tenon.convert(params), _tenon.convert(indices)
     if batch_dims:
-        raise ValueError("gather_nd() takes batch_dims=0 only.")
-    return raw_ops.GatherNd(params=_tenon.convert(params), indices=indices, name=name)
+        # The places in front of those that are given are the element's own.
+        dims = shape(indices, indices.dtype.name)
+        own = []
+        for i in builtins.range(batch_dims):
+            at = reshape(raw_ops.Range(start=_tenon.convert(0, indices.dtype), limit=dims[i],
+                                       delta=_tenon.convert(1, indices.dtype)),
+                         [-1 if j == i else 1 for j in builtins.range(indices.shape.rank)])
+            own.append(broadcast_to(at, raw_ops.ConcatV2(values=[dims[:-1], _tenon.convert([1], dims.dtype)], axis=0)))
+        indices = raw_ops.ConcatV2(values=own + [indices], axis=-1)
+    return raw_ops.GatherNd(params=params, indices=indices, name=name)
 
 
 def scatter_nd(indices, updates, shape, name=None):
-    return raw_ops.ScatterNd(indices=indices, updates=updates, shape=shape_vector(shape), name=name)
+    indices = _tenon.convert(indices)
+    shape = shape_vector(shape, indices.dtype.name)
+    if shape.dtype != indices.dtype:
+        shape = elementwise.cast(shape, indices.dtype)
+    return raw_ops.ScatterNd(indices=indices, updates=updates, shape=shape, name=name)
 
 
 def tensor_scatter_nd_update(tensor, indices, updates, name=None):
@@ -210,14 +325,35 @@ def tensor_scatter_nd_add(tensor, indices, updates, name=None):
     return raw_ops.TensorScatterAdd(tensor=tensor, indices=indices, updates=updates, name=name)
 
 
+def tensor_scatter_nd_sub(tensor, indices, updates, name=None):
+    return raw_ops.TensorScatterSub(tensor=tensor, indices=indices, updates=updates, name=name)
+
+
+def tensor_scatter_nd_max(tensor, indices, updates, name=None):
+    return raw_ops.TensorScatterMax(tensor=tensor, indices=indices, updates=updates, name=name)
+
+
+def tensor_scatter_nd_min(tensor, indices, updates, name=None):
+    return raw_ops.TensorScatterMin(tensor=tensor, indices=indices, updates=updates, name=name)
+
+
 def slice(input_, begin, size, name=None):  # noqa: A001
-    return raw_ops.Slice(input=_tenon.convert(input_), begin=shape_vector(begin), size=shape_vector(size), name=name)
+    size = shape_vector(size)
+    return with_shape_of(raw_ops.Slice(input=_tenon.convert(input_), begin=shape_vector(begin), size=size, name=name),
+                         size)
 
 
 def boolean_mask(tensor, mask, axis=None, name="boolean_mask"):
-    if axis not in (None, 0):
-        raise ValueError("boolean_mask() takes axis=0 only.")
-    return _mask(_tenon.convert(tensor), mask)
+    tensor, mask = _tenon.convert(tensor), _tenon.convert(mask)
+    axis = 0 if axis is None else int(axis)
+    if not axis:
+        return _mask(tensor, mask)
+    axis = axis + tensor.shape.rank if axis < 0 else axis
+    rank = mask.shape.rank
+    dims = shape(tensor)
+    flat = reshape(tensor, raw_ops.ConcatV2(values=[dims[:axis], [-1], dims[axis + rank:]], axis=0))
+    places = squeeze(raw_ops.Where(condition=reshape(mask, [-1])), [1])
+    return gather(flat, places, axis=axis)
 
 
 def where(condition, x=None, y=None, name=None):
@@ -287,6 +423,46 @@ def gather_sorted(values, axis, direction):
 
 def unique(x, out_idx="int32", name=None):
     return raw_ops.Unique(x=_tenon.convert(x), out_idx=out_idx, name=name)
+
+
+def unique_with_counts(x, out_idx="int32", name=None):
+    return raw_ops.UniqueWithCounts(x=_tenon.convert(x), out_idx=out_idx, name=name)
+
+
+def reverse_sequence(input, seq_lengths, seq_axis=None, batch_axis=None, name=None):  # noqa: A002
+    return raw_ops.ReverseSequence(input=_tenon.convert(input), seq_lengths=seq_lengths, seq_dim=seq_axis,
+                                   batch_dim=batch_axis or 0, name=name)
+
+
+def searchsorted(sorted_sequence, values, side="left", out_type="int32", name=None):
+    """Where each value belongs in the sorted rows: before its equals ("left") or behind them."""
+    rows, values = _tenon.convert(sorted_sequence), _tenon.convert(values)
+    flat_rows = reshape(rows, raw_ops.Pack(values=[-1, shape(rows)[-1]]))
+    flat = reshape(values, raw_ops.Pack(values=[-1, shape(values)[-1]]))
+    op = raw_ops.LowerBound if side == "left" else raw_ops.UpperBound
+    return reshape(op(sorted_inputs=flat_rows, values=flat, out_type=out_type), shape(values))
+
+
+def ensure_shape(x, shape, name=None):
+    return raw_ops.EnsureShape(input=_tenon.convert(x), shape=as_shape(shape))
+
+
+def broadcast_static_shape(shape_x, shape_y):
+    """The shape of what an element-by-element op makes of two shapes."""
+    a, b = as_shape(shape_x), as_shape(shape_y)
+    if a.rank is None or b.rank is None:
+        return TensorShape(None)
+    longest = max(a.rank, b.rank)
+    dims = []
+    for x, y in zip([1] * (longest - a.rank) + list(a), [1] * (longest - b.rank) + list(b)):
+        if x is not None and y is not None and x != y and 1 not in (x, y):
+            raise ValueError(f"Incompatible shapes for broadcasting: {a} and {b}")
+        dims.append(y if x == 1 else x if y == 1 or y is None else y if x is None else x)
+    return TensorShape(dims)
+
+
+def broadcast_dynamic_shape(shape_x, shape_y):
+    return raw_ops.BroadcastArgs(s0=shape_vector(shape_x), s1=shape_vector(shape_y))
 
 
 def group(*inputs, **_):

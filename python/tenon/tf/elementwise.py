@@ -1,5 +1,6 @@
 """Functions of each element, and comparisons: the ops of one input or two under TensorFlow's names."""
 from tenon import _tenon, raw_ops
+from tenon.tf import sparse
 
 # Function name -> op of one input, whose keyword is `x`.
 UNARY = {
@@ -8,14 +9,16 @@ UNARY = {
     "expm1": "Expm1", "floor": "Floor", "is_finite": "IsFinite", "is_inf": "IsInf", "is_nan": "IsNan", "lgamma": "Lgamma",
     "log": "Log", "log1p": "Log1p", "logical_not": "LogicalNot", "negative": "Neg", "reciprocal": "Reciprocal",
     "rint": "Rint", "round": "Round", "rsqrt": "Rsqrt", "sigmoid": "Sigmoid", "sign": "Sign", "sin": "Sin", "sinh": "Sinh",
-    "sqrt": "Sqrt", "square": "Square", "tan": "Tan", "tanh": "Tanh"}
+    "sqrt": "Sqrt", "square": "Square", "tan": "Tan", "tanh": "Tanh", "bessel_i0": "BesselI0", "bessel_i0e": "BesselI0e", "bessel_i1": "BesselI1",
+    "bessel_i1e": "BesselI1e", "ndtri": "Ndtri", "invert_permutation": "InvertPermutation"}
 # Function name -> op of the inputs `x` and `y`.
 BINARY = {
     "add": "AddV2", "subtract": "Sub", "multiply": "Mul", "floordiv": "FloorDiv", "floormod": "FloorMod", "pow": "Pow",
     "maximum": "Maximum", "minimum": "Minimum", "squared_difference": "SquaredDifference", "divide_no_nan": "DivNoNan",
     "multiply_no_nan": "MulNoNan", "xlogy": "Xlogy", "xdivy": "Xdivy", "greater": "Greater", "less": "Less",
     "greater_equal": "GreaterEqual", "less_equal": "LessEqual", "logical_and": "LogicalAnd", "logical_or": "LogicalOr",
-    "truncatediv": "TruncateDiv", "truncatemod": "TruncateMod"}
+    "truncatediv": "TruncateDiv", "truncatemod": "TruncateMod", "igamma": "Igamma", "igammac": "Igammac", "zeta": "Zeta",
+    "polygamma": "Polygamma"}
 
 
 def _define(name, op, names):
@@ -64,12 +67,24 @@ def logical_xor(x, y, name="LogicalXor"):
     return raw_ops.NotEqual(x=_tenon.convert(x, "bool"), y=_tenon.convert(y, "bool"))
 
 
+def nextafter(x1, x2, name=None):
+    return raw_ops.NextAfter(x1=x1, x2=x2, name=name)
+
+
+def log_sigmoid(x, name=None):
+    return -raw_ops.Softplus(features=-_tenon.convert(x))
+
+
 def add_n(inputs, name=None):
     return raw_ops.AddN(inputs=list(inputs) if isinstance(inputs, (list, tuple)) else [inputs], name=name)
 
 
 def cast(x, dtype, name=None):
     dtype = _tenon.as_dtype(dtype)
+    if isinstance(x, sparse.IndexedSlices):
+        return sparse.IndexedSlices(cast(x.values, dtype), x.indices, x.dense_shape)
+    if isinstance(x, sparse.SparseTensor):
+        return sparse.SparseTensor(x.indices, cast(x.values, dtype), x.dense_shape)
     x = _tenon.convert(x, dtype, hint=True) if isinstance(x, (bool, int, float)) else _tenon.convert(x)
     return x if x.dtype == dtype else raw_ops.Cast(x=x, DstT=dtype, name=name)
 
@@ -86,6 +101,23 @@ def saturate_cast(value, dtype, name=None):
 def clip_by_value(t, clip_value_min, clip_value_max, name=None):
     t = _tenon.convert(t)
     return raw_ops.Maximum(x=raw_ops.Minimum(x=t, y=clip_value_max), y=clip_value_min)
+
+
+def clip_by_norm(t, clip_norm, axes=None, name=None):
+    """`t`, made shorter where its Euclidean length is more than `clip_norm`."""
+    from tenon.tf import reductions
+    if isinstance(t, sparse.IndexedSlices):
+        return sparse.IndexedSlices(clip_by_norm(t.values, clip_norm, axes), t.indices, t.dense_shape)
+    t = _tenon.convert(t)
+    total = reductions.reduce_sum(t * t, axes, keepdims=True)
+    positive = total > 0
+    length = raw_ops.SelectV2(condition=positive, t=raw_ops.Sqrt(
+        x=raw_ops.SelectV2(condition=positive, t=total, e=raw_ops.OnesLike(x=total))), e=total)
+    return t * clip_norm / raw_ops.Maximum(x=length, y=_tenon.convert(clip_norm, t.dtype))
+
+
+def bitcast(input, type, name=None):  # noqa: A002: TensorFlow's names
+    return raw_ops.Bitcast(input=_tenon.convert(input), type=_tenon.as_dtype(type))
 
 
 def complex(real, imag, name=None):  # noqa: A001: TensorFlow's name

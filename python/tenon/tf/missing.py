@@ -23,3 +23,25 @@ def namespace(name, *groups, **more):
     for group in (*groups, more):
         vars(made).update(group)
     return made
+
+
+class _Unsupported:
+    """Stands for something of TensorFlow's that Tenon has not: whatever of it is called says so."""
+
+    def __init__(self, name, what):
+        self._name, self._what = name, what
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return _Unsupported(f"{self._name}.{name}", self._what)
+
+    def __call__(self, *_, **__):
+        raise NotImplementedError(f"'{self._name}': {self._what} are not supported by Tenon; use dense tensors.")
+
+    def __repr__(self):
+        return f"<{self._name}, not supported>"
+
+
+def unsupported(name, what):
+    return _Unsupported(name, what)

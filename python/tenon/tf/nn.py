@@ -1,7 +1,10 @@
 """Functions of neural networks."""
 from tenon import _tenon, raw_ops
-from tenon.tf import arrays, elementwise, random, reductions
-from tenon.tf.elementwise import sigmoid, softplus, tanh  # noqa: F401
+from tenon.tf import arrays, elementwise, missing, random, reductions
+from tenon.tf.convolutions import *  # noqa: F401,F403
+from tenon.tf.convolutions import convolution
+from tenon.tf.ctc import ctc_beam_search_decoder, ctc_greedy_decoder, ctc_loss  # noqa: F401
+from tenon.tf.elementwise import log_sigmoid, sigmoid, softplus, tanh  # noqa: F401
 from tenon.tf.linalg import l2_normalize  # noqa: F401
 from tenon.tf.reductions import in_top_k, top_k  # noqa: F401
 
@@ -65,36 +68,8 @@ def bias_add(value, bias, data_format=None, name=None):
     return raw_ops.BiasAdd(value=value, bias=bias, data_format=layout, name=name)
 
 
-def _window(value, ndim, default):
-    """Strides or sizes for all dimensions of NHWC."""
-    value = default if value is None else value
-    value = [value] if hasattr(value, "__index__") else list(value)
-    if len(value) == 1:
-        value = value * ndim
-    return value if len(value) == ndim + 2 else [1, *value, 1]
-
-
 def conv2d(input, filters, strides, padding, data_format="NHWC", dilations=None, name=None):  # noqa: A002
-    explicit = [] if isinstance(padding, str) else [p for pair in padding for p in pair]
-    return raw_ops.Conv2D(input=_tenon.convert(input), filter=filters, strides=_window(strides, 2, 1),
-                          padding=padding if isinstance(padding, str) else "EXPLICIT", explicit_paddings=explicit,
-                          data_format=data_format, dilations=_window(dilations, 2, 1), name=name)
-
-
-def depthwise_conv2d(input, filter, strides, padding, data_format=None, dilations=None, name=None):  # noqa: A002
-    return raw_ops.DepthwiseConv2dNative(input=_tenon.convert(input), filter=filter, strides=_window(strides, 2, 1),
-                                         padding=padding, data_format=data_format or "NHWC",
-                                         dilations=_window(dilations, 2, 1), name=name)
-
-
-def max_pool2d(input, ksize, strides, padding, data_format="NHWC", name=None):  # noqa: A002
-    return raw_ops.MaxPool(input=_tenon.convert(input), ksize=_window(ksize, 2, 1), strides=_window(strides, 2, 1),
-                           padding=padding, data_format=data_format, name=name)
-
-
-def avg_pool2d(input, ksize, strides, padding, data_format="NHWC", name=None):  # noqa: A002
-    return raw_ops.AvgPool(value=_tenon.convert(input), ksize=_window(ksize, 2, 1), strides=_window(strides, 2, 1),
-                           padding=padding, data_format=data_format, name=name)
+    return convolution(input, filters, strides, padding, data_format, dilations)
 
 
 def moments(x, axes, shift=None, keepdims=False, name=None):
@@ -150,3 +125,17 @@ def sigmoid_cross_entropy_with_logits(labels=None, logits=None, name=None):
 
 def embedding_lookup(params, ids, max_norm=None, name=None):
     return arrays.gather(params, ids)
+
+
+def _stateless_dropout(x, rate, seed, rng_alg="auto_select", noise_shape=None, name=None):
+    """dropout() with the numbers of a seed of its own."""
+    x = _tenon.convert(x)
+    shape = arrays.shape(x) if noise_shape is None else arrays.shape_vector(noise_shape)
+    draw = random.stateless_uniform(shape, seed, dtype=x.dtype)
+    kept = draw >= _tenon.convert(rate, x.dtype)
+    return raw_ops.SelectV2(condition=kept, t=x * _tenon.convert(1 / (1 - rate), x.dtype), e=_tenon.convert(0, x.dtype))
+
+
+experimental = missing.namespace("tf.nn.experimental", stateless_dropout=_stateless_dropout)
+embedding_lookup_sparse = missing.unsupported("tf.nn.embedding_lookup_sparse", "Sparse tensors")
+safe_embedding_lookup_sparse = missing.unsupported("tf.nn.safe_embedding_lookup_sparse", "Sparse tensors")

@@ -33,9 +33,18 @@ def _shape(shape):
     return shape_vector(shape)
 
 
-def _draw(op, seed, **inputs):
+def _shaped(op, shape, **inputs):
+    """Draws of a shape, knowing what is known of it."""
+    from tenon.tf.arrays import with_shape_of
+    shape = _shape(shape)
+    return with_shape_of(getattr(raw_ops, op)(shape=shape, **inputs), shape)
+
+
+def _draw(op, seed, shape=None, **inputs):
     first, second = _seeds(seed)
-    return getattr(raw_ops, op)(seed=first, seed2=second, **inputs)
+    if shape is None:
+        return getattr(raw_ops, op)(seed=first, seed2=second, **inputs)
+    return _shaped(op, shape, seed=first, seed2=second, **inputs)
 
 
 def uniform(shape, minval=0, maxval=None, dtype="float32", seed=None, name=None):
@@ -44,9 +53,9 @@ def uniform(shape, minval=0, maxval=None, dtype="float32", seed=None, name=None)
     if dtype.is_integer:
         if maxval is None:
             raise ValueError("Must specify maxval for integer dtype.")
-        return _draw("RandomUniformInt", seed, shape=_shape(shape), minval=_tenon.convert(minval, dtype),
+        return _draw("RandomUniformInt", seed, shape, minval=_tenon.convert(minval, dtype),
                      maxval=_tenon.convert(maxval, dtype))
-    sample = _draw("RandomUniform", seed, shape=_shape(shape), dtype=dtype)
+    sample = _draw("RandomUniform", seed, shape, dtype=dtype)
     maxval = 1 if maxval is None else maxval
     if isinstance(minval, (int, float)) and isinstance(maxval, (int, float)) and (minval, maxval) == (0, 1):
         return sample
@@ -56,13 +65,13 @@ def uniform(shape, minval=0, maxval=None, dtype="float32", seed=None, name=None)
 
 def normal(shape, mean=0.0, stddev=1.0, dtype="float32", seed=None, name=None):
     dtype = _tenon.as_dtype(dtype)
-    sample = _draw("RandomStandardNormal", seed, shape=_shape(shape), dtype=dtype)
+    sample = _draw("RandomStandardNormal", seed, shape, dtype=dtype)
     return sample * _tenon.convert(stddev, dtype) + _tenon.convert(mean, dtype)
 
 
 def truncated_normal(shape, mean=0.0, stddev=1.0, dtype="float32", seed=None, name=None):
     dtype = _tenon.as_dtype(dtype)
-    sample = _draw("TruncatedNormal", seed, shape=_shape(shape), dtype=dtype)
+    sample = _draw("TruncatedNormal", seed, shape, dtype=dtype)
     return sample * _tenon.convert(stddev, dtype) + _tenon.convert(mean, dtype)
 
 
@@ -77,14 +86,49 @@ def categorical(logits, num_samples, dtype="int64", seed=None, name=None):
 def stateless_uniform(shape, seed, minval=0, maxval=None, dtype="float32", name=None, alg="auto_select"):
     dtype = _tenon.as_dtype(dtype)
     if dtype.is_integer:
-        return raw_ops.StatelessRandomUniformInt(shape=_shape(shape), seed=seed, minval=_tenon.convert(minval, dtype),
+        return _shaped("StatelessRandomUniformInt", shape, seed=seed, minval=_tenon.convert(minval, dtype),
                                                  maxval=_tenon.convert(maxval, dtype))
     minval = _tenon.convert(minval, dtype)
-    sample = raw_ops.StatelessRandomUniform(shape=_shape(shape), seed=seed, dtype=dtype)
+    sample = _shaped("StatelessRandomUniform", shape, seed=seed, dtype=dtype)
     return sample * (_tenon.convert(1 if maxval is None else maxval, dtype) - minval) + minval
 
 
 def stateless_normal(shape, seed, mean=0.0, stddev=1.0, dtype="float32", name=None, alg="auto_select"):
     dtype = _tenon.as_dtype(dtype)
-    sample = raw_ops.StatelessRandomNormal(shape=_shape(shape), seed=seed, dtype=dtype)
+    sample = _shaped("StatelessRandomNormal", shape, seed=seed, dtype=dtype)
     return sample * _tenon.convert(stddev, dtype) + _tenon.convert(mean, dtype)
+
+
+def stateless_truncated_normal(shape, seed, mean=0.0, stddev=1.0, dtype="float32", name=None, alg="auto_select"):
+    dtype = _tenon.as_dtype(dtype)
+    sample = _shaped("StatelessTruncatedNormal", shape, seed=seed, dtype=dtype)
+    return sample * _tenon.convert(stddev, dtype) + _tenon.convert(mean, dtype)
+
+
+def stateless_categorical(logits, num_samples, seed, dtype="int64", name=None):
+    return raw_ops.StatelessMultinomial(logits=_tenon.convert(logits), num_samples=num_samples, seed=seed,
+                                        output_dtype=dtype)
+
+
+def stateless_gamma(shape, seed, alpha, beta=None, dtype="float32", name=None):
+    dtype = _tenon.as_dtype(dtype)
+    alpha = _tenon.convert(alpha, None if hasattr(alpha, "dtype") else dtype)
+    beta = None if beta is None else _tenon.convert(beta, None if hasattr(beta, "dtype") else dtype)
+    if beta is not None:
+        alpha = raw_ops.BroadcastTo(input=alpha, shape=raw_ops.BroadcastArgs(
+            s0=raw_ops.Shape(input=alpha), s1=raw_ops.Shape(input=beta)))
+    key, counter = raw_ops.StatelessRandomGetKeyCounter(seed=seed)
+    alpha = raw_ops.BroadcastTo(input=alpha, shape=_shape(shape))
+    sample = _shaped("StatelessRandomGammaV3", shape, key=key, counter=counter, alg=1, alpha=alpha)
+    tiny = _tenon.convert(float(__import__("numpy").finfo(dtype.as_numpy_dtype).tiny), dtype)
+    return raw_ops.Maximum(x=tiny, y=sample if beta is None else sample / beta)
+
+
+def stateless_binomial(shape, seed, counts, probs, output_dtype="int32", name=None):
+    return _shaped("StatelessRandomBinomial", shape, seed=seed, counts=counts, probs=probs,
+                                           dtype=output_dtype)
+
+
+def stateless_shuffle(value, seed, alg="auto_select", name=None):
+    key, counter = raw_ops.StatelessRandomGetKeyCounter(seed=seed)
+    return raw_ops.StatelessShuffle(value=_tenon.convert(value), key=key, counter=counter, alg=1)

@@ -87,12 +87,68 @@ def in_top_k(targets, predictions, k, name=None):
     return raw_ops.InTopKV2(predictions=predictions, targets=targets, k=k, name=name)
 
 
-def segment_sum(data, segment_ids, name=None):
-    return raw_ops.SegmentSum(data=data, segment_ids=segment_ids, name=name)
+def _segments(name):
+    def segment(data, segment_ids, name=None):
+        return getattr(raw_ops, op)(data=data, segment_ids=segment_ids, name=name)
+
+    def unsorted_segment(data, segment_ids, num_segments, name=None):
+        return getattr(raw_ops, "Unsorted" + op)(data=data, segment_ids=segment_ids, num_segments=num_segments,
+                                                 name=name)
+
+    op = "Segment" + name.capitalize()
+    segment.__name__ = segment.__qualname__ = f"segment_{name}"
+    unsorted_segment.__name__ = unsorted_segment.__qualname__ = f"unsorted_segment_{name}"
+    return segment, unsorted_segment
 
 
-def unsorted_segment_sum(data, segment_ids, num_segments, name=None):
-    return raw_ops.UnsortedSegmentSum(data=data, segment_ids=segment_ids, num_segments=num_segments, name=name)
+segment_sum, unsorted_segment_sum = _segments("sum")
+segment_prod, unsorted_segment_prod = _segments("prod")
+segment_max, unsorted_segment_max = _segments("max")
+segment_min, unsorted_segment_min = _segments("min")
+
+
+def segment_mean(data, segment_ids, name=None):
+    return raw_ops.SegmentMean(data=data, segment_ids=segment_ids, name=name)
+
+
+def bincount(arr, weights=None, minlength=None, maxlength=None, dtype="int32", name=None, axis=None,
+             binary_output=False):
+    """How often each number is in `arr`, or the sum of its weights; along the last axis where axis is -1."""
+    arr = elementwise.cast(arr, "int32")
+    size = reduce_max(raw_ops.ConcatV2(values=[raw_ops.Reshape(tensor=arr + 1, shape=[-1]), [0]], axis=0))
+    if minlength is not None:
+        size = raw_ops.Maximum(x=size, y=elementwise.cast(minlength, "int32"))
+    if maxlength is not None:
+        size = raw_ops.Minimum(x=size, y=elementwise.cast(maxlength, "int32"))
+    if axis is None:
+        arr = raw_ops.Reshape(tensor=arr, shape=[-1])
+        weights = None if weights is None else raw_ops.Reshape(tensor=_tenon.convert(weights), shape=[-1])
+    empty = raw_ops.Fill(dims=[0], value=_tenon.convert(0, dtype))
+    return raw_ops.DenseBincount(input=arr, size=size, weights=empty if weights is None else weights,
+                                 binary_output=binary_output)
+
+
+def histogram_fixed_width_bins(values, value_range, nbins=100, dtype="int32", name=None):
+    values = _tenon.convert(values)
+    value_range = _tenon.convert(value_range, None if hasattr(value_range, "dtype") else values.dtype)
+    low, high = value_range[0], value_range[1]
+    scaled = (values - low) / (high - low)
+    bins = raw_ops.Floor(x=elementwise.cast(nbins, values.dtype) * scaled)
+    return elementwise.cast(elementwise.clip_by_value(bins, _tenon.convert(0, bins.dtype), elementwise.cast(
+        nbins - 1, bins.dtype)), dtype)
+
+
+def histogram_fixed_width(values, value_range, nbins=100, dtype="int32", name=None):
+    values = _tenon.convert(values)
+    return raw_ops.HistogramFixedWidth(values=values, value_range=_tenon.convert(
+        value_range, None if hasattr(value_range, "dtype") else values.dtype), nbins=nbins, dtype=dtype)
+
+
+def approx_max_k(operand, k, reduction_dimension=-1, recall_target=0.95, reduction_input_size_override=-1,
+                 aggregate_to_topk=True, name=None):
+    return raw_ops.ApproxTopK(input=operand, k=k, reduction_dimension=reduction_dimension, recall_target=recall_target,
+                              is_max_k=True, reduction_input_size_override=reduction_input_size_override,
+                              aggregate_to_topk=aggregate_to_topk)
 
 
 def confusion_matrix(labels, predictions, num_classes=None, weights=None, dtype="int32", name=None):

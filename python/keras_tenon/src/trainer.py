@@ -1,0 +1,111 @@
+"""keras.src.backend.tenon.trainer: Keras' own, fed with arrays; a step is traced once, whatever the size of its batch."""
+import functools
+
+import tenon
+from keras.src import tree
+from keras.src.backend.tenon.in_tree import trainer as _trainer
+from keras.src.trainers.epoch_iterator import EpochIterator
+from tenon import _tenon
+
+
+def _as_array(value):
+    """Tensors are sliced as arrays are."""
+    return value.numpy() if isinstance(value, tenon.Tensor) else value
+
+
+class TFEpochIterator(EpochIterator):
+    """Batches of one epoch as arrays, whatever they come from."""
+
+    def __init__(self, x, y=None, sample_weight=None, distribute_strategy=None, **options):
+        x, y, sample_weight = (v if v is None else tree.map_structure(_as_array, v) for v in (x, y, sample_weight))
+        super().__init__(x=x, y=y, sample_weight=sample_weight, **options)
+
+    def __next__(self):
+        return next(self._epoch_iterator)
+
+
+_trainer.TFEpochIterator = TFEpochIterator
+globals().update({name: value for name, value in vars(_trainer).items() if not name.startswith("__")})
+
+
+class _Step:
+    """A function of a batch, traced for each kind of batch: structure, dtypes and all dimensions but the first."""
+
+    def __init__(self, function, open_batch):
+        self._function = tenon.function(function, autograph=False)
+        self._open_batch = open_batch
+        self._known = {}
+
+    def __call__(self, data):
+        leaves = tree.flatten(data)
+        tensors = [_tenon.convert(leaf) for leaf in leaves if leaf is not None]
+        kinds = tuple(None if leaf is None else (leaf.dtype, leaf.shape[1:] if self._open_batch() else leaf.shape)
+                      for leaf in _filled(leaves, tensors))
+        key = (_structure(data), kinds)
+        concrete = self._known.get(key)
+        if concrete is None:
+            specs = tree.pack_sequence_as(data, list(_filled(leaves, map(self._spec, tensors))))
+            concrete = self._known[key] = self._function.get_concrete_function(specs)
+        return concrete.run(tensors)
+
+    def _spec(self, tensor):
+        shape = tensor.shape.as_list()
+        if shape and self._open_batch():
+            shape[0] = None
+        return tenon.TensorSpec(shape, tensor.dtype)
+
+
+def _filled(leaves, values):
+    """The values, with None where a leaf is."""
+    values = iter(values)
+    return [None if leaf is None else next(values) for leaf in leaves]
+
+
+def _structure(data):
+    """What tells structures apart, hashable."""
+    if isinstance(data, dict):
+        return (dict, tuple((k, _structure(v)) for k, v in sorted(data.items())))
+    if isinstance(data, (list, tuple)):
+        return (type(data), tuple(map(_structure, data)))
+    return None
+
+
+class TensorFlowTrainer(_trainer.TensorFlowTrainer):
+    def _open_batch(self):
+        """Whether the model takes batches of any size."""
+        inputs = tree.flatten(getattr(self, "inputs", None) or [])
+        return all(x.shape[:1] == (None,) for x in inputs)
+
+    def _traced(self, step):
+        @functools.wraps(step)
+        def one_step(data):
+            outputs = self.distribute_strategy.run(step, args=(data,))
+            return _trainer.reduce_per_replica(outputs, self.distribute_strategy, reduction="auto")
+
+        return one_step if self.run_eagerly else _Step(one_step, self._open_batch)
+
+    def _make_function(self, step_function):
+        one_step = self._traced(step_function)
+
+        def function(iterator):
+            outputs = None
+            for _, data in zip(range(self.steps_per_execution), iterator):
+                outputs = one_step(data)
+            if outputs is None:
+                raise StopIteration
+            return outputs
+
+        return function
+
+    def make_predict_function(self, force=False):
+        if self.predict_function is not None and not force:
+            return
+        one_step = self._traced(self.predict_step)
+
+        def function(batches):
+            outputs = [one_step(data) for data in batches]
+            if len(outputs) == 1:
+                return outputs[0]
+            return tree.map_structure(lambda *parts: _trainer.concat(list(parts)), *outputs)
+
+        self.predict_function = function
