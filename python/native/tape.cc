@@ -72,6 +72,21 @@ void Tape::record_node(Trace& trace, NodeId node, std::span<const Value> inputs,
   }
 }
 
+// The gradient of a branch or a loop gives its node more to take and to keep; what is kept depends
+// on its inputs as its results do.
+void Tape::renew(Trace& trace, NodeId node) {
+  for (const std::shared_ptr<Tape>& tape : active()) {
+    for (Record& record : tape->records_) {
+      if (record.trace.get() != &trace || record.node != node) continue;
+      record.inputs = trace.inputs_of(node);
+      record.outputs = trace.outputs_of(node);
+      for (const Value& output : record.outputs) {
+        if (carries_gradient(output)) tape->watch(output.id);
+      }
+    }
+  }
+}
+
 void Tape::record_read(const Value& handle, const Value& value) {
   for (const std::shared_ptr<Tape>& tape : active()) {
     tape->add({nullptr, nullptr, -1, {}, {handle}, {value}});
@@ -159,10 +174,13 @@ Gradients Tape::backward_of_node(const Record& record, const Gradients& dys) {
   std::vector<Endpoint> ends;
   for (const std::optional<Value>& dy : dys) ends.push_back(dy ? trace.enter(*dy) : Endpoint{});
   const NodeId first = graph.size();
+  const size_t outputs = graph.node(record.node).outputs.size();
+  ends.resize(outputs);
   Gradient gradient(graph, record.node, std::move(ends));
   Status status = function(gradient);
   if (status.ok()) status = gradient.build().status();
   check(with_context(status, cat("gradient of ", describe(graph.node(record.node)))));
+  if (graph.node(record.node).outputs.size() != outputs) renew(trace, record.node);
   trace.record_nodes_from(first);
   for (size_t i = 0; i < dxs.size() && i < gradient.dx().size(); ++i) {
     if (gradient.dx()[i]) dxs[i] = trace.value(gradient.dx()[i]);
@@ -190,6 +208,17 @@ Gradients Tape::backward_of(const Record& record, const Gradients& dys,
   if (record.trace) return backward_of_node(record, dys);
   if (record.function) return backward_of_call(record, dys, wanted);
   return {dys[0]};  // of a variable's read
+}
+
+// The trace around the current one that all targets are of: their gradients belong there too.
+std::shared_ptr<Trace> Tape::trace_of(std::span<const Value> targets) {
+  const Trace* current = Trace::current();
+  if (!current || targets.empty()) return nullptr;
+  const std::shared_ptr<Trace>& trace = targets[0].trace;
+  for (const Value& target : targets) {
+    if (!target.symbolic() || target.trace != trace || !current->is_inside(*trace)) return nullptr;
+  }
+  return trace;
 }
 
 Gradients Tape::gradient(std::span<const Value> targets,
@@ -275,6 +304,9 @@ void register_tape(nb::module_& m) {
           dys.push_back(dy.is_none() ? std::nullopt : std::optional<Value>(to_value(dy)));
         }
         nb::list result;
+        const std::shared_ptr<Trace> around = Tape::trace_of(ys);
+        std::optional<Within> within;
+        if (around) within.emplace(around);
         for (std::optional<Value>& dx : tape.gradient(ys, dys, sources)) {
           result.append(dx ? wrap(*std::move(dx)) : nb::none());
         }

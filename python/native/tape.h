@@ -34,6 +34,8 @@ class Tape {
   // A trainable variable is used.
   static void touch(const VariableObject& variable);
 
+  static std::shared_ptr<Trace> trace_of(std::span<const Value> targets);
+
   void watch(int64_t id) { watched_.insert(id); }
   bool watches(int64_t id) const { return watched_.contains(id); }
   bool persistent() const { return persistent_; }
@@ -63,6 +65,7 @@ class Tape {
       const Record& record, const std::vector<std::optional<Value>>& dys);
   static std::vector<std::optional<Value>> backward_of_custom(
       const Record& record, const std::vector<std::optional<Value>>& dys);
+  static void renew(Trace& trace, NodeId node);
 
   const bool persistent_, watch_variables_;
   std::unordered_set<int64_t> watched_;

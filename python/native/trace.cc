@@ -8,6 +8,7 @@
 #include "tenon/graph/control_flow_v1/region.h"
 #include "tenon/graph/effects.h"
 #include "tenon/graph/function_copy.h"
+#include "tenon/graph/function_library.h"
 
 namespace tenon::python {
 namespace {
@@ -110,6 +111,7 @@ Value Trace::handle_of(const VariableObject& variable) {
     handle = enter(variable.eager_handle());
     graph_.value(handle).handle = HandleInfo{variable.dtype(), variable.shape()};
   }
+  variables_inside_[variable.id()] = nb::find(variable);
   handles_[variable.id()] = handle;
   entered_[variable.id()] = handle;
   ids_[handle] = variable.id();
@@ -123,6 +125,18 @@ Value Trace::read(const VariableObject& variable) {
   const Value read = run_op("ReadVariableOp", inputs, {{"dtype", variable.dtype()}})[0];
   reads_[variable.id()] = read.endpoint;
   return read;
+}
+
+std::vector<Value> Trace::inputs_of(NodeId node) {
+  std::vector<Value> inputs;
+  for (Endpoint input : graph_.node(node).inputs) inputs.push_back(value(input));
+  return inputs;
+}
+
+bool Trace::is_inside(const Trace& other) const {
+  const Trace* at = outer_.get();
+  while (at && at != &other) at = at->outer_.get();
+  return at != nullptr;
 }
 
 std::vector<Value> Trace::outputs_of(NodeId node) {
@@ -183,9 +197,19 @@ void Trace::record_nodes_from(NodeId first) {
 
 void Trace::record(NodeId id) {
   if (Tape::active().empty()) return;
-  std::vector<Value> inputs;
-  for (Endpoint input : graph_.node(id).inputs) inputs.push_back(value(input));
+  const std::vector<Value> inputs = inputs_of(id);
+  if (!functions_of(graph_.node(id)).empty()) {
+    for (const Value& input : inputs) touch(input.id);
+  }
   Tape::record_node(*this, id, inputs, outputs_of(id));
+}
+
+// The branches and bodies of a node read variables while no tape looked.
+void Trace::touch(int64_t variable) {
+  const auto found = variables_inside_.find(variable);
+  if (found == variables_inside_.end()) return;
+  const auto& object = nb::cast<const VariableObject&>(found->second);
+  if (object.trainable()) Tape::touch(object);
 }
 
 void Trace::order_resource(NodeId node, Endpoint resource, bool writes) {

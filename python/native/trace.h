@@ -59,6 +59,11 @@ class Trace : public std::enable_shared_from_this<Trace> {
   std::string add_to_library(std::string_view prefix);
 
   Graph& graph() { return graph_; }
+  std::vector<Value> inputs_of(NodeId node);
+  std::vector<Value> outputs_of(NodeId node);
+
+  // Whether `other` is a trace around this one.
+  bool is_inside(const Trace& other) const;
 
  private:
   struct ResourceOrder {
@@ -66,10 +71,10 @@ class Trace : public std::enable_shared_from_this<Trace> {
     std::vector<NodeId> read;  // since then
   };
   void record(NodeId node);
+  void touch(int64_t variable);
   void order(NodeId node);
   void order_resource(NodeId node, Endpoint resource, bool writes);
   Endpoint capture(const Value& value);
-  std::vector<Value> outputs_of(NodeId node);
 
   std::shared_ptr<Trace> outer_;
   Graph graph_;
@@ -77,12 +82,21 @@ class Trace : public std::enable_shared_from_this<Trace> {
   std::map<Endpoint, int64_t> ids_;
   std::map<int64_t, Endpoint> entered_;  // captures by the id of what they stand for
   std::vector<Value> captures_;
-  std::map<int64_t, Endpoint> handles_;  // of variables, by their id
-  std::map<int64_t, Endpoint> reads_;    // of variables since they were last written
+  std::map<int64_t, Endpoint> handles_;             // of variables, by their id
+  std::map<int64_t, nb::object> variables_inside_;  // by their id
+  std::map<int64_t, Endpoint> reads_;               // of variables since they were last written
   std::vector<Endpoint> handle_inputs_;
   std::vector<nb::object> variable_objects_;
   std::map<Endpoint, ResourceOrder> resources_;
   NodeId last_outside_ = -1;
+};
+
+// While it lives, ops of this thread go to a trace.
+struct Within {
+  explicit Within(std::shared_ptr<Trace> trace) { Trace::push(std::move(trace)); }
+  ~Within() { Trace::pop(); }
+  Within(const Within&) = delete;
+  Within& operator=(const Within&) = delete;
 };
 
 // While it lives, ops of this thread run.

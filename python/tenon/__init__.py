@@ -17,7 +17,7 @@ def _load_engine():
 _engine = _load_engine()
 globals().update(_engine.dtypes)
 
-from tenon import errors, nest, raw_ops  # noqa: E402
+from tenon import autograph, errors, nest, raw_ops  # noqa: E402
 from tenon._tenon import DType, Tensor, as_dtype  # noqa: E402
 from tenon.constants import constant, convert_to_tensor, from_dlpack, is_tensor  # noqa: E402
 from tenon.custom_gradient import custom_gradient, stop_gradient  # noqa: E402

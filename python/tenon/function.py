@@ -89,18 +89,18 @@ class ConcreteFunction:
 class Function:
     """What `function` makes of a Python function. Thread-safe."""
 
-    def __init__(self, python_function, input_signature=None, reduce_retracing=False, name=None):
+    def __init__(self, python_function, input_signature=None, reduce_retracing=False, name=None, autograph=True):
         functools.update_wrapper(self, python_function)
         self.python_function = python_function
         self.input_signature = None if input_signature is None else tuple(input_signature)
         self._reduce_retracing = reduce_retracing
+        self._autograph = autograph
         self._name = name or getattr(python_function, "__name__", "function")
         self._traced = {}  # by key
         self._relaxed = {}  # by key without shapes: flat specs, ConcreteFunction
         self._lock = threading.RLock()
         self._of_instances = weakref.WeakKeyDictionary()
         self._signature = None
-        self._traces = 0
 
     def __get__(self, instance, owner):
         """A method: of each instance a Function of its own, which does not keep it alive."""
@@ -108,19 +108,28 @@ class Function:
             return self
         found = self._of_instances.get(instance)
         if found is None:
-            weak, plain = weakref.ref(instance), self.python_function
+            weak, traced = weakref.ref(instance), self._traced_function
 
-            @functools.wraps(plain)
+            @functools.wraps(self.python_function)
             def method(*args, **kwargs):
-                return plain(weak(), *args, **kwargs)
+                return traced()(weak(), *args, **kwargs)
 
-            method.__signature__ = _without_self(plain)
-            found = Function(method, self.input_signature, self._reduce_retracing, self._name)
+            found = Function(method, self.input_signature, self._reduce_retracing, self._name, autograph=False)
+            method.__signature__ = found._signature = _without_self(self.python_function)
             self._of_instances[instance] = found
-        return found
+        bound = object.__new__(Function)
+        bound.__dict__ = found.__dict__ | {"_instance": instance}  # for as long as somebody has the method
+        return bound
+
+    def _traced_function(self):
+        """The Python function, with tensors in its control flow."""
+        if not self._autograph:
+            return self.python_function
+        from tenon.autograph import conversion  # slow to load, and not needed before something is traced
+        return conversion.convert(self.python_function)
 
     def experimental_get_tracing_count(self):
-        return self._traces
+        return len({id(concrete) for concrete in self._traced.values()})
 
     def __call__(self, *args, **kwargs):
         args, kwargs = self._canonical(args, kwargs)
@@ -131,8 +140,10 @@ class Function:
             try:
                 concrete = self._trace(args, kwargs, leaves, tensors, key)
             except OutOfTraceError:
+                if not _tenon.tracing():
+                    raise
                 # It uses a tensor of the function around it, and belongs to this trace alone.
-                return self.python_function(*args, **kwargs)
+                return self._traced_function()(*args, **kwargs)
         return concrete.run(tensors)
 
     def _list_all_concrete_functions(self):
@@ -217,12 +228,19 @@ class Function:
                         return known[1]
             packed = nest.pack_sequence_as((args, kwargs), specs)
             with init_scope():
-                concrete = ConcreteFunction(self.python_function, packed[0], packed[1], self._name)
-            self._traces += 1
+                concrete = self._concrete(*packed)
             self._traced[key] = concrete
             if loose is not None:
                 self._relaxed[loose] = (specs, concrete)
             return concrete
+
+    def _concrete(self, args, kwargs):
+        function = self._traced_function()
+        try:
+            return ConcreteFunction(function, args, kwargs, self._name)
+        except Exception as error:
+            from tenon.autograph import conversion
+            raise error.with_traceback(conversion.without_machinery(error.__traceback__))
 
     def _specs_of(self, leaves):
         """The leaves with TensorSpecs in the place of tensors, named as the arguments are."""
@@ -289,12 +307,14 @@ def function(func=None, input_signature=None, autograph=True, jit_compile=None, 
              experimental_relax_shapes=None, experimental_compile=None, experimental_follow_type_hints=None):
     """Makes of a Python function one that is traced into a graph, once for each kind of arguments.
 
-    Every graph is planned and fused, so `jit_compile` changes nothing. Python's own `if`, `for` and `while` are run while
-    the function is traced: on tensors they raise OperatorNotAllowedInGraphError.
+    Every graph is planned and fused, so `jit_compile` changes nothing. With `autograph`, Python's `if`, `for` and `while` on
+    tensors become a part of the graph; without, they raise OperatorNotAllowedInGraphError. On Python's values they run
+    while the function is traced.
     """
     def make(python_function):
         if isinstance(python_function, Function):
             python_function = python_function.python_function
-        return Function(python_function, input_signature, bool(reduce_retracing or experimental_relax_shapes))
+        return Function(python_function, input_signature, bool(reduce_retracing or experimental_relax_shapes),
+                        autograph=autograph)
 
     return make if func is None else make(func)

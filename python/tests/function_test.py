@@ -148,7 +148,7 @@ class TraceTest(unittest.TestCase):
         np.testing.assert_allclose(w.numpy(), weights, rtol=1e-4)
 
     def test_refusals(self):
-        @tf.function
+        @tf.function(autograph=False)
         def branches(x):
             return x if x > 0 else -x
 

@@ -179,6 +179,44 @@ class TapeTest(unittest.TestCase):
             d = inner.gradient(y, x)
         self.assertEqual((d.numpy(), outer.gradient(d, x).numpy()), (12, 12))
 
+    def test_branches_and_loops_inside_a_trace(self):
+        """x ** 4, made by a loop and by a branch: first and second derivatives, and a persistent tape that is asked twice."""
+        from tenon.tf import control_flow
+
+        def by_loop(x):
+            return control_flow.while_loop(lambda i, y: i < 3, lambda i, y: (i + 1, y * x), (tf.constant(0), x))[1]
+
+        def by_branch(x):
+            return control_flow.cond(x > 0., lambda: x * x * x * x, lambda: x)
+
+        for power in (by_loop, by_branch):
+            @tf.function
+            def derivatives(x, power=power):
+                with tf.GradientTape(persistent=True) as outer:
+                    outer.watch(x)
+                    with tf.GradientTape(persistent=True) as inner:
+                        inner.watch(x)
+                        y = power(x)
+                    first, again = inner.gradient(y, x), inner.gradient(y, x)
+                return first, again, outer.gradient(first, x), outer.gradient(again, x)
+            self.assertEqual([d.numpy() for d in derivatives(tf.constant(2.))], [32, 32, 48, 48])
+
+    def test_taken_inside_a_branch_and_a_loop(self):
+        v = tf.Variable(3.)
+
+        @tf.function
+        def f(x):
+            with tf.GradientTape(persistent=True) as tape:
+                tape.watch(x)
+                y = x * x * v
+            total = tf.constant(0.)
+            for _ in raw.Range(start=0, limit=2, delta=1):
+                if x > 1.:
+                    gx, gv = tape.gradient(y, [x, v])
+                    total = total + gx + gv
+            return total
+        self.assertEqual([f(tf.constant(x)).numpy() for x in (2., .5)], [32, 0])
+
 
 if __name__ == "__main__":
     unittest.main()

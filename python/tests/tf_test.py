@@ -162,6 +162,14 @@ class ControlFlowTest(unittest.TestCase):
             tf.function(lambda: tf.while_loop(lambda v: tf.shape(v)[0] < 9, lambda v: (tf.concat([v, v], 0),),
                                               [tf.constant([1.])]))()
 
+    def test_results_from_around(self):
+        """A branch or a body may return what it did not make."""
+        def f(x, y):
+            a, b = tf.cond(x > y, lambda: (x, y), lambda: (y, y))
+            return a, b, tf.while_loop(lambda i, v: i < 2, lambda i, v: (i + 1, y), [tf.constant(0), x])[1]
+        for got in both(f, 2, 1) + both(f, 1, 5):
+            self.assertEqual([int(v) for v in got], [2, 1, 1] if got[1] == 1 else [5, 5, 5])
+
     def test_variables_in_branches(self):
         v = tf.Variable(0.)
 

@@ -3,7 +3,7 @@ import types as _types
 
 import tenon as _tenon
 from tenon import (DType, GradientTape, Tensor, TensorShape, TensorSpec, UnconnectedGradients, Variable,  # noqa: F401
-                   as_dtype, constant, convert_to_tensor, custom_gradient, errors, executing_eagerly, function, init_scope,
+                   as_dtype, autograph, constant, convert_to_tensor, custom_gradient, errors, executing_eagerly, function, init_scope,
                    is_tensor, nest, raw_ops, saved_model, stop_gradient)
 from tenon.function import Function as _Function
 from tenon.tensor_spec import TypeSpec  # noqa: F401
@@ -98,10 +98,6 @@ debugging = _missing.namespace("tf.debugging", {f"assert_{n}": _asserts(n) for n
 assert_greater, assert_equal, assert_less = (getattr(debugging, f"assert_{n}") for n in ("greater", "equal", "less"))
 
 
-def _do_not_convert(func=None):
-    return func if func is not None else (lambda f: f)
-
-
 def _finfo(dtype):
     import numpy as np
     return np.finfo(as_dtype(dtype).as_numpy_dtype)
@@ -115,8 +111,6 @@ def _select(condlist, choicelist, default=0):
     return chosen
 
 
-autograph = _missing.namespace("tf.autograph", experimental=_missing.namespace(
-    "tf.autograph.experimental", do_not_convert=_do_not_convert))
 experimental = _missing.namespace("tf.experimental", numpy=_missing.namespace(
     "tf.experimental.numpy", finfo=_finfo, select=_select))
 compat = _missing.namespace("tf.compat", v1=_missing.namespace(

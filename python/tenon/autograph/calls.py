@@ -1,0 +1,103 @@
+"""Calls in converted code: what is called is converted too, and some builtins take tensors."""
+import builtins
+import functools
+import types
+
+from tenon import _tenon, raw_ops
+from tenon.autograph import conversion, loops, values
+from tenon.tf import arrays, elementwise
+
+
+def _len(value):
+    if not values.is_traced(value):
+        return len(value)
+    if value.shape.rank == 0:
+        raise ValueError(f"len requires a non-scalar tensor, got one of shape {value.shape}")
+    static = value.shape[0] if value.shape.rank else None
+    return arrays.shape(value)[0] if static is None else static
+
+
+def _number(dtype, python):
+    def number(value=0, *args, **kwargs):
+        if not values.is_traced(value):
+            return python(value, *args, **kwargs)
+        if args and args[0] != 10:
+            raise NotImplementedError(f"base {args[0]} not supported for int")
+        if value.dtype == "string":
+            return raw_ops.StringToNumber(string_tensor=value, out_type=dtype)
+        return elementwise.cast(value, dtype)
+
+    return number
+
+
+def _counted(*args):
+    """range() of tensors, which may be empty."""
+    if len(args) == 1:
+        args = (0, *args)
+    start, limit, step = args if len(args) == 3 else (*args, 1)
+    return loops.Counted(start, limit, step)
+
+
+def _range(*args):
+    if not any(map(values.is_traced, args)):
+        return range(*args)
+    if len(args) < 3:
+        # Python's range is empty where it ends before it starts.
+        start, limit = args if len(args) == 2 else (0, *args)
+        return arrays.range(start, raw_ops.Maximum(x=_tenon.convert(limit), y=start))
+    return arrays.range(*args)
+
+
+_BUILTINS = {builtins.len: _len, builtins.int: _number("int32", int), builtins.float: _number("float32", float),
+             builtins.range: _range}
+
+
+_FUNCTIONS = (types.FunctionType, types.MethodType, functools.partial)
+
+
+def _builtin(function):
+    try:
+        return _BUILTINS.get(function, function)
+    except TypeError:  # a callable that has no hash
+        return function
+
+
+def shallow_call(function, /, *args, **kwargs):
+    return _builtin(function)(*args, **kwargs)
+
+
+def call(function, /, *args, **kwargs):
+    builtin = _builtin(function)
+    if builtin is not function:
+        return builtin(*args, **kwargs)
+    if _is_tenons(function):
+        # What takes functions, as map_fn() does, calls them where nothing converts them.
+        args = [conversion.convert(a) if isinstance(a, _FUNCTIONS) else a for a in args]
+        kwargs = {k: conversion.convert(v) if isinstance(v, _FUNCTIONS) else v for k, v in kwargs.items()}
+        return function(*args, **kwargs)
+    return conversion.convert(function)(*args, **kwargs)
+
+
+def _is_tenons(function):
+    function = getattr(function, "__func__", function)
+    module = function.__globals__.get("__name__", "") if isinstance(function, types.FunctionType) else ""
+    return module.startswith("tenon.") and not module.startswith("tenon.autograph")
+
+
+def _iterated(function, args, kwargs):
+    """The range that a loop goes through, where the graph runs it; None otherwise."""
+    if kwargs or not _tenon.tracing() or not 1 <= len(args) <= 3:
+        return None
+    if function is arrays.range or function is range and any(map(values.is_traced, args)):
+        return _counted(*args)
+    return None
+
+
+def iterated_call(function, /, *args, **kwargs):
+    counted = _iterated(function, args, kwargs)
+    return call(function, *args, **kwargs) if counted is None else counted
+
+
+def iterated_shallow_call(function, /, *args, **kwargs):
+    counted = _iterated(function, args, kwargs)
+    return shallow_call(function, *args, **kwargs) if counted is None else counted
