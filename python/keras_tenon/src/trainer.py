@@ -4,10 +4,9 @@ import functools
 import tenon
 from keras.src import tree
 from keras.src.backend.tenon.in_tree import trainer as _trainer
-from keras.src.trainers.data_adapters.tf_dataset_adapter import TFDatasetAdapter
 from keras.src.trainers.epoch_iterator import EpochIterator
+from keras_tenon.src.dataset_adapter import DatasetAdapter, is_dataset
 from tenon import _tenon
-from tenon.tf.data import Dataset
 
 
 def _as_array(value):
@@ -19,18 +18,10 @@ class TFEpochIterator(EpochIterator):
     """Batches of one epoch as arrays, whatever they come from."""
 
     def __init__(self, x, y=None, sample_weight=None, distribute_strategy=None, **options):
-        if isinstance(x, Dataset):
-            if y is not None or sample_weight is not None:
-                raise ValueError("A tf.data.Dataset gives targets and sample weights itself: y and sample_weight are None.")
-            x = TFDatasetAdapter(x, class_weight=options.get("class_weight"))
-        else:
-            x, y, sample_weight = (v if v is None else tree.map_structure(_as_array, v) for v in (x, y, sample_weight))
+        if is_dataset(x):
+            x = DatasetAdapter(x, options.get("class_weight"))
+        x, y, sample_weight = (v if v is None else tree.map_structure(_as_array, v) for v in (x, y, sample_weight))
         super().__init__(x=x, y=y, sample_weight=sample_weight, **options)
-
-    def _get_iterator(self):
-        if isinstance(self.data_adapter, TFDatasetAdapter):
-            return iter(self.data_adapter.get_tf_dataset())
-        return super()._get_iterator()
 
     def __next__(self):
         return next(self._epoch_iterator)
