@@ -49,6 +49,7 @@ def marks():
     module.skip = lambda reason="", **_: (_ for _ in ()).throw(unittest.SkipTest(reason))
     module.fixture = lambda *args, **_: args[0] if args else (lambda function: function)
     module.param = lambda *args, **_: args
+    module.warns = lambda warning=Warning, match=None: unittest.TestCase().assertWarnsRegex(warning, match or "")
     module.raises = lambda error, match=None: unittest.TestCase().assertRaisesRegex(error, match or "")
     return module
 

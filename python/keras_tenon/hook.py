@@ -21,6 +21,7 @@ CHAINS = {"keras.src.backend", "keras.src.layers.layer", "keras.src.models.model
           "keras.src.optimizers.optimizer", "keras.src.utils.backend_utils"}
 LISTS = {"keras.src.utils.backend_utils", "keras.src.export.saved_model_export_archive"}
 LAZY = {"keras.src.utils.module_utils"}
+GRAPHS = {"keras.src.utils.backend_utils"}
 # These import TensorFlow's backend by its name, whatever backend is chosen.
 USERS = {"keras.src.layers.preprocessing.hashing", "keras.src.layers.preprocessing.index_lookup",
          "keras.src.layers.preprocessing.hashed_crossing", "keras.src.trainers.data_adapters.tf_dataset_adapter",
@@ -151,11 +152,24 @@ class _Lazy(ast.NodeTransformer):
         return node
 
 
+class _NoOtherGraphs(ast.NodeTransformer):
+    """in_tf_graph() asks whether layers for data run in TensorFlow's graph, not in that of the backend: they never do."""
+
+    found = 0
+
+    def visit_FunctionDef(self, node):
+        if node.name == "in_tf_graph":
+            self.found += 1
+            node.body = [ast.copy_location(ast.Return(ast.Constant(False)), node.body[0])]
+        return node
+
+
 def transform(module, tree):
     """The syntax tree of a module of Keras with our backend in it. ImportError where Keras has changed."""
     for modules, change, what in ((CHAINS, _Chains, 'chain `if backend() == "tensorflow"`'),
                                   (LISTS, _Lists, "list of backends"),
-                                  (LAZY, _Lazy, "lazy module for TensorFlow")):
+                                  (LAZY, _Lazy, "lazy module for TensorFlow"),
+                                  (GRAPHS, _NoOtherGraphs, "function in_tf_graph")):
         if module in modules:
             transformer = change()
             tree = transformer.visit(tree)

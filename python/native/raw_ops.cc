@@ -105,10 +105,32 @@ class RawCall {
   std::vector<Value> run() {
     add_attributes();
     add_inputs();
+    const std::vector<ArgDef>& outputs = self_.op->outputs();
+    if (outputs.size() > 1) {
+      for (const ArgDef& output : outputs) sizes_.push_back(size_of(output));
+    }
     return run_op(*self_.op, inputs_, std::move(attrs_), name_);
   }
 
+  // How many tensors each output is; nullopt for a list of which the attributes do not tell it.
+  const std::vector<std::optional<size_t>>& sizes() const { return sizes_; }
+
  private:
+  std::optional<size_t> size_of(const ArgDef& output) const {
+    if (!is_list(output)) return 1;
+    const std::string& attr =
+        output.number_attr.empty() ? output.type_list_attr : output.number_attr;
+    const AttrValue* value = attrs_.find(attr);
+    const AttrDef* declared = self_.op->find_attr(attr);
+    if (!value && declared && declared->default_value) value = &*declared->default_value;
+    if (!value) return std::nullopt;
+    if (const int64_t* number = std::get_if<int64_t>(value)) {
+      return static_cast<size_t>(std::max<int64_t>(*number, 0));
+    }
+    if (const auto* types = std::get_if<std::vector<DType>>(value)) return types->size();
+    return std::nullopt;
+  }
+
   void add_attributes() {
     const OpDef& op = *self_.op;
     for (size_t i = 0; i < given_.size(); ++i) {
@@ -200,11 +222,13 @@ class RawCall {
   std::vector<PyObject*> given_;
   std::vector<Value> inputs_;
   AttrMap attrs_;
+  std::vector<std::optional<size_t>> sizes_;
   std::string name_;
 };
 
 // One tensor, a list, a named tuple, or None for ops without outputs.
-nb::object results_of(const RawOp& self, std::vector<Value> values) {
+nb::object results_of(const RawOp& self, std::vector<Value> values,
+                      const std::vector<std::optional<size_t>>& sizes) {
   const std::vector<ArgDef>& outputs = self.op->outputs();
   if (outputs.empty()) return nb::none();
   if (outputs.size() == 1 && !is_list(outputs[0])) return wrap(std::move(values[0]));
@@ -214,17 +238,14 @@ nb::object results_of(const RawOp& self, std::vector<Value> values) {
     return list;
   };
   if (outputs.size() == 1) return list_of(0, values.size());
-  // Several outputs: one tensor each, but for one list that takes what the others leave.
-  size_t fixed = 0, at = 0;
-  for (const ArgDef& output : outputs) fixed += is_list(output) ? 0 : 1;
+  // One list at most may take what the others leave.
+  size_t told = 0, at = 0;
+  for (const std::optional<size_t>& size : sizes) told += size.value_or(0);
   nb::list fields;
-  for (const ArgDef& output : outputs) {
-    if (!is_list(output)) {
-      fields.append(wrap(std::move(values[at++])));
-      continue;
-    }
-    const size_t count = values.size() - std::min(values.size(), fixed);
-    fields.append(list_of(at, count));
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    size_t count = sizes[i].value_or(values.size() - std::min(values.size(), told));
+    count = std::min(count, values.size() - at);
+    fields.append(is_list(outputs[i]) ? list_of(at, count) : wrap(std::move(values[at])));
     at += count;
   }
   return nb::handle(self.result_type)(*fields);
@@ -241,7 +262,9 @@ PyObject* call_raw_op(PyObject* object, PyObject* const* args, size_t flags, PyO
       raise(PyExc_TypeError, function_name(*self.op), " only takes keyword args (possible keys: [",
             join(known, ", "), "]). Please pass these args as kwargs instead.");
     }
-    return results_of(self, RawCall(self, args, names).run());
+    RawCall call(self, args, names);
+    std::vector<Value> values = call.run();
+    return results_of(self, std::move(values), call.sizes());
   });
 }
 

@@ -55,7 +55,8 @@ class OutOfTraceError(InvalidArgumentError):  # noqa: F821: _define() has made i
 
     def __init__(self, node_def=None, op=None, message=None):
         super().__init__(node_def, op, message or "a tensor of one traced function is used in another, of which it is "
-                         "neither an argument nor a value around it")
+                         "neither an argument nor a value around it: a tensor leaves a function, a branch or a loop as what it "
+                         "returns or in a variable that it assigns, not in a list or an object")
 
 
 class OperatorNotAllowedInGraphError(TypeError):

@@ -140,8 +140,10 @@ class Function:
             try:
                 concrete = self._trace(args, kwargs, leaves, tensors, key)
             except OutOfTraceError:
+                if not _tenon.tracing():
+                    raise
                 # It uses a tensor of the function around it, and belongs to this trace alone.
-                return self.python_function(*args, **kwargs)
+                return self._traced_function()(*args, **kwargs)
         return concrete.run(tensors)
 
     def _list_all_concrete_functions(self):

@@ -28,7 +28,7 @@ class TensorShape(tuple):
             self = tuple.__new__(cls)
             self._unknown = True
             return self
-        if hasattr(dims, "__index__"):
+        if is_number(dims):
             dims = (dims,)
         return tuple.__new__(cls, (d if type(d) is int and d >= 0 else _dimension(d) for d in dims))
 

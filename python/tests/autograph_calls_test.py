@@ -320,15 +320,25 @@ class CallTest(Case):
                 if x > 0:
                     x = tf.zeros([2]) + tf.zeros([3])
             return x
-        line = wrong.__code__.co_firstlineno + 3
-        try:
-            tf.function(lambda x: wrong(x))(tf.constant(1.))
-            self.fail("no error")
-        except tf.errors.InvalidArgumentError:
-            frames = traceback.extract_tb(sys.exc_info()[2])
-        here = [(f.lineno, f.name) for f in frames if f.filename == __file__]
-        self.assertIn((line, "wrong"), here)
-        self.assertFalse([f for f in frames if "autograph" in f.filename and f.filename != __file__])
+
+        def disagrees(x):
+            x = (
+                wrong if False else abs
+            )(x)
+            if x > 0:
+                x = 1
+            else:
+                x = 2.
+            return x
+        for f, line, error in [(wrong, 3, tf.errors.InvalidArgumentError), (disagrees, 4, TypeError)]:
+            try:
+                tf.function(lambda x, f=f: f(x))(tf.constant(1.))
+                self.fail("no error")
+            except error:
+                frames = traceback.extract_tb(sys.exc_info()[2])
+            last = [f for f in frames if f.filename == __file__][-1]
+            self.assertEqual((last.lineno, last.name), (f.__code__.co_firstlineno + line, f.__name__))
+            self.assertFalse([f for f in frames if "autograph" in f.filename and f.filename != __file__])
 
 
 if __name__ == "__main__":

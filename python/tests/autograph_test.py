@@ -39,7 +39,6 @@ class BranchTest(Case):
             return y
         traced = self.same(sign, (2.,), (-3.,), (0.,))
         self.assertEqual(traced.experimental_get_tracing_count(), 1)
-
         def no_else(x):
             y = x
             if x > 0:
@@ -47,7 +46,6 @@ class BranchTest(Case):
                 y += z
             return y
         self.same(no_else, (2,), (-2,))
-
         def unused_after(x):
             if x > 0:
                 t = 1
@@ -97,12 +95,10 @@ class BranchTest(Case):
         self.same(lambda n: (n > 1 and n < 5, n > 4 or n < 0, not n > 1, 1 < n <= 3 != n, n if n > 1 else -n),
                   (0,), (2,), (3,), (9,), (-1,))
         self.same(lambda n: (0 < n < 5 and not (n == 3 or n == 4)), (1,), (3,), (7,))
-
         def lazily(n):
             x = tf.constant([1, 2, 3])
             return n < 3 and x[tf.minimum(n, 2)] > 1  # Python's `and` decides whether the rest is looked at
         self.same(lazily, (0,), (2,), (7,))
-
         def walrus(n):
             if (m := n * 2) > 4 and m < 10:
                 return m
@@ -139,7 +135,6 @@ class BranchTest(Case):
                 s = {"a": (1, n), "b": [3.]}
             return s
         self.same(structures, (2,), (0,))
-
         def kept(n):
             f, name = tf.add, None
             if n > 1:
@@ -343,7 +338,6 @@ class LoopTest(Case):
                 s = (s[0] + 1, s[1] * 2)
             return s
         self.same(tuples, (3,))
-
         def at_most(n):
             i = 0
             while i < n:
@@ -382,6 +376,12 @@ class LoopTest(Case):
                 s = s + [i]
             return s
 
+        def appends(n):
+            s = []
+            for i in tf.range(n):
+                s.append(i)
+            return tf.stack(s)
+
         def changes(n):
             i = 0
             while i < 3:
@@ -394,33 +394,30 @@ class LoopTest(Case):
                 (ValueError, "'y' must be defined before the loop", undefined),
                 (ValueError, "'y' is None at the end of the iteration", none),
                 (TypeError, "'s' does not have the same nested structure after one iteration", grows),
+                (tf.errors.InvalidArgumentError, "a tensor leaves a function, a branch or a loop as what it", appends),
                 (NotImplementedError, "started as non-Tensor, then changed to Tensor", changes)]:
             with self.subTest(f.__name__):
                 self.fails(error, text, f, 3)
 
 
-class Stack:
-    """A value of many tensors that is one tensor to the graph, as TensorArray is."""
-    element_shape = tf.TensorShape([])
-
-    def __init__(self, flow):
-        self.flow = flow
-
-    def with_flow(self, flow, element_shape=None):
-        return Stack(flow)
-
-
 class ArrayTest(Case):
     def test_in_branches_and_loops(self):
-        def f(n):
-            out = Stack(tf.reshape(tf.range(n), [-1]))
-            for i in tf.range(n):
-                if i % 2 == 0:
-                    out = Stack(out.flow + 1)
-                else:
-                    out = Stack(out.flow * 2)
-            return out.flow
-        self.same(f, (4,), (0,))
+        def fibonacci(n):
+            a = tf.TensorArray(tf.int32, n, clear_after_read=False).write(0, 1).write(1, 1)
+            for i in tf.range(2, n):
+                a = a.write(i, a.read(i - 1) + a.read(i - 2))
+            if n > 5:
+                a = a.unstack(a.stack() * 2)
+            return a.stack()
+        self.same(fibonacci, (4,), (9,))
+
+        def grows(x):
+            kept = tf.TensorArray(tf.float32, size=0, dynamic_size=True)
+            for row in x:
+                if row[0] > 0.:
+                    kept = kept.write(kept.size(), row)
+            return kept.stack()
+        self.same(grows, ([[1., 2.], [-1., 3.], [4., 5.]],))
 
 
 class GradientTest(Case):

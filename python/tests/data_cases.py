@@ -122,6 +122,33 @@ def maps(tf):
         D.range(4).map(lambda x: tf.cond(x > 1, lambda: x * 10, lambda: -x)))]
 
 
+def control_flow(tf):
+    D = tf.data.Dataset
+
+    def signed(x):
+        if x % 2 == 0:
+            return x * 10
+        return -x
+
+    def summed(x):
+        total = tf.constant(0, tf.int64)
+        for i in tf.range(x):
+            total += i
+        return total
+
+    def small(x):
+        return x < 2 or x > 4
+
+    def rows(x):
+        if x > 1:
+            y = x
+        else:
+            y = -x
+        return D.range(2).map(lambda z: z * y)
+    return [all_of(d) for d in (D.range(5).map(signed), D.range(5).map(summed, num_parallel_calls=2), D.range(7).filter(small),
+                                D.range(4).flat_map(rows))] + [plain(D.range(5).reduce(np.int64(0), lambda s, x: s + signed(x)))]
+
+
 def flattened(tf):
     D = tf.data.Dataset
     pairs = D.from_tensor_slices(([[1, 2], [3, 4]], ["a", "b"]))
@@ -260,4 +287,4 @@ def refused(tf):
         lambda: setattr(tf.data.Options(), "no_such", 1))]
 
 
-CASES = [slices, ranges, batches, padded, choices, counts, maps, flattened, windows, reduced, generated, files, reading, refused]
+CASES = [slices, ranges, batches, padded, choices, counts, maps, control_flow, flattened, windows, reduced, generated, files, reading, refused]

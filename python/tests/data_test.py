@@ -230,6 +230,16 @@ class ThreadsTest(unittest.TestCase):
         gc.collect()
         self.assertIsNone(alive())
 
+    def test_generators_may_read_datasets(self):
+        inner = D.range(5).map(lambda x: x * 2, num_parallel_calls=2).prefetch(1)
+
+        def whole():
+            yield from map(int, inner)
+            yield int(next(iter(inner.skip(1))))  # dropped half-way, by a thread of the pipeline around it
+        outer = D.from_generator(whole, output_signature=INT).prefetch(2).map(lambda x: x + 1, num_parallel_calls=3)
+        for _ in range(3):
+            self.assertEqual(values(outer), [1, 3, 5, 7, 9, 3])
+
     def test_nothing_is_left(self):
         def grown():
             for x in D.range(200).map(lambda x: x + 1, num_parallel_calls=2).batch(10).prefetch(2):

@@ -74,6 +74,33 @@ class Training(unittest.TestCase):
         model.evaluate(x, x[:, :1], batch_size=4, verbose=0)
         self.assertEqual(traces, [True, True, False])
 
+    def test_dataset(self):
+        """What gives batches as tf.data does, is fed batch by batch."""
+        x = np.random.default_rng(0).normal(size=(20, 5)).astype("float32")
+
+        class Dataset:
+            element_spec = (tenon.TensorSpec([None, 5]), tenon.TensorSpec([None, 2]))
+
+            def __iter__(self):
+                return iter([(tenon.constant(x[i:i + 8]), tenon.constant(x[i:i + 8, :2])) for i in (0, 8, 16)])
+
+            def as_numpy_iterator(self):
+                raise NotImplementedError
+
+            def cardinality(self):
+                return tenon.constant(3)
+
+        results = []
+        for data in ({"x": Dataset(), "validation_data": Dataset()},
+                     {"x": x, "y": x[:, :2], "batch_size": 8, "shuffle": False, "validation_data": (x, x[:, :2])}):
+            keras.utils.set_random_seed(3)
+            model = _model()
+            model.compile("adam", "mse")
+            results.append(model.fit(**data, epochs=2, verbose=0).history)
+        for name, values in results[0].items():
+            np.testing.assert_allclose(values, results[1][name], rtol=1e-6)
+        self.assertEqual(model.predict(Dataset(), verbose=0).shape, (20, 2))
+
     def test_saving(self):
         model = _model()
         model.compile("adam", "mse")
@@ -110,7 +137,8 @@ class Hook(unittest.TestCase):
     def test_keras_has_changed(self):
         """A chain that is not found is an error that names the version."""
         for module, what in (("keras.src.layers.layer", "chain"), ("keras.src.utils.module_utils", "lazy module"),
-                             ("keras.src.export.saved_model_export_archive", "list")):
+                             ("keras.src.export.saved_model_export_archive", "list"),
+                             ("keras.src.utils.backend_utils", "chain")):
             with self.assertRaisesRegex(ImportError, rf"Keras {keras.__version__} .*{module} has no {what}"):
                 hook.transform(module, ast.parse("if backend() == 'jax':\n    import jax\nx = 1\n"))
 
@@ -128,6 +156,13 @@ class Hook(unittest.TestCase):
             self.assertIsNone(hook.Finder().find_spec("keras.src.layers.layer"))
         finally:
             os.environ["KERAS_BACKEND"] = "tenon"
+
+    def test_tf_keras(self):
+        import tenon.tf as tf
+        from tenon.tf.keras.layers import Dense
+        self.assertIs(tf.keras.layers.Dense, keras.layers.Dense)
+        self.assertIs(Dense, keras.layers.Dense)
+        self.assertIs(tf.optimizers.Adam, keras.optimizers.Adam)
 
     def test_missing_names(self):
         from keras_tenon import private_names
@@ -152,10 +187,12 @@ class Names(unittest.TestCase):
             seen.extend([tf.zeros((rows, 6)).shape, tf.reshape(x, (rows, 5, 1)).shape, tf.tile(x, [1, 3]).shape,
                          tf.ones(tf.concat([tf.shape(x)[:1], [7]], 0)).shape, tf.random.uniform([rows, 2]).shape])
             self.assertEqual(tf.get_static_value(tf.shape(x)[1]), 5)
+            seen.append(tf.tensordot(x[:, None], tf.ones((5, 4)), 1).shape)
             return tf.zeros((rows, 6))
 
         self.assertEqual(f(tf.zeros((3, 5))).shape, (3, 6))
-        self.assertEqual([tuple(s) for s in seen], [(None, 6), (None, 5, 1), (None, 15), (None, 7), (None, 2)])
+        self.assertEqual([tuple(s) for s in seen], [(None, 6), (None, 5, 1), (None, 15), (None, 7), (None, 2),
+                                                    (None, 1, 4)])
 
     def test_tensor_array_in_a_loop(self):
         """Its gradient too: d sum((i + 1) * x[i]^2) / dx = 2 (i + 1) x."""
@@ -204,6 +241,24 @@ class Names(unittest.TestCase):
         inverse = tf.signal.inverse_stft(tf.signal.stft(x, 16, 4), 16, 4,
                                          window_fn=tf.signal.inverse_stft_window_fn(4)).numpy()
         np.testing.assert_allclose(inverse[16:-16], x[16:len(inverse) - 16], atol=1e-5)
+
+    def test_reshape_of_nothing(self):
+        """What TensorFlow makes of -1 beside a 0."""
+        import tenon.tf as tf
+        for shape, wanted, found in (((0, 3), (0, -1), (0, 3)), ((2, 0, 4), (0, -1), (0, 8)), ((2, 0, 4), (-1, 0, 2), (4, 0, 2)),
+                                     ((2, 0, 4), (-1, 0, 3), (2, 0, 3)), ((0,), (0, -1), (0, 1))):
+            for reshape in (tf.reshape, tf.function(tf.reshape)):
+                self.assertEqual(reshape(tf.zeros(shape), wanted).shape, found)
+        with self.assertRaises(tf.errors.InvalidArgumentError):
+            tf.reshape(tf.zeros((2, 3)), (0, -1))
+
+    def test_linspace_and_einsum(self):
+        import tenon.tf as tf
+        np.testing.assert_allclose(tf.linspace([0., 1.], [1., 3.], 3, axis=-1).numpy(), [[0, .5, 1], [1, 2, 3]])
+        self.assertEqual(tf.linspace(1., 2., 0).shape, (0,))
+        a, b, c = (np.random.default_rng(i).normal(size=s) for i, s in enumerate(((2, 3), (3, 4), (4, 2))))
+        for equation in ("ij,jk,ki->i", "ij,jk,kl", "ij, jk, ki"):
+            np.testing.assert_allclose(tf.einsum(equation, a, b, c).numpy(), np.einsum(equation, a, b, c))
 
     def test_arrays(self):
         import tenon.tf as tf

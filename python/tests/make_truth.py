@@ -23,9 +23,9 @@ def rounded(value):
 def main():
     os.makedirs(os.path.join(FOLDER, "truth"), exist_ok=True)
     for name in sorted(os.listdir(FOLDER)):
-        if not name.endswith("_cases.py"):
+        cases = getattr(importlib.import_module(name[:-3]), "CASES", None) if name.endswith("_cases.py") else None
+        if cases is None:
             continue
-        cases = importlib.import_module(name[:-3]).CASES
         lines = [f"{json.dumps(case.__name__)}: {json.dumps(rounded(case(tf)))}" for case in cases]
         with open(os.path.join(FOLDER, "truth", name[:-9] + ".json"), "w") as file:
             file.write("{\n" + ",\n".join(lines) + "\n}\n")

@@ -234,6 +234,15 @@ class OperatorTest(unittest.TestCase):
 
 
 class RawOpTest(unittest.TestCase):
+    def test_several_lists(self):
+        """Each output list has the length that its attribute says."""
+        logits = np.log(np.array([[[.6, .3, .1]], [[.2, .7, .1]]], np.float32))
+        found = tf.raw_ops.CTCBeamSearchDecoder(inputs=logits, sequence_length=[2], beam_width=4, top_paths=2,
+                                             merge_repeated=False)
+        self.assertEqual([len(part) for part in found[:3]], [2, 2, 2])
+        self.assertEqual(found.log_probability.shape, [1, 2])
+        self.assertEqual(found.decoded_values[0].numpy().tolist(), [0, 1])  # by hand: .6 * .7 is the most likely path
+
     def test_results(self):
         raw = tf.raw_ops
         self.assertEqual(raw.AddV2(x=1, y=2).numpy(), 3)

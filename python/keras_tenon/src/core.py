@@ -8,6 +8,13 @@ SUPPORTS_SPARSE_TENSORS = False
 SUPPORTS_RAGGED_TENSORS = False
 
 
+def convert_to_tensor(x, dtype=None, sparse=None, ragged=None):
+    """Keras' own; tensors in a list may have other dtypes than is asked for."""
+    if dtype is not None and isinstance(x, (list, tuple)) and any(tf.is_tensor(each) for each in x):
+        x = tf.stack([tf.cast(each, dtype) for each in x])
+    return _core.convert_to_tensor(x, dtype, sparse, ragged)
+
+
 def _tensor(value):
     return None if value is None else _core.convert_to_tensor(value)
 

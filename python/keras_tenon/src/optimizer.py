@@ -1,4 +1,4 @@
-"""keras.src.backend.tenon.optimizer: Keras' own, which works on state that is handed in, too."""
+"""keras.src.backend.tenon.optimizer: Keras' own, with steps of one op, and on state that is handed in, too."""
 from keras.src.backend.common.stateless_scope import in_stateless_scope
 from keras.src.backend.tenon.in_tree import optimizer as _optimizer
 from keras.src.optimizers.base_optimizer import BaseOptimizer
@@ -16,6 +16,20 @@ def _either(name):
 
 class TFOptimizer(_optimizer.TFOptimizer):
     stateless_apply = BaseOptimizer.stateless_apply
+
+    def _var_key(self, variable):
+        """Of the variable itself, whatever value a StatelessScope gives it."""
+        return getattr(variable, "_value", variable)._unique_id
+
+    def _distributed_tf_update_step(self, distribution, grads_and_vars, learning_rate):
+        from keras_tenon.src import fused_steps  # Keras' optimizers stand on this module
+
+        step = fused_steps.step_of(self)
+        fused = [(g, v) for g, v in grads_and_vars if step is not None and fused_steps.takes(v)]
+        for gradient, variable in fused:
+            distribution.extended.update(variable, lambda v, g: step(self, g, v, learning_rate), args=(gradient,))
+        others = [(g, v) for g, v in grads_and_vars if not fused or not fused_steps.takes(v)]
+        super()._distributed_tf_update_step(distribution, others, learning_rate)
 
 
 for _name in ("assign", "assign_add", "assign_sub", "_backend_update_step", "_apply_weight_decay",

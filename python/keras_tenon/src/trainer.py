@@ -5,6 +5,7 @@ import tenon
 from keras.src import tree
 from keras.src.backend.tenon.in_tree import trainer as _trainer
 from keras.src.trainers.epoch_iterator import EpochIterator
+from keras_tenon.src.dataset_adapter import DatasetAdapter, is_dataset
 from tenon import _tenon
 
 
@@ -17,6 +18,8 @@ class TFEpochIterator(EpochIterator):
     """Batches of one epoch as arrays, whatever they come from."""
 
     def __init__(self, x, y=None, sample_weight=None, distribute_strategy=None, **options):
+        if is_dataset(x):
+            x = DatasetAdapter(x, options.get("class_weight"))
         x, y, sample_weight = (v if v is None else tree.map_structure(_as_array, v) for v in (x, y, sample_weight))
         super().__init__(x=x, y=y, sample_weight=sample_weight, **options)
 

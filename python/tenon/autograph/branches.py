@@ -2,7 +2,8 @@
 import operator
 
 from tenon import _tenon, nest, raw_ops
-from tenon.autograph import graphs, values
+from tenon.autograph import values
+from tenon.tf import graphs
 
 
 

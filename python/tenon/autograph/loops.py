@@ -1,8 +1,8 @@
 """while and for: Python's own, or While where tensors decide."""
 from tenon import _tenon, errors, nest, raw_ops
-from tenon.autograph import graphs, values
+from tenon.autograph import values
 from tenon.tensor_shape import TensorShape
-from tenon.tf import arrays, control_flow, elementwise
+from tenon.tf import arrays, control_flow, elementwise, graphs
 
 _MIXED_WHILE = ("The condition of while loop started as non-Tensor, then changed to Tensor. This may happen either because "
                 "variables changed type, or when a break or return statement inside the loop depends on a Tensor condition. "

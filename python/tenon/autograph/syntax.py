@@ -132,10 +132,13 @@ def expression(text, origin, **parts):
 
 
 def place(tree, origin):
-    """Puts all nodes at the place of `origin`."""
+    """Puts all nodes at the place of `origin`; of what has many lines, the first: an error in a block is not in its end."""
+    line, column = origin.lineno, origin.col_offset
+    end = origin.end_col_offset if origin.end_lineno == line else column + 1
     for node in ast.walk(tree):
         if "lineno" in node._attributes:
-            ast.copy_location(node, origin)
+            node.lineno = node.end_lineno = line
+            node.col_offset, node.end_col_offset = column, end
     return tree
 
 

@@ -137,4 +137,9 @@ image = _image_edits.add_to(globals().get("image"))
 
 
 def __getattr__(name):
+    if name in ("keras", "losses", "metrics", "optimizers", "initializers"):
+        import importlib
+        loaded = importlib.import_module("tenon.tf.keras")
+        globals()[name] = loaded if name == "keras" else getattr(loaded, name)
+        return globals()[name]
     raise AttributeError(_missing.message("tf", name, globals()))

@@ -13,7 +13,7 @@ newaxis = None
 def shape_vector(shape, dtype="int32"):
     """A shape, given as numbers, a TensorShape or a tensor, as a vector."""
     if isinstance(shape, (_tenon.Tensor, _tenon.VariableBase)):
-        return shape
+        return raw_ops.Reshape(tensor=shape, shape=[-1]) if shape.shape.rank == 0 else shape
     if is_number(shape):
         shape = [shape]
     if isinstance(shape, TensorShape):
@@ -22,8 +22,9 @@ def shape_vector(shape, dtype="int32"):
     tensors = [s for s in shape if _is_tensor(s)]
     if not tensors:
         return _tenon.convert(shape, dtype)
-    if len({t.dtype for t in tensors}) > 1:
-        shape = [elementwise.cast(s, "int64") for s in shape]
+    if len({t.dtype for t in tensors}) > 1 or not tensors[0].dtype.is_integer:
+        wide = "int64" if any(t.dtype == "int64" for t in tensors) else "int32"
+        shape = [elementwise.cast(s, wide) for s in shape]
     return known_in_part(_tenon.convert(shape), [_known_number(s) for s in shape])
 
 
@@ -127,8 +128,23 @@ def range(start, limit=None, delta=1, dtype=None, name="range"):  # noqa: A001: 
 
 
 def linspace(start, stop, num, name=None, axis=0):
+    """`num` numbers from `start` to `stop`, which may have dimensions; those of the numbers are at `axis`."""
     start = _tenon.convert(start)
-    return raw_ops.LinSpace(start=start, stop=stop, num=num, name=name)
+    stop = _tenon.convert(stop, None if hasattr(stop, "dtype") else start.dtype)
+    count = static_value(num)
+    if start.shape.rank == 0 and stop.shape.rank == 0 and start.dtype.is_floating and (count is None or count > 0):
+        return raw_ops.LinSpace(start=start, stop=stop, num=num, name=name)
+    kind = start.dtype if start.dtype.is_floating else "float64"
+    start, stop = elementwise.cast(start, kind), elementwise.cast(stop, kind)
+    both = raw_ops.BroadcastArgs(s0=shape(start), s1=shape(stop))
+    rank = max(start.shape.rank, stop.shape.rank)
+    axis = axis + rank + 1 if axis < 0 else axis
+    start, stop = (expand_dims(broadcast_to(x, both), axis) for x in (start, stop))
+    steps = reshape(raw_ops.Range(start=0, limit=elementwise.cast(num, "int32"), delta=1),
+                    [-1 if i == axis else 1 for i in builtins.range(rank + 1)])
+    last = elementwise.cast(num, "int32") - 1
+    between = start + (stop - start) / elementwise.cast(raw_ops.Maximum(x=last, y=1), kind) * elementwise.cast(steps, kind)
+    return raw_ops.SelectV2(condition=raw_ops.LogicalAnd(x=raw_ops.Equal(x=steps, y=last), y=last > 0), t=stop, e=between)
 
 
 def identity(input, name=None):  # noqa: A002

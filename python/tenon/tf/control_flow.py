@@ -1,5 +1,6 @@
 """Branches and loops: Python's own where ops run, If and While where a function is traced."""
 from tenon import _tenon, nest, raw_ops
+from tenon.tf import graphs
 from tenon.tf.tensor_array import TensorArray
 
 
@@ -26,29 +27,13 @@ def _packed(structure, tensors):
 
 def _traced(function, arguments=(), dtypes=None):
     """A trace of `function` on arguments like `arguments`, not yet finished; its result, and the tensors of it."""
-    trace = _tenon.Trace(nested=True)
-    inner = [trace.argument(f"arg{i}", dtype, shape) for i, (dtype, shape) in enumerate(arguments)]
-    tapes = _tenon.stop_recording()
-    try:
-        with trace:
-            result = function(*inner)
-            leaves = nest.flatten(result)
-            wanted = dtypes or [None] * len(leaves)
-            lowered = [_lowered(leaf, dtype) for leaf, dtype in zip(leaves, wanted)]
-            # A result from around it is captured at once, with everything else.
-            tensors = [trace.inside(t) for t in lowered if t is not None]
-    finally:
-        _tenon.resume_recording(tapes)
-    return trace, result, tensors
+    def lowered(*inner):
+        result = function(*inner)
+        leaves = nest.flatten(result)
+        return result, [_lowered(leaf, dtype) for leaf, dtype in zip(leaves, dtypes or [None] * len(leaves))]
 
-
-def _union(*traces):
-    """What the traces captured together, each once."""
-    found = {}
-    for trace in traces:
-        for value in trace.captures:
-            found.setdefault(_tenon.value_id(value), value)
-    return list(found.values())
+    trace, (result, tensors) = graphs.trace(lowered, arguments)
+    return trace, result, graphs.inside(trace, [t for t in tensors if t is not None])
 
 
 def cond(pred, true_fn=None, false_fn=None, name=None):
@@ -58,17 +43,11 @@ def cond(pred, true_fn=None, false_fn=None, name=None):
         return true_fn() if bool(pred) else false_fn()
     (then, yes, if_true), (other, no, if_false) = _traced(true_fn), _traced(false_fn)
     nest.assert_same_structure(yes, no)
-    captures = _union(then, other)
-    for trace, results in ((then, if_true), (other, if_false)):
-        trace.take(0, captures)
-        trace.finish(results)
     types = [x.dtype for x in if_true]
     if types != [x.dtype for x in if_false]:
         raise TypeError(f"true_fn and false_fn arguments to tf.cond must have the same number, type, and overall "
                         f"structure of return values: one returns {types}, the other {[x.dtype for x in if_false]}.")
-    outputs = raw_ops.If(cond=pred, input=captures, Tout=types, then_branch=then.add_to_library("cond_true"),
-                         else_branch=other.add_to_library("cond_false"))
-    return _packed(yes, outputs or [])
+    return _packed(yes, graphs.choose(pred, (then, if_true), (other, if_false)))
 
 
 def case(pred_fn_pairs, default=None, exclusive=False, strict=False, name="case"):
@@ -135,13 +114,11 @@ def while_loop(cond, body, loop_vars, shape_invariants=None, parallel_iterations
         if not shape.is_compatible_with(result.shape) or shape.most_specific_compatible_shape(result.shape) != shape:
             raise ValueError(f"A loop variable of shape {shape} has the shape {result.shape} after one iteration. Give "
                              "shape_invariants that hold for both.")
-    captures = _union(condition, step)
+    captures = graphs.captures_of(condition, step)
     for trace in (condition, step):
         trace.take(len(arguments), captures)
     condition.finish(more)
-    with step:
-        handed_on = [step.inside(v) for v in captures]
-    step.finish(list(results) + handed_on)
+    step.finish(results + graphs.inside(step, captures))
     outputs = raw_ops.While(input=flat + extra + captures, cond=condition.add_to_library("while_cond"),
                             body=step.add_to_library("while_body"), output_shapes=[])
     # The body may have learned the shape of an array's elements.

@@ -69,7 +69,11 @@ def convolution(input, filters, strides=None, padding="VALID", data_format=None,
     if count == 2:
         return _convolution2d(input, filters, strides, padding, dilations)
     if count == 3:
-        return raw_ops.Conv3D(input=input, filter=filters, strides=strides, padding=padding, dilations=dilations)
+        # The op knows no groups.
+        groups = (input.shape[-1] or filters.shape[-2]) // filters.shape[-2]
+        inputs, parts = ([x] if groups < 2 else raw_ops.Split(axis=4, value=x, num_split=groups) for x in (input, filters))
+        return arrays.concat([raw_ops.Conv3D(input=i, filter=f, strides=strides, padding=padding, dilations=dilations)
+                              for i, f in zip(inputs, parts)], 4)
     raise ValueError(f"`filters` must have 1, 2 or 3 spatial dimensions, not {count}")
 
 

@@ -1,4 +1,6 @@
 """Functions of each element, and comparisons: the ops of one input or two under TensorFlow's names."""
+import math
+
 from tenon import _tenon, raw_ops
 from tenon.tf import sparse
 
@@ -138,6 +140,8 @@ real, imag = _part("Real"), _part("Imag")
 
 def angle(input, name=None):  # noqa: A002
     input = _tenon.convert(input)
+    if not input.dtype.is_complex:
+        return raw_ops.SelectV2(condition=input < 0, t=_tenon.convert(math.pi, input.dtype), e=_tenon.convert(0, input.dtype))
     return raw_ops.Angle(input=input, Tout=input.dtype.real_dtype)
 
 

@@ -6,6 +6,7 @@ from tenon import _tenon
 from tenon.constants import TensorLike
 from tenon.tf import missing
 from tenon.tf.sparse import CompositeTensor
+from tenon.tf.trackable import attached
 
 _graphs = threading.local()
 
@@ -62,9 +63,24 @@ class AutoTrackable(Trackable):
     """An object whose parts are its attributes."""
 
     def __setattr__(self, name, value):
-        if isinstance(value, (Trackable, _tenon.VariableBase)) and getattr(self, "_self_setattr_tracking", True):
+        if getattr(self, "_self_setattr_tracking", True) and _is_part(value) and not (
+                name in _LISTS_OF_LAYERS and hasattr(self, "_initialize_tracker")):
             self._track_trackable(value, name, overwrite=True)
         super().__setattr__(name, value)
+        attached(self, name, value)
+
+
+# What Keras' layers have by other names too: on TensorFlow Keras keeps these lists out of checkpoints.
+_LISTS_OF_LAYERS = {"_trainable_variables", "_non_trainable_variables", "_layers", "_metrics", "_seed_generators"}
+
+
+def _is_part(value):
+    """Lists and dictionaries of classes of their own are not looked into, as in TensorFlow; nor are keys that are no text."""
+    if type(value) is dict:
+        return all(isinstance(key, str) for key in value)
+    if type(value) is tuple:
+        return any(map(_is_part, value))
+    return isinstance(value, (Trackable, _tenon.VariableBase)) or type(value) is list
 
 
 def no_automatic_dependency_tracking(method):

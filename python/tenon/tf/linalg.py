@@ -8,6 +8,9 @@ def matmul(a, b, transpose_a=False, transpose_b=False, adjoint_a=False, adjoint_
            b_is_sparse=False, output_type=None, grad_a=False, grad_b=False, name=None):
     a = _tenon.convert(a, b.dtype if isinstance(b, _tenon.Tensor) and not hasattr(a, "dtype") else None)
     b = _tenon.convert(b, None if hasattr(b, "dtype") else a.dtype)
+    if output_type is not None and _tenon.as_dtype(output_type) != a.dtype:
+        return raw_ops.BatchMatMulV3(x=a, y=b, Tout=output_type, adj_x=transpose_a or adjoint_a,
+                                     adj_y=transpose_b or adjoint_b, name=name)
     if a.shape.rank == 2 and b.shape.rank == 2 and not (adjoint_a or adjoint_b):
         return raw_ops.MatMul(a=a, b=b, transpose_a=transpose_a, transpose_b=transpose_b, name=name)
     if transpose_a and a.dtype.is_complex:
@@ -22,7 +25,23 @@ def matvec(a, b, transpose_a=False, name=None):
 
 
 def einsum(equation, *inputs, **_):
-    return raw_ops.Einsum(inputs=list(inputs), equation=equation)
+    equation = equation.replace(" ", "")
+    if "->" not in equation:
+        # NumPy's rule: what is summed over stands twice; the rest in the order of the alphabet, behind the ellipsis.
+        labels = equation.replace("...", "").replace(",", "")
+        equation += "->" + ("..." if "..." in equation else "") + "".join(
+            label for label in sorted(set(labels)) if labels.count(label) == 1)
+    inputs = [_tenon.convert(x) for x in inputs]
+    if len(inputs) <= 2:
+        return raw_ops.Einsum(inputs=inputs, equation=equation)
+    # The op takes two: the first ones are joined, keeping what others or the result still need.
+    terms, result = equation.split("->")
+    terms = terms.split(",")
+    wanted = set("".join(terms[2:]) + result) - {"."}
+    kept = ("..." if "..." in terms[0] + terms[1] else "") + "".join(
+        label for label in sorted(set(terms[0] + terms[1])) if label in wanted)
+    joined = raw_ops.Einsum(inputs=inputs[:2], equation=f"{terms[0]},{terms[1]}->{kept}")
+    return einsum(f"{','.join([kept] + terms[2:])}->{result}", joined, *inputs[2:])
 
 
 def tensordot(a, b, axes, name=None):
@@ -34,15 +53,24 @@ def tensordot(a, b, axes, name=None):
     summed = [[x] if is_number(x) else list(x) for x in axes]
     summed = [[i + r if i < 0 else i for i in x] for x, r in zip(summed, ranks)]
     kept = [[i for i in range(r) if i not in x] for x, r in zip(summed, ranks)]
-    dims = [arrays.shape(a), arrays.shape(b)]
-    rows = arrays.gather(dims[0], _tenon.convert(kept[0], "int32"))
-    columns = arrays.gather(dims[1], _tenon.convert(kept[1], "int32"))
-    inner = reductions.reduce_prod(arrays.gather(dims[0], _tenon.convert(summed[0], "int32")))
-    left = arrays.reshape(arrays.transpose(a, kept[0] + summed[0]), raw_ops.Pack(values=[
-        reductions.reduce_prod(rows), inner]))
-    right = arrays.reshape(arrays.transpose(b, summed[1] + kept[1]), raw_ops.Pack(values=[
-        inner, reductions.reduce_prod(columns)]))
-    return arrays.reshape(raw_ops.MatMul(a=left, b=right), raw_ops.ConcatV2(values=[rows, columns], axis=0))
+    rows, columns = _dimensions(a, kept[0]), _dimensions(b, kept[1])
+    inner = _product(_dimensions(a, summed[0]))
+    left = arrays.reshape(arrays.transpose(a, kept[0] + summed[0]), [_product(rows), inner])
+    right = arrays.reshape(arrays.transpose(b, summed[1] + kept[1]), [inner, _product(columns)])
+    return arrays.reshape(raw_ops.MatMul(a=left, b=right), rows + columns)
+
+
+def _dimensions(x, axes):
+    """Dimensions as numbers, or as tensors where they are not known."""
+    dynamic = None if x.shape.is_fully_defined() else arrays.shape(x)
+    return [dynamic[i] if x.shape[i] is None else x.shape[i] for i in axes]
+
+
+def _product(dimensions):
+    product = 1
+    for each in dimensions:
+        product = each * product
+    return product
 
 
 def norm(tensor, ord="euclidean", axis=None, keepdims=None, name=None):  # noqa: A002: TensorFlow's name

@@ -102,7 +102,7 @@ def softmax_cross_entropy_with_logits(labels, logits, axis=-1, name=None):
     classes = logits.shape[-1]
     if classes is None:
         classes = shape[-1]
-    flat = [arrays.reshape(x, raw_ops.Pack(values=[-1, classes])) for x in (logits, elementwise.cast(labels, logits.dtype))]
+    flat = [arrays.reshape(x, [-1, classes]) for x in (logits, elementwise.cast(labels, logits.dtype))]
     loss = raw_ops.SoftmaxCrossEntropyWithLogits(features=flat[0], labels=flat[1]).loss
     return arrays.reshape(loss, shape[:-1])
 
@@ -113,7 +113,7 @@ def sparse_softmax_cross_entropy_with_logits(labels, logits, name=None):
     if classes is None:
         classes = arrays.shape(logits)[-1]
     loss = raw_ops.SparseSoftmaxCrossEntropyWithLogits(
-        features=arrays.reshape(logits, raw_ops.Pack(values=[-1, classes])), labels=arrays.reshape(labels, [-1])).loss
+        features=arrays.reshape(logits, [-1, classes]), labels=arrays.reshape(labels, [-1])).loss
     return arrays.reshape(loss, arrays.shape(labels))
 
 

@@ -63,13 +63,14 @@ def irfft(input_tensor, fft_length=None, name=None):
 
 
 def _cosine_window(a, b, length, periodic, dtype):
-    if not hasattr(length, "dtype") and int(length) == 1:
-        return arrays.ones([1], dtype)
+    """a - b cos(2 pi i / n); the window of one number is 1."""
     length = elementwise.cast(length, "int32")
     even = 1 - raw_ops.FloorMod(x=length, y=2)
-    n = elementwise.cast(length + (even if periodic else 0) - 1 + (0 if not periodic else 1 - even), dtype)
-    count = elementwise.cast(raw_ops.Range(start=0, limit=length, delta=1), dtype)
-    return a - b * raw_ops.Cos(x=count * _tenon.convert(2 * _math.pi, dtype) / n)
+    n = length + even - 1 if periodic else length - 1
+    n = raw_ops.Maximum(x=n + (1 - even) if periodic else n, y=1)
+    at = elementwise.cast(raw_ops.Range(start=0, limit=length, delta=1), dtype)
+    window = a - b * raw_ops.Cos(x=at * _tenon.convert(2 * _math.pi, dtype) / elementwise.cast(n, dtype))
+    return raw_ops.SelectV2(condition=raw_ops.Equal(x=length, y=1), t=raw_ops.OnesLike(x=window), e=window)
 
 
 def hann_window(window_length, periodic=True, dtype="float32", name=None):

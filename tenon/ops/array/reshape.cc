@@ -6,6 +6,16 @@
 namespace tenon {
 namespace {
 
+// The product of the dimensions that are neither 0 nor -1.
+StatusOr<int64_t> product_without_zeros(const PartialShape& shape) {
+  int64_t product = 1;
+  for (const int64_t dim : shape.dims()) {
+    if (dim <= 0) continue;
+    TENON_ASSIGN_OR_RETURN(product, multiply_dims(product, dim));
+  }
+  return product;
+}
+
 // Puts the size that is left into the dimension -1 of `wanted` and compares element counts.
 Status resolve_reshape(const PartialShape& input, PartialShape& wanted) {
   int64_t known = 1;
@@ -24,6 +34,14 @@ Status resolve_reshape(const PartialShape& input, PartialShape& wanted) {
   const int64_t elements = input.num_elements();
   if (elements < 0) return absl::OkStatus();
   if (unknown_axis >= 0) {
+    if (known == 0 && elements == 0) {
+      // Beside a 0 it is what the dimensions leave that are none
+      // (tensorflow/core/kernels/reshape_op.h).
+      TENON_ASSIGN_OR_RETURN(const int64_t given, product_without_zeros(input));
+      TENON_ASSIGN_OR_RETURN(const int64_t beside, product_without_zeros(wanted));
+      wanted.set(unknown_axis, given / beside);
+      return absl::OkStatus();
+    }
     if (known == 0) {
       return invalid_argument("a dimension -1 cannot be inferred beside one of 0 in ", wanted);
     }

@@ -147,6 +147,20 @@ TEST_F(OptimizerOps, KerasAdamFollowsItsFormula) {
   }
 }
 
+// TensorFlow's threads take numbers below the least normal one for zero.
+TEST_F(OptimizerOps, MomentsThatFadeBecomeZero) {
+  const double least = std::numeric_limits<double>::min();
+  for (const size_t n : {1, 9}) {
+    const std::vector<double> weight(n, 0.5), moment(n, least), square(n, 0.25), none(n, 0.0);
+    const std::vector<double> state[] = {weight, moment, square};
+    const std::vector<double> others[] = {{0.01}, {0.1}, {0.001}, {1e-7}, none};
+    ASSERT_TRUE(apply("_KerasAdam", state, others, {{"num_v_hat", int64_t{0}}}).ok());
+    const auto value = state_->variable("v1")->read();
+    ASSERT_TRUE(value.ok());
+    for (size_t i = 0; i < n; ++i) EXPECT_EQ(value->data<double>()[i], 0);
+  }
+}
+
 TEST_F(OptimizerOps, KerasRmsPropFollowsItsFormulaInItsFourForms) {
   const double lr = 0.01, rho = 0.9, rest = 0.1, momentum = 0.5, epsilon = 1e-3;
   const size_t n = 37;

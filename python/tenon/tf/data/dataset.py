@@ -6,7 +6,7 @@ from tenon.tensor_shape import TensorShape
 from tenon.tensor_spec import TensorSpec
 from tenon.tf.data import iterator, structure
 from tenon.tf.data.options import Options
-from tenon.tf.data.traced import TracedFunction
+from tenon.tf.data.traced import TracedFunction, converted
 
 AUTOTUNE = -1
 INFINITE_CARDINALITY = -1
@@ -207,7 +207,7 @@ class Dataset:
         """What is left when `reduce_func` has put each element to the state."""
         from tenon.function import function
         state = structure.normalize(initial_state)
-        wanted = structure.spec_of(state)
+        wanted, reduce_func = structure.spec_of(state), converted(reduce_func)
 
         @function
         def step(flat_state, flat_element):

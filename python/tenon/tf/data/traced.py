@@ -3,7 +3,7 @@ from tenon import _tenon, nest
 from tenon.tf.data import structure
 
 
-def _converted(function):
+def converted(function):
     """`function` with tensors in its control flow, where AutoGraph is there."""
     try:
         from tenon.autograph import conversion
@@ -20,7 +20,7 @@ class TracedFunction:
 
     def __init__(self, function, spec):
         from tenon.tf.data.dataset import Dataset
-        function = _converted(function)
+        function = converted(function)
         trace = _tenon.Trace(_tenon.tracing())
         leaves = structure.tensor_leaves(spec)
         tensors = [trace.argument(f"args_{i}", *structure.dtype_and_shape(leaf)) for i, leaf in enumerate(leaves)]
