@@ -8,7 +8,7 @@
 namespace lazy {
 namespace {
 
-constexpr int32_t kResourceExhausted = 8, kFailedPrecondition = 9;
+constexpr int32_t kResourceExhausted = 8;
 
 // Of graphs, by all devices; for tests.
 std::atomic<int64_t> launches{0};

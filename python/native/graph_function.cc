@@ -42,6 +42,12 @@ bool is_one_op(const Graph& graph) {
   return nodes == 1;
 }
 
+class AllFiles final : public FileAccess {
+ public:
+  StatusOr<std::string> readable(std::string_view path) const override { return std::string(path); }
+  StatusOr<std::string> writable(std::string_view path) const override { return std::string(path); }
+};
+
 bool is_made_in_place(const Node& node) { return node.is("Const") || node.is("VarHandleOp"); }
 
 // Marks what `roots` need, by NodeId.
@@ -60,9 +66,17 @@ std::vector<bool> needed_by(const Graph& graph, std::vector<NodeId> roots) {
 
 }  // namespace
 
+const FileAccess* all_files() {
+  static const AllFiles files;
+  return &files;
+}
+
 GraphFunction::GraphFunction(Graph graph, std::vector<Endpoint> inputs,
-                             std::shared_ptr<ModelState> state)
-    : graph_(std::move(graph)), inputs_(std::move(inputs)), state_(std::move(state)) {
+                             std::shared_ptr<ModelState> state, const FileAccess* files)
+    : graph_(std::move(graph)),
+      inputs_(std::move(inputs)),
+      state_(std::move(state)),
+      files_(files) {
   for (size_t i = 0; i < inputs_.size(); ++i) {
     if (graph_.node(inputs_[i].node).is("_Arg")) arg_inputs_.push_back(i);
   }
@@ -71,7 +85,11 @@ GraphFunction::GraphFunction(Graph graph, std::vector<Endpoint> inputs,
 }
 
 Executable& GraphFunction::executable() {
-  if (!executable_) executable_ = value_of(Executable::create(graph_, state_));
+  if (!executable_) {
+    ExecutableOptions options;
+    options.files = files_;
+    executable_ = value_of(Executable::create(graph_, state_, options));
+  }
   return *executable_;
 }
 
@@ -166,7 +184,7 @@ void GraphFunction::make_saving() {
   forward.results.insert(forward.results.end(), saved_.begin(), saved_.end());
   for (Endpoint value : saved_) forward.result_names.push_back(forward.node(value.node).name);
   forward.remove_unreached();
-  saving_ = std::make_shared<GraphFunction>(std::move(forward), inputs_, state_);
+  saving_ = std::make_shared<GraphFunction>(std::move(forward), inputs_, state_, files_);
   saving_->saves_itself_ = true;
 }
 
@@ -266,7 +284,8 @@ Backward GraphFunction::extract(const Differentiated& from, const std::vector<bo
   graph.results = results;
   for (size_t i = 0; i < results.size(); ++i) graph.result_names.push_back(cat("dx", i));
   graph.remove_unreached();
-  backward.function = std::make_shared<GraphFunction>(std::move(graph), std::move(inputs), state_);
+  backward.function =
+      std::make_shared<GraphFunction>(std::move(graph), std::move(inputs), state_, files_);
   return backward;
 }
 

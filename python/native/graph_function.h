@@ -6,6 +6,7 @@
 #pragma once
 
 #include "python/native/value.h"
+#include "tenon/core/interfaces.h"
 #include "tenon/runtime/executable.h"
 
 namespace tenon::python {
@@ -29,7 +30,9 @@ class GraphFunction : public std::enable_shared_from_this<GraphFunction> {
  public:
   // `inputs` are what a caller gives, in order: _Args, as many and in the order of graph.args, and
   // among them constants and handles of variables, which the graph makes itself.
-  GraphFunction(Graph graph, std::vector<Endpoint> inputs, std::shared_ptr<ModelState> state);
+  // `files`: what its ops may read and write; null: none. Must outlive it.
+  GraphFunction(Graph graph, std::vector<Endpoint> inputs, std::shared_ptr<ModelState> state,
+                const FileAccess* files = nullptr);
 
   const Graph& graph() const { return graph_; }
   const std::vector<Endpoint>& inputs() const { return inputs_; }
@@ -37,6 +40,11 @@ class GraphFunction : public std::enable_shared_from_this<GraphFunction> {
 
   // Planned at first use. Throws StatusError.
   Executable& executable();
+  // The same, for who runs it without the interpreter's lock.
+  const std::shared_ptr<Executable>& shared_executable() {
+    (void)executable();
+    return executable_;
+  }
 
   // Runs on the inputs' tensors; only those of _Args are looked at. Gives the interpreter's lock
   // away meanwhile, unless the function is small.
@@ -71,6 +79,7 @@ class GraphFunction : public std::enable_shared_from_this<GraphFunction> {
   std::vector<Endpoint> inputs_;
   std::vector<size_t> arg_inputs_;  // those of inputs_ that are _Args
   std::shared_ptr<ModelState> state_;
+  const FileAccess* files_;
   std::shared_ptr<Executable> executable_;
   bool small_ = false;
   bool saves_itself_ = false;  // one op, or made by saving(): inputs and outputs are what is kept
@@ -79,5 +88,8 @@ class GraphFunction : public std::enable_shared_from_this<GraphFunction> {
   std::unique_ptr<Differentiated> whole_;  // of functions of several nodes
   std::map<std::pair<std::vector<bool>, std::vector<bool>>, Backward> backwards_;
 };
+
+// Every file that the process may touch: programs read and write their own.
+const FileAccess* all_files();
 
 }  // namespace tenon::python

@@ -2,7 +2,9 @@
 // see.
 #include "python/native/dtypes.h"
 #include "python/native/errors.h"
+#include "python/native/files.h"
 #include "python/native/models.h"
+#include "python/native/pipeline.h"
 #include "python/native/raw_ops.h"
 #include "python/native/tape.h"
 #include "python/native/tensor.h"
@@ -23,5 +25,7 @@ NB_MODULE(_tenon, m) {
   tenon::python::register_trace(m);
   tenon::python::register_tape(m);
   tenon::python::register_models(m);
+  tenon::python::register_pipeline(m);
+  tenon::python::register_files(m);
   m.def("configure_threads", [](int threads) { tenon::ThreadPool::configure(threads); });
 }

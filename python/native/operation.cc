@@ -135,7 +135,8 @@ std::shared_ptr<GraphFunction> make_function(const OpDef& op, std::span<const Va
     graph.result_names.push_back(cat("output", i));
   }
   graph.control_results.push_back(node);
-  return std::make_shared<GraphFunction>(std::move(graph), std::move(ends), state_for(op));
+  return std::make_shared<GraphFunction>(std::move(graph), std::move(ends), state_for(op),
+                                         all_files());
 }
 
 std::string_view key_of(const OpDef& op, std::span<const Value> inputs, const AttrMap& attrs,

@@ -37,39 +37,34 @@ bool Tape::any_watches(std::span<const Value> inputs) {
   return false;
 }
 
-void Tape::add(Record record) {
+void Tape::add(const Record& record) {
   for (const Value& input : record.inputs) {
     if (!watches(input.id)) continue;
     for (const Value& output : record.outputs) {
       if (carries_gradient(output)) watched_.insert(output.id);
     }
-    records_.push_back(std::move(record));
+    records_.push_back(record);
     return;
   }
 }
 
+void Tape::add_to_active(const Record& record) {
+  for (const std::shared_ptr<Tape>& tape : active()) tape->add(record);
+}
+
 void Tape::record(GraphFunction& function, std::span<const Value> inputs,
                   std::span<const Value> outputs) {
-  for (const std::shared_ptr<Tape>& tape : active()) {
-    tape->add({function.shared_from_this(),
-               nullptr,
-               -1,
-               {},
-               {inputs.begin(), inputs.end()},
-               {outputs.begin(), outputs.end()}});
-  }
+  add_to_active({.function = function.shared_from_this(),
+                 .inputs = {inputs.begin(), inputs.end()},
+                 .outputs = {outputs.begin(), outputs.end()}});
 }
 
 void Tape::record_node(Trace& trace, NodeId node, std::span<const Value> inputs,
                        std::span<const Value> outputs) {
-  for (const std::shared_ptr<Tape>& tape : active()) {
-    tape->add({nullptr,
-               trace.shared_from_this(),
-               node,
-               {},
-               {inputs.begin(), inputs.end()},
-               {outputs.begin(), outputs.end()}});
-  }
+  add_to_active({.trace = trace.shared_from_this(),
+                 .node = node,
+                 .inputs = {inputs.begin(), inputs.end()},
+                 .outputs = {outputs.begin(), outputs.end()}});
 }
 
 // The gradient of a branch or a loop gives its node more to take and to keep; what is kept depends
@@ -88,21 +83,14 @@ void Tape::renew(Trace& trace, NodeId node) {
 }
 
 void Tape::record_read(const Value& handle, const Value& value) {
-  for (const std::shared_ptr<Tape>& tape : active()) {
-    tape->add({nullptr, nullptr, -1, {}, {handle}, {value}});
-  }
+  add_to_active({.inputs = {handle}, .outputs = {value}});
 }
 
 void Tape::record_custom(nb::object backward, std::span<const Value> inputs,
                          std::span<const Value> outputs) {
-  for (const std::shared_ptr<Tape>& tape : active()) {
-    tape->add({nullptr,
-               nullptr,
-               -1,
-               backward,
-               {inputs.begin(), inputs.end()},
-               {outputs.begin(), outputs.end()}});
-  }
+  add_to_active({.custom = std::move(backward),
+                 .inputs = {inputs.begin(), inputs.end()},
+                 .outputs = {outputs.begin(), outputs.end()}});
 }
 
 void Tape::touch(const VariableObject& variable) {

@@ -48,13 +48,14 @@ class Tape {
 
  private:
   struct Record {
-    std::shared_ptr<GraphFunction> function;  // of an eager call
-    std::shared_ptr<Trace> trace;             // of a node
+    std::shared_ptr<GraphFunction> function = nullptr;  // of an eager call
+    std::shared_ptr<Trace> trace = nullptr;             // of a node
     NodeId node = -1;
-    nb::object custom;  // of a function with a gradient of its own
+    nb::object custom{};  // of a function with a gradient of its own
     std::vector<Value> inputs, outputs;
   };
-  void add(Record record);
+  void add(const Record& record);
+  static void add_to_active(const Record& record);
   static std::vector<std::optional<Value>> backward_of(const Record& record,
                                                        const std::vector<std::optional<Value>>& dys,
                                                        const std::vector<bool>& wanted);

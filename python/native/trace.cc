@@ -285,7 +285,8 @@ std::shared_ptr<GraphFunction> Trace::function() {
   for (Endpoint handle : handle_inputs_) {
     if (!graph.alive(handle.node)) graph = graph_;
   }
-  return std::make_shared<GraphFunction>(std::move(graph), std::move(inputs), eager_state());
+  return std::make_shared<GraphFunction>(std::move(graph), std::move(inputs), eager_state(),
+                                         all_files());
 }
 
 std::string Trace::add_to_library(std::string_view prefix) {

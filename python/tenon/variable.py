@@ -1,6 +1,7 @@
 """Variable: a tensor that programs change."""
 from tenon import _tenon, raw_ops
 from tenon.eager import init_scope
+from tenon.naming import current_scope, name_scope
 from tenon.tensor_shape import TensorShape
 
 
@@ -22,7 +23,7 @@ class Variable(_tenon.VariableBase):
                 raise ValueError("A variable that is made while a function is traced needs an initial value that does "
                                  "not belong to the function: give a callable that computes it.")
             value = _tenon.convert(value, dtype)
-            name = "Variable" if name is None else name
+            name = current_scope() + ("Variable" if name is None else name)
             super().__init__(value, None if shape is None else TensorShape(shape), name,
                              True if trainable is None else bool(trainable))
         self.constraint = constraint
@@ -84,6 +85,16 @@ class Variable(_tenon.VariableBase):
         self._assign(op, value)
         return self
 
+    def _serialize_to_tensors(self):
+        return {"VARIABLE_VALUE": self.read_value()}
+
+    def _restore_from_tensors(self, restored):
+        value = restored["VARIABLE_VALUE"]
+        if not self.shape.is_compatible_with(value.shape):
+            raise ValueError(f"Received incompatible tensor with shape {value.shape} when attempting to restore variable with "
+                             f"shape {self.shape} and name {self.name}.")
+        self.assign(value)
+
     def __array__(self, dtype=None, copy=None):
         return self.read_value().__array__(dtype)
 
@@ -121,7 +132,8 @@ class Variable(_tenon.VariableBase):
                 f"numpy={self.numpy()!r}>")
 
     def __deepcopy__(self, memo):
-        copy = Variable(self.read_value(), self.trainable, name=self._name, shape=self.shape)
+        with name_scope(""):
+            copy = Variable(self.read_value(), self.trainable, name=self._name, shape=self.shape)
         memo[id(self)] = copy
         return copy
 
@@ -149,7 +161,8 @@ class Reference:
 
 
 def _restore(value, trainable, name, dtype):
-    return Variable(value, trainable, name=name, dtype=dtype)
+    with name_scope(""):
+        return Variable(value, trainable, name=name, dtype=dtype)
 
 
 def _define_operators():

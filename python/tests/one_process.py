@@ -8,7 +8,44 @@ import sys
 import tempfile
 
 MODEL = """
-import numpy as np
+import glob, numpy as np
+def exchange(tf, names, folder):
+    # Each reads the other's checkpoints, records, examples and curves.
+    def model(t):
+        class Layer(t.Module):
+            def __init__(self, value):
+                super().__init__()
+                self.kernel, self.parts = t.Variable(value), [t.Variable(value * 2), {"k.a/b": t.Variable(["x", "yz"])}]
+        return Layer
+    for writer, reader in ((tf, names), (names, tf)):
+        path = folder + "-" + writer.__name__
+        value = np.arange(6, dtype=np.float32).reshape(2, 3)
+        wrote = writer.train.Checkpoint(m=model(writer)(value), step=writer.Variable(7, dtype=writer.int64))
+        manager = writer.train.CheckpointManager(wrote, path, max_to_keep=1)
+        for _ in range(2):
+            manager.save()
+        module, step = model(reader)(value * 0), reader.Variable(0, dtype=reader.int64)
+        module.parts[1]["k.a/b"].assign(["", ""])
+        back = reader.train.Checkpoint(m=module, step=step)
+        back.restore(reader.train.latest_checkpoint(path)).assert_consumed()
+        np.testing.assert_array_equal(module.kernel.numpy(), value)
+        np.testing.assert_array_equal(module.parts[0].numpy(), value * 2)
+        assert module.parts[1]["k.a/b"].numpy().tolist() == [b"x", b"yz"]
+        assert (int(step), int(back.save_counter)) == (7, 2)
+        assert reader.train.list_variables(path) == writer.train.list_variables(path)
+        assert reader.train.CheckpointManager(back, path, max_to_keep=1).latest_checkpoint == manager.latest_checkpoint
+        for kind in ("", "GZIP", "ZLIB"):
+            with writer.io.TFRecordWriter(path + ".rec", kind) as file:
+                for n in range(3):
+                    file.write(writer.train.Example(features=writer.train.Features(feature={"n": writer.train.Feature(
+                        int64_list=writer.train.Int64List(value=[n, -n]))})).SerializeToString())
+            records = reader.data.TFRecordDataset(path + ".rec", kind).map(lambda r: reader.io.parse_single_example(
+                r, {"n": reader.io.FixedLenFeature([2], reader.int64)})["n"])
+            assert [n.numpy().tolist() for n in records] == [[0, 0], [1, -1], [2, -2]]
+    with names.summary.create_file_writer(folder + "-logs").as_default():
+        names.summary.scalar("loss", .5, step=3)
+    event = list(tf.compat.v1.train.summary_iterator(glob.glob(folder + "-logs/*")[0]))[-1]
+    assert (event.step, event.summary.value[0].tag, float(tf.make_ndarray(event.summary.value[0].tensor))) == (3, "loss", .5)
 def check(tf, tenon, folder):
     class Model(tf.Module):
         def __init__(self):
@@ -46,6 +83,7 @@ def check(tf, tenon, folder):
     for draw in (lambda t: t.random.uniform([5]), lambda t: t.random.normal([5], 1., 2.), lambda t: t.random.uniform([5], seed=4),
                  lambda t: t.random.uniform([5]), lambda t: t.random.uniform([5], 0, 9, t.int32)):
         np.testing.assert_allclose(draw(names).numpy(), draw(tf).numpy(), rtol=1e-6)
+    exchange(tf, names, folder)
     np.testing.assert_array_equal((tenon.constant(tf.constant([1., 2.])) + tf.constant([3., 4.])).numpy(), [4, 6])
 """
 ORDERS = {"TensorFlow first": "import tensorflow as tf, tenon", "Tenon first": "import tenon, tensorflow as tf"}

@@ -14,26 +14,6 @@ struct Kept {
   std::shared_ptr<const std::vector<Element>> elements;
 };
 
-class KeptIterator final : public Iterator {
- public:
-  explicit KeptIterator(std::shared_ptr<const std::vector<Element>> elements)
-      : elements_(std::move(elements)) {}
-  StatusOr<bool> next(Element& element) override {
-    if (at_ == elements_->size()) return false;
-    element = (*elements_)[at_++];
-    return true;
-  }
-  StatusOr<int64_t> skip(int64_t count) override {
-    const auto left = static_cast<int64_t>(elements_->size() - at_);
-    at_ += static_cast<size_t>(std::min(count, left));
-    return std::min(count, left);
-  }
-
- private:
-  std::shared_ptr<const std::vector<Element>> elements_;
-  size_t at_ = 0;
-};
-
 class KeepingIterator final : public Iterator {
  public:
   KeepingIterator(std::unique_ptr<Iterator> source, std::shared_ptr<Kept> kept)
@@ -69,7 +49,7 @@ class CacheDataset final : public Dataset {
       const std::lock_guard<std::mutex> lock(kept_->mutex);
       elements = kept_->elements;
     }
-    if (elements) return std::make_unique<KeptIterator>(std::move(elements));
+    if (elements) return iterate_elements(std::move(elements));
     TENON_ASSIGN_OR_RETURN(std::unique_ptr<Iterator> source, source_->iterate(epoch));
     return std::make_unique<KeepingIterator>(std::move(source), kept_);
   }

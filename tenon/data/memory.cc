@@ -1,4 +1,4 @@
-// Rows in memory.
+// Rows and elements in memory.
 #include "tenon/data/dataset_of.h"
 
 namespace tenon::data {
@@ -35,6 +35,26 @@ class ColumnsIterator final : public Iterator {
   int64_t at_ = 0;
 };
 
+class ElementsIterator final : public Iterator {
+ public:
+  explicit ElementsIterator(std::shared_ptr<const std::vector<Element>> elements)
+      : elements_(std::move(elements)) {}
+  StatusOr<bool> next(Element& element) override {
+    if (at_ == elements_->size()) return false;
+    element = (*elements_)[at_++];
+    return true;
+  }
+  StatusOr<int64_t> skip(int64_t count) override {
+    const auto left = static_cast<int64_t>(elements_->size() - at_);
+    at_ += static_cast<size_t>(std::min(count, left));
+    return std::min(count, left);
+  }
+
+ private:
+  std::shared_ptr<const std::vector<Element>> elements_;
+  size_t at_ = 0;
+};
+
 class ColumnsDataset final : public Dataset, public std::enable_shared_from_this<ColumnsDataset> {
  public:
   explicit ColumnsDataset(Element columns) : columns_(std::move(columns)) {}
@@ -52,6 +72,10 @@ class ColumnsDataset final : public Dataset, public std::enable_shared_from_this
 
 std::unique_ptr<Iterator> iterate_columns(Columns columns, DatasetPtr owner) {
   return std::make_unique<ColumnsIterator>(std::move(columns), std::move(owner));
+}
+
+std::unique_ptr<Iterator> iterate_elements(std::shared_ptr<const std::vector<Element>> elements) {
+  return std::make_unique<ElementsIterator>(std::move(elements));
 }
 
 StatusOr<DatasetPtr> from_tensors(Element columns) {

@@ -1,5 +1,5 @@
 // Steps that choose among elements and do not look into them: take, skip, repeat, shard, zip,
-// concatenate; and filter.
+// concatenate; and those that look: filter, take_while.
 #include "tenon/data/dataset_of.h"
 #include "tenon/data/transforms.h"
 
@@ -189,6 +189,26 @@ class FilterIterator final : public Iterator {
   Predicate predicate_;
 };
 
+class TakeWhileIterator final : public Iterator {
+ public:
+  TakeWhileIterator(std::unique_ptr<Iterator> source, Predicate predicate)
+      : source_(std::move(source)), predicate_(std::move(predicate)) {}
+  StatusOr<bool> next(Element& element) override {
+    if (ended_) return false;
+    TENON_ASSIGN_OR_RETURN(const bool more, source_->next(element));
+    ended_ = !more;
+    if (ended_) return false;
+    TENON_ASSIGN_OR_RETURN(const bool kept, predicate_(element));
+    ended_ = !kept;
+    return kept;
+  }
+
+ private:
+  std::unique_ptr<Iterator> source_;
+  Predicate predicate_;
+  bool ended_ = false;
+};
+
 }  // namespace
 
 DatasetPtr take(DatasetPtr elements, int64_t count) {
@@ -280,6 +300,15 @@ DatasetPtr filter(DatasetPtr elements, Predicate predicate) {
       [elements, predicate = std::move(predicate)](uint64_t epoch) -> IteratorOr {
         TENON_ASSIGN_OR_RETURN(std::unique_ptr<Iterator> source, elements->iterate(epoch));
         return std::make_unique<FilterIterator>(std::move(source), predicate);
+      },
+      []() -> int64_t { return -1; });
+}
+
+DatasetPtr take_while(DatasetPtr elements, Predicate predicate) {
+  return dataset_of(
+      [elements, predicate = std::move(predicate)](uint64_t epoch) -> IteratorOr {
+        TENON_ASSIGN_OR_RETURN(std::unique_ptr<Iterator> source, elements->iterate(epoch));
+        return std::make_unique<TakeWhileIterator>(std::move(source), predicate);
       },
       []() -> int64_t { return -1; });
 }

@@ -36,6 +36,20 @@ int64_t count_range(int64_t begin, int64_t end, int64_t step) {
   return count > INT64_MAX ? INT64_MAX : static_cast<int64_t>(count);
 }
 
+class SingleIterator final : public Iterator {
+ public:
+  explicit SingleIterator(Element element) : element_(std::move(element)) {}
+  StatusOr<bool> next(Element& element) override {
+    if (std::exchange(given_, true)) return false;
+    element = element_;
+    return true;
+  }
+
+ private:
+  Element element_;
+  bool given_ = false;
+};
+
 class GeneratorIterator final : public Iterator {
  public:
   explicit GeneratorIterator(Generator generator) : generator_(std::move(generator)) {}
@@ -124,6 +138,14 @@ DatasetPtr range(int64_t begin, int64_t end, int64_t step) {
   return dataset_of(
       [=](uint64_t) -> IteratorOr { return std::make_unique<RangeIterator>(begin, step, count); },
       [=] { return count; });
+}
+
+DatasetPtr single(Element element) {
+  return dataset_of(
+      [element = std::move(element)](uint64_t) -> IteratorOr {
+        return std::make_unique<SingleIterator>(element);
+      },
+      []() -> int64_t { return 1; });
 }
 
 DatasetPtr from_generator(std::function<StatusOr<Generator>(uint64_t epoch)> start, int64_t size) {

@@ -13,6 +13,9 @@ namespace tenon::data {
 // int64 scalars begin, begin + step, ... as long as they are before `end`; empty for step 0.
 DatasetPtr range(int64_t begin, int64_t end, int64_t step = 1);
 
+// One element.
+DatasetPtr single(Element element);
+
 // Gives the next element; false at the end.
 using Generator = std::function<StatusOr<bool>(Element& element)>;
 

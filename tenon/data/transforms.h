@@ -19,6 +19,9 @@ DatasetPtr map(DatasetPtr elements, MapFunction function, int threads = 1);
 
 DatasetPtr filter(DatasetPtr elements, Predicate predicate);
 
+// The elements before the first that `predicate` refuses.
+DatasetPtr take_while(DatasetPtr elements, Predicate predicate);
+
 // The elements of what `function` gives for each element, one dataset after the other.
 DatasetPtr flat_map(DatasetPtr elements, FlatMapFunction function);
 
@@ -49,6 +52,15 @@ DatasetPtr concatenate(DatasetPtr first, DatasetPtr second);
 // last ones may be smaller unless they are dropped.
 DatasetPtr window(DatasetPtr elements, int64_t size, int64_t shift = 0, int64_t stride = 1,
                   bool drop_remainder = false);
+
+// As window() without the stacking: each component of a window is a dataset of its own (see
+// dataset_value.h).
+DatasetPtr windows(DatasetPtr elements, int64_t size, int64_t shift = 0, int64_t stride = 1,
+                   bool drop_remainder = false);
+
+// The rows of each element's components: what batch() put together. Iterating fails with
+// INVALID_ARGUMENT on scalars and on components of different dimension 0.
+DatasetPtr unbatch(DatasetPtr batches);
 
 struct Padding {
   // Of each component, without the batch; empty or of unknown rank or dimension: as large as the

@@ -3,6 +3,7 @@
 #include <thread>
 
 #include "tenon/base/files.h"
+#include "tenon/data/dataset_value.h"
 #include "tenon/data/pipeline_test.h"
 #include "tenon/data/sources.h"
 
@@ -141,6 +142,19 @@ std::vector<Reference> references() {
       {"R(9).window(2,4,1).flat_map(...)", window(range(0, 9), 2, 4), "[0,1]|[4,5]|[8]"},
       {"R(9).window(2,4,3).flat_map(...)", window(range(0, 9), 2, 4, 3), "[0,3]|[4,7]|[8]"},
       {"R(10).window(3,5,2).flat_map(...)", window(range(0, 10), 3, 5, 2), "[0,2,4]|[5,7,9]"},
+      {"R(7).window(3,2,2).flat_map(lambda w: w.skip(1))",
+       flat_map(windows(range(0, 7), 3, 2, 2),
+                [](const Element& element) -> StatusOr<DatasetPtr> {
+                  TENON_ASSIGN_OR_RETURN(const DatasetPtr window, dataset_in(element[0]));
+                  return skip(window, 1);
+                }),
+       "2|4|4|6|6"},
+      {"R(7).batch(3).unbatch()", unbatch(batch(range(0, 7), 3)), "0|1|2|3|4|5|6"},
+      {"R(4).batch(2).batch(2).unbatch()", unbatch(batch(batch(range(0, 4), 2), 2)), "[0,1]|[2,3]"},
+      {"ragged([0,2,0,1]).unbatch()", unbatch(ragged({0, 2, 0, 1})), "1|2|1"},
+      {"R(9).take_while(lambda x: x < 3)",
+       take_while(range(0, 9), [](const Element& e) -> StatusOr<bool> { return value_of(e) < 3; }),
+       "0|1|2"},
       {"R(3).padded_batch(2)", padded_batch(range(0, 3), 2), "[0,1]|[2]"},
       {"ragged([1,3,2,4,1]).padded_batch(2)", padded_batch(ragged({1, 3, 2, 4, 1}), 2),
        "[[1,0,0],[1,2,3]]|[[1,2,0,0],[1,2,3,4]]|[[1]]"},
@@ -262,6 +276,12 @@ TEST(Transforms, RowsOfDifferentComponentsAreRefused) {
   EXPECT_EQ(text_of(batch(mixed, 2)), "INVALID_ARGUMENT");
   EXPECT_EQ(text_of(padded_batch(mixed, 2)), "INVALID_ARGUMENT");
   EXPECT_EQ(text_of(window(mixed, 2)), "INVALID_ARGUMENT");
+  EXPECT_EQ(text_of(windows(mixed, 2)), "INVALID_ARGUMENT");
+  EXPECT_EQ(text_of(unbatch(range(0, 2))), "INVALID_ARGUMENT");
+  const Element uneven = {Tensor::vector<int64_t>({1, 2}), Tensor::vector<int64_t>({1})};
+  EXPECT_EQ(text_of(unbatch(single(uneven))), "INVALID_ARGUMENT");
+  EXPECT_EQ(dataset_in(Tensor::scalar<int64_t>(1)).status().code(),
+            absl::StatusCode::kInvalidArgument);
 }
 
 TEST(Transforms, MapKeepsTheOrderForAnyNumberOfThreads) {

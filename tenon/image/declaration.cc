@@ -251,6 +251,8 @@ void read_top(FieldReader& reader, Declaration& out) {
   reader.boolean("tenon_libraries", out.tenon_libraries);
   reader.boolean("prune_libraries", out.prune_libraries);
   reader.list("loaded_libraries", out.loaded_libraries);
+  reader.list("icu_data", out.icu_data);
+  if (reader.has("icu_data") && out.icu_data.empty()) reader.fail("icu_data names nothing");
   reader.each("files",
               [&](FieldReader& r) { read_file_item(r, out.layers[0].files.emplace_back()); });
   reader.each("layers", [&](FieldReader& r) { read_layer(r, out.layers.emplace_back()); });
@@ -359,6 +361,9 @@ Status check_declaration(FieldReader& reader, Declaration& out) {
   }
   if (out.prune_libraries && !distribution) {
     reader.fail("prune_libraries needs a base of packages: the files of an oci: base stay");
+  }
+  if (!out.icu_data.empty() && !distribution) {
+    reader.fail("icu_data needs a base of packages: the files of an oci: base stay");
   }
   if (out.platforms.empty()) out.platforms.push_back({"linux", "amd64", ""});
   for (size_t i = 1; i < out.platforms.size(); ++i) {

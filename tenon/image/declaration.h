@@ -70,7 +70,8 @@ struct Declaration {
   bool tenon_libraries = false;      // add the packages of the libraries that the program links
   bool prune_libraries = false;      // leave out libraries of packages that nothing can load,
   std::vector<std::string> loaded_libraries;  // but not these, by soname
-  std::vector<LayerSpec> layers;              // the first is "base"
+  std::vector<std::string> icu_data;  // patterns of the items of ICU's data that stay; empty: all
+  std::vector<LayerSpec> layers;      // the first is "base"
   std::string user;
   std::vector<std::string> entrypoint, command, ports, volumes, tags;
   std::map<std::string, std::string> environment, labels, annotations;

@@ -27,6 +27,12 @@ class ConfigWriter final : public ConfigFields {
   void field(std::string_view name, Initializer& value) override {
     config.set(name, value.to_json());
   }
+  void field(std::string_view name, Regularizer& value) override {
+    config.set(name, value.to_json());
+  }
+  void field(std::string_view name, Constraint& value) override {
+    config.set(name, value.to_json());
+  }
   void field(std::string_view name, Json& value) override { config.set(name, value); }
   void layer(std::string_view name, std::shared_ptr<Layer>& value) override {
     config.set(name, value ? value->describe() : Json());
@@ -96,14 +102,9 @@ class ConfigReader final : public ConfigFields {
       return json.is_null() || json.number();
     });
   }
-  void field(std::string_view name, Initializer& value) override {
-    read(name, "an initializer", [&](const Json& json) {
-      StatusOr<Initializer> parsed = Initializer::from_json(json);
-      if (parsed.ok()) value = *std::move(parsed);
-      if (!parsed.ok()) fail(with_context(parsed.status(), cat(who_, ", '", name, "'")));
-      return true;
-    });
-  }
+  void field(std::string_view name, Initializer& value) override { read_object(name, value); }
+  void field(std::string_view name, Regularizer& value) override { read_object(name, value); }
+  void field(std::string_view name, Constraint& value) override { read_object(name, value); }
   void field(std::string_view name, Json& value) override {
     read(name, "any value", [&](const Json& json) {
       value = json;
@@ -152,6 +153,15 @@ class ConfigReader final : public ConfigFields {
   }
 
  private:
+  template <class T>
+  void read_object(std::string_view name, T& value) {
+    read(name, "", [&](const Json& json) {
+      StatusOr<T> parsed = T::from_json(json);
+      if (parsed.ok()) value = *std::move(parsed);
+      if (!parsed.ok()) fail(with_context(parsed.status(), cat(who_, ", '", name, "'")));
+      return true;
+    });
+  }
   bool read_layer(std::string_view name, const Json& json, std::shared_ptr<Layer>& value) {
     if (json.is_null()) return true;
     StatusOr<std::shared_ptr<Layer>> layer = layer_from_json(json);

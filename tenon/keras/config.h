@@ -6,7 +6,9 @@
 
 #include <functional>
 
-#include "tenon/keras/initializer.h"
+#include "tenon/keras/weights/constraint.h"
+#include "tenon/keras/weights/initializer.h"
+#include "tenon/keras/weights/regularizer.h"
 
 namespace tenon::keras {
 
@@ -23,6 +25,8 @@ class ConfigFields {
   virtual void field(std::string_view name, std::optional<int64_t>& value) = 0;
   virtual void field(std::string_view name, std::optional<double>& value) = 0;
   virtual void field(std::string_view name, Initializer& value) = 0;
+  virtual void field(std::string_view name, Regularizer& value) = 0;
+  virtual void field(std::string_view name, Constraint& value) = 0;
   virtual void field(std::string_view name, Json& value) = 0;
   // A layer within the layer; null until it is read.
   virtual void layer(std::string_view name, std::shared_ptr<Layer>& value) = 0;

@@ -169,7 +169,63 @@ void Layer::set_trainable(bool trainable) {
   for (const Child& child : children_) child.layer->set_trainable(trainable);
 }
 
+namespace {
+
+constexpr std::string_view kActivity = "activity", kActivityRegularizer = "activity_regularizer";
+
+// The rule for a weight among those of its layer.
+template <class T>
+T rule_for(const std::map<std::string, T, std::less<>>& rules, std::string_view weight) {
+  const auto named = [&](std::string_view name) {
+    const auto it = rules.find(name);
+    return it != rules.end() ? it->second : T();
+  };
+  constexpr std::string_view kKernel = "kernel", kSuffix = "_kernel";
+  if (const T own = named(weight)) return own;
+  if (weight == kKernel) return named("depthwise");
+  return weight.ends_with(kSuffix) ? named(weight.substr(0, weight.size() - kSuffix.size())) : T();
+}
+
+}  // namespace
+
+void Layer::rule_fields(ConfigFields& f, std::initializer_list<std::string_view> names) {
+  for (std::string_view name : names) {
+    const std::string whose(name.substr(0, name.rfind('_')));
+    if (name.ends_with("_constraint")) {
+      f.field(name, constraints_[whose]);
+    } else {
+      f.field(name, regularizers_[whose]);
+    }
+  }
+}
+
+void Layer::hand_rules(Layer& child) const {
+  child.regularizers_ = regularizers_;
+  child.constraints_ = constraints_;
+}
+
+Status Layer::read_options(Json config) {
+  if (built_) return failed_precondition(who(), " is built already; options are set before");
+  // Keras takes it for every layer, and writes it for some that have none.
+  if (const Json* json = config.find(kActivityRegularizer);
+      json && !write_config(*this).find(kActivityRegularizer)) {
+    StatusOr<Regularizer> regularizer = Regularizer::from_json(*json);
+    if (!regularizer.ok()) {
+      return with_context(regularizer.status(), cat(who(), ", '", kActivityRegularizer, "'"));
+    }
+    regularizers_.insert_or_assign(std::string(kActivity), *std::move(regularizer));
+    config.set(kActivityRegularizer, nullptr);
+  }
+  return read_config(*this, config, who());
+}
+
+void Layer::set_option(std::string_view name, const Json& value) {
+  Status status = read_options(Json::object({{std::string(name), value}}));
+  if (option_status_.ok()) option_status_ = std::move(status);
+}
+
 Status Layer::ensure_built(const Shapes& inputs) {
+  TENON_RETURN_IF_ERROR(option_status_);
   if (built_) return absl::OkStatus();
   for (const PartialShape& shape : inputs.first()) {
     if (!shape.has_rank()) return invalid_argument("the rank of the input is not known");
@@ -203,6 +259,11 @@ Outputs Layer::apply(Trace& trace, Arguments inputs) {
   Outputs outputs = call(trace, masks_of_call(*this, inputs));
   trace.autocast_ = before;
   if (!g.status().ok()) return {};
+  if (const Regularizer activity = rule_for(regularizers_, kActivity);
+      activity && judges_own_outputs()) {
+    for (const Value& output : outputs) trace.add_activity_loss(activity, output.tensor);
+    if (!g.status().ok()) return {};
+  }
   output_masks(trace, inputs, outputs);
   return outputs;
 }
@@ -227,6 +288,10 @@ size_t Layer::add_weight(std::string_view name, Shape shape, Initializer initial
   weight.shape = std::move(shape);
   weight.initializer = std::move(initializer);
   weight.kind = kind;
+  if (kind == WeightKind::kTrainable) {
+    weight.regularizer = rule_for(regularizers_, name);
+    weight.constraint = rule_for(constraints_, name);
+  }
   weights_.push_back(std::move(weight));
   return weights_.size() - 1;
 }
@@ -252,6 +317,10 @@ Json Layer::describe() const {
       Json::object({{"name", name_}, {"trainable", trainable_}, {"dtype", policy_.describe()}});
   const Json own = write_config(*this);
   for (const auto& [name, value] : *own.members()) config.set(name, value);
+  if (const Regularizer activity = rule_for(regularizers_, kActivity);
+      activity && !config.find(kActivityRegularizer)) {
+    config.set(kActivityRegularizer, activity.to_json());
+  }
   Json json = Json::object({{"module", "keras.layers"},
                             {"class_name", class_name()},
                             {"config", std::move(config)},

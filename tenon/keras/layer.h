@@ -28,6 +28,8 @@ struct Weight {
   Shape shape;
   Initializer initializer = "zeros";
   WeightKind kind = WeightKind::kTrainable;
+  Regularizer regularizer = {};
+  Constraint constraint = {};
   Ref<Variable> variable;  // null until a Model holds the layer
 };
 
@@ -150,6 +152,11 @@ class Layer {
   void set_trainable(bool trainable);
   const DTypePolicy& policy() const { return policy_; }
   virtual void set_policy(DTypePolicy policy) { policy_ = std::move(policy); }
+  // Sets the options that `config` names as Keras does, before the layer is built.
+  // INVALID_ARGUMENT and UNIMPLEMENTED as read_config().
+  Status read_options(Json config);
+  // As read_options() of one; what is wrong is reported when the layer is built.
+  void set_option(std::string_view name, const Json& value);
   bool built() const { return built_; }
 
   // A layer within this one. `group` is its place in files of weights ("cell",
@@ -196,6 +203,14 @@ class Layer {
 
  protected:
   const Weight& weight(size_t index) const { return weights_[index]; }
+  // The options of these names, "kernel_regularizer" or "bias_constraint": add_weight() gives each
+  // weight its own. "recurrent_regularizer" is for "recurrent_kernel", "depthwise_regularizer" for
+  // the one kernel of a layer too. "activity_regularizer" is for what the layer gives out.
+  void rule_fields(ConfigFields& fields, std::initializer_list<std::string_view> names);
+  // Gives a child the layer's own.
+  void hand_rules(Layer& child) const;
+  // Does the layer's own "activity_regularizer" judge its outputs, or those of its children?
+  virtual bool judges_own_outputs() const { return true; }
   // Before the layer is built, or during build().
   void add_child(std::string_view group, std::shared_ptr<Layer> layer);
   // Keras' get_build_config().
@@ -208,7 +223,11 @@ class Layer {
   int64_t serial_;
   int holders_ = 0;
   DTypePolicy policy_;
+  Status option_status_;
   Shapes build_shapes_;
+  // By what their options are for: "kernel", "recurrent", "activity".
+  std::map<std::string, Regularizer, std::less<>> regularizers_;
+  std::map<std::string, Constraint, std::less<>> constraints_;
   std::vector<Weight> weights_;
   std::vector<Child> children_;
 };
@@ -239,6 +258,18 @@ class LayerRef {
   // As read from a file.
   KTensor call(std::vector<KTensor> inputs, std::vector<Call::Argument> arguments,
                size_t positional) const;
+  // Sets an option by Keras' name, also those that the layer's function has no place for:
+  // Dense({.units = 10}).with("kernel_regularizer", L2(1e-4)). What is wrong with it is reported
+  // when the layer is built.
+  const LayerRef& with(std::string_view option, const Json& value) const {
+    layer_->set_option(option, value);
+    return *this;
+  }
+  template <class T>
+  requires requires(const T& value) { value.to_json(); }
+  const LayerRef& with(std::string_view option, const T& value) const {
+    return with(option, value.to_json());
+  }
   Layer* operator->() const { return layer_.get(); }
   Layer& operator*() const { return *layer_; }
   const std::shared_ptr<Layer>& ptr() const { return layer_; }
@@ -293,6 +324,12 @@ class Trace {
   // The sums (or means) of `values`, of one dtype, over all replicas; themselves without others.
   std::vector<Endpoint> all_reduce(std::vector<Endpoint> values, bool mean);
 
+  // Layers' penalties for what they give out go to `losses` from now on, one scalar each; without,
+  // none is computed.
+  void collect_losses(std::vector<Endpoint>& losses) { losses_ = &losses; }
+  // The penalty for `output`, over its rows, as keras.Layer.__call__ adds it.
+  void add_activity_loss(const Regularizer& regularizer, Endpoint output);
+
   // The resource of the weight's variable.
   Endpoint handle(const Weight& weight);
   // Its value after all writes so far; one ReadVariableOp between two writes. Within apply() of a
@@ -335,6 +372,7 @@ class Trace {
   DType autocast_ = DType::kInvalid;  // what float weights are read in; invalid: as stored
   std::map<const Weight*, State> states_;
   std::optional<Replication> replication_;
+  std::vector<Endpoint>* losses_ = nullptr;
   int reductions_ = 0;
 };
 

@@ -171,9 +171,6 @@ class Model {
   StatusOr<Graph> forward_graph(bool training = false) const;
   const std::shared_ptr<ModelState>& state() const { return state_; }
 
-  // Null: it trains on one device.
-  const MirroredStrategy* strategy() const { return strategy_.get(); }
-
   Optimizer* optimizer() const { return optimizer_.get(); }
   // FAILED_PRECONDITION when the model is not compiled, or a schedule gives the rate.
   StatusOr<double> learning_rate() const;

@@ -18,6 +18,8 @@ constexpr KindRow kKinds[] = {
     {ObjectKind::kLayer, "layer", {"layers", "engine", kNoPackage}},
     {ObjectKind::kActivation, "activation", {"activations", kNoPackage, kNoPackage}},
     {ObjectKind::kInitializer, "initializer", {"initializers", kNoPackage, kNoPackage}},
+    {ObjectKind::kRegularizer, "regularizer", {"regularizers", kNoPackage, kNoPackage}},
+    {ObjectKind::kConstraint, "constraint", {"constraints", kNoPackage, kNoPackage}},
     {ObjectKind::kLoss, "loss", {"losses", kNoPackage, kNoPackage}},
     {ObjectKind::kMetric, "metric", {"metrics", "losses", kNoPackage}},
     {ObjectKind::kOptimizer, "optimizer", {"optimizers", kNoPackage, kNoPackage}},

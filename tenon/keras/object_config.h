@@ -15,6 +15,8 @@ enum class ObjectKind {
   kLayer,
   kActivation,
   kInitializer,
+  kRegularizer,
+  kConstraint,
   kLoss,
   kMetric,
   kOptimizer,

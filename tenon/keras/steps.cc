@@ -149,6 +149,22 @@ StatusOr<Endpoint> Steps::add_losses(Trace& trace, std::span<Judged> outputs) {
   return total;
 }
 
+// Regularizers judge weights as they are stored, and only what is trained.
+StatusOr<Endpoint> Steps::add_penalties(Trace& trace, Endpoint loss,
+                                        std::span<const Endpoint> collected) {
+  GraphBuilder& g = trace.build();
+  for (Endpoint penalty : collected) loss = g.add(loss, g.cast(penalty, DType::kFloat));
+  for (const Weight* weight : model_.trainable_weights()) {
+    if (!weight->regularizer) continue;
+    const Endpoint penalty = weight->regularizer(g, trace.read_stored(*weight));
+    loss = g.add(loss, g.cast(penalty, DType::kFloat));
+    if (!g.status().ok()) {
+      return with_context(g.status(), cat("the regularizer of '", weight->path, "'"));
+    }
+  }
+  return loss;
+}
+
 void Steps::add_metrics(Trace& trace, Endpoint loss, Endpoint x, std::span<const Judged> outputs) {
   GraphBuilder& g = trace.build();
   // The mean over an epoch weighs each batch by its rows.
@@ -231,6 +247,8 @@ StatusOr<Graph> Steps::build(StepKind kind, const BatchLayout& layout,
     replicas_->describe(trace);
   }
   TENON_RETURN_IF_ERROR(g.status());
+  std::vector<Endpoint> penalties;
+  if (kind != StepKind::kPredict) trace.collect_losses(penalties);
   const Outputs outputs = network.trace(trace, inputs);
   TENON_RETURN_IF_ERROR(g.status());
   if (kind == StepKind::kPredict) {
@@ -248,7 +266,8 @@ StatusOr<Graph> Steps::build(StepKind kind, const BatchLayout& layout,
     };
     judged[i] = {place(layout.targets), place(layout.weights), outputs[i], {}};
   }
-  TENON_ASSIGN_OR_RETURN(const Endpoint loss, add_losses(trace, judged));
+  TENON_ASSIGN_OR_RETURN(Endpoint loss, add_losses(trace, judged));
+  TENON_ASSIGN_OR_RETURN(loss, add_penalties(trace, loss, penalties));
   TENON_RETURN_IF_ERROR(make_metrics(judged, graph));
   if (kind == StepKind::kTrain) TENON_RETURN_IF_ERROR(train(trace, loss));
   add_metrics(trace, loss, args[0], judged);

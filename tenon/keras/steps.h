@@ -57,6 +57,9 @@ class Steps {
   Status set_replicas_step(const Graph& graph);
   void take_replicas_results();
   bool is_replicated(StepKind kind) const;
+  // `loss` and the penalties: what layers have collected, and those for the trainable weights.
+  StatusOr<Endpoint> add_penalties(Trace& trace, Endpoint loss,
+                                   std::span<const Endpoint> collected);
   StatusOr<Endpoint> add_losses(Trace& trace, std::span<Judged> outputs);
   void add_metrics(Trace& trace, Endpoint loss, Endpoint x, std::span<const Judged> outputs);
   std::string output_place(size_t output) const;

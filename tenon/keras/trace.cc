@@ -60,6 +60,19 @@ void Trace::write_all(std::string_view op, std::span<const Weight* const> weight
   build_.graph().control_results.push_back(id);
 }
 
+void Trace::add_activity_loss(const Regularizer& regularizer, Endpoint output) {
+  if (!losses_ || !output) return;
+  Endpoint loss = regularizer(build_, output);
+  if (build_.status().ok() && build_.shape(output).rank() != 0) {
+    const Endpoint rows = build_.op(
+        "StridedSlice",
+        {build_.shape_of(output), build_.integers({0}), build_.integers({1}), build_.integers({1})},
+        {{"shrink_axis_mask", int64_t{1}}});
+    loss = build_.op("DivNoNan", {loss, build_.cast(rows, build_.dtype(loss))});
+  }
+  losses_->push_back(loss);
+}
+
 std::vector<Endpoint> Trace::all_reduce(std::vector<Endpoint> values, bool mean) {
   if (!replication_) return values;
   const AllReduce started =

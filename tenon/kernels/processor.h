@@ -7,7 +7,8 @@
 namespace tenon::kernels {
 
 // Levels of instructions that kernels make use of and this processor lacks, from the lowest: of
-// "AVX2", "AVX-512", "AVX-512 bfloat16", "AMX". Those that TENON_MAX_ISA keeps away are lacking.
+// "AVX2", "AVX-512", "AVX-512 VNNI", "AVX-512 bfloat16", "AMX". Those that TENON_MAX_ISA keeps away
+// are lacking.
 std::vector<std::string> missing_instruction_levels();
 
 }  // namespace tenon::kernels

@@ -42,6 +42,10 @@ void OperatorContext::set(int i, Endpoint value) {
   table_.set_value(output_index(i), value);
 }
 
+void OperatorContext::set_all(const std::vector<Endpoint>& values) {
+  for (size_t i = 0; i < values.size(); ++i) set(static_cast<int>(i), values[i]);
+}
+
 void OperatorContext::assign(int i, Endpoint value) {
   if (!in_info(i).is_variable) return fail(invalid_argument("input ", i, " is no variable"));
   if (value) table_.assign(input_index(i), value);
@@ -72,6 +76,40 @@ Endpoint OperatorContext::activate(Endpoint value, int activation) {
       fail(unimplemented("fused activation ", activation, " has no kernel in TensorFlow Lite"));
       return {};
   }
+}
+
+namespace {
+
+bool is_rows_already(OperatorContext& c) {
+  const PartialShape input = c.in_shape(0), weights = c.in_shape(1);
+  return input.has_rank() && input.rank() == 2 && input[1] == weights[1];
+}
+
+}  // namespace
+
+Endpoint connected_rows(OperatorContext& c) {
+  if (is_rows_already(c)) return c.in(0);
+  const int64_t size = c.in_shape(1)[1];
+  if (size <= 0) {
+    c.fail(unimplemented("weights of shape ", c.in_shape(1)));
+    return {};
+  }
+  const int64_t rows[] = {-1, size};
+  return c.b.reshape(c.in(0), rows);
+}
+
+Endpoint connected_result(OperatorContext& c, Endpoint rows) {
+  const PartialShape input = c.in_shape(0);
+  if (!c.options<schema::FullyConnectedOptions>().keep_num_dims() || is_rows_already(c) ||
+      !input.has_rank() || input.rank() == 0) {
+    return rows;
+  }
+  const Endpoint outer =
+      c.b.op("Slice", {c.b.shape_of(c.in(0)), c.b.integers({0}), c.b.integers({input.rank() - 1})});
+  const Endpoint dims =
+      c.b.op("ConcatV2", {outer, c.b.integers({c.in_shape(1)[0]}), c.b.scalar<int32_t>(0)},
+             {{"N", int64_t{2}}});
+  return c.b.reshape(rows, dims);
 }
 
 }  // namespace tenon::lite

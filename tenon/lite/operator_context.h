@@ -88,22 +88,19 @@ class OperatorContext {
   const TensorInfo& out_info(int i);
   DType in_dtype(int i) { return in_info(i).dtype; }
   DType out_dtype(int i) { return out_info(i).dtype; }
-  // What the graph knows of the input's shape.
-  const PartialShape& in_shape(int i) { return b.shape(in(i)); }
+  // What the graph knows of the input's shape. A copy: bringing another input in adds nodes.
+  PartialShape in_shape(int i) { return b.shape(in(i)); }
   const Tensor* constant(int i) { return b.graph().constant(in(i)); }
 
   void set(int i, Endpoint value);
+  // Outputs 0 and on.
+  void set_all(const std::vector<Endpoint>& values);
   // The new value of input `i`, a variable.
   void assign(int i, Endpoint value);
   // set(0, ...) after the fused activation.
   void set_activated(Endpoint value, int activation);
   Endpoint activate(Endpoint value, int activation);
   void fail(const Status& status) { b.fail(status); }
-
-  // Whether input `i` is an integer tensor with scales.
-  bool quantized(int i) {
-    return has_input(i) && is_integer(in_dtype(i)) && in_info(i).quantization;
-  }
 
  private:
   template <class Options>
@@ -116,6 +113,11 @@ class OperatorContext {
   TensorTable& table_;
   const schema::Operator& op_;
 };
+
+// FULLY_CONNECTED with weights [n, k] counts its input as rows of k elements, whatever its shape.
+Endpoint connected_rows(OperatorContext& c);
+// The result [rows, n]; with the input's outer dimensions where the options ask for it.
+Endpoint connected_result(OperatorContext& c, Endpoint rows);
 
 // "SAME" or "VALID", as Padding says.
 inline std::string padding_name(int padding) { return padding == 0 ? "SAME" : "VALID"; }

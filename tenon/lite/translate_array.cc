@@ -47,26 +47,21 @@ void pack(OperatorContext& c) {
                   {{"axis", int64_t{c.options<schema::PackOptions>().axis()}}}));
 }
 
-void set_all(OperatorContext& c, const std::vector<Endpoint>& values) {
-  for (size_t i = 0; i < values.size(); ++i) c.set(static_cast<int>(i), values[i]);
-}
-
 void unpack(OperatorContext& c) {
   const auto& o = c.options<schema::UnpackOptions>();
-  set_all(c,
-          c.b.ops("Unpack", {c.in(0)}, {{"num", int64_t{o.num()}}, {"axis", int64_t{o.axis()}}}));
+  c.set_all(c.b.ops("Unpack", {c.in(0)}, {{"num", int64_t{o.num()}}, {"axis", int64_t{o.axis()}}}));
 }
 
 void split(OperatorContext& c) {
   const int64_t count = c.options<schema::SplitOptions>().num_splits();
   const Endpoint axis = c.b.reshape(c.in(0), std::span<const int64_t>());
-  set_all(c, c.b.ops("Split", {axis, c.in(1)}, {{"num_split", count}}));
+  c.set_all(c.b.ops("Split", {axis, c.in(1)}, {{"num_split", count}}));
 }
 
 void split_v(OperatorContext& c) {
   const int64_t count = c.options<schema::SplitVOptions>().num_splits();
   const Endpoint axis = c.b.reshape(c.in(2), std::span<const int64_t>());
-  set_all(c, c.b.ops("SplitV", {c.in(0), c.in(1), axis}, {{"num_split", count}}));
+  c.set_all(c.b.ops("SplitV", {c.in(0), c.in(1), axis}, {{"num_split", count}}));
 }
 
 void slice(OperatorContext& c) { c.set(0, c.b.op("Slice", {c.in(0), c.in(1), c.in(2)})); }
@@ -155,7 +150,7 @@ void matrix_set_diag(OperatorContext& c) { c.set(0, c.b.op("MatrixSetDiag", {c.i
 // input.
 void dilate(OperatorContext& c) {
   const Tensor* factors = c.constant(1);
-  const PartialShape& shape = c.in_shape(0);
+  const PartialShape shape = c.in_shape(0);
   if (!factors || !shape.has_rank() || factors->num_elements() != shape.rank()) {
     return c.fail(unimplemented("factors that are not constant, or a shape of unknown rank"));
   }

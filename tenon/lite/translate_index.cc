@@ -23,8 +23,8 @@ void embedding_lookup(OperatorContext& c) {
 void embedding_lookup_sparse(OperatorContext& c) {
   const int combiner = c.options<schema::EmbeddingLookupSparseOptions>().combiner();
   const Endpoint ids = c.in(0), indices = c.in(1), dense_shape = c.in(2), weights = c.in(3);
-  const PartialShape& index_shape = c.in_shape(1);
-  const PartialShape& table_shape = c.in_shape(4);
+  const PartialShape index_shape = c.in_shape(1);
+  const PartialShape table_shape = c.in_shape(4);
   if (!index_shape.has_rank() || index_shape.rank() != 2 || index_shape[1] != 2 ||
       !table_shape.has_rank() || table_shape.rank() != 2) {
     return c.fail(unimplemented("lists in more than two dimensions"));
@@ -58,7 +58,7 @@ void hashtable_lookup(OperatorContext& c) {
   const Endpoint place = c.b.op("ArgMax", {equal, axis}, {{"output_type", DType::kInt32}});
   const Endpoint hit = c.b.op("Max", {equal, axis});
   const Endpoint rows = c.b.op("GatherV2", {c.in(2), place, c.b.scalar<int32_t>(0)});
-  const PartialShape& table = c.in_shape(2);
+  const PartialShape table = c.in_shape(2);
   if (!table.has_rank() || c.in_dtype(2) == DType::kString) {
     return c.fail(unimplemented("a table of strings or of unknown rank"));
   }
@@ -76,14 +76,12 @@ void one_hot(OperatorContext& c) {
 void where(OperatorContext& c) { c.set(0, c.b.op("Where", {c.in(0)})); }
 
 void unique(OperatorContext& c) {
-  const auto outputs = c.b.ops("Unique", {c.in(0)}, {{"out_idx", c.out_dtype(1)}});
-  for (size_t i = 0; i < outputs.size(); ++i) c.set(static_cast<int>(i), outputs[i]);
+  c.set_all(c.b.ops("Unique", {c.in(0)}, {{"out_idx", c.out_dtype(1)}}));
 }
 
 void top_k(OperatorContext& c) {
   const Endpoint k = c.b.reshape(c.in(1), std::span<const int64_t>());
-  const auto outputs = c.b.ops("TopKV2", {c.in(0), k}, {{"index_type", c.out_dtype(1)}});
-  for (size_t i = 0; i < outputs.size(); ++i) c.set(static_cast<int>(i), outputs[i]);
+  c.set_all(c.b.ops("TopKV2", {c.in(0), k}, {{"index_type", c.out_dtype(1)}}));
 }
 
 void sparse_to_dense(OperatorContext& c) {
@@ -108,9 +106,8 @@ void dynamic_update_slice(OperatorContext& c) {
 // Outputs are padded to the number that is asked for.
 template <bool soft>
 void non_max_suppression(OperatorContext& c) {
-  const auto outputs = c.b.ops(soft ? "NonMaxSuppressionV5" : "NonMaxSuppressionV4", c.all_inputs(),
-                               {{"pad_to_max_output_size", true}});
-  for (size_t i = 0; i < outputs.size(); ++i) c.set(static_cast<int>(i), outputs[i]);
+  c.set_all(c.b.ops(soft ? "NonMaxSuppressionV5" : "NonMaxSuppressionV4", c.all_inputs(),
+                    {{"pad_to_max_output_size", true}}));
 }
 
 void hashtable(OperatorContext& c) {

@@ -6,13 +6,14 @@
 namespace tenon::lite {
 namespace {
 
-// Scales by output channel along `axis` of the filter; zero points that differ are not LiteRT's.
 struct FilterLevels {
   std::vector<Multiplier> factors;
   int32_t zero_point = 0;
 };
 
-bool filter_levels(OperatorContext& c, int axis, bool in_floats, FilterLevels& filter) {
+// Of input 1: scales by output channel along `axis`; zero points that differ are not LiteRT's.
+// `data`: the input that is multiplied with it.
+bool filter_levels(OperatorContext& c, int data, int axis, bool in_floats, FilterLevels& filter) {
   const TensorInfo& info = c.in_info(1);
   if (!is_levels(info) || info.dtype == DType::kInt16) return false;
   const Quantization& q = info.quantization;
@@ -21,7 +22,7 @@ bool filter_levels(OperatorContext& c, int axis, bool in_floats, FilterLevels& f
     if (zero != q.zero_point[0] || zero < -32768 || zero > 32767) return false;
   }
   filter.zero_point = static_cast<int32_t>(q.zero_point[0]);
-  const TensorLevels x = input_levels(c, 0), y = output_levels(c);
+  const TensorLevels x = input_levels(c, data), y = output_levels(c);
   for (float scale : q.scale) {
     const double product = in_floats ? double{x.scale * scale} : double{x.scale} * double{scale};
     filter.factors.push_back(make_multiplier(product / double{y.scale}));
@@ -29,10 +30,10 @@ bool filter_levels(OperatorContext& c, int axis, bool in_floats, FilterLevels& f
   return true;
 }
 
-// The bias, or zeros of the width that goes with the activations.
+// The bias, or zeros of the width that goes with the activations, which have the output's dtype.
 Endpoint bias_of(OperatorContext& c, int i, int64_t channels) {
   if (c.has_input(i)) return c.in(i);
-  const bool wide = c.in_dtype(0) == DType::kInt16;
+  const bool wide = c.out_dtype(0) == DType::kInt16;
   const DType dtype = wide ? DType::kInt64 : DType::kInt32;
   return c.b.op("Fill", {c.b.integers({channels}), c.b.scalar_of(dtype, 0)});
 }
@@ -42,7 +43,7 @@ bool convolution(OperatorContext& c, const char* name, int axis, std::vector<int
   if (!is_levels(c.out_info(0)) || c.in_dtype(0) != c.out_dtype(0)) return false;
   FilterLevels filter;
   // uint8, the older form, multiplies the scales in floats.
-  if (!filter_levels(c, axis, c.in_dtype(0) == DType::kUint8, filter)) return false;
+  if (!filter_levels(c, 0, axis, c.in_dtype(0) == DType::kUint8, filter)) return false;
   const PartialShape shape = c.in_shape(1);
   if (!shape.has_rank() || shape.rank() != 4 || shape[axis] < 0) return false;
   const int32_t zero_points[] = {input_levels(c, 0).zero_point, filter.zero_point,
@@ -72,31 +73,18 @@ bool depthwise_levels(OperatorContext& c) {
 bool transpose_levels(OperatorContext& c) {
   const auto& o = c.options<schema::TransposeConvOptions>();
   // The operator's inputs are shape, filter, input, bias.
-  if (!c.has_input(2) || !is_levels(c.in_info(2)) || !is_levels(c.out_info(0)) ||
-      c.in_dtype(2) != c.out_dtype(0) || c.in_dtype(1) == DType::kInt16) {
-    return false;
-  }
-  const Quantization& q = c.in_info(1).quantization;
+  if (!is_levels(c.out_info(0)) || c.in_dtype(2) != c.out_dtype(0)) return false;
+  FilterLevels filter;
+  if (!filter_levels(c, 2, 0, false, filter)) return false;
   const PartialShape shape = c.in_shape(1);
-  const TensorLevels x = input_levels(c, 2), y = output_levels(c);
-  if (!is_levels(c.in_info(1)) || (q.scale.size() > 1 && q.axis != 0) || !shape.has_rank() ||
-      shape.rank() != 4 || shape[0] < 0) {
-    return false;
-  }
-  std::vector<Multiplier> factors;
-  for (float scale : q.scale) {
-    factors.push_back(make_multiplier(double{x.scale} * double{scale} / double{y.scale}));
-  }
-  const int32_t zero_points[] = {x.zero_point, static_cast<int32_t>(q.zero_point[0]), y.zero_point};
-  AttrMap attrs = factor_attrs(c, factors, zero_points, o.fused_activation_function());
+  if (!shape.has_rank() || shape.rank() != 4 || shape[0] < 0) return false;
+  const int32_t zero_points[] = {input_levels(c, 2).zero_point, filter.zero_point,
+                                 output_levels(c).zero_point};
+  AttrMap attrs = factor_attrs(c, filter.factors, zero_points, o.fused_activation_function());
   attrs.set("strides", std::vector<int64_t>{o.stride_h(), o.stride_w()});
   attrs.set("padding", padding_name(o.padding()));
-  const bool wide = c.in_dtype(2) == DType::kInt16;
-  const Endpoint bias =
-      c.has_input(3) ? c.in(3)
-                     : c.b.op("Fill", {c.b.integers({shape[0]}),
-                                       c.b.scalar_of(wide ? DType::kInt64 : DType::kInt32, 0)});
-  c.set(0, c.b.op("_LiteTransposeConv", {c.in(2), c.in(1), bias, c.in(0)}, std::move(attrs)));
+  c.set(0, c.b.op("_LiteTransposeConv", {c.in(2), c.in(1), bias_of(c, 3, shape[0]), c.in(0)},
+                  std::move(attrs)));
   return true;
 }
 
@@ -105,24 +93,15 @@ bool connected_levels(OperatorContext& c) {
   if (!is_levels(c.out_info(0)) || c.in_dtype(0) != c.out_dtype(0)) return false;
   FilterLevels filter;
   const bool one = c.in_info(1).quantization.scale.size() == 1;
-  if (o.weights_format() != 0 || !filter_levels(c, 0, one, filter)) return false;
-  const PartialShape weights = c.in_shape(1), input = c.in_shape(0);
+  if (o.weights_format() != 0 || !filter_levels(c, 0, 0, one, filter)) return false;
+  const PartialShape weights = c.in_shape(1);
   if (!weights.has_rank() || weights.rank() != 2 || weights[0] < 0 || weights[1] <= 0) return false;
-  const bool flat = input.has_rank() && input.rank() == 2 && input[1] == weights[1];
-  const int64_t rows[] = {-1, weights[1]};
-  const Endpoint x = flat ? c.in(0) : c.b.reshape(c.in(0), rows);
   const int32_t zero_points[] = {input_levels(c, 0).zero_point, filter.zero_point,
                                  output_levels(c).zero_point};
-  Endpoint y = c.b.op("_LiteFullyConnected", {x, c.in(1), bias_of(c, 2, weights[0])},
-                      factor_attrs(c, filter.factors, zero_points, o.fused_activation_function()));
-  if (o.keep_num_dims() && !flat && input.has_rank() && input.rank() > 0) {
-    const Endpoint outer = c.b.op(
-        "Slice", {c.b.shape_of(c.in(0)), c.b.integers({0}), c.b.integers({input.rank() - 1})});
-    y = c.b.reshape(y,
-                    c.b.op("ConcatV2", {outer, c.b.integers({weights[0]}), c.b.scalar<int32_t>(0)},
-                           {{"N", int64_t{2}}}));
-  }
-  c.set(0, y);
+  const Endpoint y =
+      c.b.op("_LiteFullyConnected", {connected_rows(c), c.in(1), bias_of(c, 2, weights[0])},
+             factor_attrs(c, filter.factors, zero_points, o.fused_activation_function()));
+  c.set(0, connected_result(c, y));
   return true;
 }
 
@@ -186,8 +165,8 @@ bool pad_levels(OperatorContext& c) {
 }
 
 bool space_to_batch_levels(OperatorContext& c) {
-  const PartialShape& x = c.in_shape(0);
-  const PartialShape& block = c.in_shape(1);
+  const PartialShape x = c.in_shape(0);
+  const PartialShape block = c.in_shape(1);
   if (!x.has_rank() || !block.has_rank() || block.rank() != 1 || block[0] < 1) return false;
   const int64_t blocks = block[0], rest = x.rank() - 1 - blocks;
   if (rest < 0) return false;

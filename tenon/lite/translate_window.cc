@@ -25,7 +25,7 @@ void conv_2d(OperatorContext& c) {
 void depthwise_conv_2d(OperatorContext& c) {
   const auto& o = c.options<schema::DepthwiseConv2DOptions>();
   const PartialShape shape = c.in_shape(1);
-  const PartialShape& input = c.in_shape(0);
+  const PartialShape input = c.in_shape(0);
   if (!shape.has_rank() || shape.rank() != 4 || !shape.is_fully_known()) {
     return c.fail(unimplemented("a filter of shape ", shape, "; expected [1, rows, columns, n]"));
   }
@@ -71,34 +71,17 @@ void conv_3d_transpose(OperatorContext& c) {
   c.set_activated(with_bias(c, value, 3), o.fused_activation_function());
 }
 
-// The input counts as rows of the weights' length, whatever its shape.
 void fully_connected(OperatorContext& c) {
   const auto& o = c.options<schema::FullyConnectedOptions>();
-  const PartialShape weights = c.in_shape(1), input = c.in_shape(0);
+  const PartialShape weights = c.in_shape(1);
   if (o.weights_format() != 0) {
     return c.fail(unimplemented("weights in the shuffled format"));
   }
   if (!weights.has_rank() || weights.rank() != 2) {
     return c.fail(invalid_argument("weights of shape ", weights, ", expected rank 2"));
   }
-  Endpoint rows = c.in(0);
-  const bool flat = input.has_rank() && input.rank() == 2 && input[1] == weights[1];
-  if (!flat) {
-    if (weights[1] <= 0) return c.fail(unimplemented("weights of shape ", weights));
-    const int64_t dims[] = {-1, weights[1]};
-    rows = c.b.reshape(rows, dims);
-  }
-  Endpoint value = c.b.matmul(rows, c.in(1), false, true);
-  value = c.activate(with_bias(c, value, 2), o.fused_activation_function());
-  if (o.keep_num_dims() && !flat && input.has_rank()) {
-    const Endpoint outer = c.b.op(
-        "Slice", {c.b.shape_of(c.in(0)), c.b.integers({0}), c.b.integers({input.rank() - 1})});
-    const Endpoint dims =
-        c.b.op("ConcatV2", {outer, c.b.integers({weights[0]}), c.b.scalar<int32_t>(0)},
-               {{"N", int64_t{2}}});
-    value = c.b.reshape(value, dims);
-  }
-  c.set(0, value);
+  const Endpoint value = c.b.matmul(connected_rows(c), c.in(1), false, true);
+  c.set(0, connected_result(c, c.activate(with_bias(c, value, 2), o.fused_activation_function())));
 }
 
 void batch_matmul(OperatorContext& c) {
@@ -152,7 +135,7 @@ void resize_nearest(OperatorContext& c) {
 void local_response_normalization(OperatorContext& c) {
   const auto& o = c.options<schema::LocalResponseNormalizationOptions>();
   const int64_t radius = o.radius();
-  const PartialShape& shape = c.in_shape(0);
+  const PartialShape shape = c.in_shape(0);
   if (!shape.has_rank() || shape.rank() != 4) {
     return c.fail(invalid_argument("an input of shape ", shape, ", expected rank 4"));
   }

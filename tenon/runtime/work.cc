@@ -74,6 +74,16 @@ double of_depthwise_filter_gradient(const Prepare& p) {
   const Shape known = filter.to_shape();
   return kDepthwiseCost * of_window(count(p.input_shape(2)), count(known), last_two(known.dims()));
 }
+// Filters of levels lie output channel by output channel; depthwise ones as others do.
+double of_level_filter(const Prepare& p) {
+  const Shape& filter = p.input_shape(1);
+  if (filter.rank() == 0) return 0;
+  return output_count(p, 0) * count(filter) / std::max(1.0, static_cast<double>(filter[0]));
+}
+double of_level_depthwise(const Prepare& p) {
+  const Shape& filter = p.input_shape(1);
+  return filter.rank() == 0 ? 0 : kDepthwiseCost * of_filter(output_count(p, 0), filter);
+}
 
 struct Row {
   std::string_view op;
@@ -97,6 +107,10 @@ constexpr Row kRows[] = {
     {"_FusedDepthwiseConv2dNative", of_depthwise},
     {"DepthwiseConv2dNativeBackpropInput", of_depthwise_input_gradient},
     {"DepthwiseConv2dNativeBackpropFilter", of_depthwise_filter_gradient},
+    {"_LiteConv2D", of_level_filter},
+    {"_LiteTransposeConv", of_level_filter},
+    {"_LiteFullyConnected", of_level_filter},
+    {"_LiteDepthwiseConv2D", of_level_depthwise},
 };
 
 // Ops whose elements cost as much as a function of the mathematical library, or several.

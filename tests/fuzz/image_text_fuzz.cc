@@ -1,5 +1,8 @@
-// Any bytes as one of the documents that `tenon image` reads; the first byte chooses which.
+// Any bytes as one of the documents that `tenon image` reads, or as a library whose data it cuts;
+// the first byte chooses which.
 
+#include "tenon/image/build/elf_edit.h"
+#include "tenon/image/build/icu_data.h"
 #include "tenon/image/debian/control.h"
 #include "tenon/image/debian/deb.h"
 #include "tenon/image/debian/version.h"
@@ -20,6 +23,17 @@ void stanzas(std::string_view text) {
   (void)image::for_each_stanza(source, "input", visit).ok();
 }
 
+void library(std::string_view text) {
+  (void)image::select_icu_items(text, [](std::string_view name) {
+    return name.size() % 2 == 0;
+  }).ok();
+  std::string bytes(text);
+  const auto object =
+      image::find_elf_object(bytes, [](std::string_view name) { return !name.empty(); });
+  if (object.ok()) image::shrink_elf_object(bytes, *object, "");
+  if (bytes.size() > text.size()) __builtin_trap();
+}
+
 constexpr void (*kReaders[])(std::string_view) = {
     stanzas,
     [](std::string_view text) { (void)image::parse_yaml(text, "input").ok(); },
@@ -29,6 +43,7 @@ constexpr void (*kReaders[])(std::string_view) = {
     [](std::string_view text) { (void)image::parse_index(text, "input").ok(); },
     [](std::string_view text) { (void)image::parse_config(text, "input").ok(); },
     [](std::string_view text) { (void)image::fixes_in_changelog(text, "1.0"); },
+    library,
 };
 
 }  // namespace

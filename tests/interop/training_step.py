@@ -188,10 +188,57 @@ def check_two_outputs(check, folder):
         check.close(served[name], value, f"two outputs: {name} of the SavedModel", 1e-5)
 
 
+def ruled():
+    """Regularizers and constraints on weights of all kinds of layers, on outputs, and within children."""
+    r, c = keras.regularizers, keras.constraints
+    x = keras.Input((6, 6, 2), name="x")
+    y = layers.Conv2D(4, 3, kernel_regularizer=r.L2(0.03), bias_regularizer="l1", kernel_constraint=c.MaxNorm(0.8, axis=[0, 1, 2]),
+                      activity_regularizer=r.L1(0.01))(x)
+    y = layers.BatchNormalization(gamma_regularizer=r.L2(0.1), beta_constraint="non_neg", gamma_constraint=c.MinMaxNorm(1.2, 1.5, 0.5))(y)
+    y = layers.DepthwiseConv2D(2, depthwise_regularizer=r.L1L2(0.02, 0.01), depthwise_constraint=c.UnitNorm(axis=[0, 1]))(y)
+    y = layers.SeparableConv2D(4, 2, pointwise_regularizer="l2", pointwise_constraint="non_neg", activation="relu")(y)
+    y = layers.ActivityRegularization(l1=0.001, l2=0.01)(layers.Reshape((4, 4))(y))
+    y = layers.GRU(3, return_sequences=True, recurrent_regularizer=r.L2(0.05), kernel_constraint=c.MaxNorm(0.5), activity_regularizer="l2")(y)
+    y = layers.MultiHeadAttention(2, 3, kernel_regularizer=r.L2(0.04), kernel_constraint=c.MaxNorm(0.9), use_bias=False)(y, y)
+    y = layers.Dropout(0.0, activity_regularizer=r.L2(0.02))(layers.Flatten()(y))
+    frozen = layers.Dense(5, kernel_regularizer=r.L2(1.0), kernel_constraint="non_neg", trainable=False)
+    return keras.Model(x, layers.Dense(3, kernel_regularizer=r.OrthogonalRegularizer(0.1))(frozen(y)))
+
+
+def rules_of(layer):
+    return json.dumps({name: value for name, value in sorted(layer.get_config().items()) if name.endswith(("_regularizer", "_constraint"))})
+
+
+def check_rules(check, folder):
+    """Penalties are in the loss of training and evaluation, and constraints hold after each step, as in Keras."""
+    rng = np.random.default_rng(8)
+    x, y = rng.normal(size=(22, 6, 6, 2)).astype(np.float32), rng.integers(0, 3, 22)
+    data, before, after = (os.path.join(folder, name) for name in ("rules.npz", "rules.keras", "after.keras"))
+    np.savez(data, x=x, y=y)
+    keras.utils.set_random_seed(7)
+    model = ruled()
+    model.compile(optimizers.Adam(0.02), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.save(before)
+    found = [epoch["loss"] for epoch in train(before, data, epochs=2, batch_size=8, shuffle="false", save=after)]
+    wanted = model.fit(x, y, batch_size=8, epochs=2, shuffle=False, verbose=0).history["loss"]
+    for epoch, (got, want) in enumerate(zip(found, wanted)):
+        check.that(abs(got - want) <= 1e-5 * want, f"rules: loss of epoch {epoch}", f"{got}, want {want}")
+    trained = keras.saving.load_model(after)
+    for got, variable in zip(trained.variables, model.variables):
+        if "seed" not in variable.path:
+            check.close(got.numpy(), variable.numpy(), f"rules: {variable.path} after six steps", 2e-4)
+    for got, layer in zip(trained.layers, model.layers):
+        check.that(rules_of(got) == rules_of(layer), f"rules: what is written of {layer.name}", rules_of(got))
+    judged = json.loads(tenon("evaluate", "--model", after, "--data", data, "--json").splitlines()[-1])["loss"]
+    want = trained.evaluate(x, y, verbose=0, return_dict=True)["loss"]
+    check.that(abs(judged - want) <= 1e-5 * want, "rules: evaluate's loss", f"{judged}, want {want}")
+
+
 def main():
     check = Checks()
     with tempfile.TemporaryDirectory() as folder:
         check_two_outputs(check, folder)
+        check_rules(check, folder)
     for name in MODELS:
         with tempfile.TemporaryDirectory() as folder:
             check_model(check, name, folder)

@@ -25,6 +25,10 @@ from tenon.tf.tensor_array import TensorArray  # noqa: F401
 from tenon.tf.variables import VariableAggregation, VariableSynchronization  # noqa: F401
 from tenon.tf import reductions as _reductions
 from tenon.tf import missing as _missing
+from tenon.tf import data, io, lookup, strings, summary, train  # noqa: F401
+from tenon import naming as _naming
+from tenon.tf import image_edits as _image_edits
+from tenon.tf.module import Module  # noqa: F401
 
 __version__ = "2.21.0+tenon"
 dtypes = _types.SimpleNamespace(**_tenon._engine.dtypes, DType=DType, as_dtype=as_dtype, cast=_elementwise.cast,
@@ -125,9 +129,11 @@ def device(device_name):
 
 
 def name_scope(name):
-    """Names of nodes are made from their ops: the scope changes nothing."""
-    import contextlib
-    return contextlib.nullcontext(name)
+    """While it is open, names of new variables begin with it; nodes are named by their ops."""
+    return _naming.name_scope(name)
+
+
+image = _image_edits.add_to(globals().get("image"))
 
 
 def __getattr__(name):

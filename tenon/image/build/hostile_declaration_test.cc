@@ -63,6 +63,8 @@ constexpr BadDeclaration kBadDeclarations[] = {
     {"empty base", "base: \"debian:\"\n", "names nothing"},
     {"codename that climbs", "base: debian:../../x\n", "names nothing"},
     {"pruning an image's files", "base: oci:x\nprune_libraries: true\n", "prune_libraries"},
+    {"ICU's data of an image", "base: oci:x\nicu_data: [a]\n", "icu_data needs a base"},
+    {"nothing of ICU's data", "icu_data: []\n", "icu_data names nothing"},
     {"neither true nor false", "tenon_libraries: yes\n", "neither true nor false"},
     {"platform", "platforms: [windows/amd64]\n", "windows/amd64"},
     {"platform twice", "platforms: [linux/amd64, linux/amd64]\n", "stands twice"},

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "tenon/image/build/elf_edit.h"
+#include "tenon/image/build/icu_data.h"
 #include "tenon/image/build/links.h"
 
 namespace tenon::image {
@@ -13,24 +15,6 @@ namespace {
 
 constexpr size_t kMostFolders = 64;
 constexpr size_t kMostHostEntries = 1'000'000;
-
-// An ELF file up to the last byte that its segments load: without symbols, debugging information
-// and the table of sections, which no loader reads.
-StatusOr<std::string> loaded_part(const std::string& source) {
-  TENON_ASSIGN_OR_RETURN(std::string bytes, read_file(source));
-  const ElfInfo elf = read_elf(bytes.size(), [&](uint64_t offset, std::span<char> out) -> Status {
-    std::copy_n(bytes.begin() + static_cast<std::ptrdiff_t>(offset), out.size(), out.begin());
-    return {};
-  });
-  const size_t header = elf.is_64 ? 64 : 52;
-  if (!elf.is_elf || elf.loaded_size < header) return bytes;
-  bytes.resize(static_cast<size_t>(elf.loaded_size));
-  // e_shoff, and e_shnum with e_shstrndx after it: System V ABI, "ELF Header".
-  const size_t offset_at = elf.is_64 ? 40 : 32, offset_size = elf.is_64 ? 8 : 4;
-  std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(offset_at), offset_size, '\0');
-  std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(header - 4), 4, '\0');
-  return bytes;
-}
 
 StatusOr<std::string> target_of_link(const std::string& source) {
   std::string target(4096, '\0');
@@ -46,7 +30,8 @@ Status add_host_file(const std::string& source, const std::string& path, const F
   node.size = static_cast<uint64_t>(info.st_size);
   node.host_path = source;
   if (item.strip) {
-    TENON_ASSIGN_OR_RETURN(node.text, loaded_part(source));
+    TENON_ASSIGN_OR_RETURN(std::string bytes, read_file(source));
+    node.text = loaded_part(std::move(bytes));
     node.size = node.text.size();
     node.host_path.clear();
   }
@@ -269,6 +254,11 @@ Status finish_layers(const Declaration& declaration, std::vector<LayerTree>& lay
       if (layer.tree->nodes().contains("etc/ld.so.cache")) {
         TENON_RETURN_IF_ERROR(add_loader_cache(*layer.tree));
       }
+    }
+  }
+  if (!declaration.icu_data.empty()) {
+    for (const LayerTree& layer : layers) {
+      TENON_RETURN_IF_ERROR(select_icu_data(declaration.icu_data, *layer.tree));
     }
   }
   return check_linked_libraries(top, [&](const std::string& path) {

@@ -33,8 +33,9 @@ StatusOr<std::vector<LayerTree>> build_layer_trees(const Declaration& declaratio
                                                    const LayerInputs& inputs, const Tree* below);
 
 // Once every layer of the image is there, also those that no declaration names: leaves out the
-// libraries of packages that nothing can load where the declaration says so, and makes sure that
-// all programs from outside the packages find what they link. For debian: bases.
+// libraries of packages that nothing can load, and the part of ICU's data that nothing reads, where
+// the declaration says so, and makes sure that all programs from outside the packages find what
+// they link. For debian: bases.
 Status finish_layers(const Declaration& declaration, std::vector<LayerTree>& layers);
 
 // What becomes of symbolic links in a host folder.

@@ -64,7 +64,11 @@ class Pusher {
         std::any_of(known.manifests.begin(), known.manifests.end(),
                     [&](const Descriptor& other) { return other.digest == descriptor.digest; });
     if (there) return {};
-    known.manifests.push_back(descriptor);
+    TENON_ASSIGN_OR_RETURN(const std::string text, reader_.read_blob(descriptor));
+    TENON_ASSIGN_OR_RETURN(const Manifest manifest, parse_manifest(text, descriptor.digest));
+    Descriptor& added = known.manifests.emplace_back(descriptor);
+    added.artifact_type = manifest.artifact_type;
+    added.annotations = manifest.annotations;
     return client_.put_manifest(cat("sha256-", subject.substr(7)), kIndexType, write_index(known));
   }
 

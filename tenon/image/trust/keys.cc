@@ -120,7 +120,6 @@ StatusOr<Signature> sign_message(std::string_view message, const std::string& pr
                      octets(message), message.size()) == 1;
   if (!done) return internal("OpenSSL did not sign");
   signature.bytes.resize(size);
-  TENON_ASSIGN_OR_RETURN(signature.public_pem, public_pem(key.get()));
   TENON_ASSIGN_OR_RETURN(const std::string der, public_der(key.get()));
   signature.public_sha256.resize(32);
   if (EVP_Digest(der.data(), der.size(),

@@ -19,8 +19,7 @@ Status generate_key(const std::string& private_path, const std::string& public_p
 
 struct Signature {
   std::string bytes;          // 64 bytes for ed25519, ASN.1 for ECDSA
-  std::string public_pem;     // of the key that made it
-  std::string public_sha256;  // of its DER form, raw
+  std::string public_sha256;  // of the DER form of the key that made it, raw
 };
 // INVALID_ARGUMENT for a file that is no unencrypted key of the two kinds.
 StatusOr<Signature> sign_message(std::string_view message, const std::string& private_key_path);

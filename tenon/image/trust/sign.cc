@@ -3,7 +3,6 @@
 #include <nlohmann/json.hpp>
 
 #include "tenon/image/archive/base64.h"
-#include "tenon/image/archive/sha256.h"
 #include "tenon/image/trust/json.h"
 #include "tenon/image/trust/provenance.h"
 
@@ -79,8 +78,9 @@ StatusOr<std::string> sign_envelope(std::string_view payload_type, std::string_v
   Json json;
   json["payloadType"] = payload_type;
   json["payload"] = to_base64(payload);
-  json["signatures"] = Json::array(
-      {{{"keyid", sha256_hex(signature.public_pem)}, {"sig", to_base64(signature.bytes)}}});
+  // No name for the key: cosign passes over a signature whose key has another name than the one it
+  // makes itself, OpenSSH's fingerprint.
+  json["signatures"] = Json::array({{{"keyid", ""}, {"sig", to_base64(signature.bytes)}}});
   return json_dump(json);
 }
 

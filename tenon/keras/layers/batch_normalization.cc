@@ -22,7 +22,8 @@ class BatchNormalizationLayer final : public Layer {
     f.field("gamma_initializer", gamma_initializer_);
     f.field("moving_mean_initializer", mean_initializer_);
     f.field("moving_variance_initializer", variance_initializer_);
-    f.none({"beta_regularizer", "gamma_regularizer", "beta_constraint", "gamma_constraint"});
+    rule_fields(f,
+                {"beta_regularizer", "gamma_regularizer", "beta_constraint", "gamma_constraint"});
     f.field("synchronized", o_.synchronized);
     f.only("renorm", false);
     f.only("renorm_clipping", nullptr);

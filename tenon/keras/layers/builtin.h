@@ -88,6 +88,7 @@ std::shared_ptr<Layer> make_global_max_pooling3d();
 std::shared_ptr<Layer> make_up_sampling3d();
 std::shared_ptr<Layer> make_cropping3d();
 std::shared_ptr<Layer> make_zero_padding3d();
+std::shared_ptr<Layer> make_activity_regularization();
 std::shared_ptr<Layer> make_dot();
 std::shared_ptr<Layer> make_center_crop();
 std::shared_ptr<Layer> make_conv1d_transpose();

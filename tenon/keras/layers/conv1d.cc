@@ -21,8 +21,8 @@ class Conv1DLayer final : public Layer {
     f.field("use_bias", o_.use_bias);
     f.field("kernel_initializer", o_.kernel_initializer);
     f.field("bias_initializer", o_.bias_initializer);
-    f.none({"kernel_regularizer", "bias_regularizer", "activity_regularizer", "kernel_constraint",
-            "bias_constraint"});
+    rule_fields(f, {"kernel_regularizer", "bias_regularizer", "activity_regularizer",
+                    "kernel_constraint", "bias_constraint"});
   }
   Status build(const Shapes& inputs) override {
     if (std::min({o_.kernel_size, o_.strides, o_.dilation_rate, o_.filters, o_.groups}) <= 0) {

@@ -50,8 +50,8 @@ class Conv2DLayer final : public Layer {
     f.field("use_bias", o_.use_bias);
     f.field("kernel_initializer", o_.kernel_initializer);
     f.field("bias_initializer", o_.bias_initializer);
-    f.none({"kernel_regularizer", "bias_regularizer", "activity_regularizer", "kernel_constraint",
-            "bias_constraint"});
+    rule_fields(f, {"kernel_regularizer", "bias_regularizer", "activity_regularizer",
+                    "kernel_constraint", "bias_constraint"});
   }
   Status build(const Shapes& inputs) override {
     TENON_RETURN_IF_ERROR(check_windows(o_));
@@ -87,8 +87,8 @@ class DepthwiseConv2DLayer final : public Layer {
     f.field("use_bias", o_.use_bias);
     f.field("depthwise_initializer", o_.depthwise_initializer);
     f.field("bias_initializer", o_.bias_initializer);
-    f.none({"depthwise_regularizer", "bias_regularizer", "activity_regularizer",
-            "depthwise_constraint", "bias_constraint"});
+    rule_fields(f, {"depthwise_regularizer", "bias_regularizer", "activity_regularizer",
+                    "depthwise_constraint", "bias_constraint"});
   }
   Status build(const Shapes& inputs) override {
     TENON_RETURN_IF_ERROR(check_windows(o_));

@@ -20,8 +20,8 @@ class Conv2DTransposeLayer final : public Layer {
     f.field("use_bias", o_.use_bias);
     f.field("kernel_initializer", o_.kernel_initializer);
     f.field("bias_initializer", o_.bias_initializer);
-    f.none({"kernel_regularizer", "bias_regularizer", "activity_regularizer", "kernel_constraint",
-            "bias_constraint"});
+    rule_fields(f, {"kernel_regularizer", "bias_regularizer", "activity_regularizer",
+                    "kernel_constraint", "bias_constraint"});
   }
   Status build(const Shapes& inputs) override {
     if (std::min({o_.filters, o_.kernel_size[0], o_.kernel_size[1], o_.strides[0],

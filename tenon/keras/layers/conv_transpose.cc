@@ -23,8 +23,8 @@ class ConvTransposeLayer final : public Layer {
     f.field("use_bias", use_bias_);
     f.field("kernel_initializer", kernel_initializer_);
     f.field("bias_initializer", bias_initializer_);
-    f.none({"kernel_regularizer", "bias_regularizer", "activity_regularizer", "kernel_constraint",
-            "bias_constraint"});
+    rule_fields(f, {"kernel_regularizer", "bias_regularizer", "activity_regularizer",
+                    "kernel_constraint", "bias_constraint"});
   }
   Status build(const Shapes& inputs) override {
     for (const std::vector<int64_t>* sizes : {&kernel_size_, &strides_}) {

@@ -15,8 +15,9 @@ class DenseLayer final : public Layer {
     f.field("use_bias", o_.use_bias);
     f.field("kernel_initializer", o_.kernel_initializer);
     f.field("bias_initializer", o_.bias_initializer);
-    f.none({"kernel_regularizer", "bias_regularizer", "kernel_constraint", "bias_constraint",
-            "quantization_config"});
+    rule_fields(f,
+                {"kernel_regularizer", "bias_regularizer", "kernel_constraint", "bias_constraint"});
+    f.none({"quantization_config"});
   }
   Status build(const Shapes& inputs) override {
     if (o_.units <= 0) return invalid_argument("units is ", o_.units, ", expected more than 0");

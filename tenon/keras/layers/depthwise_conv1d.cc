@@ -24,9 +24,9 @@ class DepthwiseConv1DLayer final : public Layer {
     f.field("depthwise_initializer", depthwise_initializer_);
     if (separable_) f.field("pointwise_initializer", pointwise_initializer_);
     f.field("bias_initializer", bias_initializer_);
-    f.none({"depthwise_regularizer", "bias_regularizer", "activity_regularizer",
-            "depthwise_constraint", "bias_constraint"});
-    if (separable_) f.none({"pointwise_regularizer", "pointwise_constraint"});
+    rule_fields(f, {"depthwise_regularizer", "bias_regularizer", "activity_regularizer",
+                    "depthwise_constraint", "bias_constraint"});
+    if (separable_) rule_fields(f, {"pointwise_regularizer", "pointwise_constraint"});
   }
   Status build(const Shapes& inputs) override {
     if (std::min({kernel_size_, strides_, dilation_rate_, depth_multiplier_}) <= 0 ||

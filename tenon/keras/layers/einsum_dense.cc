@@ -52,8 +52,9 @@ class EinsumDenseLayer final : public Layer {
     o_.bias_axes = bias.string() ? *bias.string() : "";
     f.field("kernel_initializer", o_.kernel_initializer);
     f.field("bias_initializer", o_.bias_initializer);
-    f.none({"kernel_regularizer", "bias_regularizer", "activity_regularizer", "kernel_constraint",
-            "bias_constraint", "quantization_config"});
+    rule_fields(f, {"kernel_regularizer", "bias_regularizer", "activity_regularizer",
+                    "kernel_constraint", "bias_constraint"});
+    f.none({"quantization_config"});
   }
   Status build(const Shapes& inputs) override {
     TENON_RETURN_IF_ERROR(shape_status_);

@@ -12,7 +12,7 @@ class EmbeddingLayer final : public Layer {
     f.field("input_dim", o_.input_dim);
     f.field("output_dim", o_.output_dim);
     f.field("embeddings_initializer", o_.embeddings_initializer);
-    f.none({"embeddings_regularizer", "activity_regularizer", "embeddings_constraint"});
+    rule_fields(f, {"embeddings_regularizer", "activity_regularizer", "embeddings_constraint"});
     f.field("mask_zero", o_.mask_zero);
     f.only("quantization_config", nullptr);
   }

@@ -21,7 +21,8 @@ class GroupNormalizationLayer final : public Layer {
     f.field("scale", o_.scale);
     f.field("beta_initializer", beta_initializer_);
     f.field("gamma_initializer", gamma_initializer_);
-    f.none({"beta_regularizer", "gamma_regularizer", "beta_constraint", "gamma_constraint"});
+    rule_fields(f,
+                {"beta_regularizer", "gamma_regularizer", "beta_constraint", "gamma_constraint"});
   }
   Status build(const Shapes& inputs) override {
     const PartialShape& input = inputs[0];

@@ -25,7 +25,8 @@ class LayerNormalizationLayer final : public Layer {
     f.only("rms_scaling", false);
     f.field("beta_initializer", beta_initializer_);
     f.field("gamma_initializer", gamma_initializer_);
-    f.none({"beta_regularizer", "gamma_regularizer", "beta_constraint", "gamma_constraint"});
+    rule_fields(f,
+                {"beta_regularizer", "gamma_regularizer", "beta_constraint", "gamma_constraint"});
   }
   Status build(const Shapes& inputs) override {
     if (!axis_is_number_) return unimplemented("normalising over several axes is not implemented");

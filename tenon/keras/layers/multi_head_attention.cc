@@ -37,6 +37,8 @@ class HeadsLayer final : public Layer {
   }
   bool supports_masking() const override { return true; }
   bool takes_masks_away() const override { return !h_.grouped; }
+  // Keras hands the regularizer to the projections.
+  bool judges_own_outputs() const override { return false; }
   void fields(ConfigFields& f) override {
     if (h_.grouped) {
       f.field("head_dim", h_.o.key_dim);
@@ -62,8 +64,8 @@ class HeadsLayer final : public Layer {
     f.field("sliding_window", h_.o.sliding_window);
     f.field("kernel_initializer", h_.o.kernel_initializer);
     f.field("bias_initializer", h_.o.bias_initializer);
-    f.none({"kernel_regularizer", "bias_regularizer", "activity_regularizer", "kernel_constraint",
-            "bias_constraint"});
+    rule_fields(f, {"kernel_regularizer", "bias_regularizer", "activity_regularizer",
+                    "kernel_constraint", "bias_constraint"});
     f.field("seed", h_.o.seed);
   }
   Status build(const Shapes& inputs) override {
@@ -178,6 +180,7 @@ class HeadsLayer final : public Layer {
   Status build_child(const std::shared_ptr<Layer>& child, std::string_view group,
                      const PartialShape& shape) {
     child->set_policy(policy());
+    hand_rules(*child);
     const bool attribute = h_.grouped || group == "gate";
     add_child(cat(attribute ? "_" : "", group, "_dense"), child);
     return child->ensure_built(Shapes(std::vector<PartialShape>{shape}));

@@ -11,7 +11,7 @@ class PReLULayer final : public Layer {
   bool supports_masking() const override { return true; }
   void fields(ConfigFields& f) override {
     f.field("alpha_initializer", alpha_initializer_);
-    f.none({"alpha_regularizer", "alpha_constraint"});
+    rule_fields(f, {"alpha_regularizer", "alpha_constraint"});
     Json axes = shared_axes_.empty() ? Json() : Json::array(shared_axes_);
     f.field("shared_axes", axes);
     shared_axes_.clear();

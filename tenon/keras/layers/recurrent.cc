@@ -42,7 +42,7 @@ class RNNLayer final : public RecurrentLayer {
     f.field("unroll", unroll_);
     f.field("zero_output_for_mask", loop_.zero_output_for_mask);
     if (owns_cell_) {
-      f.none({"activity_regularizer"});
+      rule_fields(f, {"activity_regularizer"});
       cell_->fields(f);
       return;
     }

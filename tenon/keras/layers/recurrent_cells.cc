@@ -21,8 +21,8 @@ class GatedCell : public RecurrentCell {
     f.field("kernel_initializer", o_.kernel_initializer);
     f.field("recurrent_initializer", o_.recurrent_initializer);
     f.field("bias_initializer", o_.bias_initializer);
-    f.none({"kernel_regularizer", "recurrent_regularizer", "bias_regularizer", "kernel_constraint",
-            "recurrent_constraint", "bias_constraint"});
+    rule_fields(f, {"kernel_regularizer", "recurrent_regularizer", "bias_regularizer",
+                    "kernel_constraint", "recurrent_constraint", "bias_constraint"});
     f.field("dropout", o_.dropout);
     f.field("recurrent_dropout", o_.recurrent_dropout);
   }

@@ -22,9 +22,9 @@ class SeparableConv2DLayer final : public Layer {
     f.field("depthwise_initializer", o_.depthwise_initializer);
     f.field("pointwise_initializer", o_.pointwise_initializer);
     f.field("bias_initializer", o_.bias_initializer);
-    f.none({"depthwise_regularizer", "pointwise_regularizer", "bias_regularizer",
-            "activity_regularizer", "depthwise_constraint", "pointwise_constraint",
-            "bias_constraint"});
+    rule_fields(f, {"depthwise_regularizer", "pointwise_regularizer", "bias_regularizer",
+                    "activity_regularizer", "depthwise_constraint", "pointwise_constraint",
+                    "bias_constraint"});
   }
   Status build(const Shapes& inputs) override {
     for (const auto& pair : {o_.kernel_size, o_.strides, o_.dilation_rate}) {

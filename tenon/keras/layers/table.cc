@@ -92,6 +92,7 @@ constexpr LayerRow kLayers[] = {
     {"UpSampling3D", layers::make_up_sampling3d},
     {"Cropping3D", layers::make_cropping3d},
     {"ZeroPadding3D", layers::make_zero_padding3d},
+    {"ActivityRegularization", layers::make_activity_regularization},
     {"Dot", layers::make_dot},
     {"CenterCrop", layers::make_center_crop},
     {"Conv1DTranspose", layers::make_conv1d_transpose},
@@ -145,7 +146,7 @@ StatusOr<std::shared_ptr<Layer>> read_layer(const Json& json, SharedLayers& shar
       own.append(name, value);
     }
   }
-  TENON_RETURN_IF_ERROR(read_config(*layer, own, who));
+  TENON_RETURN_IF_ERROR(layer->read_options(std::move(own)));
   if (!trainable) layer->set_trainable(false);
   return layer;
 }

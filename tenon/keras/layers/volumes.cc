@@ -32,8 +32,8 @@ class Conv3DLayer final : public Layer {
     f.field("use_bias", use_bias_);
     f.field("kernel_initializer", kernel_initializer_);
     f.field("bias_initializer", bias_initializer_);
-    f.none({"kernel_regularizer", "bias_regularizer", "activity_regularizer", "kernel_constraint",
-            "bias_constraint"});
+    rule_fields(f, {"kernel_regularizer", "bias_regularizer", "activity_regularizer",
+                    "kernel_constraint", "bias_constraint"});
   }
   Status build(const Shapes& inputs) override {
     TENON_RETURN_IF_ERROR(check_three("kernel_size", kernel_size_));

@@ -117,6 +117,10 @@ void Optimizer::apply(Trace& trace, std::span<const Endpoint> gradients, const C
     }
     update(step, i, clipped[i]);
   }
+  for (size_t i = 0; i < weights_.size() && g.status().ok(); ++i) {
+    const Weight& w = *weights_[i];
+    if (clipped[i] && w.constraint) trace.assign(w, w.constraint(g, trace.read_stored(w)));
+  }
   trace.assign_add(state_[0], one);
   settle(trace, unscaled);
 }

@@ -2,6 +2,7 @@
 
 #include "tenon/kernels/simd/dispatch.h"
 #include "tenon/kernels/simd/native_bfloat16.h"
+#include "tenon/kernels/simd/native_dots.h"
 #if defined(__x86_64__)
 #include <cpuid.h>
 #include <sys/syscall.h>
@@ -34,9 +35,17 @@ NativeBfloat16 detect_bfloat16() {
   return found;
 }
 
+// The same, leaf 7, sub-leaf 0, ECX bit 11.
+bool detect_dots() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return instruction_set() == InstructionSet::kAvx3 &&
+         __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (c >> 11 & 1) != 0;
+}
+
 #else
 
 NativeBfloat16 detect_bfloat16() { return {}; }
+bool detect_dots() { return false; }
 
 #endif
 
@@ -47,11 +56,17 @@ const NativeBfloat16& native_bfloat16() {
   return found;
 }
 
+bool native_dots() {
+  static const bool found = detect_dots();
+  return found;
+}
+
 std::vector<std::string> missing_instruction_levels() {
   const InstructionSet best = instruction_set();
   std::vector<std::string> missing;
   if (best == InstructionSet::kBaseline) missing.emplace_back("AVX2");
   if (best != InstructionSet::kAvx3) missing.emplace_back("AVX-512");
+  if (!native_dots()) missing.emplace_back("AVX-512 VNNI");
   if (!native_bfloat16().vectors) missing.emplace_back("AVX-512 bfloat16");
   if (!native_bfloat16().tiles) missing.emplace_back("AMX");
   return missing;

@@ -19,10 +19,10 @@ TEST(Processor, SaysWhichLevelsItLacks) {
   RecordProperty("lacking", lacking);
   const char* const limit = std::getenv("TENON_MAX_ISA");
   if (limit && std::string(limit) == "avx2") {
-    EXPECT_TRUE(lacking.ends_with("AVX-512, AVX-512 bfloat16, AMX")) << lacking;
+    EXPECT_TRUE(lacking.ends_with("AVX-512, AVX-512 VNNI, AVX-512 bfloat16, AMX")) << lacking;
   }
   if (limit && std::string(limit) == "baseline") {
-    EXPECT_EQ(lacking, "AVX2, AVX-512, AVX-512 bfloat16, AMX");
+    EXPECT_EQ(lacking, "AVX2, AVX-512, AVX-512 VNNI, AVX-512 bfloat16, AMX");
   }
 }
 

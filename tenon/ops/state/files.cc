@@ -36,6 +36,10 @@ StatusOr<Kernel> make_write_file(Prepare&) {
     const std::string_view name = *r.in<std::string_view>(0);
     TENON_ASSIGN_OR_RETURN(const FileAccess* files, files_of(r, name));
     TENON_ASSIGN_OR_RETURN(const std::string path, files->writable(name));
+    // TensorFlow makes the folder where it is missing.
+    if (const size_t slash = path.rfind('/'); slash != path.npos && slash > 0) {
+      TENON_RETURN_IF_ERROR(create_directories(path.substr(0, slash)));
+    }
     return write_file(path, *r.in<std::string_view>(1));
   });
 }

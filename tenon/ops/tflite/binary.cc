@@ -1,6 +1,7 @@
 // _LiteAdd, _LiteMul, _LiteCompare: two tensors of levels, broadcast. _LiteAdd brings both to one
 // scale with `left_shift` more bits first; it also subtracts, and squares the difference.
 #include "tenon/kernels/broadcast.h"
+#include "tenon/kernels/levels/level_binary.h"
 #include "tenon/ops/tflite/quantized_args.h"
 
 namespace tenon {
@@ -16,18 +17,18 @@ Status broadcast_levels(ShapeContext& c, size_t factors, size_t zeros) {
 }
 
 // y = f(a, b) for all elements.
-template <class T, class Y, class F>
-Kernel broadcast_kernel(const kernels::BroadcastPlan& plan, const F& f) {
+template <class T, class F>
+Kernel compare_kernel(const kernels::BroadcastPlan& plan, const F& f) {
   return [plan, f](KernelRun& r) {
     const T* a = r.in<T>(0);
     const T* b = r.in<T>(1);
-    Y* y = r.out<Y>(0);
+    bool* y = r.out<bool>(0);
     kernels::for_each_run(
         plan, [&](const int64_t* offsets, const int64_t* steps, int64_t at, int64_t count) {
           const T* left = a + offsets[0];
           const T* right = b + offsets[1];
           for (int64_t i = 0; i < count; ++i) {
-            y[at + i] = static_cast<Y>(f(left[i * steps[0]], right[i * steps[1]]));
+            y[at + i] = f(left[i * steps[0]], right[i * steps[1]]);
           }
         });
     return absl::OkStatus();
@@ -38,72 +39,44 @@ StatusOr<kernels::BroadcastPlan> plan_of_inputs(const Prepare& p) {
   return kernels::plan_broadcast(std::vector<Shape>{p.input_shape(0), p.input_shape(1)});
 }
 
-struct LiteAdd {
-  lite::Multiplier a, b, y;
-  int32_t zero_a, zero_b, zero_y;
-  int left_shift;
-  lite::LevelRange range;
-  std::string kind;
+kernels::LevelFactor factor_of(lite::Multiplier m) { return {m.value, m.shift}; }
 
-  int32_t bring(int32_t x, int32_t zero, lite::Multiplier m) const {
-    return lite::scaled(lite::shift_left(x - zero, left_shift), m);
-  }
-  int32_t finish(int32_t sum) const {
-    return lite::clamped(lite::wrapping_add(lite::scaled(sum, y), zero_y), range.low, range.high);
-  }
-};
+StatusOr<Kernel> make_level_binary(const Prepare& p, kernels::LevelBinary s) {
+  TENON_ASSIGN_OR_RETURN(const kernels::BroadcastPlan plan, plan_of_inputs(p));
+  const auto zero = lite::zero_points_of(p.attrs());
+  const lite::LevelRange range = lite::range_of(p.attrs(), p.output_dtype(0));
+  s.dtype = p.output_dtype(0);
+  s.zero_a = zero[0];
+  s.zero_b = zero[1];
+  s.zero_y = zero[2];
+  s.low = range.low;
+  s.high = range.high;
+  return Kernel([plan, s](KernelRun& r) {
+    kernels::run_level_binary(s, plan, r.input(0).raw(), r.input(1).raw(),
+                              r.output(0).mutable_raw());
+    return absl::OkStatus();
+  });
+}
 
 StatusOr<Kernel> make_lite_add(Prepare& p) {
-  TENON_ASSIGN_OR_RETURN(const kernels::BroadcastPlan plan, plan_of_inputs(p));
   const auto m = lite::multipliers_of(p.attrs());
-  const auto zero = lite::zero_points_of(p.attrs());
-  const LiteAdd add{m[0],
-                    m[1],
-                    m[2],
-                    zero[0],
-                    zero[1],
-                    zero[2],
-                    static_cast<int>(p.attr<int64_t>("left_shift")),
-                    lite::range_of(p.attrs(), p.output_dtype(0)),
-                    p.attr<std::string>("kind")};
-  Kernel kernel;
-  TENON_RETURN_IF_ERROR(lite::visit_levels(p.input_dtype(0), [&]<class T>() {
-    if (add.kind == "add") {
-      kernel = broadcast_kernel<T, T>(plan, [add](int32_t a, int32_t b) {
-        return add.finish(
-            lite::wrapping_add(add.bring(a, add.zero_a, add.a), add.bring(b, add.zero_b, add.b)));
-      });
-    } else if (add.kind == "sub") {
-      kernel = broadcast_kernel<T, T>(plan, [add](int32_t a, int32_t b) {
-        return add.finish(add.bring(a, add.zero_a, add.a) - add.bring(b, add.zero_b, add.b));
-      });
-    } else {
-      kernel = broadcast_kernel<T, T>(plan, [add](int32_t a, int32_t b) {
-        const auto d = static_cast<uint32_t>(add.bring(a, add.zero_a, add.a) -
-                                             add.bring(b, add.zero_b, add.b));
-        return add.finish(static_cast<int32_t>(d * d));
-      });
-    }
-  }));
-  return kernel;
+  const std::string& kind = p.attr<std::string>("kind");
+  kernels::LevelBinary s;
+  s.kind = kind == "add"   ? kernels::LevelBinaryKind::kAdd
+           : kind == "sub" ? kernels::LevelBinaryKind::kSubtract
+                           : kernels::LevelBinaryKind::kSquaredDifference;
+  s.left_shift = static_cast<int32_t>(p.attr<int64_t>("left_shift"));
+  s.a = factor_of(m[0]);
+  s.b = factor_of(m[1]);
+  s.y = factor_of(m[2]);
+  return make_level_binary(p, s);
 }
 
 StatusOr<Kernel> make_lite_mul(Prepare& p) {
-  TENON_ASSIGN_OR_RETURN(const kernels::BroadcastPlan plan, plan_of_inputs(p));
-  const lite::Multiplier m = lite::multipliers_of(p.attrs())[0];
-  const auto zero = lite::zero_points_of(p.attrs());
-  const lite::LevelRange range = lite::range_of(p.attrs(), p.output_dtype(0));
-  Kernel kernel;
-  TENON_RETURN_IF_ERROR(lite::visit_levels(p.input_dtype(0), [&]<class T>() {
-    kernel = broadcast_kernel<T, T>(plan, [m, zero_a = zero[0], zero_b = zero[1], zero_y = zero[2],
-                                           range](int32_t a, int32_t b) {
-      const auto product = static_cast<int32_t>(static_cast<uint32_t>(a - zero_a) *
-                                                static_cast<uint32_t>(b - zero_b));
-      return lite::clamped(lite::wrapping_add(lite::scaled(product, m), zero_y), range.low,
-                           range.high);
-    });
-  }));
-  return kernel;
+  kernels::LevelBinary s;
+  s.kind = kernels::LevelBinaryKind::kMultiply;
+  s.y = factor_of(lite::multipliers_of(p.attrs())[0]);
+  return make_level_binary(p, s);
 }
 
 StatusOr<Kernel> make_lite_compare(Prepare& p) {
@@ -117,7 +90,7 @@ StatusOr<Kernel> make_lite_compare(Prepare& p) {
   Kernel kernel;
   const auto with = [&]<class F>(const F& compare) {
     return lite::visit_levels(p.input_dtype(0), [&]<class T>() {
-      kernel = broadcast_kernel<T, bool>(
+      kernel = compare_kernel<T>(
           plan, [=, za = zero[0], zb = zero[1], ma = m[0], mb = m[1]](int32_t a, int32_t b) {
             return compare(bring(a, za, ma), bring(b, zb, mb));
           });

@@ -1,21 +1,16 @@
 // _LiteConv2D, _LiteDepthwiseConv2D: filters [out, rows, columns, in] and [1, rows, columns,
 // in * multiplier].
+#include "tenon/base/parallel.h"
 #include "tenon/ops/tflite/conv_form.h"
 
 namespace tenon {
 namespace {
 
+using kernels::LevelConvSpec;
 using lite::check_bias;
 using lite::check_conv;
 using lite::check_filter_size;
-using lite::dot_centred;
-using lite::dot_levels;
-using lite::for_each_place;
-using lite::LiteConvForm;
-using lite::set_factors;
-using lite::visit_conv;
 using lite::window_of;
-using lite::wrapped_sum;
 
 template <bool depthwise>
 Status lite_conv_shape(ShapeContext& c) {
@@ -32,176 +27,99 @@ Status lite_conv_shape(ShapeContext& c) {
     if (!fits) return invalid_argument("an input of shape ", x, " and a filter of shape ", w);
   }
   TENON_RETURN_IF_ERROR(check_filter_size(w));
-  LiteConvForm form;
+  LevelConvSpec spec;
   int64_t output[2];
-  TENON_RETURN_IF_ERROR(window_of(c.attrs(), x, w, form, output));
+  TENON_RETURN_IF_ERROR(window_of(c.attrs(), x, w, spec, output));
   c.set_output(0, PartialShape{x.has_rank() ? x[0] : -1, output[0], output[1], out});
   return absl::OkStatus();
 }
 
-StatusOr<LiteConvForm> conv_form(const Prepare& p, int64_t out) {
-  LiteConvForm form;
+StatusOr<LevelConvSpec> conv_spec(const Prepare& p, int64_t out) {
+  LevelConvSpec spec;
   const Shape& x = p.input_shape(0);
   const Shape& w = p.input_shape(1);
   int64_t output[2];
-  TENON_RETURN_IF_ERROR(window_of(p.attrs(), x, w, form, output));
-  form.batch = x[0];
-  form.rows = x[1];
-  form.columns = x[2];
-  form.in = x[3];
-  form.out = out;
-  form.kernel_rows = w[1];
-  form.kernel_columns = w[2];
-  form.out_rows = output[0];
-  form.out_columns = output[1];
-  set_factors(p, form);
-  return form;
-}
-
-// The window's cells without their zero point; zeros where it lies outside.
-template <class X>
-void collect_window(const LiteConvForm& form, const X* x, int64_t image, int64_t row,
-                    int64_t column, int16_t* cells) {
-  for (int64_t i = 0; i < form.kernel_rows; ++i) {
-    const int64_t from_y = row * form.stride[0] - form.before[0] + i * form.dilation[0];
-    for (int64_t j = 0; j < form.kernel_columns; ++j, cells += form.in) {
-      const int64_t from_x = column * form.stride[1] - form.before[1] + j * form.dilation[1];
-      if (from_y < 0 || from_y >= form.rows || from_x < 0 || from_x >= form.columns) {
-        std::fill_n(cells, form.in, int16_t{0});
-        continue;
-      }
-      const X* cell = x + ((image * form.rows + from_y) * form.columns + from_x) * form.in;
-      for (int64_t c = 0; c < form.in; ++c) {
-        cells[c] = static_cast<int16_t>(int32_t{cell[c]} - form.zero_x);
-      }
-    }
-  }
-}
-
-// Of one group. 16 bits have no zero point, so cells fit in 16 bits always.
-template <class X, class W, class Sum>
-Kernel conv_levels(LiteConvForm form) {
-  return [form = std::move(form)](KernelRun& r) {
-    const X* x = r.in<X>(0);
-    const W* w = r.in<W>(1);
-    const Sum* bias = r.in<Sum>(2);
-    X* y = r.out<X>(0);
-    const int64_t size = form.kernel_rows * form.kernel_columns * form.in;
-    int16_t* scratch = r.scratch<int16_t>();
-    // Products of this many elements fit 32 bits.
-    constexpr int64_t kBlock = sizeof(X) == 1 ? 8192 : 128;
-    for_each_place(
-        form, [&](int64_t image, int64_t row, int64_t column, int64_t at, int64_t worker) {
-          int16_t* cells = scratch + worker * size;
-          collect_window(form, x, image, row, column, cells);
-          for (int64_t o = 0; o < form.out; ++o) {
-            const Sum sum = wrapped_sum(
-                bias[o], dot_centred<Sum, kBlock>(cells, w + o * size, size, form.zero_w));
-            y[at + o] = static_cast<X>(form.finish(sum, o));
-          }
-        });
-    return absl::OkStatus();
-  };
-}
-
-template <class X, class W, class Sum>
-Kernel grouped_levels(LiteConvForm form, int64_t filter_in) {
-  return [form = std::move(form), filter_in](KernelRun& r) {
-    const X* x = r.in<X>(0);
-    const W* w = r.in<W>(1);
-    const Sum* bias = r.in<Sum>(2);
-    X* y = r.out<X>(0);
-    const int64_t per_group = form.out / std::max<int64_t>(form.in / filter_in, 1);
-    const int64_t filter_size = form.kernel_rows * form.kernel_columns * filter_in;
-    for_each_place(form, [&](int64_t image, int64_t row, int64_t column, int64_t at, int64_t) {
-      for (int64_t o = 0; o < form.out; ++o) {
-        Sum sum = bias[o];
-        const int64_t first = o / per_group * filter_in;
-        for (int64_t i = 0; i < form.kernel_rows; ++i) {
-          const int64_t from_y = row * form.stride[0] - form.before[0] + i * form.dilation[0];
-          if (from_y < 0 || from_y >= form.rows) continue;
-          for (int64_t j = 0; j < form.kernel_columns; ++j) {
-            const int64_t from_x = column * form.stride[1] - form.before[1] + j * form.dilation[1];
-            if (from_x < 0 || from_x >= form.columns) continue;
-            const X* cell = x + ((image * form.rows + from_y) * form.columns + from_x) * form.in;
-            const W* weight = w + o * filter_size + (i * form.kernel_columns + j) * filter_in;
-            sum = wrapped_sum(
-                sum, dot_levels<Sum>(cell + first, weight, filter_in, form.zero_x, form.zero_w));
-          }
-        }
-        y[at + o] = static_cast<X>(form.finish(sum, o));
-      }
-    });
-    return absl::OkStatus();
-  };
-}
-
-template <class X, class W, class Sum>
-Kernel depthwise_levels(LiteConvForm form) {
-  return [form = std::move(form)](KernelRun& r) {
-    using Wrapping = std::make_unsigned_t<Sum>;
-    const X* x = r.in<X>(0);
-    const W* w = r.in<W>(1);
-    const Sum* bias = r.in<Sum>(2);
-    X* y = r.out<X>(0);
-    const int64_t multiplier = form.out / form.in;
-    Wrapping* scratch = r.scratch<Wrapping>();
-    for_each_place(form, [&](int64_t image, int64_t row, int64_t column, int64_t at,
-                             int64_t worker) {
-      Wrapping* sums = scratch + worker * form.out;
-      for (int64_t o = 0; o < form.out; ++o) sums[o] = static_cast<Wrapping>(bias[o]);
-      for (int64_t i = 0; i < form.kernel_rows; ++i) {
-        const int64_t from_y = row * form.stride[0] - form.before[0] + i * form.dilation[0];
-        if (from_y < 0 || from_y >= form.rows) continue;
-        for (int64_t j = 0; j < form.kernel_columns; ++j) {
-          const int64_t from_x = column * form.stride[1] - form.before[1] + j * form.dilation[1];
-          if (from_x < 0 || from_x >= form.columns) continue;
-          const X* cell = x + ((image * form.rows + from_y) * form.columns + from_x) * form.in;
-          const W* weight = w + (i * form.kernel_columns + j) * form.out;
-          const auto product = [&](int64_t c, int64_t o) {
-            return static_cast<Wrapping>(static_cast<Sum>((int32_t{cell[c]} - form.zero_x) *
-                                                          (int32_t{weight[o]} - form.zero_w)));
-          };
-          if (multiplier == 1) {
-            for (int64_t o = 0; o < form.out; ++o) sums[o] += product(o, o);
-          } else {
-            for (int64_t o = 0; o < form.out; ++o) sums[o] += product(o / multiplier, o);
-          }
-        }
-      }
-      for (int64_t o = 0; o < form.out; ++o) {
-        y[at + o] = static_cast<X>(form.finish(static_cast<Sum>(sums[o]), o));
-      }
-    });
-    return absl::OkStatus();
-  };
+  TENON_RETURN_IF_ERROR(window_of(p.attrs(), x, w, spec, output));
+  spec.batch = x[0];
+  spec.rows = x[1];
+  spec.columns = x[2];
+  spec.in = x[3];
+  spec.out = out;
+  spec.kernel_rows = w[1];
+  spec.kernel_columns = w[2];
+  spec.out_rows = output[0];
+  spec.out_columns = output[1];
+  TENON_RETURN_IF_ERROR(lite::set_levels(p, spec));
+  return spec;
 }
 
 StatusOr<Kernel> make_lite_conv(Prepare& p) {
   const Shape& w = p.input_shape(1);
-  TENON_ASSIGN_OR_RETURN(LiteConvForm form, conv_form(p, w[0]));
-  Kernel kernel;
-  TENON_RETURN_IF_ERROR(visit_conv(p, [&]<class X, class W, class Sum>() {
-    const bool centred = sizeof(X) == 1 || form.zero_x == 0;
-    if (w[3] == form.in && centred) {
-      const int64_t size = form.kernel_rows * form.kernel_columns * form.in;
-      p.reserve_scratch(static_cast<size_t>(p.team() * size) * sizeof(int16_t));
-      kernel = conv_levels<X, W, Sum>(std::move(form));
-    } else {
-      kernel = grouped_levels<X, W, Sum>(std::move(form), w[3]);
-    }
-  }));
-  return kernel;
+  TENON_ASSIGN_OR_RETURN(LevelConvSpec spec, conv_spec(p, w[0]));
+  spec.groups = std::max<int64_t>(spec.in / w[3], 1);
+  return lite::make_level_conv(p, spec);
 }
 
+// Depthwise with sums of 64 bits, which have no vectors.
+struct WideDepthwise {
+  LevelConvSpec s;
+  std::vector<lite::Multiplier> factors;
+
+  // The sums of one cell.
+  void add_taps(const int16_t* x, const int8_t* w, int64_t row, int64_t column,
+                uint64_t* sums) const {
+    const int64_t multiplier = s.out / s.in;
+    for (int64_t i = 0; i < s.kernel_rows; ++i) {
+      const int64_t from_y = row * s.stride[0] - s.before[0] + i * s.dilation[0];
+      if (from_y < 0 || from_y >= s.rows) continue;
+      for (int64_t j = 0; j < s.kernel_columns; ++j) {
+        const int64_t from_x = column * s.stride[1] - s.before[1] + j * s.dilation[1];
+        if (from_x < 0 || from_x >= s.columns) continue;
+        const int16_t* cell = x + (from_y * s.columns + from_x) * s.in;
+        const int8_t* weight = w + (i * s.kernel_columns + j) * s.out;
+        for (int64_t o = 0; o < s.out; ++o) {
+          const int32_t level = cell[multiplier == 1 ? o : o / multiplier];
+          sums[o] += static_cast<uint64_t>(int64_t{level - s.zero_x} * (weight[o] - s.zero_w));
+        }
+      }
+    }
+  }
+
+  int16_t finished(uint64_t sum, int64_t channel) const {
+    const lite::Multiplier m = factors[factors.size() == 1 ? 0 : static_cast<size_t>(channel)];
+    const int32_t level = lite::wrapping_add(lite::scaled(static_cast<int64_t>(sum), m), s.zero_y);
+    return static_cast<int16_t>(lite::clamped(level, s.low, s.high));
+  }
+
+  void run(const int16_t* x, const int8_t* w, const int64_t* bias, int16_t* y,
+           uint64_t* scratch) const {
+    const int64_t work = s.kernel_rows * s.kernel_columns * s.out;
+    parallel_workers(
+        s.batch * s.out_rows * s.out_columns, std::max<int64_t>(1, (1 << 14) / (work + 1)),
+        [&](int64_t worker, int64_t begin, int64_t end) {
+          uint64_t* sums = scratch + worker * s.out;
+          for (int64_t place = begin; place < end; ++place) {
+            const int64_t row = place / s.out_columns % s.out_rows;
+            const int64_t image = place / s.out_columns / s.out_rows;
+            for (int64_t o = 0; o < s.out; ++o) sums[o] = static_cast<uint64_t>(bias[o]);
+            add_taps(x + image * s.rows * s.columns * s.in, w, row, place % s.out_columns, sums);
+            for (int64_t o = 0; o < s.out; ++o) y[place * s.out + o] = finished(sums[o], o);
+          }
+        });
+  }
+};
+
 StatusOr<Kernel> make_lite_depthwise(Prepare& p) {
-  TENON_ASSIGN_OR_RETURN(LiteConvForm form, conv_form(p, p.input_shape(1)[3]));
-  Kernel kernel;
-  TENON_RETURN_IF_ERROR(visit_conv(p, [&]<class X, class W, class Sum>() {
-    p.reserve_scratch(static_cast<size_t>(p.team() * form.out) * sizeof(Sum));
-    kernel = depthwise_levels<X, W, Sum>(std::move(form));
-  }));
-  return kernel;
+  TENON_ASSIGN_OR_RETURN(LevelConvSpec spec, conv_spec(p, p.input_shape(1)[3]));
+  spec.depthwise = true;
+  if (spec.bias != DType::kInt64) return lite::make_level_conv(p, spec);
+  p.reserve_scratch(static_cast<size_t>(p.team() * spec.out) * sizeof(uint64_t));
+  const WideDepthwise depthwise{spec, lite::multipliers_of(p.attrs())};
+  return Kernel([depthwise](KernelRun& r) {
+    depthwise.run(r.in<int16_t>(0), r.in<int8_t>(1), r.in<int64_t>(2), r.out<int16_t>(0),
+                  r.scratch<uint64_t>());
+    return absl::OkStatus();
+  });
 }
 
 }  // namespace

@@ -48,32 +48,72 @@ StatusOr<std::pair<int64_t, int64_t>> pair_of(const AttrMap& attrs, std::string_
 }
 
 Status window_of(const AttrMap& attrs, const PartialShape& x, const PartialShape& w,
-                 LiteConvForm& form, int64_t (&output)[2]) {
+                 kernels::LevelConvSpec& spec, int64_t (&output)[2]) {
   TENON_ASSIGN_OR_RETURN(const auto stride, pair_of(attrs, "strides"));
   TENON_ASSIGN_OR_RETURN(const auto dilation, pair_of(attrs, "dilations"));
-  form.stride[0] = stride.first;
-  form.stride[1] = stride.second;
-  form.dilation[0] = dilation.first;
-  form.dilation[1] = dilation.second;
+  spec.stride[0] = stride.first;
+  spec.stride[1] = stride.second;
+  spec.dilation[0] = dilation.first;
+  spec.dilation[1] = dilation.second;
   for (int i = 0; i < 2; ++i) {
     output[i] = -1;
     if (!x.has_rank() || !w.has_rank() || x[i + 1] < 0 || w[i + 1] < 0) continue;
     TENON_ASSIGN_OR_RETURN(const Window window,
-                           window_output(x[i + 1], w[i + 1], form.dilation[i], form.stride[i],
+                           window_output(x[i + 1], w[i + 1], spec.dilation[i], spec.stride[i],
                                          attrs.get<std::string>("padding")));
     output[i] = window.output;
-    form.before[i] = window.before;
+    spec.before[i] = window.before;
   }
   return absl::OkStatus();
 }
 
-void set_factors(const Prepare& p, LiteConvForm& form) {
-  form.factors = multipliers_of(p.attrs());
+Status set_levels(const Prepare& p, kernels::LevelConvSpec& spec) {
+  spec.x = p.input_dtype(0);
+  spec.w = p.input_dtype(1);
+  spec.bias = p.input_dtype(2);
+  const bool bytes = (spec.x == DType::kInt8 || spec.x == DType::kUint8) && spec.w == spec.x &&
+                     spec.bias == DType::kInt32;
+  if (!bytes && (spec.x != DType::kInt16 || spec.w != DType::kInt8)) {
+    return unimplemented("activations of ", spec.x, ", weights of ", spec.w, " and a bias of ",
+                         spec.bias);
+  }
+  for (const Multiplier& m : multipliers_of(p.attrs())) {
+    spec.multipliers.push_back(m.value);
+    spec.shifts.push_back(m.shift);
+  }
   const auto zero = zero_points_of(p.attrs());
-  form.zero_x = zero[0];
-  form.zero_w = zero[1];
-  form.zero_y = zero[2];
-  form.range = range_of(p.attrs(), p.output_dtype(0));
+  spec.zero_x = zero[0];
+  spec.zero_w = zero[1];
+  spec.zero_y = zero[2];
+  const LevelRange range = range_of(p.attrs(), p.output_dtype(0));
+  spec.low = range.low;
+  spec.high = range.high;
+  return absl::OkStatus();
+}
+
+StatusOr<Kernel> make_level_conv(Prepare& p, const kernels::LevelConvSpec& spec) {
+  auto conv = std::make_shared<const kernels::LevelConv>(spec);
+  Ref<Buffer> packed;
+  if (p.frozen(1)) {
+    const auto pack = [&](const Tensor& filter) -> StatusOr<Ref<Buffer>> {
+      Ref<Buffer> buffer = Buffer::host(conv->packed_bytes());
+      if (!buffer) {
+        return resource_exhausted("no memory to pack a filter of shape ", filter.shape());
+      }
+      conv->pack(filter.raw(), buffer->data());
+      return buffer;
+    };
+    TENON_ASSIGN_OR_RETURN(packed, p.packed(1, conv->packed_name(), pack));
+  }
+  const size_t own = packed ? 0 : (conv->packed_bytes() + 63) / 64 * 64;
+  p.reserve_scratch(own + conv->scratch_bytes());
+  return Kernel([conv, packed, own](KernelRun& r) {
+    char* const scratch = r.scratch<char>();
+    if (!packed) conv->pack(r.input(1).raw(), scratch);
+    conv->run(r.input(0).raw(), packed ? packed->data() : scratch, r.input(2).raw(),
+              r.output(0).mutable_raw(), scratch + own);
+    return absl::OkStatus();
+  });
 }
 
 }  // namespace tenon::lite

@@ -13,8 +13,17 @@ struct Channels {
   std::vector<float> scales;
   std::vector<int32_t> zero_points;
   int64_t inner = 1;
-  size_t of(int64_t i) const {
-    return scales.size() == 1 ? 0 : static_cast<size_t>(i / inner) % scales.size();
+
+  // Calls body(first, last, scale, zero point) for the runs of one channel in [begin, end).
+  template <class Body>
+  void for_each_run(int64_t begin, int64_t end, const Body& body) const {
+    if (scales.size() == 1) return body(begin, end, scales[0], zero_points[0]);
+    while (begin < end) {
+      const int64_t last = std::min(end, (begin / inner + 1) * inner);
+      const size_t channel = static_cast<size_t>(begin / inner) % scales.size();
+      body(begin, last, scales[channel], zero_points[channel]);
+      begin = last;
+    }
   }
 };
 
@@ -63,10 +72,11 @@ Kernel quantize_kernel(Channels channels, int64_t count) {
     const float* x = r.in<float>(0);
     T* y = r.out<T>(0);
     parallel_for(count, kLevelGrain, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const size_t c = channels.of(i);
-        y[i] = lite::quantized_level<T>(x[i] / channels.scales[c], channels.zero_points[c]);
-      }
+      channels.for_each_run(begin, end,
+                            [&](int64_t first, int64_t last, float scale, int32_t zero) {
+                              for (int64_t i = first; i < last; ++i)
+                                y[i] = lite::quantized_level<T>(x[i] / scale, zero);
+                            });
     });
     return absl::OkStatus();
   };
@@ -86,11 +96,21 @@ Kernel dequantize_kernel(Channels channels, int64_t count) {
     const T* x = r.in<T>(0);
     float* y = r.out<float>(0);
     parallel_for(count, kLevelGrain, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const size_t c = channels.of(i);
-        const double level = static_cast<double>(x[i]) - channels.zero_points[c];
-        y[i] = static_cast<float>(double{channels.scales[c]} * level);
-      }
+      channels.for_each_run(
+          begin, end, [&](int64_t first, int64_t last, float scale, int32_t zero) {
+            // A double holds the product of a float and what a float holds: rounded once either
+            // way.
+            if (sizeof(T) <= 2 && zero >= -65536 && zero <= 65536) {
+              for (int64_t i = first; i < last; ++i) {
+                y[i] = scale * static_cast<float>(static_cast<int32_t>(x[i]) - zero);
+              }
+              return;
+            }
+            for (int64_t i = first; i < last; ++i) {
+              const double level = static_cast<double>(x[i]) - zero;
+              y[i] = static_cast<float>(double{scale} * level);
+            }
+          });
     });
     return absl::OkStatus();
   };

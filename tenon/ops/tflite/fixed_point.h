@@ -58,6 +58,9 @@ inline int32_t shift_left(int32_t x, int count) {
 inline int32_t wrapping_add(int32_t a, int32_t b) {
   return static_cast<int32_t>(static_cast<uint32_t>(a) + static_cast<uint32_t>(b));
 }
+inline int32_t wrapping_subtract(int32_t a, int32_t b) {
+  return static_cast<int32_t>(static_cast<uint32_t>(a) - static_cast<uint32_t>(b));
+}
 
 // x * m: TensorFlow Lite's MultiplyByQuantizedMultiplier.
 inline int32_t scaled(int32_t x, Multiplier m) {
@@ -92,57 +95,12 @@ template <class T>
 T quantized_level(float x, int32_t zero_point) {
   constexpr auto kLow = static_cast<float>(std::numeric_limits<T>::min());
   constexpr auto kHigh = static_cast<float>(std::numeric_limits<T>::max());
-  const float level = std::round(x) + static_cast<float>(zero_point);
-  if (!(level > kLow)) return std::numeric_limits<T>::min();  // NaN too
-  return level >= kHigh ? std::numeric_limits<T>::max() : static_cast<T>(level);
-}
-
-// exp(x) of x <= 0 in Q5.26, as Q0.31: gemmlowp's exp_on_negative_values, which reduces the
-// argument to [-1/4, 0), takes a polynomial around -1/8 there and multiplies by the powers of e.
-inline int32_t exp_of_negative_q5(int32_t x) {
-  constexpr int kFraction = 26;
-  const int32_t quarter = 1 << (kFraction - 2);
-  const int32_t masked = (x & (quarter - 1)) - quarter;  // in [-1/4, 0), Q5.26
-  const int32_t a = shift_left(masked, 5);               // Q0.31
-  const int32_t y = wrapping_add(a, 1 << 28);
-  const int32_t y2 = doubling_high_product(y, y);
-  const int32_t y3 = doubling_high_product(y2, y);
-  const int32_t y4 = doubling_high_product(y2, y2);
-  const int32_t fourth = rounding_shift(y4, 2);
-  const int32_t poly = rounding_shift(
-      wrapping_add(doubling_high_product(wrapping_add(fourth, y3), 715827883), y2), 1);
-  int32_t result =
-      wrapping_add(1895147668, doubling_high_product(1895147668, wrapping_add(y, poly)));
-  const int32_t remainder = masked - x;
-  constexpr struct {
-    int exponent;
-    int32_t factor;
-  } kPowers[] = {{-2, 1672461947}, {-1, 1302514674}, {0, 790015084}, {1, 290630308},
-                 {2, 39332535},    {3, 720401},      {4, 242}};
-  for (const auto& power : kPowers) {
-    if (remainder & (1 << (kFraction + power.exponent))) {
-      result = doubling_high_product(result, power.factor);
-    }
-  }
-  return x == 0 ? std::numeric_limits<int32_t>::max() : result;
-}
-
-// 1 / (1 + a) of a in [0, 1), Q0.31: three steps of Newton's method in Q2.29, as gemmlowp.
-inline int32_t one_over_one_plus(int32_t a) {
-  const int64_t sum = int64_t{a} + std::numeric_limits<int32_t>::max();
-  const auto half = static_cast<int32_t>((sum + (sum >= 0 ? 1 : -1)) / 2);
-  constexpr int32_t k48Over17 = 1515870810, kMinus32Over17 = -1010580540, kOne = 1 << 29;
-  int32_t x = wrapping_add(k48Over17, doubling_high_product(half, kMinus32Over17));
-  const auto times_four = [](int32_t v) {
-    return static_cast<int32_t>(std::clamp<int64_t>(
-        int64_t{v} * 4, std::numeric_limits<int32_t>::min(), std::numeric_limits<int32_t>::max()));
-  };
-  for (int i = 0; i < 3; ++i) {
-    const int32_t rest = kOne - doubling_high_product(half, x);
-    x = wrapping_add(x, times_four(doubling_high_product(x, rest)));
-  }
-  return static_cast<int32_t>(std::clamp<int64_t>(
-      int64_t{x} * 2, std::numeric_limits<int32_t>::min(), std::numeric_limits<int32_t>::max()));
+  // std::round without a call: halves away from zero.
+  const float whole = std::trunc(x);
+  const float rounded = std::abs(x - whole) >= 0.5F ? whole + std::copysign(1.0F, x) : whole;
+  const float level = rounded + static_cast<float>(zero_point);
+  const float above = level > kLow ? level : kLow;  // NaN is the lowest
+  return static_cast<T>(static_cast<int32_t>(above < kHigh ? above : kHigh));
 }
 
 }  // namespace tenon::lite

@@ -1,5 +1,6 @@
 // _LiteAvgPool, _LiteMaxPool: windows over levels, of the cells that lie in the image.
 #include "tenon/base/parallel.h"
+#include "tenon/kernels/grain.h"
 #include "tenon/ops/tflite/quantized_args.h"
 
 namespace tenon {
@@ -45,39 +46,85 @@ Status lite_pool_shape(ShapeContext& c) {
   return absl::OkStatus();
 }
 
+// The cells of one output's window that lie in the image.
+struct PoolCells {
+  PoolCells(const LitePool& pool, int64_t place) {
+    const int64_t column = place % pool.output[1];
+    const int64_t row = place / pool.output[1] % pool.output[0];
+    image = place / pool.output[1] / pool.output[0];
+    const int64_t top = row * pool.stride[0] - pool.before[0];
+    const int64_t left = column * pool.stride[1] - pool.before[1];
+    y0 = std::max<int64_t>(top, 0);
+    x0 = std::max<int64_t>(left, 0);
+    y1 = std::min(top + pool.window[0], pool.size[0]);
+    x1 = std::min(left + pool.window[1], pool.size[1]);
+  }
+  // Calls body with the channels of each.
+  template <class T, class Body>
+  void for_each(const LitePool& pool, const T* x, const Body& body) const {
+    for (int64_t i = y0; i < y1; ++i) {
+      for (int64_t j = x0; j < x1; ++j) {
+        body(x + ((image * pool.size[0] + i) * pool.size[1] + j) * pool.channels);
+      }
+    }
+  }
+
+  int64_t image, y0, x0, y1, x1;
+};
+
+template <class T>
+void largest_levels(const LitePool& pool, const PoolCells& cells, const T* x, T* y) {
+  std::fill_n(y, pool.channels, std::numeric_limits<T>::min());
+  cells.for_each(pool, x, [&](const T* cell) {
+    for (int64_t c = 0; c < pool.channels; ++c) y[c] = std::max(y[c], cell[c]);
+  });
+  const auto low = static_cast<T>(pool.low), high = static_cast<T>(pool.high);
+  for (int64_t c = 0; c < pool.channels; ++c) y[c] = std::min(std::max(y[c], low), high);
+}
+
+template <class Sum, class T>
+void mean_levels(const LitePool& pool, const PoolCells& cells, const T* x, Sum* sums, T* y) {
+  const int64_t count = std::max<int64_t>((cells.y1 - cells.y0) * (cells.x1 - cells.x0), 1);
+  std::fill_n(sums, pool.channels, Sum{0});
+  cells.for_each(pool, x, [&](const T* cell) {
+    for (int64_t c = 0; c < pool.channels; ++c) sums[c] += cell[c];
+  });
+  // Of integers this small the quotient of doubles is cut off to that of integers.
+  const auto half = static_cast<Sum>(count / 2);
+  const auto divisor = static_cast<double>(count);
+  for (int64_t c = 0; c < pool.channels; ++c) {
+    const auto away = static_cast<double>(sums[c] > 0 ? sums[c] + half : sums[c] - half);
+    y[c] = static_cast<T>(lite::clamped(static_cast<int32_t>(away / divisor), pool.low, pool.high));
+  }
+}
+
 template <class T, bool average>
 Kernel pool_levels(const LitePool& pool) {
   return [pool](KernelRun& r) {
     const T* x = r.in<T>(0);
     T* y = r.out<T>(0);
     if (pool.channels == 0) return absl::OkStatus();
-    const int64_t places = pool.batch * pool.output[0] * pool.output[1];
-    parallel_for(places, 64, [&](int64_t begin, int64_t end) {
+    const int64_t most =
+        std::min(pool.window[0], pool.size[0]) * std::min(pool.window[1], pool.size[1]);
+    int64_t* const scratch = r.scratch<int64_t>();
+    const auto run = [&](int64_t worker, int64_t begin, int64_t end) {
       for (int64_t place = begin; place < end; ++place) {
-        const int64_t column = place % pool.output[1];
-        const int64_t row = place / pool.output[1] % pool.output[0];
-        const int64_t image = place / pool.output[1] / pool.output[0];
-        const int64_t top = row * pool.stride[0] - pool.before[0];
-        const int64_t left = column * pool.stride[1] - pool.before[1];
-        const int64_t y0 = std::max<int64_t>(top, 0), x0 = std::max<int64_t>(left, 0);
-        const int64_t y1 = std::min(top + pool.window[0], pool.size[0]);
-        const int64_t x1 = std::min(left + pool.window[1], pool.size[1]);
-        const int64_t count = std::max<int64_t>((y1 - y0) * (x1 - x0), 1);
-        for (int64_t c = 0; c < pool.channels; ++c) {
-          int64_t value = average ? 0 : std::numeric_limits<T>::min();
-          for (int64_t i = y0; i < y1; ++i) {
-            for (int64_t j = x0; j < x1; ++j) {
-              const int64_t cell =
-                  x[((image * pool.size[0] + i) * pool.size[1] + j) * pool.channels + c];
-              value = average ? value + cell : std::max(value, cell);
-            }
+        const PoolCells cells(pool, place);
+        T* const to = y + place * pool.channels;
+        if constexpr (!average) {
+          largest_levels(pool, cells, x, to);
+        } else {
+          int64_t* const sums = scratch + worker * pool.channels;
+          if (most < 32'768) {  // sums of 16 bits fit in 32
+            mean_levels(pool, cells, x, reinterpret_cast<int32_t*>(sums), to);
+          } else {
+            mean_levels(pool, cells, x, sums, to);
           }
-          if (average) value = (value > 0 ? value + count / 2 : value - count / 2) / count;
-          y[place * pool.channels + c] =
-              static_cast<T>(lite::clamped(static_cast<int32_t>(value), pool.low, pool.high));
         }
       }
-    });
+    };
+    parallel_workers(pool.batch * pool.output[0] * pool.output[1],
+                     kernels::grain_of(pool.channels * std::max<int64_t>(most, 1)), run);
     return absl::OkStatus();
   };
 }
@@ -90,6 +137,9 @@ StatusOr<Kernel> make_lite_pool(Prepare& p) {
   const lite::LevelRange range = lite::range_of(p.attrs(), p.output_dtype(0));
   pool.low = range.low;
   pool.high = range.high;
+  if (average) {
+    p.reserve_scratch(static_cast<size_t>(p.team() * pool.channels) * sizeof(int64_t));
+  }
   Kernel kernel;
   TENON_RETURN_IF_ERROR(lite::visit_levels(
       p.input_dtype(0), [&]<class T>() { kernel = pool_levels<T, average>(pool); }));

@@ -29,26 +29,39 @@ lite::Multiplier divided(lite::Multiplier m, int64_t count) {
           m.shift - shift};
 }
 
+// Adds what x holds to the outputs, a row of the last axis after the other.
+template <class T>
+void add_levels(const LiteSum& s, const T* x, int64_t* sum) {
+  const int last = s.x.rank() - 1;
+  const int64_t row = last < 0 ? 1 : s.x[last];
+  const bool kept = last >= 0 && s.steps[static_cast<size_t>(last)] != 0;
+  std::vector<int64_t> at(static_cast<size_t>(s.x.rank()), 0);
+  int64_t place = 0;
+  for (int64_t rest = s.x.num_elements(); rest > 0; rest -= row, x += row) {
+    if (kept) {
+      for (int64_t i = 0; i < row; ++i) sum[place + i] += x[i];
+    } else {
+      int64_t total = 0;
+      for (int64_t i = 0; i < row; ++i) total += x[i];
+      sum[place] += total;
+    }
+    for (int axis = last - 1; axis >= 0; --axis) {
+      const auto a = static_cast<size_t>(axis);
+      place += s.steps[a];
+      if (++at[a] < s.x[axis]) break;
+      place -= s.steps[a] * s.x[axis];
+      at[a] = 0;
+    }
+  }
+}
+
 template <class T>
 Kernel sum_levels(LiteSum s) {
   return [s = std::move(s)](KernelRun& r) -> Status {
     TENON_ASSIGN_OR_RETURN(Tensor sums, r.allocate(DType::kInt64, Shape{s.outputs}));
     int64_t* sum = sums.mutable_data<int64_t>();
     std::fill_n(sum, s.outputs, 0);
-    const T* x = r.in<T>(0);
-    std::vector<int64_t> at(static_cast<size_t>(s.x.rank()), 0);
-    const int64_t count = s.x.num_elements();
-    int64_t place = 0;
-    for (int64_t i = 0; i < count; ++i) {
-      sum[place] += x[i];
-      for (int axis = s.x.rank() - 1; axis >= 0; --axis) {
-        const auto a = static_cast<size_t>(axis);
-        place += s.steps[a];
-        if (++at[a] < s.x[axis]) break;
-        place -= s.steps[a] * s.x[axis];
-        at[a] = 0;
-      }
-    }
+    add_levels(s, r.in<T>(0), sum);
     T* y = r.out<T>(0);
     for (int64_t i = 0; i < s.outputs; ++i) {
       const auto level = static_cast<int32_t>(static_cast<uint64_t>(sum[i]) -

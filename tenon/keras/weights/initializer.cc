@@ -1,8 +1,8 @@
-#include "tenon/keras/initializer.h"
+#include "tenon/keras/weights/initializer.h"
 
 #include <cmath>
 
-#include "tenon/keras/object_config.h"
+#include "tenon/keras/weights/named_object.h"
 #include "tenon/kernels/philox.h"
 
 namespace tenon::keras {
@@ -205,22 +205,11 @@ Status Initializer::check() const {
 }
 
 StatusOr<Initializer> Initializer::from_json(const Json& json) {
-  TENON_ASSIGN_OR_RETURN(const ObjectConfig object, object_config(ObjectKind::kInitializer, json));
-  Initializer initializer{std::string_view(object.name)};
-  if (object.config && object.config->members()) {
-    for (const auto& [parameter, value] : *object.config->members()) {
-      initializer.config_.set(parameter, value);
-    }
-  }
-  TENON_RETURN_IF_ERROR(initializer.check());
-  return initializer;
+  return named_object_from_json<Initializer>(ObjectKind::kInitializer, json);
 }
 
 Json Initializer::to_json() const {
-  return Json::object({{"module", "keras.initializers"},
-                       {"class_name", class_name_},
-                       {"config", config_},
-                       {"registered_name", nullptr}});
+  return named_object_to_json("initializers", class_name_, config_);
 }
 
 Initializer Initializer::forget_bias(const Initializer& bias) {

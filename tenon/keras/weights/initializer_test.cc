@@ -1,4 +1,4 @@
-#include "tenon/keras/initializer.h"
+#include "tenon/keras/weights/initializer.h"
 
 #include "tenon/keras/reference_test.h"
 

@@ -1,0 +1,79 @@
+"""Reading datasets."""
+import atexit
+import collections.abc
+
+from tenon import _tenon, errors, nest
+from tenon.tf.data import structure
+
+atexit.register(_tenon.close_pipelines)
+
+
+class Iterator(collections.abc.Iterator):
+    """One pass over a dataset."""
+
+    def __init__(self, dataset, epoch):
+        self._dataset = dataset  # its functions and variables live as long
+        self._native = _tenon.PipelineIterator(dataset.pipeline, epoch)
+
+    @property
+    def element_spec(self):
+        return self._dataset.element_spec
+
+    def __next__(self):
+        tensors = self._native.next()
+        if tensors is None:
+            raise StopIteration
+        return structure.pack(self._dataset.element_spec, tensors)
+
+    def get_next(self):
+        """The next element; OutOfRangeError at the end."""
+        try:
+            return next(self)
+        except StopIteration:
+            raise errors.OutOfRangeError(None, None, "End of sequence [Op:IteratorGetNext]") from None
+
+    def get_next_as_optional(self):
+        tensors = self._native.next()
+        return Optional(self.element_spec, tensors)
+
+
+class NumpyIterator(collections.abc.Iterator):
+    """One pass over a dataset, as NumPy's arrays."""
+
+    def __init__(self, dataset):
+        for leaf in nest.flatten(dataset.element_spec):
+            if isinstance(leaf, structure.DatasetSpec):
+                raise TypeError("`tf.data.Dataset.as_numpy_iterator()` is not supported for datasets that produce values of "
+                                f"type {leaf.value_type}")
+        self._iterator = iter(dataset)
+
+    def __next__(self):
+        return structure.map_leaves(lambda leaf: leaf if leaf is None else leaf.numpy(), next(self._iterator))
+
+
+class Optional:
+    """An element, or none."""
+
+    def __init__(self, element_spec, tensors):
+        self._spec, self._tensors = element_spec, tensors
+
+    @property
+    def element_spec(self):
+        return self._spec
+
+    @staticmethod
+    def from_value(value):
+        value = structure.normalize(value)
+        return Optional(structure.spec_of(value), [leaf for leaf in nest.flatten(value) if leaf is not None])
+
+    @staticmethod
+    def empty(element_spec):
+        return Optional(element_spec, None)
+
+    def has_value(self, name=None):
+        return _tenon.convert(self._tensors is not None)
+
+    def get_value(self, name=None):
+        if self._tensors is None:
+            raise errors.InvalidArgumentError(None, None, "The given optional does not have a value.")
+        return structure.pack(self._spec, self._tensors)

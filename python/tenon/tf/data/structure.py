@@ -1,0 +1,136 @@
+"""What elements of datasets are made of: tuples and dictionaries of tensors, and of datasets. A list is one tensor."""
+from tenon import _tenon, nest
+from tenon.tensor_shape import TensorShape
+from tenon.tensor_spec import TensorSpec, TypeSpec
+
+
+class DatasetSpec(TypeSpec):
+    """A dataset as a component of an element."""
+
+    def __init__(self, element_spec, dataset_shape=()):
+        self._element_spec, self._shape = element_spec, TensorShape(dataset_shape)
+
+    @property
+    def element_spec(self):
+        return self._element_spec
+
+    @property
+    def value_type(self):
+        from tenon.tf.data.dataset import Dataset
+        return Dataset
+
+    def is_compatible_with(self, other):
+        return isinstance(other, DatasetSpec) and compatible(self._element_spec, other._element_spec)
+
+    def __eq__(self, other):
+        return isinstance(other, DatasetSpec) and self._element_spec == other._element_spec
+
+    def __hash__(self):
+        return hash(DatasetSpec)
+
+    def __repr__(self):
+        return f"DatasetSpec({self._element_spec!r}, {self._shape!r})"
+
+
+class NoneTensorSpec(TypeSpec):
+    """None as a component of an element."""
+
+    def is_compatible_with(self, other):
+        return isinstance(other, NoneTensorSpec)
+
+    def __eq__(self, other):
+        return isinstance(other, NoneTensorSpec)
+
+    def __hash__(self):
+        return hash(NoneTensorSpec)
+
+    def __repr__(self):
+        return "NoneTensorSpec()"
+
+
+def constant(value, dtype=None):
+    """A tensor of Python's data that has its value even while a function is traced."""
+    _tenon.push_eager()
+    try:
+        return _tenon.convert(value, dtype)
+    finally:
+        _tenon.pop_eager()
+
+
+def compatible(a, b):
+    """Whether elements of both kinds can stand in one dataset."""
+    try:
+        nest.assert_same_structure(a, b)
+    except (TypeError, ValueError):
+        return False
+    return all(x.dtype == y.dtype if isinstance(x, TensorSpec) and isinstance(y, TensorSpec) else x.is_compatible_with(y)
+               for x, y in zip(nest.flatten(a), nest.flatten(b)))
+
+
+def map_leaves(function, value):
+    """`value` with `function` of each of its leaves; only tuples and dictionaries have leaves below them."""
+    if isinstance(value, dict) or (isinstance(value, tuple) and not isinstance(value, TensorShape)):
+        return nest._rebuild(value, [map_leaves(function, child) for child in nest._children(value)])
+    return function(value)
+
+
+def normalize(value):
+    """`value` with tensors, datasets and None for leaves."""
+    from tenon.tf.data.dataset import Dataset
+    return map_leaves(lambda leaf: leaf if leaf is None or isinstance(leaf, Dataset) else _tenon.convert(leaf), value)
+
+
+def spec_of(element):
+    """The specs of what normalize() gave."""
+    def spec(leaf):
+        if leaf is None:
+            return NoneTensorSpec()
+        return TensorSpec(leaf.shape, leaf.dtype) if isinstance(leaf, _tenon.Tensor) else DatasetSpec(leaf.element_spec)
+
+    return map_leaves(spec, element)
+
+
+def tensor_leaves(spec):
+    """The leaves for which an element has a tensor."""
+    return [leaf for leaf in nest.flatten(spec) if not isinstance(leaf, NoneTensorSpec)]
+
+
+def dtype_and_shape(leaf):
+    return ("variant", TensorShape([])) if isinstance(leaf, DatasetSpec) else (leaf.dtype, leaf.shape)
+
+
+def pack(spec, tensors):
+    """The element of these tensors."""
+    tensors = iter(tensors)
+
+    def value(leaf):
+        if isinstance(leaf, NoneTensorSpec):
+            return None
+        tensor = next(tensors)
+        if isinstance(leaf, DatasetSpec):
+            from tenon.tf.data.dataset import dataset_in
+            return dataset_in(tensor, leaf.element_spec)
+        return tensor
+
+    if isinstance(spec, TensorSpec):
+        return next(tensors)
+    return map_leaves(value, spec)
+
+
+def map_shapes(function, spec):
+    """`spec` with the shapes that `function` makes of its leaves' shapes."""
+    def changed(leaf):
+        return TensorSpec(function(leaf.shape), leaf.dtype) if isinstance(leaf, TensorSpec) else leaf
+
+    return map_leaves(changed, spec)
+
+
+def common(a, b):
+    """What elements of both kinds have in common."""
+    def widest(x, y):
+        if not isinstance(x, TensorSpec):
+            return x
+        return TensorSpec(x.shape.most_specific_compatible_shape(y.shape), x.dtype)
+
+    others = iter(nest.flatten(b))
+    return map_leaves(lambda leaf: widest(leaf, next(others)), a)
