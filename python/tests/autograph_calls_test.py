@@ -5,6 +5,7 @@ import traceback
 import unittest
 import warnings
 
+import numpy as np
 from autograph_test import Case
 
 import tenon.tf as tf
@@ -90,7 +91,7 @@ class CallTest(Case):
                 return y
 
             pick = lambda z: z + 1 if z > 2 else z  # noqa: E731
-            first, second = (lambda z: z * 2 if z > 1 else z), (lambda z: z * 3 if z > 1 else z)
+            first, second = (lambda z: z * np.int32(2) if z > 1 else z), (lambda z: (lambda z: z * k if z > 1 else z)(z))
             return (helper(x), helper(x, power=3), inner(x, 1, scale=4, a=1), inner(x, 7), pick(x), first(x), second(x),
                     model(x), model.scale(x), Model.of_class(x), Model.of_none(x), model.offset, model.traced(x),
                     functools.partial(helper, power=4)(x), functools.reduce(lambda a, b: a + b if a > 0 else b, [x, x, 1]),
@@ -106,6 +107,17 @@ class CallTest(Case):
             return (tf.cond(x > 0, functools.partial(helper, x), lambda: x),
                     tf.while_loop(below_ten, grown, [x])[0])
         self.same(f, (1,), (-4,))
+
+        def odd(x):
+            if x % 2 == 1:
+                return x * 10
+            return x
+
+        def larger(most, x):
+            return x if x > most else most
+        numbers = tf.data.Dataset.range(6).map(odd).filter(lambda x: x > 2 and x != 30)
+        self.assertEqual([int(x) for x in numbers], [10, 4, 50])
+        self.assertEqual(int(numbers.reduce(tf.constant(0, tf.int64), larger)), 50)
 
     def test_recursion_on_python_values(self):
         def power(x, n):

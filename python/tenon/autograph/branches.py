@@ -6,8 +6,6 @@ from tenon.autograph import values
 from tenon.tf import graphs
 
 
-
-
 def if_stmt(test, body, orelse, state):
     if not values.is_traced(test):
         if test:

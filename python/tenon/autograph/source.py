@@ -45,30 +45,16 @@ def _has_arguments(node, code):
     return (len(names) - varargs == count and all(a == b or b.endswith(a) for a, b in zip(names, code.co_varnames)))
 
 
-def _spans(node, code):
-    """Whether `code` begins and ends where the lambda's body does. Python tells columns from 3.11 on."""
-    places = [((line, column), (end_line, end_column)) for line, end_line, column, end_column in
-              getattr(code, "co_positions", tuple)() if None not in (line, end_line, column, end_column)]
-    places = [(begin, end) for begin, end in places if begin != end]
-    body = node.body
-    return bool(places) and (min(begin for begin, _ in places) == (body.lineno, body.col_offset)
-                             and max(end for _, end in places) == (body.end_lineno, body.end_col_offset))
+def _extent(node):
+    return (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)
 
 
-def _same_code(node, code):
-    """Whether the lambda `node` compiles to `code`; what Python runs knows the columns too, from 3.11 on."""
-    inner = ast.Module([ast.FunctionDef("factory", ast.arguments(
-        [], [ast.arg(name) for name in code.co_freevars], None, [], [], None, []), [ast.Return(node)], [],
-        type_params=[])], [])
-    for each in ast.walk(inner):
-        if isinstance(each, (ast.FunctionDef, ast.arg, ast.Return)) and not hasattr(each, "lineno"):
-            ast.copy_location(each, node)
-    try:
-        compiled = compile(inner, code.co_filename, "exec", code.co_flags & FUTURES, True)
-    except (SyntaxError, ValueError):
-        return False
-    factory = next(c for c in compiled.co_consts if hasattr(c, "co_code"))
-    return any(c == code for c in factory.co_consts if hasattr(c, "co_code"))
+def _holds(node, code):
+    """Whether all that `code` does stands in the body of the lambda `node`."""
+    start, end = _extent(node.body)
+    return all(start <= (line, column) and (end_line, end_column) <= end
+               for line, end_line, column, end_column in code.co_positions()
+               if None not in (line, end_line, column, end_column) and (column, end_column) != (0, 0))
 
 
 def function_node(function):
@@ -82,9 +68,8 @@ def function_node(function):
              if isinstance(node, ast.Lambda) == is_lambda and (is_lambda or node.name == code.co_name)
              and _has_arguments(node, code)]
     if len(found) > 1:
-        # Code alone does not tell: calls of what a module imports compile in another way than here.
-        found = ([node for node in found if _spans(node, code)] or [node for node in found if _same_code(node, code)]
-                 or found)
+        # Lambdas of one line; of those in one another, the innermost comes last.
+        found = [node for node in found if _holds(node, code)][-1:]
     if not found:
         raise NoSource(f"{code.co_filename} has no such function in line {code.co_firstlineno}")
     return found[0]

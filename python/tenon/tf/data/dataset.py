@@ -207,7 +207,8 @@ class Dataset:
         """What is left when `reduce_func` has put each element to the state."""
         from tenon.function import function
         state = structure.normalize(initial_state)
-        wanted, reduce_func = structure.spec_of(state), converted(reduce_func)
+        wanted = structure.spec_of(state)
+        reduce_func = converted(reduce_func)
 
         @function
         def step(flat_state, flat_element):

@@ -4,11 +4,8 @@ from tenon.tf.data import structure
 
 
 def converted(function):
-    """`function` with tensors in its control flow, where AutoGraph is there."""
-    try:
-        from tenon.autograph import conversion
-    except ImportError:
-        return function
+    """`function` with tensors in its control flow."""
+    from tenon.autograph import conversion  # slow to load, and not needed by every program
     return conversion.convert(function)
 
 
