@@ -69,7 +69,7 @@ class LevelDraw {
   std::mt19937 random_;
 };
 
-struct Operands {
+struct TwoShapes {
   Shape a, b;
 };
 
@@ -84,14 +84,14 @@ size_t element_of(const Shape& result, const Shape& shape, int64_t i) {
 }
 
 TEST(LevelBinary, AsPlainIntegers) {
-  const Operands kShapes[] = {{{1, 1, 1}, {1, 1, 1}},   {{1, 1, 77}, {1, 1, 77}},
-                              {{2, 3, 17}, {1, 1, 17}}, {{2, 3, 33}, {2, 3, 1}},
-                              {{1, 5, 1}, {4, 1, 9}},   {{1, 1, 1}, {3, 7, 40}},
-                              {{0, 3, 4}, {1, 3, 4}},   {{3, 100, 200}, {3, 100, 200}}};
+  const TwoShapes kShapes[] = {{{1, 1, 1}, {1, 1, 1}},   {{1, 1, 77}, {1, 1, 77}},
+                               {{2, 3, 17}, {1, 1, 17}}, {{2, 3, 33}, {2, 3, 1}},
+                               {{1, 5, 1}, {4, 1, 9}},   {{1, 1, 1}, {3, 7, 40}},
+                               {{0, 3, 4}, {1, 3, 4}},   {{3, 100, 200}, {3, 100, 200}}};
   for (uint32_t seed = 0; seed < 200; ++seed) {
     LevelDraw draw(seed);
     const LevelBinary s = draw.binary();
-    const Operands& shapes = kShapes[seed < 8 ? seed : seed % 7];
+    const TwoShapes& shapes = kShapes[seed < 8 ? seed : seed % 7];
     const std::vector<Shape> both = {shapes.a, shapes.b};
     const auto plan = plan_broadcast(both);
     ASSERT_TRUE(plan.ok()) << plan.status();

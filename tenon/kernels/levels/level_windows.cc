@@ -112,17 +112,28 @@ void LevelWindows::collect(const char* x, int64_t cell, int64_t count, int64_t g
   if (cells_alone) {
     x += cell * s_.in * level_bytes_;
     if (terms_ * term_bytes_ == row_bytes_) return copy(x, count * s_.in, rows);
-    for (int64_t i = 0; i < count; ++i)
+    for (int64_t i = 0; i < count; ++i) {
       copy(x + i * s_.in * level_bytes_, s_.in, rows + i * row_bytes_);
+    }
     return;
   }
   const char* const end = x + s_.batch * s_.rows * s_.columns * s_.in * level_bytes_;
   int64_t column = cell % s_.out_columns, row = cell / s_.out_columns % s_.out_rows;
   int64_t image = cell / s_.out_columns / s_.out_rows;
   const int64_t image_size = s_.rows * s_.columns * s_.in * level_bytes_;
-  for (int64_t i = 0; i < count; ++i, rows += row_bytes_) {
-    collect_window(x + image * image_size, end, row, column, group, rows);
-    if (++column < s_.out_columns) continue;
+  while (count > 0) {
+    const char* const from = x + image * image_size;
+    int64_t cells = short_rows_ ? short_cells(from, end, row, column, count) : 0;
+    if (cells > 0) {
+      collect_short(from, row, column, cells, rows);
+    } else {
+      collect_window(from, row, column, group, rows);
+      cells = 1;
+    }
+    count -= cells;
+    rows += cells * row_bytes_;
+    column += cells;
+    if (column < s_.out_columns) continue;
     column = 0;
     if (++row < s_.out_rows) continue;
     row = 0;
@@ -130,26 +141,41 @@ void LevelWindows::collect(const char* x, int64_t cell, int64_t count, int64_t g
   }
 }
 
-void LevelWindows::collect_window(const char* image, const char* end, int64_t row, int64_t column,
-                                  int64_t group, char* to) const {
-  const int64_t row_size = s_.columns * s_.in * level_bytes_;
-  const int64_t part = s_.kernel_columns * group_in_;
-  if (short_rows_) {
-    const int64_t top = row * s_.stride[0] - s_.before[0];
-    const int64_t left = column * s_.stride[1] - s_.before[1];
-    const char* from = image + top * row_size + left * s_.in;
-    if (top >= 0 && top + s_.kernel_rows <= s_.rows && left >= 0 &&
-        left + s_.kernel_columns <= s_.columns &&
-        end - from >= (s_.kernel_rows - 1) * row_size + kShortRow) {
-      // What is too much is written over, or lies in the room behind the rows.
-      const uint64_t turned = added_ == 0 ? 0 : kFirstBits;
-      for (int64_t k = 0; k < s_.kernel_rows; ++k, to += part, from += row_size) {
-        copy_8(from, turned, to);
-        if (part > 8) copy_8(from + 8, turned, to + 8);
-      }
-      return;
+int64_t LevelWindows::short_cells(const char* image, const char* end, int64_t row, int64_t column,
+                                  int64_t most) const {
+  const int64_t top = row * s_.stride[0] - s_.before[0];
+  const int64_t left = column * s_.stride[1] - s_.before[1];
+  const int64_t right = s_.columns - s_.kernel_columns - left;
+  if (top < 0 || top + s_.kernel_rows > s_.rows || left < 0 || right < 0) return 0;
+  const int64_t last_row = (top + s_.kernel_rows - 1) * s_.columns + left;
+  const int64_t room = end - image - last_row * s_.in - kShortRow;
+  if (room < 0) return 0;
+  return std::min(
+      {most, s_.out_columns - column, right / s_.stride[1] + 1, room / (s_.stride[1] * s_.in) + 1});
+}
+
+// What is copied too much is written over, or lies in the room behind the rows.
+void LevelWindows::collect_short(const char* image, int64_t row, int64_t column, int64_t cells,
+                                 char* to) const {
+  const uint64_t turned = added_ == 0 ? 0 : kFirstBits;
+  const int64_t row_size = s_.columns * s_.in, part = s_.kernel_columns * s_.in;
+  const int64_t step = s_.stride[1] * s_.in;
+  image += (row * s_.stride[0] - s_.before[0]) * row_size +
+           (column * s_.stride[1] - s_.before[1]) * s_.in;
+  for (; cells > 0; --cells, image += step, to += row_bytes_) {
+    const char* from = image;
+    char* term = to;
+    for (int64_t k = 0; k < s_.kernel_rows; ++k, term += part, from += row_size) {
+      copy_8(from, turned, term);
+      if (part > 8) copy_8(from + 8, turned, term + 8);
     }
   }
+}
+
+void LevelWindows::collect_window(const char* image, int64_t row, int64_t column, int64_t group,
+                                  char* to) const {
+  const int64_t row_size = s_.columns * s_.in * level_bytes_;
+  const int64_t part = s_.kernel_columns * group_in_;
   for (int64_t k = 0; k < s_.kernel_rows; ++k, to += part * term_bytes_) {
     const int64_t place = input_place(s_, 0, row, k);
     if (place < 0) {

@@ -29,8 +29,13 @@ class LevelWindows {
   // `count` levels as terms.
   void copy(const char* from, int64_t count, char* to) const;
   void fill(int64_t count, char* to) const;
-  void collect_window(const char* image, const char* end, int64_t row, int64_t column,
-                      int64_t group, char* to) const;
+  void collect_window(const char* image, int64_t row, int64_t column, int64_t group,
+                      char* to) const;
+  // With short_rows_: so many cells of a row, at most `most`, have their windows inside the image
+  // and kShortRow bytes to read from each row of them; and their windows.
+  int64_t short_cells(const char* image, const char* end, int64_t row, int64_t column,
+                      int64_t most) const;
+  void collect_short(const char* image, int64_t row, int64_t column, int64_t cells, char* to) const;
   void collect_row(const char* image_row, int64_t column, int64_t group, char* to) const;
 
   LevelConvSpec s_;

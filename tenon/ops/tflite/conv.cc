@@ -34,7 +34,7 @@ Status lite_conv_shape(ShapeContext& c) {
   return absl::OkStatus();
 }
 
-StatusOr<LevelConvSpec> conv_spec(const Prepare& p, int64_t out) {
+StatusOr<LevelConvSpec> level_conv_spec(const Prepare& p, int64_t out) {
   LevelConvSpec spec;
   const Shape& x = p.input_shape(0);
   const Shape& w = p.input_shape(1);
@@ -55,7 +55,7 @@ StatusOr<LevelConvSpec> conv_spec(const Prepare& p, int64_t out) {
 
 StatusOr<Kernel> make_lite_conv(Prepare& p) {
   const Shape& w = p.input_shape(1);
-  TENON_ASSIGN_OR_RETURN(LevelConvSpec spec, conv_spec(p, w[0]));
+  TENON_ASSIGN_OR_RETURN(LevelConvSpec spec, level_conv_spec(p, w[0]));
   spec.groups = std::max<int64_t>(spec.in / w[3], 1);
   return lite::make_level_conv(p, spec);
 }
@@ -110,7 +110,7 @@ struct WideDepthwise {
 };
 
 StatusOr<Kernel> make_lite_depthwise(Prepare& p) {
-  TENON_ASSIGN_OR_RETURN(LevelConvSpec spec, conv_spec(p, p.input_shape(1)[3]));
+  TENON_ASSIGN_OR_RETURN(LevelConvSpec spec, level_conv_spec(p, p.input_shape(1)[3]));
   spec.depthwise = true;
   if (spec.bias != DType::kInt64) return lite::make_level_conv(p, spec);
   p.reserve_scratch(static_cast<size_t>(p.team() * spec.out) * sizeof(uint64_t));

@@ -74,7 +74,7 @@ struct PoolCells {
 
 // In both, sizes are local: bytes that are stored might be anything else.
 template <class T>
-void largest_levels(const LitePool& pool, const PoolCells& cells, const T* x, T* __restrict y) {
+void window_maxima(const LitePool& pool, const PoolCells& cells, const T* x, T* __restrict y) {
   const int64_t channels = pool.channels;
   std::fill_n(y, channels, std::numeric_limits<T>::min());
   cells.for_each(pool, x, [=](const T* __restrict cell) {
@@ -85,8 +85,8 @@ void largest_levels(const LitePool& pool, const PoolCells& cells, const T* x, T*
 }
 
 template <class Sum, class T>
-void mean_levels(const LitePool& pool, const PoolCells& cells, const T* x, Sum* __restrict sums,
-                 T* __restrict y) {
+void window_means(const LitePool& pool, const PoolCells& cells, const T* x, Sum* __restrict sums,
+                  T* __restrict y) {
   const int64_t channels = pool.channels;
   const int64_t count = std::max<int64_t>((cells.y1 - cells.y0) * (cells.x1 - cells.x0), 1);
   std::fill_n(sums, channels, Sum{0});
@@ -117,13 +117,13 @@ Kernel pool_levels(const LitePool& pool) {
         const PoolCells cells(pool, place);
         T* const to = y + place * pool.channels;
         if constexpr (!average) {
-          largest_levels(pool, cells, x, to);
+          window_maxima(pool, cells, x, to);
         } else {
           int64_t* const sums = scratch + worker * pool.channels;
           if (most < 32'768) {  // sums of 16 bits fit in 32
-            mean_levels(pool, cells, x, reinterpret_cast<int32_t*>(sums), to);
+            window_means(pool, cells, x, reinterpret_cast<int32_t*>(sums), to);
           } else {
-            mean_levels(pool, cells, x, sums, to);
+            window_means(pool, cells, x, sums, to);
           }
         }
       }
