@@ -15,7 +15,7 @@ thread_local int current_present = 1;
 thread_local bool in_region = false;
 
 // Ranges for each thread: threads that arrive late or are slower take fewer.
-constexpr int64_t kRangesOfOne = 2;
+constexpr int64_t kRangesOfOne = 4;
 
 // Marks the calling thread as within a region for the duration of one body.
 struct InRegion {

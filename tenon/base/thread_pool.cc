@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "tenon/base/float_mode.h"
 #include "tenon/base/futex.h"
 #include "tenon/base/log.h"
 #include "tenon/base/thread.h"
@@ -80,6 +81,7 @@ struct ThreadPool::Region {
 
   // What is taken at once: a range, or several where there are very many.
   static constexpr int64_t kMostPortions = 256;
+  static constexpr int64_t kBits = 64;
 
   Region(FunctionRef<void(int, int64_t)> body, int64_t ranges, int most_helpers)
       : body(body),
@@ -88,7 +90,16 @@ struct ThreadPool::Region {
         most_helpers(most_helpers),
         open(static_cast<uint32_t>(most_helpers)) {}
 
-  bool has_ranges() const { return given.load(std::memory_order_relaxed) < portions; }
+  std::atomic<uint64_t>& word_of(int64_t portion) {
+    return taken[static_cast<size_t>(portion / kBits)];
+  }
+  bool has_ranges() {
+    for (int64_t first = 0; first < portions; first += kBits) {
+      const uint64_t all = ~uint64_t{0} >> (kBits - std::min(portions - first, kBits));
+      if (word_of(first).load(std::memory_order_relaxed) != all) return true;
+    }
+    return false;
+  }
   bool closed() const { return (open.load(std::memory_order_acquire) & ~kLeaderSleeps) == 0; }
   // The number of one more helper; 0: there are to be no more.
   int another_helper() {
@@ -107,11 +118,10 @@ struct ThreadPool::Region {
   }
   // Unless somebody has taken it.
   void work_on(int64_t portion, int number) {
-    std::atomic<uint64_t>& word = taken[static_cast<size_t>(portion / 64)];
-    const uint64_t bit = uint64_t{1} << (portion % 64);
+    std::atomic<uint64_t>& word = word_of(portion);
+    const uint64_t bit = uint64_t{1} << (portion % kBits);
     if ((word.load(std::memory_order_relaxed) & bit) != 0) return;
     if ((word.fetch_or(bit, std::memory_order_relaxed) & bit) != 0) return;
-    given.fetch_add(1, std::memory_order_relaxed);
     const int64_t last = ranges * (portion + 1) / portions;
     for (int64_t range = ranges * portion / portions; range < last; ++range) body(number, range);
   }
@@ -126,12 +136,14 @@ struct ThreadPool::Region {
   }
 
   const FunctionRef<void(int, int64_t)> body;
+  const uint64_t mode = float_mode();  // the leader's
   const int64_t ranges;
   const int64_t portions;
   const int most_helpers;
-  std::atomic<int> helpers{0};                // numbers that were given, or more
-  alignas(64) std::atomic<int64_t> given{0};  // portions that somebody has taken
-  std::array<std::atomic<uint64_t>, kMostPortions / 64> taken{};
+  std::atomic<int> helpers{0};  // numbers that were given, or more
+  // A bit for each portion that somebody has taken. Nothing else counts them: a second number here
+  // costs sixteen threads a microsecond a region.
+  alignas(64) std::array<std::atomic<uint64_t>, kMostPortions / kBits> taken{};
   alignas(64) std::atomic<uint32_t> open;  // helpers that are not done or may yet come
 };
 
@@ -216,6 +228,7 @@ void ThreadPool::work(Worker& self) {
     } else if (self.state.compare_exchange_strong(found, Worker::kBusy)) {
       Region& region = *Worker::region_of(found);
       wake_for(region);
+      set_float_mode(region.mode);
       region.work(Worker::number_of(found));
       // Before the leader may go on, so that its next region finds this worker idle.
       self.state.store(Worker::kAwake, std::memory_order_release);

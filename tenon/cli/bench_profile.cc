@@ -68,7 +68,7 @@ std::string profile_json(const BenchProfile& profile) {
                 ",\"shapes\":", json_string(step.shapes),
                 ",\"ms\":", json_number(ms_of(step, profile.runs)),
                 ",\"runs\":", json_number(runs_of(step, profile.runs)), ",\"threads\":", step.team,
-                "}");
+                ",\"estimated_ms\":", json_number(static_cast<double>(step.work_ns) * 1e-6), "}");
   }
   return text + "]";
 }

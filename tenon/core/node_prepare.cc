@@ -1,5 +1,6 @@
 #include "tenon/core/node_prepare.h"
 
+#include "tenon/base/float_mode.h"
 #include "tenon/base/out_of_memory.h"
 #include "tenon/core/device.h"
 
@@ -107,6 +108,7 @@ StatusOr<std::vector<Tensor>> evaluate_node(const OpDef& op, const AttrMap& attr
   RunContext context{.resources = resources};
   HeapRun run(in.data(), static_cast<int>(in.size()), out.data(), static_cast<int>(out.size()),
               scratch->data(), context);
+  const FlushSubnormals flush;
   if (Status status = kernel(run); !status.ok()) {
     return with_context(status, cat("node '", node_name, "' (op ", op.name(), ")"));
   }

@@ -35,6 +35,7 @@ class Binder {
  private:
   int add_slot(Slot slot);
   int slot_of(Endpoint e) const { return first_slot_[static_cast<size_t>(e.node)] + e.index; }
+  bool written_by_team(Endpoint e) { return slot(slot(slot_of(e)).root).far; }
   Slot& slot(int index) { return b_.slots[static_cast<size_t>(index)]; }
   bool separate_memory() const { return !device_->host_accessible(); }
 
@@ -296,15 +297,20 @@ Status Binder::prepare_step(Step& step, const NodeShapes& shapes) {
   std::vector<const Tensor*> constants;
   std::vector<bool> frozen;
   std::vector<Shape> input_shapes;
+  int64_t far_bytes = 0;
   for (size_t i = 0; i < shapes.inputs.size(); ++i) {
     constants.push_back(shapes.inputs[i].constant);
     frozen.push_back(slot(slot_of(step.node->inputs[i])).frozen);
     input_shapes.push_back(shapes.inputs[i].shape.to_shape());
+    if (written_by_team(step.node->inputs[i])) {
+      far_bytes +=
+          input_shapes.back().num_elements() * size_of(slot(slot_of(step.node->inputs[i])).dtype);
+    }
   }
   const auto prepare = [&] {
     step.overwrites.clear();
-    return prepare_kernel(plan_, *step.node, step.on_host, b_.most_threads, constants, frozen,
-                          input_shapes, shapes.outputs, &step.overwrites);
+    return prepare_kernel(plan_, *step.node, step.on_host, b_.most_threads, far_bytes, constants,
+                          frozen, input_shapes, shapes.outputs, &step.overwrites);
   };
   StatusOr<PreparedKernel> prepared = prepare();
   // What the device's kernels do not take, the host does.
@@ -315,6 +321,7 @@ Status Binder::prepare_step(Step& step, const NodeShapes& shapes) {
   TENON_RETURN_IF_ERROR(prepared.status());
   step.kernel = std::move(prepared->kernel);
   step.team = prepared->team;
+  step.work_ns = prepared->work_ns;
   b_.work_ns += prepared->work_ns;
   step.scratch_bytes = prepared->scratch_bytes;
   packed_only_ = std::move(prepared->packed_only);
@@ -358,6 +365,7 @@ Status Binder::add_kernel_step(const Node& node, int first, const NodeShapes& sh
     const bool known = is_static && output.shape.is_fully_known() && !decl.sets_outputs();
     output.storage = known && !is_object(output.dtype) ? Storage::kArena : Storage::kOwned;
     if (known && is_object(output.dtype)) step.fresh.push_back(index);
+    output.far = step.team > 1 && !is_object(output.dtype);
   }
   b_.steps.push_back(std::move(step));
   return absl::OkStatus();

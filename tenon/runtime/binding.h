@@ -66,6 +66,7 @@ struct Slot {
   Tensor constant;      // kConstant
   bool frozen = false;  // the same constant in every Binding of the Plan
   bool on_host = true;  // in host memory, or in the Plan's device's
+  bool far = false;     // a team writes it: it lies in the caches of several processors
   int root = -1;        // the slot whose memory this one shares; itself when it has its own
   int source = -1;      // kArgument: index of the argument; kResult: of the result
   size_t offset = 0;    // kArena
@@ -83,7 +84,8 @@ struct Step {
   bool reads_in_place = false;
   bool awaited = false;  // kToHost: the host reads the copy within the run
   Kernel kernel;
-  int team = 1;  // that the kernel was made for
+  int team = 1;         // that the kernel was made for
+  int64_t work_ns = 0;  // estimated, on one thread; 0 where it is not known before a run
   size_t scratch_bytes = 0;
   std::vector<int> inputs;
   std::vector<int> outputs;
@@ -132,7 +134,8 @@ class Binding {
 // The Prepare of the runtime: packed weights are shared by the Plan, functions are Executables. The
 // kernel is made for the team that its work pays for, of at most `most_threads`.
 StatusOr<PreparedKernel> prepare_kernel(const Plan& plan, const Node& node, bool on_host,
-                                        int most_threads, std::span<const Tensor* const> constants,
+                                        int most_threads, int64_t far_bytes,
+                                        std::span<const Tensor* const> constants,
                                         const std::vector<bool>& frozen,
                                         std::span<const Shape> shapes,
                                         std::vector<PartialShape> outputs,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "tenon/base/float_mode.h"
 #include "tenon/base/out_of_memory.h"
 #include "tenon/base/parallel.h"
 #include "tenon/graph/function_library.h"
@@ -192,6 +193,7 @@ Status Instance::place_results(std::vector<Tensor>& results) {
 
 Status Instance::run_steps() {
   const TeamOfRun team;
+  const FlushSubnormals flush;
   const bool profiled = StepProfile::is_on();
   const std::vector<Segment>& segments = binding_->segments;
   size_t segment = 0;
@@ -314,7 +316,7 @@ StatusOr<std::shared_ptr<const PreparedKernel>> Instance::prepare_dynamic(const 
   TENON_RETURN_IF_ERROR(shapes.infer());
   TENON_ASSIGN_OR_RETURN(
       PreparedKernel prepared,
-      prepare_kernel(plan, *step.node, step.on_host, binding_->most_threads, constants, frozen,
+      prepare_kernel(plan, *step.node, step.on_host, binding_->most_threads, 0, constants, frozen,
                      input_shapes, std::move(shapes.outputs), nullptr));
   auto shared = std::make_shared<const PreparedKernel>(std::move(prepared));
   step.cache->insert(key, shared);

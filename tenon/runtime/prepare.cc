@@ -1,3 +1,4 @@
+#include "tenon/base/float_mode.h"
 #include "tenon/base/parallel.h"
 #include "tenon/core/node_prepare.h"
 #include "tenon/runtime/binding.h"
@@ -55,7 +56,8 @@ class PlanPrepare final : public NodePrepare {
 }  // namespace
 
 StatusOr<PreparedKernel> prepare_kernel(const Plan& plan, const Node& node, bool on_host,
-                                        int most_threads, std::span<const Tensor* const> constants,
+                                        int most_threads, int64_t far_bytes,
+                                        std::span<const Tensor* const> constants,
                                         const std::vector<bool>& frozen,
                                         std::span<const Shape> shapes,
                                         std::vector<PartialShape> outputs,
@@ -72,11 +74,13 @@ StatusOr<PreparedKernel> prepare_kernel(const Plan& plan, const Node& node, bool
   }
   PreparedKernel prepared;
   prepared.work_ns = estimated_work(prepare);
-  prepared.team = plan.team() > 0 ? plan.team() : team_for(prepared.work_ns, most_threads);
+  prepared.team =
+      plan.team() > 0 ? plan.team() : team_for(prepared.work_ns, far_bytes, most_threads);
   prepare.team_threads = prepared.team;
   const Device* device = on_host ? cpu_device() : plan.device();
   const int before = team_size();
   set_team_size(prepared.team, RunTurn::threads());
+  const FlushSubnormals flush;  // what is computed of constants once is what a run would
   StatusOr<Kernel> kernel = device->make_kernel(prepare);
   set_team_size(before);
   TENON_RETURN_IF_ERROR(prepare.function_error);

@@ -10,6 +10,7 @@
 #include "tenon/ops/register_all.h"
 #include "tenon/runtime/binding_cache.h"
 #include "tenon/runtime/step_profile.h"
+#include "tenon/runtime/work.h"
 
 namespace tenon {
 namespace {
@@ -68,6 +69,50 @@ TEST_F(Run, GivesTheSameBitsForAnyTeam) {
           EXPECT_EQ(std::memcmp(results[r].raw(), expected[r].raw(), expected[r].num_bytes()), 0)
               << "result " << r << ", rows " << rows << ", team " << team;
         }
+      }
+    }
+  }
+}
+
+TEST(Work, ASmallStepRunsAloneAndALargeOneNeverWiderThanMayBe) {
+  EXPECT_EQ(team_for(0, 0, 16), 1);
+  EXPECT_EQ(team_for(15'000, 0, 16), 1);
+  EXPECT_GT(team_for(40'000, 0, 16), 1);
+  EXPECT_LT(team_for(40'000, 0, 16), 16);
+  EXPECT_EQ(team_for(1'000'000, 0, 16), 16);
+  EXPECT_EQ(team_for(1'000'000, 0, 1), 1);
+  EXPECT_GT(team_for(15'000, 400'000, 16), 1);  // what it reads lies with others
+}
+
+// As TensorFlow 2.21, eager and in functions: of 1e-30 * 1e-10 it makes 0, and of 1e-40 * 1000. A
+// caller's own arithmetic stays as it was.
+TEST_F(Run, SubnormalNumbersAreZero) {
+  for (const auto& [from, factor] : {std::pair{1e-30f, 1e-10f}, std::pair{1e-40f, 1000.0f}}) {
+    for (bool optimize : {false, true}) {
+      for (int team : {1, 8}) {
+        Graph graph;
+        GraphBuilder b(graph);
+        const Endpoint x = b.arg("x", DType::kFloat, PartialShape{-1});
+        graph.results = {
+            b.mul(x, b.constant(Tensor::scalar(factor))),
+            b.mul(b.constant(Tensor::scalar(from)), b.constant(Tensor::scalar(factor)))};
+        graph.result_names = {"y", "folded"};
+        ASSERT_TRUE(b.status().ok()) << b.status();
+        ExecutableOptions options;
+        options.team = team;
+        options.optimize = optimize;
+        const auto made =
+            Executable::create(std::move(graph), std::make_shared<ModelState>(), options);
+        ASSERT_TRUE(made.ok()) << made.status();
+        const std::vector<float> values(200'000, from);
+        const Tensor args[] = {Tensor::from<float>({200'000}, values)};
+        std::vector<Tensor> results;
+        ASSERT_TRUE((*made)->run(args, results).ok());
+        const auto found = results[0].span<float>();
+        EXPECT_EQ(std::count(found.begin(), found.end(), 0.0f), 200'000) << from << " " << team;
+        EXPECT_EQ(*results[1].data<float>(), 0.0f);
+        const volatile float small = 1e-40f;
+        EXPECT_NE(small * 1000.0f, 0.0f);
       }
     }
   }

@@ -57,6 +57,7 @@ void StepProfile::add(const Binding& binding, const Step& step, std::chrono::nan
     }
   }
   sum.team = std::max(sum.team, step.team);
+  sum.work_ns = std::max(sum.work_ns, step.work_ns);
   sum.runs += 1;
   sum.ns += time.count();
 }

@@ -14,6 +14,8 @@ struct StepTime {
   std::string node;    // empty for copies
   std::string shapes;  // of the inputs that are known before a run
   int team = 1;        // threads that the step was made for, the most of all its runs
+  int64_t work_ns =
+      0;  // estimated for one run on one thread, what its team was chosen by; 0: unknown
   int64_t runs = 0;
   int64_t ns = 0;  // of all runs together
 };

@@ -1,8 +1,10 @@
 #include "tenon/runtime/work.h"
 
+#include <cmath>
 #include <cstdlib>
 
 #include "tenon/core/op.h"
+#include "tenon/kernels/fused_program.h"
 
 namespace tenon {
 namespace {
@@ -10,9 +12,8 @@ namespace {
 // What one thread does in a nanosecond, on a processor with AVX-512: the best of our kernels reach
 // twice of it, and slower processors half.
 constexpr double kMultiplyAdds = 50;
-constexpr double kBytes = 20;     // read or written, within the caches
+constexpr double kBytes = 30;     // read or written, within the caches
 constexpr double kOperands = 50;  // bytes that a product streams
-constexpr double kFunctions = 1;  // elements of exp, tanh, erf, ...
 
 // Multiply-adds of a step, from the shapes.
 using MultiplyAdds = double (*)(const Prepare& p);
@@ -23,6 +24,10 @@ double output_count(const Prepare& p, int index) {
   return std::max(0.0, static_cast<double>(p.output_shape(index).num_elements()));
 }
 
+// Columns of a product, each of which costs as much as a whole vector's.
+constexpr double kVector = 16;
+double whole_vectors(double columns) { return std::ceil(columns / kVector) * kVector; }
+
 // The reduced dimension is what the first input has beside the output's rows.
 double of_product(const Prepare& p) {
   const Shape& left = p.input_shape(0);
@@ -31,7 +36,8 @@ double of_product(const Prepare& p) {
   const double rows = static_cast<double>(product[product.rank() - 2]);
   if (rows <= 0) return 0;
   const double matrix = static_cast<double>(left.product(left.rank() - 2, left.rank()));
-  return output_count(p, 0) * matrix / rows;
+  const double columns = std::max(1.0, static_cast<double>(product[product.rank() - 1]));
+  return output_count(p, 0) / columns * whole_vectors(columns) * matrix / rows;
 }
 
 // Each value of the convolution's output takes the filter's values of one output channel.
@@ -113,43 +119,98 @@ constexpr Row kRows[] = {
     {"_LiteDepthwiseConv2D", of_level_depthwise},
 };
 
-// Ops whose elements cost as much as a function of the mathematical library, or several.
-constexpr std::string_view kFunctionOps[] = {"_FusedElementwise",
-                                             "Softmax",
-                                             "LogSoftmax",
-                                             "Exp",
-                                             "Expm1",
-                                             "Log",
-                                             "Log1p",
-                                             "Tanh",
-                                             "Sigmoid",
-                                             "Erf",
-                                             "Erfc",
-                                             "Pow",
-                                             "Sin",
-                                             "Cos",
-                                             "Softplus",
-                                             "Elu",
-                                             "Selu",
-                                             "SoftmaxCrossEntropyWithLogits",
-                                             "SparseSoftmaxCrossEntropyWithLogits",
-                                             "RandomUniform",
-                                             "RandomStandardNormal",
-                                             "StatelessRandomUniformV2",
-                                             "StatelessRandomNormalV2",
-                                             "StatelessTruncatedNormalV2",
-                                             "Where",
-                                             "MaxPool",
-                                             "AvgPool",
-                                             "MaxPoolGrad",
-                                             "AvgPoolGrad"};
+// What ops take beside the passes over their tensors: ns for each element of the largest, and for
+// each of its rows (last dimensions). Measured on 16 processors (`./dev bench teams`).
+struct ElementCost {
+  std::string_view op;
+  double element;
+  double row = 0;
+};
+
+constexpr double kFunction = 0.7;  // exp, tanh, erf, ...
+constexpr double kLight = 0.1;     // an addition that is fused with others
+constexpr double kRandom = 2.5;
+constexpr double kShortRow = 50;
+
+constexpr ElementCost kElementCosts[] = {{"AvgPool", 0.25},
+                                         {"AvgPoolGrad", 0.5},
+                                         {"Cos", kFunction},
+                                         {"Elu", kFunction},
+                                         {"Erf", kFunction},
+                                         {"Erfc", kFunction},
+                                         {"Exp", kFunction},
+                                         {"Expm1", kFunction},
+                                         {"Log", kFunction},
+                                         {"Log1p", kFunction},
+                                         {"LogSoftmax", 1, kShortRow},
+                                         {"MaxPool", 0.25},
+                                         {"MaxPoolGrad", 0.5},
+                                         {"Pow", 2 * kFunction},
+                                         {"RandomStandardNormal", 2 * kRandom},
+                                         {"RandomUniform", kRandom},
+                                         {"SelectV2", kFunction},
+                                         {"Selu", kFunction},
+                                         {"Sigmoid", kFunction},
+                                         {"Sin", kFunction},
+                                         {"Softmax", 1, kShortRow},
+                                         {"SoftmaxCrossEntropyWithLogits", 1, kShortRow},
+                                         {"Softplus", kFunction},
+                                         {"SparseSoftmaxCrossEntropyWithLogits", 1, kShortRow},
+                                         {"StatelessRandomNormalV2", 2 * kRandom},
+                                         {"StatelessRandomUniformV2", kRandom},
+                                         {"StatelessTruncatedNormalV2", 2 * kRandom},
+                                         {"Tanh", kFunction},
+                                         {"Transpose", kFunction},
+                                         {"Where", kFunction}};
+
+bool is_function(const kernels::FusedInstruction& instruction) {
+  using kernels::BinaryOp;
+  using kernels::UnaryOp;
+  switch (instruction.kind) {
+    case kernels::FusedInstruction::Kind::kUnary:
+      return instruction.unary >= UnaryOp::kExp && instruction.unary <= UnaryOp::kAtanh &&
+             instruction.unary != UnaryOp::kRelu && instruction.unary != UnaryOp::kRelu6 &&
+             instruction.unary != UnaryOp::kSoftsign;
+    case kernels::FusedInstruction::Kind::kBinary:
+      return instruction.binary >= BinaryOp::kPow && instruction.binary <= BinaryOp::kXdivy;
+    default:
+      return false;
+  }
+}
+
+// ns for each element.
+double of_fused_program(const Prepare& p) {
+  const auto program = kernels::read_fused_program(p.attrs());
+  if (!program.ok()) return 0;  // the kernel's factory says why
+  double ns = 0;
+  for (const kernels::FusedInstruction& instruction : program->instructions) {
+    ns += is_function(instruction) ? kFunction : kLight;
+  }
+  return ns;
+}
+
+double last_dimension(const Prepare& p) {
+  const PartialShape& shape = p.num_inputs() > 0 ? p.input_shape(0) : p.output_shape(0);
+  if (!shape.has_rank() || shape.rank() == 0) return 1;
+  return std::max(1.0, static_cast<double>(shape[shape.rank() - 1]));
+}
+
+// ns of the arithmetic on `elements`.
+double of_elements(const Prepare& p, double elements) {
+  const std::string_view name = p.op().name();
+  if (name == "_FusedElementwise") return elements * of_fused_program(p);
+  const auto* const cost =
+      std::find_if(std::begin(kElementCosts), std::end(kElementCosts),
+                   [&](const ElementCost& candidate) { return candidate.op == name; });
+  if (cost == std::end(kElementCosts)) return 0;
+  return elements * cost->element + elements / last_dimension(p) * cost->row;
+}
 
 // Sums of steps stay within int64.
 int64_t whole_ns(double ns) { return static_cast<int64_t>(std::min(ns, 1e15)); }
 
-// An optimizer reads and writes a variable and its slots for each gradient that it is given, most
-// of which lie in the caches of other processors.
-constexpr double kUpdatedBytes = 16;
+// An optimizer reads and writes a variable and its slots for each gradient that it is given.
+constexpr double kUpdatedBytes = 5;
 
 }  // namespace
 
@@ -173,18 +234,16 @@ int64_t estimated_work(const Prepare& p) {
   if (row != std::end(kRows)) {
     return whole_ns(bytes / kOperands + row->multiply_adds(p) / kMultiplyAdds);
   }
-  double ns = bytes / kBytes;
-  if (std::find(std::begin(kFunctionOps), std::end(kFunctionOps), name) != std::end(kFunctionOps)) {
-    ns += elements / kFunctions;
-  }
-  return whole_ns(ns);
+  return whole_ns(bytes / kBytes + of_elements(p, elements));
 }
 
-int team_for(int64_t work_ns, int most) {
-  constexpr int64_t kAlone = 12'000;        // waking others for less costs more than they do
-  constexpr int64_t kWorkOfThread = 4'000;  // 16 threads take some 4 us to come together
-  if (work_ns < kAlone) return 1;
-  return static_cast<int>(std::clamp<int64_t>(work_ns / kWorkOfThread, 1, most));
+int team_for(int64_t work_ns, int64_t far_bytes, int most) {
+  constexpr int64_t kFarBytes = 7;          // that one thread fetches from other caches in a ns
+  constexpr int64_t kAlone = 20'000;        // to wake others for less costs more than they do
+  constexpr int64_t kWorkOfThread = 4'000;  // 16 threads take 4 to 8 us to come together
+  const int64_t alone = work_ns + far_bytes / kFarBytes;
+  if (alone < kAlone) return 1;
+  return static_cast<int>(std::clamp<int64_t>(alone / kWorkOfThread, 1, most));
 }
 
 int team_of_environment() {

@@ -13,8 +13,10 @@ int64_t estimated_work(const Prepare& p);
 // many side by side as there are threads.
 inline constexpr int64_t kLongRun = 100'000;
 
-// Threads for a step of so much work when `most` may be had.
-int team_for(int64_t work_ns, int most);
+// Threads for a step of so much work when `most` may be had. `far_bytes` of its inputs lie in the
+// caches of several processors, because a team wrote them, so that one thread alone has to fetch
+// them: after a step of many threads it is a smaller one that pays for as many.
+int team_for(int64_t work_ns, int64_t far_bytes, int most);
 
 // The team that the environment's TENON_TEAM wants for every step, for tests; 0: none.
 int team_of_environment();

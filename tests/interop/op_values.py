@@ -7,7 +7,7 @@
 Every op of the tables below x every dtype for which TensorFlow has a CPU kernel x values that are
 special: NaN, infinities, both zeros, poles, the ends of integers, division by zero; nothing,
 scalars, lengths that leave a vector's tail, broadcasting both ways. Not denormals: TensorFlow's
-threads take them for zero, Tenon's do not. One case a line, read by tenon/ops/op_values_test.cc:
+threads and Tenon's runs take them for zero, the kernels by themselves do not. One case a line, read by tenon/ops/op_values_test.cc:
     {"op", "attrs": {name: {kind: value}}, "in": [[dtype, dims, hex]], "out": ... or "error": code}
 """
 import inspect

@@ -3,6 +3,7 @@
 
     tests/serving/security.py --tenon build/tenon --cases shared/cases
 """
+import contextlib
 import os
 import socket
 import ssl
@@ -100,6 +101,37 @@ def alpn(certificates, port, offered):
         return "refused"
 
 
+def half_closed(certificates, port, count):
+    """What is answered, up to the server's end, to a client that ends its side of TLS, not of the socket, behind so many requests."""
+    context = ssl.create_default_context(cafile=certificates.path("authority.crt"))
+    context.load_cert_chain(certificates.path("client.crt"), certificates.path("client.key"))
+    received, sent, got = ssl.MemoryBIO(), ssl.MemoryBIO(), b""
+    tls = context.wrap_bio(received, sent, server_hostname="localhost")
+    with socket.create_connection(("127.0.0.1", port), 10) as plain:
+        plain.settimeout(10)
+
+        def until_done(act, *arguments):
+            while True:
+                try:
+                    return act(*arguments)
+                except ssl.SSLWantReadError:
+                    plain.sendall(sent.read())
+                    if piece := plain.recv(1 << 16):
+                        received.write(piece)
+                    else:
+                        received.write_eof()
+        until_done(tls.do_handshake)
+        tls.write(f"POST /v1/models/m:predict HTTP/1.1\r\nHost: h\r\nContent-Length: {len(BODY)}\r\n\r\n{BODY}".encode() * count)
+        try:
+            tls.unwrap()
+        except ssl.SSLWantReadError:
+            plain.sendall(sent.read())
+        with contextlib.suppress(ssl.SSLZeroReturnError):
+            while piece := until_done(tls.read, 1 << 16):
+                got += piece
+    return got
+
+
 def mutual_tls(program, models, certificates):
     config = certificates.config("mutual", True)
     with Server(program, f"--model_base_path={models}/half_plus_two", "--model_name=m", f"--ssl_config_file={config}",
@@ -120,6 +152,9 @@ def mutual_tls(program, models, certificates):
                               (["spdy/1"], "refused"), ([], None)):
             got = alpn(certificates, server.port, offered)
             expect(f"ALPN {offered} on the REST port: {got}", got == want)
+        for count in (1, 5):
+            got = half_closed(certificates, server.port, count)
+            expect(f"{count} requests before the end of a client's side are answered: {got[-200:]}", got.count(b"200 OK") == count)
         expect("TLS 1.1 is refused", "Cipher is (NONE)" in run(
             "openssl", "s_client", "-connect", f"127.0.0.1:{server.port}", "-tls1_1", "-cipher", "ALL@SECLEVEL=0",
             stdin=subprocess.DEVNULL))

@@ -11,7 +11,7 @@ constexpr int64_t kDepth = 1024;
 constexpr int64_t kFarRows = 1024;
 constexpr int64_t kRowsForCopy = 48;
 // Multiplications that are worth a thread.
-constexpr int64_t kWorkerTerms = 200'000;
+constexpr int64_t kWorkerTerms = 100'000;
 
 }  // namespace
 
@@ -29,7 +29,7 @@ FloatProduct::FloatProduct(const MatMulSpec& spec, int64_t items, int team)
 // Cuts items where there are too few for the team: into as many rows and columns as leave the
 // least to the busiest thread.
 void FloatProduct::cut(int64_t items, int team) {
-  const int64_t terms = items * m_ * n_ * std::max<int64_t>(k_, 1);
+  const int64_t terms = items * m_ * padded_width(n_) * std::max<int64_t>(k_, 1);
   workers_ = std::clamp<int64_t>(terms / kWorkerTerms, 1, team);
   if (items % workers_ == 0 || items >= 4 * workers_) return;
   const int64_t panels = panel_count(n_);

@@ -167,6 +167,12 @@ bool Connection::flush() {
 
 // Asks for the events that it waits for.
 bool Connection::settle() {
+  // The end of what the client sends by TLS alone is no event of the socket.
+  if (tls_ && tls_->ended() && session_->reads() && !blocked_ && !lingering_) {
+    tls_->end();
+    send_output();
+    return close();
+  }
   if (!lingering_) {
     const auto earned = static_cast<int64_t>(sent_since_ / ConnectionTimeouts::kSlowestRate) * 1000;
     const int64_t send_deadline = blocked_ ? blocked_since_ + timeouts_.send + earned : kNever;

@@ -61,6 +61,10 @@ class OpenSslLayer final : public TlsLayer {
     if (SSL_is_init_finished(ssl_.get())) SSL_shutdown(ssl_.get());
   }
 
+  bool ended() const override {
+    return (SSL_get_shutdown(ssl_.get()) & SSL_RECEIVED_SHUTDOWN) != 0;
+  }
+
   void produce(std::string& out) override {
     const size_t size = BIO_ctrl_pending(out_);
     if (size == 0) return;
@@ -82,7 +86,6 @@ class OpenSslLayer final : public TlsLayer {
       const int got = SSL_read(ssl_.get(), plain.data() + before, kRecord);
       plain.resize(before + static_cast<size_t>(std::max(got, 0)));
       if (got > 0) continue;
-      // At the end of what the client sends, the socket says so as well.
       const int error = SSL_get_error(ssl_.get(), got);
       return error == SSL_ERROR_WANT_READ || error == SSL_ERROR_ZERO_RETURN;
     }

@@ -33,6 +33,8 @@ class TlsLayer {
   virtual void send(std::string_view plain) = 0;
   // Says that nothing more follows.
   virtual void end() = 0;
+  // Has the client said so? Its socket may be open for all that.
+  virtual bool ended() const = 0;
   // Puts into `out`, which is empty, what is to be sent; none when there is nothing.
   virtual void produce(std::string& out) = 0;
 };
