@@ -8,7 +8,8 @@ namespace tenon::image {
 
 StatusOr<Arguments> Arguments::parse(std::span<const std::string> words,
                                      std::span<const std::string_view> valued,
-                                     std::span<const std::string_view> switches) {
+                                     std::span<const std::string_view> switches,
+                                     std::span<const std::string_view> repeated) {
   const auto known = [](std::span<const std::string_view> flags, std::string_view name) {
     return std::find(flags.begin(), flags.end(), name) != flags.end();
   };
@@ -42,6 +43,14 @@ StatusOr<Arguments> Arguments::parse(std::span<const std::string> words,
       arguments.flags_[name].push_back(words[++i]);
     } else {
       return invalid_argument("--", name, " needs a value");
+    }
+  }
+  for (const auto& [name, values] : arguments.flags_) {
+    if (std::find(values.begin(), values.end(), std::string()) != values.end()) {
+      return invalid_argument("--", name, " has an empty value");
+    }
+    if (values.size() > 1 && !known(repeated, name)) {
+      return invalid_argument("--", name, " stands ", values.size(), " times and counts once");
     }
   }
   return arguments;

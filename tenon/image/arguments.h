@@ -13,15 +13,17 @@ namespace tenon::image {
 
 class Arguments {
  public:
-  // `valued` and `switches` are the flags that the verb knows, without "--". INVALID_ARGUMENT for
-  // others, and for a missing or superfluous value.
+  // `valued` and `switches` are the flags that the verb knows, without "--"; `repeated` those of
+  // `valued` that may stand more than once. INVALID_ARGUMENT for others, for a superfluous value,
+  // and for a missing or empty one: `--key "$KEY"` without a KEY asks for what it does not get.
   static StatusOr<Arguments> parse(std::span<const std::string> words,
                                    std::span<const std::string_view> valued,
-                                   std::span<const std::string_view> switches);
+                                   std::span<const std::string_view> switches,
+                                   std::span<const std::string_view> repeated);
 
   const std::vector<std::string>& positional() const { return positional_; }
   bool has(std::string_view flag) const { return flags_.find(flag) != flags_.end(); }
-  // The last value given, or `otherwise`.
+  // The value given, or `otherwise`.
   std::string get(std::string_view flag, std::string otherwise = {}) const;
   // Every value given, in order.
   std::vector<std::string> all(std::string_view flag) const;

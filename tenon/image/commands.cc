@@ -29,8 +29,30 @@ const Verb* find_verb(std::string_view name) {
   return nullptr;
 }
 
+// `text` with its control characters as "\x1b", those of `kept` aside: paths, users and what
+// registries say are others' words, and a terminal would obey them. U+0080 to U+009F are such in
+// UTF-8.
+std::string printable(std::string_view text, std::string_view kept) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string out;
+  out.reserve(text.size());
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const bool upper = byte == 0xC2 && i + 1 < text.size() &&
+                       (static_cast<unsigned char>(text[i + 1]) & 0xE0) == 0x80;
+    if ((byte >= 0x20 && byte != 0x7F && !upper) || kept.find(text[i]) != std::string_view::npos) {
+      out += text[i];
+      continue;
+    }
+    const auto escaped = upper ? static_cast<unsigned char>(text[++i]) : byte;
+    out += cat("\\x", kDigits[escaped >> 4], kDigits[escaped & 15]);
+  }
+  return out;
+}
+
 int report(const Status& status, const CommandContext& context, int usage_code, int failure_code) {
-  context.err(cat("error: ", code_name(status.code()), ": ", message_of(status), "\n"));
+  context.err(
+      cat("error: ", code_name(status.code()), ": ", printable(message_of(status), "\t"), "\n"));
   return is_usage_error(status) ? usage_code : failure_code;
 }
 
@@ -44,6 +66,13 @@ Status usage_error(std::string_view message) {
 
 bool is_usage_error(const Status& status) {
   return status.GetPayload({kUsagePayload.data(), kUsagePayload.size()}).has_value();
+}
+
+StatusOr<std::string> output_path(const Arguments& arguments, std::string_view usage) {
+  const std::string output = arguments.get("output");
+  if (output == "-") return usage_error("--output - names no file; stdout is for messages");
+  if (output.empty()) return usage_error(cat("--output is missing; usage: ", usage));
+  return output;
 }
 
 StatusOr<int64_t> source_date_epoch() {
@@ -101,13 +130,16 @@ int run_image_command(std::span<const std::string> words, const CommandContext& 
     context.out(cat("usage: tenon image ", verb->usage, "\n", verb->purpose, "\n"));
     return 0;
   }
-  const auto arguments = Arguments::parse(words.subspan(1), verb->valued, verb->switches);
+  const auto arguments =
+      Arguments::parse(words.subspan(1), verb->valued, verb->switches, verb->repeated);
   if (!arguments.ok()) {
     return report(
         usage_error(cat(message_of(arguments.status()), "; usage: tenon image ", verb->usage)),
         context, 2, failure_code);
   }
-  const StatusOr<int> code = verb->run(*arguments, context);
+  CommandContext checked = context;
+  checked.out = [&context](std::string_view text) { context.out(printable(text, "\n\t")); };
+  const StatusOr<int> code = verb->run(*arguments, checked);
   return code.ok() ? *code : report(code.status(), context, 2, failure_code);
 }
 

@@ -84,6 +84,7 @@ Status PartialFolder::rename_to(const std::string& path) {
 
 struct RemovePartialOnSignal::State {
   sigset_t watched, before;
+  struct sigaction file_size_limit;
   std::thread thread;
 };
 
@@ -120,6 +121,9 @@ RemovePartialOnSignal::RemovePartialOnSignal() : state_(std::make_unique<State>(
       sigaddset(&state_->watched, signal);
     }
   }
+  struct sigaction ignore = {};
+  ignore.sa_handler = SIG_IGN;
+  ::sigaction(SIGXFSZ, &ignore, &state_->file_size_limit);
   sigaddset(&state_->watched, SIGUSR2);  // the end of the thread
   pthread_sigmask(SIG_BLOCK, &state_->watched, &state_->before);
   state_->thread = std::thread([watched = state_->watched] {
@@ -134,6 +138,7 @@ RemovePartialOnSignal::~RemovePartialOnSignal() {
   pthread_kill(state_->thread.native_handle(), SIGUSR2);
   state_->thread.join();
   pthread_sigmask(SIG_SETMASK, &state_->before, nullptr);
+  ::sigaction(SIGXFSZ, &state_->file_size_limit, nullptr);
 }
 
 }  // namespace tenon::image

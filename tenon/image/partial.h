@@ -30,7 +30,8 @@ class PartialFolder {
 };
 
 // While it lives, SIGINT, SIGTERM and SIGHUP remove every PartialFolder of the process, then end it
-// as they would have. Signals that are ignored stay so. To be made before other threads are, which
+// as they would have. Signals that are ignored stay so; SIGXFSZ is, so that the limit of a file's
+// size is an error like a full disk. To be made before other threads are, which
 // inherit its mask; one at a time.
 class RemovePartialOnSignal {
  public:

@@ -33,8 +33,9 @@ StatusOr<uint64_t> download_blob(const Store& store, const std::string& url,
 }  // namespace
 
 StatusOr<Store> Store::open(const std::string& folder) {
-  TENON_RETURN_IF_ERROR(create_directories(join_path(folder, "sha256")));
-  TENON_RETURN_IF_ERROR(create_directories(join_path(folder, "named")));
+  if (folder.empty()) {
+    return failed_precondition("no place for the store: pass --store, or set TENON_IMAGE_STORE");
+  }
   // Absolute, so that blobs have file: URLs.
   std::error_code error;
   const auto absolute = std::filesystem::absolute(folder, error);
@@ -47,10 +48,12 @@ std::string Store::default_folder() {
     return std::string(value == nullptr ? "" : value);
   };
   if (const std::string own = variable("TENON_IMAGE_STORE"); !own.empty()) return own;
-  if (const std::string cache = variable("XDG_CACHE_HOME"); !cache.empty()) {
+  // Relative ones are ignored: XDG Base Directory Specification.
+  if (const std::string cache = variable("XDG_CACHE_HOME"); cache.starts_with('/')) {
     return join_path(cache, "tenon/image");
   }
-  return join_path(variable("HOME"), ".cache/tenon/image");
+  const std::string home = variable("HOME");
+  return home.starts_with('/') ? join_path(home, ".cache/tenon/image") : std::string();
 }
 
 std::string Store::path_of(std::string_view sha256) const {
@@ -92,6 +95,7 @@ StatusOr<uint64_t> Store::fetch_pinned(const std::string& url, std::string_view 
 }
 
 StatusOr<std::string> Store::add(ByteSource& source) const {
+  TENON_RETURN_IF_ERROR(create_directories(folder_));
   TENON_ASSIGN_OR_RETURN(auto spool, SpoolFile::create(folder_));
   HashingSink hashing(*spool);
   TENON_RETURN_IF_ERROR(copy_stream(source, hashing).status());

@@ -12,9 +12,10 @@ namespace tenon::image {
 
 class Store {
  public:
-  // Creates the folder when it is missing.
+  // Creates nothing: folders appear with what is put into them.
   static StatusOr<Store> open(const std::string& folder);
-  // $TENON_IMAGE_STORE, or $XDG_CACHE_HOME/tenon/image, or ~/.cache/tenon/image.
+  // $TENON_IMAGE_STORE, or $XDG_CACHE_HOME/tenon/image, or ~/.cache/tenon/image; empty, which
+  // open() refuses, without any of the variables.
   static std::string default_folder();
 
   const std::string& folder() const { return folder_; }

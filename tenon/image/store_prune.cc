@@ -29,6 +29,7 @@ StatusOr<FileFacts> facts_of(const std::string& path) {
 Status for_each_blob_file(const std::string& store,
                           FunctionRef<Status(const std::string&, const std::string&)> visit) {
   const std::string top = join_path(store, "sha256");
+  if (!is_directory(top)) return {};
   TENON_ASSIGN_OR_RETURN(const auto groups, list_directory(top));
   for (const std::string& group : groups) {
     const std::string folder = join_path(top, group);
@@ -69,7 +70,10 @@ StatusOr<std::vector<Store::Blob>> Store::blobs() const {
 StatusOr<Store::Pruned> Store::prune(const std::set<std::string>& keep) const {
   std::set<std::string> named;
   const std::string metadata = join_path(folder_, "named");
-  TENON_ASSIGN_OR_RETURN(const auto files, list_directory(metadata));
+  std::vector<std::string> files;
+  if (is_directory(metadata)) {
+    TENON_ASSIGN_OR_RETURN(files, list_directory(metadata));
+  }
   for (const std::string& name : files) {
     TENON_ASSIGN_OR_RETURN(const std::string text,
                            read_file(join_path(metadata, name), kMetadataFileLimit));

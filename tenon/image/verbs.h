@@ -15,6 +15,7 @@ struct Verb {
   StatusOr<int> (*run)(const Arguments&, const CommandContext&);
   std::span<const std::string_view> valued;
   std::span<const std::string_view> switches;
+  std::span<const std::string_view> repeated = {};  // of `valued`: may stand more than once
 };
 
 // Tables of verbs by file.
@@ -26,6 +27,10 @@ std::span<const Verb> store_verbs();     // store explain
 // Thrown back by verbs for what the user typed: exit code 2.
 Status usage_error(std::string_view message);
 bool is_usage_error(const Status& status);
+
+// The file or folder that --output names. A usage error without one, and for "-": none of these
+// goes to stdout.
+StatusOr<std::string> output_path(const Arguments& arguments, std::string_view usage);
 
 // SOURCE_DATE_EPOCH of the environment, -1 when it is not set; INVALID_ARGUMENT when it is no
 // number.

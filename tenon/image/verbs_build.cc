@@ -61,6 +61,7 @@ constexpr std::string_view kLockUsage =
     "[--tenon [PLATFORM=]PATH] "
     "[--apt_root DIR] [--allow_expired] [--offline]";
 constexpr std::string_view kLockFlags[] = {"output", "store", "tenon", "apt_root"};
+constexpr std::string_view kLockRepeated[] = {"tenon"};
 constexpr std::string_view kLockSwitches[] = {"update", "diff", "allow_expired", "offline"};
 
 StatusOr<int> run_lock(const Arguments& arguments, const CommandContext& context) {
@@ -69,6 +70,7 @@ StatusOr<int> run_lock(const Arguments& arguments, const CommandContext& context
                          load_declaration(arguments.positional()[0]));
   TENON_ASSIGN_OR_RETURN(const Store store, open_store(arguments));
   const std::string output = arguments.get("output", "image.lock.json");
+  if (output == "-") return output_path(arguments, kLockUsage).status();
   Lock old;
   bool have_old = false;
   if (path_exists(output)) {
@@ -106,11 +108,15 @@ StatusOr<int> run_lock(const Arguments& arguments, const CommandContext& context
   return 0;
 }
 
-// Flags that name a build's inputs: build and verify share them.
-constexpr std::string_view kBuildFlags[] = {
-    "lock",   "output", "store", "tenon", "sdk",        "model",   "model_name",
-    "from",   "copy",   "env",   "label", "name",       "threads", "platform",
-    "ledger", "head",   "key",   "tag",   "compression"};
+// Build and verify share the flags that name a build's inputs.
+#define TENON_BUILD_INPUTS                                                                        \
+  "lock", "store", "tenon", "sdk", "model", "model_name", "from", "copy", "env", "label", "name", \
+      "threads", "platform", "tag", "compression"
+constexpr std::string_view kBuildFlags[] = {TENON_BUILD_INPUTS, "output", "ledger", "head"};
+constexpr std::string_view kVerifyFlags[] = {TENON_BUILD_INPUTS, "key"};
+#undef TENON_BUILD_INPUTS
+constexpr std::string_view kBuildRepeated[] = {"tenon", "from", "copy",    "env",
+                                               "label", "tag",  "platform"};
 constexpr std::string_view kBuildSwitches[] = {"no_golden", "allow_outside"};
 
 Status parse_pairs(const std::vector<std::string>& words, std::string_view flag,
@@ -174,6 +180,10 @@ StatusOr<BuildOptions> build_options(const Arguments& arguments, const CommandCo
   TENON_RETURN_IF_ERROR(parse_copies(arguments, options.copies));
   options.model_path = arguments.get("model");
   options.model_name = arguments.get("model_name");
+  for (const char* flag : {"model_name", "no_golden"}) {
+    if (!arguments.has(flag) || !options.model_path.empty()) continue;
+    return usage_error(cat("--", flag, " is of a --model"));
+  }
   options.repository = arguments.get("name");
   options.tags = arguments.all("tag");
   options.compression = arguments.get("compression");
@@ -185,7 +195,9 @@ StatusOr<BuildOptions> build_options(const Arguments& arguments, const CommandCo
   TENON_RETURN_IF_ERROR(check_names(options));
   options.program_version = context.program_version;
   for (const std::string& text : arguments.all("platform")) {
-    TENON_ASSIGN_OR_RETURN(options.platforms.emplace_back(), parse_platform(text));
+    const auto platform = parse_platform(text);
+    if (!platform.ok()) return usage_error(message_of(platform.status()));
+    options.platforms.push_back(*platform);
   }
   if (!options.model_path.empty() && !arguments.has("no_golden")) {
     options.verify_model = context.verify_model;
@@ -249,8 +261,7 @@ Status try_ledger(const std::string& path, const BuildResult& result, int64_t ti
 
 StatusOr<int> run_build(const Arguments& arguments, const CommandContext& context) {
   TENON_RETURN_IF_ERROR(need(arguments, 1, 1, kBuildUsage));
-  const std::string output = arguments.get("output");
-  if (output.empty()) return usage_error(cat("--output is missing; usage: ", kBuildUsage));
+  TENON_ASSIGN_OR_RETURN(const std::string output, output_path(arguments, kBuildUsage));
   if (arguments.has("head") && !arguments.has("ledger")) {
     return usage_error(cat("--head is of a --ledger; usage: ", kBuildUsage));
   }
@@ -368,8 +379,7 @@ Status vendor(const Lock& lock, const std::string& text, const Store& store, std
 
 StatusOr<int> run_vendor(const Arguments& arguments, const CommandContext& context) {
   TENON_RETURN_IF_ERROR(need(arguments, 1, 1, kVendorUsage));
-  const std::string output = arguments.get("output");
-  if (output.empty()) return usage_error(cat("--output is missing; usage: ", kVendorUsage));
+  TENON_ASSIGN_OR_RETURN(const std::string output, output_path(arguments, kVendorUsage));
   TENON_ASSIGN_OR_RETURN(const std::string text,
                          read_file(arguments.positional()[0], uint64_t{256} << 20));
   TENON_ASSIGN_OR_RETURN(const Lock lock, parse_lock(text, arguments.positional()[0]));
@@ -382,11 +392,11 @@ StatusOr<int> run_vendor(const Arguments& arguments, const CommandContext& conte
 
 constexpr Verb kVerbs[] = {
     {"lock", kLockUsage, "Resolves a declaration against signed archives into a lock file.",
-     run_lock, kLockFlags, kLockSwitches},
+     run_lock, kLockFlags, kLockSwitches, kLockRepeated},
     {"build", kBuildUsage, "Builds an OCI image from a lock, the same bytes every time.", run_build,
-     kBuildFlags, kBuildSwitches},
+     kBuildFlags, kBuildSwitches, kBuildRepeated},
     {"verify", kVerifyUsage, "Rebuilds an image and compares every digest, or checks a signature.",
-     run_verify, kBuildFlags, kBuildSwitches},
+     run_verify, kVerifyFlags, kBuildSwitches, kBuildRepeated},
     {"diff",
      kDiffUsage,
      "Names the first difference between two images.",

@@ -1,4 +1,5 @@
 // Verbs as the command line runs them: what a refused, broken-off or repeated one leaves.
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -47,6 +48,95 @@ class VerbsTest : public BuildTest {
   }
   std::string text_;
 };
+
+// A flag that would be passed over is an error: whoever typed it counts on it.
+TEST_F(VerbsTest, FlagsThatWouldDoNothingAreRefused) {
+  ASSERT_EQ(build_to(path("a.tar")), 0) << text_;
+  const std::string image = path("a.tar"), lock = path("lock"), out = path("none");
+  const std::vector<std::vector<std::string>> kBuilds = {
+      {"--ledger", ""},       {"--head", std::string(64, '0')},
+      {"--ledger="},          {"--ledger", path("l"), "--head", ""},
+      {"--key", path("k")},   {"--model_name", "x"},
+      {"--no_golden"},        {"--lock", lock},
+      {"--output", out},      {"--compression", ""},
+      {"--platform", "beos"}, {"--threads", "1", "--threads", "2"},
+      {"--tag", ""},          {"--no_golden=true"},
+  };
+  for (const auto& more : kBuilds) {
+    EXPECT_EQ(build_to(out, more), 2) << join(more, " ") << ": " << text_;
+    EXPECT_FALSE(path_exists(out)) << join(more, " ");
+  }
+  EXPECT_EQ(build_to("-"), 2) << text_;
+  const std::vector<std::vector<std::string>> kOthers = {
+      {"verify", image, "--lock", lock, "--key", ""},
+      {"verify", image, "--key", path("a"), "--key", path("b")},
+      {"verify", image, "--lock", lock, "--ledger", path("l")},
+      {"tags", path("l"), "--head", ""},
+      {"tags", path("l"), "--head", std::string(64, '0'), "--head", std::string(64, '1')},
+      {"scan", image, "--ignore", ""},
+      {"scan", image, "--severity", "low", "--severity", "high"},
+      {"scan", image, "--max_age", "-1"},
+      {"lint", image, "--deployment", path("image.yaml")},
+      {"push", image, "r.example/a:1", "--output", out},
+      {"pull", "r.example/a:1", "--output", out, "--mount_from", "b"},
+      {"pull", "r.example/a:1", "--output", "-"},
+      {"vendor", lock, "--output", "-", "--store", path("store")},
+      {"lock", path("image.yaml"), "--output", "-", "--store", path("store")},
+  };
+  for (const auto& words : kOthers) {
+    EXPECT_EQ(run(words), 2) << join(words, " ") << ": " << text_;
+    EXPECT_TRUE(text_.starts_with("error: INVALID_ARGUMENT: ")) << text_;
+  }
+  EXPECT_EQ(build_to(path("b.tar"), {"--label", "a=", "--label", "b=", "--tag", "x", "--tag", "y"}),
+            0)
+      << text_;
+}
+
+// Without a home the store does not become a folder of wherever the command runs.
+TEST_F(VerbsTest, TheStoreHasAnAbsolutePlaceOrNone) {
+  const char* const kVariables[] = {"TENON_IMAGE_STORE", "XDG_CACHE_HOME", "HOME"};
+  std::map<std::string, std::string> before;
+  for (const char* name : kVariables) {
+    if (const char* value = std::getenv(name)) before[name] = value;
+    ::unsetenv(name);
+  }
+  EXPECT_EQ(Store::default_folder(), "");
+  EXPECT_EQ(run({"lock", path("image.yaml"), "--output", path("lock2")}), 1);
+  EXPECT_NE(text_.find("TENON_IMAGE_STORE"), std::string::npos) << text_;
+  ::setenv("XDG_CACHE_HOME", "relative", 1);
+  ::setenv("HOME", "/home/x", 1);
+  EXPECT_EQ(Store::default_folder(), "/home/x/.cache/tenon/image");
+  ::setenv("XDG_CACHE_HOME", "/cache", 1);
+  EXPECT_EQ(Store::default_folder(), "/cache/tenon/image");
+  for (const char* name : kVariables) ::unsetenv(name);
+  for (const auto& [name, value] : before) ::setenv(name.c_str(), value.c_str(), 1);
+}
+
+// What others wrote is shown, but a terminal is not to obey it.
+TEST_F(VerbsTest, NoControlCharacterReachesTheTerminal) {
+  const std::string file = path("de\x1b[2Jploy");
+  ASSERT_TRUE(write_file(file, "image: \"a\\e]0;b\\a\\x85\\r:latest\"\n").ok());
+  EXPECT_EQ(run({"lint", "--deployment", file}), 1);
+  EXPECT_NE(text_.find("de\\x1b[2Jploy line 1: image 'a\\x1b]0;b\\x07\\x85\\x0d:latest'"),
+            std::string::npos)
+      << text_;
+  EXPECT_EQ(run({"lint", "no\nfile\x7f\x1b"}), 1);
+  EXPECT_NE(text_.find("no\\x0afile\\x7f\\x1b"), std::string::npos) << text_;
+  EXPECT_EQ(std::count(text_.begin(), text_.end(), '\n'), 1);
+}
+
+TEST_F(VerbsTest, ReadingMakesNoStore) {
+  for (const char* what : {"list", "verify", "prune"}) {
+    std::vector<std::string> words = {"store", what, "--store", path("none/store")};
+    if (words[1] == "prune") words.push_back("--all");
+    EXPECT_EQ(run(words), 1);
+    EXPECT_NE(text_.find("there is no store"), std::string::npos) << text_;
+  }
+  EXPECT_EQ(run({"build", path("image.yaml"), "--lock", path("lock"), "--store", path("none"),
+                 "--output", path("x.tar")}),
+            1);
+  EXPECT_FALSE(path_exists(path("none")));
+}
 
 TEST_F(VerbsTest, ARefusedLedgerLeavesNoOutput) {
   const std::string other = cat("sha256:", sha256_hex("other"));
@@ -170,6 +260,21 @@ TEST_F(VerbsTest, ASignalRemovesWhatIsNotFinished) {
     ::close(ready[0]);
     ::close(ready[1]);
   }
+}
+
+TEST_F(VerbsTest, TheLimitOfAFilesSizeIsAnErrorThatLeavesNothing) {
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    const rlimit limit = {512, 512};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+    const RemovePartialOnSignal clean_up;
+    ::_exit(build_to(path("out/image.tar")));
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 1) << status;
+  EXPECT_TRUE(list_directory(path("out"))->empty());
 }
 
 TEST_F(VerbsTest, WrongNamesAreWrongUsage) {

@@ -12,8 +12,11 @@
 namespace tenon::image {
 namespace {
 
-constexpr std::string_view kRegistryFlags[] = {
-    "docker_config", "authfile", "mount_from", "output", "timeout", "chunk_bytes", "token_server"};
+constexpr std::string_view kPushFlags[] = {"docker_config", "authfile",    "mount_from",
+                                           "timeout",       "chunk_bytes", "token_server"};
+constexpr std::string_view kPullFlags[] = {"docker_config", "authfile", "output", "timeout",
+                                           "token_server"};
+constexpr std::string_view kRegistryRepeated[] = {"token_server"};
 constexpr std::string_view kRegistrySwitches[] = {"tls"};
 
 // A transfer's progress: on a terminal one line that is written over, else a line every 10 seconds.
@@ -114,13 +117,12 @@ constexpr std::string_view kPullUsage =
 StatusOr<int> run_pull(const Arguments& arguments, const CommandContext& context) {
   const Status words = arguments.expect_positional(1, 1, kPullUsage);
   if (!words.ok()) return usage_error(message_of(words));
-  if (!arguments.has("output")) return usage_error(cat("--output is missing; usage: ", kPullUsage));
+  TENON_ASSIGN_OR_RETURN(const std::string output, output_path(arguments, kPullUsage));
   TENON_ASSIGN_OR_RETURN(const auto source, parse_reference(arguments.positional()[0]));
   ProgressLines lines(context);
   TENON_ASSIGN_OR_RETURN(const RegistryOptions options,
                          registry_options(arguments, source.host, lines));
-  TENON_ASSIGN_OR_RETURN(const TransferReport report,
-                         pull_image(source, arguments.get("output"), options));
+  TENON_ASSIGN_OR_RETURN(const TransferReport report, pull_image(source, output, options));
   context.out(cat("pulled ", report.digest, ": ", report.blobs_sent, " blobs, ",
                   human_bytes(report.bytes), "\n"));
   return 0;
@@ -128,9 +130,9 @@ StatusOr<int> run_pull(const Arguments& arguments, const CommandContext& context
 
 constexpr Verb kRegistryVerbs[] = {
     {"push", kPushUsage, "Sends an image and what is attached to it to a registry.", run_push,
-     kRegistryFlags, kRegistrySwitches},
+     kPushFlags, kRegistrySwitches, kRegistryRepeated},
     {"pull", kPullUsage, "Fetches an image and what is attached to it, every digest checked.",
-     run_pull, kRegistryFlags, kRegistrySwitches},
+     run_pull, kPullFlags, kRegistrySwitches, kRegistryRepeated},
 };
 
 }  // namespace

@@ -13,6 +13,7 @@ constexpr uint64_t kLockLimit = uint64_t{256} << 20;
 constexpr std::string_view kStoreUsage =
     "store list|verify|prune [--keep LOCK]... [--all] [--store DIR]";
 constexpr std::string_view kStoreFlags[] = {"keep", "store"};
+constexpr std::string_view kStoreRepeated[] = {"keep"};
 constexpr std::string_view kStoreSwitches[] = {"all"};
 
 // "libc6 2.36-9 amd64" for a package, else what it begins like.
@@ -70,6 +71,9 @@ StatusOr<int> run_store(const Arguments& arguments, const CommandContext& contex
   if (!words.ok()) return usage_error(message_of(words));
   TENON_ASSIGN_OR_RETURN(const Store store,
                          Store::open(arguments.get("store", Store::default_folder())));
+  if (!is_directory(join_path(store.folder(), "sha256"))) {
+    return not_found("there is no store in ", store.folder());
+  }
   const std::string& what = arguments.positional()[0];
   if (what == "list") return list_store(store, context);
   if (what == "verify") return verify_store(store, context);
@@ -121,7 +125,7 @@ StatusOr<int> run_explain(const Arguments& arguments, const CommandContext& cont
 
 constexpr Verb kStoreVerbs[] = {
     {"store", kStoreUsage, "What the store holds, whether it is whole, and removing the rest.",
-     run_store, kStoreFlags, kStoreSwitches},
+     run_store, kStoreFlags, kStoreSwitches, kStoreRepeated},
     {"explain",
      kExplainUsage,
      "Which layer, package and line of the declaration a file comes from; sizes by package.",

@@ -6,6 +6,7 @@
 #include "tenon/image/debian/deb.h"
 #include "tenon/image/ledger.h"
 #include "tenon/image/lock.h"
+#include "tenon/image/registry/reference.h"
 #include "tenon/image/trust/lint.h"
 #include "tenon/image/trust/provenance.h"
 #include "tenon/image/trust/sbom.h"
@@ -17,7 +18,7 @@ namespace tenon::image {
 namespace {
 
 constexpr std::string_view kSupportFolder = "/usr/share/debian-security-support";
-constexpr int64_t kDay = 86400;
+constexpr int64_t kDay = 86400, kMostDays = 36500;
 
 Status need_words(const Arguments& arguments, size_t least, size_t most, std::string_view usage) {
   const Status status = arguments.expect_positional(least, most, usage);
@@ -43,7 +44,7 @@ StatusOr<OpenImage> open_image(const std::string& path, const Arguments& argumen
 
 // To --output, or to stdout.
 Status emit(const Arguments& arguments, const CommandContext& context, const std::string& text) {
-  if (!arguments.has("output")) {
+  if (arguments.get("output", "-") == "-") {
     context.out(text);
     return {};
   }
@@ -79,19 +80,21 @@ StatusOr<int> run_tags(const Arguments& arguments, const CommandContext& context
 }
 
 constexpr std::string_view kLintUsage =
-    "lint IMAGE [--allow_shell] | lint --deployment FILE [--platform P]";
+    "lint IMAGE [--allow_shell] [--platform P] | lint --deployment FILE [--deployment FILE]...";
 constexpr std::string_view kLintFlags[] = {"deployment", "platform"};
+constexpr std::string_view kLintRepeated[] = {"deployment"};
 constexpr std::string_view kLintSwitches[] = {"allow_shell"};
 
 StatusOr<int> run_lint(const Arguments& arguments, const CommandContext& context) {
   std::vector<LintFinding> findings;
-  TENON_RETURN_IF_ERROR(need_words(arguments, arguments.has("deployment") ? 0 : 1, 1, kLintUsage));
+  const size_t images = arguments.has("deployment") ? 0 : 1;
+  TENON_RETURN_IF_ERROR(need_words(arguments, images, images, kLintUsage));
   for (const std::string& path : arguments.all("deployment")) {
     TENON_ASSIGN_OR_RETURN(const std::string text, read_file(path, 16 << 20));
     TENON_ASSIGN_OR_RETURN(const auto found, lint_deployment(text, path));
     findings.insert(findings.end(), found.begin(), found.end());
   }
-  if (!arguments.positional().empty()) {
+  if (images == 1) {
     TENON_ASSIGN_OR_RETURN(const OpenImage open, open_image(arguments.positional()[0], arguments));
     TENON_ASSIGN_OR_RETURN(const auto more,
                            lint_image(*open.reader, open.image, !arguments.has("allow_shell")));
@@ -166,6 +169,9 @@ StatusOr<int> sign_indexes(const ImageReader& reader, const std::vector<Image>& 
 
 StatusOr<int> run_sign(const Arguments& arguments, const CommandContext& context) {
   if (const std::string path = arguments.get("new_key"); !path.empty()) {
+    if (arguments.has("key") || !arguments.positional().empty()) {
+      return usage_error(cat("--new_key signs nothing; usage: ", kSignUsage));
+    }
     const auto type = parse_key_type(arguments.get("key_type", "ed25519"));
     if (!type.ok()) return usage_error(message_of(type.status()));
     TENON_RETURN_IF_ERROR(generate_key(path, path + ".pub", *type));
@@ -174,6 +180,10 @@ StatusOr<int> run_sign(const Arguments& arguments, const CommandContext& context
   }
   TENON_RETURN_IF_ERROR(need_words(arguments, 1, 1, kSignUsage));
   if (!arguments.has("key")) return usage_error(cat("--key is missing; usage: ", kSignUsage));
+  if (arguments.has("identity")) {
+    const auto identity = parse_reference(arguments.get("identity"));
+    if (!identity.ok()) return usage_error(cat("--identity: ", message_of(identity.status())));
+  }
   const std::string path = arguments.positional()[0];
   TENON_ASSIGN_OR_RETURN(const auto reader, ImageReader::open(path));
   TENON_ASSIGN_OR_RETURN(const auto images, all_images(*reader));
@@ -207,10 +217,11 @@ StatusOr<int> run_sign(const Arguments& arguments, const CommandContext& context
 constexpr std::string_view kScanUsage =
     "scan IMAGE [--severity unknown|low|medium|high|critical] [--tracker FILE] [--osv FILE|DIR] "
     "[--support DIR] [--ignore FILE] [--format table|json|sarif] [--output FILE] [--max_age DAYS] "
-    "[--store DIR] [--update] [--apt_root DIR]";
+    "[--store DIR] [--update] [--no_archive] [--apt_root DIR]";
 constexpr std::string_view kScanFlags[] = {"severity", "tracker",  "osv",     "support",
                                            "ignore",   "format",   "output",  "max_age",
                                            "store",    "apt_root", "platform"};
+constexpr std::string_view kScanRepeated[] = {"tracker", "osv"};
 constexpr std::string_view kScanSwitches[] = {"update", "no_archive"};
 
 StatusOr<ScanSubject> subject_of(const OpenImage& open) {
@@ -313,7 +324,8 @@ StatusOr<int> run_scan(const Arguments& arguments, const CommandContext& context
     return usage_error(cat("format '", format, "' is not table, json or sarif"));
   }
   int64_t max_age = 7;
-  if (arguments.has("max_age") && !parse_number(arguments.get("max_age"), max_age)) {
+  if (arguments.has("max_age") &&
+      (!parse_number(arguments.get("max_age"), max_age) || max_age < 0 || max_age > kMostDays)) {
     return usage_error("--max_age is a number of days");
   }
   TENON_ASSIGN_OR_RETURN(const OpenImage open, open_image(arguments.positional()[0], arguments));
@@ -345,7 +357,7 @@ constexpr Verb kTrustVerbs[] = {
     {"tags", kTagsUsage, "Shows or extends the ledger of what each tag has pointed to.", run_tags,
      kTagsFlags, kTagsSwitches},
     {"lint", kLintUsage, "Checks user, secrets, shell, setuid files and pins.", run_lint,
-     kLintFlags, kLintSwitches},
+     kLintFlags, kLintSwitches, kLintRepeated},
     {"sbom", kSbomUsage, "Writes what is in an image as SPDX 2.3 or CycloneDX 1.5.", run_sbom,
      kSbomFlags, kSbomSwitches},
     {"sign",
@@ -355,7 +367,7 @@ constexpr Verb kTrustVerbs[] = {
      kSignFlags,
      {}},
     {"scan", kScanUsage, "Lists known vulnerabilities from the evidence at hand.", run_scan,
-     kScanFlags, kScanSwitches},
+     kScanFlags, kScanSwitches, kScanRepeated},
 };
 
 }  // namespace

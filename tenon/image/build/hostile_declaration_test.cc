@@ -137,7 +137,7 @@ class HostileBuildTest : public BuildTest {
 };
 
 constexpr BadDeclaration kBadBuilds[] = {
-    {"source above", "files: [{path: /a, source: ../store}]\n", "outside"},
+    {"source above", "files: [{path: /a, source: ../pipes}]\n", "outside"},
     {"absolute source", "files: [{path: /a, source: /etc/passwd}]\n", "outside"},
     {"source by a link", "files: [{path: /a, source: link}]\n", "outside"},
     {"source by a folder's link", "files: [{path: /a, source: folder/passwd}]\n", "outside"},

@@ -65,6 +65,7 @@ StatusOr<std::string> fetch_release(const ArchiveSource& source, const Store& st
   }
   StringSink text;
   TENON_RETURN_IF_ERROR(download(url, text, kReleaseLimit));
+  TENON_RETURN_IF_ERROR(create_directories(path.substr(0, path.rfind('/'))));
   TENON_RETURN_IF_ERROR(write_file(path, text.take()));
   return path;
 }

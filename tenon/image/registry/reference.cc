@@ -17,6 +17,13 @@ bool looks_like_host(std::string_view part) {
   return part == "localhost" || part.find_first_of(".:") != std::string_view::npos;
 }
 
+// Between the dots of a host's name: the distribution library's domain-component.
+bool is_host_label(std::string_view label) {
+  return !label.empty() && label.front() != '-' && label.back() != '-' &&
+         std::all_of(label.begin(), label.end(),
+                     [](char c) { return is_name_letter(c) || c == '-'; });
+}
+
 bool is_registry_host(std::string_view host) {
   std::string_view name = host;
   const bool bracketed = host.starts_with('[');
@@ -30,9 +37,8 @@ bool is_registry_host(std::string_view host) {
     return name.size() > 2 && name.ends_with(']') &&
            name.find_first_not_of("0123456789abcdef:", 1) == name.size() - 1;
   }
-  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
-    return is_name_letter(c) || c == '.' || c == '-' || c == '_';
-  });
+  const auto labels = split(name, '.');
+  return std::all_of(labels.begin(), labels.end(), is_host_label);
 }
 
 }  // namespace

@@ -17,10 +17,12 @@ TEST(Reference, PartsAreReadAndOddOnesRefused) {
   EXPECT_EQ(reference->host, "127.0.0.1:5000");
   EXPECT_EQ(reference->repository, "a/b");
   EXPECT_EQ(reference->tag, "1.0");
-  const char* kBad[] = {"/a:1",    "h/A:1",     "h/a:",       "h/a@md5:00", "h/../a b:1", "u@h/a:1",
-                        "h.x/.a",  "h.x/a-:1",  "h.x/a:-1",   "h.x/a..b:1", "h.x/a___b",  "h.x:0/a",
-                        "h.x:b/a", "h.x?y/a:1", "h.x#y.z/a",  "[::1/a:1",   "h.x/a//b",   "A:1",
-                        "",        ":1",        "h.x/a:1:2/", "h.x\\y/a"};
+  const char* kBad[] = {"/a:1",       "h/A:1",    "h/a:",     "h/a@md5:00", "h/../a b:1",
+                        "u@h/a:1",    "h.x/.a",   "h.x/a-:1", "h.x/a:-1",   "h.x/a..b:1",
+                        "h.x/a___b",  "h.x:0/a",  "h.x:b/a",  "h.x?y/a:1",  "h.x#y.z/a",
+                        "[::1/a:1",   "h.x/a//b", "A:1",      "",           ":1",
+                        "h.x/a:1:2/", "h.x\\y/a", "../x:1",   "./x:1",      "h..x/a:1",
+                        "h.x./a:1",   "-h.x/a:1", "h-.x/a:1", "h_x.y/a"};
   for (const char* bad : kBad) EXPECT_FALSE(parse_reference(bad).ok()) << bad;
 }
 

@@ -151,24 +151,30 @@ bool is_dockerfile(std::string_view text) {
 void lint_dockerfile(std::string_view text, DeploymentLinter& linter) {
   std::set<std::string> stages;
   int count = 0;
+  const auto judge_source = [&](std::string_view from, int line) {
+    if (!from.empty() && from != "scratch" && !stages.contains(to_lower(from))) {
+      linter.judge(from, line);
+    }
+  };
   for (const Instruction& instruction : instructions_of(text)) {
     std::string_view rest = instruction.text;
     const std::string word = to_lower(first_word(rest));
-    std::string_view from;
     std::string stage;
     if (word == "from") {
       std::string_view next = first_word(rest);
       while (next.starts_with("--")) next = first_word(rest);
-      from = next;
+      judge_source(next, instruction.line);
       if (to_lower(first_word(rest)) == "as") stage = to_lower(first_word(rest));
-    } else if (word == "copy" || word == "add") {
+    } else if (word == "copy" || word == "add" || word == "run") {
+      // COPY --from=IMAGE, RUN --mount=type=bind,from=IMAGE
       for (std::string_view next = first_word(rest); next.starts_with("--");
            next = first_word(rest)) {
-        if (next.starts_with("--from=")) from = next.substr(7);
+        const bool mount = next.starts_with("--mount=");
+        next.remove_prefix(mount ? 8 : 2);
+        for (std::string_view option : split(next, mount ? ',' : ' ')) {
+          if (option.starts_with("from=")) judge_source(option.substr(5), instruction.line);
+        }
       }
-    }
-    if (!from.empty() && from != "scratch" && !stages.contains(to_lower(from))) {
-      linter.judge(from, instruction.line);
     }
     if (word == "from") stages.insert({stage, cat(count++)});
   }
@@ -189,8 +195,13 @@ StatusOr<std::vector<LintFinding>> lint_deployment(std::string_view text, std::s
     std::replace(spaced.begin(), spaced.end(), '\t', ' ');
     text = spaced;
   }
-  TENON_ASSIGN_OR_RETURN(const auto documents, parse_yaml_documents(text, what, {.lenient = true}));
-  for (const YamlNode& document : documents) linter.walk(document);
+  const auto documents = parse_yaml_documents(text, what, {.lenient = true});
+  if (!documents.ok() && text.find("{{") != std::string_view::npos) {
+    return invalid_argument(message_of(documents.status()),
+                            "; a template is no YAML until it is rendered (helm template)");
+  }
+  TENON_RETURN_IF_ERROR(documents.status());
+  for (const YamlNode& document : *documents) linter.walk(document);
   return linter.take();
 }
 

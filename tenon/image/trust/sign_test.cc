@@ -63,6 +63,11 @@ TEST_F(SignTest, SignaturesHoldForTheirKeyAndImageOnly) {
   ASSERT_EQ(run({"sign", "--new_key", path("k2")}), 0) << out_;
   EXPECT_EQ(run({"sign", "--new_key", path("k")}), 1);  // never overwritten
   EXPECT_EQ(run({"sign", "--new_key", path("k3"), "--key_type", "rsa"}), 2);
+  EXPECT_EQ(run({"sign", path("a.tar"), "--new_key", path("k3")}), 2);  // would sign nothing
+  EXPECT_FALSE(path_exists(path("k3")));
+  for (const char* identity : {"two words", "Upper/case", "a//b", "a:b:c", "../x"}) {
+    EXPECT_EQ(run({"sign", path("a.tar"), "--key", path("k"), "--identity", identity}), 2) << out_;
+  }
   EXPECT_EQ(run({"verify", path("a.tar"), "--key", path("k.pub")}), 1) << out_;
   for (const char* key : {"k", "ec"}) {
     ASSERT_EQ(run({"sign", path("a.tar"), "--key", path(key), "--lock", path("lock")}), 0) << out_;

@@ -215,6 +215,8 @@ TEST_F(TrustTest, SbomsListThePackagesAndAreStable) {
             "pkg:deb/debian/libvuln1@1.0-1?arch=amd64&distro=debian-12");
   ASSERT_EQ(run({"sbom", path("a.tar")}), 0);
   EXPECT_EQ(out_, spdx);
+  ASSERT_EQ(run({"sbom", path("a.tar"), "--output", "-"}), 0);
+  EXPECT_EQ(out_, spdx);
   ASSERT_EQ(run({"sbom", path("a.tar"), "--format", "cyclonedx"}), 0);
   EXPECT_EQ(Json::parse(out_)["specVersion"], "1.5");
   ASSERT_EQ(run({"sbom", path("a.tar"), "--attach"}), 0) << out_;
