@@ -35,6 +35,7 @@ const std::vector<const TenonKernelFactory*>& kernel_rows() {
   add_reduce_rows(add);
   add_nn_rows(add);
   add_pool_rows(add);
+  add_filter_gradient_rows(add);
   add_conv_rows(add);
   add_move_rows(add);
   add_state_rows(add);

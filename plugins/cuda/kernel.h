@@ -22,6 +22,7 @@ void add_matmul_rows(const AddRow& add);
 void add_reduce_rows(const AddRow& add);
 void add_nn_rows(const AddRow& add);
 void add_pool_rows(const AddRow& add);
+void add_filter_gradient_rows(const AddRow& add);  // before those of all convolutions
 void add_conv_rows(const AddRow& add);
 void add_move_rows(const AddRow& add);
 void add_state_rows(const AddRow& add);

@@ -78,6 +78,15 @@ cudaError_t avg_pool(cudaStream_t stream, const PoolShape& shape, const float* x
 cudaError_t avg_pool_gradient(cudaStream_t stream, const PoolShape& shape, const float* dy,
                               float* dx);
 
+// --- windows.cu, channels last, dtype float ---
+
+// The windows of x as rows [batch * out_h * out_w, size_h * size_w * channels]; zeros outside.
+struct WindowShape {
+  int batch, in_h, in_w, channels, out_h, out_w;
+  int size_h, size_w, stride_h, stride_w, dilation_h, dilation_w, pad_h, pad_w;
+};
+cudaError_t window_rows(cudaStream_t stream, const WindowShape& shape, const float* x, float* y);
+
 // --- optimizer.cu, float ---
 
 // w -= alpha m / (sqrt(v) + epsilon), each scalar on the device.

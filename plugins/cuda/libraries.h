@@ -11,32 +11,27 @@
 
 namespace plugin::cuda {
 
-#define TENON_CUBLASLT_FUNCTIONS(X)                                                            \
-  X(Create)                                                                                    \
-  X(Matmul)                                                                                    \
-  X(MatmulDescCreate) X(MatmulDescDestroy) X(MatmulDescSetAttribute) X(MatrixLayoutCreate)     \
-      X(MatrixLayoutDestroy) X(MatrixLayoutSetAttribute) X(MatmulPreferenceCreate)             \
-          X(MatmulPreferenceDestroy) X(MatmulPreferenceSetAttribute) X(MatmulAlgoGetHeuristic) \
-              X(GetStatusString)
-#define TENON_CUDNN_FUNCTIONS(X)                                                                  \
-  X(Create)                                                                                       \
-  X(Destroy)                                                                                      \
-  X(SetStream) X(GetErrorString) X(CreateTensorDescriptor) X(DestroyTensorDescriptor)             \
-      X(SetTensor4dDescriptor) X(CreateFilterDescriptor) X(DestroyFilterDescriptor)               \
-          X(SetFilter4dDescriptor) X(CreateConvolutionDescriptor) X(DestroyConvolutionDescriptor) \
-              X(SetConvolution2dDescriptor) X(SetConvolutionMathType) X(SetConvolutionGroupCount) \
-                  X(GetConvolutionForwardAlgorithm_v7) X(GetConvolutionBackwardDataAlgorithm_v7)  \
-                      X(GetConvolutionBackwardFilterAlgorithm_v7)                                 \
-                          X(GetConvolutionForwardWorkspaceSize)                                   \
-                              X(GetConvolutionBackwardDataWorkspaceSize)                          \
-                                  X(GetConvolutionBackwardFilterWorkspaceSize)                    \
-                                      X(ConvolutionForward) X(ConvolutionBackwardData)            \
-                                          X(ConvolutionBackwardFilter)
-#define TENON_NVRTC_FUNCTIONS(X)                                                             \
-  X(CreateProgram)                                                                           \
-  X(DestroyProgram)                                                                          \
-  X(CompileProgram) X(GetCUBINSize) X(GetCUBIN) X(GetPTXSize) X(GetPTX) X(GetProgramLogSize) \
-      X(GetProgramLog) X(GetErrorString)
+// It does not come to rest on these.
+// clang-format off
+#define TENON_CUBLASLT_FUNCTIONS(X) \
+  X(Create) X(Matmul) X(MatmulDescCreate) X(MatmulDescDestroy) X(MatmulDescSetAttribute) \
+  X(MatrixLayoutCreate) X(MatrixLayoutDestroy) X(MatrixLayoutSetAttribute) \
+  X(MatmulPreferenceCreate) X(MatmulPreferenceDestroy) X(MatmulPreferenceSetAttribute) \
+  X(MatmulAlgoGetHeuristic) X(GetStatusString)
+#define TENON_CUDNN_FUNCTIONS(X) \
+  X(Create) X(Destroy) X(SetStream) X(GetErrorString) X(CreateTensorDescriptor) \
+  X(DestroyTensorDescriptor) X(SetTensor4dDescriptor) X(CreateFilterDescriptor) \
+  X(DestroyFilterDescriptor) X(SetFilter4dDescriptor) X(CreateConvolutionDescriptor) \
+  X(DestroyConvolutionDescriptor) X(SetConvolution2dDescriptor) X(SetConvolutionMathType) \
+  X(SetConvolutionGroupCount) X(GetConvolutionForwardAlgorithm_v7) \
+  X(GetConvolutionBackwardDataAlgorithm_v7) X(GetConvolutionBackwardFilterAlgorithm_v7) \
+  X(GetConvolutionForwardWorkspaceSize) X(GetConvolutionBackwardDataWorkspaceSize) \
+  X(GetConvolutionBackwardFilterWorkspaceSize) X(ConvolutionForward) X(ConvolutionBackwardData) \
+  X(ConvolutionBackwardFilter)
+#define TENON_NVRTC_FUNCTIONS(X) \
+  X(CreateProgram) X(DestroyProgram) X(CompileProgram) X(GetCUBINSize) X(GetCUBIN) X(GetPTXSize) \
+  X(GetPTX) X(GetProgramLogSize) X(GetProgramLog) X(GetErrorString)
+// clang-format on
 
 struct CublasLt {
 #define X(name) decltype(&cublasLt##name) name;

@@ -3,6 +3,7 @@
 
 #include "plugins/cuda/elementwise.h"
 #include "plugins/cuda/kernels.h"
+#include "plugins/cuda/product.h"
 
 namespace plugin::cuda {
 namespace {
@@ -10,44 +11,10 @@ namespace {
 constexpr size_t kWorkspaceBytes = size_t{32} << 20;
 constexpr uint32_t kLeastAlignment = 16;
 
-// y = a b of row-major matrices, `batch` times. cuBLASLt knows column-major ones, in which the same
-// memory holds the transposed matrices: it computes y' = b' a'.
-struct ProductSpec {
-  int64_t rows = 0, columns = 0, inner = 0, batch = 1;
-  int64_t a_step = 0, b_step = 0;  // between the matrices of a batch; 0: one for all
-  bool transpose_a = false, transpose_b = false;
-  int32_t dtype = kFloat;
-  bool reduced_precision = false;
-  bool bias = false, relu = false;
-};
-
 TenonStatus* blas_status(cublasStatus_t status, const char* what) {
   if (status == CUBLAS_STATUS_SUCCESS) return nullptr;
   return error(kInternal, std::string(what) + ": " + cublas_lt().GetStatusString(status));
 }
-
-// A product that was prepared; immutable.
-class Product {
- public:
-  static TenonStatus* create(const Device& device, const ProductSpec& spec,
-                             std::shared_ptr<const Product>& made);
-  Product() = default;
-  Product(const Product&) = delete;
-  Product& operator=(const Product&) = delete;
-  ~Product();
-  TenonStatus* run(cudaStream_t stream, const void* a, const void* b, const void* bias, void* y,
-                   void* workspace) const;
-  size_t workspace_bytes() const { return chosen_.workspaceSize; }
-
- private:
-  TenonStatus* choose(const Device& device);
-
-  cublasLtHandle_t handle_ = nullptr;
-  ProductSpec spec_;
-  cublasLtMatmulDesc_t desc_ = nullptr;
-  cublasLtMatrixLayout_t a_ = nullptr, b_ = nullptr, y_ = nullptr;
-  cublasLtMatmulHeuristicResult_t chosen_{};
-};
 
 cudaDataType_t data_type(int32_t dtype) {
   return dtype == kDouble     ? CUDA_R_64F
@@ -73,6 +40,8 @@ TenonStatus* make_layout(cudaDataType_t type, int64_t rows, int64_t columns, int
                          layout, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &step, sizeof step),
                      "a batch of matrices");
 }
+
+}  // namespace
 
 TenonStatus* Product::create(const Device& device, const ProductSpec& spec,
                              std::shared_ptr<const Product>& made) {
@@ -157,15 +126,20 @@ TenonStatus* Product::run(cudaStream_t stream, const void* a, const void* b, con
     cublas_lt().MatmulDescSetAttribute(&desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias,
                                        sizeof bias);
   }
+  const uintptr_t given = reinterpret_cast<uintptr_t>(workspace);
+  void* aligned = reinterpret_cast<void*>((given + kWorkspaceAlignment - 1) / kWorkspaceAlignment *
+                                          kWorkspaceAlignment);
   const double one = 1, zero = 0;
   const float one_float = 1, zero_float = 0;
   const bool wide = spec_.dtype == kDouble;
   return blas_status(
       cublas_lt().Matmul(handle_, &desc, wide ? static_cast<const void*>(&one) : &one_float, b, b_,
                          a, a_, wide ? static_cast<const void*>(&zero) : &zero_float, y, y_, y, y_,
-                         &chosen_.algo, workspace, chosen_.workspaceSize, stream),
+                         &chosen_.algo, aligned, chosen_.workspaceSize, stream),
       "a matrix product");
 }
+
+namespace {
 
 bool has_products(int32_t dtype) {
   return dtype == kFloat || dtype == kDouble || dtype == kHalf || dtype == kBfloat16;
