@@ -6,7 +6,7 @@
 #include <cstring>
 #include <utility>
 
-namespace lazy {
+namespace plugin::lazy {
 namespace {
 constexpr size_t kMemory = size_t{2} << 30;
 constexpr size_t kAlignment = 64;
@@ -188,4 +188,4 @@ void Device::remove(Stream* stream) {
   }
 }
 
-}  // namespace lazy
+}  // namespace plugin::lazy

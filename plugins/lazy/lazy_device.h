@@ -15,7 +15,7 @@
 #include <thread>
 #include <vector>
 
-namespace lazy {
+namespace plugin::lazy {
 
 // How work failed, with TensorFlow's canonical code; code 0: it did not.
 struct Failure {
@@ -120,4 +120,4 @@ class Device {
   std::vector<Stream*> streams_;
 };
 
-}  // namespace lazy
+}  // namespace plugin::lazy

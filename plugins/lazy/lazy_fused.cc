@@ -6,7 +6,7 @@
 
 #include "plugins/lazy/lazy_kernels.h"
 
-namespace lazy {
+namespace plugin::lazy {
 namespace {
 
 float relu(float x) { return std::max(x, 0.0f); }
@@ -44,24 +44,21 @@ constexpr NamedOperation kOperations[] = {
     {"LeakyRelu", [](float a, float, float, float alpha) { return a > 0 ? a : alpha * a; }},
 };
 
-Operation find_operation(const char* name) {
+Operation find_operation(std::string_view name) {
   for (const NamedOperation& each : kOperations) {
-    if (name && each.name == name) return each.run;
+    if (each.name == name) return each.run;
   }
   return nullptr;
 }
 
-bool is_float(const TenonType& type) {
-  if (type.dtype != kFloat || type.rank < 0) return false;
-  return std::all_of(type.dims, type.dims + type.rank, [](int64_t dim) { return dim >= 0; });
-}
+bool is_float(const TenonType& type) { return type.dtype == kFloat && is_known(type); }
 
 // --- _FusedElementwise ---
 
 struct Program {
   struct Instruction {
     Operation run;
-    int32_t operands[3];
+    std::array<int32_t, 3> operands;
     float alpha;
   };
   std::vector<float> constants;
@@ -94,7 +91,7 @@ Failure run_program(const Program& program, const std::vector<Captured>& inputs,
     }
     for (float constant : program.constants) values[next++] = constant;
     for (const Program::Instruction& one : program.instructions) {
-      const auto operand = [&](int i) {
+      const auto operand = [&](size_t i) {
         return one.operands[i] < 0 ? 0.0f : values[static_cast<size_t>(one.operands[i])];
       };
       values[next++] = one.run(operand(0), operand(1), operand(2), one.alpha);
@@ -126,34 +123,19 @@ TenonStatus* run_elementwise(void* state, TenonRun* run) {
 }
 
 TenonStatus* prepare_elementwise(void*, TenonPrepare* prepare, TenonKernel* kernel) {
-  const TenonAttrs* attrs = host->prepare_attrs(prepare);
   for (int32_t i = 0; i < host->prepare_num_inputs(prepare); ++i) {
     if (!is_float(host->prepare_input(prepare, i))) return error(kUnimplemented, "not of float32");
   }
   for (int32_t i = 0; i < host->prepare_num_outputs(prepare); ++i) {
     if (!is_float(host->prepare_output(prepare, i))) return error(kUnimplemented, "not of float32");
   }
-  Program program;
-  const float* constants = nullptr;
-  const int64_t* outputs = nullptr;
-  size_t num_constants = 0, num_outputs = 0;
-  if (!host->attr_floats(attrs, "constants", &constants, &num_constants) ||
-      !host->attr_ints(attrs, "outputs", &outputs, &num_outputs)) {
-    return error(kInvalidArgument, "a fused program lacks attributes");
-  }
-  program.constants.assign(constants, constants + num_constants);
-  program.outputs.assign(outputs, outputs + num_outputs);
-  TenonFusedInstruction one{};
-  const int64_t words = host->attr_count(attrs, "instructions");
-  for (int64_t i = 0; host->attr_fused(attrs, i, &one); ++i) {
+  FusedProgram read;
+  if (TenonStatus* status = read_fused_program(prepare, read)) return status;
+  Program program{read.constants, {}, read.outputs};
+  for (const FusedProgram::Instruction& one : read.instructions) {
     const Operation operation = find_operation(one.op);
     if (!operation) return error(kUnimplemented, "an operation that the lazy device has not");
-    program.instructions.push_back(
-        {operation, {one.operands[0], one.operands[1], one.operands[2]}, one.alpha});
-  }
-  // Six words an instruction: one without a name ends the list early.
-  if (words != static_cast<int64_t>(program.instructions.size()) * 6) {
-    return error(kUnimplemented, "an operation without a name");
+    program.instructions.push_back({operation, one.operands, one.alpha});
   }
   *kernel = {new std::shared_ptr<const Program>(std::make_shared<Program>(std::move(program))),
              run_elementwise,
@@ -255,25 +237,17 @@ constexpr NamedActivation kActivations[] = {
     {"Swish", [](float x) { return x * sigmoid(x); }},
 };
 
-// What is done with the product, in the order of the attribute: bias, residual, activation.
-bool read_fused_ops(const TenonAttrs* attrs, Product& product) {
-  TenonText text{};
-  int32_t next_input = 2;
-  for (int64_t i = 0; host->attr_string_at(attrs, "fused_ops", i, &text); ++i) {
-    const std::string_view name(text.data, text.size);
-    if (product.activation) return false;
-    if (name == "BiasAdd" && product.bias < 0 && product.residual < 0) {
-      product.bias = next_input++;
-    } else if (name == "Add" && product.residual < 0) {
-      product.residual = next_input++;
-    } else {
-      for (const NamedActivation& each : kActivations) {
-        if (each.name == name) product.activation = each.run;
-      }
-      if (!product.activation) return false;
-    }
+TenonStatus* read_end(const TenonAttrs* attrs, Product& product) {
+  ProductEnd end;
+  if (TenonStatus* status = read_product_end(attrs, end)) return status;
+  product.bias = end.bias;
+  product.residual = end.residual;
+  for (const NamedActivation& each : kActivations) {
+    if (each.name == end.activation) product.activation = each.run;
   }
-  return true;
+  const bool taken = end.activation.empty() || product.activation;
+  return taken && !end.residual_after_activation ? nullptr
+                                                 : error(kUnimplemented, "another end than these");
 }
 
 TenonStatus* prepare_matmul(void*, TenonPrepare* prepare, TenonKernel* kernel) {
@@ -290,7 +264,7 @@ TenonStatus* prepare_matmul(void*, TenonPrepare* prepare, TenonKernel* kernel) {
   product.columns = y.dims[1];
   product.inner = a.dims[1];
   product.transpose_b = transpose_b != 0;
-  if (!read_fused_ops(attrs, product)) return error(kUnimplemented, "another end than these");
+  if (TenonStatus* status = read_end(attrs, product)) return status;
   if (product.columns > kMostProducts || product.inner > kMostProducts ||
       product.rows > kMostProducts / std::max<int64_t>(1, product.columns) ||
       product.rows * product.columns > kMostProducts / std::max<int64_t>(1, product.inner)) {
@@ -324,4 +298,4 @@ const std::vector<KernelRow>& fused_kernels() {
   return rows;
 }
 
-}  // namespace lazy
+}  // namespace plugin::lazy

@@ -4,13 +4,7 @@
 #include <cmath>
 #include <cstring>
 
-namespace lazy {
-
-const TenonHost* host = nullptr;
-
-TenonStatus* error(int32_t code, const char* message) {
-  return host->make_status(code, {message, std::strlen(message)});
-}
+namespace plugin::lazy {
 
 Captured::Captured(const TenonTensor& tensor)
     : dims(tensor.type.dims, tensor.type.dims + std::max(tensor.type.rank, 0)),
@@ -104,11 +98,6 @@ struct Update {
   int64_t size() const { return variables[0].size(); }
 };
 
-bool same_shape(const TenonTensor& a, const TenonTensor& b) {
-  return a.type.rank == b.type.rank &&
-         std::equal(a.type.dims, a.type.dims + a.type.rank, b.type.dims);
-}
-
 // Enqueues `body(update)`; the first `count` inputs are the variables, of the shape of the last.
 template <class Body>
 TenonStatus* enqueue_update(TenonRun* run, int32_t count, Body body) {
@@ -120,7 +109,7 @@ TenonStatus* enqueue_update(TenonRun* run, int32_t count, Body body) {
   const auto change = [](void* data, TenonTensor* values) -> TenonStatus* {
     const Call& c = *static_cast<Call*>(data);
     const TenonTensor last = host->run_input(c.run, host->run_num_inputs(c.run) - 1);
-    if (!same_shape(values[0], last)) {
+    if (!same_shape(values[0].type, last.type)) {
       return error(kInvalidArgument, "the variable has another shape than what changes it");
     }
     Update update{{}, {}, stream_of(c.run).device()};
@@ -190,12 +179,7 @@ TenonStatus* run_keras_adam(void*, TenonRun* run) {
 
 template <TenonStatus* (*run)(void*, TenonRun*)>
 TenonStatus* prepare_update(void*, TenonPrepare* prepare, TenonKernel* kernel) {
-  int nesterov = 0;
-  host->attr_bool(host->prepare_attrs(prepare), "use_nesterov", &nesterov);
-  if (nesterov) return error(kUnimplemented, "the lazy device has no Nesterov momentum");
-  int64_t num_v_hat = 0;
-  host->attr_int(host->prepare_attrs(prepare), "num_v_hat", &num_v_hat);
-  if (num_v_hat > 0) return error(kUnimplemented, "the lazy device has no amsgrad");
+  if (TenonStatus* status = refuse_rare_updates(prepare)) return status;
   *kernel = {nullptr, run, nullptr};
   return nullptr;
 }
@@ -212,6 +196,12 @@ constexpr KernelRow kUpdates[] = {
     {"ResourceApplyAdam", "T", kFloatOnly, prepare_update<run_adam>},
     {"_KerasAdam", "T", kFloatOnly, prepare_update<run_keras_adam>},
 };
+
+// What a device has a row for and does not take when it sees it, so that the host does.
+TenonStatus* prepare_refusal(void*, TenonPrepare*, TenonKernel*) {
+  return error(kUnimplemented, "the lazy device takes no running products");
+}
+constexpr KernelRow kRefused = {"Cumprod", nullptr, nullptr, prepare_refusal};
 
 // The rest runs on the host, between copies.
 constexpr const char* kLate[] = {
@@ -371,6 +361,7 @@ const std::vector<const TenonKernelFactory*>& kernels() {
                          row.types ? size_t{1} : 0, nullptr, row.prepare});
   };
   for (const KernelRow& row : kUpdates) add(row);
+  add(kRefused);
   // Before the host's kernels for the same ops, which take what these do not.
   for (const KernelRow& row : fused_kernels()) add(row);
   for (const char* op : kLate) {
@@ -380,4 +371,4 @@ const std::vector<const TenonKernelFactory*>& kernels() {
   return pointers;
 }
 
-}  // namespace lazy
+}  // namespace plugin::lazy

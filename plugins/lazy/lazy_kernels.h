@@ -4,20 +4,11 @@
 
 #include <vector>
 
+#include "plugins/base/node_reading.h"
 #include "plugins/lazy/lazy_device.h"
 #include "tenon/plugin.h"
 
-namespace lazy {
-
-// The functions of Tenon, set when the plug-in is opened.
-extern const TenonHost* host;
-
-TenonStatus* error(int32_t code, const char* message);
-
-// TensorFlow's canonical codes and dtypes.
-constexpr int32_t kInvalidArgument = 3, kNotFound = 5, kFailedPrecondition = 9;
-constexpr int32_t kUnimplemented = 12, kInternal = 13;
-constexpr int32_t kFloat = 1, kDouble = 2, kString = 7, kInt64 = 9, kResource = 20, kVariant = 21;
+namespace plugin::lazy {
 
 // A TenonTensor that outlives the call that gave it.
 struct Captured {
@@ -55,4 +46,4 @@ const std::vector<KernelRow>& fused_kernels();
 // The tables for TenonPlugin; they live as long as the process.
 const std::vector<const TenonKernelFactory*>& kernels();
 
-}  // namespace lazy
+}  // namespace plugin::lazy

@@ -5,10 +5,8 @@
 #include "plugins/lazy/lazy_device.h"
 #include "plugins/lazy/lazy_kernels.h"
 
-namespace lazy {
+namespace plugin::lazy {
 namespace {
-
-constexpr int32_t kResourceExhausted = 8;
 
 // Of graphs, by all devices; for tests.
 std::atomic<int64_t> launches{0};
@@ -49,7 +47,7 @@ void destroy_stream(void* stream) {
 }
 
 TenonStatus* status_of(const Failure& failure) {
-  return failure.code == 0 ? nullptr : error(failure.code, failure.message.c_str());
+  return failure.code == 0 ? nullptr : error(failure.code, failure.message);
 }
 
 // What a graph cannot hold. The capture goes on, and fails when it ends.
@@ -195,13 +193,13 @@ const TenonBackend kBackend = {
 };
 
 }  // namespace
-}  // namespace lazy
+}  // namespace plugin::lazy
 
 // How many graphs were launched, for tests that look it up in the library.
-extern "C" TENON_PLUGIN_EXPORT int64_t lazy_graph_launches() { return lazy::launches; }
+extern "C" TENON_PLUGIN_EXPORT int64_t lazy_graph_launches() { return plugin::lazy::launches; }
 
 TenonStatus* tenon_open_plugin(const TenonHost* host, const TenonPlugin** plugin) {
-  lazy::host = host;
+  plugin::host = host;
   static const TenonPlugin lazy_plugin = {
       .struct_size = sizeof(TenonPlugin),
       .abi = TENON_PLUGIN_ABI,
@@ -209,9 +207,9 @@ TenonStatus* tenon_open_plugin(const TenonHost* host, const TenonPlugin** plugin
       .name = "lazy",
       .ops = nullptr,
       .num_ops = 0,
-      .kernels = lazy::kernels().data(),
-      .num_kernels = lazy::kernels().size(),
-      .backend = &lazy::kBackend,
+      .kernels = plugin::lazy::kernels().data(),
+      .num_kernels = plugin::lazy::kernels().size(),
+      .backend = &plugin::lazy::kBackend,
   };
   *plugin = &lazy_plugin;
   return nullptr;

@@ -75,6 +75,14 @@ Finding locked_memory() {
   return {"locked memory (memlock)", limit_text(limit.rlim_cur), ""};
 }
 
+// Does a plug-in bring GPUs?
+bool has_gpus() {
+  for (const Device* device : DeviceRegistry::global().all()) {
+    if (device->type() == "GPU") return true;
+  }
+  return false;
+}
+
 Finding nvidia() {
   if (!path_exists("/proc/driver/nvidia/version")) {
     return {"NVIDIA driver", "none",
@@ -83,7 +91,9 @@ Finding nvidia() {
   const StatusOr<std::string> text = read_file("/proc/driver/nvidia/version", 1 << 16);
   return {"NVIDIA driver",
           text.ok() ? std::string(split(*text, '\n')[0]) : std::string(message_of(text.status())),
-          "this build has no CUDA plug-in: models run on the CPU"};
+          has_gpus() ? ""
+                     : "no CUDA plug-in is in use: models run on the CPU; TENON_PLUGIN_PATH names "
+                       "the file cuda.so"};
 }
 
 // One finding for each plug-in that TENON_PLUGIN_PATH names.
@@ -105,9 +115,10 @@ std::vector<Finding> plug_ins() {
 }
 
 Status examine(bool json) {
+  std::vector<Finding> plugins = plug_ins();  // loads them
   std::vector<Finding> findings = {processor(),  cores(),         memory(),
                                    open_files(), locked_memory(), nvidia()};
-  for (Finding& finding : plug_ins()) findings.push_back(std::move(finding));
+  for (Finding& finding : plugins) findings.push_back(std::move(finding));
   for (const Finding& finding : findings) {
     if (json) {
       print(cat("{\"check\":", json_string(finding.what), ",\"found\":", json_string(finding.found),

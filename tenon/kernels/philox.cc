@@ -16,7 +16,7 @@ namespace {
 constexpr int64_t kRandomGrain = 4096;
 constexpr int64_t kBlockWords = 4;
 constexpr int64_t kBlocksAtOnce = 64;  // blocks made at once
-// Samples that TensorFlow sets aside for one result of a distribution that rejects.
+// What TensorFlow sets aside for one result: blocks of a stream between calls, words within one.
 constexpr uint64_t kReservedSamples = 256;
 
 uint32_t low_word(uint64_t x) { return static_cast<uint32_t>(x); }
@@ -143,9 +143,7 @@ void Philox::skip(uint64_t low, uint64_t high) {
   counter_ = {low_word(sum), high_word(sum), low_word(top), high_word(top)};
 }
 
-uint64_t reserved_blocks(uint64_t count) {
-  return count * kReservedSamples / static_cast<uint64_t>(kBlockWords);
-}
+uint64_t reserved_blocks(uint64_t count) { return count * kReservedSamples; }
 
 template <class T>
 void fill_uniform(Philox generator, int64_t count, T* y) {

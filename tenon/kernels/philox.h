@@ -40,8 +40,8 @@ class Philox {
   Block counter_;
 };
 
-// Blocks that a stateful generator must reserve for `count` results: TensorFlow takes count * 256
-// samples for every distribution (ReserveRandomOutputs, multiplier 256), of four to a block.
+// Blocks that a stateful generator must reserve for `count` results: 256 for each, whatever the
+// distribution (ReserveRandomOutputs of tensorflow/core/util/guarded_philox_random.h).
 uint64_t reserved_blocks(uint64_t count);
 
 // Each fills `y` from the generator as it stands; the generator itself is not advanced.

@@ -21,6 +21,7 @@ struct PreparedKernel {
   int team = 1;                  // that it was made for and must run under
   int64_t work_ns = 0;           // estimated, on one thread
   std::vector<int> packed_only;  // inputs that the kernel has in a packed form of its own
+  bool on_host = true;           // whose kernel it is
 };
 
 // What a Binding is made for.

@@ -314,11 +314,17 @@ StatusOr<std::shared_ptr<const PreparedKernel>> Instance::prepare_dynamic(const 
         {input.dtype(), input.shape(), constants.back(), slot.handle ? &*slot.handle : nullptr});
   }
   TENON_RETURN_IF_ERROR(shapes.infer());
-  TENON_ASSIGN_OR_RETURN(
-      PreparedKernel prepared,
-      prepare_kernel(plan, *step.node, step.on_host, binding_->most_threads, 0, constants, frozen,
-                     input_shapes, std::move(shapes.outputs), nullptr));
-  auto shared = std::make_shared<const PreparedKernel>(std::move(prepared));
+  const auto prepare = [&](bool on_host) {
+    return prepare_kernel(plan, *step.node, on_host, binding_->most_threads, 0, constants, frozen,
+                          input_shapes, shapes.outputs, nullptr);
+  };
+  StatusOr<PreparedKernel> prepared = prepare(step.on_host);
+  // What the device's kernels do not take, the host does.
+  if (!step.on_host && prepared.status().code() == absl::StatusCode::kUnimplemented) {
+    prepared = prepare(true);
+  }
+  TENON_RETURN_IF_ERROR(prepared.status());
+  auto shared = std::make_shared<const PreparedKernel>(*std::move(prepared));
   step.cache->insert(key, shared);
   return std::shared_ptr<const PreparedKernel>(shared);
 }
@@ -327,6 +333,7 @@ Status Instance::run_dynamic(const Step& step) {
   // Shapes and host inputs are read here, so what makes them must be done.
   TENON_RETURN_IF_ERROR(context_.stream->synchronize());
   TENON_ASSIGN_OR_RETURN(const auto prepared, prepare_dynamic(step));
+  if (prepared->on_host && !step.on_host) return run_dynamic_on_host(step, *prepared);
   BumpArena& memory = workspace_->dynamic_memory(step.on_host);
   std::vector<Tensor*> pointers;
   for (int i : step.inputs) pointers.push_back(&slots_[static_cast<size_t>(i)]);
@@ -354,6 +361,53 @@ Status Instance::run_dynamic(const Step& step) {
   }
   // `pointers` and `scratch` end here; work that is under way must not need them.
   return step.on_host ? absl::OkStatus() : context_.stream->synchronize();
+}
+
+// A step of the device's that only the host has a kernel for: on copies of its inputs.
+Status Instance::run_dynamic_on_host(const Step& step, const PreparedKernel& prepared) {
+  BumpArena& memory = workspace_->dynamic_memory(true);
+  Stream& stream = *context_.stream;
+  std::vector<Tensor> tensors;
+  for (int i : step.inputs) {
+    const Tensor& input = slots_[static_cast<size_t>(i)];
+    tensors.push_back(input);
+    if (!device_of(input) || is_object(input.dtype())) continue;
+    TENON_ASSIGN_OR_RETURN(tensors.back(), memory.allocate(input.dtype(), input.shape()));
+    TENON_RETURN_IF_ERROR(
+        stream.copy_to_host(tensors.back().mutable_raw(), input.raw(), input.num_bytes()));
+  }
+  TENON_RETURN_IF_ERROR(stream.synchronize());
+  for (size_t i = 0; i < step.outputs.size(); ++i) {
+    const DType dtype = binding_->slots[static_cast<size_t>(step.outputs[i])].dtype;
+    tensors.emplace_back(dtype, Shape(), Ref<Buffer>(), nullptr);
+    if (!prepared.outputs[i].is_fully_known() || step.node->op->decl().sets_outputs()) continue;
+    TENON_ASSIGN_OR_RETURN(tensors.back(), memory.allocate(dtype, prepared.outputs[i].to_shape()));
+  }
+  TENON_ASSIGN_OR_RETURN(
+      Tensor scratch,
+      memory.allocate(DType::kUint8, Shape{static_cast<int64_t>(prepared.scratch_bytes)}));
+  std::vector<Tensor*> pointers;
+  for (Tensor& tensor : tensors) pointers.push_back(&tensor);
+  const size_t count = step.inputs.size();
+  StepRun run(pointers.data(), static_cast<int>(count), pointers.data() + count,
+              static_cast<int>(step.outputs.size()), scratch.mutable_raw(), host_context_, memory);
+  lead(prepared.team);
+  TENON_RETURN_IF_ERROR(prepared.kernel(run));
+  for (size_t i = 0; i < step.outputs.size(); ++i) {
+    const Slot& slot = binding_->slots[static_cast<size_t>(step.outputs[i])];
+    const Tensor& value = tensors[count + i];
+    Tensor& output = slots_[static_cast<size_t>(step.outputs[i])];
+    output = value;
+    if (slot.on_host || is_object(slot.dtype)) continue;
+    TENON_ASSIGN_OR_RETURN(output,
+                           workspace_->dynamic_memory(false).allocate(slot.dtype, value.shape()));
+    TENON_RETURN_IF_ERROR(
+        stream.copy_from_host(output.mutable_raw(), value.raw(), value.num_bytes()));
+  }
+  for (int index : step.outputs) {
+    TENON_RETURN_IF_ERROR(keep(slots_[static_cast<size_t>(index)], &stream));
+  }
+  return stream.synchronize();
 }
 
 Status Instance::run_copy(const Step& step) {

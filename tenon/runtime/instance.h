@@ -69,6 +69,7 @@ class Instance {
   Status run_timed(size_t index);  // for the StepProfile
   Status run_kernel(size_t index);
   Status run_dynamic(const Step& step);
+  Status run_dynamic_on_host(const Step& step, const PreparedKernel& prepared);
   Status run_copy(const Step& step);
   StatusOr<std::shared_ptr<const PreparedKernel>> prepare_dynamic(const Step& step);
   Status take_results(std::vector<Tensor>& results);

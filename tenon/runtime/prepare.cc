@@ -77,6 +77,7 @@ StatusOr<PreparedKernel> prepare_kernel(const Plan& plan, const Node& node, bool
   prepared.team =
       plan.team() > 0 ? plan.team() : team_for(prepared.work_ns, far_bytes, most_threads);
   prepare.team_threads = prepared.team;
+  prepared.on_host = on_host;
   const Device* device = on_host ? cpu_device() : plan.device();
   const int before = team_size();
   set_team_size(prepared.team, RunTurn::threads());

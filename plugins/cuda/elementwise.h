@@ -1,0 +1,59 @@
+// Element-wise programs: what reads each input where it is broadcast to, computes, and writes each
+// output, as one kernel that NVRTC compiles. A single op is a program of one instruction.
+#pragma once
+
+#include "plugins/cuda/kernel.h"
+
+namespace plugin::cuda {
+
+// Values are numbered: inputs, constants, then one for each instruction (FusedProgram).
+struct ElementwiseProgram {
+  struct Input {
+    int32_t dtype;
+    std::vector<int64_t> dims;  // broadcast to the program's
+  };
+  std::vector<int64_t> dims;
+  std::vector<Input> inputs;
+  std::vector<int32_t> outputs;  // dtypes
+  int32_t compute = kFloat;      // dtype of values; half precision computes in float
+  FusedProgram program;
+};
+
+// How the kernel is launched: addresses and counts follow the source's parameter.
+struct ElementwiseSource {
+  std::string text;
+  std::vector<int64_t> parameters;  // behind the addresses
+  int64_t count = 0;
+};
+
+// UNIMPLEMENTED for operations and dtypes that the device has not, and for too many tensors.
+TenonStatus* write_elementwise(const ElementwiseProgram& program, ElementwiseSource& source);
+
+// A compiled program. Copies share it.
+class Elementwise {
+ public:
+  static TenonStatus* create(const Device& device, const ElementwiseProgram& program,
+                             Elementwise& made);
+  // Addresses in the order of the program's inputs and outputs. An output may be an input that is
+  // read as it lies, of the same element size.
+  TenonStatus* launch(cudaStream_t stream, std::initializer_list<const void*> inputs,
+                      std::initializer_list<void*> outputs) const;
+  TenonStatus* launch(TenonRun* run) const;  // on the node's own
+
+ private:
+  TenonStatus* launch(cudaStream_t stream, const std::vector<const void*>& addresses) const;
+  cudaKernel_t kernel_ = nullptr;
+  std::vector<int64_t> parameters_;
+  int64_t count_ = 0;
+};
+
+// y = end(y) over the product's output, which stands at input 0 of the program; then bias and
+// residual where there are any.
+TenonStatus* make_product_end(const TenonPrepare* prepare, const ProductEnd& end,
+                              Elementwise& made);
+
+// variable[i] = op(variable[i], value[i]).
+TenonStatus* make_update(const TenonPrepare* prepare, const char* op, int32_t dtype,
+                         const std::vector<int64_t>& dims, Elementwise& made);
+
+}  // namespace plugin::cuda

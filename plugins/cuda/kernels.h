@@ -1,0 +1,111 @@
+// The kernels that nvcc compiles. Each function enqueues its work on `stream` and returns what the
+// launch returned. Arrays are in the device's memory unless the name says otherwise; dtypes are
+// tensorflow.DataType's. No kernel adds in an order that depends on timing: equal inputs give equal
+// bits.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace plugin::cuda {
+
+// --- reduce.cu ---
+
+enum class ReduceOp : int { kSum, kMax, kMin, kProd, kAll, kAny };
+
+// x [outer, reduced, inner] to y [outer, inner]; `scale` multiplies what floating-point elements
+// give (a mean). Of `dtype` float, double, half, bfloat16, int32, int64 or bool. `scratch` holds
+// reduce_scratch() bytes.
+struct ReduceShape {
+  int64_t outer = 1, reduced = 1, inner = 1;
+};
+size_t reduce_scratch(const ReduceShape& shape);
+cudaError_t reduce(cudaStream_t stream, ReduceOp op, int32_t dtype, const ReduceShape& shape,
+                   double scale, const void* x, void* y, void* scratch);
+
+// The first index of the largest (smallest) of `reduced` elements, as int32 or int64.
+cudaError_t arg_extreme(cudaStream_t stream, bool largest, int32_t dtype, int32_t index_dtype,
+                        const ReduceShape& shape, const void* x, void* y);
+
+// --- softmax.cu, dtype float or double ---
+
+cudaError_t softmax(cudaStream_t stream, int32_t dtype, bool logarithm, int64_t rows,
+                    int64_t columns, const void* x, void* y);
+// `labels` int32 or int64; a label outside of [0, columns) gives NaN, as TensorFlow's GPU kernel.
+cudaError_t sparse_cross_entropy(cudaStream_t stream, int32_t dtype, int32_t label_dtype,
+                                 int64_t rows, int64_t columns, const void* logits,
+                                 const void* labels, void* loss, void* gradient);
+cudaError_t cross_entropy(cudaStream_t stream, int32_t dtype, int64_t rows, int64_t columns,
+                          const void* logits, const void* labels, void* loss, void* gradient);
+
+// --- move.cu ---
+
+constexpr int kMostAxes = 8;
+
+// y[sum of i_a * y_strides[a]] = x[sum of i_a * x_strides[a]] for all i below dims; elements.
+struct MoveShape {
+  int rank = 0;
+  int64_t dims[kMostAxes] = {};
+  int64_t x_strides[kMostAxes] = {};
+  int64_t y_strides[kMostAxes] = {};
+};
+cudaError_t move(cudaStream_t stream, size_t element_bytes, const MoveShape& shape, const void* x,
+                 void* y);
+// `value` points to one element on the device, null for zeros.
+cudaError_t fill(cudaStream_t stream, size_t element_bytes, int64_t count, const void* value,
+                 void* y);
+// x [outer, rows, row_bytes], y [outer, count, row_bytes]; an index out of range gives zeros.
+cudaError_t gather(cudaStream_t stream, int32_t index_dtype, int64_t outer, int64_t rows,
+                   int64_t count, int64_t row_bytes, const void* x, const void* indices, void* y);
+// y [outer, depth, inner] of indices [outer, inner].
+cudaError_t one_hot(cudaStream_t stream, size_t element_bytes, int32_t index_dtype, int64_t outer,
+                    int64_t depth, int64_t inner, const void* indices, const void* on,
+                    const void* off, void* y);
+
+// --- pool.cu, channels last, dtype float ---
+
+struct PoolShape {
+  int batch, in_h, in_w, channels, out_h, out_w;
+  int size_h, size_w, stride_h, stride_w, pad_h, pad_w;
+};
+cudaError_t max_pool(cudaStream_t stream, const PoolShape& shape, const float* x, float* y);
+// The first largest element of each window gets its gradient.
+cudaError_t max_pool_gradient(cudaStream_t stream, const PoolShape& shape, const float* x,
+                              const float* dy, float* dx);
+cudaError_t avg_pool(cudaStream_t stream, const PoolShape& shape, const float* x, float* y);
+cudaError_t avg_pool_gradient(cudaStream_t stream, const PoolShape& shape, const float* dy,
+                              float* dx);
+
+// --- windows.cu, channels last, dtype float ---
+
+// The windows of x as rows [batch * out_h * out_w, size_h * size_w * channels]; zeros outside.
+struct WindowShape {
+  int batch, in_h, in_w, channels, out_h, out_w;
+  int size_h, size_w, stride_h, stride_w, dilation_h, dilation_w, pad_h, pad_w;
+};
+cudaError_t window_rows(cudaStream_t stream, const WindowShape& shape, const float* x, float* y);
+
+// --- optimizer.cu, float ---
+
+// w -= alpha m / (sqrt(v) + epsilon), each scalar on the device.
+cudaError_t keras_adam(cudaStream_t stream, int64_t count, const float* alpha,
+                       const float* one_minus_beta1, const float* one_minus_beta2,
+                       const float* epsilon, const float* g, float* w, float* m, float* v);
+cudaError_t adam(cudaStream_t stream, int64_t count, const float* const scalars[6], const float* g,
+                 float* w, float* m, float* v);
+cudaError_t gradient_descent(cudaStream_t stream, int64_t count, const float* lr, const float* g,
+                             float* w);
+
+// --- random.cu: the bits of Philox 4x32-10 as TensorFlow draws them ---
+
+enum class RandomKind : int { kUniform, kNormal, kTruncatedNormal, kFullInt };
+// dtype float, or int32, uint32, int64 or uint64 for kFullInt. `key` [1], `counter` [2].
+cudaError_t random_fill(cudaStream_t stream, RandomKind kind, int32_t dtype, int64_t count,
+                        const uint64_t* key, const uint64_t* counter, void* y);
+// Key [1] and counter [2] of a seed [2] of int32 or int64.
+cudaError_t key_counter(cudaStream_t stream, int32_t seed_dtype, const void* seed, uint64_t* key,
+                        uint64_t* counter);
+
+}  // namespace plugin::cuda

@@ -1,0 +1,160 @@
+// Poolings of channels-last data: a thread for each result.
+#include "plugins/cuda/kernels.h"
+
+namespace plugin::cuda {
+namespace {
+
+constexpr int kThreads = 256;
+
+unsigned blocks_for(int64_t count) {
+  return static_cast<unsigned>((count + kThreads - 1) / kThreads);
+}
+
+// The part of a window that lies inside the input.
+struct Window {
+  int h0, h1, w0, w1;
+};
+__device__ Window window_at(const PoolShape& s, int oh, int ow) {
+  const int h = oh * s.stride_h - s.pad_h, w = ow * s.stride_w - s.pad_w;
+  return {max(h, 0), min(h + s.size_h, s.in_h), max(w, 0), min(w + s.size_w, s.in_w)};
+}
+
+// Element `at` of [batch, height, width, channels].
+struct Place {
+  int64_t n;
+  int h, w, c;
+};
+__device__ Place place_of(int64_t at, int height, int width, int channels) {
+  Place place;
+  place.c = static_cast<int>(at % channels);
+  at /= channels;
+  place.w = static_cast<int>(at % width);
+  at /= width;
+  place.h = static_cast<int>(at % height);
+  place.n = at / height;
+  return place;
+}
+__device__ int64_t input_index(const PoolShape& s, int64_t n, int h, int w, int c) {
+  return ((n * s.in_h + h) * s.in_w + w) * s.channels + c;
+}
+__device__ int64_t output_index(const PoolShape& s, int64_t n, int h, int w, int c) {
+  return ((n * s.out_h + h) * s.out_w + w) * s.channels + c;
+}
+
+// Where the first largest element of the window is.
+__device__ int64_t largest_in(const PoolShape& s, const Place& p, const Window& window,
+                              const float* x) {
+  int64_t best = -1;
+  for (int h = window.h0; h < window.h1; ++h) {
+    for (int w = window.w0; w < window.w1; ++w) {
+      const int64_t index = input_index(s, p.n, h, w, p.c);
+      if (best < 0 || x[index] > x[best] || (x[index] != x[index] && x[best] == x[best])) {
+        best = index;
+      }
+    }
+  }
+  return best;
+}
+
+__global__ void max_pool_elements(PoolShape s, int64_t count, const float* x, float* y) {
+  const int64_t at = blockIdx.x * int64_t{kThreads} + threadIdx.x;
+  if (at >= count) return;
+  const Place p = place_of(at, s.out_h, s.out_w, s.channels);
+  const int64_t best = largest_in(s, p, window_at(s, p.h, p.w), x);
+  y[at] = best < 0 ? -INFINITY : x[best];
+}
+
+__global__ void avg_pool_elements(PoolShape s, int64_t count, const float* x, float* y) {
+  const int64_t at = blockIdx.x * int64_t{kThreads} + threadIdx.x;
+  if (at >= count) return;
+  const Place p = place_of(at, s.out_h, s.out_w, s.channels);
+  const Window window = window_at(s, p.h, p.w);
+  float sum = 0;
+  for (int h = window.h0; h < window.h1; ++h) {
+    for (int w = window.w0; w < window.w1; ++w) sum += x[input_index(s, p.n, h, w, p.c)];
+  }
+  y[at] = sum / static_cast<float>((window.h1 - window.h0) * (window.w1 - window.w0));
+}
+
+// The windows along one axis that hold input `at`: [first, last).
+struct Span {
+  int first, last;
+};
+__device__ Span windows_over(int at, int pad, int size, int stride, int outputs) {
+  const int most = at + pad;
+  const int first = most < size ? 0 : (most - size) / stride + 1;
+  return {first, min(most / stride + 1, outputs)};
+}
+
+__global__ void max_pool_gradients(PoolShape s, int64_t count, const float* x, const float* dy,
+                                   float* dx) {
+  const int64_t at = blockIdx.x * int64_t{kThreads} + threadIdx.x;
+  if (at >= count) return;
+  const Place p = place_of(at, s.in_h, s.in_w, s.channels);
+  const Span hs = windows_over(p.h, s.pad_h, s.size_h, s.stride_h, s.out_h);
+  const Span ws = windows_over(p.w, s.pad_w, s.size_w, s.stride_w, s.out_w);
+  float sum = 0;
+  for (int oh = hs.first; oh < hs.last; ++oh) {
+    for (int ow = ws.first; ow < ws.last; ++ow) {
+      if (largest_in(s, p, window_at(s, oh, ow), x) == at) {
+        sum += dy[output_index(s, p.n, oh, ow, p.c)];
+      }
+    }
+  }
+  dx[at] = sum;
+}
+
+__global__ void avg_pool_gradients(PoolShape s, int64_t count, const float* dy, float* dx) {
+  const int64_t at = blockIdx.x * int64_t{kThreads} + threadIdx.x;
+  if (at >= count) return;
+  const Place p = place_of(at, s.in_h, s.in_w, s.channels);
+  const Span hs = windows_over(p.h, s.pad_h, s.size_h, s.stride_h, s.out_h);
+  const Span ws = windows_over(p.w, s.pad_w, s.size_w, s.stride_w, s.out_w);
+  float sum = 0;
+  for (int oh = hs.first; oh < hs.last; ++oh) {
+    for (int ow = ws.first; ow < ws.last; ++ow) {
+      const Window window = window_at(s, oh, ow);
+      sum += dy[output_index(s, p.n, oh, ow, p.c)] /
+             static_cast<float>((window.h1 - window.h0) * (window.w1 - window.w0));
+    }
+  }
+  dx[at] = sum;
+}
+
+int64_t input_count(const PoolShape& s) { return int64_t{s.batch} * s.in_h * s.in_w * s.channels; }
+int64_t output_count(const PoolShape& s) {
+  return int64_t{s.batch} * s.out_h * s.out_w * s.channels;
+}
+
+}  // namespace
+
+cudaError_t max_pool(cudaStream_t stream, const PoolShape& s, const float* x, float* y) {
+  const int64_t count = output_count(s);
+  if (count == 0) return cudaSuccess;
+  max_pool_elements<<<blocks_for(count), kThreads, 0, stream>>>(s, count, x, y);
+  return cudaGetLastError();
+}
+
+cudaError_t max_pool_gradient(cudaStream_t stream, const PoolShape& s, const float* x,
+                              const float* dy, float* dx) {
+  const int64_t count = input_count(s);
+  if (count == 0) return cudaSuccess;
+  max_pool_gradients<<<blocks_for(count), kThreads, 0, stream>>>(s, count, x, dy, dx);
+  return cudaGetLastError();
+}
+
+cudaError_t avg_pool(cudaStream_t stream, const PoolShape& s, const float* x, float* y) {
+  const int64_t count = output_count(s);
+  if (count == 0) return cudaSuccess;
+  avg_pool_elements<<<blocks_for(count), kThreads, 0, stream>>>(s, count, x, y);
+  return cudaGetLastError();
+}
+
+cudaError_t avg_pool_gradient(cudaStream_t stream, const PoolShape& s, const float* dy, float* dx) {
+  const int64_t count = input_count(s);
+  if (count == 0) return cudaSuccess;
+  avg_pool_gradients<<<blocks_for(count), kThreads, 0, stream>>>(s, count, dy, dx);
+  return cudaGetLastError();
+}
+
+}  // namespace plugin::cuda

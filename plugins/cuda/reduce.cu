@@ -1,0 +1,293 @@
+// Reductions: a block for each row, or a column of threads for each column, always added in the
+// same order.
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+#include "plugins/cuda/kernels.h"
+
+namespace plugin::cuda {
+namespace {
+
+constexpr int kFloat = 1, kDouble = 2, kInt32 = 3, kInt64 = 9, kBool = 10, kBfloat16 = 14;
+constexpr int kHalf = 19;
+constexpr int kThreads = 256;
+constexpr int kColumns = 32, kRows = 8;  // of a block of the columns' kernel
+constexpr int64_t kMostParts = 128;      // that one reduction is cut into
+constexpr int64_t kLeastReduced = 4096;  // that pays to be cut
+constexpr int64_t kFewResults = int64_t{1} << 14;
+
+template <class T>
+struct SumOf {
+  using Type = T;
+};
+template <>
+struct SumOf<__half> {
+  using Type = float;
+};
+template <>
+struct SumOf<__nv_bfloat16> {
+  using Type = float;
+};
+
+template <class S, class T>
+__device__ S load(T x) {
+  return static_cast<S>(x);
+}
+template <>
+__device__ float load<float, __half>(__half x) {
+  return __half2float(x);
+}
+template <>
+__device__ float load<float, __nv_bfloat16>(__nv_bfloat16 x) {
+  return __bfloat162float(x);
+}
+template <class T, class S>
+__device__ T store(S x) {
+  return static_cast<T>(x);
+}
+template <>
+__device__ __half store<__half, float>(float x) {
+  return __float2half_rn(x);
+}
+template <>
+__device__ __nv_bfloat16 store<__nv_bfloat16, float>(float x) {
+  return __float2bfloat16_rn(x);
+}
+
+template <class S>
+struct Limits;
+template <>
+struct Limits<float> {
+  static __device__ float lowest() { return -INFINITY; }
+  static __device__ float highest() { return INFINITY; }
+};
+template <>
+struct Limits<double> {
+  static __device__ double lowest() { return -INFINITY; }
+  static __device__ double highest() { return INFINITY; }
+};
+template <>
+struct Limits<int32_t> {
+  static __device__ int32_t lowest() { return INT32_MIN; }
+  static __device__ int32_t highest() { return INT32_MAX; }
+};
+template <>
+struct Limits<int64_t> {
+  static __device__ int64_t lowest() { return INT64_MIN; }
+  static __device__ int64_t highest() { return INT64_MAX; }
+};
+template <>
+struct Limits<bool> {
+  static __device__ bool lowest() { return false; }
+  static __device__ bool highest() { return true; }
+};
+
+template <class S>
+__device__ S neutral(ReduceOp op) {
+  switch (op) {
+    case ReduceOp::kSum:
+    case ReduceOp::kAny:
+      return S(0);
+    case ReduceOp::kProd:
+    case ReduceOp::kAll:
+      return S(1);
+    case ReduceOp::kMax:
+      return Limits<S>::lowest();
+    default:
+      return Limits<S>::highest();
+  }
+}
+
+template <class S>
+__device__ S combine(ReduceOp op, S a, S b) {
+  switch (op) {
+    case ReduceOp::kSum:
+      return a + b;
+    case ReduceOp::kProd:
+      return a * b;
+    case ReduceOp::kMax:
+      return a != a ? a : b != b ? b : a < b ? b : a;
+    case ReduceOp::kMin:
+      return a != a ? a : b != b ? b : b < a ? b : a;
+    case ReduceOp::kAll:
+      return S(a && b);
+    default:
+      return S(a || b);
+  }
+}
+
+// [outer, reduced, inner] of which block (z, part) takes rows [part * length, ...): results go to
+// y [outer, parts, inner], or [outer, inner] of the last pass.
+struct Pass {
+  int64_t reduced, inner, length, parts;
+};
+
+// inner is 1: the threads of a block take turns along the row.
+template <class S, class X, class Y>
+__global__ void reduce_rows(ReduceOp op, Pass pass, S scale, const X* x, Y* y) {
+  __shared__ S sums[kThreads];
+  const int64_t row = blockIdx.x / pass.parts, part = blockIdx.x % pass.parts;
+  const int64_t first = part * pass.length;
+  const int64_t last = min(first + pass.length, pass.reduced);
+  const X* from = x + row * pass.reduced;
+  S sum = neutral<S>(op);
+  for (int64_t i = first + threadIdx.x; i < last; i += blockDim.x) {
+    sum = combine<S>(op, sum, load<S, X>(from[i]));
+  }
+  sums[threadIdx.x] = sum;
+  for (int step = blockDim.x / 2; step > 0; step /= 2) {
+    __syncthreads();
+    if (threadIdx.x < step) {
+      sums[threadIdx.x] = combine<S>(op, sums[threadIdx.x], sums[threadIdx.x + step]);
+    }
+  }
+  if (threadIdx.x == 0) y[blockIdx.x] = store<Y, S>(sums[0] * scale);
+}
+
+// Threads stand beside each other along `inner`.
+template <class S, class X, class Y>
+__global__ void reduce_columns(ReduceOp op, Pass pass, S scale, const X* x, Y* y) {
+  __shared__ S sums[kRows][kColumns];
+  const int64_t stripes = (pass.inner + kColumns - 1) / kColumns;
+  const int64_t column = blockIdx.x % stripes * kColumns + threadIdx.x;
+  const int64_t group = blockIdx.x / stripes;
+  const int64_t outer = group / pass.parts, part = group % pass.parts;
+  const int64_t first = part * pass.length;
+  const int64_t last = min(first + pass.length, pass.reduced);
+  S sum = neutral<S>(op);
+  if (column < pass.inner) {
+    for (int64_t i = first + threadIdx.y; i < last; i += kRows) {
+      sum = combine<S>(op, sum, load<S, X>(x[(outer * pass.reduced + i) * pass.inner + column]));
+    }
+  }
+  sums[threadIdx.y][threadIdx.x] = sum;
+  for (int step = kRows / 2; step > 0; step /= 2) {
+    __syncthreads();
+    if (threadIdx.y < step) {
+      sums[threadIdx.y][threadIdx.x] =
+          combine<S>(op, sums[threadIdx.y][threadIdx.x], sums[threadIdx.y + step][threadIdx.x]);
+    }
+  }
+  if (threadIdx.y == 0 && column < pass.inner) {
+    y[group * pass.inner + column] = store<Y, S>(sums[0][threadIdx.x] * scale);
+  }
+}
+
+int64_t parts_of(const ReduceShape& s) {
+  if (s.outer * s.inner >= kFewResults || s.reduced < 2 * kLeastReduced) {
+    // Columns are walked through by few threads each.
+    if (s.inner == 1 || s.outer * s.inner >= kFewResults || s.reduced < 512) return 1;
+    return std::min<int64_t>(kMostParts, s.reduced / 256);
+  }
+  return std::min(kMostParts, s.reduced / kLeastReduced);
+}
+
+template <class S, class X, class Y>
+cudaError_t reduce_pass(cudaStream_t stream, ReduceOp op, const ReduceShape& s, int64_t parts,
+                        double scale, const X* x, Y* y) {
+  const Pass pass{s.reduced, s.inner, (s.reduced + parts - 1) / parts, parts};
+  const int64_t groups = s.outer * parts;
+  if (s.inner == 1) {
+    const int threads = pass.length <= 32 ? 32 : pass.length <= 128 ? 128 : kThreads;
+    reduce_rows<S, X, Y><<<static_cast<unsigned>(groups), threads, 0, stream>>>(
+        op, pass, static_cast<S>(scale), x, y);
+  } else {
+    const auto grid = static_cast<unsigned>((s.inner + kColumns - 1) / kColumns * groups);
+    reduce_columns<S, X, Y>
+        <<<grid, dim3(kColumns, kRows), 0, stream>>>(op, pass, static_cast<S>(scale), x, y);
+  }
+  return cudaGetLastError();
+}
+
+template <class T>
+cudaError_t reduce_of(cudaStream_t stream, ReduceOp op, const ReduceShape& s, double scale,
+                      const void* x, void* y, void* scratch) {
+  using S = typename SumOf<T>::Type;
+  const int64_t parts = parts_of(s);
+  if (parts == 1) {
+    return reduce_pass<S, T, T>(stream, op, s, 1, scale, static_cast<const T*>(x),
+                                static_cast<T*>(y));
+  }
+  auto* sums = static_cast<S*>(scratch);
+  if (const cudaError_t failed =
+          reduce_pass<S, T, S>(stream, op, s, parts, 1, static_cast<const T*>(x), sums)) {
+    return failed;
+  }
+  return reduce_pass<S, S, T>(stream, op, {s.outer, parts, s.inner}, 1, scale, sums,
+                              static_cast<T*>(y));
+}
+
+template <class T, class Index>
+__global__ void arg_rows(bool largest, ReduceShape s, const T* x, Index* y) {
+  const int64_t at = blockIdx.x * int64_t{kThreads} + threadIdx.x;
+  if (at >= s.outer * s.inner) return;
+  const T* from = x + at / s.inner * s.reduced * s.inner + at % s.inner;
+  int64_t best = 0;
+  for (int64_t i = 1; i < s.reduced; ++i) {
+    const auto a = from[i * s.inner], b = from[best * s.inner];
+    // A NaN is beaten by any number, as in TensorFlow.
+    if ((largest ? a > b : a < b) || (b != b && a == a)) best = i;
+  }
+  y[at] = static_cast<Index>(best);
+}
+
+template <class T>
+cudaError_t arg_of(cudaStream_t stream, bool largest, int32_t index_dtype, const ReduceShape& s,
+                   const void* x, void* y) {
+  const auto blocks = static_cast<unsigned>((s.outer * s.inner + kThreads - 1) / kThreads);
+  if (index_dtype == kInt32) {
+    arg_rows<T, int32_t><<<blocks, kThreads, 0, stream>>>(largest, s, static_cast<const T*>(x),
+                                                          static_cast<int32_t*>(y));
+  } else {
+    arg_rows<T, int64_t><<<blocks, kThreads, 0, stream>>>(largest, s, static_cast<const T*>(x),
+                                                          static_cast<int64_t*>(y));
+  }
+  return cudaGetLastError();
+}
+
+}  // namespace
+
+size_t reduce_scratch(const ReduceShape& s) {
+  const int64_t parts = parts_of(s);
+  return parts == 1 ? 0 : static_cast<size_t>(s.outer * parts * s.inner) * sizeof(double);
+}
+
+cudaError_t reduce(cudaStream_t stream, ReduceOp op, int32_t dtype, const ReduceShape& s,
+                   double scale, const void* x, void* y, void* scratch) {
+  switch (dtype) {
+    case kFloat:
+      return reduce_of<float>(stream, op, s, scale, x, y, scratch);
+    case kDouble:
+      return reduce_of<double>(stream, op, s, scale, x, y, scratch);
+    case kHalf:
+      return reduce_of<__half>(stream, op, s, scale, x, y, scratch);
+    case kBfloat16:
+      return reduce_of<__nv_bfloat16>(stream, op, s, scale, x, y, scratch);
+    case kInt32:
+      return reduce_of<int32_t>(stream, op, s, scale, x, y, scratch);
+    case kInt64:
+      return reduce_of<int64_t>(stream, op, s, scale, x, y, scratch);
+    case kBool:
+      return reduce_of<bool>(stream, op, s, scale, x, y, scratch);
+    default:
+      return cudaErrorInvalidValue;
+  }
+}
+
+cudaError_t arg_extreme(cudaStream_t stream, bool largest, int32_t dtype, int32_t index_dtype,
+                        const ReduceShape& s, const void* x, void* y) {
+  switch (dtype) {
+    case kFloat:
+      return arg_of<float>(stream, largest, index_dtype, s, x, y);
+    case kDouble:
+      return arg_of<double>(stream, largest, index_dtype, s, x, y);
+    case kInt32:
+      return arg_of<int32_t>(stream, largest, index_dtype, s, x, y);
+    case kInt64:
+      return arg_of<int64_t>(stream, largest, index_dtype, s, x, y);
+    default:
+      return cudaErrorInvalidValue;
+  }
+}
+
+}  // namespace plugin::cuda
