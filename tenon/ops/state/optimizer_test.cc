@@ -149,9 +149,9 @@ TEST_F(OptimizerOps, KerasAdamFollowsItsFormula) {
 
 // TensorFlow's threads take numbers below the least normal one for zero.
 TEST_F(OptimizerOps, MomentsThatFadeBecomeZero) {
-  const double least = std::numeric_limits<double>::min();
+  const double denormal = std::numeric_limits<double>::min() / 16;
   for (const size_t n : {2, 9}) {
-    const std::vector<double> weight(n, 0.5), moment(n, least), square(n, 0.25), none(n, 0.0);
+    const std::vector<double> weight(n, 0.5), moment(n, denormal), square(n, 0.25), none(n, 0.0);
     const std::vector<double> state[] = {weight, moment, square};
     const std::vector<double> others[] = {{0.01}, {0.1}, {0.001}, {1e-7}, none};
     ASSERT_TRUE(apply("_KerasAdam", state, others, {{"num_v_hat", int64_t{0}}}).ok());
