@@ -5,7 +5,6 @@
 #include "tenon/core/op.h"
 #include "tenon/core/shape_context.h"
 #include "tenon/core/variable.h"
-#include "tenon/ops/state/flush_denormals.h"
 
 namespace tenon {
 
@@ -37,7 +36,6 @@ StatusOr<Kernel> make_optimizer_kernel(Prepare& p, int variables, int gradient, 
             for (size_t i = 0; i < values.size(); ++i) {
               pointers[i] = values[i]->template mutable_data<T>();
             }
-            const FlushDenormals flushed;
             body.template operator()<T>(r, pointers, r.in<T>(gradient),
                                         r.input(gradient).num_elements());
           });
