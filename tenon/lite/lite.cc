@@ -178,9 +178,10 @@ class SavedModelWriter {
                         {"shared_name", name}});
       Tensor fill(variable.dtype, Shape());
       std::memset(fill.mutable_raw(), 0, fill.num_bytes());
-      visit<TypeList<int8_t, uint8_t, int16_t>>(variable.dtype, [&, level = variable.fill]<class T>() {
-        *fill.mutable_data<T>() = static_cast<T>(level);
-      });
+      visit<TypeList<int8_t, uint8_t, int16_t>>(variable.dtype,
+                                                [&, level = variable.fill]<class T>() {
+                                                  *fill.mutable_data<T>() = static_cast<T>(level);
+                                                });
       add_constant(init.nodes(), zero, fill);
       add_constant(init.nodes(), dims, Tensor::vector<int64_t>(variable.shape.dims()));
       init.nodes().add(value, "Fill", {cat(dims, ":output:0"), cat(zero, ":output:0")},
