@@ -2,6 +2,7 @@
 #   sdk      what a plug-in needs: three headers, tenon_add_plugin
 #   program  bin/tenon
 #   library  headers, archives and the target Tenon::tenon
+#   python   (python/CMakeLists.txt) what images with Python take; no part of the packages
 include(CMakePackageConfigHelpers)
 write_basic_package_version_file(${tenon_BINARY_DIR}/TenonConfigVersion.cmake
                                  VERSION ${PROJECT_VERSION} COMPATIBILITY ExactVersion)

@@ -194,9 +194,8 @@ void read_wheel(FieldReader& reader, WheelItem& item) {
   reader.text("version", item.version);
   reader.text("sha256", item.sha256);
   reader.text("url", item.url);
-  if (item.name.empty() || item.version.empty() || item.url.empty()) {
-    reader.fail("a wheel needs name, version, url and sha256");
-  }
+  reader.text("file", item.file);
+  reader.check(check_wheel(item));
   if (!is_sha256_hex(item.sha256)) {
     reader.fail(cat("wheel ", item.name, " is not pinned by a sha256 of 64 hex digits"));
   }
@@ -234,6 +233,7 @@ void read_archive(FieldReader& reader, ArchiveSpec& archive) {
 void read_top(FieldReader& reader, Declaration& out) {
   reader.text("name", out.name);
   reader.text("version", out.version);
+  reader.text("repository", out.repository);
   reader.text("base", out.base);
   reader.each("archive", [&](FieldReader& r) { read_archive(r, out.archives.emplace_back()); });
   Strings platforms;
@@ -250,6 +250,7 @@ void read_top(FieldReader& reader, Declaration& out) {
   reader.list("exclude", out.exclude);
   reader.boolean("tenon_libraries", out.tenon_libraries);
   reader.boolean("prune_libraries", out.prune_libraries);
+  reader.boolean("byte_compile", out.byte_compile);
   reader.list("loaded_libraries", out.loaded_libraries);
   reader.list("icu_data", out.icu_data);
   if (reader.has("icu_data") && out.icu_data.empty()) reader.fail("icu_data names nothing");
@@ -301,6 +302,7 @@ void check_layers(FieldReader& reader, const Declaration& declaration) {
 }
 
 void check_settings(FieldReader& reader, const Declaration& declaration) {
+  if (!declaration.repository.empty()) reader.check(check_repository(declaration.repository));
   std::set<std::string> ports;
   for (const std::string& port : declaration.ports) {
     if (!is_port(port)) {
@@ -359,11 +361,12 @@ Status check_declaration(FieldReader& reader, Declaration& out) {
   if (out.base.ends_with(':') || (distribution && out.base.find('/') != std::string::npos)) {
     reader.fail(cat("base '", out.base, "' names nothing"));
   }
-  if (out.prune_libraries && !distribution) {
-    reader.fail("prune_libraries needs a base of packages: the files of an oci: base stay");
-  }
-  if (!out.icu_data.empty() && !distribution) {
-    reader.fail("icu_data needs a base of packages: the files of an oci: base stay");
+  const std::pair<bool, std::string_view> of_packages[] = {{out.prune_libraries, "prune_libraries"},
+                                                           {!out.icu_data.empty(), "icu_data"},
+                                                           {out.byte_compile, "byte_compile"}};
+  for (const auto& [given, key] : of_packages) {
+    if (!given || distribution) continue;
+    reader.fail(cat(key, " needs a base of packages: the files of an oci: base stay"));
   }
   if (out.platforms.empty()) out.platforms.push_back({"linux", "amd64", ""});
   for (size_t i = 1; i < out.platforms.size(); ++i) {

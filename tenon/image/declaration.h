@@ -35,11 +35,17 @@ struct FileItem {
   uint32_t uid = 0, gid = 0;
 };
 
+// Exactly one of url and file is given.
 struct WheelItem {
   std::string name, version, sha256;
   std::string url;    // or a path relative to the declaration
+  std::string file;   // its name in the index that pip uses
   uint64_t size = 0;  // known once locked
 };
+
+// INVALID_ARGUMENT for a wheel without name, version and place, or with a name, version or file
+// that pip would read otherwise.
+Status check_wheel(const WheelItem& wheel);
 
 struct LayerSpec {
   std::string name;
@@ -62,15 +68,17 @@ struct ArchiveSpec {
 struct Declaration {
   std::string name;                   // runtime, train, devel, or the user's
   std::string version;                // of what the image holds; shipped ones take Tenon's
+  std::string repository;             // of its tags; empty: "tenon"
   std::string base;                   // "debian:CODENAME", "ubuntu:CODENAME" or "oci:FOLDER-OR-TAR"
   std::vector<ArchiveSpec> archives;  // empty: the machine's own apt sources
   std::vector<Platform> platforms;
   std::vector<std::string> waive;    // package names that the image does without
-  std::vector<std::string> exclude;  // path patterns of packages that are left out; '*' and '**'
+  std::vector<std::string> exclude;  // path patterns of packages and wheels left out; "!" keeps
   bool tenon_libraries = false;      // add the packages of the libraries that the program links
   bool prune_libraries = false;      // leave out libraries of packages that nothing can load,
   std::vector<std::string> loaded_libraries;  // but not these, by soname
   std::vector<std::string> icu_data;  // patterns of the items of ICU's data that stay; empty: all
+  bool byte_compile = false;          // of Python files by the image's own interpreter
   std::vector<LayerSpec> layers;      // the first is "base"
   std::string user;
   std::vector<std::string> entrypoint, command, ports, volumes, tags;

@@ -7,7 +7,7 @@ namespace {
 
 TEST(Declarations, TheShippedOnesAreValid) {
   const auto names = shipped_declarations();
-  EXPECT_EQ(names, (std::vector<std::string>{"devel", "runtime", "train"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"devel", "jupyter", "python", "runtime", "train"}));
   for (const std::string& name : names) {
     const auto declaration = load_declaration(name);
     EXPECT_TRUE(declaration.ok()) << declaration.status();
@@ -32,6 +32,11 @@ TEST(Glob, StarsStayWithinComponentsDoubleStarsDoNot) {
   EXPECT_FALSE(glob_matches("usr/*", "usr/a/b"));
   EXPECT_TRUE(glob_matches("**/x", "a/b/x"));
   EXPECT_FALSE(glob_matches("a", "ab"));
+  const std::vector<std::string> all_but_one = {"a/**", "!a/b*", "a/bc"};
+  EXPECT_TRUE(excluded(all_but_one, "a/c"));
+  EXPECT_FALSE(excluded(all_but_one, "a/b"));
+  EXPECT_TRUE(excluded(all_but_one, "a/bc"));
+  EXPECT_FALSE(excluded(all_but_one, "b"));
 }
 
 }  // namespace

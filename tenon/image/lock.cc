@@ -108,11 +108,12 @@ std::string write_lock(const Lock& lock) {
   }
   json["wheels"] = Json::array();
   for (const auto& [layer, wheel] : lock.wheels) {
+    const bool from_index = !wheel.file.empty();
     json["wheels"].push_back({{"name", wheel.name},
                               {"version", wheel.version},
                               {"sha256", wheel.sha256},
                               {"size", wheel.size},
-                              {"url", wheel.url},
+                              {from_index ? "file" : "url", from_index ? wheel.file : wheel.url},
                               {"layer", layer}});
   }
   json["declaration"] = lock.declaration;
@@ -144,10 +145,11 @@ StatusOr<Lock> parse_lock(std::string_view text, std::string_view what) {
     }
   }
   for (const Json& entry : fields.list(json, "wheels")) {
-    lock.wheels.push_back(
-        {fields.text(entry, "layer"),
-         {fields.text(entry, "name"), fields.text(entry, "version"), fields.sha256(entry, "sha256"),
-          fields.text(entry, "url"), fields.number(entry, "size")}});
+    lock.wheels.push_back({fields.text(entry, "layer"),
+                           {fields.text(entry, "name"), fields.text(entry, "version"),
+                            fields.sha256(entry, "sha256"), fields.text(entry, "url", false),
+                            fields.text(entry, "file", false), fields.number(entry, "size")}});
+    TENON_RETURN_IF_ERROR(with_context(check_wheel(lock.wheels.back().second), what));
   }
   TENON_RETURN_IF_ERROR(fields.status());
   return lock;
@@ -163,13 +165,23 @@ std::vector<StoreItem> items_of_lock(const Lock& lock, const std::string& declar
   }
   for (const auto& [layer, wheel] : lock.wheels) {
     const bool is_url = wheel.url.find("://") != std::string::npos;
-    items[wheel.sha256] = {
-        is_url ? wheel.url : cat("file://", join_path(declaration_folder, wheel.url)), wheel.sha256,
-        cat("wheel ", wheel.name, " ", wheel.version), wheel.size};
+    // What the index gives has no place of its own: fetch_index_wheels() has put it there.
+    const std::string url = is_url || wheel.url.empty()
+                                ? wheel.url
+                                : cat("file://", join_path(declaration_folder, wheel.url));
+    items[wheel.sha256] = {url, wheel.sha256, cat("wheel ", wheel.name, " ", wheel.version),
+                           wheel.size};
   }
   std::vector<StoreItem> result;
   for (auto& [sha256, item] : items) result.push_back(std::move(item));
   return result;
+}
+
+Status fetch_locked(const Lock& lock, const std::string& declaration_folder, const Store& store) {
+  std::vector<WheelItem> wheels;
+  for (const auto& [layer, wheel] : lock.wheels) wheels.push_back(wheel);
+  TENON_RETURN_IF_ERROR(fetch_index_wheels(store, wheels));
+  return fetch_all(store, items_of_lock(lock, declaration_folder)).status();
 }
 
 namespace {

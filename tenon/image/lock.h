@@ -52,6 +52,13 @@ struct LockOptions {
   ProgramPaths programs;  // whose libraries `tenon_libraries` finds
 };
 
+// Makes sure that the store holds the wheels that the index is to give: what is missing is
+// downloaded by `python3 -m pip`, hence from the index of pip's configuration (PIP_INDEX_URL,
+// pip.conf, pip's default). DATA_LOSS when bytes have another digest; NOT_FOUND without pip.
+Status fetch_index_wheels(const Store& store, const std::vector<WheelItem>& wheels);
+// Everything that a lock names into the store.
+Status fetch_locked(const Lock& lock, const std::string& declaration_folder, const Store& store);
+
 // Pulls a base that stands in a registry into the store, where it is not there already or when
 // `again`; nothing for other bases.
 Status fetch_base(const Declaration& declaration, const Store& store, bool again);

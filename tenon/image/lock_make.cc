@@ -102,6 +102,11 @@ Status lock_platform(const Declaration& declaration, const PackageIndex& index,
 
 // Wheels are pinned by the declaration; the size is what arrives.
 Status lock_wheels(const Declaration& declaration, const Store& store, Lock& lock) {
+  std::vector<WheelItem> all;
+  for (const LayerSpec& layer : declaration.layers) {
+    all.insert(all.end(), layer.wheels.begin(), layer.wheels.end());
+  }
+  TENON_RETURN_IF_ERROR(fetch_index_wheels(store, all));
   for (const LayerSpec& layer : declaration.layers) {
     for (WheelItem wheel : layer.wheels) {
       const bool is_url = wheel.url.find("://") != std::string::npos;
@@ -198,7 +203,7 @@ StatusOr<Lock> make_lock(const Declaration& declaration, const Store& store,
                      to_string(platform)));
   }
   TENON_RETURN_IF_ERROR(lock_wheels(declaration, store, lock));
-  TENON_RETURN_IF_ERROR(fetch_all(store, items_of_lock(lock, declaration.folder)).status());
+  TENON_RETURN_IF_ERROR(fetch_locked(lock, declaration.folder, store));
   return lock;
 }
 

@@ -3,19 +3,21 @@
 # The archive may move on in between: all locks and apt stand on the same metadata in the end.
 source "$(dirname "$0")/common.sh"
 need gpgv apt-get
+# `lock` fetches wheels by python3's pip, which the Python environment has.
+PATH=$(dirname "${PYTHON:-$root/.venv/bin/python}"):$PATH
 rm -rf "$shared/apt" "$shared"/*.lock "$shared"/*.tar
 mkdir -p "$shared"
 same_metadata() { # apt's copies of the archives' InRelease are those of all locks
   sha256sum "$shared/apt/"*InRelease | cut -d' ' -f1 | sort >"$work/apt"
   local name
-  for name in runtime train devel; do
+  for name in runtime train devel python; do
     python3 -c 'import json, sys
 for a in json.load(open(sys.argv[1]))["archives"]: print(a["releaseSha256"])' "$shared/$name.lock" | sort |
       cmp -s - "$work/apt" || return 1
   done
 }
 for attempt in 1 2 3; do
-  for name in runtime train devel; do
+  for name in runtime train devel python; do
     rm -f "$shared/$name.lock"
     "$tenon" image lock "$name" --output "$shared/$name.lock" --tenon "$tenon"
   done
@@ -31,4 +33,4 @@ for a in json.load(open(sys.argv[1]))["archives"]:
 done
 rm -rf "$shared/digits"
 train_digits "$shared/digits/1" --epochs 20 --seed 1
-echo "ok: locks of runtime, train and devel"
+echo "ok: locks of runtime, train, devel and python"

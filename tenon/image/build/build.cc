@@ -129,7 +129,8 @@ StatusOr<BuiltImage> build_platform(const Declaration& declaration, const Lock& 
     TENON_RETURN_IF_ERROR(add_copy_layer(options, platform, layers, top()));
   }
   // What a model holds is loaded by nobody.
-  if (base.tree == nullptr) TENON_RETURN_IF_ERROR(finish_layers(declaration, layers));
+  if (base.tree == nullptr)
+    TENON_RETURN_IF_ERROR(finish_layers(declaration, options.inputs.threads, layers));
   if (model != nullptr) {
     TENON_ASSIGN_OR_RETURN(LayerTree layer, model_layer(*model, default_time(options), top()));
     layers.push_back(std::move(layer));

@@ -19,7 +19,8 @@ struct BuildOptions {
   std::string model_name;  // default: the folder's name
   std::map<std::string, std::string> environment, labels;  // over the declaration's
   // Names of the image: "REPOSITORY:TAG", or a tag of `repository`. Empty: the newest version of
-  // the model, or else the declaration's tags. `repository` empty: the model's name, or "tenon".
+  // the model, or else the declaration's tags. `repository` empty: the model's name, the
+  // declaration's, or "tenon".
   std::vector<std::string> tags;
   std::string repository;
   std::string program_version;      // of Tenon, in annotations

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "tenon/image/build/compare.h"
+#include "tenon/image/build/explain.h"
 #include "tenon/image/build/installed.h"
 #include "tenon/image/build/ld_cache.h"
 #include "tenon/image/net/process.h"
@@ -156,6 +157,9 @@ TEST_F(BuildTest, SettingsAccountsAndStatusAreInTheImage) {
   // One name, so that `skopeo inspect oci-archive:FILE` knows which is meant.
   EXPECT_EQ(result->tags, (std::vector<std::string>{"tenon:1.2.3"}));
   EXPECT_EQ(result->moving_tags, (std::vector<std::string>{"tenon:1.2", "tenon:latest"}));
+  const auto elsewhere = make("repository: r.example/team\ntags: [\"{version}\"]\n", "elsewhere");
+  ASSERT_TRUE(elsewhere.ok()) << elsewhere.status();
+  EXPECT_EQ(elsewhere->tags, (std::vector<std::string>{"r.example/team:1.2.3"}));
   const auto reader = ImageReader::open(path("a"));
   EXPECT_EQ((*reader)->index().manifests.size(), 1U);
   const auto image = find_image(**reader, nullptr, "tenon:1.2.3");
@@ -238,12 +242,21 @@ TEST_F(BuildTest, WheelsPinnedByHashAreInstalled) {
                         "z.writestr('demo-1.0.dist-info/METADATA', 'Name: demo')\n"
                         "z.writestr('demo-1.0.dist-info/entry_points.txt', "
                         "'[console_scripts]\\ndemo = demo:main\\n')\n"
+                        "z.writestr('demo-1.0.data/scripts/tool', '#!python\\n')\n"
+                        "z.writestr('demo-1.0.data/data/share/demo, x', 'x')\n"
+                        "z.writestr('demo/tests/big.py', '')\n"
+                        "z.writestr('demo/tests/kept.py', '')\n"
+                        "z.writestr('demo-1.0.dist-info/RECORD', 'demo/__init__.py,sha256=abc,22\\n"
+                        "demo/tests/big.py,sha256=def,0\\n\"demo-1.0.data/data/share/demo, x\","
+                        "sha256=ghi,1\\ndemo-1.0.dist-info/RECORD,,\\n')\n"
                         "z.close()",
                         wheel})
                   .ok());
-  const std::string lines = cat(
-      "layers:\n  - name: python\n    wheels:\n      - {name: demo, version: \"1.0\", url: ", wheel,
-      ", sha256: ", *sha256_of_file(wheel), "}\n");
+  const std::string lines =
+      cat("exclude: [\"**/tests/**\", \"!**/tests/kept.py\"]\nlayers:\n  - name: python\n    "
+          "wheels:\n      - {name: "
+          "demo, version: \"1.0\", url: ",
+          wheel, ", sha256: ", *sha256_of_file(wheel), "}\n");
   const auto result = make(lines, "a");
   ASSERT_TRUE(result.ok()) << result.status();
   const auto tree = files_of("a");
@@ -256,6 +269,40 @@ TEST_F(BuildTest, WheelsPinnedByHashAreInstalled) {
   const auto out = run_tool({"env", cat("PYTHONPATH=", root), "python3", path("run_demo.py")});
   ASSERT_TRUE(out.ok()) << out.status();
   EXPECT_EQ(*out, "42\n");
+  EXPECT_EQ((*tree)->find("usr/lib/python3/dist-packages/demo/tests/big.py"), nullptr);
+  EXPECT_EQ(text_of(**tree, "usr/bin/tool"), "#!/usr/bin/python3\n");
+  // By Python's csv, hashlib and base64: what was written has its own digest, the rest the wheel's.
+  ASSERT_TRUE(write_file(path("RECORD"), text_of(**tree,
+                                                 "usr/lib/python3/dist-packages/"
+                                                 "demo-1.0.dist-info/RECORD"))
+                  .ok());
+  const auto record =
+      run_tool({"python3", "-c",
+                "import base64, csv, hashlib, sys\n"
+                "rows = {r[0]: r[1:] for r in csv.reader(open(sys.argv[1]))}\n"
+                "tool = hashlib.sha256(b'#!/usr/bin/python3\\n').digest()\n"
+                "tool = base64.urlsafe_b64encode(tool).rstrip(b'=').decode()\n"
+                "assert rows['../../../bin/tool'] == ['sha256=' + tool, '19'], rows\n"
+                "assert rows['demo/__init__.py'] == ['sha256=abc', '22'], rows\n"
+                "assert rows['../../../share/demo, x'] == ['sha256=ghi', '1'], rows\n"
+                "assert rows['demo-1.0.dist-info/METADATA'] == rows['demo-1.0.dist-info/RECORD'] "
+                "== ['', '']\n"
+                "print(*sorted(rows), sep='\\n')",
+                path("RECORD")});
+  ASSERT_TRUE(record.ok()) << record.status();
+  EXPECT_EQ(*record,
+            "../../../bin/demo\n../../../bin/tool\n../../../share/demo, x\n"
+            "demo-1.0.dist-info/INSTALLER\ndemo-1.0.dist-info/METADATA\n"
+            "demo-1.0.dist-info/RECORD\ndemo-1.0.dist-info/entry_points.txt\ndemo/__init__.py\n"
+            "demo/tests/kept.py\n");
+  const auto reader = ImageReader::open(path("a"));
+  const auto image = find_image(**reader, nullptr);
+  const auto declaration = declare(lines);
+  const auto locked = lock(*declaration);
+  const auto origin = explain_file(**reader, *image, "/usr/bin/demo", &*locked);
+  ASSERT_TRUE(origin.ok()) << origin.status();
+  EXPECT_EQ(origin->package, "wheel demo 1.0");
+  EXPECT_NE(origin->declared.find("the wheel demo"), std::string::npos) << origin->declared;
   std::string wrong = lines;
   wrong.replace(wrong.find("sha256: ") + 8, 4, "0000");
   EXPECT_EQ(make(wrong, "b").status().code(), absl::StatusCode::kDataLoss);

@@ -4,6 +4,7 @@
 
 #include "tenon/image/archive/compression.h"
 #include "tenon/image/build/installed.h"
+#include "tenon/image/build/wheel.h"
 #include "tenon/image/yaml.h"
 
 namespace tenon::image {
@@ -14,9 +15,11 @@ constexpr std::string_view kControlFolder = "var/lib/dpkg/status.d/";
 constexpr std::string_view kInfoFolder = "var/lib/dpkg/info/";
 constexpr std::string_view kSums = ".md5sums";
 
-// Packages by the paths that they say they own.
+constexpr std::string_view kWheel = "wheel ";
+
+// Packages and wheels by the paths that they say they own.
 StatusOr<std::map<std::string, std::string>> owners_of(const Tree& tree) {
-  std::map<std::string, std::string> owners;
+  TENON_ASSIGN_OR_RETURN(auto owners, wheel_owners(tree));
   TENON_RETURN_IF_ERROR(tree.for_each([&](const std::string& path, const TreeNode& node) -> Status {
     if (node.type != EntryType::kFile || !path.ends_with(kSums)) return {};
     std::string_view name = path;
@@ -38,6 +41,18 @@ StatusOr<std::map<std::string, std::string>> owners_of(const Tree& tree) {
     return {};
   }));
   return owners;
+}
+
+// A compiled Python file belongs to who has its source.
+const std::string* owner_of(const std::map<std::string, std::string>& owners,
+                            const std::string& path) {
+  constexpr std::string_view kCache = "/__pycache__/";
+  auto owner = owners.find(path);
+  if (const size_t cache = path.find(kCache); owner == owners.end() && cache != path.npos) {
+    const std::string name = path.substr(cache + kCache.size());
+    owner = owners.find(cat(path.substr(0, cache), "/", name.substr(0, name.find('.')), ".py"));
+  }
+  return owner == owners.end() ? nullptr : &owner->second;
 }
 
 std::string kind_of(const TreeNode& node) {
@@ -83,6 +98,18 @@ const YamlNode* package_entry(const YamlNode& packages, const std::string& name)
   return nullptr;
 }
 
+const YamlNode* wheel_entry(const YamlNode& wheels, std::string_view owner) {
+  std::string wanted(owner.substr(kWheel.size(), owner.rfind(' ') - kWheel.size()));
+  for (const YamlNode& item : wheels.items) {
+    const YamlNode* name = item.find("name");
+    if (name == nullptr) continue;
+    std::string text = name->scalar;
+    std::replace(text.begin(), text.end(), '-', '_');
+    if (to_lower(text) == to_lower(wanted)) return name;
+  }
+  return nullptr;
+}
+
 // The line of a declaration that a file or a package owes its presence to.
 std::string declared_by(const Lock& lock, const std::string& path, const std::string& package) {
   const auto root = parse_yaml(lock.declaration, "the lock's declaration");
@@ -94,6 +121,12 @@ std::string declared_by(const Lock& lock, const std::string& path, const std::st
   for (const YamlNode* layer : layers) {
     const YamlNode* files = layer->find("files");
     const YamlNode* packages = layer->find("packages");
+    const YamlNode* wheels = layer->find("wheels");
+    if (package.starts_with(kWheel)) {
+      const YamlNode* entry = wheels == nullptr ? nullptr : wheel_entry(*wheels, package);
+      if (entry != nullptr) return cat("line ", entry->line, ": the wheel ", entry->scalar);
+      continue;
+    }
     if (package.empty() && files != nullptr) {
       if (const YamlNode* entry = files_entry(*files, path); entry != nullptr) {
         return cat("line ", entry->line, ": the files entry ", entry->scalar);
@@ -105,7 +138,7 @@ std::string declared_by(const Lock& lock, const std::string& path, const std::st
       }
     }
   }
-  if (package.empty()) return {};
+  if (package.empty() || package.starts_with(kWheel)) return {};
   const YamlNode* libraries = root->find("tenon_libraries");
   if (libraries != nullptr && libraries->scalar == "true") {
     return cat("line ", libraries->line, ": tenon_libraries, or a dependency of a package");
@@ -138,7 +171,8 @@ StatusOr<FileOrigin> explain_file(const ImageReader& reader, const Image& image,
   TENON_ASSIGN_OR_RETURN(
       const auto tree,
       read_file_system(reader, image, [](const std::string& name, const TreeNode& node) {
-        return is_package_metadata(name, node) || name.ends_with(kSums);
+        return is_package_metadata(name, node) || name.ends_with(kSums) ||
+               name.ends_with(".dist-info/RECORD");
       }));
   FileOrigin origin;
   const std::string place = tree->resolve(std::string_view(path).substr(1), false);
@@ -156,11 +190,11 @@ StatusOr<FileOrigin> explain_file(const ImageReader& reader, const Image& image,
   }
   TENON_ASSIGN_OR_RETURN(const auto owners, owners_of(*tree));
   std::string package;
-  if (const auto owner = owners.find(place); owner != owners.end()) {
-    package = origin.package = owner->second;
+  if (const std::string* owner = owner_of(owners, place); owner != nullptr) {
+    package = origin.package = *owner;
     TENON_ASSIGN_OR_RETURN(const auto installed, installed_packages(*tree));
     for (const Package& entry : installed) {
-      if (entry.name == owner->second) origin.package = cat(entry.name, " ", entry.version);
+      if (entry.name == *owner) origin.package = cat(entry.name, " ", entry.version);
     }
   }
   if (lock != nullptr) origin.declared = declared_by(*lock, origin.path, package);
@@ -176,8 +210,8 @@ StatusOr<std::vector<OwnerSize>> sizes_by_owner(const ImageReader& reader, const
   TENON_RETURN_IF_ERROR(
       tree->for_each([&](const std::string& path, const TreeNode& node) -> Status {
         if (node.type != EntryType::kFile) return {};
-        const auto owner = owners.find(path);
-        files[owner == owners.end() ? owner_without_package(path) : owner->second].push_back(&node);
+        const std::string* owner = owner_of(owners, path);
+        files[owner == nullptr ? owner_without_package(path) : *owner].push_back(&node);
         return {};
       }));
   std::vector<OwnerSize> sizes;

@@ -12,7 +12,7 @@ struct FileOrigin {
   size_t layer = 0;      // from 1, the last that has it
   std::string digest;    // of that layer
   std::string comment;   // of its history
-  std::string package;   // "libc6 2.36-9"; empty: none owns it
+  std::string package;   // "libc6 2.36-9", "wheel numpy 2.4.6"; empty: none owns it
   std::string declared;  // "line 12: packages libc6", when the lock is known
 };
 
@@ -21,12 +21,13 @@ StatusOr<FileOrigin> explain_file(const ImageReader& reader, const Image& image,
                                   const std::string& path, const Lock* lock);
 
 struct OwnerSize {
-  std::string owner;  // a package's name, or what else the files have in common
+  std::string
+      owner;  // a package's name, "wheel NAME VERSION", or what else the files have in common
   uint64_t bytes = 0, compressed = 0;
 };
 
-// What each package takes, the largest first; `compressed` is of its files alone, so the sum is a
-// little off the layers'.
+// What each package and wheel takes, the largest first; `compressed` is of its files alone, so the
+// sum is a little off the layers'.
 StatusOr<std::vector<OwnerSize>> sizes_by_owner(const ImageReader& reader, const Image& image);
 
 }  // namespace tenon::image

@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "tenon/image/build/byte_compile.h"
 #include "tenon/image/build/elf_edit.h"
 #include "tenon/image/build/icu_data.h"
 #include "tenon/image/build/links.h"
+#include "tenon/image/build/wheel.h"
 
 namespace tenon::image {
 namespace {
@@ -114,19 +116,25 @@ Status check_inside(const std::string& source, const std::string& folder, const 
 
 StatusOr<std::string> host_source(const FileItem& item, const Declaration& declaration,
                                   const Platform& platform, const LayerInputs& inputs) {
-  constexpr std::string_view kSdk = "@tenon-sdk";
   if (item.source == "@tenon") {
     const std::string& program = inputs.programs.of(platform);
     if (program.empty()) return failed_precondition("no path of the program is known");
     TENON_RETURN_IF_ERROR(check_program(program, platform));
     return program;
   }
-  if (item.source.starts_with(kSdk)) {
-    if (inputs.sdk_path.empty()) {
-      return failed_precondition("'", item.path, "' comes from Tenon's headers: pass --sdk FOLDER");
+  const struct {
+    std::string_view name, flag;
+    const std::string& path;
+  } kInstalled[] = {{"@tenon-sdk", "--sdk", inputs.sdk_path},
+                    {"@tenon-python", "--python", inputs.python_path}};
+  for (const auto& [name, flag, path] : kInstalled) {
+    if (!item.source.starts_with(name)) continue;
+    if (path.empty()) {
+      return failed_precondition("'", item.path, "' comes from what Tenon's build installs: pass ",
+                                 flag, " FOLDER");
     }
-    const std::string source = cat(inputs.sdk_path, item.source.substr(kSdk.size()));
-    TENON_RETURN_IF_ERROR(check_inside(source, inputs.sdk_path, item));
+    const std::string source = cat(path, item.source.substr(name.size()));
+    TENON_RETURN_IF_ERROR(check_inside(source, path, item));
     return source;
   }
   const std::string source = join_path(declaration.folder, item.source);
@@ -221,7 +229,8 @@ StatusOr<std::vector<LayerTree>> build_layer_trees(const Declaration& declaratio
                            add_packages(packages_of_layer(lock, platform, spec.name), store, unpack,
                                         *layer.tree, dpkg_status));
     for (const auto& [name, wheel] : lock.wheels) {
-      if (name == spec.name) TENON_RETURN_IF_ERROR(add_wheel(wheel, store, *layer.tree));
+      if (name != spec.name) continue;
+      TENON_RETURN_IF_ERROR(add_wheel(wheel, store, declaration.exclude, *layer.tree));
     }
     if (is_base) {
       TENON_RETURN_IF_ERROR(add_system_files(declaration, architecture, *layer.tree));
@@ -241,7 +250,7 @@ StatusOr<std::vector<LayerTree>> build_layer_trees(const Declaration& declaratio
   return layers;
 }
 
-Status finish_layers(const Declaration& declaration, std::vector<LayerTree>& layers) {
+Status finish_layers(const Declaration& declaration, int threads, std::vector<LayerTree>& layers) {
   if (layers.empty()) return {};
   const Tree& top = *layers.back().tree;
   if (declaration.prune_libraries) {
@@ -261,6 +270,7 @@ Status finish_layers(const Declaration& declaration, std::vector<LayerTree>& lay
       TENON_RETURN_IF_ERROR(select_icu_data(declaration.icu_data, *layer.tree));
     }
   }
+  if (declaration.byte_compile) TENON_RETURN_IF_ERROR(byte_compile(threads, layers));
   return check_linked_libraries(top, [&](const std::string& path) {
     const TreeNode* node = top.find(path);
     return node != nullptr && !node->origin.starts_with("package ");

@@ -8,8 +8,9 @@
 namespace tenon::image {
 
 struct LayerInputs {
-  ProgramPaths programs;  // for "@tenon"
-  std::string sdk_path;   // headers and CMake package, for "@tenon-sdk/..."
+  ProgramPaths programs;    // for "@tenon"
+  std::string sdk_path;     // headers and CMake package, for "@tenon-sdk/..."
+  std::string python_path;  // the Python package and what images add, for "@tenon-python/..."
   int threads = 2;
   int64_t fixed_time = -1;     // SOURCE_DATE_EPOCH; -1: each layer takes its newest package's time
   bool allow_outside = false;  // sources may stand outside the declaration's folder
@@ -33,10 +34,10 @@ StatusOr<std::vector<LayerTree>> build_layer_trees(const Declaration& declaratio
                                                    const LayerInputs& inputs, const Tree* below);
 
 // Once every layer of the image is there, also those that no declaration names: leaves out the
-// libraries of packages that nothing can load, and the part of ICU's data that nothing reads, where
-// the declaration says so, and makes sure that all programs from outside the packages find what
-// they link. For debian: bases.
-Status finish_layers(const Declaration& declaration, std::vector<LayerTree>& layers);
+// libraries of packages that nothing can load, and the part of ICU's data that nothing reads, and
+// compiles Python files, where the declaration says so, and makes sure that all programs from
+// outside the packages find what they link. For debian: bases.
+Status finish_layers(const Declaration& declaration, int threads, std::vector<LayerTree>& layers);
 
 // What becomes of symbolic links in a host folder.
 enum class HostLinks { kKeep, kFollow };
@@ -56,9 +57,5 @@ Status add_loader_cache(Tree& tree);
 
 // Every trusted certificate of ca-certificates in one file, in path order, where the tree has any.
 Status add_ca_bundle(Tree& tree);
-
-// A wheel's files under usr/lib/python3/dist-packages, its scripts and entry points under
-// usr/bin.
-Status add_wheel(const WheelItem& wheel, const Store& store, Tree& tree);
 
 }  // namespace tenon::image

@@ -107,7 +107,7 @@ class LoadSearch {
     return {};
   }
 
-  bool reached(const std::string& path) const { return seen_.contains(path); }
+  const std::set<std::string>& reached() const { return seen_; }
 
  private:
   const Tree& tree_;
@@ -163,6 +163,14 @@ Status check_linked_libraries(const Tree& tree, FunctionRef<bool(const std::stri
   return {};
 }
 
+StatusOr<std::set<std::string>> loaded_files(const Tree& tree, const std::string& path) {
+  TENON_ASSIGN_OR_RETURN(const Loader loader, Loader::create(tree));
+  LoadSearch search(tree, loader);
+  search.add(path);
+  TENON_RETURN_IF_ERROR(search.run());
+  return search.reached();
+}
+
 StatusOr<std::set<std::string>> unloadable_libraries(const Tree& tree,
                                                      const std::vector<std::string>& loaded) {
   TENON_ASSIGN_OR_RETURN(const Loader loader, Loader::create(tree));
@@ -198,7 +206,7 @@ StatusOr<std::set<std::string>> unloadable_libraries(const Tree& tree,
   TENON_RETURN_IF_ERROR(tree.for_each([&](const std::string& path, const TreeNode& node) -> Status {
     if (!in_loader_folder(path) || node.type == EntryType::kDirectory) return {};
     const std::string file = loader.file_at(cat("/", path));
-    if (candidates.contains(file) && !search.reached(file)) unloadable.insert(path);
+    if (candidates.contains(file) && !search.reached().contains(file)) unloadable.insert(path);
     return {};
   }));
   return unloadable;

@@ -15,6 +15,9 @@ ElfInfo elf_of_node(const TreeNode& node);
 // found. NOT_FOUND names the library and who links it.
 Status check_linked_libraries(const Tree& tree, FunctionRef<bool(const std::string&)> chosen);
 
+// The program at `path` of `tree` and every file that it loads, by path.
+StatusOr<std::set<std::string>> loaded_files(const Tree& tree, const std::string& path);
+
 // Libraries of packages in the loader's folders that nothing in `tree` can load, and the links to
 // them, by path. Whatever else is an ELF file (programs, modules in folders of their own, files
 // from outside the packages) counts as loaded, and so do, from there on,

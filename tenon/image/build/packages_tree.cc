@@ -32,11 +32,6 @@ Status check_control(const Stanza& control, const LockedPackage& package) {
   return same("Architecture", package.architecture);
 }
 
-bool excluded(const std::string& path, const std::vector<std::string>& patterns) {
-  return std::any_of(patterns.begin(), patterns.end(),
-                     [&](const std::string& pattern) { return glob_matches(pattern, path); });
-}
-
 StatusOr<UnpackedPackage> unpack(const LockedPackage& package, const Store& store,
                                  const UnpackOptions& options, std::shared_ptr<SpoolFile> spool) {
   const std::string what = cat("package ", package.name, " ", package.version);
@@ -54,7 +49,7 @@ StatusOr<UnpackedPackage> unpack(const LockedPackage& package, const Store& stor
   std::string window(256 << 10, '\0');
   TENON_RETURN_IF_ERROR(deb->for_each_entry(
       [&](const TarEntry& entry, TarReader& reader) -> Status {
-        if (entry.path.empty() || excluded(entry.path, options.exclude)) return {};
+        if (entry.path.empty() || excluded(options.exclude, entry.path)) return {};
         if (entry.type == EntryType::kCharacterDevice || entry.type == EntryType::kBlockDevice ||
             entry.type == EntryType::kFifo) {
           return invalid_argument(what, ": '", entry.path, "' is a device or fifo");

@@ -7,7 +7,7 @@
 namespace tenon::image {
 
 struct UnpackOptions {
-  std::vector<std::string> exclude;  // path patterns that are left out
+  std::vector<std::string> exclude;  // path patterns, as excluded() reads them
   int threads = 2;
   TarLimits limits;
 };

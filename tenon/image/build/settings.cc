@@ -116,8 +116,9 @@ Status check_config(const ImageConfig& config, const Tree& files) {
 Status choose_names(const Declaration& declaration, const BuildOptions& options,
                     const ModelSource* model, BuildResult& result) {
   std::string repository = options.repository;
-  if (repository.empty())
-    repository = model == nullptr ? "tenon" : repository_component(model->name);
+  if (repository.empty() && model != nullptr) repository = repository_component(model->name);
+  if (repository.empty()) repository = declaration.repository;
+  if (repository.empty()) repository = "tenon";
   TENON_RETURN_IF_ERROR(check_repository(repository));
   std::vector<std::string> tags;
   for (const std::string& tag : declaration.tags) {

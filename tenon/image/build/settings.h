@@ -23,7 +23,8 @@ void apply_settings(const Declaration& declaration, const BuildOptions& options,
 Status check_config(const ImageConfig& config, const Tree& files);
 
 // The names of an image: --tag, else NAME:NEWEST VERSION of its model, else the declaration's tags
-// under --name. The archive holds one name (all of --tag's); the rest are for the ledger.
+// under --name or its own repository. The archive holds one name (all of --tag's); the rest are for
+// the ledger.
 Status choose_names(const Declaration& declaration, const BuildOptions& options,
                     const ModelSource* model, BuildResult& result);
 

@@ -336,4 +336,13 @@ bool glob_matches(std::string_view pattern, std::string_view path) {
   return true;
 }
 
+bool excluded(const std::vector<std::string>& patterns, std::string_view path) {
+  bool out = false;
+  for (std::string_view pattern : patterns) {
+    const bool keeps = pattern.starts_with('!');
+    if (out == keeps && glob_matches(keeps ? pattern.substr(1) : pattern, path)) out = !keeps;
+  }
+  return out;
+}
+
 }  // namespace tenon::image

@@ -86,4 +86,7 @@ Status write_layer_tar(const Tree& tree, int64_t mtime, ByteSink& sink);
 // '*' matches within one path component, '**' across them.
 bool glob_matches(std::string_view pattern, std::string_view path);
 
+// Whether the last of the patterns that matches leaves the path out: "!PATTERN" keeps it.
+bool excluded(const std::vector<std::string>& patterns, std::string_view path);
+
 }  // namespace tenon::image
