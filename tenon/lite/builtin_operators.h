@@ -1,4 +1,5 @@
-// The builtin operators of TensorFlow Lite's format by name and number, as X(NAME, NUMBER).
+// The builtin operators of TensorFlow Lite's format by name and number, as X(NAME, NUMBER), and as
+// constants: op::CONV_2D.
 #pragma once
 
 #define TENON_LITE_OPERATORS(X)          \
@@ -211,3 +212,9 @@
   X(STABLEHLO_SHIFT_LEFT, 207)           \
   X(STABLEHLO_CBRT, 208)                 \
   X(STABLEHLO_CASE, 209)
+
+namespace tenon::lite::op {
+#define TENON_LITE_CONSTANT(name, number) inline constexpr int name = number;
+TENON_LITE_OPERATORS(TENON_LITE_CONSTANT)
+#undef TENON_LITE_CONSTANT
+}  // namespace tenon::lite::op

@@ -68,6 +68,11 @@ StatusOr<DType> dtype_of_tensor(int type) {
   return kTypes[type];
 }
 
+int tensor_type_of(DType dtype) {
+  const auto* it = std::find(std::begin(kTypes), std::end(kTypes), dtype);
+  return it == std::end(kTypes) ? -1 : static_cast<int>(it - kTypes);
+}
+
 StatusOr<Tensor> constant_value(const ModelFile& file, const schema::Tensor& tensor) {
   TENON_ASSIGN_OR_RETURN(const DType dtype, dtype_of_tensor(tensor.type()));
   std::vector<int64_t> dims;

@@ -1,9 +1,8 @@
 // Models of TensorFlow Lite, run as `tenon run` does: what TensorFlow's converter made and its
 // reference kernels answered (testdata, by tests/interop/lite_models.py), and files that nobody
 // made in good faith.
-#include "tenon/lite/lite.h"
+#include "tenon/lite/lite_test.h"
 
-#include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -12,8 +11,6 @@
 #include "tenon/base/files.h"
 #include "tenon/io/npy.h"
 #include "tenon/lite/schema_generated.h"
-#include "tenon/ops/register_all.h"
-#include "tenon/saved_model/other_formats.h"
 #include "tenon/saved_model/saved_model.h"
 #include "tests/fuzz/run_signatures.h"
 
@@ -21,12 +18,6 @@ namespace tenon::lite {
 namespace {
 
 const std::string kLiteData = TENON_SOURCE_DIR "/tenon/lite/testdata/";
-
-void register_lite() {
-  static const Status status = register_all_ops(OpRegistry::global());
-  ASSERT_TRUE(status.ok()) << status;
-  set_lite_reader(saved_model_of);
-}
 
 std::vector<std::string> stored_models() {
   std::vector<std::string> names;

@@ -14,5 +14,6 @@ struct QuantizedTranslation {
 
 std::span<const QuantizedTranslation> quantized_elementwise();
 std::span<const QuantizedTranslation> quantized_products();
+std::span<const QuantizedTranslation> quantized_sums();
 
 }  // namespace tenon::lite

@@ -185,6 +185,9 @@ void round_input(OperatorContext& c, RealTensors& reals) {
       if (!shape.has_rank() || c.options<schema::BatchMatMulOptions>().adj_x()) return;
       axis = shape.rank() - 1;
       break;
+    case op::SVDF:
+      asymmetric = c.options<schema::SVDFOptions>().asymmetric_quantize_inputs();
+      break;
     default:
       return;
   }
@@ -212,7 +215,7 @@ bool translate_quantized(OperatorContext& c) {
   // A transposed convolution's first input is a shape.
   const int first = builtin == op::TRANSPOSE_CONV ? 2 : 0;
   if (c.has_input(first) && c.num_outputs() > 0 && is_levels(c.in_info(first))) {
-    for (const auto& family : {quantized_elementwise(), quantized_products()}) {
+    for (const auto& family : {quantized_elementwise(), quantized_products(), quantized_sums()}) {
       for (const QuantizedTranslation& row : family) {
         if (row.builtin == builtin && row.translate(c)) return true;
       }

@@ -11,13 +11,6 @@ struct Translation {
   void (*translate)(OperatorContext& c);
 };
 
-// BuiltinOperator by name: op::CONV_2D.
-namespace op {
-#define TENON_LITE_CONSTANT(name, number) inline constexpr int name = number;
-TENON_LITE_OPERATORS(TENON_LITE_CONSTANT)
-#undef TENON_LITE_CONSTANT
-}  // namespace op
-
 std::span<const Translation> elementwise_translations();
 std::span<const Translation> array_translations();
 std::span<const Translation> index_translations();

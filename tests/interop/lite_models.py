@@ -8,6 +8,7 @@
     lite_models.py TENON --keep DIR --store tenon/lite/testdata    writes the cases of the C++ test anew
 """
 import argparse
+import itertools
 import json
 import os
 import re
@@ -21,6 +22,7 @@ import tensorflow as tf
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import lite_cases
+import lite_made
 
 
 def interpreter(model):
@@ -185,7 +187,7 @@ def main():
     failed, seen, count = 0, {}, 0
     with tempfile.TemporaryDirectory() as scratch:
         root = args.keep or scratch
-        for case in lite_cases.cases():
+        for case in itertools.chain(lite_cases.cases(), lite_made.cases()):
             if not re.search(args.only, case.name):
                 continue
             count += 1

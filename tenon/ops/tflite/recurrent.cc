@@ -3,6 +3,7 @@
 #include "tenon/base/parallel.h"
 #include "tenon/core/shape_context.h"
 #include "tenon/graph/gradient.h"
+#include "tenon/ops/tflite/row_levels.h"
 
 namespace tenon {
 namespace {
@@ -128,6 +129,24 @@ float activated(float x, int64_t activation) {
 
 float lite_sigmoid(float x) { return 1.0F / (1.0F + std::exp(-x)); }
 
+// A vector as a layer with 8-bit weights multiplies it. Not thread-safe: one at a time.
+class RoundedRow {
+ public:
+  explicit RoundedRow(int64_t rounding) : rounding_(static_cast<lite::RowRounding>(rounding)) {}
+
+  // `x` itself, or a rounded copy that lasts until the next call.
+  const float* of(const float* x, int64_t count) {
+    if (rounding_ == lite::RowRounding::kNone || count == 0) return x;
+    copy_.resize(static_cast<size_t>(count));
+    lite::round_row(x, count, rounding_ == lite::RowRounding::kAsymmetric, copy_.data());
+    return copy_.data();
+  }
+
+ private:
+  lite::RowRounding rounding_;
+  std::vector<float> copy_;
+};
+
 // y[r] += row r of `weights` times x.
 void add_product(const float* weights, const float* x, int64_t rows, int64_t columns, float* y) {
   for (int64_t r = 0; r < rows; ++r) {
@@ -146,7 +165,7 @@ void add_product(const float* weights, const float* x, int64_t rows, int64_t col
 
 struct LstmForm {
   LstmPlaces places;
-  int64_t batch, steps, in, out, cells, activation;
+  int64_t batch, steps, in, out, cells, activation, rounding;
   bool time_major, reverse;
   float cell_clip, projection_clip;
 };
@@ -154,7 +173,13 @@ struct LstmForm {
 class LstmRow {
  public:
   LstmRow(const LstmForm& form, KernelRun& r, int64_t row)
-      : f_(form), r_(r), row_(row), gates_(static_cast<size_t>(4 * form.cells)) {
+      : f_(form),
+        r_(r),
+        row_(row),
+        gates_(static_cast<size_t>(4 * form.cells)),
+        rounded_x_(form.rounding),
+        rounded_h_(form.rounding),
+        rounded_output_(form.rounding) {
     const auto h = r.in<float>(1) + row * f_.out, c = r.in<float>(2) + row * f_.cells;
     h_ = r.out<float>(1) + row * f_.out;
     c_ = r.out<float>(2) + row * f_.cells;
@@ -172,7 +197,7 @@ class LstmRow {
   float* gate(int index) { return gates_.data() + index * f_.cells; }
 
   // The sum of a gate before its activation.
-  void collect(int index, const float* x, int peephole) {
+  void collect(int index, const float* x, const float* h, int peephole) {
     float* g = gate(index);
     const bool normalised = f_.places.has(kNormalisations + index);
     if (normalised) {
@@ -181,7 +206,7 @@ class LstmRow {
       std::copy_n(weights(kGateBiases + index), f_.cells, g);
     }
     add_product(weights(kInputWeights + index), x, f_.cells, f_.in, g);
-    add_product(weights(kRecurrentWeights + index), h_, f_.cells, f_.out, g);
+    add_product(weights(kRecurrentWeights + index), h, f_.cells, f_.out, g);
     if (peephole >= 0 && f_.places.has(kPeepholes + peephole)) {
       const float* p = weights(kPeepholes + peephole);
       for (int64_t i = 0; i < f_.cells; ++i) g[i] += p[i] * c_[i];
@@ -209,11 +234,12 @@ class LstmRow {
 
   void step(int64_t t) {
     const int64_t place = f_.time_major ? t * f_.batch + row_ : row_ * f_.steps + t;
-    const float* x = r_.in<float>(0) + place * f_.in;
+    const float* x = rounded_x_.of(r_.in<float>(0) + place * f_.in, f_.in);
+    const float* h = rounded_h_.of(h_, f_.out);
     const bool coupled = !f_.places.has(kInputWeights);
-    if (!coupled) collect(0, x, 0);
-    collect(1, x, 1);
-    collect(2, x, -1);
+    if (!coupled) collect(0, x, h, 0);
+    collect(1, x, h, 1);
+    collect(2, x, h, -1);
     float *input = gate(0), *forget = gate(1), *cell = gate(2), *output = gate(3);
     for (int64_t i = 0; i < f_.cells; ++i) {
       forget[i] = lite_sigmoid(forget[i]);
@@ -221,7 +247,7 @@ class LstmRow {
       c_[i] = forget[i] * c_[i] + input[i] * activated(cell[i], f_.activation);
       if (f_.cell_clip > 0) c_[i] = std::clamp(c_[i], -f_.cell_clip, f_.cell_clip);
     }
-    collect(3, x, 2);
+    collect(3, x, h, 2);
     for (int64_t i = 0; i < f_.cells; ++i) {
       projected_[static_cast<size_t>(i)] =
           lite_sigmoid(output[i]) * activated(c_[i], f_.activation);
@@ -232,7 +258,8 @@ class LstmRow {
       } else {
         std::fill_n(h_, f_.out, 0.0F);
       }
-      add_product(weights(kProjectionWeights), projected_.data(), f_.out, f_.cells, h_);
+      add_product(weights(kProjectionWeights), rounded_output_.of(projected_.data(), f_.cells),
+                  f_.out, f_.cells, h_);
       for (int64_t i = 0; f_.projection_clip > 0 && i < f_.out; ++i) {
         h_[i] = std::clamp(h_[i], -f_.projection_clip, f_.projection_clip);
       }
@@ -246,6 +273,7 @@ class LstmRow {
   KernelRun& r_;
   int64_t row_;
   std::vector<float> gates_, projected_;
+  RoundedRow rounded_x_, rounded_h_, rounded_output_;
   float *h_, *c_;
 };
 
@@ -262,6 +290,7 @@ StatusOr<Kernel> make_lite_lstm(Prepare& p) {
   form.cells = p.input_shape(2)[1];
   if (form.out == 0) form.steps = 0;  // there is nothing to give, however long it takes
   form.activation = p.attr<int64_t>("activation");
+  form.rounding = p.attr<int64_t>("rounding");
   form.cell_clip = p.attr<float>("cell_clip");
   form.projection_clip = p.attr<float>("projection_clip");
   return [form](KernelRun& r) {
@@ -289,9 +318,11 @@ StatusOr<Kernel> make_lite_rnn(Prepare& p) {
   const int64_t batch = x[time_major ? 1 : 0], in = x[2], units = p.input_shape(1)[1];
   const int64_t steps = units == 0 ? 0 : x[time_major ? 0 : 1];
   const int64_t activation = p.attr<int64_t>("activation");
+  const int64_t rounding = p.attr<int64_t>("rounding");
   return [=](KernelRun& r) {
     parallel_for(batch, 1, [&](int64_t begin, int64_t end) {
       std::vector<float> next(static_cast<size_t>(units));
+      RoundedRow rounded_x(rounding), rounded_h(rounding);
       for (int64_t row = begin; row < end; ++row) {
         float* h = r.out<float>(1) + row * units;
         std::copy_n(r.in<float>(1) + row * units, units, h);
@@ -299,8 +330,9 @@ StatusOr<Kernel> make_lite_rnn(Prepare& p) {
           const int64_t t = reverse ? steps - 1 - i : i;
           const int64_t place = time_major ? t * batch + row : row * steps + t;
           std::copy_n(r.in<float>(4), units, next.data());
-          add_product(r.in<float>(2), r.in<float>(0) + place * in, units, in, next.data());
-          add_product(r.in<float>(3), h, units, units, next.data());
+          const float* x = rounded_x.of(r.in<float>(0) + place * in, in);
+          add_product(r.in<float>(2), x, units, in, next.data());
+          add_product(r.in<float>(3), rounded_h.of(h, units), units, units, next.data());
           for (int64_t k = 0; k < units; ++k) {
             h[k] = activated(next[static_cast<size_t>(k)], activation);
           }
@@ -319,7 +351,7 @@ TENON_OP(_LiteLstm) = {
     .outputs = "y: float, last_output_state: float, last_cell_state: float",
     .attrs =
         "N: int >= 1; present: list(bool); activation: int; cell_clip: float; "
-        "projection_clip: float; time_major: bool; reverse: bool = false",
+        "projection_clip: float; time_major: bool; reverse: bool = false; rounding: int = 0",
     .shape = lite_lstm_shape,
     .gradient = not_differentiable,
     .kernels = {make_lite_lstm},
@@ -328,7 +360,7 @@ TENON_OP(_LiteLstm) = {
 TENON_OP(_LiteRnn) = {
     .inputs = "x: float, state: float, weights: float, recurrent_weights: float, bias: float",
     .outputs = "y: float, last_state: float",
-    .attrs = "activation: int; time_major: bool; reverse: bool = false",
+    .attrs = "activation: int; time_major: bool; reverse: bool = false; rounding: int = 0",
     .shape = lite_rnn_shape,
     .gradient = not_differentiable,
     .kernels = {make_lite_rnn},

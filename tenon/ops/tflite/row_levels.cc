@@ -2,6 +2,8 @@
 // weights of 8 bits, it rounds each row to 8 bits with a scale of its own
 // (tensorflow/lite/kernels/internal/reference/portable_tensor_utils.cc); here the row is floats
 // again, which then meet dequantised weights: the same products, added in floats.
+#include "tenon/ops/tflite/row_levels.h"
+
 #include "tenon/base/parallel.h"
 #include "tenon/ops/tflite/quantized_args.h"
 
@@ -46,6 +48,14 @@ void round_asymmetric(const float* x, int64_t count, float* y) {
   }
 }
 
+}  // namespace
+
+void lite::round_row(const float* x, int64_t count, bool asymmetric, float* y) {
+  asymmetric ? round_asymmetric(x, count, y) : round_symmetric(x, count, y);
+}
+
+namespace {
+
 StatusOr<Kernel> make_round_rows(Prepare& p) {
   const Shape& x = p.input_shape(0);
   const auto axis = static_cast<int>(p.attr<int64_t>("axis"));
@@ -57,7 +67,7 @@ StatusOr<Kernel> make_round_rows(Prepare& p) {
       for (int64_t row = begin; row < end; ++row) {
         const float* from = r.in<float>(0) + row * count;
         float* to = r.out<float>(0) + row * count;
-        asymmetric ? round_asymmetric(from, count, to) : round_symmetric(from, count, to);
+        lite::round_row(from, count, asymmetric, to);
       }
     });
     return absl::OkStatus();

@@ -1,4 +1,5 @@
 #include "tenon/base/files.h"
+#include "tenon/cli/convert/lite.h"
 #include "tenon/cli/engine.h"
 #include "tenon/cli/flags.h"
 #include "tenon/cli/model_source.h"
@@ -12,9 +13,9 @@ namespace tenon::cli {
 namespace {
 
 struct ConvertFlags {
-  std::string model, export_dir;
+  std::string model, export_dir, to;
   std::vector<std::string> inputs, outputs;
-  bool overwrite = false;
+  ConvertLiteFlags lite;
 };
 
 constexpr Usage kConvertUsage = {
@@ -22,11 +23,14 @@ constexpr Usage kConvertUsage = {
     .what =
         "Turns a model of another format into a SavedModel: a frozen GraphDef (.pb, .pbtxt), "
         "TensorFlow 1's\nMetaGraphDef beside its checkpoint (.meta), a file of Keras (.keras, "
-        ".h5).",
+        ".h5). With --to tflite, a SavedModel\nor a file of Keras into a model of TensorFlow "
+        "Lite.",
     .example =
         "tenon convert frozen.pb --export_dir model/1\n"
         "  tenon convert model.ckpt.meta --inputs x=input:0 --outputs probabilities=softmax:0 "
-        "--export_dir model/1",
+        "--export_dir model/1\n"
+        "  tenon convert model/1 --to tflite --quantize int8 --representative examples.npz "
+        "--output model.tflite",
     .operands = "[FILE]",
     .operand_flag = "model"};
 
@@ -98,17 +102,41 @@ Status convert_graph(const ConvertFlags& flags) {
   for (const Named& output : outputs) function.result_names.push_back(output.name);
   SavedModelSpec spec;
   spec.folder = flags.export_dir;
-  spec.overwrite = flags.overwrite;
+  spec.overwrite = flags.lite.overwrite;
   spec.state = &state;
   spec.endpoints.push_back({.name = "serve", .function = std::move(function)});
   return write_saved_model(spec);
 }
 
-Status convert(const ConvertFlags& flags) {
+// The flags that go with `--to tflite` alone, and those that do not.
+Status check_target(const ConvertFlags& flags) {
+  const ConvertLiteFlags& lite = flags.lite;
+  if (flags.to != "tflite" && flags.to != "saved_model") {
+    return wrong_usage(cat("--to is '", flags.to, "'; expected saved_model or tflite"));
+  }
+  if (flags.to == "tflite") {
+    if (!flags.export_dir.empty()) return wrong_usage("--to tflite writes --output FILE");
+    if (flags.inputs.empty() && flags.outputs.empty()) return absl::OkStatus();
+    return wrong_usage("--inputs and --outputs are of graphs; --to tflite takes a SavedModel");
+  }
+  if (!lite.output.empty() || !lite.quantize.empty() || !lite.representative.empty() || lite.json) {
+    return wrong_usage("--output, --quantize, --representative and --json go with --to tflite");
+  }
+  if (flags.export_dir.empty()) return wrong_usage("--export_dir is missing");
+  return absl::OkStatus();
+}
+
+Status convert(ConvertFlags& flags) {
+  TENON_RETURN_IF_ERROR(check_target(flags));
   for (const auto& foreign : kForeign) {
     if (!flags.model.ends_with(foreign.ending)) continue;
     return unimplemented("'", flags.model, "': ", foreign.format, " are not converted; ",
                          foreign.instead);
+  }
+  if (flags.to == "tflite") {
+    TENON_RETURN_IF_ERROR(start_engine());
+    flags.lite.model = flags.model;
+    return convert_to_lite(flags.lite);
   }
   if (is_directory(flags.model)) {
     return invalid_argument("'", flags.model, "' is a folder; expected a model file");
@@ -119,19 +147,27 @@ Status convert(const ConvertFlags& flags) {
     return wrong_usage("--inputs and --outputs are of graphs; a file of Keras names its own");
   }
   TENON_ASSIGN_OR_RETURN(const auto model, open_model(flags.model, nullptr));
-  return export_model(*model, flags.export_dir, nullptr, flags.overwrite);
+  return export_model(*model, flags.export_dir, nullptr, flags.lite.overwrite);
 }
 
 }  // namespace
 
 int convert_command(Words words) {
   ConvertFlags f;
+  f.to = "saved_model";
   const Flag flags[] = {
-      {"model", &f.model, "FILE", "FILE.pb, FILE.pbtxt, FILE.meta, FILE.keras or FILE.h5", true},
-      {"export_dir", &f.export_dir, "DIR/1", "the SavedModel's version folder", true},
+      {"model", &f.model, "FILE",
+       "FILE.pb, FILE.pbtxt, FILE.meta, FILE.keras, FILE.h5 or a SavedModel", true},
+      {"export_dir", &f.export_dir, "DIR/1", "the SavedModel's version folder"},
       {"inputs", &f.inputs, "X=TENSOR,...", "of a graph: what is fed; else its placeholders"},
       {"outputs", &f.outputs, "Y=TENSOR,...", "of a graph: what is given; else what no node reads"},
-      {"overwrite", &f.overwrite, "", "replace what stands in the folder"},
+      {"overwrite", &f.lite.overwrite, "", "replace what stands there"},
+      {"to", &f.to, "FORMAT", "saved_model or tflite"},
+      {"output", &f.lite.output, "FILE.tflite", "of --to tflite; else the model's name"},
+      {"quantize", &f.lite.quantize, "KIND", "of --to tflite: float16, dynamic, int8 or int16x8"},
+      {"representative", &f.lite.representative, "DATA.npz",
+       "of int8 and int16x8: examples by the names of the inputs"},
+      {"json", &f.lite.json, "", "of --to tflite: what was lost in each layer, as JSON"},
   };
   return run_verb(kConvertUsage, flags, words, [&](const Operands&) { return convert(f); });
 }
