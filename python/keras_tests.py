@@ -14,20 +14,48 @@ import concurrent.futures
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import types
 import unittest
+import warnings
 
 # The sources of the package lie beside this script, without their extension module.
 sys.path[:] = [p for p in sys.path if os.path.abspath(p) != os.path.dirname(os.path.abspath(__file__))]
 CHOSEN = ["activations", "constraints", "initializers", "losses", "metrics", "optimizers", "regularizers", "models",
           "backend/common", "layers/activations", "layers/core", "layers/merging", "layers/normalization",
           "layers/convolutional", "layers/pooling", "layers/regularization", "layers/reshaping", "layers/rnn",
-          "layers/attention", "ops/core", "ops/math", "ops/nn", "ops/numpy", "ops/linalg", "random", "saving"]
+          "layers/attention", "layers/preprocessing", "ops/core", "ops/math", "ops/nn", "ops/numpy", "ops/linalg", "random", "saving"]
 # A file that takes longer has failed.
 SECONDS = 1500
+
+
+class Warns(warnings.catch_warnings):
+    """pytest.warns: the list of the warnings, one of which at least is of the class and matches."""
+
+    def __init__(self, expected=Warning, match=""):
+        super().__init__(record=True)
+        self._expected, self._match = expected, match
+
+    def __enter__(self):
+        self._found = super().__enter__()
+        warnings.simplefilter("always")
+        return self._found
+
+    def __exit__(self, *error):
+        super().__exit__(*error)
+        if error[0] is None and not any(issubclass(each.category, self._expected) and re.search(self._match, str(each.message))
+                                        for each in self._found):
+            raise AssertionError(f"no {self._expected.__name__} that matches {self._match!r} was given")
+
+
+def import_or_skip(name, **_):
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise unittest.SkipTest(f"could not import '{name}'") from None
 
 
 def marks():
@@ -49,8 +77,15 @@ def marks():
     module.skip = lambda reason="", **_: (_ for _ in ()).throw(unittest.SkipTest(reason))
     module.fixture = lambda *args, **_: args[0] if args else (lambda function: function)
     module.param = lambda *args, **_: args
-    module.warns = lambda warning=Warning, match=None: unittest.TestCase().assertWarnsRegex(warning, match or "")
+    module.warns, module.importorskip = Warns, import_or_skip
     module.raises = lambda error, match=None: unittest.TestCase().assertRaisesRegex(error, match or "")
+    return module
+
+
+def conftest():
+    """What tests take from Keras' conftest, which is not in the wheel."""
+    module = types.ModuleType("conftest")
+    module.skip_if_backend = lambda backend, reason: unittest.skipIf(os.environ["KERAS_BACKEND"] == backend, reason)
     return module
 
 
@@ -99,6 +134,7 @@ def run_file(module):
         import pytest  # noqa: F401
     except ImportError:
         sys.modules["pytest"] = marks()
+    sys.modules["conftest"] = conftest()
     if os.environ["KERAS_BACKEND"] == "tenon":
         import tenon  # noqa: F401
     try:

@@ -22,6 +22,10 @@ CHAINS = {"keras.src.backend", "keras.src.layers.layer", "keras.src.models.model
 LISTS = {"keras.src.utils.backend_utils", "keras.src.export.saved_model_export_archive"}
 LAZY = {"keras.src.utils.module_utils"}
 GRAPHS = {"keras.src.utils.backend_utils"}
+# These refuse what only TensorFlow has, or know its backend's module by the end of its name: ours has it too.
+REFUSALS = {f"keras.src.layers.preprocessing.{name}" for name in (
+    "feature_space", "hashed_crossing", "integer_lookup", "string_lookup", "text_vectorization")} | {
+    "keras.src.utils.numerical_utils"}
 # These import TensorFlow's backend by its name, whatever backend is chosen.
 USERS = {"keras.src.layers.preprocessing.hashing", "keras.src.layers.preprocessing.index_lookup",
          "keras.src.layers.preprocessing.hashed_crossing", "keras.src.trainers.data_adapters.tf_dataset_adapter",
@@ -137,6 +141,29 @@ class _Lists(ast.NodeTransformer):
         return node
 
 
+class _Refusals(ast.NodeTransformer):
+    """`X != "tensorflow"` and `X.endswith("tensorflow")` know ours too."""
+
+    found = 0
+
+    def visit_Compare(self, node):
+        self.generic_visit(node)
+        last = node.comparators[-1]
+        if len(node.ops) == 1 and isinstance(node.ops[0], ast.NotEq) and getattr(last, "value", None) == "tensorflow":
+            self.found += 1
+            node.ops = [ast.NotIn()]
+            node.comparators = [ast.copy_location(ast.Tuple([last, ast.Constant(NAME)], ast.Load()), last)]
+        return node
+
+    def visit_Call(self, node):
+        self.generic_visit(node)
+        first = node.args[0] if node.args else None
+        if getattr(node.func, "attr", None) == "endswith" and getattr(first, "value", None) == "tensorflow":
+            self.found += 1
+            node.args = [ast.copy_location(ast.Tuple([first, ast.Constant(NAME)], ast.Load()), first)]
+        return node
+
+
 class _Lazy(ast.NodeTransformer):
     """LazyModule("tensorflow...") is ours."""
 
@@ -168,6 +195,7 @@ def transform(module, tree):
     """The syntax tree of a module of Keras with our backend in it. ImportError where Keras has changed."""
     for modules, change, what in ((CHAINS, _Chains, 'chain `if backend() == "tensorflow"`'),
                                   (LISTS, _Lists, "list of backends"),
+                                  (REFUSALS, _Refusals, "question for TensorFlow's backend"),
                                   (LAZY, _Lazy, "lazy module for TensorFlow"),
                                   (GRAPHS, _NoOtherGraphs, "function in_tf_graph")):
         if module in modules:
@@ -224,7 +252,7 @@ class Finder(importlib.abc.MetaPathFinder):
             return None
         if fullname == BACKEND or fullname.startswith(BACKEND + "."):
             return self._backend_spec(fullname)
-        if fullname in CHAINS or fullname in LISTS or fullname in LAZY or fullname in USERS:
+        if any(fullname in modules for modules in (CHAINS, LISTS, LAZY, USERS, REFUSALS)):
             found = importlib.machinery.PathFinder.find_spec(fullname, path)
             if found is None:
                 raise _changed(fullname, "source")

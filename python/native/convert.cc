@@ -311,8 +311,14 @@ Value converted(nb::handle object, Wanted wanted) {
 
 bool is_convertible(nb::handle object) {
   PyObject* p = object.ptr();
-  return kind_of(p) != Kind::kNone || is_sequence(p) || value_if(object) || variable_if(object) ||
-         has(object, "__tf_tensor__") || has(object, "__array__") || PyObject_CheckBuffer(p);
+  if (kind_of(p) != Kind::kNone || is_sequence(p) || value_if(object) || variable_if(object)) {
+    return true;
+  }
+  // NumPy's way of saying that operators are the object's own.
+  if (has(object, "__array_ufunc__") && object.type().attr("__array_ufunc__").is_none()) {
+    return false;
+  }
+  return has(object, "__tf_tensor__") || has(object, "__array__") || PyObject_CheckBuffer(p);
 }
 
 Value to_value(nb::handle object, Wanted wanted) {

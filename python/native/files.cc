@@ -53,14 +53,23 @@ nb::object checkpoint_state(const std::string& folder) {
 
 // The outputs of ParseExampleV2, one after the other: indices, values and shapes of the features of
 // `sparse_types`, then the dense ones.
+std::vector<DType> dtypes_of(nb::sequence objects) {
+  std::vector<DType> dtypes;
+  for (nb::handle object : objects) dtypes.push_back(dtype_from(object));
+  return dtypes;
+}
+
+// The outputs of ParseExampleV2: indices, values and shapes of sparse features, dense ones, values
+// and row splits of ragged ones.
 nb::list parse_example(nb::handle serialized, nb::handle sparse_keys, nb::sequence sparse_types,
-                       nb::handle dense_keys, nb::sequence defaults, nb::sequence dense_shapes) {
+                       nb::handle dense_keys, nb::sequence defaults, nb::sequence dense_shapes,
+                       nb::handle ragged_keys, nb::sequence ragged_types,
+                       nb::sequence ragged_split_types) {
   const Value none(Tensor(DType::kString, Shape{0}));
   std::vector<Value> inputs = {to_value(serialized), none, to_value(sparse_keys),
-                               to_value(dense_keys), none};
+                               to_value(dense_keys), to_value(ragged_keys)};
   for (nb::handle value : defaults) inputs.push_back(to_value(value));
-  std::vector<DType> types;
-  for (nb::handle type : sparse_types) types.push_back(dtype_from(type));
+  std::vector<DType> types = dtypes_of(sparse_types);
   std::vector<PartialShape> shapes;
   for (nb::handle shape : dense_shapes) shapes.push_back(shape_from(shape));
   nb::list outputs;
@@ -68,8 +77,8 @@ nb::list parse_example(nb::handle serialized, nb::handle sparse_keys, nb::sequen
   for (Value& output : run_op("ParseExampleV2", inputs,
                               {{"num_sparse", num_sparse},
                                {"sparse_types", std::move(types)},
-                               {"ragged_value_types", std::vector<DType>()},
-                               {"ragged_split_types", std::vector<DType>()},
+                               {"ragged_value_types", dtypes_of(ragged_types)},
+                               {"ragged_split_types", dtypes_of(ragged_split_types)},
                                {"dense_shapes", std::move(shapes)}})) {
     outputs.append(wrap(std::move(output)));
   }

@@ -40,7 +40,9 @@ _CLASSES = {}
 
 def _define():
     for code, name in enumerate(OPERATORS, 1):
-        def __init__(self, node_def, op, message, *_, code=code):
+        def __init__(self, node_def=None, op=None, message=None, *_, code=code):
+            if message is None:  # as Python's exceptions are made, by those who change a text
+                node_def, message = None, str(node_def)
             OpError.__init__(self, message, code, node_def, op)
 
         _CLASSES[code] = globals()[name] = type(name, (OpError,), {

@@ -4,9 +4,18 @@ import threading
 import weakref
 
 from tenon import _tenon, nest
+from tenon.composite import CompositeSpec, is_composite
 from tenon.eager import init_scope
 from tenon.errors import OutOfTraceError
 from tenon.tensor_spec import TensorSpec
+
+
+_saving = threading.local()
+
+
+def saving():
+    """Whether functions are traced for a file: what they capture by its handle has to be made by their graphs then."""
+    return getattr(_saving, "depth", 0) > 0
 
 
 class ConcreteFunction:
@@ -19,17 +28,17 @@ class ConcreteFunction:
         self._python_function = python_function
         trace = _tenon.Trace()
         self._specs, flat = [], []
-        for i, leaf in enumerate(nest.flatten((args, kwargs))):
+        for i, leaf in enumerate(nest.flatten((args, kwargs), True)):
             if isinstance(leaf, TensorSpec):
                 self._specs.append(leaf)
                 leaf = trace.argument(leaf.name or f"args_{i}", leaf.dtype, leaf.shape)
             flat.append(leaf)
-        args, kwargs = nest.pack_sequence_as((args, kwargs), flat)
+        args, kwargs = nest.pack_sequence_as((args, kwargs), flat, True)
         tapes = _tenon.stop_recording()
         try:
             with trace:
                 self._result = python_function(*args, **kwargs)
-                leaves = nest.flatten(self._result)
+                leaves = nest.flatten(self._result, True)
                 self._kept = [leaf is None for leaf in leaves]
                 trace.finish([leaf for leaf in leaves if leaf is not None])
         finally:
@@ -38,8 +47,19 @@ class ConcreteFunction:
         self.variables = tuple(trace.variables)
         self.graph_function = trace.function()
         self._around = list(self.captured_inputs) + list(self.variables)
-        self._result = nest.map_structure(lambda _: None, self._result)
-        self._is_single = len(leaves) == 1 and not nest.is_nested(self._result) and leaves[0] is not None
+        self._result = nest.map_structure(lambda leaf: leaf._type_spec if is_composite(leaf) else None, self._result)
+        self._is_single = len(leaves) == 1 and self._result is None and leaves[0] is not None
+
+    def for_file(self):
+        """The function as a file has it: itself, or where it has captured handles, which mean something in this process
+        alone, one that makes what they stand for."""
+        if not any(value.dtype == "resource" for value in self.captured_inputs):
+            return self
+        _saving.depth = getattr(_saving, "depth", 0) + 1
+        try:
+            return ConcreteFunction(self._python_function, *self.structured_input_signature, self.name)
+        finally:
+            _saving.depth -= 1
 
     @property
     def trainable_variables(self):
@@ -52,11 +72,11 @@ class ConcreteFunction:
     @property
     def structured_outputs(self):
         specs = iter([TensorSpec(shape, dtype) for shape, dtype in self.graph_function.outputs])
-        return nest.pack_sequence_as(self._result, [None if none else next(specs) for none in self._kept])
+        return nest.pack_sequence_as(self._result, [None if none else next(specs) for none in self._kept], True)
 
     def __call__(self, *args, **kwargs):
         """Takes the tensors of the signature, in its structure or by the names of its specs."""
-        leaves = nest.flatten((args, kwargs))
+        leaves = nest.flatten((args, kwargs), True)
         named = {spec.name: kwargs[spec.name] for spec in self._specs if spec.name in kwargs}
         if named and not args and len(named) == len(self._specs):
             leaves = [named[spec.name] for spec in self._specs]
@@ -73,7 +93,7 @@ class ConcreteFunction:
         if self._is_single:
             return results[0]
         values = iter(results)
-        return nest.pack_sequence_as(self._result, [None if none else next(values) for none in self._kept])
+        return nest.pack_sequence_as(self._result, [None if none else next(values) for none in self._kept], True)
 
     def pretty_printed_signature(self, verbose=True):
         """What it takes and returns, for people."""
@@ -133,7 +153,9 @@ class Function:
 
     def __call__(self, *args, **kwargs):
         args, kwargs = self._canonical(args, kwargs)
-        leaves = nest.flatten((args, kwargs))
+        if saving() and _tenon.tracing():
+            return self._traced_function()(*args, **kwargs)
+        leaves = nest.flatten((args, kwargs), True)
         tensors, key = self._key(args, kwargs, leaves)
         concrete = self._traced.get(key)
         if concrete is None:
@@ -160,7 +182,7 @@ class Function:
         if self.input_signature is not None and not args and not kwargs:
             args = self.input_signature
         args, kwargs = self._canonical(args, kwargs)
-        leaves = nest.flatten((args, kwargs))
+        leaves = nest.flatten((args, kwargs), True)
         tensors, key = self._key(args, kwargs, leaves)
         concrete = self._traced.get(key)
         return concrete or self._trace(args, kwargs, leaves, tensors, key)
@@ -175,10 +197,15 @@ class Function:
         if kwargs or len(args) != len(self.input_signature):
             raise TypeError(f"{self._name}() has an input_signature of {len(self.input_signature)} arguments; "
                             f"{len(args)} positional and {len(kwargs)} keyword arguments were given.")
+        args = tuple(_tenon.convert(arg, spec.dtype) if isinstance(spec, TensorSpec) and isinstance(arg, (list, tuple)) else arg
+                     for spec, arg in zip(self.input_signature, args))
         nest.assert_same_structure(list(self.input_signature), list(args), check_types=False)
         fitted = []
         for spec, value in zip(nest.flatten(self.input_signature), nest.flatten(args)):
-            if not isinstance(value, TensorSpec):
+            if isinstance(spec, CompositeSpec):
+                if not spec.is_compatible_with(value):
+                    raise TypeError(f"{self._name}(): can not cast {value} to {spec}, as its input_signature has it.")
+            elif not isinstance(value, TensorSpec):
                 value = _tenon.convert(value, spec.dtype)
                 if not spec.shape.is_compatible_with(value.shape):
                     raise TypeError(f"{self._name}(): can not cast {TensorSpec.from_tensor(value)} to {spec}, as its "
@@ -189,7 +216,7 @@ class Function:
     def _key(self, args, kwargs, leaves):
         """The tensors among the leaves, and what a trace depends on."""
         tensors, parts = [], []
-        fixed = nest.flatten(self.input_signature) if self.input_signature is not None else None
+        fixed = nest.flatten(self.input_signature, True) if self.input_signature is not None else None
         for i, leaf in enumerate(leaves):
             if isinstance(leaf, _tenon.Tensor):
                 tensors.append(leaf)
@@ -206,7 +233,8 @@ class Function:
                 parts.append(None if fixed else tensor._kind)
             else:
                 parts.append(_object_key(leaf))
-        structure = _structure((args, kwargs)) if kwargs or any(map(nest.is_nested, args)) else None
+        structure = _structure((args, kwargs)) if kwargs or len(leaves) != len(args) or any(
+            nest.is_nested(arg) or is_composite(arg) for arg in args) else None
         return tensors, (structure, tuple(parts))
 
     def _trace(self, args, kwargs, leaves, tensors, key):
@@ -226,7 +254,7 @@ class Function:
                     if specs == known[0]:
                         self._traced[key] = known[1]
                         return known[1]
-            packed = nest.pack_sequence_as((args, kwargs), specs)
+            packed = nest.pack_sequence_as((args, kwargs), specs, True)
             with init_scope():
                 concrete = self._concrete(*packed)
             self._traced[key] = concrete
@@ -245,7 +273,7 @@ class Function:
     def _specs_of(self, leaves):
         """The leaves with TensorSpecs in the place of tensors, named as the arguments are."""
         if self.input_signature is not None:
-            fixed = nest.flatten(self.input_signature)
+            fixed = nest.flatten(self.input_signature, True)
             names = self._argument_names()
             return [TensorSpec(s.shape, s.dtype, s.name or (names[i] if len(names) == len(fixed) else None))
                     for i, s in enumerate(fixed)]
@@ -299,7 +327,7 @@ def _structure(value):
         return (type(value), tuple((key, _structure(value[key])) for key in nest._keys(value)))
     if nest.is_nested(value):
         return (type(value), tuple(map(_structure, value)))
-    return None
+    return value._type_spec._kind if is_composite(value) else None
 
 
 def function(func=None, input_signature=None, autograph=True, jit_compile=None, reduce_retracing=False,

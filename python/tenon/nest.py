@@ -1,4 +1,5 @@
 """Nested structures: lists, tuples, named tuples and dictionaries, whose values are taken in the order of their keys."""
+from tenon.composite import CompositeSpec, CompositeTensor
 from tenon.tensor_shape import TensorShape
 
 
@@ -30,10 +31,24 @@ def _flatten_into(value, flat):
         flat.append(value)
 
 
+def _flatten_tensors_into(value, flat):
+    if type(value) in (list, tuple):
+        for child in value:
+            _flatten_tensors_into(child, flat)
+    elif is_nested(value):
+        for child in _children(value):
+            _flatten_tensors_into(child, flat)
+    elif isinstance(value, (CompositeTensor, CompositeSpec)):
+        flat.extend(value._parts())
+    else:
+        flat.append(value)
+
+
 def flatten(structure, expand_composites=False):
-    """The leaves, in order; [structure] where it is a leaf itself."""
+    """The leaves, in order; [structure] where it is a leaf itself. With `expand_composites` the tensors of ragged and sparse
+    tensors, and the specs of theirs, are leaves."""
     flat = []
-    _flatten_into(structure, flat)
+    (_flatten_tensors_into if expand_composites else _flatten_into)(structure, flat)
     return flat
 
 
@@ -51,18 +66,26 @@ def _rebuild(structure, children):
 def pack_sequence_as(structure, flat_sequence, expand_composites=False):
     """The leaves `flat_sequence` in the structure of `structure`."""
     flat = list(flat_sequence)
-    if not is_nested(structure):
+
+    def expands(part):
+        return expand_composites and isinstance(part, (CompositeTensor, CompositeSpec))
+
+    if not is_nested(structure) and not expands(structure):
         if len(flat) != 1:
             raise ValueError(f"The target structure is a leaf; the sequence has {len(flat)} elements.")
         return flat[0]
-    count = len(flatten(structure))
+    count = len(flatten(structure, expand_composites))
     if count != len(flat):
         raise ValueError(f"Could not pack sequence. Structure had {count} atoms, but flat_sequence had {len(flat)} "
                          f"items. Structure: {structure}, flat_sequence: {flat}.")
     leaves = iter(flat)
 
     def pack(part):
-        return _rebuild(part, [pack(c) for c in _children(part)]) if is_nested(part) else next(leaves)
+        if is_nested(part):
+            return _rebuild(part, [pack(c) for c in _children(part)])
+        if expands(part):
+            return part._packed([next(leaves) for _ in part._parts()])
+        return next(leaves)
 
     return pack(structure)
 
@@ -87,9 +110,10 @@ def assert_same_structure(nest1, nest2, check_types=True, expand_composites=Fals
 def map_structure(func, *structure, **options):
     """`func` of the leaves that stand at the same place of all structures."""
     check_types = options.pop("check_types", True)
-    options.pop("expand_composites", None)
+    expand = options.pop("expand_composites", False)
     if options:
         raise ValueError(f"Only valid keyword arguments are `check_types` and `expand_composites`, not {list(options)}.")
     for other in structure[1:]:
         assert_same_structure(structure[0], other, check_types)
-    return pack_sequence_as(structure[0], [func(*leaves) for leaves in zip(*map(flatten, structure))])
+    flat = [flatten(each, expand) for each in structure]
+    return pack_sequence_as(structure[0], [func(*leaves) for leaves in zip(*flat)], expand)

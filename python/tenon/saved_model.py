@@ -79,6 +79,7 @@ def save(obj, export_dir, signatures=None, options=None):
         if not isinstance(concrete, ConcreteFunction):
             raise ValueError(f"Signature '{name}' is a {type(function).__name__}: expected a tenon.function with an "
                              "input_signature or a concrete function.")
+        concrete = concrete.for_file()
         outputs = concrete.structured_outputs
         named = outputs if isinstance(outputs, dict) else {
             f"output_{i}": spec for i, spec in enumerate(nest.flatten(outputs))}

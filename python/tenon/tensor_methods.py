@@ -50,7 +50,7 @@ def getitem(tensor, key):
             raise TypeError(_BAD_INDEX.format(part))
         for target, bound in zip((begin, end, strides), bounds):
             target.append(bound)
-    begin, end, strides = map(_index_vector, (begin, end, strides))
+    begin, end, strides = _index_vectors(begin, end, strides)
     part = raw_ops.StridedSlice(input=tensor, begin=begin, end=end, strides=strides,
                                 **{f"{name}_mask": mask for name, mask in masks.items()})
     partly = getattr(tensor, "partly_known", None)
@@ -68,15 +68,23 @@ def _know(part, partly, key):
         part.partly_known = partly[key]
 
 
-def _index_vector(parts):
-    if any(isinstance(p, (_tenon.Tensor, _tenon.VariableBase)) for p in parts):
-        parts = [_tenon.convert(p) for p in parts]
-        wide = "int64" if any(p.dtype == "int64" for p in parts) else "int32"
-        parts = [p if p.dtype == wide else raw_ops.Cast(x=p, DstT=wide) for p in parts]
-        return raw_ops.Pack(values=parts)
-    parts = [int(p) for p in parts]
-    small = all(-2 ** 31 <= p < 2 ** 31 for p in parts)
-    return _tenon.convert(parts, "int32" if small else "int64")
+def _index_vectors(*vectors):
+    """Vectors of one dtype: that of the tensors among the numbers, or what holds the largest."""
+    tensors = (_tenon.Tensor, _tenon.VariableBase)
+    given = [part for vector in vectors for part in vector if isinstance(part, tensors)]
+    if given:
+        dtype = "int64" if any(part.dtype == "int64" for part in given) else "int32"
+    else:
+        vectors = [[int(part) for part in vector] for vector in vectors]
+        dtype = "int32" if all(-2 ** 31 <= part < 2 ** 31 for vector in vectors for part in vector) else "int64"
+    return [_index_vector(vector, dtype, tensors) for vector in vectors]
+
+
+def _index_vector(parts, dtype, tensors):
+    if any(isinstance(part, tensors) for part in parts):
+        parts = [_tenon.convert(part, None if isinstance(part, tensors) else dtype) for part in parts]
+        return raw_ops.Pack(values=[part if part.dtype == dtype else raw_ops.Cast(x=part, DstT=dtype) for part in parts])
+    return _tenon.convert([int(part) for part in parts], dtype)
 
 
 def boolean_mask(tensor, mask):

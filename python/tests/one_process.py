@@ -84,6 +84,14 @@ def check(tf, tenon, folder):
                  lambda t: t.random.uniform([5]), lambda t: t.random.uniform([5], 0, 9, t.int32)):
         np.testing.assert_allclose(draw(names).numpy(), draw(tf).numpy(), rtol=1e-6)
     exchange(tf, names, folder)
+    # A table, which the file fills, and ragged texts.
+    table = names.lookup.StaticHashTable(names.lookup.KeyValueTensorInitializer(["tree", "bird"], [5, 7]), -1)
+    names.saved_model.save(None, folder + "3", names.function(
+        lambda t: {"ids": table.lookup(names.strings.split(t)).to_tensor(-2)},
+        input_signature=[names.TensorSpec([None], names.string, "t")]))
+    for library in (tf, names, tf):
+        ids = library.saved_model.load(folder + "3").signatures["serving_default"](t=library.constant(["a tree", "bird"]))["ids"]
+        assert ids.numpy().tolist() == [[-1, 5], [7, -2]], (library, ids)
     np.testing.assert_array_equal((tenon.constant(tf.constant([1., 2.])) + tf.constant([3., 4.])).numpy(), [4, 6])
 """
 ORDERS = {"TensorFlow first": "import tensorflow as tf, tenon", "Tenon first": "import tenon, tensorflow as tf"}

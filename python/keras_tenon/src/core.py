@@ -1,11 +1,9 @@
-"""keras.src.backend.tenon.core: Keras' own, without sparse and ragged tensors."""
+"""keras.src.backend.tenon.core: Keras' own."""
 import tenon.tf as tf
 from keras.src import tree
 from keras.src.backend.tenon.in_tree import core as _core
 
 globals().update({name: value for name, value in vars(_core).items() if not name.startswith("__")})
-SUPPORTS_SPARSE_TENSORS = False
-SUPPORTS_RAGGED_TENSORS = False
 
 
 def convert_to_tensor(x, dtype=None, sparse=None, ragged=None):

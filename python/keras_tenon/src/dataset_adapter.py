@@ -1,10 +1,27 @@
 """Batches of a tf.data.Dataset as Keras' trainers ask for them."""
+import tenon
 from keras.src.trainers.data_adapters import data_adapter_utils
 from keras.src.trainers.data_adapters.data_adapter import DataAdapter
+from tenon.composite import CompositeTensor
 
 
 def is_dataset(value):
     return hasattr(value, "element_spec") and hasattr(value, "as_numpy_iterator")
+
+
+def is_no_array(value):
+    """Whether Keras' slices of arrays do not know it: ragged and sparse tensors, and texts."""
+    return isinstance(value, CompositeTensor) or isinstance(value, tenon.Tensor) and value.dtype == "string"
+
+
+def rows_of(x, y, sample_weight, options):
+    """A dataset of batches of arrays among which are ragged or sparse tensors, or texts."""
+    import tenon.tf as tf
+    parts = [x] if y is None and sample_weight is None else [x, y] if sample_weight is None else [x, y, sample_weight]
+    rows = tf.data.Dataset.from_tensor_slices(tuple(parts))
+    if options.get("shuffle"):
+        rows = rows.shuffle(max(1, len(rows)))
+    return rows.batch(options.get("batch_size") or 32)
 
 
 class DatasetAdapter(DataAdapter):

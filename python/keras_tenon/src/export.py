@@ -1,4 +1,4 @@
-"""keras.src.backend.tenon.export: Keras' own; lookup tables, which are no part of a model here, are not looked for."""
+"""keras.src.backend.tenon.export: Keras' own; lookup tables, which exported functions make themselves, are not looked for."""
 from keras.src.backend.tenon.in_tree import export as _export
 
 

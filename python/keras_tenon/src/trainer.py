@@ -5,8 +5,9 @@ import tenon
 from keras.src import tree
 from keras.src.backend.tenon.in_tree import trainer as _trainer
 from keras.src.trainers.epoch_iterator import EpochIterator
-from keras_tenon.src.dataset_adapter import DatasetAdapter, is_dataset
-from tenon import _tenon
+from keras_tenon.src.dataset_adapter import DatasetAdapter, is_dataset, is_no_array, rows_of
+from tenon import _tenon, nest
+from tenon.composite import CompositeTensor
 
 
 def _as_array(value):
@@ -18,6 +19,8 @@ class TFEpochIterator(EpochIterator):
     """Batches of one epoch as arrays, whatever they come from."""
 
     def __init__(self, x, y=None, sample_weight=None, distribute_strategy=None, **options):
+        if any(is_no_array(v) for v in tree.flatten(x)):
+            x, y, sample_weight = rows_of(x, y, sample_weight, options), None, None
         if is_dataset(x):
             x = DatasetAdapter(x, options.get("class_weight"))
         x, y, sample_weight = (v if v is None else tree.map_structure(_as_array, v) for v in (x, y, sample_weight))
@@ -41,21 +44,28 @@ class _Step:
 
     def __call__(self, data):
         leaves = tree.flatten(data)
-        tensors = [_tenon.convert(leaf) for leaf in leaves if leaf is not None]
-        kinds = tuple(None if leaf is None else (leaf.dtype, leaf.shape[1:] if self._open_batch() else leaf.shape)
-                      for leaf in _filled(leaves, tensors))
+        values = [leaf if isinstance(leaf, CompositeTensor) else _tenon.convert(leaf) for leaf in leaves if leaf is not None]
+        rows = slice(1 if self._open_batch() else 0, None)
+        kinds = tuple(None if leaf is None else (leaf.dtype, leaf.shape[rows], _kind(leaf)) for leaf in _filled(leaves, values))
         key = (_structure(data), kinds)
         concrete = self._known.get(key)
         if concrete is None:
-            specs = tree.pack_sequence_as(data, list(_filled(leaves, map(self._spec, tensors))))
+            specs = tree.pack_sequence_as(data, list(_filled(leaves, map(self._spec, values))))
             concrete = self._known[key] = self._function.get_concrete_function(specs)
-        return concrete.run(tensors)
+        return concrete.run(nest.flatten(values, expand_composites=True))
 
     def _spec(self, tensor):
         shape = tensor.shape.as_list()
         if shape and self._open_batch():
             shape[0] = None
+        if isinstance(tensor, CompositeTensor):
+            return tensor._type_spec._with_shape(shape)
         return tenon.TensorSpec(shape, tensor.dtype)
+
+
+def _kind(value):
+    """What tells ragged and sparse tensors apart from others of their shape."""
+    return value._type_spec._kind if isinstance(value, CompositeTensor) else None
 
 
 def _filled(leaves, values):

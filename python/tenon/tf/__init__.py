@@ -19,13 +19,18 @@ from tenon.tf.image import image  # noqa: F401
 from tenon.tf.internal import Trackable as _Trackable  # noqa: F401
 from tenon.tf.internal import internal as __internal__  # noqa: F401
 from tenon.tf.internal import placeholder as _placeholder
+from tenon.tf.internal import sparse_placeholder as _sparse_placeholder
 from tenon.tf.signal import signal  # noqa: F401
-from tenon.tf.sparse import IndexedSlices, RaggedTensor, SparseTensor, ragged, sparse  # noqa: F401
+from tenon.tf import ragged, sparse  # noqa: F401
+from tenon.tf.ragged_spec import RaggedTensorSpec  # noqa: F401
+from tenon.tf.ragged_tensor import RaggedTensor  # noqa: F401
+from tenon.tf.sparse_tensor import IndexedSlices, IndexedSlicesSpec, SparseTensor, SparseTensorSpec  # noqa: F401
 from tenon.tf.tensor_array import TensorArray  # noqa: F401
 from tenon.tf.variables import VariableAggregation, VariableSynchronization  # noqa: F401
 from tenon.tf import reductions as _reductions
+from tenon.tf import dispatch as _dispatch
 from tenon.tf import missing as _missing
-from tenon.tf import data, io, lookup, strings, summary, train  # noqa: F401
+from tenon.tf import data, io, lookup, sets, strings, summary, train  # noqa: F401
 from tenon import naming as _naming
 from tenon.tf import image_edits as _image_edits
 from tenon.tf.module import Module  # noqa: F401
@@ -111,15 +116,27 @@ def _select(condlist, choicelist, default=0):
     return chosen
 
 
+def _as_text(bytes_or_text, encoding="utf-8"):
+    return bytes_or_text.decode(encoding) if isinstance(bytes_or_text, bytes) else str(bytes_or_text)
+
+
+def _as_bytes(bytes_or_text, encoding="utf-8"):
+    return bytes_or_text if isinstance(bytes_or_text, bytes) else str(bytes_or_text).encode(encoding)
+
+
+def type_spec_from_value(value):
+    """What looks like `value`."""
+    return value._type_spec if hasattr(value, "_type_spec") else TensorSpec.from_tensor(convert_to_tensor(value))
+
+
 experimental = _missing.namespace("tf.experimental", numpy=_missing.namespace(
     "tf.experimental.numpy", finfo=_finfo, select=_select))
 compat = _missing.namespace("tf.compat", v1=_missing.namespace(
     "tf.compat.v1", placeholder=_placeholder, reset_default_graph=lambda: None,
-    sparse_placeholder=_missing.unsupported("tf.compat.v1.sparse_placeholder", "Sparse tensors")))
+    sparse_placeholder=_sparse_placeholder), as_text=_as_text, as_bytes=_as_bytes, as_str=_as_text)
 types = _missing.namespace("tf.types", experimental=_missing.namespace(
     "tf.types.experimental", GenericFunction=_Function, TensorLike=object))
 profiler = _missing.unsupported("tf.profiler", "Profiles")
-sets = _missing.unsupported("tf.sets", "Sparse tensors")
 
 
 def device(device_name):
@@ -128,11 +145,22 @@ def device(device_name):
     return contextlib.nullcontext(device_name)
 
 
+def control_dependencies(control_inputs):
+    """What has effects runs in Python's order, in traced functions too."""
+    import contextlib
+    return contextlib.nullcontext()
+
+
 def name_scope(name):
     """While it is open, names of new variables begin with it; nodes are named by their ops."""
     return _naming.name_scope(name)
 
 
+_dispatch.install(globals(), vars(math), vars(nn))
+_dispatch.install_texts(vars(strings))
+_dispatch.operators(globals())
+as_string = strings.as_string
+required_space_to_batch_paddings = nn.required_space_to_batch_paddings
 image = _image_edits.add_to(globals().get("image"))
 
 

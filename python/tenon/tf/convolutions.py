@@ -159,3 +159,17 @@ def depth_to_space(input, block_size, data_format="NHWC", name=None):  # noqa: A
 
 def space_to_depth(input, block_size, data_format="NHWC", name=None):  # noqa: A002
     return raw_ops.SpaceToDepth(input=_tenon.convert(input), block_size=block_size, data_format=data_format)
+
+
+def required_space_to_batch_paddings(input_shape, block_shape, base_paddings=None, name=None):
+    """(paddings that make each size a multiple of its block, crops that take away what they add beside `base_paddings`)."""
+    sizes, blocks = _tenon.convert(input_shape, None if hasattr(input_shape, "dtype") else "int32"), _tenon.convert(
+        block_shape, None if hasattr(block_shape, "dtype") else "int32")
+    if base_paddings is None:
+        before = after = raw_ops.ZerosLike(x=sizes)
+    else:
+        base = _tenon.convert(base_paddings, sizes.dtype)
+        before, after = base[:, 0], base[:, 1]
+    extra = raw_ops.FloorMod(x=blocks - raw_ops.FloorMod(x=sizes + before + after, y=blocks), y=blocks)
+    return (raw_ops.Pack(values=[before, after + extra], axis=1),
+            raw_ops.Pack(values=[raw_ops.ZerosLike(x=extra), extra], axis=1))

@@ -2,7 +2,7 @@
 from tenon import _tenon, raw_ops
 from tenon.tensor_shape import TensorShape
 from tenon.tf import arrays, control_flow, elementwise, reductions
-from tenon.tf.sparse import SparseTensor
+from tenon.tf.sparse_tensor import SparseTensor
 
 
 def ctc_loss(labels, logits, label_length, logit_length, logits_time_major=True, unique=None, blank_index=None,

@@ -2,7 +2,7 @@
 import math
 
 from tenon import _tenon, raw_ops
-from tenon.tf import sparse
+from tenon.tf import sparse_tensor as sparse
 
 # Function name -> op of one input, whose keyword is `x`.
 UNARY = {
@@ -85,8 +85,6 @@ def cast(x, dtype, name=None):
     dtype = _tenon.as_dtype(dtype)
     if isinstance(x, sparse.IndexedSlices):
         return sparse.IndexedSlices(cast(x.values, dtype), x.indices, x.dense_shape)
-    if isinstance(x, sparse.SparseTensor):
-        return sparse.SparseTensor(x.indices, cast(x.values, dtype), x.dense_shape)
     x = _tenon.convert(x, dtype, hint=True) if isinstance(x, (bool, int, float)) else _tenon.convert(x)
     return x if x.dtype == dtype else raw_ops.Cast(x=x, DstT=dtype, name=name)
 

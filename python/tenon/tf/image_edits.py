@@ -157,6 +157,30 @@ def resize_with_crop_or_pad(image, target_height, target_width):
                                target_width)
 
 
+def resize_with_pad(image, target_height, target_width, method="bilinear", antialias=False):
+    """As large as it fits into that size without another ratio of its sides, with zeros around it."""
+    from tenon.tf.image import resize
+    image = _tenon.convert(image)
+    rank = image.shape.rank
+    if rank not in (3, 4):
+        raise ValueError("'image' must have either 3 or 4 dimensions.")
+    shape = raw_ops.Shape(input=image)
+    sides = raw_ops.Cast(x=shape[rank - 3:rank - 1], DstT="float64")
+    target = _tenon.convert([float(target_height), float(target_width)], "float64")
+    ratio = raw_ops.Max(input=sides / target, axis=[0], keep_dims=False)
+    fitting = raw_ops.Floor(x=sides / ratio)
+    size = raw_ops.Cast(x=fitting, DstT="int32")
+    before = raw_ops.Maximum(x=raw_ops.Cast(x=raw_ops.Floor(x=(target - fitting) / 2.), DstT="int32"), y=0)
+    after = raw_ops.Cast(x=target, DstT="int32") - before - size
+    image = resize(image, size, method=method, antialias=antialias)
+    around = raw_ops.Pack(values=[before, after], axis=1)
+    zero = _tenon.convert([[0, 0]], "int32")
+    made = raw_ops.Pad(input=image, paddings=raw_ops.ConcatV2(values=[zero] * (rank - 3) + [around, zero], axis=0))
+    if made.is_symbolic:
+        made.set_shape(image.shape.as_list()[:rank - 3] + [target_height, target_width, image.shape[-1]])
+    return made
+
+
 def rot90(image, k=1, name=None):
     """Turned by 90 degrees `k` times, against the clock."""
     image = _tenon.convert(image)

@@ -5,7 +5,7 @@ import threading
 from tenon import _tenon
 from tenon.constants import TensorLike
 from tenon.tf import missing
-from tenon.tf.sparse import CompositeTensor
+from tenon.composite import CompositeTensor
 from tenon.tf.trackable import attached
 
 _graphs = threading.local()
@@ -42,6 +42,13 @@ def placeholder(dtype, shape=None, name=None):
     if not stack:
         raise RuntimeError("tf.compat.v1.placeholder() is not compatible with eager execution.")
     return stack[-1].placeholder(dtype, shape)
+
+
+def sparse_placeholder(dtype, shape=None, name=None):
+    """A sparse tensor whose parts are arguments of the graph that is open."""
+    from tenon.tf.sparse_tensor import SparseTensorSpec
+    spec = SparseTensorSpec(shape, dtype)
+    return spec._from_tensors([placeholder(part.dtype, part.shape) for part in spec._component_specs])
 
 
 class Trackable:

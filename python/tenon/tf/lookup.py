@@ -1,5 +1,10 @@
 """tf.lookup: tables from keys to values."""
+import hashlib
+
 from tenon import _tenon, raw_ops
+from tenon.composite import CompositeTensor
+from tenon.eager import init_scope
+from tenon.function import saving
 from tenon.tf import missing as _missing
 from tenon.tf.trackable import Trackable
 
@@ -51,14 +56,37 @@ class _Table(Trackable):
         return self._value_dtype
 
     def lookup(self, keys, name=None):
-        """The values of `keys`; the default where there is none."""
+        """The values of `keys`, which may be ragged or sparse; the default where there is none."""
+        if isinstance(keys, CompositeTensor):
+            return _with_values(keys, self.lookup)
         keys = _tenon.convert(keys, None if isinstance(keys, _tenon.Tensor) else self._key_dtype)
         if keys.dtype != self._key_dtype:
             raise TypeError(f"Dtype of argument `keys` must be {self._key_dtype.name}, received: {keys.dtype.name}")
-        found = raw_ops.LookupTableFindV2(table_handle=self.resource_handle, keys=keys, default_value=self._default)
+        handle = self._handle_of_file() if saving() and _tenon.tracing() else self.resource_handle
+        found = raw_ops.LookupTableFindV2(table_handle=handle, keys=keys, default_value=self._default)
         if found.is_symbolic:
             found.set_shape(keys.shape + self._default.shape)
         return found
+
+    def _handle_of_file(self):
+        """The table as a graph has it that is written to a file: named by what it holds, and filled by whoever finds it
+        empty."""
+        from tenon.tf import control_flow
+        with init_scope():
+            keys, values = self.export()
+            content = repr((keys.dtype.name, values.dtype.name, keys.numpy().tolist(), values.numpy().tolist()))
+        name = "table_" + hashlib.sha256(content.encode()).hexdigest()[:24]
+        handle = self._graph_op(key_dtype=self._key_dtype, value_dtype=self._value_dtype, shared_name=name)
+        if keys.shape[0] == 0:
+            keys, values = None, None
+
+        def fill():
+            if keys is not None:
+                raw_ops.LookupTableImportV2(table_handle=handle, keys=keys, values=values)
+            return True
+
+        control_flow.cond(raw_ops.LookupTableSizeV2(table_handle=handle) == 0, fill, lambda: False)
+        return handle
 
     def __getitem__(self, keys):
         return self.lookup(keys)
@@ -72,8 +100,18 @@ class _Table(Trackable):
                                                  Tvalues=self._value_dtype))
 
 
+def _with_values(keys, lookup):
+    """A ragged or sparse tensor with what its values are looked up to."""
+    from tenon.tf.ragged_tensor import RaggedTensor
+    if isinstance(keys, RaggedTensor):
+        return keys.with_flat_values(lookup(keys.flat_values))
+    return keys.with_values(lookup(keys.values))
+
+
 class StaticHashTable(_Table):
     """A table that its initializer fills once."""
+
+    _graph_op = raw_ops.HashTableV2
 
     def __init__(self, initializer, default_value, name=None, experimental_is_anonymous=False):
         key_dtype, value_dtype = initializer.key_dtype, initializer.value_dtype
@@ -84,6 +122,8 @@ class StaticHashTable(_Table):
 
 class MutableHashTable(_Table):
     """A table that programs write."""
+
+    _graph_op = raw_ops.MutableHashTableV2
 
     def __init__(self, key_dtype, value_dtype, default_value, name="MutableHashTable", checkpoint=True,
                  experimental_is_anonymous=False):
@@ -120,6 +160,8 @@ class StaticVocabularyTable:
         return self._table.size() + self._buckets
 
     def lookup(self, keys, name=None):
+        if isinstance(keys, CompositeTensor):
+            return _with_values(keys, self.lookup)
         keys = _tenon.convert(keys, None if isinstance(keys, _tenon.Tensor) else self.key_dtype)
         text = keys if keys.dtype == "string" else raw_ops.AsString(input=keys)
         hashed = raw_ops.StringToHashBucketFast(input=text, num_buckets=self._buckets) + self._table.size()

@@ -1,5 +1,6 @@
 """Functions of neural networks."""
 from tenon import _tenon, raw_ops
+from tenon.tf.sparse_embedding import embedding_lookup_sparse, safe_embedding_lookup_sparse  # noqa: F401
 from tenon.tf import arrays, elementwise, missing, random, reductions
 from tenon.tf.convolutions import *  # noqa: F401,F403
 from tenon.tf.convolutions import convolution
@@ -137,5 +138,3 @@ def _stateless_dropout(x, rate, seed, rng_alg="auto_select", noise_shape=None, n
 
 
 experimental = missing.namespace("tf.nn.experimental", stateless_dropout=_stateless_dropout)
-embedding_lookup_sparse = missing.unsupported("tf.nn.embedding_lookup_sparse", "Sparse tensors")
-safe_embedding_lookup_sparse = missing.unsupported("tf.nn.safe_embedding_lookup_sparse", "Sparse tensors")

@@ -114,18 +114,27 @@ def segment_mean(data, segment_ids, name=None):
 def bincount(arr, weights=None, minlength=None, maxlength=None, dtype="int32", name=None, axis=None,
              binary_output=False):
     """How often each number is in `arr`, or the sum of its weights; along the last axis where axis is -1."""
-    arr = elementwise.cast(arr, "int32")
-    size = reduce_max(raw_ops.ConcatV2(values=[raw_ops.Reshape(tensor=arr + 1, shape=[-1]), [0]], axis=0))
-    if minlength is not None:
-        size = raw_ops.Maximum(x=size, y=elementwise.cast(minlength, "int32"))
-    if maxlength is not None:
-        size = raw_ops.Minimum(x=size, y=elementwise.cast(maxlength, "int32"))
+    arr = _tenon.convert(arr)
+    if not (axis == -1 and arr.dtype == "int64"):
+        arr = elementwise.cast(arr, "int32")
+    size = counting_size(arr, minlength, maxlength)
     if axis is None:
         arr = raw_ops.Reshape(tensor=arr, shape=[-1])
         weights = None if weights is None else raw_ops.Reshape(tensor=_tenon.convert(weights), shape=[-1])
     empty = raw_ops.Fill(dims=[0], value=_tenon.convert(0, dtype))
     return raw_ops.DenseBincount(input=arr, size=size, weights=empty if weights is None else weights,
                                  binary_output=binary_output)
+
+
+def counting_size(values, minlength, maxlength):
+    """How many bins bincount() has."""
+    zero = _tenon.convert([0], values.dtype)
+    size = reduce_max(raw_ops.ConcatV2(values=[raw_ops.Reshape(tensor=values + 1, shape=[-1]), zero], axis=0))
+    if minlength is not None:
+        size = raw_ops.Maximum(x=size, y=elementwise.cast(minlength, values.dtype))
+    if maxlength is not None:
+        size = raw_ops.Minimum(x=size, y=elementwise.cast(maxlength, values.dtype))
+    return size
 
 
 def histogram_fixed_width_bins(values, value_range, nbins=100, dtype="int32", name=None):

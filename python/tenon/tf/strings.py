@@ -1,6 +1,8 @@
 """tf.strings: functions of texts."""
 from tenon import _tenon, raw_ops
 from tenon.tf import missing as _missing
+from tenon.tf.string_parts import (bytes_split, ngrams, reduce_join, split, unicode_decode,  # noqa: F401
+                                   unicode_decode_with_offsets, unicode_encode, unicode_split, unicode_split_with_offsets)
 
 
 def _text(value):
@@ -29,33 +31,10 @@ def substr(input, pos, len, unit="BYTE", name=None):  # noqa: A002
 
 
 def join(inputs, separator="", name=None):
+    from tenon.tf.ragged_rules import elementwise, is_ragged
+    if any(map(is_ragged, inputs)):
+        return elementwise(lambda *parts: join(parts, separator))(*inputs)
     return raw_ops.StringJoin(inputs=[_text(each) for each in inputs], separator=separator)
-
-
-def reduce_join(inputs, axis=None, keepdims=False, separator="", name=None):
-    """The texts along `axis` as one; all of them, the last dimension first, where it is None."""
-    inputs = _text(inputs)
-    if axis is None:
-        axis = list(range(inputs.shape.rank)) if inputs.shape.rank is not None else raw_ops.Range(
-            start=0, limit=raw_ops.Rank(input=inputs), delta=1)
-    axis = [axis] if isinstance(axis, int) else axis
-    return raw_ops.ReduceJoin(inputs=inputs, axis=_axes(axis), keep_dims=keepdims, separator=separator)
-
-
-def _axes(axis):
-    return axis if isinstance(axis, _tenon.Tensor) else _tenon.convert(list(axis), "int32")
-
-
-def split(input, sep=None, maxsplit=-1, name=None):  # noqa: A002
-    """The parts of a text, by `sep` or by white space. Of texts of a vector there are as many as each has, which would be
-    ragged: NotImplementedError."""
-    text = _text(input)
-    if text.shape.rank != 0:
-        raise NotImplementedError("tf.strings.split of several texts gives a ragged tensor, which Tenon does not have: split "
-                                  "them one by one, in Dataset.map or tf.map_fn.")
-    parts = raw_ops.StringSplitV2(input=raw_ops.Reshape(tensor=text, shape=[1]), sep="" if sep is None else sep,
-                                  maxsplit=maxsplit)
-    return parts.values
 
 
 def regex_replace(input, pattern, rewrite, replace_global=True, name=None):  # noqa: A002
@@ -102,17 +81,6 @@ def unicode_transcode(input, input_encoding, output_encoding, errors="replace", 
 
 def unicode_script(input, name=None):  # noqa: A002
     return raw_ops.UnicodeScript(input=_tenon.convert(input, "int32"))
-
-
-def unicode_decode(input, input_encoding, errors="replace", replacement_char=65533,  # noqa: A002
-                   replace_control_characters=False, name=None):
-    """The code points of a text; of several they would be ragged: NotImplementedError."""
-    text = _text(input)
-    if text.shape.rank != 0:
-        raise NotImplementedError("tf.strings.unicode_decode of several texts gives a ragged tensor, which Tenon does not have.")
-    return raw_ops.UnicodeDecode(input=raw_ops.Reshape(tensor=text, shape=[1]), input_encoding=input_encoding, errors=errors,
-                                 replacement_char=replacement_char,
-                                 replace_control_characters=replace_control_characters).char_values
 
 
 def format(template, inputs, placeholder="{}", summarize=3, name=None):  # noqa: A001: TensorFlow's name

@@ -2,6 +2,7 @@
 import os
 
 from tenon import _tenon, errors, nest, raw_ops
+from tenon.composite import CompositeSpec
 from tenon.tensor_shape import TensorShape
 from tenon.tensor_spec import TensorSpec
 from tenon.tf.data import iterator, structure
@@ -68,25 +69,26 @@ class Dataset:
     def from_tensors(tensors, name=None):
         """One element: `tensors`."""
         element = structure.normalize(tensors)
-        flat = _leaf_tensors(element)
+        flat = structure.encoded(_without_datasets(element))
         return Dataset(_tenon.Pipeline.single(flat), structure.spec_of(element), 1, symbols=symbolic(flat), kind="Tensor")
 
     @staticmethod
     def from_tensor_slices(tensors, name=None):
         """The rows of `tensors`."""
         element = structure.normalize(tensors)
-        flat = _leaf_tensors(element)
-        if not flat:
+        leaves = [leaf for leaf in nest.flatten(_without_datasets(element)) if leaf is not None]
+        if not leaves:
             raise ValueError("Invalid `element`. `element` should not be empty.")
         rows = None
-        for tensor in flat:
+        for tensor in leaves:
             if tensor.shape.rank == 0:
                 raise ValueError("Unbatching a tensor is only supported for rank >= 1")
             found = None if tensor.shape.rank is None else tensor.shape[0]
             if None not in (rows, found) and rows != found:
                 raise ValueError(f"Dimensions {rows} and {found} are not compatible")
             rows = found if rows is None else rows
-        spec = structure.map_shapes(lambda shape: shape[1:], structure.spec_of(element))
+        flat = structure.encoded(element, rows=True)
+        spec = structure.map_shapes(lambda shape: shape[1:], structure.spec_of(element), lambda leaf: leaf._unbatched())
         return Dataset(_tenon.Pipeline.slices(flat), spec, UNKNOWN_CARDINALITY if rows is None else rows,
                        symbols=symbolic(flat), kind="TensorSlice")
 
@@ -117,10 +119,11 @@ class Dataset:
         elif output_types is not None or output_shapes is not None:
             raise TypeError("`output_types` and `output_shapes` must not be used together with `output_signature`.")
         for leaf in nest.flatten(output_signature):
-            if not isinstance(leaf, TensorSpec):
+            if not isinstance(leaf, (TensorSpec, CompositeSpec)):
                 raise TypeError(f"`output_signature` must contain objects that are TensorSpecs but found {type(leaf)}.")
         args = [_tenon.convert(arg) for arg in args or ()]
-        spec = structure.map_leaves(lambda leaf: TensorSpec(leaf.shape, leaf.dtype), output_signature)
+        spec = structure.map_leaves(lambda leaf: leaf if isinstance(leaf, CompositeSpec) else TensorSpec(
+            leaf.shape, leaf.dtype), output_signature)
         start = starter(generator, spec)
         return Dataset(_tenon.Pipeline.generator(start, args), spec, UNKNOWN_CARDINALITY, symbols=symbolic(args), keeps=start,
                        kind="FlatMap")
@@ -159,7 +162,11 @@ class Dataset:
     def map(self, map_func, num_parallel_calls=None, deterministic=None, synchronous=None, use_unbounded_threadpool=False,
             name=None):
         """`map_func` of each element, in order; traced once and run on several threads where that is asked for."""
-        traced = TracedFunction(map_func, self.element_spec)
+        return self._map(map_func, num_parallel_calls)
+
+    def _map(self, map_func, num_parallel_calls=None, rows=False):
+        """`rows`: ragged and sparse tensors become vectors of their rows."""
+        traced = TracedFunction(map_func, self.element_spec, rows)
         if traced.dataset is not None:
             raise TypeError("A function of `map` gives tensors; this one gives a dataset: use `flat_map` or `interleave`.")
         return self._then(self.pipeline.map(traced.native, _threads(num_parallel_calls)), traced.spec, self._cardinality,
@@ -218,12 +225,12 @@ class Dataset:
             if not structure.compatible(wanted, spec):
                 raise TypeError("The element types for the new state must match the initial state. Expected "
                                 f"{wanted}; got {spec}.")
-            return nest.flatten(found)
+            return structure.encoded(found)
 
-        flat = nest.flatten(state)
+        flat = structure.encoded(state)
         for element in iter(self):
-            flat = step(flat, [leaf for leaf in nest.flatten(element) if leaf is not None])
-        return nest.pack_sequence_as(wanted, flat)
+            flat = step(flat, structure.encoded(element))
+        return structure.pack(wanted, flat)
 
     # Steps that do not look into elements.
 
@@ -231,7 +238,8 @@ class Dataset:
         """`batch_size` elements stacked; the last may be fewer unless `drop_remainder`."""
         size = _number(batch_size)
         rows = _known(size) if drop_remainder else None
-        spec = structure.map_shapes(lambda shape: TensorShape([rows]) + shape, self.element_spec)
+        spec = structure.map_shapes(lambda shape: TensorShape([rows]) + shape, self.element_spec,
+                                    lambda leaf: leaf._batched(rows))
         return self._then(self.pipeline.batch(size, bool(drop_remainder)), spec, self._batches(size, drop_remainder),
                           symbols=symbolic([size]), kind="Batch")
 
@@ -245,6 +253,16 @@ class Dataset:
         spec = structure.map_shapes(lambda _: TensorShape([rows]) + next(leaves), self.element_spec)
         return self._then(self.pipeline.padded_batch(size, shapes, values, bool(drop_remainder)), spec,
                           self._batches(size, drop_remainder), symbols=symbolic([size]), kind="PaddedBatch")
+
+    def ragged_batch(self, batch_size, drop_remainder=False, row_splits_dtype="int64", name=None):
+        """As batch, of elements that differ in size: these are ragged in it."""
+        from tenon.tf.data.ragged import as_rows
+        return as_rows(self, row_splits_dtype).batch(batch_size, drop_remainder)
+
+    def sparse_batch(self, batch_size, row_shape, name=None):
+        """As batch, of sparse tensors, whose rows have the shape `row_shape`."""
+        from tenon.tf.data.ragged import sparse_batch
+        return sparse_batch(self, batch_size, row_shape)
 
     def bucket_by_sequence_length(self, element_length_func, bucket_boundaries, bucket_batch_sizes, padded_shapes=None,
                                   padding_values=None, pad_to_bucket_boundary=False, no_padding=False,
@@ -274,12 +292,16 @@ class Dataset:
     def unbatch(self, name=None):
         """The rows of each element."""
         rows = [leaf.shape[0] for leaf in nest.flatten(self.element_spec)
-                if isinstance(leaf, TensorSpec) and leaf.shape.rank]
-        spec = structure.map_shapes(_row_shape, self.element_spec)
+                if isinstance(leaf, (TensorSpec, CompositeSpec)) and leaf.shape.rank]
+        spec = structure.map_shapes(_row_shape, self.element_spec, lambda leaf: leaf._unbatched())
         known = next((n for n in rows if n is not None), None)
         count = UNKNOWN_CARDINALITY if known is None or self._cardinality == UNKNOWN_CARDINALITY else (
             self._cardinality * known if self._cardinality > 0 else self._cardinality)
-        return self._then(self.pipeline.unbatch(), spec, count, kind="Unbatch")
+        rowwise = self
+        if structure.has_composites(self.element_spec):
+            rowwise = self._map(lambda *element: element if len(element) > 1 or type(self.element_spec) is tuple
+                                else element[0], rows=True)
+        return rowwise._then(rowwise.pipeline.unbatch(), spec, count, kind="Unbatch")
 
     def window(self, size, shift=None, stride=1, drop_remainder=False, name=None):
         """Datasets of `size` elements that are `stride` apart, each beginning `shift` after the one before."""
@@ -447,12 +469,11 @@ def _row_shape(shape):
     return shape if shape.rank is None else shape[1:]
 
 
-def _leaf_tensors(element):
-    tensors = [leaf for leaf in nest.flatten(element) if leaf is not None]
-    for leaf in tensors:
-        if not isinstance(leaf, _tenon.Tensor):
+def _without_datasets(element):
+    for leaf in nest.flatten(element):
+        if isinstance(leaf, Dataset):
             raise TypeError("A dataset within a dataset's tensors is not supported: use `zip`, `window` or `flat_map`.")
-    return tensors
+    return element
 
 
 def _signature(types, shapes):

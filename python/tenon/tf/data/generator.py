@@ -1,5 +1,6 @@
 """Python generators as sources."""
 from tenon import _tenon, errors, nest
+from tenon.composite import CompositeSpec
 from tenon.tf.data import structure
 
 
@@ -30,6 +31,11 @@ def _parts(value, spec):
 
 
 def _tensor(value, spec):
+    if isinstance(spec, CompositeSpec):
+        if not spec.is_compatible_with(value):
+            raise errors.InvalidArgumentError(None, None, "TypeError: `generator` yielded an element that did not match the "
+                                              f"expected structure. Expected {spec}, but the yielded element was {value}.")
+        return spec._encode(value)
     try:
         tensor = _tenon.convert(value, spec.dtype)
     except (TypeError, ValueError) as error:

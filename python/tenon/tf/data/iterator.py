@@ -85,7 +85,7 @@ class Optional:
     @staticmethod
     def from_value(value):
         value = structure.normalize(value)
-        return Optional(structure.spec_of(value), [leaf for leaf in nest.flatten(value) if leaf is not None])
+        return Optional(structure.spec_of(value), structure.encoded(value))
 
     @staticmethod
     def empty(element_spec):

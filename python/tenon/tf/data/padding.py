@@ -1,5 +1,6 @@
 """The shapes and values to which padded_batch fills elements up."""
 from tenon import _tenon, nest
+from tenon.composite import CompositeSpec
 from tenon.tensor_shape import TensorShape
 from tenon.tf.data import structure
 
@@ -7,6 +8,9 @@ from tenon.tf.data import structure
 def padding_of(spec, padded_shapes, padding_values):
     """(shapes, values) of the tensors of an element; a value is None for zeros."""
     leaves = structure.tensor_leaves(spec)
+    for leaf in leaves:
+        if isinstance(leaf, CompositeSpec):
+            raise TypeError(f"`padded_batch` is not supported for datasets that produce values of type {leaf.value_type}.")
     if padded_shapes is None:
         shapes = [leaf.shape for leaf in leaves]
         if any(shape.rank is None for shape in shapes):

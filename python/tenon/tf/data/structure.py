@@ -1,5 +1,10 @@
-"""What elements of datasets are made of: tuples and dictionaries of tensors, and of datasets. A list is one tensor."""
+"""What elements of datasets are made of: tuples and dictionaries of tensors, ragged and sparse ones too, and of datasets.
+
+A list is one tensor. In the pipeline a ragged or sparse tensor is one tensor of variants or texts, of which batches are made
+as of others.
+"""
 from tenon import _tenon, nest
+from tenon.composite import CompositeSpec, CompositeTensor
 from tenon.tensor_shape import TensorShape
 from tenon.tensor_spec import TensorSpec, TypeSpec
 
@@ -77,7 +82,8 @@ def map_leaves(function, value):
 def normalize(value):
     """`value` with tensors, datasets and None for leaves."""
     from tenon.tf.data.dataset import Dataset
-    return map_leaves(lambda leaf: leaf if leaf is None or isinstance(leaf, Dataset) else _tenon.convert(leaf), value)
+    return map_leaves(lambda leaf: leaf if leaf is None or isinstance(leaf, (Dataset, CompositeTensor))
+                      else _tenon.convert(leaf), value)
 
 
 def spec_of(element):
@@ -85,6 +91,8 @@ def spec_of(element):
     def spec(leaf):
         if leaf is None:
             return NoneTensorSpec()
+        if isinstance(leaf, CompositeTensor):
+            return leaf._type_spec
         return TensorSpec(leaf.shape, leaf.dtype) if isinstance(leaf, _tenon.Tensor) else DatasetSpec(leaf.element_spec)
 
     return map_leaves(spec, element)
@@ -95,7 +103,30 @@ def tensor_leaves(spec):
     return [leaf for leaf in nest.flatten(spec) if not isinstance(leaf, NoneTensorSpec)]
 
 
+class Row(CompositeTensor):
+    """A tensor of an element of which batches are ragged."""
+
+    def __init__(self, tensor, spec):
+        self.tensor, self._type_spec, self._components = tensor, spec, [tensor]
+
+
+def encoded(element, rows=False):
+    """The tensors that the pipeline has for what normalize() gave, each with a first dimension of rows if so."""
+    def tensor(leaf):
+        if isinstance(leaf, CompositeTensor):
+            return leaf._type_spec._encode(leaf.tensor if isinstance(leaf, Row) else leaf, rows)
+        return leaf
+
+    return [tensor(leaf) for leaf in nest.flatten(element) if leaf is not None]
+
+
+def has_composites(spec):
+    return any(isinstance(leaf, CompositeSpec) for leaf in nest.flatten(spec))
+
+
 def dtype_and_shape(leaf):
+    if isinstance(leaf, CompositeSpec):
+        return leaf._encoded_dtype, TensorShape(None)
     return ("variant", TensorShape([])) if isinstance(leaf, DatasetSpec) else (leaf.dtype, leaf.shape)
 
 
@@ -110,16 +141,19 @@ def pack(spec, tensors):
         if isinstance(leaf, DatasetSpec):
             from tenon.tf.data.dataset import dataset_in
             return dataset_in(tensor, leaf.element_spec)
-        return tensor
+        return leaf._decode(tensor) if isinstance(leaf, CompositeSpec) else tensor
 
     if isinstance(spec, TensorSpec):
         return next(tensors)
     return map_leaves(value, spec)
 
 
-def map_shapes(function, spec):
-    """`spec` with the shapes that `function` makes of its leaves' shapes."""
+def map_shapes(function, spec, of_composite=None):
+    """`spec` with the shapes that `function` makes of its leaves' shapes, and the specs that `of_composite` makes of those of
+    ragged and sparse tensors."""
     def changed(leaf):
+        if of_composite is not None and isinstance(leaf, CompositeSpec):
+            return of_composite(leaf)
         return TensorSpec(function(leaf.shape), leaf.dtype) if isinstance(leaf, TensorSpec) else leaf
 
     return map_leaves(changed, spec)
@@ -128,6 +162,8 @@ def map_shapes(function, spec):
 def common(a, b):
     """What elements of both kinds have in common."""
     def widest(x, y):
+        if isinstance(x, CompositeSpec):
+            return x.most_specific_common_supertype([y])
         if not isinstance(x, TensorSpec):
             return x
         return TensorSpec(x.shape.most_specific_compatible_shape(y.shape), x.dtype)

@@ -1,5 +1,6 @@
 """Functions that users give to datasets, traced for their elements."""
-from tenon import _tenon, nest
+from tenon import _tenon
+from tenon.composite import CompositeSpec
 from tenon.tf.data import structure
 
 
@@ -15,7 +16,7 @@ class TracedFunction:
     It gives elements, or a dataset for each element: then `dataset` is what it returned while it was traced.
     """
 
-    def __init__(self, function, spec):
+    def __init__(self, function, spec, rows=False):
         from tenon.tf.data.dataset import Dataset
         function = converted(function)
         trace = _tenon.Trace(_tenon.tracing())
@@ -28,7 +29,7 @@ class TracedFunction:
                 result = function(*element) if type(element) is tuple else function(element)
                 result = structure.normalize(tuple(result) if isinstance(result, list) else result)
                 self.dataset = result if isinstance(result, Dataset) else None
-                waits_for = result.symbols if self.dataset else _tensors(result)
+                waits_for = result.symbols if self.dataset else _tensors(structure.encoded(result, rows))
                 trace.finish(waits_for)
         finally:
             _tenon.resume_recording(tapes)
@@ -39,15 +40,18 @@ class TracedFunction:
         self.spec = structure.spec_of(result)
         if not self.dataset:
             outputs = iter(graph.outputs)
-            self.spec = structure.map_leaves(
-                lambda leaf: leaf if isinstance(leaf, structure.NoneTensorSpec)
-                else structure.TensorSpec(*next(outputs)), self.spec)
+            self.spec = structure.map_leaves(lambda leaf: leaf if isinstance(leaf, structure.NoneTensorSpec)
+                                             else _told(leaf, *next(outputs)), self.spec)
         self.native = _tenon.PipelineFunction(graph, self.captured, self.dataset.pipeline if self.dataset else None,
                                               waits_for if self.dataset else [])
 
 
-def _tensors(result):
-    tensors = [leaf for leaf in nest.flatten(result) if leaf is not None]
+def _told(leaf, shape, dtype):
+    """The spec of a result whose tensor has this shape and dtype."""
+    return leaf if isinstance(leaf, CompositeSpec) else structure.TensorSpec(shape, dtype)
+
+
+def _tensors(tensors):
     if not tensors:
         raise ValueError("The function gives no tensor: elements need one at least.")
     for leaf in tensors:

@@ -2,6 +2,7 @@
 from tenon import _tenon, raw_ops
 from tenon.tf import missing as _missing
 from tenon.tf.io import gfile  # noqa: F401
+from tenon.tf.io.composed import RaggedFeature, SparseFeature  # noqa: F401
 from tenon.tf.io.examples import FixedLenFeature, FixedLenSequenceFeature, VarLenFeature  # noqa: F401
 from tenon.tf.io.examples import parse_example, parse_single_example  # noqa: F401
 from tenon.tf.io.records import TFRecordOptions, TFRecordWriter  # noqa: F401
