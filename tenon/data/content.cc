@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "tenon/base/files.h"
+#include "tenon/io/byte_source.h"
 #include "tenon/io/gzip.h"
 
 namespace tenon::data {
@@ -15,7 +16,7 @@ constexpr uint64_t kMaxBytes = uint64_t{4} << 30;
 // Text is judged by so many of its first bytes.
 constexpr size_t kLookedAt = 4096;
 constexpr std::string_view kGzipMagic = "\x1f\x8b", kZipMagic = "PK\x03\x04",
-                           kNpyMagic = "\x93NUMPY", kUtf8Mark = "\xef\xbb\xbf";
+                           kNpyMagic = "\x93NUMPY";
 
 // Files that people try, by their first bytes, and what to do about them.
 constexpr struct {
@@ -78,7 +79,6 @@ Status judge(Content& content) {
     return invalid_argument("these are bytes of no kind that is known; ", known_kinds());
   }
   content.kind = ContentKind::kCsv;
-  if (bytes.starts_with(kUtf8Mark)) content.bytes.erase(0, kUtf8Mark.size());
   return absl::OkStatus();
 }
 
@@ -115,6 +115,23 @@ StatusOr<Content> read_content(const std::string& path) {
   if (const Status status = judge(content); !status.ok()) {
     return with_context(status, content.name);
   }
+  const bool marked = content.kind == ContentKind::kCsv && content.bytes.starts_with(kUtf8Mark);
+  if (marked) content.bytes.erase(0, kUtf8Mark.size());
+  return content;
+}
+
+StatusOr<Content> peek_content(const std::string& path) {
+  Content content;
+  content.name = path;
+  TENON_ASSIGN_OR_RETURN(const auto source, open_source(path));
+  content.bytes.resize(kLookedAt);
+  TENON_ASSIGN_OR_RETURN(const size_t got, read_fully(*source, content.bytes));
+  content.bytes.resize(got);
+  if (content.bytes.starts_with(kZipMagic)) {
+    content.kind = ContentKind::kNpz;
+    return content;
+  }
+  if (const Status status = judge(content); !status.ok()) return with_context(status, path);
   return content;
 }
 

@@ -17,6 +17,11 @@ struct Content {
 // anything else.
 StatusOr<Content> read_content(const std::string& path);
 
+// As read_content(), of a file, with the first bytes alone; of a CSV, with its byte order mark.
+StatusOr<Content> peek_content(const std::string& path);
+
+inline constexpr std::string_view kUtf8Mark = "\xef\xbb\xbf";
+
 // "CSV, IDX, NPY and NPZ are read, ...": the end of a message about a file that is none of them.
 std::string known_kinds();
 

@@ -3,7 +3,7 @@
 // sources.h what elements come from. All follow tf.data.
 //
 //   auto rows = data::from_tensors({x, y});
-//   auto batches = data::prefetch(data::batch(data::shuffle(rows, 60000, seed), 64), 2);
+//   auto batches = data::prefetch(data::batch(data::shuffle(rows, 60000, seed), 64));
 //
 // A Dataset is immutable and thread-safe; an Iterator belongs to one thread. The threads that steps
 // start never enter OpenMP. Equal seeds give equal orders, and no number of threads changes them.
@@ -78,8 +78,11 @@ DatasetPtr cache(DatasetPtr elements);
 // damaged or none of ours is DATA_LOSS, naming file and offset.
 DatasetPtr cache(DatasetPtr elements, std::string path);
 
-// A thread makes up to `depth` elements ahead.
-DatasetPtr prefetch(DatasetPtr elements, int depth);
+// A thread makes up to `depth` elements ahead. With kAutotune it begins with two and makes twice as
+// many ahead whenever the reader found none ready although all had been, as tf.data does; up to 512
+// elements of together 64 MiB, or two.
+inline constexpr int kAutotune = -1;
+DatasetPtr prefetch(DatasetPtr elements, int depth = kAutotune);
 
 // The permutation of 0 ... count-1 that `seed` and `epoch` give.
 std::vector<int64_t> permutation(int64_t count, uint64_t seed, uint64_t epoch);

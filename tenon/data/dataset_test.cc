@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <numeric>
+#include <thread>
+
+#include "tenon/data/transforms.h"
 
 namespace tenon::data {
 namespace {
@@ -91,6 +95,61 @@ TEST(Dataset, CacheServesTheFirstPassAgain) {
 TEST(Dataset, PrefetchGivesTheSameElementsInOrder) {
   const DatasetPtr batches = batch(shuffle(numbers(100), 100, 5), 7);
   for (int depth : {1, 2, 50}) EXPECT_EQ(all_of(*prefetch(batches, depth)), all_of(*batches));
+}
+
+// Counts what is made of it, and waits before element `gate` until it is opened.
+struct Gated {
+  std::atomic<int64_t> made{0}, gate{INT64_MAX};
+  size_t bytes = 8;
+
+  DatasetPtr dataset() {
+    return map(numbers(1 << 20), [this](Element) -> StatusOr<Element> {
+      while (made >= gate) std::this_thread::yield();
+      ++made;
+      return Element{Tensor(DType::kInt8, Shape{static_cast<int64_t>(bytes)})};
+    });
+  }
+  // Whether `count` elements are made within ten seconds.
+  bool makes(int64_t count) const {
+    for (int i = 0; i < 10000 && made < count; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return made >= count;
+  }
+};
+
+TEST(Dataset, TunedPrefetchGrowsWhereAFullBufferRanEmpty) {
+  Gated source;
+  source.gate = 3;
+  auto iterator = *prefetch(source.dataset())->iterate(0);
+  Element element;
+  ASSERT_TRUE(*iterator->next(element));  // the first is waited for: that is no reason to grow
+  ASSERT_TRUE(source.makes(3));
+  source.gate = INT64_MAX;
+  ASSERT_TRUE(source.makes(3));
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_EQ(source.made, 3) << "one taken, two made ahead";
+  source.gate = 3;
+  ASSERT_TRUE(*iterator->next(element));
+  ASSERT_TRUE(*iterator->next(element));
+  std::thread opens([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    source.gate = INT64_MAX;
+  });
+  ASSERT_TRUE(*iterator->next(element));  // the buffer, which was full, is empty
+  opens.join();
+  EXPECT_TRUE(source.makes(4 + 4));
+}
+
+TEST(Dataset, TunedPrefetchIsBoundedByBytes) {
+  Gated source;
+  source.bytes = size_t{40} << 20;
+  auto iterator = *prefetch(source.dataset())->iterate(0);
+  Element element;
+  for (int i = 0; i < 40; ++i) {
+    ASSERT_TRUE(*iterator->next(element));
+    EXPECT_LE(source.made, i + 1 + 3);  // taken, two ready, one that is being made
+  }
 }
 
 TEST(Dataset, PrefetchStopsWhenItsReaderLeaves) {

@@ -1,32 +1,41 @@
-// Steps that read several datasets, or an element several times: flat_map, interleave, window;
-// and unbatch.
+// flat_map and interleave: the elements of datasets that elements give.
+#include <condition_variable>
 #include <deque>
 
+#include "tenon/base/out_of_memory.h"
+#include "tenon/base/thread.h"
 #include "tenon/data/dataset_of.h"
-#include "tenon/data/dataset_value.h"
-#include "tenon/data/stack.h"
 #include "tenon/data/transforms.h"
 
 namespace tenon::data {
 
 namespace {
 
+struct InterleaveOptions {
+  FlatMapFunction function;
+  size_t cycle_length;
+  int64_t block_length;
+  int threads;
+  bool deterministic;
+  uint64_t epoch;
+
+  IteratorOr open(const Element& element) const {
+    TENON_ASSIGN_OR_RETURN(const DatasetPtr dataset, function(element));
+    return dataset->iterate(epoch);
+  }
+};
+
 class InterleaveIterator final : public Iterator {
  public:
-  InterleaveIterator(std::unique_ptr<Iterator> source, FlatMapFunction function,
-                     int64_t cycle_length, int64_t block_length, uint64_t epoch)
-      : source_(std::move(source)),
-        function_(std::move(function)),
-        cycle_length_(static_cast<size_t>(cycle_length)),
-        block_length_(block_length),
-        epoch_(epoch) {}
+  InterleaveIterator(std::unique_ptr<Iterator> source, InterleaveOptions options)
+      : source_(std::move(source)), options_(std::move(options)) {}
   StatusOr<bool> next(Element& element) override {
     // Places of the cycle are made as datasets come, so that a long one costs nothing.
     while (!ended_ || open_ > 0) {
       if (at_ < cycle_.size() && cycle_[at_]) {
         TENON_ASSIGN_OR_RETURN(const bool more, cycle_[at_]->next(element));
         if (more) {
-          if (++taken_ == block_length_) advance();
+          if (++taken_ == options_.block_length) advance();
           return true;
         }
         cycle_[at_] = nullptr;
@@ -44,7 +53,7 @@ class InterleaveIterator final : public Iterator {
  private:
   void advance() {
     taken_ = 0;
-    at_ = at_ + 1 >= (ended_ ? cycle_.size() : cycle_length_) ? 0 : at_ + 1;
+    at_ = at_ + 1 >= (ended_ ? cycle_.size() : options_.cycle_length) ? 0 : at_ + 1;
   }
   // The next dataset at this place of the cycle.
   Status open() {
@@ -54,8 +63,7 @@ class InterleaveIterator final : public Iterator {
       ended_ = true;
       return absl::OkStatus();
     }
-    TENON_ASSIGN_OR_RETURN(const DatasetPtr dataset, function_(element));
-    TENON_ASSIGN_OR_RETURN(std::unique_ptr<Iterator> iterator, dataset->iterate(epoch_));
+    TENON_ASSIGN_OR_RETURN(std::unique_ptr<Iterator> iterator, options_.open(element));
     if (at_ == cycle_.size()) cycle_.emplace_back();
     cycle_[at_] = std::move(iterator);
     ++open_;
@@ -63,10 +71,7 @@ class InterleaveIterator final : public Iterator {
   }
 
   std::unique_ptr<Iterator> source_;
-  FlatMapFunction function_;
-  size_t cycle_length_;
-  int64_t block_length_;
-  uint64_t epoch_;
+  const InterleaveOptions options_;
   std::vector<std::unique_ptr<Iterator>> cycle_;
   size_t at_ = 0;      // place of the cycle
   int64_t taken_ = 0;  // elements of this block
@@ -74,166 +79,219 @@ class InterleaveIterator final : public Iterator {
   bool ended_ = false;
 };
 
-// Makes one element of a window's.
-using Join = Status (*)(std::span<const Element> rows, Element& window);
-
-// For each component a dataset of what the window holds of it.
-Status join_as_datasets(std::span<const Element> rows, Element& window) {
-  TENON_RETURN_IF_ERROR(check_components(rows));
-  window.resize(rows[0].size());
-  for (size_t i = 0; i < window.size(); ++i) {
-    auto held = std::make_shared<std::vector<Element>>();
-    for (const Element& row : rows) held->push_back({row[i]});
-    const auto size = static_cast<int64_t>(held->size());
-    window[i] = dataset_tensor(
-        dataset_of([held = std::shared_ptr<const std::vector<Element>>(std::move(held))](
-                       uint64_t) -> IteratorOr { return iterate_elements(held); },
-                   [size] { return size; }));
-  }
-  return absl::OkStatus();
-}
-
-class WindowIterator final : public Iterator {
+// Datasets are lanes: those of the cycle, and a few that wait to take the places of those that end.
+// A thread takes a lane that has room, opens it if it is new, and reads one element of it; or else
+// makes a new lane of the next element of the source. The caller goes round as InterleaveIterator
+// does.
+class ParallelInterleaveIterator final : public Iterator {
  public:
-  WindowIterator(std::unique_ptr<Iterator> source, int64_t size, int64_t shift, int64_t stride,
-                 bool drop, Join join)
+  ParallelInterleaveIterator(std::unique_ptr<Iterator> source, InterleaveOptions options)
       : source_(std::move(source)),
-        size_(size),
-        shift_(shift),
-        stride_(stride),
-        drop_(drop),
-        join_(join) {}
-  StatusOr<bool> next(Element& element) override {
-    const int64_t span = saturated_sum(saturated_product(size_ - 1, stride_), 1);
-    if (gap_ > 0) {
-      TENON_ASSIGN_OR_RETURN(const int64_t passed, source_->skip(gap_));
-      ended_ = ended_ || passed < gap_;
-      gap_ = 0;
+        options_(std::move(options)),
+        lane_room_(static_cast<size_t>(std::clamp<int64_t>(options_.block_length, 2, 64))) {}
+  ~ParallelInterleaveIterator() override {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      stopped_ = true;
     }
-    while (!ended_ && static_cast<int64_t>(held_.size()) < span) {
-      Element fresh;
-      TENON_ASSIGN_OR_RETURN(const bool more, source_->next(fresh));
-      if (more) {
-        held_.push_back(std::move(fresh));
+    changed_.notify_all();
+    for (std::thread& thread : threads_) thread.join();
+  }
+
+  StatusOr<bool> next(Element& element) override {
+    if (!std::exchange(started_, true)) start();
+    if (alone_) return alone_->next(element);
+    std::unique_lock<std::mutex> lock(mutex_);
+    for (;;) {
+      changed_.wait(lock, [this] { return find_place(); });
+      if (at_ < cycle_.size() && cycle_[at_]) {
+        Lane& lane = *cycle_[at_];
+        if (!lane.ready.empty()) {
+          element = std::move(lane.ready.front());
+          lane.ready.pop_front();
+          if (++taken_ == options_.block_length) advance();
+          lock.unlock();
+          changed_.notify_all();
+          return true;
+        }
+        if (!lane.status.ok()) return lane.status;
+        cycle_[at_] = nullptr;
+        --open_;
+        advance();
+      } else if (!waiting_.empty()) {
+        if (at_ == cycle_.size()) cycle_.emplace_back();
+        cycle_[at_] = std::move(waiting_.front());
+        waiting_.pop_front();
+        ++open_;
+        changed_.notify_all();
+      } else if (!source_status_.ok()) {
+        return source_status_;
+      } else if (open_ == 0) {
+        return false;
       } else {
-        ended_ = true;
+        advance();
       }
     }
-    if (held_.empty() || (drop_ && static_cast<int64_t>(held_.size()) < span)) return false;
-    std::vector<Element> rows;
-    for (size_t i = 0; i < held_.size() && static_cast<int64_t>(rows.size()) < size_;
-         i += static_cast<size_t>(stride_)) {
-      rows.push_back(held_[i]);
-    }
-    TENON_RETURN_IF_ERROR(join_(rows, element));
-    const int64_t leaving = std::min(shift_, static_cast<int64_t>(held_.size()));
-    held_.erase(held_.begin(), held_.begin() + leaving);
-    gap_ = shift_ - leaving;
-    return true;
   }
 
  private:
+  struct Lane {
+    Element element;                     // what it is made of, until it is open
+    std::unique_ptr<Iterator> iterator;  // null before that
+    std::deque<Element> ready;
+    Status status;
+    bool busy = false, ended = false;
+  };
+  using LanePtr = std::shared_ptr<Lane>;
+
+  bool drained() const { return source_ended_ && source_status_.ok() && waiting_.empty(); }
+  void advance() {
+    taken_ = 0;
+    at_ = next_place(at_);
+  }
+  size_t next_place(size_t at) const {
+    return at + 1 >= (drained() ? cycle_.size() : options_.cycle_length) ? 0 : at + 1;
+  }
+  // Can the place be decided about without waiting?
+  bool is_decided(size_t at) const {
+    if (at < cycle_.size() && cycle_[at]) return !cycle_[at]->ready.empty() || cycle_[at]->ended;
+    return source_ended_ || !waiting_.empty();
+  }
+  // True when next() need not wait at at_, which moves to where it need not if order is not kept.
+  bool find_place() {
+    if (is_decided(at_) || options_.deterministic) return is_decided(at_);
+    for (size_t at = 0; at < std::min(cycle_.size() + 1, options_.cycle_length); ++at) {
+      const bool taken = at < cycle_.size() && cycle_[at];
+      if (taken ? !is_decided(at) : waiting_.empty()) continue;
+      at_ = at;
+      taken_ = 0;
+      return true;
+    }
+    return false;
+  }
+
+  // Fewer threads where the system has no more to give, and the caller's alone where it has none.
+  void start() {
+    threads_.reserve(static_cast<size_t>(options_.threads));
+    while (threads_.size() < static_cast<size_t>(options_.threads)) {
+      StatusOr<std::thread> thread = start_thread([this] { work(); });
+      if (!thread.ok()) break;
+      threads_.push_back(*std::move(thread));
+    }
+    if (threads_.empty())
+      alone_ = std::make_unique<InterleaveIterator>(std::move(source_), options_);
+  }
+
+  static bool has_room(const Lane& lane, size_t room) {
+    return !lane.busy && !lane.ended && lane.ready.size() < room;
+  }
+  // The lane whose elements will be asked for first among those with room; null when there is none.
+  LanePtr find_lane() const {
+    for (size_t i = 0; i < cycle_.size(); ++i) {
+      const LanePtr& lane = cycle_[(at_ + i) % cycle_.size()];
+      if (lane && has_room(*lane, lane_room_)) return lane;
+    }
+    for (const LanePtr& lane : waiting_) {
+      if (has_room(*lane, lane_room_)) return lane;
+    }
+    return nullptr;
+  }
+  bool may_read_source() const {
+    return !reading_ && !source_ended_ && waiting_.size() < static_cast<size_t>(options_.threads);
+  }
+
+  void work() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    for (;;) {
+      LanePtr lane;
+      changed_.wait(
+          lock, [&] { return stopped_ || (lane = find_lane()) != nullptr || may_read_source(); });
+      if (stopped_) return;
+      if (lane) {
+        read_lane(*lane, lock);
+      } else {
+        read_source(lock);
+      }
+      changed_.notify_all();
+    }
+  }
+
+  // Both let go of the lock while they read.
+  void read_lane(Lane& lane, std::unique_lock<std::mutex>& lock) {
+    lane.busy = true;
+    lock.unlock();
+    Element element;
+    const StatusOr<bool> more = or_out_of_memory([&]() -> StatusOr<bool> {
+      if (!lane.iterator) {
+        TENON_ASSIGN_OR_RETURN(lane.iterator, options_.open(lane.element));
+        lane.element.clear();
+      }
+      return lane.iterator->next(element);
+    });
+    const bool ended = !more.ok() || !*more;
+    if (ended) lane.iterator = nullptr;
+    lock.lock();
+    lane.busy = false;
+    lane.ended = ended;
+    lane.status = more.status();
+    if (!ended) lane.ready.push_back(std::move(element));
+  }
+  void read_source(std::unique_lock<std::mutex>& lock) {
+    reading_ = true;
+    lock.unlock();
+    const auto lane = std::make_shared<Lane>();
+    const StatusOr<bool> more = or_out_of_memory([&] { return source_->next(lane->element); });
+    lock.lock();
+    reading_ = false;
+    if (more.ok() && *more) {
+      waiting_.push_back(lane);
+    } else {
+      source_status_ = more.status();
+      source_ended_ = true;
+    }
+  }
+
   std::unique_ptr<Iterator> source_;
-  int64_t size_, shift_, stride_;
-  bool drop_;
-  Join join_;
-  std::deque<Element> held_;  // from the first of the next window on
-  int64_t gap_ = 0;           // elements before it that no window holds
-  bool ended_ = false;
-};
-
-DatasetPtr windows_joined(DatasetPtr elements, int64_t size, int64_t shift, int64_t stride,
-                          bool drop_remainder, Join join) {
-  size = std::max<int64_t>(1, size);
-  if (shift <= 0) shift = size;
-  stride = std::max<int64_t>(1, stride);
-  const int64_t span = saturated_sum(saturated_product(size - 1, stride), 1);
-  return dataset_of(
-      [=](uint64_t epoch) -> IteratorOr {
-        TENON_ASSIGN_OR_RETURN(std::unique_ptr<Iterator> source, elements->iterate(epoch));
-        return std::make_unique<WindowIterator>(std::move(source), size, shift, stride,
-                                                drop_remainder, join);
-      },
-      [=]() -> int64_t {
-        const int64_t count = elements->size();
-        if (count <= 0) return count;
-        if (!drop_remainder) return (count - 1) / shift + 1;
-        return count < span ? 0 : (count - span) / shift + 1;
-      });
-}
-
-class UnbatchIterator final : public Iterator {
- public:
-  explicit UnbatchIterator(std::unique_ptr<Iterator> batches) : batches_(std::move(batches)) {}
-  StatusOr<bool> next(Element& element) override {
-    while (at_ == rows_) {
-      TENON_ASSIGN_OR_RETURN(const bool more, batches_->next(batch_));
-      if (!more) return false;
-      TENON_RETURN_IF_ERROR(begin());
-    }
-    element.resize(batch_.size());
-    for (size_t i = 0; i < element.size(); ++i) {
-      const Tensor row = batch_[i].slice(at_, 1);
-      element[i] = row.reshaped(Shape(row.shape().dims().subspan(1)));
-    }
-    ++at_;
-    return true;
-  }
-
- private:
-  Status begin() {
-    at_ = rows_ = 0;
-    for (const Tensor& tensor : batch_) {
-      if (tensor.rank() == 0) return invalid_argument("a scalar cannot be taken apart into rows");
-      if (tensor.dim(0) != batch_[0].dim(0)) {
-        return invalid_argument("components of ", batch_[0].dim(0), " and of ", tensor.dim(0),
-                                " rows cannot be taken apart together");
-      }
-    }
-    rows_ = batch_.empty() ? 0 : batch_[0].dim(0);
-    return absl::OkStatus();
-  }
-
-  std::unique_ptr<Iterator> batches_;
-  Element batch_;
-  int64_t at_ = 0, rows_ = 0;  // of batch_
+  const InterleaveOptions options_;
+  const size_t lane_room_;           // elements that a lane holds ready
+  std::unique_ptr<Iterator> alone_;  // reads everything where there are no threads
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<LanePtr> cycle_;
+  std::deque<LanePtr> waiting_;  // in the order of the source
+  size_t at_ = 0;                // place of the cycle
+  int64_t taken_ = 0;            // elements of this block
+  size_t open_ = 0;              // places that hold a lane
+  bool started_ = false, stopped_ = false, reading_ = false, source_ended_ = false;
+  Status source_status_;
+  std::vector<std::thread> threads_;
 };
 
 }  // namespace
 
 DatasetPtr interleave(DatasetPtr elements, FlatMapFunction function, int64_t cycle_length,
-                      int64_t block_length) {
+                      int64_t block_length, int threads, bool deterministic) {
+  const InterleaveOptions options = {std::move(function),
+                                     static_cast<size_t>(std::max<int64_t>(1, cycle_length)),
+                                     std::max<int64_t>(1, block_length),
+                                     threads,
+                                     deterministic,
+                                     0};
   return dataset_of(
-      [elements, function = std::move(function), cycle = std::max<int64_t>(1, cycle_length),
-       block = std::max<int64_t>(1, block_length)](uint64_t epoch) -> IteratorOr {
+      [elements, options](uint64_t epoch) -> IteratorOr {
         TENON_ASSIGN_OR_RETURN(std::unique_ptr<Iterator> source, elements->iterate(epoch));
-        return std::make_unique<InterleaveIterator>(std::move(source), function, cycle, block,
-                                                    epoch);
+        InterleaveOptions own = options;
+        own.epoch = epoch;
+        if (own.threads > 1) {
+          return std::make_unique<ParallelInterleaveIterator>(std::move(source), std::move(own));
+        }
+        return std::make_unique<InterleaveIterator>(std::move(source), std::move(own));
       },
       []() -> int64_t { return -1; });
 }
 
 DatasetPtr flat_map(DatasetPtr elements, FlatMapFunction function) {
   return interleave(std::move(elements), std::move(function), 1);
-}
-
-DatasetPtr window(DatasetPtr elements, int64_t size, int64_t shift, int64_t stride,
-                  bool drop_remainder) {
-  return windows_joined(std::move(elements), size, shift, stride, drop_remainder, stack);
-}
-
-DatasetPtr windows(DatasetPtr elements, int64_t size, int64_t shift, int64_t stride,
-                   bool drop_remainder) {
-  return windows_joined(std::move(elements), size, shift, stride, drop_remainder, join_as_datasets);
-}
-
-DatasetPtr unbatch(DatasetPtr batches) {
-  return dataset_of(
-      [batches](uint64_t epoch) -> IteratorOr {
-        TENON_ASSIGN_OR_RETURN(std::unique_ptr<Iterator> source, batches->iterate(epoch));
-        return std::make_unique<UnbatchIterator>(std::move(source));
-      },
-      []() -> int64_t { return -1; });
 }
 
 }  // namespace tenon::data

@@ -1,4 +1,5 @@
 #include <condition_variable>
+#include <deque>
 
 #include "tenon/base/out_of_memory.h"
 #include "tenon/base/thread.h"
@@ -8,12 +9,25 @@ namespace tenon::data {
 
 namespace {
 
+// Of what an autotuned buffer holds; two elements whatever their size, for one is being read.
+constexpr size_t kFewest = 2, kMost = 512, kMostBytes = size_t{64} << 20;
+
+size_t bytes_of(const Element& element) {
+  size_t bytes = 0;
+  for (const Tensor& tensor : element) {
+    bytes += tensor.num_bytes();
+    if (tensor.dtype() != DType::kString) continue;
+    for (std::string_view text : tensor.span<std::string_view>()) bytes += text.size();
+  }
+  return bytes;
+}
+
 class PrefetchIterator final : public Iterator {
  public:
   PrefetchIterator(std::unique_ptr<Iterator> source, int depth)
-      : source_(std::move(source)), ring_(static_cast<size_t>(std::max(1, depth))) {
-    spare_.reserve(ring_.size() + 1);
-  }
+      : source_(std::move(source)),
+        tuned_(depth == kAutotune),
+        limit_(tuned_ ? kFewest : static_cast<size_t>(std::max(1, depth))) {}
   ~PrefetchIterator() override {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
@@ -26,18 +40,19 @@ class PrefetchIterator final : public Iterator {
     start();
     if (!thread_.joinable()) return source_->next(element);
     std::unique_lock<std::mutex> lock(mutex_);
-    changed_.wait(lock, [this] { return ready_ > 0 || ended_; });
-    if (ready_ == 0) {
+    if (ready_.empty() && !ended_) grow();
+    changed_.wait(lock, [this] { return !ready_.empty() || ended_; });
+    if (ready_.empty()) {
       if (!status_.ok()) return status_;
       return false;
     }
     // The caller's old tensors become memory for a batch to come.
-    std::swap(element, ring_[first_]);
-    if (!ring_[first_].empty() && spare_.size() < spare_.capacity()) {
-      spare_.push_back(std::move(ring_[first_]));
+    std::swap(element, ready_.front().element);
+    bytes_ -= ready_.front().bytes;
+    if (!ready_.front().element.empty() && spare_.size() <= limit_) {
+      spare_.push_back(std::move(ready_.front().element));
     }
-    first_ = (first_ + 1) % ring_.size();
-    --ready_;
+    ready_.pop_front();
     lock.unlock();
     changed_.notify_all();
     return true;
@@ -48,6 +63,11 @@ class PrefetchIterator final : public Iterator {
   }
 
  private:
+  struct Ready {
+    Element element;
+    size_t bytes;
+  };
+
   // By the first call of next(), so that what is passed over before is not made. Without a thread,
   // elements are made when they are asked for.
   void start() {
@@ -57,12 +77,27 @@ class PrefetchIterator final : public Iterator {
     }
   }
 
+  // The reader waits. A larger buffer helps where the buffer was full before: then elements come as
+  // fast as they are read, but not as evenly. Where it never fills, they come too slowly.
+  void grow() {
+    if (!tuned_ || !was_full_) return;
+    limit_ = std::min(2 * limit_, kMost);
+    was_full_ = false;
+    changed_.notify_all();
+  }
+
+  bool has_room() const {
+    return ready_.size() < limit_ &&
+           (!tuned_ || ready_.size() < kFewest || bytes_ + bytes_ / ready_.size() <= kMostBytes);
+  }
+
   void produce() {
     for (;;) {
       Element element;
       {
         std::unique_lock<std::mutex> lock(mutex_);
-        changed_.wait(lock, [this] { return stopped_ || ready_ < ring_.size(); });
+        was_full_ = was_full_ || ready_.size() >= limit_;
+        changed_.wait(lock, [this] { return stopped_ || has_room(); });
         if (stopped_) return;
         if (!spare_.empty()) {
           element = std::move(spare_.back());
@@ -70,9 +105,11 @@ class PrefetchIterator final : public Iterator {
         }
       }
       const StatusOr<bool> more = or_out_of_memory([&] { return source_->next(element); });
+      const size_t bytes = tuned_ && more.ok() && *more ? bytes_of(element) : 0;
       const std::lock_guard<std::mutex> lock(mutex_);
       if (more.ok() && *more) {
-        ring_[(first_ + ready_++) % ring_.size()] = std::move(element);
+        bytes_ += bytes;
+        ready_.push_back({std::move(element), bytes});
       } else {
         status_ = more.status();
         ended_ = true;
@@ -83,10 +120,13 @@ class PrefetchIterator final : public Iterator {
   }
 
   std::unique_ptr<Iterator> source_;
+  const bool tuned_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::vector<Element> ring_;  // what is ready: `ready_` elements from `first_` on
-  size_t first_ = 0, ready_ = 0;
+  size_t limit_;  // of ready_
+  std::deque<Ready> ready_;
+  size_t bytes_ = 0;            // of ready_, where the buffer is tuned
+  bool was_full_ = false;       // since the limit grew
   std::vector<Element> spare_;  // memory to be written again
   Status status_;
   bool started_ = false, stopped_ = false, ended_ = false;

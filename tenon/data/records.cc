@@ -126,8 +126,8 @@ Status look_at(const ExampleView& example, std::map<std::string, SeenFeature>& s
 class RecordsIterator final : public Iterator {
  public:
   // Without a schema, records are given as they are.
-  RecordsIterator(std::vector<std::string> paths, std::shared_ptr<const Schema> schema)
-      : files_(std::move(paths)), schema_(std::move(schema)) {}
+  RecordsIterator(std::vector<std::string> paths, std::shared_ptr<const Schema> schema, bool placed)
+      : files_(std::move(paths)), schema_(std::move(schema)), placed_(placed) {}
   StatusOr<bool> next(Element& element) override {
     TENON_ASSIGN_OR_RETURN(const bool more, files_.next(record_));
     if (!more) return false;
@@ -138,6 +138,7 @@ class RecordsIterator final : public Iterator {
     StatusOr<Element> example = parse_example(record_, *schema_);
     if (!example.ok()) return files_.at_record(example.status());
     element = *std::move(example);
+    if (placed_) element.push_back(files_.place());
     return true;
   }
   StatusOr<int64_t> skip(int64_t count) override {
@@ -151,13 +152,15 @@ class RecordsIterator final : public Iterator {
  private:
   RecordFiles files_;
   std::shared_ptr<const Schema> schema_;
+  bool placed_;
   std::string record_;
 };
 
-DatasetPtr records_dataset(std::vector<std::string> paths, std::shared_ptr<const Schema> schema) {
+DatasetPtr records_dataset(std::vector<std::string> paths, std::shared_ptr<const Schema> schema,
+                           bool placed) {
   return dataset_of(
-      [paths = std::move(paths), schema = std::move(schema)](uint64_t) -> IteratorOr {
-        return std::make_unique<RecordsIterator>(paths, schema);
+      [paths = std::move(paths), schema = std::move(schema), placed](uint64_t) -> IteratorOr {
+        return std::make_unique<RecordsIterator>(paths, schema, placed);
       },
       []() -> int64_t { return -1; });
 }
@@ -236,11 +239,16 @@ StatusOr<Element> parse_example(std::string_view example, const Schema& schema) 
 }
 
 DatasetPtr tf_records(std::vector<std::string> paths) {
-  return records_dataset(std::move(paths), nullptr);
+  return records_dataset(std::move(paths), nullptr, false);
 }
 
 DatasetPtr tf_examples(std::vector<std::string> paths, Schema schema) {
-  return records_dataset(std::move(paths), std::make_shared<const Schema>(std::move(schema)));
+  return records_dataset(std::move(paths), std::make_shared<const Schema>(std::move(schema)),
+                         false);
+}
+
+DatasetPtr placed_examples(std::vector<std::string> paths, Schema schema) {
+  return records_dataset(std::move(paths), std::make_shared<const Schema>(std::move(schema)), true);
 }
 
 StatusOr<Schema> infer_schema(const std::vector<std::string>& paths, int64_t most) {

@@ -1,9 +1,9 @@
 #include "tenon/base/files.h"
 #include "tenon/base/out_of_memory.h"
-#include "tenon/data/big_tables.h"
 #include "tenon/data/content.h"
 #include "tenon/data/files.h"
 #include "tenon/data/record_files.h"
+#include "tenon/data/row_sources.h"
 #include "tenon/io/npy.h"
 
 namespace tenon::data {
@@ -55,11 +55,22 @@ Status number_text_labels(const std::string& name, const FileOptions& options, T
   return absl::OkStatus();
 }
 
+// A folder or a file of records; no value for another file.
+StatusOr<std::optional<RowStream>> open_big(const std::string& path, const FileOptions& options) {
+  std::optional<RowStream> stream;
+  if (path == "-") return stream;
+  if (is_directory(path)) {
+    TENON_ASSIGN_OR_RETURN(stream, open_folder(path, options));
+  } else if (holds_records(path)) {
+    TENON_ASSIGN_OR_RETURN(stream, open_examples({path}, options, cat("'", path, "'")));
+  }
+  return stream;
+}
+
 // What the path names, by what it is.
 StatusOr<Table> read_any(const std::string& path, const FileOptions& options) {
-  if (path != "-" && is_directory(path)) return read_folder(path, options);
-  if (path != "-" && holds_records(path))
-    return read_examples({path}, options, cat("'", path, "'"));
+  TENON_ASSIGN_OR_RETURN(const std::optional<RowStream> stream, open_big(path, options));
+  if (stream) return collect(*stream);
   TENON_ASSIGN_OR_RETURN(const Content content, read_content(path));
   if (content.kind == ContentKind::kNpz) return read_npz(path, options);
   if (content.kind == ContentKind::kCsv) return parse_csv(content.bytes, options, content.name);
@@ -100,6 +111,43 @@ StatusOr<Table> read_checked(const std::string& path, const FileOptions& options
 
 StatusOr<Table> read_table(const std::string& path, const FileOptions& options) {
   return or_out_of_memory([&] { return read_checked(path, options); });
+}
+
+StatusOr<RowStream> open_rows(const std::string& path, const FileOptions& options) {
+  return or_out_of_memory([&]() -> StatusOr<RowStream> {
+    if (path != "-" && options.labels.empty()) {
+      TENON_ASSIGN_OR_RETURN(std::optional<RowStream> stream, open_big(path, options));
+      if (stream) return *std::move(stream);
+      TENON_ASSIGN_OR_RETURN(const Content content, peek_content(path));
+      if (content.kind == ContentKind::kCsv) return open_csv(path, options);
+    }
+    TENON_ASSIGN_OR_RETURN(Table table, read_checked(path, options));
+    RowStream stream;
+    stream.shape = Shape(table.x.shape().dims().subspan(1));
+    stream.names = std::move(table.names);
+    Element columns = {std::move(table.x)};
+    if (table.y.has_value()) {
+      TENON_ASSIGN_OR_RETURN(stream.labels, from_tensors({table.y}));
+      columns.push_back(std::move(table.y));
+    }
+    TENON_ASSIGN_OR_RETURN(stream.rows, from_tensors(std::move(columns)));
+    return stream;
+  });
+}
+
+StatusOr<int64_t> largest_label(const RowStream& stream) {
+  int64_t largest = 0;
+  if (!stream.labels) return largest;
+  TENON_ASSIGN_OR_RETURN(const auto labels, stream.labels->iterate(0));
+  Element element;
+  for (;;) {
+    TENON_ASSIGN_OR_RETURN(const bool more, labels->next(element));
+    if (!more) return largest;
+    if (!is_integer(element[0].dtype())) {
+      return invalid_argument("integer labels are expected, not ", element[0].dtype());
+    }
+    for (int64_t label : integers_of(element[0])) largest = std::max(largest, label);
+  }
 }
 
 }  // namespace tenon::data

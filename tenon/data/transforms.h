@@ -26,9 +26,11 @@ DatasetPtr take_while(DatasetPtr elements, Predicate predicate);
 DatasetPtr flat_map(DatasetPtr elements, FlatMapFunction function);
 
 // As flat_map(), from `cycle_length` datasets in turn, `block_length` elements each (both at
-// least 1).
+// least 1). With `threads` above 1 these open and read the datasets ahead, each dataset by one
+// thread at a time; the order stays the same, unless not `deterministic`: then whatever dataset has
+// an element ready gives it.
 DatasetPtr interleave(DatasetPtr elements, FlatMapFunction function, int64_t cycle_length,
-                      int64_t block_length = 1);
+                      int64_t block_length = 1, int threads = 1, bool deterministic = true);
 
 // The first `count` elements, and all but them; below 0 means all.
 DatasetPtr take(DatasetPtr elements, int64_t count);
@@ -44,6 +46,30 @@ StatusOr<DatasetPtr> shard(DatasetPtr elements, int64_t shards, int64_t index);
 
 // The components of the datasets' elements side by side, as long as all have one.
 StatusOr<DatasetPtr> zip(std::vector<DatasetPtr> datasets);
+
+// What `step` gives of the components of the state and then of each element: first the next state,
+// which is not an element's, then the element.
+DatasetPtr scan(DatasetPtr elements, Element initial_state, MapFunction step);
+
+struct GroupFunctions {
+  LengthFunction key;      // of an element
+  LengthFunction size;     // of {key}: how many elements a group of that key has
+  FlatMapFunction reduce;  // of {key, a dataset of the group's elements (dataset_value.h)}
+};
+
+// The elements of what `reduce` makes of each group that is full, and at the end of the others in
+// the order of their keys. Iterating fails with INVALID_ARGUMENT on sizes below 1.
+DatasetPtr group_by_window(DatasetPtr elements, GroupFunctions functions);
+
+// For each of `choices`, int64 scalars, the next element of the dataset of that number. Where that
+// one has ended, `stop_on_empty` ends all; else the choice is passed over, as long as one is left.
+// INVALID_ARGUMENT without datasets; while iterating for another choice.
+StatusOr<DatasetPtr> choose(std::vector<DatasetPtr> datasets, DatasetPtr choices,
+                            bool stop_on_empty = true);
+
+// int64 scalars without end, below the number of weights (0 or more, one above), drawn by these.
+// Unless `redraw`, each pass has the draws of the first.
+DatasetPtr draws(std::vector<double> weights, uint64_t seed, bool redraw = true);
 
 DatasetPtr concatenate(DatasetPtr first, DatasetPtr second);
 
@@ -87,38 +113,5 @@ struct Buckets {
 // and sizes that do not go with them; while iterating, with pad_to_boundary, for a row that is as
 // long as the last boundary or longer.
 StatusOr<DatasetPtr> bucket_by_length(DatasetPtr rows, LengthFunction length, Buckets buckets);
-
-// Where a reader of a dataset stands: that many elements of a pass have been taken. A position
-// outlives the process: an iterator of an equal dataset that passes over as many elements goes on
-// with the same bits, whatever the threads of its maps and the depth of its prefetch.
-struct Position {
-  uint64_t epoch = 0;
-  int64_t elements = 0;
-  friend bool operator==(const Position&, const Position&) = default;
-};
-
-// "3:1280", for checkpoints, and back; DATA_LOSS for another text.
-std::string to_string(const Position& position);
-StatusOr<Position> parse_position(std::string_view text);
-
-// Reads pass after pass and knows where it stands. Belongs to one thread.
-class Reader {
- public:
-  explicit Reader(DatasetPtr elements) : elements_(std::move(elements)) {}
-
-  // The next element; false at the end of a pass, after which the next one begins.
-  StatusOr<bool> next(Element& element);
-
-  // Of the element that next() gives.
-  const Position& position() const { return position_; }
-
-  // Goes on from there. OUT_OF_RANGE when a pass has fewer elements.
-  Status restore(const Position& position);
-
- private:
-  DatasetPtr elements_;
-  std::unique_ptr<Iterator> iterator_;  // null between passes
-  Position position_;
-};
 
 }  // namespace tenon::data

@@ -5,6 +5,7 @@
 #include "tenon/base/files.h"
 #include "tenon/data/dataset_value.h"
 #include "tenon/data/pipeline_test.h"
+#include "tenon/data/reader.h"
 #include "tenon/data/sources.h"
 
 namespace tenon::data {

@@ -2,16 +2,26 @@
 #pragma once
 
 #include "tenon/data/files.h"
+#include "tenon/io/byte_source.h"
 
 namespace tenon::data {
 
 using CsvCells = std::vector<std::string>;
 
 // Walks the records of RFC 4180 text; lines end in "\n", "\r\n" or "\r". Empty lines are passed
-// over. `text` must outlive the reader.
+// over.
 class CsvReader {
  public:
-  CsvReader(std::string_view text, char separator) : text_(text), separator_(separator) {}
+  // `text` must outlive the reader.
+  explicit CsvReader(std::string_view text) : text_(text) {}
+  // Text that is read block by block; a byte order mark is passed over.
+  explicit CsvReader(std::unique_ptr<ByteSource> source) : source_(std::move(source)) {}
+  CsvReader(const CsvReader&) = delete;
+  CsvReader& operator=(const CsvReader&) = delete;
+
+  // The text before the first record is taken, or its first block.
+  StatusOr<std::string_view> look();
+  void set_separator(char separator) { separator_ = separator; }
 
   // Where the last record began, from 1.
   int64_t line() const { return line_; }
@@ -20,13 +30,17 @@ class CsvReader {
   StatusOr<bool> next(CsvCells& cells);
 
  private:
+  StatusOr<bool> refill(size_t from);
   Status record(CsvCells& cells);
   Status quoted(std::string& cell);
 
   std::string_view text_;
-  char separator_;
+  char separator_ = ',';
   size_t at_ = 0;
   int64_t line_ = 1, next_line_ = 1;
+  std::unique_ptr<ByteSource> source_;  // null: text_ is all there is
+  std::string block_;                   // what text_ is, where there is a source
+  bool begun_ = false;
 };
 
 // A number, blanks around it allowed; no "nan" and no "inf".

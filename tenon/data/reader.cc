@@ -1,4 +1,4 @@
-#include "tenon/data/transforms.h"
+#include "tenon/data/reader.h"
 
 namespace tenon::data {
 

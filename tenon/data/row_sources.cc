@@ -1,12 +1,15 @@
-#include "tenon/data/big_tables.h"
+#include "tenon/data/row_sources.h"
 
+#include <cmath>
 #include <cstring>
 
 #include "tenon/base/files.h"
 #include "tenon/base/thread_pool.h"
-#include "tenon/data/csv_records.h"
+#include "tenon/data/csv/csv_records.h"
+#include "tenon/data/labels.h"
 #include "tenon/data/record_files.h"
 #include "tenon/data/sources.h"
+#include "tenon/data/transforms.h"
 #include "tenon/ops/image/codec.h"
 
 namespace tenon::data {
@@ -16,16 +19,10 @@ namespace {
 // Rows of one dtype and shape, put one after the other into a tensor that grows by doubling.
 class RowsBuilder {
  public:
-  Status append(const Tensor& row, const std::function<std::string()>& place) {
+  Status append(const Tensor& row) {
     if (rows_ == 0) {
       first_ = row.shape();
       TENON_RETURN_IF_ERROR(grow(row.dtype(), 64));
-    }
-    if (row.dtype() != all_.dtype() || !(row.shape() == first_)) {
-      return invalid_argument(place(), " is ", row.dtype(), row.shape(), ", the first row ",
-                              all_.dtype(), first_,
-                              row.rank() == 3 ? ": images of different sizes need --image_size"
-                                              : ": rows of one shape are expected");
     }
     if (rows_ == all_.dim(0)) TENON_RETURN_IF_ERROR(grow(row.dtype(), 2 * rows_));
     if (const size_t bytes = row.num_bytes()) {
@@ -55,6 +52,27 @@ class RowsBuilder {
   int64_t rows_ = 0;
 };
 
+// What all rows must be like: the first.
+struct RowForm {
+  DType dtype = DType::kInvalid;
+  Shape shape;
+
+  Status check(const Tensor& row) const {
+    if (row.dtype() == dtype && row.shape() == shape) return absl::OkStatus();
+    return invalid_argument("this is ", row.dtype(), row.shape(), ", the first row ", dtype, shape,
+                            row.rank() == 3 ? ": images of different sizes need --image_size"
+                                            : ": rows of one shape are expected");
+  }
+};
+
+StatusOr<Element> first_of(const DatasetPtr& rows) {
+  TENON_ASSIGN_OR_RETURN(const auto iterator, rows->iterate(0));
+  Element first;
+  TENON_ASSIGN_OR_RETURN(const bool any, iterator->next(first));
+  if (!any) return invalid_argument("there are no rows");
+  return first;
+}
+
 // Keras draws images before it sets a part aside for validation: in their folders' order the last
 // part would be the last classes alone. The draw depends on nothing but how many there are.
 Status draw_order(ImageFiles& files) {
@@ -73,7 +91,7 @@ Status draw_order(ImageFiles& files) {
   return absl::OkStatus();
 }
 
-StatusOr<Table> read_images(const std::string& path, const FileOptions& options) {
+StatusOr<RowStream> open_images(const std::string& path, const FileOptions& options) {
   const bool known = options.use_labels == Labels::kKnown || !options.names.classes.empty();
   if (known && options.reads_labels() && options.names.classes.empty()) {
     return invalid_argument("'", path, "': the labels are the names of folders, and nothing says ",
@@ -83,24 +101,30 @@ StatusOr<Table> read_images(const std::string& path, const FileOptions& options)
                                               : std::span<const std::string>();
   TENON_ASSIGN_OR_RETURN(ImageFiles files, list_images(path, classes));
   if (options.use_labels == Labels::kNumber) TENON_RETURN_IF_ERROR(draw_order(files));
-  Table table;
-  if (options.reads_labels()) {
-    table.names.classes = files.classes;
-    if (!files.classes.empty()) table.y = Tensor::vector<int64_t>(files.labels);
+  RowStream stream;
+  if (options.reads_labels() && !files.classes.empty()) {
+    stream.names.classes = files.classes;
+    TENON_ASSIGN_OR_RETURN(stream.labels, from_tensors({Tensor::vector<int64_t>(files.labels)}));
   }
-  const std::vector<std::string> paths = files.paths;
-  const DatasetPtr rows =
+  const bool labels = stream.labels != nullptr;
+  if (!labels) files.labels.clear();
+  const auto count = static_cast<int64_t>(files.paths.size());
+  TENON_ASSIGN_OR_RETURN(const DatasetPtr paths,
+                         from_tensors({Tensor::strings(Shape{count}, files.paths)}));
+  const DatasetPtr decoded =
       images(std::move(files), options.images, ThreadPool::configured_threads());
-  TENON_ASSIGN_OR_RETURN(const auto iterator, rows->iterate(0));
-  RowsBuilder x;
-  Element element;
-  for (size_t i = 0;; ++i) {
-    TENON_ASSIGN_OR_RETURN(const bool more, iterator->next(element));
-    if (!more) break;
-    TENON_RETURN_IF_ERROR(x.append(element[0], [&] { return cat("'", paths[i], "'"); }));
-  }
-  table.x = std::move(x).build();
-  return table;
+  TENON_ASSIGN_OR_RETURN(const Element first, first_of(decoded));
+  stream.shape = first[0].shape();
+  const RowForm form{first[0].dtype(), first[0].shape()};
+  TENON_ASSIGN_OR_RETURN(const DatasetPtr placed, zip({decoded, paths}));
+  stream.rows = map(placed, [form](Element element) -> StatusOr<Element> {
+    if (const Status status = form.check(element[0]); !status.ok()) {
+      return with_context(status, cat("'", *element.back().data<std::string_view>(), "'"));
+    }
+    element.pop_back();
+    return element;
+  });
+  return stream;
 }
 
 const FeatureSpec* find_feature(const Schema& schema, std::string_view name) {
@@ -208,65 +232,110 @@ std::vector<std::string> column_names(const Schema& features) {
   return names;
 }
 
-// Examples become rows: the columns of x are `features`, the last component is the label if any.
-Status read_rows(const std::vector<std::string>& paths, const Schema& schema, bool labels,
-                 const FileOptions& options, const std::string& name, Table& table) {
-  TENON_ASSIGN_OR_RETURN(const auto iterator, tf_examples(paths, schema)->iterate(0));
-  RowsBuilder x, y;
-  std::vector<std::string> texts;
-  Element element;
-  for (int64_t row = 1;; ++row) {
-    TENON_ASSIGN_OR_RETURN(const bool more, iterator->next(element));
-    if (!more) break;
-    const auto place = [&] { return cat(name, ": example ", row); };
-    const size_t features = element.size() - (labels ? 1 : 0);
-    StatusOr<Tensor> values = row_of_features(std::span(element).first(features), options.images);
-    if (!values.ok()) return with_context(values.status(), place());
-    TENON_RETURN_IF_ERROR(x.append(*values, place));
-    if (!labels) continue;
-    if (element.back().dtype() == DType::kString) {
-      texts.emplace_back(*element.back().data<std::string_view>());
-    } else {
-      TENON_RETURN_IF_ERROR(y.append(element.back(), place));
-    }
+// Makes rows of examples: the values of the features, the label if there is one, and the place of
+// the record. Called from several threads.
+struct ExampleRows {
+  std::vector<std::string> paths;
+  ImageOptions images;
+  bool labels = false, refuse_nan = false;
+  std::optional<RowForm> form = {};                  // none yet for the first row
+  std::shared_ptr<const LabelNumbers> numbers = {};  // null: labels are numbers
+
+  StatusOr<Element> operator()(Element element) const {
+    const Tensor place = std::move(element.back());
+    element.pop_back();
+    StatusOr<Element> row = make(element);
+    if (row.ok()) return row;
+    const int64_t* at = place.data<int64_t>();
+    return with_context(
+        row.status(), cat("'", paths[static_cast<size_t>(at[0])], "': the record at byte ", at[1]));
   }
-  table.x = std::move(x).build();
-  table.y = std::move(y).build();
-  if (texts.empty()) return absl::OkStatus();
-  const auto place = [&](size_t row) { return cat(name, ": the label of example ", row + 1); };
-  TENON_ASSIGN_OR_RETURN(table.y, number_labels(texts, options, place, table.names.classes));
-  return absl::OkStatus();
+
+ private:
+  StatusOr<Element> make(const Element& values) const {
+    const size_t features = values.size() - (labels ? 1 : 0);
+    TENON_ASSIGN_OR_RETURN(Tensor x, row_of_features(std::span(values).first(features), images));
+    if (form) TENON_RETURN_IF_ERROR(form->check(x));
+    if (refuse_nan && x.dtype() == DType::kFloat &&
+        std::any_of(x.span<float>().begin(), x.span<float>().end(),
+                    [](float value) { return std::isnan(value); })) {
+      return invalid_argument("a feature is NaN; the loss would turn NaN too");
+    }
+    Element row = {std::move(x)};
+    if (!labels) return row;
+    if (!numbers) {
+      row.push_back(values.back());
+      return row;
+    }
+    Tensor number(numbers->dtype(), Shape{});
+    TENON_RETURN_IF_ERROR(numbers->write(*values.back().data<std::string_view>(), number, 0));
+    row.push_back(std::move(number));
+    return row;
+  }
+};
+
+// What the texts that are labels stand for; null where labels are numbers.
+StatusOr<std::shared_ptr<const LabelNumbers>> numbers_of_labels(const FeatureSpec& label,
+                                                                const DatasetPtr& labels,
+                                                                const FileOptions& options) {
+  if (label.dtype != DType::kString) return std::shared_ptr<const LabelNumbers>();
+  const auto each = [&](FunctionRef<bool(std::string_view)> see) -> Status {
+    TENON_ASSIGN_OR_RETURN(const auto iterator, labels->iterate(0));
+    Element element;
+    for (;;) {
+      TENON_ASSIGN_OR_RETURN(const bool more, iterator->next(element));
+      if (!more || !see(*element[0].data<std::string_view>())) return absl::OkStatus();
+    }
+  };
+  TENON_ASSIGN_OR_RETURN(LabelNumbers numbers, LabelNumbers::find(options, each));
+  return std::make_shared<const LabelNumbers>(std::move(numbers));
 }
 
 }  // namespace
 
-StatusOr<Table> read_examples(const std::vector<std::string>& paths, const FileOptions& options,
-                              const std::string& name) {
+StatusOr<RowStream> open_examples(const std::vector<std::string>& paths, const FileOptions& options,
+                                  const std::string& name) {
   TENON_ASSIGN_OR_RETURN(const Schema schema, infer_schema(paths));
   TENON_ASSIGN_OR_RETURN(const FeatureSpec* label, label_feature(schema, options));
-  TENON_ASSIGN_OR_RETURN(const auto iterator, tf_examples(paths, schema)->iterate(0));
-  Element first;
-  TENON_RETURN_IF_ERROR(iterator->next(first).status());
+  TENON_ASSIGN_OR_RETURN(const Element first, first_of(tf_examples(paths, schema)));
   TENON_ASSIGN_OR_RETURN(Schema wanted, chosen_features(schema, label, options, first));
   for (const FeatureSpec& spec : wanted) {
     TENON_RETURN_IF_ERROR(with_context(check_feature(spec, wanted.size()), name));
   }
-  Table table;
-  table.names.features = column_names(wanted);
-  const bool labels = label && options.reads_labels();
-  if (labels) {
+  RowStream stream;
+  stream.names.features = column_names(wanted);
+  ExampleRows make{.paths = paths, .images = options.images};
+  make.labels = label && options.reads_labels();
+  make.refuse_nan = options.use_labels == Labels::kNumber;
+  if (make.labels) {
     if (!label->shape.is_fully_known() ||
         (label->dtype == DType::kString && label->shape.rank() > 0)) {
       return invalid_argument(name, ": feature '", label->name, "' has shape ", label->shape,
                               "; one label for each example is expected");
     }
     wanted.push_back(*label);
+    stream.labels = tf_examples(paths, {*label});
+    TENON_ASSIGN_OR_RETURN(make.numbers, numbers_of_labels(*label, stream.labels, options));
   }
-  TENON_RETURN_IF_ERROR(read_rows(paths, wanted, labels, options, name, table));
-  return table;
+  if (make.numbers) {
+    stream.names.classes = make.numbers->classes();
+    stream.labels = map(stream.labels, [numbers = make.numbers](Element text) -> StatusOr<Element> {
+      Tensor number(numbers->dtype(), Shape{});
+      TENON_RETURN_IF_ERROR(numbers->write(*text[0].data<std::string_view>(), number, 0));
+      return Element{std::move(number)};
+    });
+  }
+  const DatasetPtr examples = placed_examples(paths, wanted);
+  TENON_ASSIGN_OR_RETURN(const Element row, first_of(map(examples, make)));
+  stream.shape = row[0].shape();
+  make.form = RowForm{row[0].dtype(), row[0].shape()};
+  // Images are worth threads, numbers are not.
+  const bool encoded = wanted[0].dtype == DType::kString;
+  stream.rows = map(examples, std::move(make), encoded ? ThreadPool::configured_threads() : 1);
+  return stream;
 }
 
-StatusOr<Table> read_folder(const std::string& path, const FileOptions& options) {
+StatusOr<RowStream> open_folder(const std::string& path, const FileOptions& options) {
   TENON_ASSIGN_OR_RETURN(const auto names, list_directory(path));
   std::vector<std::string> records;
   for (const std::string& name : names) {
@@ -274,8 +343,21 @@ StatusOr<Table> read_folder(const std::string& path, const FileOptions& options)
     if (name[0] == '.' || is_directory(file)) continue;
     if (holds_records(file)) records.push_back(file);
   }
-  if (!records.empty()) return read_examples(records, options, cat("'", path, "'"));
-  return read_images(path, options);
+  if (!records.empty()) return open_examples(records, options, cat("'", path, "'"));
+  return open_images(path, options);
+}
+
+StatusOr<Table> collect(const RowStream& stream) {
+  TENON_ASSIGN_OR_RETURN(const auto iterator, stream.rows->iterate(0));
+  RowsBuilder x, y;
+  Element row;
+  for (;;) {
+    TENON_ASSIGN_OR_RETURN(const bool more, iterator->next(row));
+    if (!more) break;
+    TENON_RETURN_IF_ERROR(x.append(row[0]));
+    if (stream.labels) TENON_RETURN_IF_ERROR(y.append(row[1]));
+  }
+  return Table{std::move(x).build(), std::move(y).build(), stream.names};
 }
 
 }  // namespace tenon::data

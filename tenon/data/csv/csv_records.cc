@@ -1,13 +1,16 @@
-#include "tenon/data/csv_records.h"
+#include "tenon/data/csv/csv_records.h"
 
 #include <charconv>
 #include <cmath>
+
+#include "tenon/data/content.h"
 
 namespace tenon::data {
 
 namespace {
 
 constexpr size_t kMaxColumns = 1 << 20;
+constexpr size_t kBlock = 1 << 20, kLongestRecord = 1 << 30;
 // Records by which separators are judged.
 constexpr int kJudged = 10;
 
@@ -18,7 +21,8 @@ struct SeparatorScore {
 };
 
 SeparatorScore score(std::string_view text, char separator) {
-  CsvReader reader(text, separator);
+  CsvReader reader(text);
+  reader.set_separator(separator);
   CsvCells cells;
   SeparatorScore result;
   for (int i = 0; i < kJudged; ++i) {
@@ -70,12 +74,51 @@ bool counts_columns(std::span<const CsvCells> records) {
 
 }  // namespace
 
+StatusOr<std::string_view> CsvReader::look() {
+  if (source_ && !begun_) TENON_RETURN_IF_ERROR(refill(0).status());
+  return text_.substr(at_);
+}
+
+// Reads on, after what text_ holds from `from` on; there the reader then stands. False at the end
+// of the source, where nothing has changed but that the text before `from` is gone.
+StatusOr<bool> CsvReader::refill(size_t from) {
+  if (!source_) return false;
+  block_.erase(0, from);
+  at_ -= from;
+  const size_t held = block_.size();
+  if (held > kLongestRecord) {
+    return resource_exhausted("the record that begins here has more than ", kLongestRecord,
+                              " bytes; is a quote not closed?");
+  }
+  block_.resize(held + std::max(kBlock, held));
+  StatusOr<size_t> got = read_fully(*source_, std::span(block_).subspan(held));
+  block_.resize(held + (got.ok() ? *got : 0));
+  text_ = block_;
+  if (!got.ok()) return got.status();
+  if (*got > 0) at_ = 0;
+  if (!std::exchange(begun_, true) && text_.starts_with(kUtf8Mark)) at_ = kUtf8Mark.size();
+  return *got > 0;
+}
+
 StatusOr<bool> CsvReader::next(CsvCells& cells) {
   for (;;) {
-    if (at_ >= text_.size()) return false;
     line_ = next_line_;
+    if (at_ >= text_.size()) {
+      TENON_ASSIGN_OR_RETURN(const bool more, refill(at_));
+      if (!more) return false;
+    }
+    const size_t begin = at_;
     cells.clear();
-    TENON_RETURN_IF_ERROR(record(cells));
+    const Status status = record(cells);
+    // What reaches the end of the text so far may go on.
+    if (at_ >= text_.size()) {
+      TENON_ASSIGN_OR_RETURN(const bool more, refill(begin));
+      if (more) {
+        next_line_ = line_;
+        continue;
+      }
+    }
+    TENON_RETURN_IF_ERROR(status);
     if (cells.size() > 1 || !cells[0].empty()) return true;
   }
 }
