@@ -3,143 +3,13 @@
 #include <cstring>
 
 #include "tenon/base/log.h"
-#include "tenon/data/dataset.h"
 #include "tenon/keras/callbacks.h"
 #include "tenon/keras/callbacks/progress_bar.h"
-#include "tenon/keras/steps.h"
+#include "tenon/keras/training_data.h"
 
 namespace tenon::keras {
 
 namespace {
-
-// Batches that are made while a step runs.
-constexpr int kBatchesAhead = 2;
-
-int64_t count_steps(int64_t rows, int64_t batch_size) {
-  return (rows + batch_size - 1) / batch_size;
-}
-
-// Inputs, targets and weights as the columns of a dataset, checked.
-struct TrainingColumns {
-  data::Element columns;
-  BatchLayout layout;
-  int64_t rows = 0;
-};
-
-void match_input_ranks(const Network& network, Inputs& x) {
-  for (size_t i = 0; i < std::min(x.size(), network.inputs.size()); ++i) {
-    x[i] = match_input_rank(std::move(x[i]), network.inputs[i].shape());
-  }
-}
-
-Status check_input_rows(const Network& network, const data::Element& columns) {
-  if (columns.size() < network.inputs.size()) {
-    return invalid_argument("the model has ", network.inputs.size(), " inputs, ", columns.size(),
-                            " were given");
-  }
-  for (const Tensor& column : columns) {
-    if (!column.has_value() || column.rank() == 0) {
-      return invalid_argument("data without rows: a tensor of at least one dimension is expected");
-    }
-    if (column.dim(0) != columns[0].dim(0)) {
-      std::vector<int64_t> rows;
-      for (const Tensor& each : columns) rows.push_back(each.rank() > 0 ? each.dim(0) : 0);
-      return invalid_argument("data cardinality is ambiguous: the arrays have ", join(rows, ", "),
-                              " rows; make sure that all have the same number");
-    }
-  }
-  if (columns[0].dim(0) == 0) return invalid_argument("there are no rows");
-  return absl::OkStatus();
-}
-
-// Of what is given for the outputs, where each stands among the columns; adds them there.
-// `wanted`: the outputs that have a loss, for which alone targets may be given too.
-StatusOr<std::vector<int>> place_columns(Tensors given, std::span<const Loss* const> losses,
-                                         bool one_for_all, std::string_view what,
-                                         data::Element& columns) {
-  std::vector<int> places(losses.size(), -1);
-  const auto any = [](const Tensor& tensor) { return tensor.has_value(); };
-  if (std::none_of(given.begin(), given.end(), any)) return places;
-  const auto with_loss = static_cast<size_t>(
-      std::count_if(losses.begin(), losses.end(), [](const Loss* loss) { return loss; }));
-  const bool shared = one_for_all && given.size() == 1;
-  const bool of_losses = given.size() == with_loss;
-  if (given.size() != losses.size() && !shared && !of_losses) {
-    return invalid_argument("the model has ", losses.size(), " outputs, ", given.size(), " ", what,
-                            " were given");
-  }
-  size_t next = 0;
-  for (size_t i = 0; i < losses.size(); ++i) {
-    if (given.size() != losses.size() && !losses[i]) continue;
-    const size_t from = shared ? 0 : next++;
-    if (!given[from].has_value()) continue;
-    if (shared && i > 0 && places[0] >= 0) {
-      places[i] = places[0];
-      continue;
-    }
-    places[i] = static_cast<int>(columns.size());
-    columns.push_back(given[from]);
-  }
-  return places;
-}
-
-Status check_class_numbers(const Loss* loss, const PartialShape& predictions, const Tensor& y) {
-  const int64_t classes = predictions.rank() > 0 ? predictions[predictions.rank() - 1] : -1;
-  if (!loss || !loss->wants_class_numbers() || classes <= 0) return absl::OkStatus();
-  return check_classes(y, classes, 0);
-}
-
-// `losses` is empty where nothing is judged.
-StatusOr<TrainingColumns> training_columns(const Network& network,
-                                           std::span<const Loss* const> losses, Inputs x, Targets y,
-                                           SampleWeights weights) {
-  TrainingColumns data;
-  match_input_ranks(network, x);
-  data.layout.inputs = x.size();
-  data.columns.assign(x.begin(), x.end());
-  TENON_ASSIGN_OR_RETURN(data.layout.targets,
-                         place_columns(std::move(y), losses, false, "targets", data.columns));
-  TENON_ASSIGN_OR_RETURN(data.layout.weights, place_columns(std::move(weights), losses, true,
-                                                            "sample weights", data.columns));
-  TENON_RETURN_IF_ERROR(check_input_rows(network, data.columns));
-  data.rows = data.columns[0].dim(0);
-  for (size_t i = 0; i < losses.size(); ++i) {
-    const int place = data.layout.targets[i];
-    if (losses[i] && place < 0) {
-      return invalid_argument(
-          "training and evaluation need targets",
-          losses.size() > 1 ? cat(" of output '", network.output_names()[i], "'") : "");
-    }
-    if (place >= 0) {
-      TENON_RETURN_IF_ERROR(check_class_numbers(losses[i], network.outputs[i].shape(),
-                                                data.columns[static_cast<size_t>(place)]));
-    }
-  }
-  return data;
-}
-
-// Weights of rows from weights of classes.
-StatusOr<Tensor> weights_of_classes(const Tensor& y, const std::map<int64_t, double>& by_class) {
-  Tensor weights(DType::kFloat, Shape{y.dim(0)});
-  const int64_t each = y.num_elements() / std::max<int64_t>(1, y.dim(0));
-  Status status;
-  const bool known = visit<RealTypes>(y.dtype(), [&]<class T>() {
-    for (int64_t row = 0; row < y.dim(0); ++row) {
-      const T* values = y.data<T>() + row * each;
-      int64_t label = 0;
-      if (each == 1) {
-        label = static_cast<int64_t>(values[0]);
-      } else {
-        for (int64_t i = 1; i < each; ++i) label = values[i] > values[label] ? i : label;
-      }
-      const auto it = by_class.find(label);
-      weights.mutable_data<float>()[row] =
-          it == by_class.end() ? 1.0f : static_cast<float>(it->second);
-    }
-  });
-  if (!known) return invalid_argument("class_weight needs numbers as labels, not ", y.dtype());
-  return weights;
-}
 
 Logs with_validation(const Logs& logs, const Logs& validation) {
   Logs all = logs;
@@ -147,9 +17,31 @@ Logs with_validation(const Logs& logs, const Logs& validation) {
   return all;
 }
 
+// Tensors of `room` rows like those of `results`; the first `done` rows of the old ones stay.
+Status make_room_for_rows(std::span<const Tensor> results, int64_t done, int64_t room,
+                          std::vector<Tensor>& outputs) {
+  std::vector<Tensor> larger;
+  for (size_t i = 0; i < results.size(); ++i) {
+    Shape whole = results[i].shape();
+    if (whole.rank() == 0) return unimplemented("an output that is a scalar has no rows");
+    whole.set(0, room);
+    TENON_ASSIGN_OR_RETURN(Tensor tensor, Tensor::allocate(results[i].dtype(), std::move(whole)));
+    if (done > 0) {
+      Tensor kept = tensor.slice(0, done);
+      std::memcpy(kept.mutable_raw(), outputs[i].raw(), kept.num_bytes());
+    }
+    larger.push_back(std::move(tensor));
+  }
+  outputs = std::move(larger);
+  return absl::OkStatus();
+}
+
+// Batches of a dataset that somebody else made.
+Batches given(data::DatasetPtr dataset) { return {.dataset = std::move(dataset)}; }
+
 }  // namespace
 
-// One call of fit().
+// One call of fit(), evaluate() or predict().
 class Fit {
  public:
   Fit(Model& model, FitOptions options) : model_(model), options_(std::move(options)) {
@@ -157,17 +49,49 @@ class Fit {
   }
 
   StatusOr<History> run(Inputs x, Targets y) {
+    TENON_RETURN_IF_ERROR(check_options());
     TENON_RETURN_IF_ERROR(prepare(std::move(x), std::move(y)));
-    model_.stop_training = false;
-    TENON_RETURN_IF_ERROR(each_callback([&](Callback& c) { return c.on_train_begin(model_); }));
-    // A callback that goes on from a checkpoint may find that training had been stopped.
-    for (int64_t epoch = options_.initial_epoch; epoch < options_.epochs && !model_.stop_training;
-         ++epoch) {
-      TENON_RETURN_IF_ERROR(run_epoch(epoch));
-    }
-    TENON_RETURN_IF_ERROR(each_callback([&](Callback& c) { return c.on_train_end(model_); }));
-    return std::move(history_);
+    return run();
   }
+  StatusOr<History> run(data::DatasetPtr batches) {
+    TENON_RETURN_IF_ERROR(check_options());
+    if (options_.validation_split > 0) {
+      return invalid_argument("validation_split is for rows in memory; give validation_batches");
+    }
+    if (!options_.sample_weight.empty()) {
+      return invalid_argument("sample weights are the last part of a dataset's elements");
+    }
+    if (options_.validation_data) TENON_RETURN_IF_ERROR(prepare_validation());
+    batches_ = given(std::move(batches));
+    return run();
+  }
+
+  static StatusOr<Logs> evaluate(Model& model, Batches batches, uint64_t pass,
+                                 const EvaluateOptions& options) {
+    const std::vector<const Loss*> losses = model.losses();
+    const int64_t size = batches.dataset->size();
+    const int64_t most = options.steps > 0 ? options.steps : INT64_MAX;
+    const int64_t expected = size < 0 ? options.steps : std::min(size, most);
+    ProgressBar bar(expected > 0 ? expected : -1, options.verbose,
+                    options.output ? options.output : write_stdout, steady_seconds);
+    TENON_ASSIGN_OR_RETURN(const auto iterator, batches.dataset->iterate(pass));
+    TENON_RETURN_IF_ERROR(model.steps().reset_metrics());
+    data::Element batch;
+    int64_t step = 0;
+    for (; step < most; ++step) {
+      TENON_ASSIGN_OR_RETURN(const bool more, iterator->next(batch));
+      if (!more) break;
+      TENON_RETURN_IF_ERROR(take_batch(model.network_, losses, {}, batches, batch));
+      TENON_RETURN_IF_ERROR(model.steps().run(StepKind::kTest, batches.layout, batch));
+      if (options.verbose == 1) bar.update(step + 1, model.steps().metrics(), false);
+    }
+    if (step == 0) return invalid_argument("there are no batches to evaluate");
+    if (options.steps > 0 && step < options.steps) warn_of_end();
+    if (options.verbose) bar.finish(step, model.steps().metrics());
+    return model.steps().metrics();
+  }
+
+  static StatusOr<std::vector<Tensor>> predict(Model& model, Batches batches, int64_t rows);
 
  private:
   Status each_callback(FunctionRef<Status(Callback&)> call) {
@@ -175,7 +99,7 @@ class Fit {
     return absl::OkStatus();
   }
 
-  Status prepare(Inputs x, Targets y) {
+  Status check_options() {
     TENON_RETURN_IF_ERROR(model_.check_ready(true));
     if (options_.batch_size <= 0) {
       return invalid_argument("batch_size is ", options_.batch_size, ", expected more than 0");
@@ -184,7 +108,16 @@ class Fit {
       return invalid_argument("validation_split is ", options_.validation_split,
                               ", expected a number from 0 to below 1");
     }
+    if (options_.steps_per_epoch < 0 || options_.validation_steps < 0) {
+      return invalid_argument("steps_per_epoch and validation_steps are 0 (all) or more, not ",
+                              options_.steps_per_epoch, " and ", options_.validation_steps);
+    }
     for (const auto& callback : options_.callbacks) callback->print = output_;
+    if (options_.validation_batches) validation_ = given(options_.validation_batches);
+    return absl::OkStatus();
+  }
+
+  Status prepare(Inputs x, Targets y) {
     SampleWeights weights = options_.sample_weight;
     if (!options_.class_weight.empty()) {
       if (!weights.empty() && weights[0].has_value()) {
@@ -198,23 +131,28 @@ class Fit {
       TENON_ASSIGN_OR_RETURN(Tensor by_row, weights_of_classes(y[0], options_.class_weight));
       weights = SampleWeights(std::move(by_row));
     }
-    const std::vector<const Loss*> losses = model_.losses();
     TENON_ASSIGN_OR_RETURN(
         TrainingColumns data,
-        training_columns(model_.network_, losses, std::move(x), std::move(y), weights));
-    if (options_.validation_split > 0 && !options_.validation_data) {
+        training_columns(model_.network_, model_.losses(), std::move(x), std::move(y), weights));
+    if (options_.validation_split > 0 && !options_.validation_data && !validation_) {
       TENON_RETURN_IF_ERROR(split(data));
     }
-    if (options_.validation_data) {
-      const ValidationData& v = *options_.validation_data;
-      TENON_RETURN_IF_ERROR(
-          training_columns(model_.network_, losses, v.x, v.y, v.sample_weight).status());
-    }
-    layout_ = data.layout;
-    steps_ = count_steps(data.rows, options_.batch_size);
+    if (options_.validation_data) TENON_RETURN_IF_ERROR(prepare_validation());
+    batches_.checked = true;
+    batches_.layout = std::move(data.layout);
     TENON_ASSIGN_OR_RETURN(data::DatasetPtr rows, data::from_tensors(std::move(data.columns)));
     if (options_.shuffle) rows = data::shuffle(std::move(rows), data.rows, model_.seed_);
-    batches_ = data::prefetch(data::batch(std::move(rows), options_.batch_size), kBatchesAhead);
+    batches_.dataset = data::batch(std::move(rows), options_.batch_size);
+    return absl::OkStatus();
+  }
+
+  Status prepare_validation() {
+    const ValidationData& v = *options_.validation_data;
+    TENON_ASSIGN_OR_RETURN(TrainingColumns data, training_columns(model_.network_, model_.losses(),
+                                                                  v.x, v.y, v.sample_weight));
+    const int64_t size = options_.validation_batch_size;
+    TENON_ASSIGN_OR_RETURN(validation_,
+                           batches_of(std::move(data), size > 0 ? size : options_.batch_size));
     return absl::OkStatus();
   }
 
@@ -244,47 +182,100 @@ class Fit {
     return absl::OkStatus();
   }
 
+  StatusOr<History> run() {
+    batches_.dataset = data::prefetch(std::move(batches_.dataset), options_.prefetch);
+    losses_ = model_.losses();
+    reader_.emplace(batches_.dataset);
+    TENON_RETURN_IF_ERROR(reader_->restore(options_.steps_per_epoch > 0
+                                               ? options_.initial_position
+                                               : data::Position{first_pass(), 0}));
+    model_.stop_training = false;
+    TENON_RETURN_IF_ERROR(each_callback([&](Callback& c) { return c.on_train_begin(model_); }));
+    // A callback that goes on from a checkpoint may find that training had been stopped.
+    for (int64_t epoch = options_.initial_epoch; epoch < options_.epochs && !model_.stop_training;
+         ++epoch) {
+      TENON_RETURN_IF_ERROR(run_epoch(epoch));
+    }
+    TENON_RETURN_IF_ERROR(each_callback([&](Callback& c) { return c.on_train_end(model_); }));
+    return std::move(history_);
+  }
+
+  uint64_t first_pass() const { return static_cast<uint64_t>(options_.initial_epoch); }
+
+  // How many steps an epoch is expected to have; -1: that is not known.
+  int64_t expected_steps() const {
+    const int64_t size = batches_.dataset->size();
+    if (options_.steps_per_epoch > 0) return options_.steps_per_epoch;
+    return size >= 0 ? size : steps_seen_;
+  }
+
   Status run_epoch(int64_t epoch) {
     Steps& steps = model_.steps();
     TENON_RETURN_IF_ERROR(steps.reset_metrics());
-    ProgressBar bar(steps_, options_.verbose, output_, steady_seconds);
+    ProgressBar bar(expected_steps(), options_.verbose, output_, steady_seconds);
     TENON_RETURN_IF_ERROR(
         each_callback([&](Callback& c) { return c.on_epoch_begin(model_, epoch); }));
     if (options_.verbose && options_.epochs > 1) {
       output_(cat("Epoch ", epoch + 1, "/", options_.epochs, "\n"));
     }
-    TENON_ASSIGN_OR_RETURN(const auto batches, batches_->iterate(static_cast<uint64_t>(epoch)));
-    for (int64_t step = 0;; ++step) {
-      TENON_ASSIGN_OR_RETURN(const bool more, batches->next(batch_));
+    const int64_t most = options_.steps_per_epoch > 0 ? options_.steps_per_epoch : INT64_MAX;
+    int64_t step = 0;
+    while (step < most && !model_.stop_training) {
+      TENON_ASSIGN_OR_RETURN(const bool more, next_batch(step));
       if (!more) break;
-      TENON_RETURN_IF_ERROR(steps.run(StepKind::kTrain, layout_, batch_));
+      TENON_RETURN_IF_ERROR(steps.run(StepKind::kTrain, batches_.layout, batch_));
       warn_of_nan(epoch, step);
       TENON_RETURN_IF_ERROR(each_callback(
           [&](Callback& c) { return c.on_batch_end(model_, step, steps.metrics()); }));
-      if (options_.verbose == 1) bar.update(step + 1, steps.metrics(), false);
-      if (model_.stop_training) break;
+      ++step;
+      if (options_.verbose == 1) bar.update(step, steps.metrics(), false);
     }
-    return finish_epoch(epoch, bar);
+    if (options_.steps_per_epoch > 0 && step < most && !model_.stop_training) warn_of_end();
+    steps_seen_ = step;
+    TENON_RETURN_IF_ERROR(end_of_epoch());
+    return finish_epoch(epoch, step, bar);
   }
 
-  Status finish_epoch(int64_t epoch, ProgressBar& bar) {
+  // False at the end of the data; the next pass has then begun. Where an epoch of a given number of
+  // steps begins there, its first batch is the next pass's.
+  StatusOr<bool> next_batch(int64_t step) {
+    TENON_ASSIGN_OR_RETURN(bool more, reader_->next(batch_));
+    if (!more && step == 0 && options_.steps_per_epoch > 0) {
+      TENON_ASSIGN_OR_RETURN(more, reader_->next(batch_));
+    }
+    if (!more && step == 0) return invalid_argument("there are no batches to train on");
+    if (more) {
+      TENON_RETURN_IF_ERROR(
+          take_batch(model_.network_, losses_, options_.class_weight, batches_, batch_));
+    }
+    return more;
+  }
+
+  // An epoch is a pass, unless it has a number of steps: then passes go on from epoch to epoch.
+  Status end_of_epoch() {
+    const data::Position& at = reader_->position();
+    const int64_t size = batches_.dataset->size();
+    const bool whole = options_.steps_per_epoch == 0 ? at.elements > 0 : at.elements == size;
+    if (whole) TENON_RETURN_IF_ERROR(reader_->restore({at.epoch + 1, 0}));
+    model_.data_position_ = reader_->position();
+    return absl::OkStatus();
+  }
+
+  Status finish_epoch(int64_t epoch, int64_t steps, ProgressBar& bar) {
     Logs logs = model_.steps().metrics();
-    if (options_.validation_data &&
-        (epoch + 1) % std::max<int64_t>(1, options_.validation_freq) == 0) {
-      const ValidationData& v = *options_.validation_data;
-      EvaluateOptions evaluate{.batch_size = options_.validation_batch_size > 0
-                                                 ? options_.validation_batch_size
-                                                 : options_.batch_size,
-                               .verbose = 0,
-                               .sample_weight = v.sample_weight};
-      TENON_ASSIGN_OR_RETURN(const Logs validation, model_.evaluate(v.x, v.y, evaluate));
+    if (validation_ && (epoch + 1) % std::max<int64_t>(1, options_.validation_freq) == 0) {
+      // As Keras' reset(): each time from the beginning.
+      const EvaluateOptions evaluate{.verbose = 0, .steps = options_.validation_steps};
+      TENON_ASSIGN_OR_RETURN(
+          const Logs validation,
+          Fit::evaluate(model_, *validation_, static_cast<uint64_t>(epoch), evaluate));
       logs = with_validation(logs, validation);
     }
     model_.epochs_done_ = epoch + 1;
     TENON_RETURN_IF_ERROR(
         each_callback([&](Callback& c) { return c.on_epoch_end(model_, epoch, logs); }));
     // As in Keras, where the bar is the last callback: it shows what the others have added.
-    if (options_.verbose) bar.update(steps_, logs, true);
+    if (options_.verbose) bar.finish(steps, logs);
     history_.epoch.push_back(epoch);
     for (const auto& [name, value] : logs) history_.history[name].push_back(value);
     return absl::OkStatus();
@@ -298,19 +289,68 @@ class Fit {
                 "; a lower learning rate or clipnorm may help, TerminateOnNaN stops here");
   }
 
+  static void warn_of_end() {
+    log_warning(
+        "Your input ran out of data; interrupting training. Make sure that your dataset or "
+        "generator can generate at least `steps_per_epoch * epochs` batches. You may need "
+        "to use the `.repeat()` function when building your dataset.");
+  }
+
   Model& model_;
   FitOptions options_;
   std::function<void(std::string_view)> output_;
-  BatchLayout layout_;
-  int64_t steps_ = 0;
-  data::DatasetPtr batches_;
+  std::vector<const Loss*> losses_;
+  Batches batches_;
+  std::optional<Batches> validation_;
+  std::optional<data::Reader> reader_;
   data::Element batch_;
+  int64_t steps_seen_ = -1;  // in the epoch before
   History history_;
   bool warned_ = false;
 };
 
+// `rows`: how many there are; -1: that is not known.
+StatusOr<std::vector<Tensor>> Fit::predict(Model& model, Batches batches, int64_t rows) {
+  TENON_ASSIGN_OR_RETURN(const auto iterator, batches.dataset->iterate(0));
+  std::vector<Tensor> outputs;
+  data::Element batch;
+  int64_t done = 0, room = 0;
+  for (;;) {
+    TENON_ASSIGN_OR_RETURN(const bool more, iterator->next(batch));
+    if (!more) break;
+    TENON_RETURN_IF_ERROR(take_batch(model.network_, {}, {}, batches, batch));
+    TENON_RETURN_IF_ERROR(model.steps().run(StepKind::kPredict, batches.layout, batch));
+    const std::vector<Tensor>& results = model.steps().outputs();
+    const int64_t count = batch[0].dim(0);
+    if (done + count > room) {
+      room = rows >= 0 ? rows : std::max(done + count, 2 * room);
+      TENON_RETURN_IF_ERROR(make_room_for_rows(results, done, room, outputs));
+    }
+    for (size_t i = 0; i < results.size(); ++i) {
+      if (results[i].rank() == 0 || results[i].dim(0) != count) {
+        return unimplemented("an output of shape ", results[i].shape(), " has no row for each of ",
+                             count, " input rows");
+      }
+      Tensor part = outputs[i].slice(done, count);
+      if (part.num_bytes() != results[i].num_bytes()) {
+        return unimplemented("the shape of an output changes from batch to batch: ",
+                             results[i].shape());
+      }
+      std::memcpy(part.mutable_raw(), results[i].raw(), results[i].num_bytes());
+    }
+    done += count;
+  }
+  if (done == 0) return invalid_argument("there are no rows");
+  for (Tensor& output : outputs) output = output.slice(0, done);
+  return outputs;
+}
+
 StatusOr<History> Model::fit(Inputs x, Targets y, FitOptions options) {
   return Fit(*this, std::move(options)).run(std::move(x), std::move(y));
+}
+
+StatusOr<History> Model::fit(data::DatasetPtr batches, FitOptions options) {
+  return Fit(*this, std::move(options)).run(std::move(batches));
 }
 
 StatusOr<Logs> Model::evaluate(Inputs x, Targets y, EvaluateOptions options) {
@@ -319,21 +359,13 @@ StatusOr<Logs> Model::evaluate(Inputs x, Targets y, EvaluateOptions options) {
   TENON_ASSIGN_OR_RETURN(
       TrainingColumns data,
       training_columns(network_, losses(), std::move(x), std::move(y), options.sample_weight));
-  const int64_t count = count_steps(data.rows, options.batch_size);
-  ProgressBar bar(count, options.verbose, options.output ? options.output : write_stdout,
-                  steady_seconds);
-  TENON_ASSIGN_OR_RETURN(data::DatasetPtr rows, data::from_tensors(std::move(data.columns)));
-  TENON_ASSIGN_OR_RETURN(const auto batches, data::batch(rows, options.batch_size)->iterate(0));
-  TENON_RETURN_IF_ERROR(steps().reset_metrics());
-  data::Element batch;
-  for (int64_t step = 1;; ++step) {
-    TENON_ASSIGN_OR_RETURN(const bool more, batches->next(batch));
-    if (!more) break;
-    TENON_RETURN_IF_ERROR(steps().run(StepKind::kTest, data.layout, batch));
-    if (options.verbose == 1) bar.update(step, steps().metrics(), false);
-  }
-  if (options.verbose) bar.update(count, steps().metrics(), true);
-  return steps().metrics();
+  TENON_ASSIGN_OR_RETURN(Batches batches, batches_of(std::move(data), options.batch_size));
+  return Fit::evaluate(*this, std::move(batches), 0, options);
+}
+
+StatusOr<Logs> Model::evaluate(data::DatasetPtr batches, EvaluateOptions options) {
+  TENON_RETURN_IF_ERROR(check_ready(true));
+  return Fit::evaluate(*this, given(data::prefetch(std::move(batches))), 0, options);
 }
 
 StatusOr<std::vector<Tensor>> Model::predict(Inputs x, int64_t batch_size) {
@@ -341,32 +373,14 @@ StatusOr<std::vector<Tensor>> Model::predict(Inputs x, int64_t batch_size) {
   if (batch_size <= 0) return invalid_argument("batch_size must be above 0");
   TENON_ASSIGN_OR_RETURN(TrainingColumns data,
                          training_columns(network_, {}, std::move(x), {}, {}));
-  TENON_ASSIGN_OR_RETURN(data::DatasetPtr rows, data::from_tensors(std::move(data.columns)));
-  TENON_ASSIGN_OR_RETURN(const auto batches, data::batch(rows, batch_size)->iterate(0));
-  std::vector<Tensor> outputs;
-  data::Element batch;
-  int64_t done = 0;
-  for (;;) {
-    TENON_ASSIGN_OR_RETURN(const bool more, batches->next(batch));
-    if (!more) return outputs;
-    TENON_RETURN_IF_ERROR(steps().run(StepKind::kPredict, data.layout, batch));
-    const std::vector<Tensor>& results = steps().outputs();
-    for (size_t i = 0; i < results.size(); ++i) {
-      if (results[i].rank() == 0 || results[i].dim(0) != batch[0].dim(0)) {
-        return unimplemented("an output of shape ", results[i].shape(), " has no row for each of ",
-                             batch[0].dim(0), " input rows");
-      }
-      if (done == 0) {
-        Shape whole = results[i].shape();
-        whole.set(0, data.rows);
-        TENON_ASSIGN_OR_RETURN(Tensor tensor, Tensor::allocate(results[i].dtype(), whole));
-        outputs.push_back(std::move(tensor));
-      }
-      Tensor part = outputs[i].slice(done, batch[0].dim(0));
-      std::memcpy(part.mutable_raw(), results[i].raw(), results[i].num_bytes());
-    }
-    done += batch[0].dim(0);
-  }
+  const int64_t rows = data.rows;
+  TENON_ASSIGN_OR_RETURN(Batches batches, batches_of(std::move(data), batch_size));
+  return Fit::predict(*this, std::move(batches), rows);
+}
+
+StatusOr<std::vector<Tensor>> Model::predict(data::DatasetPtr batches) {
+  TENON_RETURN_IF_ERROR(check_ready(false));
+  return Fit::predict(*this, given(data::prefetch(std::move(batches))), -1);
 }
 
 StatusOr<Logs> Model::train_on_batch(Inputs x, Targets y, bool reset) {

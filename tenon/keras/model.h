@@ -10,6 +10,7 @@
 #pragma once
 
 #include "tenon/data/files.h"
+#include "tenon/data/reader.h"
 #include "tenon/keras/metric.h"
 #include "tenon/keras/network.h"
 #include "tenon/keras/optimizer.h"
@@ -70,12 +71,19 @@ struct FitOptions {
   std::vector<std::shared_ptr<Callback>> callbacks = {};
   double validation_split = 0.0;  // the last part of the data, before shuffling
   std::optional<ValidationData> validation_data = {};
-  bool shuffle = true;
+  data::DatasetPtr validation_batches = {};  // in place of validation_data
+  bool shuffle = true;                       // rows in memory
   std::map<int64_t, double> class_weight = {};
   SampleWeights sample_weight = {};
   int64_t initial_epoch = 0;
   int64_t validation_batch_size = 0;  // 0: batch_size
   int64_t validation_freq = 1;
+  // 0: an epoch is a pass over the data. Else it has so many steps, and the next one goes on where
+  // it ended; where the data end, the epoch ends early, with a warning.
+  int64_t steps_per_epoch = 0;
+  int64_t validation_steps = 0;                       // 0: all; else from the beginning, each time
+  data::Position initial_position = {};               // with steps_per_epoch: where the data go on
+  int prefetch = data::kAutotune;                     // batches that are made ahead
   std::function<void(std::string_view)> output = {};  // of progress; empty: stdout
 };
 
@@ -83,6 +91,7 @@ struct EvaluateOptions {
   int64_t batch_size = 32;
   int verbose = 1;
   SampleWeights sample_weight = {};
+  int64_t steps = 0;  // at most; 0: all
   std::function<void(std::string_view)> output = {};
 };
 
@@ -145,6 +154,18 @@ class Model {
   StatusOr<Logs> evaluate(Inputs x, Targets y, EvaluateOptions options = {});
   // One tensor for each output.
   StatusOr<std::vector<Tensor>> predict(Inputs x, int64_t batch_size = 32);
+
+  // The same of batches that are read as they are needed: elements of a dataset, each the inputs,
+  // then the targets of the outputs with a loss, then no weights of rows, one tensor of them for
+  // all outputs, or one for each of these. Pass n of the dataset is epoch n, unless epochs have a
+  // number of steps. batch_size, shuffle and sample_weight of the options do not act. predict()
+  // takes the inputs and leaves the rest.
+  StatusOr<History> fit(data::DatasetPtr batches, FitOptions options = {});
+  StatusOr<Logs> evaluate(data::DatasetPtr batches, EvaluateOptions options = {});
+  StatusOr<std::vector<Tensor>> predict(data::DatasetPtr batches);
+  // Where the next epoch begins in the data: for callbacks, when an epoch has ended.
+  const data::Position& data_position() const { return data_position_; }
+
   // One step; the running metrics after it. With `reset` (Keras' default) they start anew.
   StatusOr<Logs> train_on_batch(Inputs x, Targets y, bool reset = true);
 
@@ -200,6 +221,7 @@ class Model {
   uint64_t weights_made_ = 0;
   bool trained_ = false;  // the optimizer's state is more than its first values
   int64_t epochs_done_ = 0;
+  data::Position data_position_;
   std::shared_ptr<ModelState> state_;
   OptimizerPtr optimizer_;
   std::vector<OutputLoss> losses_;  // of each output; empty until compiled

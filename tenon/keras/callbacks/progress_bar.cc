@@ -142,4 +142,9 @@ void ProgressBar::update(int64_t current, const Logs& values, bool finalize) {
   shown_before_ = true;
 }
 
+void ProgressBar::finish(int64_t steps, const Logs& values) {
+  if (target_ < 0) target_ = steps;
+  update(target_, values, true);
+}
+
 }  // namespace tenon::keras

@@ -21,12 +21,15 @@ class ProgressBar {
   // one are left out, and allocate nothing.
   void update(int64_t current, const Logs& values, bool finalize);
 
+  // The last update. A number of steps that was not known before is `steps`.
+  void finish(int64_t steps, const Logs& values);
+
  private:
   double seconds_per_step(int64_t current, double now);
   std::string bar(int64_t current, const Logs& values, bool finalize, double now, double per_step);
   std::string line(int64_t current, const Logs& values, double now, double per_step) const;
 
-  const int64_t target_;
+  int64_t target_;
   const int verbose_;
   const bool dynamic_;
   Output output_;
