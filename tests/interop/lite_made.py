@@ -182,13 +182,13 @@ def lstm(kind, name, peephole=False, projection=False, normalised=False, cifg=Fa
             levels, scale = quantised(which, *shape)
             return b.constant(levels, scale=scale) if kind == "hybrid" else b.constant(levels.astype(np.float32) * scale)
 
-        def direction(d):
+        def direction():
             gates = [-1 if cifg and g == 0 else g for g in range(4)]
-            made = [-1 if g < 0 else weights(f"lstm_w{d}{g}", cells, size) for g in gates]
-            made += [-1 if g < 0 else weights(f"lstm_r{d}{g}", cells, out) for g in gates]
-            made += [weights(f"lstm_p{d}{g}", cells) if peephole and not (cifg and g == 0) else -1 for g in range(3)]
-            made += [-1 if g < 0 else b.constant(floats(f"lstm_b{d}{g}", cells, low=-0.3, high=0.3)) for g in gates]
-            return made + [weights(f"lstm_j{d}", out, cells) if projection else -1, -1]
+            made = [-1 if g < 0 else weights(f"lstm_w{g}", cells, size) for g in gates]
+            made += [-1 if g < 0 else weights(f"lstm_r{g}", cells, out) for g in gates]
+            made += [weights(f"lstm_p{g}", cells) if peephole and not (cifg and g == 0) else -1 for g in range(3)]
+            made += [-1 if g < 0 else b.constant(floats(f"lstm_b{g}", cells, low=-0.3, high=0.3)) for g in gates]
+            return made + [weights("lstm_j", out, cells) if projection else -1, -1]
 
         def states():
             return [b.tensor([batch, out], np.float32, variable=True), b.tensor([batch, cells], np.float32, variable=True)]
@@ -196,14 +196,10 @@ def lstm(kind, name, peephole=False, projection=False, normalised=False, cifg=Fa
         norms = [-1 if cifg and g == 0 else b.constant(floats(f"lstm_n{g}", cells, low=0.5, high=1.5)) for g in range(4)] if normalised else []
         if name == "LSTM":
             y = b.tensor([batch, out], np.float32)
-            b.op(name, [at, *direction(0), *states(), *norms], [y], options("LSTMOptions", **common))
-        elif name == "UNIDIRECTIONAL_SEQUENCE_LSTM":
-            y = b.tensor([batch, steps, out], np.float32)
-            b.op(name, [at, *direction(0), *states(), *norms], [y], options("UnidirectionalSequenceLSTMOptions", timeMajor=False, **common))
+            b.op(name, [at, *direction(), *states(), *norms], [y], options("LSTMOptions", **common))
         else:
-            y = b.tensor([batch, steps, 2 * out], np.float32)
-            b.op(name, [at, *direction(0), *direction(1), *states(), *states(), *[-1] * 9], [y],
-                 options("BidirectionalSequenceLSTMOptions", timeMajor=False, mergeOutputs=True, **common))
+            y = b.tensor([batch, steps, out], np.float32)
+            b.op(name, [at, *direction(), *states(), *norms], [y], options("UnidirectionalSequenceLSTMOptions", timeMajor=False, **common))
         return [y]
     return build
 
@@ -217,12 +213,12 @@ def recurrent():
     for kind in ("float", "hybrid"):
         for name in ("RNN", "UNIDIRECTIONAL_SEQUENCE_RNN", "BIDIRECTIONAL_SEQUENCE_RNN"):
             yield Made(f"{name.lower()}_{kind}", rnn(kind, name), 2e-5)
-        for name in ("LSTM", "UNIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_LSTM"):
+        # Not BIDIRECTIONAL_SEQUENCE_LSTM: TensorFlow Lite's answer to one model changes from run to run.
+        for name in ("LSTM", "UNIDIRECTIONAL_SEQUENCE_LSTM"):
             yield Made(f"{name.lower()}_{kind}", lstm(kind, name), 2e-5)
             yield Made(f"{name.lower()}_{kind}_all", lstm(kind, name, peephole=True, projection=True), 2e-5)
             yield Made(f"{name.lower()}_{kind}_cifg", lstm(kind, name, cifg=True, peephole=True), 2e-5)
-            if not name.startswith("BI"):
-                yield Made(f"{name.lower()}_{kind}_normalised", lstm(kind, name, normalised=True), 5e-5)
+            yield Made(f"{name.lower()}_{kind}_normalised", lstm(kind, name, normalised=True), 5e-5)
     for name in ("RNN", "UNIDIRECTIONAL_SEQUENCE_RNN", "BIDIRECTIONAL_SEQUENCE_RNN"):
         yield Made(f"{name.lower()}_asymmetric", rnn("hybrid", name, True), 2e-5)
     yield Made("unidirectional_sequence_lstm_asymmetric", lstm("hybrid", "UNIDIRECTIONAL_SEQUENCE_LSTM", asymmetric=True), 2e-5)
@@ -269,8 +265,9 @@ def others():
     yield Made("int8_embedding_lookup", one("EMBEDDING_LOOKUP", {"i": np.int32([3, 0, 3])}, (3, 4), np.int8, constants=[(ints("meh", 5, 4, low=-127, high=128, dtype=np.int8), 0.02, 0)], out_scale=0.02))
     for combiner in (0, 1, 2):
         sparse = {"i": np.int32([1, 3, 0]), "at": np.int32([[0, 0], [2, 0], [2, 1]]), "shape": np.int32([3, 2]), "w": np.float32([1, 2, 4])}
-        yield Made(f"embedding_lookup_sparse_{combiner}", one("EMBEDDING_LOOKUP_SPARSE", sparse, (3, 3, 2), constants=[floats("ms4", 4, 3, 2)],
-                                                             opts=options("EmbeddingLookupSparseOptions", combiner=combiner)))
+        for row in ((3,),):
+            yield Made(f"embedding_lookup_sparse_{combiner}_{len(row)}", one("EMBEDDING_LOOKUP_SPARSE", sparse, (3, *row), constants=[floats("ms4", 4, *row)],
+                                                                             opts=options("EmbeddingLookupSparseOptions", combiner=combiner)))
     yield Made("hashtable_lookup", one("HASHTABLE_LOOKUP", {"k": np.int32([1234, -292, -11, 0]), "v": floats("mh", 3, 2)}, [((4, 2), np.float32), ((4,), np.uint8)],
                                        constants=[np.int32([-11, 0, 1234])], order=[0, 2, 1]))
     yield Made("multinomial", one("MULTINOMIAL", {"x": np.float32([[0.1, 0.5, -2], [3, 0, 1]])}, (2, 5), np.int64, constants=[np.int32(5)], opts=options("RandomOptions", seed=1, seed2=2)), random=True)
@@ -294,7 +291,8 @@ def batch_matmul():
             step = 1 if dtype == np.int8 else 1 / 256
             yield Made(f"{'int8' if dtype == np.int8 else 'int16x8'}_batch_matmul_{name}",
                        one("BATCH_MATMUL", {"x": a, "y": b}, (2, 3, 9, 7), dtype, opts=options("BatchMatMulOptions", adjX=adj_x, adjY=adj_y),
-                           scales={"x": (0.02 * step, zeros[0]), "y": (0.03 * step, zeros[1])}, out_scale=0.11 * step, out_zero=zeros[2]))
+                           scales={"x": (0.02 * step, zeros[0]), "y": (0.03 * step, zeros[1])}, out_scale=0.11 * step, out_zero=zeros[2]),
+                       tolerance_integer=int(dtype == np.int16))
     for asymmetric in (False, True):
         levels = ints("bmh", 2, 5, 7, low=-127, high=128, dtype=np.int8)
         yield Made(f"hybrid_batch_matmul_{asymmetric}", one("BATCH_MATMUL", {"x": floats("bmx", 2, 9, 5)}, (2, 9, 7), constants=[(levels, 0.02, 0)],
