@@ -38,6 +38,11 @@ StatusOr<int> channels_of(const std::string& color_mode) {
   return wrong_usage(cat("--color_mode=", color_mode, ": expected grayscale, rgb or rgba"));
 }
 
+Status check_labels(const std::string& data, const data::FileOptions& wanted, bool has_labels) {
+  if (has_labels || !wanted.reads_labels()) return absl::OkStatus();
+  return invalid_argument("'", data, "' holds no labels; name their file with --labels");
+}
+
 }  // namespace
 
 std::vector<Flag> DataFlags::flags() {
@@ -79,10 +84,16 @@ StatusOr<data::Table> DataFlags::read(data::Labels use, data::Names names) const
   TENON_ASSIGN_OR_RETURN(const data::FileOptions wanted, options(use, std::move(names)));
   if (data == "-" && labels == "-") return wrong_usage("only one of --data, --labels can be stdin");
   TENON_ASSIGN_OR_RETURN(data::Table table, data::read_table(data, wanted));
-  if (wanted.reads_labels() && !table.y.has_value()) {
-    return invalid_argument("'", data, "' holds no labels; name their file with --labels");
-  }
+  TENON_RETURN_IF_ERROR(check_labels(data, wanted, table.y.has_value()));
   return table;
+}
+
+StatusOr<data::RowStream> DataFlags::open(data::Labels use, data::Names names) const {
+  TENON_ASSIGN_OR_RETURN(const data::FileOptions wanted, options(use, std::move(names)));
+  if (data == "-" && labels == "-") return wrong_usage("only one of --data, --labels can be stdin");
+  TENON_ASSIGN_OR_RETURN(data::RowStream stream, data::open_rows(data, wanted));
+  TENON_RETURN_IF_ERROR(check_labels(data, wanted, stream.labels != nullptr));
+  return stream;
 }
 
 }  // namespace tenon::cli

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "tenon/cli/flags.h"
-#include "tenon/data/files.h"
+#include "tenon/data/open_rows.h"
 
 namespace tenon::cli {
 
@@ -17,9 +17,11 @@ struct DataFlags {
   // What the flags say of the file. `names` are the model's: see data::FileOptions.
   StatusOr<data::FileOptions> options(data::Labels labels, data::Names names = {}) const;
 
-  // Reads --data. With labels that are read, data without any
-  // are INVALID_ARGUMENT.
+  // Reads --data. With labels that are read, data without any are INVALID_ARGUMENT.
   StatusOr<data::Table> read(data::Labels labels, data::Names names = {}) const;
+
+  // As read(), row by row.
+  StatusOr<data::RowStream> open(data::Labels labels, data::Names names = {}) const;
 };
 
 }  // namespace tenon::cli

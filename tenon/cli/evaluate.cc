@@ -23,6 +23,17 @@ constexpr Usage kEvaluateUsage = {
     .what = "Judges a trained model on data: loss and metrics.",
     .example = "tenon evaluate --model digits.keras --data test.csv --json"};
 
+StatusOr<keras::Logs> judge(const DataFlags& flags, keras::Model& model,
+                            const keras::EvaluateOptions& options) {
+  if (wants_named_data(model)) {
+    TENON_ASSIGN_OR_RETURN(const ModelData data, read_named_data(flags, model, true));
+    return model.evaluate(data.x, data.y, options);
+  }
+  TENON_ASSIGN_OR_RETURN(const data::RowStream stream,
+                         flags.open(data::Labels::kKnown, model.data_names()));
+  return model.evaluate(data::batch(stream.rows, options.batch_size), options);
+}
+
 Status evaluate(const EvaluateFlags& flags) {
   if (flags.batch_size <= 0) return wrong_usage("--batch_size: expected 1 or more");
   TENON_RETURN_IF_ERROR(start_engine(flags.threads));
@@ -31,13 +42,10 @@ Status evaluate(const EvaluateFlags& flags) {
   }
   TENON_ASSIGN_OR_RETURN(const auto model, open_model(flags.model, nullptr));
   TENON_RETURN_IF_ERROR(compile_model(*model, flags.compile));
-  data::Names names = model->data_names();
-  TENON_ASSIGN_OR_RETURN(const ModelData data,
-                         read_model_data(flags.data, *model, data::Labels::kKnown, names));
   keras::EvaluateOptions options;
   options.batch_size = flags.batch_size;
   options.verbose = flags.json ? 0 : isatty(STDOUT_FILENO) ? 1 : 2;
-  TENON_ASSIGN_OR_RETURN(const keras::Logs logs, model->evaluate(data.x, data.y, options));
+  TENON_ASSIGN_OR_RETURN(const keras::Logs logs, judge(flags.data, *model, options));
   if (flags.json) print(cat(json_logs("", logs), "\n"));
   return absl::OkStatus();
 }

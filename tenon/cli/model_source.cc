@@ -9,25 +9,12 @@ namespace {
 
 using keras::Json;
 
-// One row of the data; labels 0 ... classes-1.
-struct Problem {
-  PartialShape row;
-  int64_t classes = 0;
-};
-
-StatusOr<Problem> problem_of(const data::Table& table) {
-  Problem problem;
-  problem.row = PartialShape(table.x.shape().dims().subspan(1));
-  if (!table.y.has_value() || !is_integer(table.y.dtype())) {
-    return invalid_argument("a built-in model learns classes: integer labels are expected");
-  }
-  int64_t largest = 0;
-  for (int64_t label : integers_of(table.y)) largest = std::max(largest, label);
+StatusOr<Problem> problem_with(const Shape& row, int64_t largest, const data::Names& names) {
   if (largest > 100'000) {
     return invalid_argument("label ", largest, " asks for a model of more than 100000 classes");
   }
-  problem.classes = std::max(largest + 1, static_cast<int64_t>(table.names.classes.size()));
-  return problem;
+  return Problem{PartialShape(row),
+                 std::max(largest + 1, static_cast<int64_t>(names.classes.size()))};
 }
 
 StatusOr<std::vector<keras::LayerRef>> mlp_layers(const Problem& problem) {
@@ -94,12 +81,28 @@ Json with_option(const Json& object, std::string_view key, Json value) {
 
 }  // namespace
 
+StatusOr<Problem> problem_of(const data::Table& table) {
+  if (!table.y.has_value() || !is_integer(table.y.dtype())) {
+    return invalid_argument("a built-in model learns classes: integer labels are expected");
+  }
+  int64_t largest = 0;
+  for (int64_t label : integers_of(table.y)) largest = std::max(largest, label);
+  return problem_with(Shape(table.x.shape().dims().subspan(1)), largest, table.names);
+}
+
+StatusOr<Problem> problem_of(const data::RowStream& stream) {
+  StatusOr<int64_t> largest = 0;
+  if (stream.names.classes.empty()) largest = data::largest_label(stream);
+  if (!largest.ok()) return with_context(largest.status(), "a built-in model learns classes");
+  return problem_with(stream.shape, *largest, stream.names);
+}
+
 bool is_keras_file(std::string_view source) {
   return source.ends_with(".keras") || source.ends_with(".h5") || source.ends_with(".hdf5");
 }
 
 StatusOr<std::unique_ptr<keras::Model>> open_model(const std::string& source,
-                                                   const data::Table* table,
+                                                   const Problem* problem,
                                                    keras::ModelOptions options) {
   if (source.ends_with(".keras")) return keras::Model::load(source, std::move(options));
   if (is_keras_file(source)) return keras::load_legacy_file(source, std::move(options));
@@ -108,9 +111,8 @@ StatusOr<std::unique_ptr<keras::Model>> open_model(const std::string& source,
   for (const auto& named : kNamedModels) {
     names.push_back(named.name);
     if (named.name != source) continue;
-    if (!table) return invalid_argument("the model '", source, "' needs data to learn from");
-    TENON_ASSIGN_OR_RETURN(const Problem problem, problem_of(*table));
-    TENON_ASSIGN_OR_RETURN(std::vector<keras::LayerRef> layers, named.layers(problem));
+    if (!problem) return invalid_argument("the model '", source, "' needs data to learn from");
+    TENON_ASSIGN_OR_RETURN(std::vector<keras::LayerRef> layers, named.layers(*problem));
     options.name = source;
     auto model = std::make_unique<keras::Sequential>(std::move(layers), std::move(options));
     TENON_RETURN_IF_ERROR(model->status());

@@ -1,7 +1,7 @@
 // Where the models of `train`, `evaluate`, `predict`, `export` and `bench --train` come from.
 #pragma once
 
-#include "tenon/data/files.h"
+#include "tenon/data/open_rows.h"
 #include "tenon/keras/model.h"
 
 namespace tenon::cli {
@@ -9,12 +9,20 @@ namespace tenon::cli {
 // Is `source` named as a file of Keras that holds a model: .keras, .h5, .hdf5?
 bool is_keras_file(std::string_view source);
 
+// What a built-in model learns: rows of one shape, labels 0 ... classes-1.
+struct Problem {
+  PartialShape row;
+  int64_t classes = 0;
+};
+StatusOr<Problem> problem_of(const data::Table& table);
+StatusOr<Problem> problem_of(const data::RowStream& stream);
+
 // FILE.keras (compiled where the file says how), FILE.h5 (not compiled), FILE.json (Keras'
-// to_json(), with new weights), or a built-in name for data like `table`: "mlp" (Flatten, Dense 128
+// to_json(), with new weights), or a built-in name made for a problem: "mlp" (Flatten, Dense 128
 // relu, Dense softmax) and "cnn" (two convolutions with pooling, Dropout, Dense softmax; images
 // [rows, height, width] or with channels). NOT_FOUND for anything else.
 StatusOr<std::unique_ptr<keras::Model>> open_model(const std::string& source,
-                                                   const data::Table* table,
+                                                   const Problem* problem,
                                                    keras::ModelOptions options = {});
 
 // Is `source` a built-in name, which needs data?

@@ -26,52 +26,64 @@ constexpr Usage kPredictUsage = {
         "names it.",
     .example = "tenon predict --model digits.keras --data test.csv --output predictions.npy"};
 
-// Rows [begin, begin + count) through one signature; the outputs are appended to `outputs`.
-Status predict_rows(Executable& executable, const Tensor& rows, int64_t begin, int64_t whole,
-                    std::vector<Tensor>& outputs) {
-  std::vector<Tensor> results;
-  TENON_RETURN_IF_ERROR(executable.run({&rows, 1}, results));
-  for (size_t i = 0; i < results.size(); ++i) {
-    const Tensor& result = results[i];
-    if (result.rank() == 0 || result.dim(0) != rows.dim(0) || is_object(result.dtype())) {
-      return unimplemented("an output of ", result.dtype(), " ", result.shape(),
-                           " has no number row for each of ", rows.dim(0), " input rows");
+// Outputs batch by batch, and at the end as one tensor each.
+class OutputRows {
+ public:
+  Status append(std::span<const Tensor> results, int64_t rows) {
+    parts_.resize(results.size());
+    for (size_t i = 0; i < results.size(); ++i) {
+      const Tensor& result = results[i];
+      if (result.rank() == 0 || result.dim(0) != rows || is_object(result.dtype())) {
+        return unimplemented("an output of ", result.dtype(), " ", result.shape(),
+                             " has no number row for each of ", rows, " input rows");
+      }
+      const auto row = [](const Tensor& part) { return Shape(part.shape().dims().subspan(1)); };
+      if (!parts_[i].empty() && !(row(parts_[i][0]) == row(result))) {
+        return unimplemented("the shape of an output changes from batch to batch: ",
+                             result.shape());
+      }
+      parts_[i].push_back(result.clone());
     }
-    if (begin == 0) {
-      Shape shape = result.shape();
-      shape.set(0, whole);
-      TENON_ASSIGN_OR_RETURN(Tensor tensor, Tensor::allocate(result.dtype(), std::move(shape)));
-      outputs.push_back(std::move(tensor));
-    }
-    Tensor part = outputs[i].slice(begin, rows.dim(0));
-    if (part.num_bytes() != result.num_bytes()) {
-      return unimplemented("the shape of an output changes from batch to batch: ", result.shape());
-    }
-    std::memcpy(part.mutable_raw(), result.raw(), result.num_bytes());
+    rows_ += rows;
+    return absl::OkStatus();
   }
-  return absl::OkStatus();
-}
+  StatusOr<std::vector<Tensor>> build() && {
+    std::vector<Tensor> outputs;
+    for (std::vector<Tensor>& parts : parts_) {
+      Shape shape = parts[0].shape();
+      shape.set(0, rows_);
+      TENON_ASSIGN_OR_RETURN(Tensor whole, Tensor::allocate(parts[0].dtype(), std::move(shape)));
+      char* to = static_cast<char*>(whole.mutable_raw());
+      for (const Tensor& part : parts) {
+        std::memcpy(to, part.raw(), part.num_bytes());
+        to += part.num_bytes();
+      }
+      outputs.push_back(std::move(whole));
+      parts.clear();
+    }
+    return outputs;
+  }
+
+ private:
+  std::vector<std::vector<Tensor>> parts_;  // of each output
+  int64_t rows_ = 0;
+};
 
 // A CSV without a header, as `evaluate` takes it, holds one column more than the model's features.
-Status check_columns(const PredictFlags& flags, const Tensor& x, const PartialShape& wanted) {
-  if (x.rank() != 2 || !wanted.has_rank()) return absl::OkStatus();
+Status check_columns(const PredictFlags& flags, const Shape& row, const PartialShape& wanted) {
+  if (row.rank() != 1 || !wanted.has_rank()) return absl::OkStatus();
   int64_t features = 1;
   for (int axis = 1; axis < wanted.rank(); ++axis) features *= wanted[axis];
-  if (features <= 0 || x.dim(1) != features + 1) return absl::OkStatus();
-  return invalid_argument("'", flags.data.data, "' has ", x.dim(1), " columns, the model takes ",
+  if (features <= 0 || row[0] != features + 1) return absl::OkStatus();
+  return invalid_argument("'", flags.data.data, "' has ", row[0], " columns, the model takes ",
                           features, ": if one of them holds labels, say so with --label=", features,
                           " (the last) or another number or name, or pick with --features");
-}
-
-StatusOr<Tensor> read_features(const PredictFlags& flags, const data::Names& names) {
-  TENON_ASSIGN_OR_RETURN(data::Table table, flags.data.read(data::Labels::kNone, names));
-  return std::move(table.x);
 }
 
 StatusOr<Predictions> predict_saved_model(const PredictFlags& flags) {
   Predictions predictions;
   TENON_ASSIGN_OR_RETURN(const data::Names names, exported_data_names(flags.model));
-  TENON_ASSIGN_OR_RETURN(const Tensor x, read_features(flags, names));
+  TENON_ASSIGN_OR_RETURN(const data::RowStream stream, flags.data.open(data::Labels::kNone, names));
   predictions.classes = names.classes;
   TENON_ASSIGN_OR_RETURN(const auto model, SavedModel::load(flags.model));
   TENON_ASSIGN_OR_RETURN(const Signature* signature, require_signature(*model, "serving_default"));
@@ -80,15 +92,22 @@ StatusOr<Predictions> predict_saved_model(const PredictFlags& flags) {
                          " inputs; `tenon run` feeds each by name");
   }
   const SignatureTensor& input = signature->inputs[0];
-  TENON_RETURN_IF_ERROR(check_columns(flags, x, input.shape));
+  TENON_RETURN_IF_ERROR(check_columns(flags, stream.shape, input.shape));
   TENON_ASSIGN_OR_RETURN(const auto executable, model->executable(*signature));
-  TENON_ASSIGN_OR_RETURN(const Tensor rows,
-                         convert_tensor(keras::match_input_rank(x, input.shape), input.dtype));
-  for (int64_t begin = 0; begin < rows.dim(0); begin += flags.batch_size) {
-    const int64_t count = std::min(flags.batch_size, rows.dim(0) - begin);
-    TENON_RETURN_IF_ERROR(predict_rows(*executable, rows.slice(begin, count), begin, rows.dim(0),
-                                       predictions.outputs));
+  TENON_ASSIGN_OR_RETURN(const auto batches,
+                         data::prefetch(data::batch(stream.rows, flags.batch_size))->iterate(0));
+  OutputRows rows;
+  std::vector<Tensor> results;
+  for (data::Element batch;;) {
+    TENON_ASSIGN_OR_RETURN(const bool more, batches->next(batch));
+    if (!more) break;
+    TENON_ASSIGN_OR_RETURN(
+        const Tensor x,
+        convert_tensor(keras::match_input_rank(batch[0], input.shape), input.dtype));
+    TENON_RETURN_IF_ERROR(executable->run({&x, 1}, results));
+    TENON_RETURN_IF_ERROR(rows.append(results, x.dim(0)));
   }
+  TENON_ASSIGN_OR_RETURN(predictions.outputs, std::move(rows).build());
   for (const SignatureTensor& output : signature->outputs) predictions.names.push_back(output.name);
   return predictions;
 }
@@ -101,13 +120,16 @@ StatusOr<Predictions> predict_keras(const PredictFlags& flags) {
   Predictions predictions;
   TENON_ASSIGN_OR_RETURN(const auto model, open_model(flags.model, nullptr, {.compile = false}));
   TENON_RETURN_IF_ERROR(model->status());
-  data::Names names = model->data_names();
-  TENON_ASSIGN_OR_RETURN(const ModelData data,
-                         read_model_data(flags.data, *model, data::Labels::kNone, names));
-  if (!wants_named_data(*model)) {
-    TENON_RETURN_IF_ERROR(check_columns(flags, data.x[0], model->network().inputs[0].shape()));
+  if (wants_named_data(*model)) {
+    TENON_ASSIGN_OR_RETURN(const ModelData data, read_named_data(flags.data, *model, false));
+    TENON_ASSIGN_OR_RETURN(predictions.outputs, model->predict(data.x, flags.batch_size));
+  } else {
+    TENON_ASSIGN_OR_RETURN(const data::RowStream stream,
+                           flags.data.open(data::Labels::kNone, model->data_names()));
+    TENON_RETURN_IF_ERROR(check_columns(flags, stream.shape, model->network().inputs[0].shape()));
+    TENON_ASSIGN_OR_RETURN(predictions.outputs,
+                           model->predict(data::batch(stream.rows, flags.batch_size)));
   }
-  TENON_ASSIGN_OR_RETURN(predictions.outputs, model->predict(data.x, flags.batch_size));
   predictions.names = model->network().output_names();
   predictions.classes = model->data_names().classes;
   TENON_ASSIGN_OR_RETURN(const Graph graph, model->forward_graph());

@@ -15,6 +15,7 @@
 #include "tenon/cli/training/model_export.h"
 #include "tenon/cli/training/training_checkpoint.h"
 #include "tenon/cli/verbs.h"
+#include "tenon/data/transforms.h"
 #include "tenon/keras/distribute/mirrored_strategy.h"
 
 namespace tenon::cli {
@@ -22,13 +23,22 @@ namespace {
 
 struct TrainFlags {
   std::string model, callbacks, validation_data, validation_labels;
-  std::string export_dir, save, checkpoint_dir, log_dir, strategy;
+  std::string export_dir, save, checkpoint_dir, log_dir, strategy, cache;
   DataFlags data;
   CompileFlags compile;
   int64_t epochs = 1, batch_size = 32, seed = 0, threads = 0, virtual_cpus = 1;
+  int64_t shuffle_buffer = 0, prefetch = 0, steps_per_epoch = 0, validation_steps = 0;
   double validation_split = 0;
   bool shuffle = true, resume = false, json = false;
+
+  // Are rows read as they are needed?
+  bool streams() const { return shuffle_buffer > 0 || !cache.empty(); }
 };
+
+// Rows that are drawn from where they are streamed and nothing else is said: make_csv_dataset()'s.
+constexpr int64_t kShuffleBuffer = 10000;
+// Rows that may become golden records.
+constexpr int64_t kFirstRows = 8;
 
 constexpr Usage kTrainUsage = {
     .verb = "train",
@@ -77,6 +87,10 @@ Status check_train_flags(const TrainFlags& f) {
       {"batch_size", f.batch_size >= 1, "1 or more"},
       {"seed", f.seed >= 0, "0 or more"},
       {"threads", f.threads >= 0, "0 or more"},
+      {"shuffle_buffer", f.shuffle_buffer >= 0, "a number of rows, or 0: all are in memory"},
+      {"prefetch", f.prefetch >= 0 && f.prefetch <= 1 << 20, "a number of batches, or 0"},
+      {"steps_per_epoch", f.steps_per_epoch >= 0, "a number of steps, or 0: all"},
+      {"validation_steps", f.validation_steps >= 0, "a number of steps, or 0: all"},
       {"strategy", f.strategy.empty() || f.strategy == "mirrored", "mirrored"},
       {"learning_rate", f.compile.learning_rate >= 0 && std::isfinite(f.compile.learning_rate),
        "a rate above 0, or 0 for the optimizer's default"},
@@ -87,6 +101,11 @@ Status check_train_flags(const TrainFlags& f) {
     if (!check.ok) return wrong_usage(cat("--", check.flag, ": expected ", check.expected));
   }
   if (f.resume && f.checkpoint_dir.empty()) return wrong_usage("--resume needs --checkpoint_dir");
+  if (f.streams() && f.validation_split > 0) {
+    return wrong_usage(
+        "--validation_split is of rows in memory; with --shuffle_buffer or --cache, name "
+        "--validation_data");
+  }
   if (f.validation_data == "-" && f.data.data == "-") {
     return wrong_usage("only one of --data, --validation_data can be stdin");
   }
@@ -125,7 +144,7 @@ class TrainRun {
       options.initial_epoch = from_->checkpoint.progress.epoch;
       log_info("resuming after epoch ", options.initial_epoch, " of ", flags_.epochs);
     }
-    const Status status = model_->fit(data_.x, data_.y, std::move(options)).status();
+    const Status status = fit(std::move(options));
     if (!status.ok()) return guard_->diverged() ? keep_last_good(status) : status;
     if (!flags_.save.empty()) TENON_RETURN_IF_ERROR(model_->save(flags_.save));
     if (!flags_.export_dir.empty()) {
@@ -144,6 +163,16 @@ class TrainRun {
     return absl::OkStatus();
   }
 
+  Status fit(keras::FitOptions options) {
+    if (!flags_.streams()) return model_->fit(data_.x, data_.y, std::move(options)).status();
+    data::DatasetPtr rows = rows_;
+    if (!flags_.cache.empty()) rows = data::cache(std::move(rows), flags_.cache);
+    const int64_t buffer = flags_.shuffle_buffer > 0 ? flags_.shuffle_buffer : kShuffleBuffer;
+    if (flags_.shuffle) rows = data::shuffle(std::move(rows), buffer, seed_);
+    return model_->fit(data::batch(std::move(rows), flags_.batch_size), std::move(options))
+        .status();
+  }
+
   // Classes and features are the model's: of the checkpoint or its file, where these know any. A
   // built-in model is made for the data. Compiles the model.
   Status read_data_and_model() {
@@ -155,22 +184,63 @@ class TrainRun {
     }
     if (from_) names = from_->data_names;
     if (model_ && wants_named_data(*model_)) {
+      if (flags_.streams()) {
+        return unimplemented("the data of a model with several inputs or outputs are held in ",
+                             "memory: leave out --shuffle_buffer and --cache");
+      }
       // Which targets are wanted, the losses say.
       TENON_RETURN_IF_ERROR(compile_model(*model_, flags_.compile));
       TENON_ASSIGN_OR_RETURN(data_, read_named_data(flags_.data, *model_, true));
       return check_features(flags_.data.data, data_.x);
     }
-    TENON_ASSIGN_OR_RETURN(data::Table table, flags_.data.read(data::Labels::kNumber, names));
-    if (!model_) {
-      TENON_ASSIGN_OR_RETURN(model_, open_model(flags_.model, &table, options));
+    TENON_RETURN_IF_ERROR(flags_.streams() ? open_data(names, options) : read_data(names, options));
+    return compile_model(*model_, flags_.compile);
+  }
+
+  Status read_data(const data::Names& names, const keras::ModelOptions& options) {
+    StatusOr<data::Table> table = flags_.data.read(data::Labels::kNumber, names);
+    if (absl::IsResourceExhausted(table.status())) {
+      return make_status(table.status().code(),
+                         cat(message_of(table.status()), "; --shuffle_buffer=", kShuffleBuffer,
+                             " reads rows as they are needed"));
     }
-    if (!table.names.classes.empty()) names.classes = table.names.classes;
-    if (!table.names.features.empty()) names.features = table.names.features;
-    model_->set_data_names(std::move(names));
-    data_ = {keras::Inputs(std::move(table.x)), keras::Targets(std::move(table.y))};
-    TENON_RETURN_IF_ERROR(check_features(flags_.data.data, data_.x));
-    TENON_RETURN_IF_ERROR(compile_model(*model_, flags_.compile));
+    TENON_RETURN_IF_ERROR(table.status());
+    if (!model_) {
+      TENON_ASSIGN_OR_RETURN(const Problem problem, problem_of(*table));
+      TENON_ASSIGN_OR_RETURN(model_, open_model(flags_.model, &problem, options));
+    }
+    set_data_names(names, table->names);
+    data_ = {keras::Inputs(std::move(table->x)), keras::Targets(std::move(table->y))};
+    return check_features(flags_.data.data, data_.x);
+  }
+
+  // data_ then holds the first rows alone.
+  Status open_data(const data::Names& names, const keras::ModelOptions& options) {
+    TENON_ASSIGN_OR_RETURN(const data::RowStream stream,
+                           flags_.data.open(data::Labels::kNumber, names));
+    if (!model_) {
+      TENON_ASSIGN_OR_RETURN(const Problem problem, problem_of(stream));
+      TENON_ASSIGN_OR_RETURN(model_, open_model(flags_.model, &problem, options));
+    }
+    set_data_names(names, stream.names);
+    rows_ = stream.rows;
+    // Of kinds that are held in memory all the same; the others are looked at as they are read.
+    if (const std::optional<data::Columns> columns = rows_->columns(0)) {
+      TENON_RETURN_IF_ERROR(check_features(flags_.data.data, (*columns->values)[0]));
+    }
+    TENON_ASSIGN_OR_RETURN(const auto first,
+                           data::batch(data::take(rows_, kFirstRows), kFirstRows)->iterate(0));
+    data::Element batch;
+    TENON_RETURN_IF_ERROR(first->next(batch).status());
+    if (!batch.empty()) data_.x = keras::Inputs(batch[0]);
     return absl::OkStatus();
+  }
+
+  // What the data say of classes and features, else what was known before.
+  void set_data_names(data::Names names, const data::Names& found) {
+    if (!found.classes.empty()) names.classes = found.classes;
+    if (!found.features.empty()) names.features = found.features;
+    model_->set_data_names(std::move(names));
   }
 
   uint64_t bytes_of_model() const {
@@ -208,16 +278,11 @@ class TrainRun {
     if (flags_.json) options.output = print_to_stderr;
     options.validation_split = flags_.validation_split;
     options.shuffle = flags_.shuffle;
-    if (!flags_.validation_data.empty()) {
-      DataFlags validation = flags_.data;
-      validation.data = flags_.validation_data;
-      validation.labels = flags_.validation_labels;
-      data::Names names = model_->data_names();
-      TENON_ASSIGN_OR_RETURN(const ModelData held,
-                             read_model_data(validation, *model_, data::Labels::kKnown, names));
-      TENON_RETURN_IF_ERROR(check_features(validation.data, held.x));
-      options.validation_data = keras::ValidationData{held.x, held.y};
-    }
+    options.steps_per_epoch = flags_.steps_per_epoch;
+    options.validation_steps = flags_.validation_steps;
+    if (flags_.prefetch > 0) options.prefetch = static_cast<int>(flags_.prefetch);
+    if (from_) options.initial_position = from_->data_position;
+    if (!flags_.validation_data.empty()) TENON_RETURN_IF_ERROR(read_validation_data(options));
     options.callbacks.push_back(guard_);
     options.callbacks.insert(options.callbacks.end(), callbacks_.begin(), callbacks_.end());
     if (!flags_.log_dir.empty()) options.callbacks.push_back(keras::TensorBoard(flags_.log_dir));
@@ -226,6 +291,24 @@ class TrainRun {
       options.callbacks.push_back(
           checkpoint_callback(flags_.checkpoint_dir, seed_, callbacks_, from_ ? &*from_ : nullptr));
     }
+    return absl::OkStatus();
+  }
+
+  Status read_validation_data(keras::FitOptions& options) const {
+    DataFlags validation = flags_.data;
+    validation.data = flags_.validation_data;
+    validation.labels = flags_.validation_labels;
+    data::Names names = model_->data_names();
+    if (flags_.streams()) {
+      TENON_ASSIGN_OR_RETURN(const data::RowStream stream,
+                             validation.open(data::Labels::kKnown, names));
+      options.validation_batches = data::batch(stream.rows, flags_.batch_size);
+      return absl::OkStatus();
+    }
+    TENON_ASSIGN_OR_RETURN(const ModelData held,
+                           read_model_data(validation, *model_, data::Labels::kKnown, names));
+    TENON_RETURN_IF_ERROR(check_features(validation.data, held.x));
+    options.validation_data = keras::ValidationData{held.x, held.y};
     return absl::OkStatus();
   }
 
@@ -246,6 +329,7 @@ class TrainRun {
   const TrainFlags& flags_;
   const uint64_t seed_;
   ModelData data_;
+  data::DatasetPtr rows_;  // where they are read as they are needed
   std::shared_ptr<const keras::MirroredStrategy> strategy_;
   std::unique_ptr<keras::Model> model_;
   std::vector<keras::CallbackPtr> callbacks_;
@@ -268,7 +352,12 @@ std::vector<Flag> train_table(TrainFlags& f) {
       {"metrics", &f.compile.metrics, "NAMES", "accuracy, mae, ..."},
       {"epochs", &f.epochs, "N", "passes over the data"},
       {"batch_size", &f.batch_size, "N", "rows a step"},
+      {"steps_per_epoch", &f.steps_per_epoch, "N", "steps of an epoch; 0: all the data"},
+      {"validation_steps", &f.validation_steps, "N", "steps of a validation; 0: all the data"},
       {"shuffle", &f.shuffle, "", "draw rows in a new order each epoch"},
+      {"shuffle_buffer", &f.shuffle_buffer, "N", "read rows as they are needed, draw among N"},
+      {"cache", &f.cache, "FILE", "keep the rows in FILE for later epochs; reads as needed, too"},
+      {"prefetch", &f.prefetch, "N", "batches made ahead; 0: as many as help"},
       {"seed", &f.seed, "N", "of first weights, dropout and shuffling"},
       {"threads", &f.threads, "N", "threads that compute; 0: all"},
       {"strategy", &f.strategy, "NAME", "mirrored: one replica on each device"},

@@ -40,6 +40,7 @@ class CheckpointCallback final : public keras::Callback {
     }
     keras::Json details = compiled_as(model);
     details.set("data_names", keras::data_names_to_json(model.data_names()));
+    details.set("data_position", data::to_string(model.data_position()));
     details.set("callbacks", callback_states(values));
     const TrainingProgress progress = {.epoch = epoch + 1,
                                        .step = steps_,
@@ -171,6 +172,9 @@ StatusOr<std::optional<TrainingCheckpoint>> newest_checkpoint(const std::string&
     found.details = *std::move(json);
     TENON_ASSIGN_OR_RETURN(found.data_names,
                            keras::data_names_from_json(found.details["data_names"]));
+    if (const std::string position = found.details.text("data_position"); !position.empty()) {
+      TENON_ASSIGN_OR_RETURN(found.data_position, data::parse_position(position));
+    }
   }
   return found;
 }

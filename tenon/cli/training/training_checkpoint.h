@@ -12,6 +12,7 @@ struct TrainingCheckpoint {
   Checkpoint checkpoint;
   keras::Json details;
   data::Names data_names;
+  data::Position data_position;  // where its epoch ended in the data
 };
 
 // The newest of a folder; none when it has none. DATA_LOSS when it is damaged.
