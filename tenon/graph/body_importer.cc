@@ -26,7 +26,7 @@ struct RefOp {
 constexpr RefOp changes(std::string_view ref, std::string_view resource, int references = 1) {
   return {ref, resource, RefOutput::kChanged, references};
 }
-// A table's handle was a reference to two strings that nobody reads.
+// The handle of a table or queue was a reference to two strings that nobody reads.
 constexpr RefOp table(std::string_view ref, std::string_view resource) {
   return {ref, resource, RefOutput::kValue, 0};
 }
@@ -93,6 +93,16 @@ constexpr RefOp kRefOps[] = {
     table("LookupTableExport", "LookupTableExportV2"),
     table("LookupTableImport", "LookupTableImportV2"),
     table("LookupTableSize", "LookupTableSizeV2"),
+    table("FIFOQueue", "FIFOQueueV2"),
+    table("PriorityQueue", "PriorityQueueV2"),
+    table("QueueEnqueue", "QueueEnqueueV2"),
+    table("QueueEnqueueMany", "QueueEnqueueManyV2"),
+    table("QueueDequeue", "QueueDequeueV2"),
+    table("QueueDequeueMany", "QueueDequeueManyV2"),
+    table("QueueDequeueUpTo", "QueueDequeueUpToV2"),
+    table("QueueClose", "QueueCloseV2"),
+    table("QueueIsClosed", "QueueIsClosedV2"),
+    table("QueueSize", "QueueSizeV2"),
 };
 
 const RefOp* find_ref_op(std::string_view op) {
@@ -376,6 +386,17 @@ StatusOr<NodeId> BodyImporter::resolve_node(std::string_view name) const {
   return it->second;
 }
 
+// The outputs of a call by the function's name have the names of the function's results.
+StatusOr<std::optional<OpDef::Range>> BodyImporter::output_of_function(
+    std::string_view function, std::string_view output) const {
+  TENON_ASSIGN_OR_RETURN(const auto body, library_->find(function));
+  const auto& names = body->result_names;
+  const auto it = std::find(names.begin(), names.end(), output);
+  if (it == names.end()) return std::nullopt;
+  const auto count = std::count(names.begin(), names.end(), output);
+  return OpDef::Range{static_cast<int>(it - names.begin()), static_cast<int>(count)};
+}
+
 StatusOr<Endpoint> BodyImporter::resolve(const InputRef& ref) const {
   if (const auto bound = find_bound(ref.node, ref.index)) return *bound;
   TENON_ASSIGN_OR_RETURN(const NodeId id, resolve_node(ref.node));
@@ -383,8 +404,13 @@ StatusOr<Endpoint> BodyImporter::resolve(const InputRef& ref) const {
   int index = ref.index;
   if (!ref.output.empty()) {
     const auto def = defs_.find(ref.node);
-    const bool is_batch = def != defs_.end() && def->second->op == kBatchFunction;
-    const auto range = node.op->output_range(is_batch ? "output" : ref.output, node.attrs);
+    const std::string_view op = def == defs_.end() ? std::string_view() : def->second->op;
+    std::optional<OpDef::Range> range;
+    if (node.op->name() == "PartitionedCall" && library_ && library_->contains(op)) {
+      TENON_ASSIGN_OR_RETURN(range, output_of_function(op, ref.output));
+    } else {
+      range = node.op->output_range(op == kBatchFunction ? "output" : ref.output, node.attrs);
+    }
     if (!range || index >= range->count) {
       return invalid_argument("node '", ref.node, "' (op ", node.op->name(), ") has no output '",
                               ref.output, ":", index, "'");

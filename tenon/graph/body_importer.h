@@ -63,6 +63,8 @@ class BodyImporter {
   std::optional<Reference> find_reference(InputRef ref) const;
   NodeId add_read(const Reference& reference, std::string_view name);
 
+  StatusOr<std::optional<OpDef::Range>> output_of_function(std::string_view function,
+                                                           std::string_view output) const;
   StatusOr<Endpoint> resolve(const InputRef& ref) const;
   StatusOr<Endpoint> resolve_result(const InputRef& ref);
   StatusOr<NodeId> resolve_node(std::string_view name) const;

@@ -77,6 +77,38 @@ std::vector<Row> sparse_rows() {
                       }});
     }
   }
+  // Values of a sparse matrix, and what is made of it.
+  const auto matrix_row = [&](const char* op, std::vector<Input> inputs, auto made) {
+    rows.push_back({op, std::move(inputs), {}, [made](GraphBuilder& b, const Endpoints& in) {
+                      const Endpoint y = made(b, in);
+                      const Endpoint flat = b.reshape(b.mul(y, y), b.integers({-1}));
+                      return Endpoints{b.sum(flat, std::array<int64_t, 1>{0})};
+                    }});
+  };
+  static const Attrs kDouble{{"type", DType::kDouble}};
+  const auto sparse = [](GraphBuilder& b, const Endpoints& in) {
+    return b.op("SparseTensorToCSRSparseMatrix", {in[0], in[1], in[2]});
+  };
+  const auto dense = [sparse](GraphBuilder& b, const Endpoints& in) {
+    return b.op("CSRSparseMatrixToDense", {sparse(b, in)}, kDouble);
+  };
+  const auto picked = [](GraphBuilder& b, const Endpoints& in) {
+    const Endpoint matrix = b.op("DenseToCSRSparseMatrix", {in[0], in[1]});
+    return b.ops("CSRSparseMatrixToSparseTensor", {matrix}, kDouble)[1];
+  };
+  matrix_row("SparseTensorToCSRSparseMatrix", {places, x({3}), shape}, dense);
+  matrix_row("CSRSparseMatrixToDense", {places, x({3}), shape}, dense);
+  matrix_row("DenseToCSRSparseMatrix", {x({2, 3}), places}, picked);
+  matrix_row("CSRSparseMatrixToSparseTensor", {x({2, 3}), places}, picked);
+  matrix_row("SparseMatrixTranspose", {places, x({3}), shape},
+             [sparse](GraphBuilder& b, const Endpoints& in) {
+               const Endpoint turned = b.op("SparseMatrixTranspose", {sparse(b, in)}, kDouble);
+               return b.op("CSRSparseMatrixToDense", {turned}, kDouble);
+             });
+  matrix_row("SparseMatrixMatMul", {places, x({3}), shape, x({3, 2})},
+             [sparse](GraphBuilder& b, const Endpoints& in) {
+               return b.op("SparseMatrixMatMul", {sparse(b, in), in[3]});
+             });
   const Tensor labels = long_matrix(3, 2, {0, 0, 0, 1, 1, 0});
   rows.push_back(
       {"CTCLoss", {x({5, 2, 4}), labels, ints({1, 1, 2}), ints({5, 3})}, {}, first("CTCLoss")});

@@ -209,6 +209,9 @@ const std::set<std::string, std::less<>> kElsewhere = {
     "StatelessWhile",
     "PartitionedCall",
     "StatefulPartitionedCall",
+    // variant_values_test.cc.
+    "OptionalFromValue",
+    "OptionalGetValue",
     // A variable's gradient is that of its value: tests/interop/training_step.py, and below.
     "ReadVariableOp",
     "ResourceGather",
@@ -218,6 +221,10 @@ const std::set<std::string, std::less<>> kElsewhere = {
     "RandomGamma",
     "StatelessRandomGammaV2",
     "StatelessRandomGammaV3",
+    "SparseMatrixSparseMatMul",
+    "TensorMapErase",
+    "TensorMapInsert",
+    "TensorMapLookup",
     // TensorFlow's mixes up the gates: ops/testdata/rare_values.jsonl has its gradient op.
     "BlockLSTMV2",
     // Rounding has no slope: TensorFlow's cases.

@@ -185,12 +185,42 @@ def rows(case):
             case("FixedUnigramCandidateSampler", [i64([[0, 5], [2, 3]])], {**attrs, "unigrams": [1.0, 4.0, 0.5, 2.0, 3.0, 0.1]})
             case("FixedUnigramCandidateSampler", [i64([[0, 5], [2, 3]])], {
                 **attrs, "unigrams": [1.0, 4.0, 2.0, 3.0, 0.25], "num_reserved_ids": 1, "distortion": 0.75})
+    case("UnsortedSegmentJoin", [tf.constant(["", "", "a", "", "b"]), i32([0, 0, 0, 1, 0]), i32(3)], {"separator": "+"})
     case("FixedUnigramCandidateSampler", [i64([[0]])], {"num_true": 1, "num_sampled": 2, "unique": False, "range_max": 6, "unigrams": [1.0]})
+
+
+def dtypes(case):
+    """Those for which an op has other rules, or that few models use."""
+    for dtype in (tf.complex64, tf.complex128):
+        x = array(dtype, [1 + 2j, -3 + 1j, 0.5, 1 - 1j, -1 - 1j])
+        case("ClipByValue", [x, array(dtype, -1), array(dtype, 1 + 1j)])
+        case("ClipByValue", [x, array(dtype, [-1, -2, 0, -1j, 0]), array(dtype, [1 + 1j] * 5)])
+    for dtype in (tf.float16, tf.bfloat16, tf.float32):
+        x = array(dtype, [1, 2, 1, np.nan, np.nan, 0.0, -0.0, 2])
+        case("Unique", [x])
+        case("UniqueV2", [array(dtype, [[1, 0.0], [1, -0.0], [2, 1]]), i64([0])])
+        case("ListDiff", [x, array(dtype, [0.0, 2])])
+    case("ScatterNdNonAliasingAdd", [np.array([True, False, False]), i32([[0], [1], [1]]), np.array([True, True, False])])
+    case("TensorStridedSliceUpdate", [tf.constant(["a", "b", "c", "d"]), i32([1]), i32([3]), i32([1]), tf.constant(["a string that is longer"])])
+
+
+def draws(case):
+    for dtype in (tf.int32, tf.uint32, tf.int64, tf.uint64):
+        for most, rounds in ((9, 4), (1000, 6), (2**30, 4)):
+            case("RandomIndexShuffle", [array(dtype, range(5)), array(dtype, [1, 2, 3]), array(dtype, most)], {"rounds": rounds})
+    case("RandomIndexShuffle", [i64(0), i32([[5, -2, 7], [1, 2, 3]]), i64([4, 5])])
+    case("RandomIndexShuffle", [i32(0), i32([5, -2, 7]), i32(0)])
+    for index, most in ((5, 2), (-1, 2), (0, -2)):
+        case("RandomIndexShuffle", [i32(index), i32([1, 2, 3]), i32(most)])
+    state = i64([3, 0, 7])
+    for shape, counts, probs in (([4], 10.0, 0.3), ([3, 2], [5.0, 50.0], 0.4), ([2, 1, 2], [[5.0, 50.0]], 0.9), ([0], 3.0, 0.5), ([3], [3.0, 2.0], 0.5)):
+        case("StatefulRandomBinomial", [state, np.int64(1), i32(shape), f32(counts), f32(probs)], variables=1)
+    case("StatefulRandomBinomial", [state, np.int64(3), i32([2]), f32(3.0), f32(0.5)], variables=1)
 
 
 def main():
     case = FewCases(sys.argv[1], "--few" in sys.argv)
-    for family in (recurrent, slices, sparse, images, convolutions, rows):
+    for family in (recurrent, slices, sparse, images, convolutions, rows, dtypes, draws):
         family(case)
     print(case.count, "cases")
 

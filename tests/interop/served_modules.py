@@ -305,3 +305,51 @@ def keras_ops_many(folder):
          "affine": o.image.affine_transform(x[..., None], np.array([[1.0, 0.1, 0.2, 0, 0.9, 0.1, 0, 0]])), "scan": o.cumsum(x, 1), "log1p": o.log1p(o.abs(x)),
          "rms": layers.RMSNormalization()(x)}
     return export_keras(keras.Model(x, y), folder, x=normal(4, 6))
+
+
+@model
+def conv3d_in_groups(folder):
+    """Keras compiles grouped convolutions by XLA; TensorFlow's own kernel refuses them."""
+    x = keras.Input((5, 6, 4, 4), name="x")
+    y = layers.Conv3D(6, 3, groups=2, padding="same")(x)
+    y = layers.Conv3D(6, 2, groups=3, strides=(1, 2, 1), activation="relu")(y)
+    return export_keras(keras.Model(x, y), folder, x=normal(5, 6, 4, 4))
+
+
+@model
+def ctc_loss_and_gradient(folder):
+    """Holds calls of functions by their names, whose outputs are selected by name."""
+    class Net(tf.Module):
+        @function(spec([None, 7, 5], tf.float32, "x"))
+        def serve(self, x):
+            rows = tf.shape(x)[0]
+            lengths, labels = tf.fill([rows], 7), tf.ones([rows, 2], tf.int32) * [[1, 3]]
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                logits = tf.transpose(x, [1, 0, 2])
+                loss = tf.nn.ctc_loss(labels, logits, tf.fill([rows], 2), lengths, blank_index=0)
+            return {"loss": loss, "gradient": tape.gradient(loss, x)}
+    net = Net()
+    return export_module(net, folder, serving_default=(net.serve, {"x": normal(7, 5)}))
+
+
+@model
+def values_in_variants(folder):
+    """Sparse matrices, TensorMaps and Optionals."""
+    class Net(tf.Module):
+        @function(spec([None, 6], tf.float32, "x"))
+        def serve(self, x):
+            ops, kind = tf.raw_ops, {"type": tf.float32}
+            kept = tf.nn.relu(x)
+            a = ops.DenseToCSRSparseMatrix(dense_input=kept, indices=tf.where(kept > 0))
+            b = ops.SparseMatrixTranspose(input=a, **kind)
+            square = ops.SparseMatrixSparseMatMul(a=a, b=b, **kind)
+            entries = ops.TensorMapInsert(input_handle=ops.EmptyTensorMap(), key="k", value=x[0])
+            some = tf.cond(x[0, 0] > 0, lambda: tf.experimental.Optional.from_value(x * 3),
+                           lambda: tf.experimental.Optional.empty(tf.TensorSpec([None, 6], tf.float32)))
+            return {"square": ops.CSRSparseMatrixToDense(sparse_input=square, **kind), "count": ops.SparseMatrixNNZ(sparse_matrix=square),
+                    "product": ops.SparseMatrixMatMul(a=a, b=tf.ones([6, 2])),
+                    "entry": ops.TensorMapLookup(input_handle=entries, key="k", value_dtype=tf.float32),
+                    "some": tf.cond(some.has_value(), some.get_value, lambda: -x)}
+    net = Net()
+    return export_module(net, folder, serving_default=(net.serve, {"x": normal(6)}))

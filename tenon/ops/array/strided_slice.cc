@@ -299,7 +299,9 @@ Status slice_update_shape(ShapeContext& c) {
 // slice has shrunk away have size 1, so any stride does; new ones belong to no axis of the tensor.
 StatusOr<Kernel> make_slice_update(Prepare& p) {
   const DType dtype = p.output_dtype(0);
-  if (is_object(dtype)) return unimplemented(p.op().name(), " has no kernel for dtype ", dtype);
+  if (dtype == DType::kResource || dtype == DType::kVariant) {
+    return unimplemented(p.op().name(), " has no kernel for dtype ", dtype);
+  }
   const Shape shape = p.input_shape(0), value = p.input_shape(4);
   const StridedSliceMasks masks = StridedSliceMasks::of(p.attrs());
   const int64_t count = p.input_shape(1).num_elements();
@@ -329,6 +331,10 @@ StatusOr<Kernel> make_slice_update(Prepare& p) {
     if (y != r.in<char>(0)) std::memcpy(y, r.in<char>(0), bytes);
     if (nothing) return absl::OkStatus();
     kernels::run(copy, size, r.input(4).raw(), y + offset * static_cast<int64_t>(size));
+    if (dtype == DType::kString) {
+      own_elements(r, 0, 0);
+      own_elements(r, 0, 4);
+    }
     return absl::OkStatus();
   };
 }

@@ -70,7 +70,10 @@ StatusOr<Kernel> make_tensor_scatter_update(Prepare& p) {
 
 template <BinaryOp op>
 StatusOr<Kernel> make_tensor_scatter(Prepare& p) {
-  const kernels::BinaryKernel combine = kernels::find_binary(op, p.input_dtype(0));
+  // A sum of booleans is true where one of them is.
+  const bool either = op == BinaryOp::kAdd && p.input_dtype(0) == DType::kBool;
+  const kernels::BinaryKernel combine =
+      kernels::find_binary(either ? BinaryOp::kLogicalOr : op, p.input_dtype(0));
   if (!combine) {
     return unimplemented(p.op().name(), " has no CPU kernel for dtype ", p.input_dtype(0));
   }

@@ -56,11 +56,25 @@ struct SliceLayout {
 };
 
 template <class T>
+constexpr bool is_half = std::is_same_v<T, float16> || std::is_same_v<T, bfloat16>;
+
+template <class T>
 size_t hash_of(const T& value) {
-  if constexpr (std::is_same_v<T, float16> || std::is_same_v<T, bfloat16>) {
+  if constexpr (is_half<T>) {
     return std::hash<float>{}(static_cast<float>(value));
   } else {
     return std::hash<T>{}(value);
+  }
+}
+
+// Whether two elements are one. TensorFlow tells zeros of 16 bits apart by their signs, because it
+// hashes their bits.
+template <class T>
+bool is_same(const T& a, const T& b) {
+  if constexpr (is_half<T>) {
+    return a == b && std::bit_cast<uint16_t>(a) == std::bit_cast<uint16_t>(b);
+  } else {
+    return a == b;
   }
 }
 
@@ -84,6 +98,7 @@ struct Slices {
     return hash;
   }
   bool operator()(int64_t a, int64_t b) const {
+    if (layout.outer == 1 && layout.inner == 1) return is_same(x[a], x[b]);
     for (int64_t o = 0; o < layout.outer; ++o) {
       const T* left = row(a, o);
       if (!std::equal(left, left + layout.inner, row(b, o))) return false;
@@ -159,8 +174,8 @@ StatusOr<Kernel> make_list_diff(Prepare& p) {
       kernel = [](KernelRun& r) -> Status {
         const auto x = r.input(0).span<T>(), y = r.input(1).span<T>();
         const auto hash = [](const T& value) { return hash_of(value); };
-        const std::unordered_set<T, decltype(hash)> excluded(y.begin(), y.end(), y.size() + 1,
-                                                             hash);
+        const std::unordered_set<T, decltype(hash), decltype(&is_same<T>)> excluded(
+            y.begin(), y.end(), y.size() + 1, hash, &is_same<T>);
         std::vector<Index> kept;
         for (size_t i = 0; i < x.size(); ++i) {
           if (!excluded.contains(x[i])) kept.push_back(static_cast<Index>(i));

@@ -101,6 +101,14 @@ StatusOr<Kernel> make_broadcast_gradient_args(Prepare& p) {
 
 StatusOr<PartialShape> broadcast_args(const Tensor& a, const Tensor& b) {
   const std::vector<int64_t> left = integers_of(a), right = integers_of(b);
+  // A negative size is a number here, not one that is not known.
+  for (size_t i = 1; i <= std::min(left.size(), right.size()); ++i) {
+    const int64_t x = left[left.size() - i], y = right[right.size() - i];
+    if (x != y && x != 1 && y != 1) {
+      return invalid_argument("Incompatible shapes for broadcasting: [", join(left, ","), "] and [",
+                              join(right, ","), "]");
+    }
+  }
   return broadcast_shapes(PartialShape(std::span<const int64_t>(left)),
                           PartialShape(std::span<const int64_t>(right)));
 }

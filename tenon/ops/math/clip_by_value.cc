@@ -20,16 +20,27 @@ Status clip_shape(ShapeContext& c) {
   return absl::OkStatus();
 }
 
+// A complex number is clipped as the pair of its parts.
+Shape shape_of_parts(Shape shape, DType dtype) {
+  if (is_complex(dtype)) shape.append(2);
+  return shape;
+}
+
 StatusOr<Kernel> make_clip(Prepare& p) {
-  const DType dtype = p.input_dtype(0);
+  const DType own = p.input_dtype(0);
+  const DType dtype = own == DType::kComplex64    ? DType::kFloat
+                      : own == DType::kComplex128 ? DType::kDouble
+                                                  : own;
   const kernels::BinaryKernel minimum = kernels::find_binary(kernels::BinaryOp::kMinimum, dtype);
   const kernels::BinaryKernel maximum = kernels::find_binary(kernels::BinaryOp::kMaximum, dtype);
   if (!minimum || !maximum) return unimplemented("ClipByValue has no kernel for dtype ", dtype);
-  const Shape& x = p.input_shape(0);
-  TENON_ASSIGN_OR_RETURN(const auto low,
-                         kernels::plan_broadcast(std::vector<Shape>{x, p.input_shape(1)}));
-  TENON_ASSIGN_OR_RETURN(const auto high,
-                         kernels::plan_broadcast(std::vector<Shape>{x, p.input_shape(2)}));
+  const Shape x = shape_of_parts(p.input_shape(0), own);
+  const auto plan = [&](int bound) {
+    return kernels::plan_broadcast(
+        std::vector<Shape>{x, shape_of_parts(p.input_shape(bound), own)});
+  };
+  TENON_ASSIGN_OR_RETURN(const auto low, plan(1));
+  TENON_ASSIGN_OR_RETURN(const auto high, plan(2));
   const size_t size = size_of(dtype);
   p.may_overwrite(0, 0);
   return [=](KernelRun& r) {

@@ -1,10 +1,12 @@
-// StatelessRandomBinomial: how many of `counts` trials succeed with probability `probs`; sample for
-// sample as TensorFlow draws them (tensorflow/core/kernels/random_binomial_op.cc).
+// StatelessRandomBinomial, StatefulRandomBinomial: how many of `counts` trials succeed with
+// probability `probs`; sample for sample as TensorFlow draws them
+// (tensorflow/core/kernels/random_binomial_op.cc).
 #include <cmath>
 
 #include "tenon/base/parallel.h"
 #include "tenon/kernels/broadcast.h"
 #include "tenon/ops/random/backward_uniforms.h"
+#include "tenon/ops/random/generator_state.h"
 #include "tenon/ops/random/random_fill.h"
 
 namespace tenon {
@@ -92,21 +94,18 @@ Result binomial_result(double sample) {
   return static_cast<Result>(sample);
 }
 
-// Samples before the parameters' broadcast shape.
-Status binomial_shape(ShapeContext& c) {
-  TENON_RETURN_IF_ERROR(c.expect_rank(1, 1));
-  if (c.input(1).has_rank() && c.input(1)[0] >= 0 && c.input(1)[0] != 2) {
-    return invalid_argument("seed must have shape [2], not ", c.input(1));
-  }
-  TENON_RETURN_IF_ERROR(random_shape(c));
-  const StatusOr<PartialShape> both = broadcast_shapes(c.input(2), c.input(3));
+// Samples before the parameters' broadcast shape. The shape is input `shape`, counts and
+// probabilities follow input `parameters` - 1.
+Status check_binomial(ShapeContext& c, int shape, int parameters) {
+  const StatusOr<PartialShape> both =
+      broadcast_shapes(c.input(parameters), c.input(parameters + 1));
   if (!both.ok()) {
-    return invalid_argument("counts and probs must have compatible batch dimensions: ", c.input(2),
-                            " vs. ", c.input(3));
+    return invalid_argument("counts and probs must have compatible batch dimensions: ",
+                            c.input(parameters), " vs. ", c.input(parameters + 1));
   }
-  const Tensor* shape = c.constant(0);
-  if (!shape || !both->has_rank()) return absl::OkStatus();
-  const std::vector<int64_t> dims = integers_of(*shape);
+  const Tensor* known = c.constant(shape);
+  if (!known || !both->has_rank()) return absl::OkStatus();
+  const std::vector<int64_t> dims = integers_of(*known);
   bool fits = static_cast<int>(dims.size()) >= both->rank();
   for (int i = 1; fits && i <= both->rank(); ++i) {
     const int64_t size = (*both)[both->rank() - i];
@@ -116,38 +115,95 @@ Status binomial_shape(ShapeContext& c) {
   return absl::OkStatus();
 }
 
-StatusOr<Kernel> make_binomial(Prepare& p) {
-  const Shape shapes[] = {p.input_shape(2), p.input_shape(3)};
-  TENON_ASSIGN_OR_RETURN(const kernels::BroadcastPlan plan, kernels::plan_broadcast(shapes));
-  const int64_t results = p.output_shape(0).num_elements();
-  Kernel kernel;
-  visit<FloatTypes>(p.input_dtype(2), [&]<class T>() {
-    visit<BinomialTypes>(p.output_dtype(0), [&]<class Result>() {
-      kernel = [plan, results](KernelRun& r) {
-        if (results == 0) return absl::OkStatus();
-        const int64_t batches = plan.count, samples = results / batches;
-        const auto generator =
-            kernels::Philox::from_stateless_seed(static_cast<uint64_t>(integer_at(r.input(1), 0)),
-                                                 static_cast<uint64_t>(integer_at(r.input(1), 1)));
-        const T *counts = r.in<T>(2), *probs = r.in<T>(3);
-        Result* y = r.out<Result>(0);
-        kernels::for_each_run(plan, [&](const int64_t* from, const int64_t* steps, int64_t to,
-                                        int64_t count) {
-          for (int64_t i = 0; i < count; ++i) {
-            const T trials = counts[from[0] + i * steps[0]], prob = probs[from[1] + i * steps[1]];
-            for (int64_t sample = 0; sample < samples; ++sample) {
-              const auto index = static_cast<uint64_t>((to + i) * samples + sample);
-              y[sample * batches + to + i] =
-                  binomial_result<Result>(binomial_sample(trials, prob, index, generator));
-            }
+Status binomial_shape(ShapeContext& c) {
+  TENON_RETURN_IF_ERROR(c.expect_rank(1, 1));
+  if (c.input(1).has_rank() && c.input(1)[0] >= 0 && c.input(1)[0] != 2) {
+    return invalid_argument("seed must have shape [2], not ", c.input(1));
+  }
+  TENON_RETURN_IF_ERROR(random_shape(c));
+  return check_binomial(c, 0, 2);
+}
+
+Status generator_binomial_shape(ShapeContext& c) {
+  TENON_RETURN_IF_ERROR(c.expect_rank(0, 0));
+  TENON_RETURN_IF_ERROR(c.expect_rank(1, 0));
+  TENON_ASSIGN_OR_RETURN(PartialShape y, c.shape_from_input(2));
+  if (c.constant(2)) TENON_RETURN_IF_ERROR(Shape::make(y.dims()).status());
+  c.set_output(0, std::move(y));
+  return check_binomial(c, 2, 3);
+}
+
+// Each batch is one pair of parameters, of which there are as many samples.
+struct BinomialForm {
+  kernels::BroadcastPlan plan;
+  int64_t results = 0;
+  int parameters = 0;  // the input of the counts
+  int64_t samples() const { return plan.count > 0 ? results / plan.count : 0; }
+};
+
+using DrawBinomial = void (*)(KernelRun&, const BinomialForm&, kernels::Philox);
+
+template <class T, class Result>
+void draw_binomial(KernelRun& r, const BinomialForm& form, kernels::Philox generator) {
+  const int64_t batches = form.plan.count, samples = form.samples();
+  const T *counts = r.in<T>(form.parameters), *probs = r.in<T>(form.parameters + 1);
+  Result* y = r.out<Result>(0);
+  kernels::for_each_run(
+      form.plan, [&](const int64_t* from, const int64_t* steps, int64_t to, int64_t count) {
+        for (int64_t i = 0; i < count; ++i) {
+          const T trials = counts[from[0] + i * steps[0]], prob = probs[from[1] + i * steps[1]];
+          for (int64_t sample = 0; sample < samples; ++sample) {
+            const auto index = static_cast<uint64_t>((to + i) * samples + sample);
+            y[sample * batches + to + i] =
+                binomial_result<Result>(binomial_sample(trials, prob, index, generator));
           }
-        });
-        return absl::OkStatus();
-      };
-    });
+        }
+      });
+}
+
+StatusOr<DrawBinomial> find_binomial(Prepare& p, int parameters) {
+  DrawBinomial draw = nullptr;
+  visit<FloatTypes>(p.input_dtype(parameters), [&]<class T>() {
+    visit<BinomialTypes>(p.output_dtype(0),
+                         [&]<class Result>() { draw = draw_binomial<T, Result>; });
   });
-  if (!kernel) return unimplemented("StatelessRandomBinomial takes half, float and double");
-  return kernel;
+  if (!draw) return unimplemented(p.op().name(), " takes half, float and double");
+  return draw;
+}
+
+StatusOr<BinomialForm> binomial_form(Prepare& p, int parameters) {
+  const Shape shapes[] = {p.input_shape(parameters), p.input_shape(parameters + 1)};
+  TENON_ASSIGN_OR_RETURN(kernels::BroadcastPlan plan, kernels::plan_broadcast(shapes));
+  return BinomialForm{std::move(plan), p.output_shape(0).num_elements(), parameters};
+}
+
+StatusOr<Kernel> make_binomial(Prepare& p) {
+  TENON_ASSIGN_OR_RETURN(const BinomialForm form, binomial_form(p, 2));
+  TENON_ASSIGN_OR_RETURN(const DrawBinomial draw, find_binomial(p, 2));
+  return Kernel([form, draw](KernelRun& r) {
+    if (form.results == 0) return absl::OkStatus();
+    draw(r, form,
+         kernels::Philox::from_stateless_seed(static_cast<uint64_t>(integer_at(r.input(1), 0)),
+                                              static_cast<uint64_t>(integer_at(r.input(1), 1))));
+    return absl::OkStatus();
+  });
+}
+
+StatusOr<Kernel> make_generator_binomial(Prepare& p) {
+  TENON_ASSIGN_OR_RETURN(const BinomialForm form, binomial_form(p, 3));
+  TENON_ASSIGN_OR_RETURN(const DrawBinomial draw, find_binomial(p, 3));
+  return Kernel([form, draw](KernelRun& r) -> Status {
+    if (*r.in<int64_t>(1) != 1) {  // automatic choice is not for this op
+      return invalid_argument("Unsupported algorithm id: ", *r.in<int64_t>(1));
+    }
+    const auto batches = static_cast<uint64_t>(form.plan.count);
+    const auto samples = static_cast<uint64_t>(form.samples());
+    const uint64_t taken = batches * 2 * 100 * (samples + 3) / 4;
+    TENON_ASSIGN_OR_RETURN(const kernels::Philox generator,
+                           take_blocks(r, false, taken * kBlocksOfResult));
+    if (form.results > 0) draw(r, form, generator);
+    return absl::OkStatus();
+  });
 }
 
 }  // namespace
@@ -163,6 +219,18 @@ TENON_OP(StatelessRandomBinomial) = {
     .shape = binomial_shape,
     .gradient = not_differentiable,
     .kernels = {make_binomial},
+};
+TENON_OP(StatefulRandomBinomial) = {
+    .inputs = "resource: resource, algorithm: int64, shape: S, counts: T, probs: T",
+    .outputs = "output: dtype",
+    .attrs =
+        "S: {int32, int64}; T: {half, float, double, int32, int64} = double; "
+        "dtype: {half, float, double, int32, int64} = int64",
+    .effect = Effect::kWrite,
+    .host_inputs = {2},
+    .shape = generator_binomial_shape,
+    .gradient = not_differentiable,
+    .kernels = {make_generator_binomial},
 };
 
 }  // namespace tenon

@@ -1,6 +1,7 @@
 // Random ops on the state of a tf.random.Generator, a variable: StatefulUniform,
 // StatefulStandardNormal(V2), StatefulTruncatedNormal, StatefulUniformInt, StatefulUniformFullInt,
 // RngSkip, RngReadAndSkip. tensorflow/core/kernels/stateful_random_ops.cc.
+#include "tenon/ops/random/generator_state.h"
 #include "tenon/ops/random/random_fill.h"
 #include "tenon/ops/state/variable_access.h"
 
@@ -13,18 +14,15 @@ constexpr int64_t kPhilox = 1, kThreefry = 2, kAutomatic = 3;
 // Counter and key of Philox: three numbers, which `tagged` follow the algorithm's.
 constexpr int64_t kStateSize = 3;
 
-// Blocks by which any op advances the generator for each of its results.
-constexpr uint64_t kBlocksOfResult = 256;
+}  // namespace
 
-Status check_algorithm(int64_t algorithm) {
+Status check_random_algorithm(int64_t algorithm) {
   if (algorithm == kPhilox || algorithm == kAutomatic) return absl::OkStatus();
   if (algorithm == kThreefry) return unimplemented("the random algorithm ThreeFry");
   return invalid_argument("Unsupported algorithm id: ", algorithm);
 }
 
-// The generator as it stands, which advances by `blocks`; `before`, if not null, gets the state.
-StatusOr<kernels::Philox> take_blocks(KernelRun& r, bool tagged, uint64_t blocks,
-                                      int64_t* before = nullptr) {
+StatusOr<kernels::Philox> take_blocks(KernelRun& r, bool tagged, uint64_t blocks, int64_t* before) {
   TENON_ASSIGN_OR_RETURN(Variable * variable, variable_of(r, 0));
   kernels::Philox now({}, {});
   TENON_RETURN_IF_ERROR(variable->update(
@@ -38,7 +36,7 @@ StatusOr<kernels::Philox> take_blocks(KernelRun& r, bool tagged, uint64_t blocks
                                   kStateSize + (tagged ? 1 : 0), "; got ", held.dim(0));
         }
         int64_t* state = held.mutable_data<int64_t>();
-        if (tagged) TENON_RETURN_IF_ERROR(check_algorithm(*state++));
+        if (tagged) TENON_RETURN_IF_ERROR(check_random_algorithm(*state++));
         if (before) std::copy_n(state, kStateSize, before);
         now = kernels::Philox::from_key_counter(static_cast<uint64_t>(state[2]),
                                                 static_cast<uint64_t>(state[0]),
@@ -53,6 +51,8 @@ StatusOr<kernels::Philox> take_blocks(KernelRun& r, bool tagged, uint64_t blocks
       r.context().stream));
   return now;
 }
+
+namespace {
 
 // Input `shape` says what is drawn.
 template <int shape>
@@ -76,7 +76,7 @@ StatusOr<Kernel> make_generator(Prepare& p) {
   if (!fill) return unimplemented(p.op().name(), " has no kernel for dtype ", p.output_dtype(0));
   const int64_t count = p.output_shape(0).num_elements();
   return Kernel([=](KernelRun& r) -> Status {
-    if (!tagged) TENON_RETURN_IF_ERROR(check_algorithm(*r.in<int64_t>(1)));
+    if (!tagged) TENON_RETURN_IF_ERROR(check_random_algorithm(*r.in<int64_t>(1)));
     TENON_ASSIGN_OR_RETURN(const kernels::Philox generator,
                            take_blocks(r, tagged, static_cast<uint64_t>(count) * kBlocksOfResult));
     fill(generator, count, r.output(0).mutable_raw());
@@ -87,7 +87,7 @@ StatusOr<Kernel> make_generator(Prepare& p) {
 StatusOr<Kernel> make_generator_int(Prepare& p) {
   const int64_t count = p.output_shape(0).num_elements();
   return Kernel([=](KernelRun& r) -> Status {
-    TENON_RETURN_IF_ERROR(check_algorithm(*r.in<int64_t>(1)));
+    TENON_RETURN_IF_ERROR(check_random_algorithm(*r.in<int64_t>(1)));
     TENON_ASSIGN_OR_RETURN(const kernels::Philox generator,
                            take_blocks(r, false, static_cast<uint64_t>(count) * kBlocksOfResult));
     return fill_random_int(generator, r.input(3), r.input(4), r.output(0));
@@ -102,7 +102,7 @@ Status skip_shape(ShapeContext& c) {
 
 StatusOr<Kernel> make_rng_skip(Prepare&) {
   return Kernel([](KernelRun& r) -> Status {
-    TENON_RETURN_IF_ERROR(check_algorithm(*r.in<int64_t>(1)));
+    TENON_RETURN_IF_ERROR(check_random_algorithm(*r.in<int64_t>(1)));
     const auto results = static_cast<uint64_t>(*r.in<int64_t>(2));
     return take_blocks(r, false, results * kBlocksOfResult).status();
   });
@@ -110,7 +110,7 @@ StatusOr<Kernel> make_rng_skip(Prepare&) {
 
 StatusOr<Kernel> make_rng_read_and_skip(Prepare&) {
   return Kernel([](KernelRun& r) -> Status {
-    TENON_RETURN_IF_ERROR(check_algorithm(*r.in<int32_t>(1)));
+    TENON_RETURN_IF_ERROR(check_random_algorithm(*r.in<int32_t>(1)));
     const uint64_t results = *r.in<uint64_t>(2);
     return take_blocks(r, false, results * kBlocksOfResult, r.out<int64_t>(0)).status();
   });

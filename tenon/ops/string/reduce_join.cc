@@ -112,7 +112,6 @@ StatusOr<Kernel> make_segment_join(Prepare& p) {
                  separator = p.attr<std::string>("separator")](KernelRun& r) -> Status {
     const int64_t inner = shape.product(1, shape.rank());
     std::vector<std::string> joined(static_cast<size_t>(shape.num_elements()));
-    std::vector<bool> begun(static_cast<size_t>(shape[0]));
     for (int64_t row = 0; row < rows; ++row) {
       const int64_t segment = integer_at(r.input(1), row);
       if (segment < 0) continue;
@@ -122,10 +121,9 @@ StatusOr<Kernel> make_segment_join(Prepare& p) {
       }
       for (int64_t i = 0; i < inner; ++i) {
         std::string& text = joined[static_cast<size_t>(segment * inner + i)];
-        if (begun[static_cast<size_t>(segment)]) text += separator;
+        if (!text.empty()) text += separator;  // empty strings at the start leave no trace
         text += r.in<std::string_view>(0)[row * inner + i];
       }
-      begun[static_cast<size_t>(segment)] = true;
     }
     r.set_output(0, Tensor::strings(shape, joined));
     return absl::OkStatus();
