@@ -283,6 +283,14 @@ typedef struct {
   TenonStatus* (*prepare)(void* data, TenonPrepare* prepare, TenonKernel* kernel);
 } TenonKernelFactory;
 
+/* Values that an all-reduce reads and replaces: `count` elements at `data`, in the memory of the
+ * member's device. */
+typedef struct {
+  int32_t dtype; /* float, double, half, bfloat16, int32 or int64 */
+  int64_t count;
+  void* data;
+} TenonReduced;
+
 /* Devices of one type. Work that is enqueued on a stream is done in order, some time later.
  *
  * A run on a device begins with begin_run() and is not waited for unless somebody needs a value.
@@ -294,7 +302,13 @@ typedef struct {
  * launch_graph() enqueues all of it. The engine captures what a run does at the same addresses each
  * time: kernels whose tensors lie in its arena, and variables, which keep their place. Memory is
  * neither allocated nor freed meanwhile, nothing is waited for, copied from the host or to it. A
- * second stream that is forked off and joined belongs to what is captured. */
+ * second stream that is forked off and joined belongs to what is captured.
+ *
+ * A backend that gives create_group (and all of the four) has devices that sum values among
+ * themselves. Every member of a group enqueues the same reductions in the same order, each on a
+ * stream of its own device, and may have them captured; none waits for another before the work is
+ * done. Sums of equal values have equal bits on all members and in every run. A failed member does
+ * not enqueue: abort_group() then ends the waiting of the others. */
 typedef struct {
   size_t struct_size;
   const char* type; /* "GPU" */
@@ -336,6 +350,17 @@ typedef struct {
   TenonStatus* (*end_capture)(void* stream, void** graph); /* ends it also when it fails */
   TenonStatus* (*launch_graph)(void* stream, void* graph);
   void (*destroy_graph)(void* graph);
+
+  /* Null: values are summed on the host. `devices` are `count` different ones of this backend;
+   * members[i] is the place of devices[i], and a group lives as long as its last member. */
+  TenonStatus* (*create_group)(void* const* devices, int32_t count, void** members);
+  /* Enqueues one reduction: each of the `count` values becomes the sum of all members'. ABORTED
+   * (10), here or of the work, after abort_group(). */
+  TenonStatus* (*all_reduce)(void* member, void* stream, const TenonReduced* values, size_t count);
+  /* From any thread, more than once: reductions that wait for other members end, with values that
+   * are nobody's, and so do later ones. The group is of no use after that. */
+  void (*abort_group)(void* member);
+  void (*destroy_member)(void* member); /* after the graphs that hold reductions of it */
 } TenonBackend;
 
 typedef struct {
@@ -348,6 +373,8 @@ typedef struct {
   const TenonKernelFactory* const* kernels;
   size_t num_kernels;
   const TenonBackend* backend; /* null: none */
+  const char*
+      note; /* what it has to do without, in one sentence; null: nothing. For `tenon doctor` */
 } TenonPlugin;
 
 /* What a plug-in exports. `host` lives as long as the process. A driver or card that is missing is

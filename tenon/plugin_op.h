@@ -345,8 +345,8 @@ inline const TenonPlugin* plugin_of(const char* name) {
     for (const TenonKernelFactory& each : registered.back()->factories()) kernels.push_back(&each);
   }
   static const TenonPlugin plugin = {
-      sizeof(TenonPlugin), TENON_PLUGIN_ABI, TENON_PLUGIN_VERSION, name,   ops.data(),
-      ops.size(),          kernels.data(),   kernels.size(),       nullptr};
+      sizeof(TenonPlugin), TENON_PLUGIN_ABI, TENON_PLUGIN_VERSION, name,    ops.data(),
+      ops.size(),          kernels.data(),   kernels.size(),       nullptr, nullptr};
   return &plugin;
 }
 

@@ -1,6 +1,7 @@
 // The CUDA backend as a plug-in.
 #include "plugins/cuda/device.h"
 #include "plugins/cuda/driver.h"
+#include "plugins/cuda/group.h"
 #include "plugins/cuda/kernel.h"
 
 namespace plugin::cuda {
@@ -150,6 +151,10 @@ TenonBackend backend = {
     .end_capture = end_capture,
     .launch_graph = launch_graph,
     .destroy_graph = destroy_graph,
+    .create_group = create_group,
+    .all_reduce = all_reduce,
+    .abort_group = abort_group,
+    .destroy_member = destroy_member,
 };
 
 }  // namespace
@@ -161,7 +166,15 @@ TenonStatus* tenon_open_plugin(const TenonHost* host, const TenonPlugin** opened
   if (TenonStatus* status = plugin::cuda::check_driver(&num_devices)) return status;
   if (TenonStatus* status = plugin::cuda::open_libraries()) return status;
   plugin::cuda::backend.num_devices = num_devices;
-  static const TenonPlugin cuda_plugin = {
+  const char* note = nullptr;
+  if (num_devices > 1 && !plugin::cuda::open_nccl().empty()) {
+    note = plugin::cuda::open_nccl().c_str();
+    plugin::cuda::backend.create_group = nullptr;
+    plugin::cuda::backend.all_reduce = nullptr;
+    plugin::cuda::backend.abort_group = nullptr;
+    plugin::cuda::backend.destroy_member = nullptr;
+  }
+  static TenonPlugin cuda_plugin = {
       .struct_size = sizeof(TenonPlugin),
       .abi = TENON_PLUGIN_ABI,
       .version = TENON_PLUGIN_VERSION,
@@ -171,7 +184,9 @@ TenonStatus* tenon_open_plugin(const TenonHost* host, const TenonPlugin** opened
       .kernels = plugin::cuda::kernel_rows().data(),
       .num_kernels = plugin::cuda::kernel_rows().size(),
       .backend = &plugin::cuda::backend,
+      .note = nullptr,
   };
+  cuda_plugin.note = note;
   *opened = &cuda_plugin;
   return nullptr;
 }

@@ -10,6 +10,8 @@ namespace {
 CublasLt cublas_lt_table;
 Cudnn cudnn_table;
 Nvrtc nvrtc_table;
+Nccl nccl_table;
+bool has_nccl = false;
 
 std::vector<std::string> library_folders() {
   std::vector<std::string> folders;
@@ -18,7 +20,7 @@ std::vector<std::string> library_folders() {
   }
   folders.emplace_back("/usr/local/cuda/lib64");
   if (const char* wheels = std::getenv("TENON_CUDA_WHEELS")) {
-    for (const char* folder : {"/nvidia/cu13/lib", "/nvidia/cudnn/lib"}) {
+    for (const char* folder : {"/nvidia/cu13/lib", "/nvidia/cudnn/lib", "/nvidia/nccl/lib"}) {
       folders.push_back(std::string(wheels) + folder);
     }
   }
@@ -37,7 +39,7 @@ TenonStatus* open_library(const std::string& name, void** library) {
   if (*library) return nullptr;
   return error(kFailedPrecondition,
                name + " was not found in " + places +
-                   ": install CUDA 13's libraries and cuDNN 9, or name their folder in "
+                   ": install CUDA 13's libraries, cuDNN 9 and NCCL 2, or name their folder in "
                    "LD_LIBRARY_PATH");
 }
 
@@ -75,8 +77,25 @@ TenonStatus* open_libraries() {
 #undef X
 }
 
+const std::string& open_nccl() {
+  static const std::string missing = [] {
+#define X(name) {reinterpret_cast<void**>(&nccl_table.name), "nccl" #name},
+    TenonStatus* status = open_table("libnccl.so.2", {TENON_NCCL_FUNCTIONS(X)});
+#undef X
+    has_nccl = !status;
+    if (!status) return std::string();
+    const TenonText text = host->status_message(status);
+    std::string sentence = "gradients of several GPUs are summed on the host, for " +
+                           std::string(text.data, text.size);
+    host->free_status(status);
+    return sentence;
+  }();
+  return missing;
+}
+
 const CublasLt& cublas_lt() { return cublas_lt_table; }
 const Cudnn& cudnn() { return cudnn_table; }
 const Nvrtc& nvrtc() { return nvrtc_table; }
+const Nccl* nccl() { return has_nccl ? &nccl_table : nullptr; }
 
 }  // namespace plugin::cuda

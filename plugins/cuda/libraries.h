@@ -1,10 +1,11 @@
-// cuBLASLt, cuDNN and NVRTC, opened at run time, so that the plug-in can say which one is missing
-// and where it was looked for. Each table holds the functions that the plug-in calls, by their
-// names without the library's prefix.
+// cuBLASLt, cuDNN, NVRTC and NCCL, opened at run time, so that the plug-in can say which one is
+// missing and where it was looked for. Each table holds the functions that the plug-in calls, by
+// their names without the library's prefix.
 #pragma once
 
 #include <cublasLt.h>
 #include <cudnn.h>
+#include <nccl.h>
 #include <nvrtc.h>
 
 #include "plugins/base/node_reading.h"
@@ -31,6 +32,9 @@ namespace plugin::cuda {
 #define TENON_NVRTC_FUNCTIONS(X) \
   X(CreateProgram) X(DestroyProgram) X(CompileProgram) X(GetCUBINSize) X(GetCUBIN) X(GetPTXSize) \
   X(GetPTX) X(GetProgramLogSize) X(GetProgramLog) X(GetErrorString)
+#define TENON_NCCL_FUNCTIONS(X) \
+  X(CommInitAll) X(CommDestroy) X(CommAbort) X(AllReduce) X(GroupStart) X(GroupEnd) \
+  X(GetErrorString)
 // clang-format on
 
 struct CublasLt {
@@ -49,13 +53,23 @@ struct Nvrtc {
 #undef X
 };
 
+struct Nccl {
+#define X(name) decltype(&nccl##name) name;
+  TENON_NCCL_FUNCTIONS(X)
+#undef X
+};
+
 // Once, before the tables are used. FAILED_PRECONDITION names what is missing. Looked for by the
 // loader, then in $CUDA_HOME, /usr/local/cuda and the folders of NVIDIA's wheels below
 // $TENON_CUDA_WHEELS (a site-packages folder).
 TenonStatus* open_libraries();
+// The same for NCCL alone, which only several GPUs need. The sentence that says what is missing, or
+// empty.
+const std::string& open_nccl();
 
 const CublasLt& cublas_lt();
 const Cudnn& cudnn();
 const Nvrtc& nvrtc();
+const Nccl* nccl();  // null where it is missing
 
 }  // namespace plugin::cuda

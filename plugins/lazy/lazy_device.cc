@@ -29,7 +29,7 @@ Stream::~Stream() {
 uint64_t Stream::enqueue(Work work) {
   std::lock_guard lock(mutex_);
   if (graph_) {
-    graph_->works.push_back(std::move(work));
+    graph_->steps[this].push_back({std::move(work)});
     return enqueued_;
   }
   queue_.emplace_back(std::move(work), failure_);
@@ -83,6 +83,16 @@ void Stream::capture(std::shared_ptr<Graph> graph) {
   std::lock_guard lock(mutex_);
   if (graph) graph->streams.push_back(this);
   graph_ = std::move(graph);
+}
+
+void Stream::note_wait(const Stream* awaited, size_t until) {
+  std::lock_guard lock(mutex_);
+  graph_->steps[this].push_back({nullptr, awaited, until});
+}
+
+size_t Stream::noted() {
+  std::lock_guard lock(mutex_);
+  return graph_ ? graph_->steps[this].size() : 0;
 }
 
 std::shared_ptr<Graph> Stream::capturing() {

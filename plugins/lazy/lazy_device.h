@@ -28,11 +28,28 @@ class Stream;
 
 using Work = std::function<Failure()>;
 
-// Work that was noted instead of done, of one stream or of several that wait for each other.
+// Work that was noted instead of done, of one stream or of several that wait for each other. It is
+// done in the order of the first one; that of others as late as the waiting allows.
 struct Graph {
-  std::vector<Work> works;
+  struct Step {
+    Work work;
+    const Stream* awaited = nullptr;  // in place of work: this stream's steps up to `until` come
+    size_t until = 0;                 // first
+  };
+  // The first failure.
+  Failure run() const;
+  // Are there steps that nothing waits for?
+  bool leaves_work() const;
+
+  Stream* first = nullptr;
+  std::map<const Stream*, std::vector<Step>> steps;
   std::vector<Stream*> streams;  // that note here, until the capture ends
   Failure refused;               // why it cannot be captured
+
+ private:
+  using Positions = std::map<const Stream*, size_t>;
+  void run_until(const Stream* stream, size_t until, bool works, Positions& positions,
+                 Failure& failure) const;
 };
 
 // Thread-safe. Others keep it alive while they wait for its work.
@@ -55,7 +72,9 @@ class Stream {
   std::shared_ptr<const Failure> failure_of_run();  // read by failure()
   Failure failure(const Failure& of_run);
 
-  void capture(std::shared_ptr<Graph> graph);  // null: no longer
+  void capture(std::shared_ptr<Graph> graph);           // null: no longer
+  void note_wait(const Stream* awaited, size_t until);  // while it captures
+  size_t noted();
   std::shared_ptr<Graph> capturing();
   Device* device() const { return device_; }
 
@@ -75,7 +94,7 @@ class Stream {
   std::thread thread_;
 };
 
-// Work of `stream` up to `ticket`, or what `graph` has noted so far.
+// Work of `stream` up to `ticket`, or so many steps that `graph` has noted of it.
 struct Event {
   std::shared_ptr<Stream> stream;
   uint64_t ticket = 0;

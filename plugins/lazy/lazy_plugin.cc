@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "plugins/lazy/lazy_device.h"
+#include "plugins/lazy/lazy_group.h"
 #include "plugins/lazy/lazy_kernels.h"
 
 namespace plugin::lazy {
@@ -96,7 +97,9 @@ void destroy_event(void* event) { delete event_of(event); }
 
 TenonStatus* record_event(void* stream, void* event) {
   Stream& of = *stream_of(stream);
-  *event_of(event) = {stream_of(stream), of.last_ticket(), of.failure_of_run(), of.capturing()};
+  const std::shared_ptr<Graph> graph = of.capturing();
+  const uint64_t ticket = graph ? of.noted() : of.last_ticket();
+  *event_of(event) = {stream_of(stream), ticket, of.failure_of_run(), graph};
   return nullptr;
 }
 
@@ -107,6 +110,7 @@ TenonStatus* wait_event(void* stream, void* event) {
   if (point.graph) {
     // A stream that waits for what is captured is captured with it.
     if (waiting.capturing() != point.graph) waiting.capture(point.graph);
+    waiting.note_wait(point.stream.get(), point.ticket);
     return nullptr;
   }
   if (is_refused(waiting, "a wait for work outside")) return nullptr;
@@ -135,7 +139,9 @@ TenonStatus* begin_capture(void* stream) {
   if (stream_of(stream)->capturing()) {
     return error(kFailedPrecondition, "the stream is being captured already");
   }
-  stream_of(stream)->capture(std::make_shared<Graph>());
+  const auto graph = std::make_shared<Graph>();
+  graph->first = stream_of(stream).get();
+  stream_of(stream)->capture(graph);
   return nullptr;
 }
 
@@ -144,6 +150,9 @@ TenonStatus* end_capture(void* stream, void** graph) {
   for (Stream* each : made->streams) each->capture(nullptr);
   made->streams.clear();
   if (made->refused.code != 0) return status_of(made->refused);
+  if (made->leaves_work()) {
+    return error(kFailedPrecondition, "a graph cannot hold work that nothing waits for");
+  }
   *graph = new GraphHandle(made);
   return nullptr;
 }
@@ -151,14 +160,7 @@ TenonStatus* end_capture(void* stream, void** graph) {
 TenonStatus* launch_graph(void* stream, void* graph) {
   if (is_refused(*stream_of(stream), "a graph")) return nullptr;
   ++launches;
-  stream_of(stream)->enqueue([held = *static_cast<GraphHandle*>(graph)] {
-    Failure first;
-    for (const Work& work : held->works) {
-      Failure failure = work();
-      if (first.code == 0) first = std::move(failure);
-    }
-    return first;
-  });
+  stream_of(stream)->enqueue([held = *static_cast<GraphHandle*>(graph)] { return held->run(); });
   return nullptr;
 }
 
@@ -190,6 +192,10 @@ const TenonBackend kBackend = {
     .end_capture = end_capture,
     .launch_graph = launch_graph,
     .destroy_graph = destroy_graph,
+    .create_group = create_group,
+    .all_reduce = all_reduce,
+    .abort_group = abort_group,
+    .destroy_member = destroy_member,
 };
 
 }  // namespace
@@ -210,6 +216,7 @@ TenonStatus* tenon_open_plugin(const TenonHost* host, const TenonPlugin** plugin
       .kernels = plugin::lazy::kernels().data(),
       .num_kernels = plugin::lazy::kernels().size(),
       .backend = &plugin::lazy::kBackend,
+      .note = nullptr,
   };
   *plugin = &lazy_plugin;
   return nullptr;

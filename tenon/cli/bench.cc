@@ -147,6 +147,8 @@ int bench_command(Words words) {
       {"optimizer", &f.training.optimizer, "NAME", "with --train"},
       {"loss", &f.training.loss, "NAME", "with --train, which needs it: mse, ..."},
       {"from_logits", &f.training.from_logits, "", "with --train: outputs are logits"},
+      {"strategy", &f.training.strategy.strategy, "NAME", "with --train: mirrored"},
+      {"devices", &f.training.strategy.devices, "NAMES", "of --strategy: 'GPU:0,GPU:1'"},
       {"profile", &f.training.profile, "",
        "then time each step of as many runs again: a table of ops and nodes"},
       {"json", &f.training.json, "", "print the JSON line alone, with --profile as \"steps\""},

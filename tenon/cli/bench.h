@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "tenon/base/function_ref.h"
+#include "tenon/cli/model_source.h"
 #include "tenon/core/tensor.h"
 #include "tenon/runtime/step_profile.h"
 
@@ -50,6 +51,7 @@ std::string bench_report(BenchTimes times, const BenchProfile& profile, bool jso
 
 struct TrainBenchFlags {
   std::string model, optimizer, loss;
+  StrategyFlags strategy;
   bool from_logits = false, profile = false, json = false;
   int64_t batch = 32, int_limit = 100;
   double seconds = 3;

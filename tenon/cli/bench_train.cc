@@ -1,6 +1,5 @@
 #include "tenon/cli/bench.h"
 #include "tenon/cli/flags.h"
-#include "tenon/cli/model_source.h"
 
 namespace tenon::cli {
 namespace {
@@ -37,8 +36,10 @@ Status bench_training(const TrainBenchFlags& flags) {
         "instance sparse_categorical_crossentropy or mse");
   }
   BenchTimes times;
+  keras::ModelOptions options;
+  TENON_ASSIGN_OR_RETURN(options.strategy, open_strategy(flags.strategy));
   const auto start = std::chrono::steady_clock::now();
-  TENON_ASSIGN_OR_RETURN(const auto model, open_model(flags.model, nullptr));
+  TENON_ASSIGN_OR_RETURN(const auto model, open_model(flags.model, nullptr, options));
   TENON_RETURN_IF_ERROR(compile_model(*model, {.optimizer = flags.optimizer,
                                                .loss = flags.loss,
                                                .metrics = {},

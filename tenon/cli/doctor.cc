@@ -101,10 +101,11 @@ std::vector<Finding> plug_ins() {
   const Status started = start_engine();
   std::vector<Finding> findings;
   for (const PluginInfo& plugin : PluginHost::global().all()) {
-    findings.push_back({"plug-in " + plugin.name,
-                        plugin.status.ok() ? cat(plugin.path, ": ", plugin.brings)
-                                           : std::string(message_of(plugin.status)),
-                        plugin.status.ok() ? "" : "it is not in use until that is put right"});
+    findings.push_back(
+        {"plug-in " + plugin.name,
+         plugin.status.ok() ? cat(plugin.path, ": ", plugin.brings)
+                            : std::string(message_of(plugin.status)),
+         plugin.status.ok() ? plugin.note : "it is not in use until that is put right"});
   }
   if (findings.empty()) {
     findings.push_back(

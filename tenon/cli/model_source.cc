@@ -127,6 +127,21 @@ bool is_builtin_model(std::string_view source) {
                      [&](const auto& named) { return named.name == source; });
 }
 
+StatusOr<std::shared_ptr<const keras::MirroredStrategy>> open_strategy(const StrategyFlags& flags) {
+  if (flags.strategy.empty()) {
+    if (flags.devices.empty()) return std::shared_ptr<const keras::MirroredStrategy>();
+    return wrong_usage("--devices needs --strategy mirrored");
+  }
+  if (flags.strategy != "mirrored") return wrong_usage("--strategy: expected mirrored");
+  keras::MirroredOptions options;
+  for (std::string_view name : split(flags.devices, ',')) {
+    if (!trim(name).empty()) options.devices.emplace_back(trim(name));
+  }
+  TENON_ASSIGN_OR_RETURN(auto strategy, keras::MirroredStrategy::create(std::move(options)));
+  DeviceRegistry::global().prefer(strategy->devices()[0]);
+  return strategy;
+}
+
 Status compile_model(keras::Model& model, const CompileFlags& flags) {
   const bool any = !flags.optimizer.empty() || !flags.loss.empty() || !flags.metrics.empty();
   if (model.compiled() && !any) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tenon/data/open_rows.h"
+#include "tenon/keras/distribute/mirrored_strategy.h"
 #include "tenon/keras/model.h"
 
 namespace tenon::cli {
@@ -27,6 +28,14 @@ StatusOr<std::unique_ptr<keras::Model>> open_model(const std::string& source,
 
 // Is `source` a built-in name, which needs data?
 bool is_builtin_model(std::string_view source);
+
+struct StrategyFlags {
+  std::string strategy;  // "mirrored", or empty: none
+  std::string devices;   // "GPU:0,GPU:1"; empty: all of the kind where models run
+};
+
+// Null without a strategy. What is not mirrored, evaluation, runs on its first device from then on.
+StatusOr<std::shared_ptr<const keras::MirroredStrategy>> open_strategy(const StrategyFlags& flags);
 
 struct CompileFlags {
   std::string optimizer;  // a name, or Keras' JSON

@@ -23,7 +23,8 @@ namespace {
 
 struct TrainFlags {
   std::string model, callbacks, validation_data, validation_labels;
-  std::string export_dir, save, checkpoint_dir, log_dir, strategy, cache;
+  std::string export_dir, save, checkpoint_dir, log_dir, cache;
+  StrategyFlags strategy;
   DataFlags data;
   CompileFlags compile;
   int64_t epochs = 1, batch_size = 32, seed = 0, threads = 0, virtual_cpus = 1;
@@ -91,7 +92,6 @@ Status check_train_flags(const TrainFlags& f) {
       {"prefetch", f.prefetch >= 0 && f.prefetch <= 1 << 20, "a number of batches, or 0"},
       {"steps_per_epoch", f.steps_per_epoch >= 0, "a number of steps, or 0: all"},
       {"validation_steps", f.validation_steps >= 0, "a number of steps, or 0: all"},
-      {"strategy", f.strategy.empty() || f.strategy == "mirrored", "mirrored"},
       {"learning_rate", f.compile.learning_rate >= 0 && std::isfinite(f.compile.learning_rate),
        "a rate above 0, or 0 for the optimizer's default"},
       {"validation_split", f.validation_split >= 0 && f.validation_split < 1,
@@ -155,8 +155,8 @@ class TrainRun {
 
  private:
   Status make_strategy() {
-    if (flags_.strategy.empty()) return absl::OkStatus();
-    TENON_ASSIGN_OR_RETURN(strategy_, keras::MirroredStrategy::create());
+    TENON_ASSIGN_OR_RETURN(strategy_, open_strategy(flags_.strategy));
+    if (!strategy_) return absl::OkStatus();
     std::vector<std::string> names;
     for (const Device* device : strategy_->devices()) names.push_back(device->name());
     log_info("training is mirrored on ", join(names, ", "));
@@ -360,7 +360,8 @@ std::vector<Flag> train_table(TrainFlags& f) {
       {"prefetch", &f.prefetch, "N", "batches made ahead; 0: as many as help"},
       {"seed", &f.seed, "N", "of first weights, dropout and shuffling"},
       {"threads", &f.threads, "N", "threads that compute; 0: all"},
-      {"strategy", &f.strategy, "NAME", "mirrored: one replica on each device"},
+      {"strategy", &f.strategy.strategy, "NAME", "mirrored: one replica on each device"},
+      {"devices", &f.strategy.devices, "NAMES", "of --strategy: 'GPU:0,GPU:1'; else all there are"},
       {"virtual_cpus", &f.virtual_cpus, "N", "logical devices that the processor is"},
       {"callbacks", &f.callbacks, "LIST", "'EarlyStopping(patience=3),CSVLogger(log.csv)'"},
       {"save", &f.save, "FILE.keras", "write the trained model"},

@@ -1,6 +1,7 @@
-// Communicator: one replica's place in a group of replicas that combine values while each runs a
-// step of its own. What the ops _AllReduceStart and _AllReduceDone use (ops/control/all_reduce.cc);
-// tenon/dist makes them.
+// A replica's place in a group of replicas that combine values while each runs a step of its own
+// (ops/control/all_reduce.cc): Communicator, by the host, for _AllReduceStart and _AllReduceDone,
+// made by tenon/dist; DeviceCommunicator, by the devices themselves, for _DeviceAllReduceStart and
+// _DeviceAllReduceDone, made by runtime/plugin.
 #pragma once
 
 #include <span>
@@ -39,6 +40,32 @@ class Communicator : public Object {
   // together; ABORTED when another replica has failed.
   virtual StatusOr<Ref<PendingReduction>> start(std::string_view instance, Reduction reduction,
                                                 bool present, std::vector<Tensor> values) = 0;
+};
+
+class Device;
+class Stream;
+
+// Of one device among devices of one backend. Every member enqueues the same reductions in the same
+// order, once a step. start() and finish() are for one run at a time, abort() is thread-safe.
+class DeviceCommunicator : public Object {
+ public:
+  std::string_view type_name() const override { return "DeviceCommunicator"; }
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+  virtual Device* device() const = 0;
+
+  // Enqueues the reduction `instance`, which waits for what is enqueued on `stream` so far, a
+  // stream of device(), and goes on beside what is enqueued there later: `values` become the sums
+  // of all members'. They are in the device's memory, which must be theirs until finish(). ABORTED
+  // after abort().
+  virtual Status start(Stream& stream, std::string_view instance,
+                       std::span<Tensor* const> values) = 0;
+  // What is enqueued on `stream` later waits for the reduction.
+  virtual Status finish(Stream& stream, std::string_view instance) = 0;
+
+  // Releases all members from waiting for one that has failed; runs that were within a reduction
+  // have no usable values. The group is of no use after that.
+  virtual void abort() = 0;
 };
 
 }  // namespace tenon

@@ -133,13 +133,98 @@ TEST(DigitsOnADevice, TwoDevicesSumTheirGradientsInCapturedSteps) {
   const DigitBatches digits = read_digit_batches();
   std::vector<Tensor> weights, weights_of_two, again;
   const auto want = train_mirrored({names[0]}, digits, weights);
+  const int64_t before = launched();
   const auto of_two = train_mirrored({names[0], names[1]}, digits, weights_of_two);
+  // The whole step of each is one graph, with the reductions in it.
+  const int64_t graphs = launched() - before;
+  EXPECT_TRUE(graphs == 2 * (kSteps - 1) || launched() == 0) << graphs;
   EXPECT_LT(want.back(), want.front());
   ASSERT_EQ(of_two.size(), want.size());
   for (size_t i = 0; i < want.size(); ++i) EXPECT_NEAR(of_two[i], want[i], 1e-5 * want[i]) << i;
-  EXPECT_EQ(train_mirrored({names[0], names[1]}, digits, again), of_two);
-  for (size_t i = 0; i < again.size(); ++i) {
-    EXPECT_EQ(std::memcmp(again[i].raw(), weights_of_two[i].raw(), again[i].num_bytes()), 0) << i;
+  for (const char* capture : {"1", "0"}) {
+    setenv("TENON_CAPTURE", capture, 1);
+    EXPECT_EQ(train_mirrored({names[0], names[1]}, digits, again), of_two);
+    for (size_t i = 0; i < again.size(); ++i) {
+      EXPECT_EQ(std::memcmp(again[i].raw(), weights_of_two[i].raw(), again[i].num_bytes()), 0) << i;
+    }
+  }
+  unsetenv("TENON_CAPTURE");
+}
+
+// Batches whose rows do not fill all replicas, and statistics that are averaged over those that
+// have rows: as on the processor.
+TEST(DigitsOnADevice, ReplicasWithoutRowsHaveNoSay) {
+  ASSERT_TRUE(load_plugins().ok()) << load_plugins();
+  std::vector<std::string> names;
+  for (const Device* device : DeviceRegistry::global().all()) {
+    if (device->captures()) names.push_back(device->name());
+  }
+  if (names.size() < 2) GTEST_SKIP() << "there are not two devices that capture their work";
+  DeviceRegistry::global().set_virtual_cpus(2);
+  const DigitBatches digits = read_digit_batches();
+  const auto train = [&](const std::vector<std::string>& devices, bool synchronized) {
+    auto strategy = MirroredStrategy::create({.devices = devices});
+    EXPECT_TRUE(strategy.ok()) << strategy.status();
+    Sequential model({Input({kPixels}), Rescaling({.scale = 0.0625}), Dense({.units = 8}),
+                      BatchNormalization({.momentum = 0.5, .synchronized = synchronized}),
+                      Dense({.units = 10, .activation = "softmax"})},
+                     {.seed = 3, .strategy = *strategy});
+    EXPECT_TRUE(model
+                    .compile({.optimizer = SGD({.learning_rate = 0.1}),
+                              .loss = "sparse_categorical_crossentropy"})
+                    .ok());
+    std::vector<float> values;
+    for (int64_t rows : {9, 1, 8}) {  // 5 and 4, 1 and none
+      const auto logs =
+          model.train_on_batch({digits.x[0].slice(0, rows)}, {digits.y[0].slice(0, rows)});
+      EXPECT_TRUE(logs.ok()) << logs.status();
+      if (logs.ok()) values.push_back(static_cast<float>(*find_log(*logs, "loss")));
+    }
+    for (const Weight* weight : model.weights()) {
+      const Tensor value = *weight->variable->read();
+      values.insert(values.end(), value.span<float>().begin(), value.span<float>().end());
+    }
+    return values;
+  };
+  for (bool synchronized : {false, true}) {
+    const auto want = train({"CPU:0", "CPU:1"}, synchronized);
+    const auto got = train({names[0], names[1]}, synchronized);
+    ASSERT_EQ(got.size(), want.size());
+    for (size_t i = 0; i < want.size(); ++i) {
+      EXPECT_NEAR(got[i], want[i], 1e-5f + 1e-4f * std::abs(want[i])) << synchronized << " " << i;
+    }
+  }
+}
+
+// A class that the second replica's share alone has: on the lazy device its step fails.
+TEST(DigitsOnADevice, AFailingReplicaIsNamedAndTheNextStepRuns) {
+  ASSERT_TRUE(load_plugins().ok()) << load_plugins();
+  std::vector<std::string> names;
+  for (const Device* device : DeviceRegistry::global().all()) {
+    if (device->captures() && device->type() == "LAZY") names.push_back(device->name());
+  }
+  if (names.size() < 2) GTEST_SKIP() << "there are not two lazy devices";
+  auto strategy = MirroredStrategy::create({.devices = names});
+  ASSERT_TRUE(strategy.ok()) << strategy.status();
+  Sequential model(
+      {Input({2}), Embedding({.input_dim = 4, .output_dim = 3}), Flatten(), Dense({.units = 1})},
+      {.seed = 2, .strategy = *strategy});
+  ASSERT_TRUE(model.compile({.optimizer = "adam", .loss = "mse"}).ok());
+  const float rows[] = {0, 1, 2, 3, 0, 1, 2, 3};
+  Tensor good(DType::kFloat, Shape{4, 2}), y(DType::kFloat, Shape{4, 1});
+  std::copy_n(rows, 8, good.mutable_data<float>());
+  std::fill_n(y.mutable_data<float>(), 4, 1.0f);
+  Tensor bad = good.clone();
+  bad.mutable_data<float>()[7] = 9;
+  for (int step = 0; step < 3; ++step) {
+    const auto failed = model.train_on_batch(bad, y);
+    ASSERT_FALSE(failed.ok());
+    EXPECT_NE(failed.status().message().find("replica 1 of 2"), std::string::npos)
+        << failed.status();
+    for (int after = 0; after < 2; ++after) {
+      const auto logs = model.train_on_batch(good, y);
+      EXPECT_TRUE(logs.ok()) << logs.status();
+    }
   }
 }
 

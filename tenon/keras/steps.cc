@@ -206,12 +206,9 @@ Status Steps::train(Trace& trace, Endpoint loss) {
   std::vector<Endpoint> variables;
   for (const Weight* weight : weights) variables.push_back(trace.read(*weight));
   Optimizer::Combine combine;
-  if (const Replication* others = trace.replication()) {
+  if (trace.replication()) {
     average_statistics(trace, model_.weights());
-    // As Keras' scale_loss_for_distribution(): the sum of all replicas' is the mean of their
-    // losses.
-    if (others->replicas > 1)
-      loss = g.mul(loss, g.scalar_of(DType::kFloat, 1.0 / others->replicas));
+    loss = share_of_loss(trace, loss);
     combine = [&](std::span<const Endpoint> clipped) {
       return sum_gradients(trace, clipped, weights, model_.strategy_->bucket_bytes());
     };

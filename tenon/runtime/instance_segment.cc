@@ -57,6 +57,8 @@ Status Instance::run_segment(size_t index) {
   }
   for (int slot : segment.owned) addresses_.push_back(slots_[static_cast<size_t>(slot)].raw());
   Stream& stream = *context_.stream;
+  // What goes on beside the stream is not of the capture.
+  TENON_RETURN_IF_ERROR(stream.join());
   Changed changed(stream);
   for (int slot : segment.changed) {
     const StatusOr<Tensor> value =

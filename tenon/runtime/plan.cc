@@ -88,8 +88,7 @@ Status Plan::order_nodes() {
     if (!graph_.alive(id)) continue;
     const Node& node = graph_.node(id);
     const Effects effects = effects_of(graph_, node);
-    const bool begins = effects.collective && !node.outputs.empty() && !effects.writes &&
-                        node.outputs[0].dtype == DType::kVariant;
+    const bool begins = node.is("_AllReduceStart") || node.is("_DeviceAllReduceStart");
     turn[static_cast<size_t>(id)] = begins ? -1 : effects.writes || effects.collective;
   }
   TENON_ASSIGN_OR_RETURN(order_, graph_.topological_order(turn));

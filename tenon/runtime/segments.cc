@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "tenon/core/collective.h"
 #include "tenon/core/variable.h"
 #include "tenon/graph/effects.h"
 
@@ -75,7 +76,9 @@ bool SegmentFinder::is_done_before_changes(size_t read) const {
 // An input that work finds where it was, or where the addresses that are compared say.
 bool SegmentFinder::is_fixed_input(int index) const {
   const Slot& input = slot(index);
-  if (input.dtype == DType::kResource) return input.constant.object_as<Variable>() != nullptr;
+  if (input.dtype == DType::kResource) {
+    return input.constant.object_as<Variable>() || input.constant.object_as<DeviceCommunicator>();
+  }
   return input.storage == Storage::kConstant || has_fixed_place(index) ||
          (input.storage == Storage::kOwned && !input.on_host);
 }
@@ -95,7 +98,8 @@ SegmentFinder::Fit SegmentFinder::fit(const Step& step) const {
   }
   // What is random or seen from outside is decided when it runs, not when it is captured.
   const bool is_work = !step.on_host && !decl.sets_outputs() &&
-                       (decl.effect == Effect::kNone || decl.effect == Effect::kWrite) &&
+                       (decl.effect == Effect::kNone || decl.effect == Effect::kWrite ||
+                        decl.effect == Effect::kCollective) &&
                        std::all_of(step.outputs.begin(), step.outputs.end(),
                                    [&](int output) { return has_fixed_place(output); });
   return is_work ? Fit::kWork : Fit::kNone;
@@ -113,7 +117,7 @@ Segment SegmentFinder::segment(size_t first, size_t last) const {
       continue;
     }
     for (int input : step.inputs) {
-      if (slot(input).dtype == DType::kResource) add(made.changed, input);
+      if (slot(input).constant.object_as<Variable>()) add(made.changed, input);
       if (slot(input).storage == Storage::kOwned) add(made.owned, input);
     }
   }

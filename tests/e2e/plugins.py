@@ -23,7 +23,7 @@ LAZY = os.path.join(BUILD, "plugins", "lazy.so")
 WRONG_VERSION = """
 #include "tenon/plugin.h"
 TenonStatus* tenon_open_plugin(const TenonHost* host, const TenonPlugin** plugin) {
-  static TenonPlugin old = {sizeof(TenonPlugin), TENON_PLUGIN_ABI, "0.0.1", "old", 0, 0, 0, 0, 0};
+  static TenonPlugin old = {sizeof(TenonPlugin), TENON_PLUGIN_ABI, "0.0.1", "old", 0, 0, 0, 0, 0, 0};
   (void)host;
   *plugin = &old;
   return 0;
@@ -140,6 +140,8 @@ def lazy_device(check, folder):
             answers[device] = np.concatenate([ask_rest(port, x[begin:begin + 8].tolist()) for begin in range(0, 40, 8)])
     check.close(answers["LAZY"], answers["CPU"], "and is served there with the same answers", 1e-5)
     del os.environ["TENON_DEVICE"]
+    mirrored = train_digits(os.path.join(folder, "two", "digits"), strategy="mirrored", devices="LAZY:0,LAZY:1")
+    check.that(mirrored[-1]["loss"] < mirrored[0]["loss"], "two of them train it together", mirrored)
 
 
 def main():

@@ -28,8 +28,8 @@ struct MirroredOptions {
 // Immutable; may be that of several models.
 class MirroredStrategy {
  public:
-  // NOT_FOUND names the devices there are; INVALID_ARGUMENT when one is named twice. Values of
-  // devices with memory of their own are summed on the host.
+  // NOT_FOUND names the devices there are; INVALID_ARGUMENT when one is named twice. Devices of one
+  // backend that sums values among its devices do that; values of others are summed on the host.
   static StatusOr<std::shared_ptr<const MirroredStrategy>> create(MirroredOptions options = {});
 
   int num_replicas_in_sync() const { return static_cast<int>(devices_.size()); }

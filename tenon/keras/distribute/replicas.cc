@@ -39,6 +39,19 @@ Tensor take_rows(const Tensor& whole, int64_t begin, int64_t count, Tensor& stag
 
 }  // namespace
 
+// As Keras' scale_loss_for_distribution(): the sum of all replicas' is the mean of their losses.
+// Devices that sum themselves add the gradients of every replica: those of one without rows are 0.
+Endpoint share_of_loss(Trace& trace, Endpoint loss) {
+  GraphBuilder& g = trace.build();
+  const Replication& others = *trace.replication();
+  if (others.replicas == 1) return loss;
+  Endpoint share = g.scalar_of(DType::kFloat, 1.0 / others.replicas);
+  if (sums_on_device(g, others.gradients)) {
+    share = g.op("SelectV2", {others.present, share, g.scalar_of(DType::kFloat, 0)});
+  }
+  return g.mul(loss, share);
+}
+
 std::vector<Endpoint> sum_gradients(Trace& trace, std::span<const Endpoint> gradients,
                                     std::span<Weight* const> weights, int64_t bucket_bytes) {
   GraphBuilder& g = trace.build();
@@ -59,11 +72,12 @@ std::vector<Endpoint> sum_gradients(Trace& trace, std::span<const Endpoint> grad
     buckets[it->second].bytes += bytes;
   }
   const Replication& others = *trace.replication();
+  const Endpoint present = sums_on_device(g, others.gradients) ? Endpoint() : others.present;
   std::vector<AllReduce> started;
   for (const Bucket& bucket : buckets) {
     std::vector<Endpoint> values;
     for (size_t i : bucket.members) values.push_back(gradients[i]);
-    started.push_back(start_all_reduce(g, others.gradients, others.present, std::move(values),
+    started.push_back(start_all_reduce(g, others.gradients, present, std::move(values),
                                        cat("bucket_", started.size()), false));
   }
   std::vector<Endpoint> sums(gradients.size());
@@ -111,12 +125,6 @@ StatusOr<std::unique_ptr<Replicas>> Replicas::create(const MirroredStrategy& str
   for (int rank = 0; rank < size; ++rank) {
     made->states_.push_back(rank == 0 ? std::move(primary) : std::make_shared<ModelState>());
     ModelState& state = *made->states_.back();
-    // Of an earlier compile().
-    for (std::string_view group : {kGradientsGroup, kLayersGroup}) {
-      if (state.find("", group)) TENON_RETURN_IF_ERROR(state.remove("", group));
-    }
-    TENON_RETURN_IF_ERROR(made->gradients_.install(rank, kGradientsGroup, state));
-    TENON_RETURN_IF_ERROR(made->layers_.install(rank, kLayersGroup, state));
     made->copies_.emplace_back();
     for (const Weight* weight : made->mirrored_) {
       if (rank == 0) continue;
@@ -126,6 +134,7 @@ StatusOr<std::unique_ptr<Replicas>> Replicas::create(const MirroredStrategy& str
       made->copies_.back().push_back(std::move(copy));
     }
   }
+  TENON_RETURN_IF_ERROR(made->meet());
   made->local_.resize(static_cast<size_t>(size));
   made->args_.resize(static_cast<size_t>(size));
   made->results_.resize(static_cast<size_t>(size));
@@ -133,13 +142,37 @@ StatusOr<std::unique_ptr<Replicas>> Replicas::create(const MirroredStrategy& str
   return made;
 }
 
+// Devices have one group for gradients and layers, so that all enqueue its reductions in one order.
+Status Replicas::meet() {
+  for (const std::shared_ptr<ModelState>& state : states_) {
+    // Of an earlier compile(), or a group that has failed.
+    for (std::string_view group : {kGradientsGroup, kLayersGroup}) {
+      if (state->find("", group)) TENON_RETURN_IF_ERROR(state->remove("", group));
+    }
+  }
+  TENON_ASSIGN_OR_RETURN(group_, open_device_group(devices_));
+  for (size_t rank = 0; rank < states_.size(); ++rank) {
+    ModelState& state = *states_[rank];
+    if (!group_.empty()) {
+      const auto place = [&]() -> StatusOr<Ref<Object>> { return Ref<Object>(group_[rank]); };
+      TENON_RETURN_IF_ERROR(state.find_or_create("", kGradientsGroup, place).status());
+      continue;
+    }
+    const int number = static_cast<int>(rank);
+    TENON_RETURN_IF_ERROR(gradients_.install(number, kGradientsGroup, state));
+    TENON_RETURN_IF_ERROR(layers_.install(number, kLayersGroup, state));
+  }
+  return absl::OkStatus();
+}
+
 void Replicas::describe(Trace& trace) const {
   GraphBuilder& g = trace.build();
   Replication others;
   others.replicas = size();
   others.present = g.arg("present", DType::kBool, PartialShape(Shape()));
-  others.gradients = communicator(g, kGradientsGroup);
-  others.layers = communicator(g, kLayersGroup);
+  const bool on_device = !group_.empty();
+  others.gradients = communicator(g, kGradientsGroup, on_device);
+  others.layers = on_device ? others.gradients : communicator(g, kLayersGroup);
   trace.set_replication(others);
 }
 
@@ -166,13 +199,22 @@ Status Replicas::reset_local() {
 }
 
 Status Replicas::set_step(const Graph& graph) {
+  step_ = graph;
+  return make_steps();
+}
+
+Status Replicas::make_steps() {
   steps_.clear();
   TENON_RETURN_IF_ERROR(mirror());
   for (size_t rank = 0; rank < states_.size(); ++rank) {
     ExecutableOptions options;
     options.device = devices_[rank];
-    TENON_ASSIGN_OR_RETURN(auto step, Executable::create(graph, states_[rank], options));
-    steps_.push_back(std::move(step));
+    auto step = Executable::create(step_, states_[rank], options);
+    if (!step.ok()) {
+      steps_.clear();
+      return step.status();
+    }
+    steps_.push_back(*std::move(step));
   }
   return absl::OkStatus();
 }
@@ -213,7 +255,29 @@ void Replicas::split(std::span<const Tensor> batch) {
   }
 }
 
+// Called by the replica that has failed, so that the others do not wait for it.
+void Replicas::fail(const Status& status) {
+  if (!group_.empty()) group_[0]->abort();
+  gradients_.fail(status);
+  layers_.fail(status);
+}
+
+// When no replica is within the step any more. A group of devices that has failed is of no use, nor
+// is work that was captured with it: the next step makes both anew.
+void Replicas::end_failure(const Status& status) {
+  if (!status.ok() && !group_.empty()) {
+    steps_.clear();
+    group_.clear();
+  }
+  gradients_.reset();
+  layers_.reset();
+}
+
 Status Replicas::run(std::span<const Tensor> batch) {
+  if (steps_.empty()) {
+    TENON_RETURN_IF_ERROR(meet());
+    TENON_RETURN_IF_ERROR(make_steps());
+  }
   TENON_RETURN_IF_ERROR(mirror());
   split(batch);
   const Status status = team_->run(
@@ -221,16 +285,12 @@ Status Replicas::run(std::span<const Tensor> batch) {
         const auto at = static_cast<size_t>(rank);
         return steps_[at]->run(args_[at], results_[at]);
       },
-      [&](const Status& failed) {
-        gradients_.fail(failed);
-        layers_.fail(failed);
-      });
+      [&](const Status& failed) { fail(failed); });
   for (std::vector<Tensor>& args : args_) args.clear();
   for (size_t i = 0; i < mirrored_.size(); ++i) {
     seen_[i] = status.ok() ? mirrored_[i]->variable->version() : kNeverSeen;
   }
-  gradients_.reset();
-  layers_.reset();
+  end_failure(status);
   return status;
 }
 

@@ -7,8 +7,12 @@
 #include "tenon/keras/distribute/mirrored_strategy.h"
 #include "tenon/keras/layer.h"
 #include "tenon/runtime/executable.h"
+#include "tenon/runtime/plugin/plugin_group.h"
 
 namespace tenon::keras {
+
+// What a replica differentiates: its part of the mean of all replicas' losses.
+Endpoint share_of_loss(Trace& trace, Endpoint loss);
 
 // The sums of gradients over all replicas, in buckets: those of the last weights are begun first,
 // and all are begun before the first is waited for. Invalid gradients stay so.
@@ -45,7 +49,7 @@ class Replicas {
   // Splits the batch by TensorFlow's rule (each replica gets ceil(rows / replicas) rows, the last
   // ones what is left) and runs the step. A replica that gets none runs it on row 0, without a say.
   // Weights that were changed from outside are copied first. The error is that of the replica that
-  // failed; weights then keep what replica 0 wrote.
+  // failed; weights then keep what replica 0 wrote, which is of no use where devices were adding.
   Status run(std::span<const Tensor> batch);
 
   // Of replica `rank`, after run().
@@ -56,18 +60,25 @@ class Replicas {
 
  private:
   Replicas(const MirroredStrategy& strategy, std::vector<Weight*> mirrored);
+  Status meet();
+  Status make_steps();
+  void fail(const Status& status);
+  void end_failure(const Status& status);
   Status mirror();
   void split(std::span<const Tensor> batch);
 
   const std::vector<Device*> devices_;
+  // How they meet: by rank, where the devices sum themselves; else by the host.
+  std::vector<Ref<DeviceCommunicator>> group_;
   dist::ReplicaGroup gradients_, layers_;
   std::unique_ptr<dist::ReplicaTeam> team_;
   std::vector<std::shared_ptr<ModelState>> states_;  // by rank; the model's own first
   std::vector<Weight*> mirrored_;
-  std::vector<uint64_t> seen_;                       // versions of the mirrored, when last equal
-  std::vector<std::vector<Ref<Variable>>> copies_;   // by rank; none of replica 0
-  std::vector<std::vector<Ref<Variable>>> local_;    // by rank
-  std::vector<std::shared_ptr<Executable>> steps_;   // by rank
+  std::vector<uint64_t> seen_;                      // versions of the mirrored, when last equal
+  std::vector<std::vector<Ref<Variable>>> copies_;  // by rank; none of replica 0
+  std::vector<std::vector<Ref<Variable>>> local_;   // by rank
+  Graph step_;
+  std::vector<std::shared_ptr<Executable>> steps_;   // by rank; none after a failure of devices
   std::vector<std::vector<Tensor>> args_, results_;  // by rank
   std::vector<std::vector<Tensor>> staging_;         // by rank: parts that had to be copied
 };

@@ -1,6 +1,7 @@
 // _Communicator, _AllReduceStart, _AllReduceDone: sums over the replicas of a group
 // (core/collective.h). TensorFlow's CollectiveReduceV3 in two ops, so that the step goes on between
-// handing values in and needing the result.
+// handing values in and needing the result. _DeviceAllReduceStart and _DeviceAllReduceDone are the
+// same of devices that sum among themselves, whose kernels they are (runtime/plugin).
 #include "tenon/graph/all_reduce.h"
 
 #include "tenon/core/collective.h"
@@ -16,7 +17,10 @@ StatusOr<Kernel> make_communicator(Prepare& p) {
   const std::string& name = p.attr<std::string>("shared_name");
   Ref<Object> object;
   if (p.resources()) object = p.resources()->find(p.attr<std::string>("container"), name);
-  if (!dynamic_cast<Communicator*>(object.get())) {
+  const bool fits = p.attr<bool>("on_device")
+                        ? dynamic_cast<DeviceCommunicator*>(object.get()) != nullptr
+                        : dynamic_cast<Communicator*>(object.get()) != nullptr;
+  if (!fits) {
     return not_found("there is no group of replicas named '", name, "'");
   }
   return Kernel([handle = Tensor::object(DType::kResource, object)](KernelRun& r) {
@@ -82,6 +86,28 @@ Status all_reduce_gradient(Gradient& g) {
   return absl::OkStatus();
 }
 
+// Output i has the shape of input i + 1.
+Status device_all_reduce_shape(ShapeContext& c) {
+  for (int i = 0; i < c.num_outputs(); ++i) c.set_output(i, c.input(i + 1));
+  return absl::OkStatus();
+}
+
+// The sum is that of _DeviceAllReduceDone.
+Status device_start_gradient(Gradient& g) {
+  for (int i = 0; i < g.num_outputs(); ++i) g.set_dx(i + 1, g.dy(i));
+  return absl::OkStatus();
+}
+
+Status device_done_gradient(Gradient& g) {
+  std::vector<Endpoint> dys;
+  for (int i = 0; i < g.num_outputs(); ++i) dys.push_back(g.dy(i));
+  const std::vector<Endpoint> dxs = finish_all_reduce(
+      g.build(), start_all_reduce(g.build(), g.input(0), Endpoint(), std::move(dys),
+                                  g.attr<std::string>("instance") + "/gradient", false));
+  for (size_t i = 0; i < dxs.size(); ++i) g.set_dx(static_cast<int>(i) + 1, dxs[i]);
+  return absl::OkStatus();
+}
+
 #define TENON_ALL_REDUCE_TYPES "N: int >= 1; T: {half, bfloat16, float, double, int32, int64}"
 
 }  // namespace
@@ -89,7 +115,7 @@ Status all_reduce_gradient(Gradient& g) {
 TENON_OP(_Communicator) = {
     .inputs = "",
     .outputs = "communicator: resource",
-    .attrs = "container: string = ''; shared_name: string",
+    .attrs = "container: string = ''; shared_name: string; on_device: bool = false",
     .supplies_outputs = true,
     .shape = scalar_shape,
     .gradient = not_differentiable,
@@ -116,6 +142,26 @@ TENON_OP(_AllReduceDone) = {
     .shape = all_reduce_done_shape,
     .gradient = all_reduce_gradient,
     .kernels = {make_all_reduce_done},
+};
+
+TENON_OP(_DeviceAllReduceStart) = {
+    .inputs = "communicator: resource, values: N * T",
+    .outputs = "begun: N * T",
+    .attrs = TENON_ALL_REDUCE_TYPES "; instance: string",
+    .effect = Effect::kCollective,
+    .shape = device_all_reduce_shape,
+    .gradient = device_start_gradient,
+    .kernels = {},
+};
+
+TENON_OP(_DeviceAllReduceDone) = {
+    .inputs = "communicator: resource, begun: N * T",
+    .outputs = "reduced: N * T",
+    .attrs = TENON_ALL_REDUCE_TYPES "; instance: string",
+    .effect = Effect::kCollective,
+    .shape = device_all_reduce_shape,
+    .gradient = device_done_gradient,
+    .kernels = {},
 };
 
 }  // namespace tenon

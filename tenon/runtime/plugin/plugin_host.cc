@@ -15,7 +15,7 @@ PluginHost& PluginHost::global() {
 }
 
 Status PluginHost::load(const std::string& path) {
-  PluginInfo info{.path = path, .name = {}, .brings = {}, .status = {}};
+  PluginInfo info{.path = path, .name = {}, .brings = {}, .note = {}, .status = {}};
   info.status = with_context(open(path, info), cat("plug-in '", path, "'"));
   plugins_.push_back(info);
   return info.status;
@@ -63,6 +63,7 @@ Status PluginHost::open(const std::string& path, PluginInfo& info) {
     return failed_precondition("gives no complete TenonPlugin");
   }
   info.name = plugin->name;
+  if (plugin->note) info.note = plugin->note;
   if (plugin->abi != TENON_PLUGIN_ABI ||
       std::string_view(plugin->version) != TENON_PLUGIN_VERSION) {
     return failed_precondition("is made for Tenon ", plugin->version, " (interface ", plugin->abi,
@@ -114,6 +115,14 @@ Status PluginHost::add_devices(const TenonPlugin& plugin, PluginInfo& info) {
     return failed_precondition(
         "captures work, for which it needs begin_capture, end_capture, "
         "launch_graph and destroy_graph");
+  }
+  const bool reduces =
+      backend.create_group || backend.all_reduce || backend.abort_group || backend.destroy_member;
+  if (reduces && !(backend.create_group && backend.all_reduce && backend.abort_group &&
+                   backend.destroy_member)) {
+    return failed_precondition(
+        "sums values among devices, for which it needs create_group, all_reduce, abort_group and "
+        "destroy_member");
   }
   for (int ordinal = 0; ordinal < backend.num_devices; ++ordinal) {
     TENON_ASSIGN_OR_RETURN(auto device, open_plugin_device(backend, ordinal));

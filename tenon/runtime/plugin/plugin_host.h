@@ -13,6 +13,7 @@ struct PluginInfo {
   std::string path;
   std::string name;    // as it calls itself; empty when it did not come that far
   std::string brings;  // "3 ops, 2 kernels, /device:GPU:0"
+  std::string note;    // what it has to do without; empty: nothing
   Status status;       // why it is not in use: a missing driver, another version
 };
 
