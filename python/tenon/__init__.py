@@ -33,6 +33,12 @@ from tenon import tensor_methods as _  # noqa: E402,F401
 __version__ = _engine.version
 
 
+def install_as_tensorflow():
+    """`import tensorflow` gives tenon.tf in this process from now on. RuntimeError where TensorFlow is loaded already."""
+    from tenon import as_tensorflow
+    as_tensorflow.install()
+
+
 def _serve_keras():
     """Gives Keras, which may be imported later, the backend that KERAS_BACKEND=tenon asks for."""
     if _os.environ.get("KERAS_BACKEND") == "tenon":

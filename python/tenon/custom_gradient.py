@@ -25,13 +25,14 @@ def custom_gradient(f=None):
         inner.push()
         try:
             result, gradient = f(*args, **kwargs)
+            inner.pop()
+            flat_result = [_tenon.convert(r) for r in nest.flatten(result)]
+            # A result of its own, by no op that a tape knows: an argument that is handed through is not taken for its input.
+            flat_result = [raw_ops.Identity(input=r) for r in flat_result]
         finally:
             inner.pop()
             _tenon.resume_recording(tapes)
         variables = inner.variables()
-        flat_result = [_tenon.convert(r) for r in nest.flatten(result)]
-        # A result of its own: an argument that is handed through must not be taken for its input.
-        flat_result = [raw_ops.Identity(input=r) for r in flat_result]
         inputs = [a for a in nest.flatten(args) if isinstance(a, _tenon.Tensor)]
 
         def backward(dys):

@@ -109,6 +109,8 @@ class ConcreteFunction:
 class Function:
     """What `function` makes of a Python function. Thread-safe."""
 
+    run_eagerly = False  # all of them, for who looks for a mistake
+
     def __init__(self, python_function, input_signature=None, reduce_retracing=False, name=None, autograph=True):
         functools.update_wrapper(self, python_function)
         self.python_function = python_function
@@ -152,6 +154,8 @@ class Function:
         return len({id(concrete) for concrete in self._traced.values()})
 
     def __call__(self, *args, **kwargs):
+        if Function.run_eagerly and not _tenon.tracing():
+            return self.python_function(*args, **kwargs)
         args, kwargs = self._canonical(args, kwargs)
         if saving() and _tenon.tracing():
             return self._traced_function()(*args, **kwargs)
@@ -187,6 +191,10 @@ class Function:
         concrete = self._traced.get(key)
         return concrete or self._trace(args, kwargs, leaves, tensors, key)
 
+    def pretty_printed_concrete_signatures(self, verbose=True):
+        """What the graphs made so far take and return, for people."""
+        return "\n\n".join(f.pretty_printed_signature(verbose) for f in self._list_all_concrete_functions())
+
     def _canonical(self, args, kwargs):
         """Keyword arguments and defaults at their places, where there are any; checks the input signature."""
         if kwargs:
@@ -206,7 +214,11 @@ class Function:
                 if not spec.is_compatible_with(value):
                     raise TypeError(f"{self._name}(): can not cast {value} to {spec}, as its input_signature has it.")
             elif not isinstance(value, TensorSpec):
-                value = _tenon.convert(value, spec.dtype)
+                try:
+                    value = _tenon.convert(value, spec.dtype)
+                except ValueError as error:
+                    raise TypeError(f"{self._name}(): can not cast {value!r} to {spec}, as its input_signature has "
+                                    "it.") from error
                 if not spec.shape.is_compatible_with(value.shape):
                     raise TypeError(f"{self._name}(): can not cast {TensorSpec.from_tensor(value)} to {spec}, as its "
                                     "input_signature has it.")

@@ -17,6 +17,7 @@ class GradientTape:
         self._persistent = persistent
         self._tape = _tenon.Tape(persistent, watch_accessed_variables)
         self._recording = self._used = False
+        self._read = ()  # the variables, once the tape is empty
 
     def __enter__(self):
         if self._recording:
@@ -38,13 +39,24 @@ class GradientTape:
             self._tape.watch(_source(each))
 
     def watched_variables(self):
-        return tuple(self._tape.variables())
+        return tuple({id(v): v for v in (*self._read, *self._tape.variables())}.values())
 
     def stop_recording(self):
         return _Stopped(self)
 
     def reset(self):
+        self._read = ()
         self._tape.reset()
+
+    def _target(self, value):
+        """A tensor; a variable is what is read of it now."""
+        if not isinstance(value, _tenon.VariableBase):
+            return value if isinstance(value, _tenon.Tensor) else _tenon.convert(value)
+        self._tape.push()
+        try:
+            return value.read_value()
+        finally:
+            self._tape.pop()
 
     def gradient(self, target, sources, output_gradients=None, unconnected_gradients=UnconnectedGradients.NONE):
         """The gradient of the sum of `target` for each of `sources`, in their structure; None where nothing flows."""
@@ -59,12 +71,14 @@ class GradientTape:
         targets = [t for t in nest.flatten(target) if t is not None]
         given = [None] * len(targets) if output_gradients is None else nest.flatten(output_gradients)
         try:
-            flat = self._tape.gradient([_target(t) for t in targets], given, [_tenon.value_id(s) for s in flat_sources])
+            flat = self._tape.gradient([self._target(t) for t in targets], given,
+                                       [_tenon.value_id(s) for s in flat_sources])
         finally:
             if paused and self._persistent:
                 self._recording = True
                 self._tape.push()
         if not self._persistent:
+            self._read = tuple(self._tape.variables())
             self._tape.reset()
         if UnconnectedGradients(unconnected_gradients) is UnconnectedGradients.ZERO:
             flat = [raw_ops.ZerosLike(x=_tenon.convert(s)) if g is None else g for g, s in zip(flat, flat_sources)]
@@ -72,11 +86,24 @@ class GradientTape:
 
     def jacobian(self, target, sources, unconnected_gradients=UnconnectedGradients.NONE, parallel_iterations=None,
                  experimental_use_pfor=True):
-        """d target[i] / d source[j], one row of the target at a time: the tape must be persistent."""
-        if not self._persistent:
-            raise RuntimeError("jacobian() takes one gradient for each element of the target: make the tape "
-                               "persistent=True")
-        target = _tenon.convert(target)
+        """d target[i] / d source[j], one element of the target at a time."""
+        return self._by_several(lambda: self._jacobian(_tenon.convert(target), sources, unconnected_gradients))
+
+    def _by_several(self, compute):
+        """What takes several gradients is one use of the tape all the same."""
+        if self._persistent:
+            return compute()
+        if self._used:
+            return self.gradient(None, [])  # which says that it was used
+        self._persistent = True
+        try:
+            return compute()
+        finally:
+            self._persistent = False
+            self._read = tuple(self._tape.variables())
+            self._tape.reset()
+
+    def _jacobian(self, target, sources, unconnected_gradients):
         count = target.shape.num_elements()
         if count is None:
             raise ValueError(f"jacobian() needs a target of known shape, not {target.shape}")
@@ -95,6 +122,31 @@ class GradientTape:
             result.append(raw_ops.Reshape(tensor=raw_ops.Pack(values=list(parts)),
                                           shape=_tenon.convert(shape, "int32")))
         return nest.pack_sequence_as(sources, result)
+
+
+    def batch_jacobian(self, target, source, unconnected_gradients=UnconnectedGradients.NONE, parallel_iterations=None,
+                       experimental_use_pfor=True):
+        """d target[b, i] / d source[b, j] of each row b, which depends on no other."""
+        return self._by_several(lambda: self._batch_jacobian(_tenon.convert(target), _source(source), unconnected_gradients))
+
+    def _batch_jacobian(self, target, source, unconnected_gradients):
+        row = target.shape[1:]
+        count = row.num_elements()
+        if count is None:
+            raise ValueError(f"batch_jacobian() needs rows of known shape, not {target.shape}")
+        columns = []
+        for i in range(count):
+            one = raw_ops.OneHot(indices=i, depth=count, on_value=_one(target, 1), off_value=_one(target, 0))
+            one = raw_ops.Reshape(tensor=one, shape=_tenon.convert([1, *row.as_list()], "int32"))
+            one = raw_ops.BroadcastTo(input=one, shape=raw_ops.Shape(input=target))
+            columns.append(self.gradient(target, source, one, unconnected_gradients))
+        if any(column is None for column in columns):
+            return None
+        shape = raw_ops.Shape(input=_tenon.convert(source))
+        rows = raw_ops.StridedSlice(input=shape, begin=[0], end=[1], strides=[1])
+        rest = _tenon.convert(row.as_list() + source.shape.as_list()[1:], "int32")
+        return raw_ops.Reshape(tensor=raw_ops.Pack(values=columns, axis=1),
+                               shape=raw_ops.ConcatV2(values=[rows, rest], axis=0))
 
 
 class _Stopped:
@@ -123,7 +175,3 @@ def _source(value):
     if isinstance(inner, (_tenon.Tensor, _tenon.VariableBase)):
         return inner
     raise TypeError(f"Gradients are taken with respect to tensors and variables, not {type(value).__name__}.")
-
-
-def _target(value):
-    return value if isinstance(value, _tenon.Tensor) else _tenon.convert(value)

@@ -110,25 +110,28 @@ def iterate(tensor):
     return iter(raw_ops.Unpack(value=tensor, num=tensor.shape[0], axis=0))
 
 
-def _text(tensor):
+def _text(tensor, text):
+    """Arrays as `text` has them, single numbers without their dtype."""
     if not tensor.dtype.is_numpy_compatible:
         return f"<{tensor.dtype.name}>"
-    return tensor.numpy()
+    value = tensor.numpy()
+    if not getattr(value, "ndim", 1):
+        value = value.item() if text is repr else value
+        text = str
+    shown = text(value)
+    return ("\n" if "\n" in shown else "") + shown
 
 
 def _repr(tensor):
     if tensor.is_symbolic:
         return f"<tf.Tensor shape={tensor.shape} dtype={tensor.dtype.name}>"
-    value = repr(_text(tensor)) if tensor.dtype.is_numpy_compatible else _text(tensor)
-    if tensor.shape.rank:
-        value = ("\n" if "\n" in value else "") + value
-    return f"<tf.Tensor: shape={tensor.shape}, dtype={tensor.dtype.name}, numpy={value}>"
+    return f"<tf.Tensor: shape={tensor.shape}, dtype={tensor.dtype.name}, numpy={_text(tensor, repr)}>"
 
 
 def _str(tensor):
     if tensor.is_symbolic:
         return f"Tensor(shape={tensor.shape}, dtype={tensor.dtype.name})"
-    return f"tf.Tensor({_text(tensor)}, shape={tensor.shape}, dtype={tensor.dtype.name})"
+    return f"tf.Tensor({_text(tensor, str)}, shape={tensor.shape}, dtype={tensor.dtype.name})"
 
 
 def _format(tensor, spec):

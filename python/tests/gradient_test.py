@@ -218,5 +218,42 @@ class TapeTest(unittest.TestCase):
         self.assertEqual([f(tf.constant(x)).numpy() for x in (2., .5)], [32, 0])
 
 
+class AsTensorFlowTest(unittest.TestCase):
+    """Values are TensorFlow's."""
+
+    def test_a_function_that_hands_its_argument_through_has_its_own_gradient_alone(self):
+        @tf.custom_gradient
+        def clipped(y):
+            return y, lambda dy: 0.5 * dy
+
+        v = tf.Variable(2.0)
+        with tf.GradientTape() as tape:
+            y = clipped(v * v)
+        self.assertEqual(float(tape.gradient(y, v)), 2.0)
+
+    def test_a_variable_may_be_the_target(self):
+        v, w = tf.Variable(2.0), tf.Variable(3.0)
+        with tf.GradientTape() as tape:
+            v.read_value()
+        dv, dw = tape.gradient(v, [v, w])
+        self.assertEqual((float(dv), dw), (1.0, None))
+        self.assertEqual([each is v for each in tape.watched_variables()], [True])
+
+    def test_jacobians_are_one_use_of_a_tape(self):
+        x = tf.constant([[1.0, 2.0], [3.0, 4.0]])
+        for persistent in (False, True):
+            with tf.GradientTape(persistent=persistent) as tape:
+                tape.watch(x)
+                y = x * x
+            rows = tape.batch_jacobian(y, x)
+            self.assertEqual(rows.numpy().tolist(), [[[2, 0], [0, 4]], [[6, 0], [0, 8]]])
+            if not persistent:
+                self.assertRaises(RuntimeError, tape.jacobian, y, x)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = x * x
+        self.assertEqual(tape.jacobian(y, x).shape.as_list(), [2, 2, 2, 2])
+
+
 if __name__ == "__main__":
     unittest.main()

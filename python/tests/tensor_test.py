@@ -229,6 +229,9 @@ class OperatorTest(unittest.TestCase):
         self.assertEqual(repr(tf.constant([1., 2.])),
                          "<tf.Tensor: shape=(2,), dtype=float32, numpy=array([1., 2.], dtype=float32)>")
         self.assertEqual(str(tf.constant([1., 2.])), "tf.Tensor([1. 2.], shape=(2,), dtype=float32)")
+        self.assertEqual(str(tf.constant(2.2)), "tf.Tensor(2.2, shape=(), dtype=float32)")
+        self.assertEqual(repr(tf.constant(1.5)), "<tf.Tensor: shape=(), dtype=float32, numpy=1.5>")
+        self.assertEqual(str(tf.constant([[1], [2]])), "tf.Tensor(\n[[1]\n [2]], shape=(2, 1), dtype=int32)")
         self.assertEqual((repr(tf.float32), str(tf.float32)), ("tf.float32", "<dtype: 'float32'>"))
         self.assertEqual(repr(tf.constant([1]).shape), "TensorShape([1])")
 

@@ -133,7 +133,8 @@ experimental = _missing.namespace("tf.experimental", numpy=_missing.namespace(
     "tf.experimental.numpy", finfo=_finfo, select=_select))
 compat = _missing.namespace("tf.compat", v1=_missing.namespace(
     "tf.compat.v1", placeholder=_placeholder, reset_default_graph=lambda: None,
-    sparse_placeholder=_sparse_placeholder), as_text=_as_text, as_bytes=_as_bytes, as_str=_as_text)
+    sparse_placeholder=_sparse_placeholder), as_text=_as_text, as_bytes=_as_bytes, as_str=_as_text,
+    v2=__import__("sys").modules[__name__])
 types = _missing.namespace("tf.types", experimental=_missing.namespace(
     "tf.types.experimental", GenericFunction=_Function, TensorLike=object))
 profiler = _missing.unsupported("tf.profiler", "Profiles")
