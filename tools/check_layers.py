@@ -17,7 +17,7 @@ import sys
 LAYERS = [
     ["base"],
     ["core", "proto"],
-    ["kernels", "io", "graph"],
+    ["kernels", "io", "graph", "net"],
     ["passes", "ops"],
     ["runtime"],
     ["saved_model", "data", "observe", "dist"],
@@ -26,7 +26,7 @@ LAYERS = [
     ["cli"],
 ]
 LEVEL = {folder: level for level, row in enumerate(LAYERS) for folder in row}
-NARROWER = {"image": {"base", "io"}}  # may include less than its row allows
+NARROWER = {"image": {"base", "io", "net"}, "net": {"base"}}  # may include less than its row allows
 PROTOBUF_FOLDERS = {"proto", "prototext", "serving"}  # the engine lives beside another protobuf
 
 CODE = (".cc", ".h", ".cu", ".cuh")

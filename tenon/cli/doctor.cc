@@ -10,8 +10,8 @@
 #include "tenon/cli/json_text.h"
 #include "tenon/cli/verbs.h"
 #include "tenon/core/device.h"
-#include "tenon/image/net/http.h"
 #include "tenon/kernels/processor.h"
+#include "tenon/net/http.h"
 #include "tenon/runtime/plugin/plugin_host.h"
 
 namespace tenon::cli {
@@ -138,12 +138,12 @@ Status examine(bool json) {
 
 // Whether the server at `url` answers that it is ready: a health check for images without a shell.
 Status ask_ready(std::string url) {
-  TENON_ASSIGN_OR_RETURN(const image::Url parsed, image::parse_url(url));
+  TENON_ASSIGN_OR_RETURN(const net::Url parsed, net::parse_url(url));
   if (parsed.scheme == "file") return wrong_usage("--ready asks a server by http: or https:");
   if (parsed.path == "/") url = cat(url, url.ends_with('/') ? "" : "/", "readyz");
-  image::HttpRequest request;
+  net::HttpRequest request;
   request.url = url;
-  TENON_ASSIGN_OR_RETURN(const image::HttpResponse response, image::send_http(request));
+  TENON_ASSIGN_OR_RETURN(const net::HttpResponse response, net::send_http(request));
   if (response.status == 200) return absl::OkStatus();
   return failed_precondition(url, " answers ", response.status, ": ", trim(response.body));
 }

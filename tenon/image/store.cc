@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <thread>
 
-#include "tenon/image/net/http.h"
+#include "tenon/image/net.h"
 
 namespace tenon::image {
 namespace {

@@ -3,7 +3,7 @@
 #include <set>
 
 #include "tenon/image/lock.h"
-#include "tenon/image/net/process.h"
+#include "tenon/image/net.h"
 #include "tenon/image/partial.h"
 
 namespace tenon::image {

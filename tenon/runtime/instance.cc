@@ -5,6 +5,7 @@
 #include "tenon/base/float_mode.h"
 #include "tenon/base/out_of_memory.h"
 #include "tenon/base/parallel.h"
+#include "tenon/base/timeline.h"
 #include "tenon/graph/function_library.h"
 #include "tenon/graph/shape_inference.h"
 #include "tenon/runtime/step_profile.h"
@@ -19,6 +20,9 @@ struct TeamOfRun {
   ~TeamOfRun() { set_team_size(before); }
   const int before;
 };
+
+// Does somebody want to know what each step takes?
+bool is_timed() { return StepProfile::is_on() || Timeline::is_on(); }
 
 void lead(int team) { set_team_size(team, team > 1 ? RunTurn::threads() : 1); }
 
@@ -194,12 +198,12 @@ Status Instance::place_results(std::vector<Tensor>& results) {
 Status Instance::run_steps() {
   const TeamOfRun team;
   const FlushSubnormals flush;
-  const bool profiled = StepProfile::is_on();
+  const bool timed = is_timed();
   const std::vector<Segment>& segments = binding_->segments;
   size_t segment = 0;
   for (size_t i = 0; i < binding_->steps.size();) {
     TENON_RETURN_IF_ERROR(RunTurn::check());
-    if (segment < segments.size() && segments[segment].first == i && !profiled) {
+    if (segment < segments.size() && segments[segment].first == i && !timed) {
       TENON_RETURN_IF_ERROR(run_segment(segment));
       i = segments[segment++].last;
     } else {
@@ -212,7 +216,7 @@ Status Instance::run_steps() {
 
 Status Instance::run_and_release(size_t index) {
   const Step& step = binding_->steps[index];
-  const Status status = StepProfile::is_on() ? run_timed(index) : run_step(index);
+  const Status status = is_timed() ? run_timed(index) : run_step(index);
   if (!status.ok()) return step.node ? with_context(status, describe(*step.node)) : status;
   for (int slot : step.release) slots_[static_cast<size_t>(slot)] = Tensor();
   return absl::OkStatus();
@@ -231,10 +235,16 @@ Status Instance::run_step(size_t index) {
 }
 
 Status Instance::run_timed(size_t index) {
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Timeline::Clock::now();
   Status status = run_step(index);
+  const auto end = Timeline::Clock::now();
   const Step& step = binding_->steps[index];
-  StepProfile::add(*binding_, step, std::chrono::steady_clock::now() - start);
+  if (StepProfile::is_on()) StepProfile::add(*binding_, step, end - start);
+  if (Timeline::is_on()) {
+    // "node:Op" is how TensorFlow's profiler tells ops from other work.
+    Timeline::add(step.node ? cat(step.node->name, ":", step.node->op->name()) : "copy", start,
+                  end);
+  }
   return status;
 }
 

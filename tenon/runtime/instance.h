@@ -66,7 +66,7 @@ class Instance {
   Status run_segment(size_t index);
   Status capture(const Segment& segment, Captured& captured);
   Status run_step(size_t index);
-  Status run_timed(size_t index);  // for the StepProfile
+  Status run_timed(size_t index);  // for the StepProfile and the Timeline
   Status run_kernel(size_t index);
   Status run_dynamic(const Step& step);
   Status run_dynamic_on_host(const Step& step, const PreparedKernel& prepared);

@@ -46,8 +46,8 @@ struct ModelConfig {
 Status parse_text_message(const std::string& text, std::string_view where,
                           google::protobuf::Message& message);
 
-// An absolute path, or file:// and one, which is taken off. INVALID_ARGUMENT for a relative one,
-// UNIMPLEMENTED for other schemes.
+// An absolute path, or file:// and one, which is taken off; s3:// and gs://. INVALID_ARGUMENT for a
+// relative one, UNIMPLEMENTED for other schemes.
 Status check_base_path(ModelConfig& model);
 
 // From the message that HandleReloadConfigRequest brings. INVALID_ARGUMENT for a model listed

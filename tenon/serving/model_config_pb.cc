@@ -3,6 +3,7 @@
 
 #include <set>
 
+#include "tenon/net/s3.h"
 #include "tenon/serving/model_config.h"
 #include "tensorflow_serving/config/model_server_config.pb.h"
 #include "tensorflow_serving/config/monitoring_config.pb.h"
@@ -111,6 +112,9 @@ Status check_base_path(ModelConfig& model) {
   constexpr std::string_view kFile = "file://";
   if (model.base_path.starts_with(kFile)) model.base_path.erase(0, kFile.size());
   if (model.base_path.starts_with('/')) return absl::OkStatus();
+  if (net::is_s3_uri(model.base_path)) {
+    return with_context(net::parse_s3_uri(model.base_path).status(), cat("model ", model.name));
+  }
   const size_t scheme = model.base_path.find("://");
   if (scheme != std::string::npos) {
     return unimplemented("File system scheme '", model.base_path.substr(0, scheme),

@@ -66,10 +66,10 @@ TEST(ModelConfigTest, AnEmptyFileSaysNothingAndAnEmptyListSaysNone) {
 
 TEST(ModelConfigTest, SchemesThatCannotBeReadAreSaid) {
   const std::string text =
-      model("name: \"a\" base_path: \"s3://b/a\" model_platform: \"tensorflow\"");
+      model("name: \"a\" base_path: \"hdfs://b/a\" model_platform: \"tensorflow\"");
   EXPECT_EQ(parse_model_configs(text, "f").status().code(), absl::StatusCode::kUnimplemented);
   EXPECT_EQ(error_of(text),
-            "File system scheme 's3' not implemented (file: 's3://b/a'), model name is a");
+            "File system scheme 'hdfs' not implemented (file: 'hdfs://b/a'), model name is a");
 }
 
 TEST(ModelConfigTest, Monitoring) {

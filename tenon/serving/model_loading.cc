@@ -1,8 +1,11 @@
 #include "tenon/serving/model_loading.h"
 
+#include <cstdlib>
+
 #include "tenon/base/files.h"
 #include "tenon/serving/batching/batching_servable.h"
 #include "tenon/serving/config_files.h"
+#include "tenon/serving/remote_models.h"
 #include "tenon/serving/saved_model_servable.h"
 #include "tenon/serving/warmup.h"
 
@@ -54,17 +57,41 @@ StatusOr<ServedModelsOptions> model_options_of(const ServerFlags& flags) {
     TENON_ASSIGN_OR_RETURN(batcher->scheduler,
                            BatchScheduler::create(batcher->parameters.num_threads));
   }
+  RemoteModelsOptions remote_options;
+  remote_options.store.endpoint = flags.s3_endpoint;
+  remote_options.store.environment = [](const char* name) { return std::getenv(name); };
+  remote_options.cache_folder = flags.model_cache_dir;
+  const auto remote = std::make_shared<RemoteModels>(std::move(remote_options));
   WarmupOptions warmup;
   warmup.iterations = flags.num_request_iterations_for_warmup;
   ServedModelsOptions options;
-  options.load = [saved_model = saved_model_options_of(flags), warmup, batcher,
+  options.find = [remote](const ModelConfig& model) {
+    return RemoteModels::is_remote(model.base_path) ? remote->find_versions(model)
+                                                    : find_versions(model);
+  };
+  options.fingerprint = [remote](const std::string& path) {
+    return RemoteModels::is_remote(path) ? remote->fingerprint(path) : folder_fingerprint(path);
+  };
+  options.load = [saved_model = saved_model_options_of(flags), warmup, batcher, remote,
                   enabled = flags.enable_model_warmup](
                      const std::string&, int64_t,
-                     const std::string& path) -> StatusOr<std::shared_ptr<const Servable>> {
+                     std::string path) -> StatusOr<std::shared_ptr<const Servable>> {
+    std::shared_ptr<const RemoteCopy> copy;
+    if (RemoteModels::is_remote(path)) {
+      TENON_ASSIGN_OR_RETURN(copy, remote->fetch(path));
+      path = copy->path();
+    }
     TENON_ASSIGN_OR_RETURN(auto servable, load_saved_model(path, saved_model));
     if (enabled) TENON_RETURN_IF_ERROR(replay_warmup(*servable, path, warmup));
-    if (!batcher) return servable;
-    return batcher->wrap(std::move(servable), path);
+    if (batcher) {
+      TENON_ASSIGN_OR_RETURN(servable, batcher->wrap(std::move(servable), path));
+    }
+    if (!copy) return servable;
+    const Servable* const raw = servable.get();  // its folder stays as long as it
+    return std::shared_ptr<const Servable>(raw, [servable, copy](const Servable*) mutable {
+      servable.reset();
+      copy.reset();
+    });
   };
   options.load_threads = std::max(flags.num_load_threads, 1);
   options.max_load_retries = flags.max_num_load_retries;

@@ -13,14 +13,19 @@ StatusOr<std::map<int64_t, std::string>> find_versions(const ModelConfig& model)
     return not_found("Could not find base path ", model.base_path, " for servable ", model.name,
                      " with error ", message_of(children.status()));
   }
+  return versions_among(model.base_path, *children);
+}
+
+std::map<int64_t, std::string> versions_among(const std::string& base_path,
+                                              const std::vector<std::string>& children) {
   std::map<int64_t, std::string> versions;
-  for (const std::string& child : *children) {
+  for (const std::string& child : children) {
     int64_t number = 0;
     if (!parse_number(child, number)) continue;
-    const auto [place, added] = versions.emplace(number, join_path(model.base_path, child));
+    const auto [place, added] = versions.emplace(number, join_path(base_path, child));
     if (!added) {
       log_warning("Duplicate version directories detected. Version ", number,
-                  " will be loaded from ", place->second, ", ", join_path(model.base_path, child),
+                  " will be loaded from ", place->second, ", ", join_path(base_path, child),
                   " will be ignored.");
     }
   }

@@ -12,6 +12,10 @@ namespace tenon::serving {
 // folder is not there.
 StatusOr<std::map<int64_t, std::string>> find_versions(const ModelConfig& model);
 
+// The same of the names in a folder that is elsewhere.
+std::map<int64_t, std::string> versions_among(const std::string& base_path,
+                                              const std::vector<std::string>& children);
+
 // Those of `found` that the model's policy wants. `warning` tells of specific versions that are not
 // there, or that there is no version at all; empty when all is well.
 std::map<int64_t, std::string> wanted_versions(const ModelConfig& model,

@@ -79,7 +79,7 @@ HttpResponse RestApi::answer_page(const HttpRequest& request, std::string_view p
   if (reads && path == "/readyz") {
     return !draining_ && models_.ready() ? plain_text(200, "ok\n") : plain_text(503, "not ready\n");
   }
-  if (reads && options_.monitoring.enable && path == options_.monitoring.path) {
+  if (options_.monitoring.enable && path == options_.monitoring.path) {
     return plain_text(200, prometheus_text(*options_.metrics));
   }
   if (reads && options_.status_page && path == "/") {

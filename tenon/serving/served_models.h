@@ -13,6 +13,7 @@
 
 #include "tenon/observe/metrics.h"
 #include "tenon/serving/model_config.h"
+#include "tenon/serving/model_versions.h"
 #include "tenon/serving/request_metrics.h"
 #include "tenon/serving/servable.h"
 
@@ -59,6 +60,10 @@ struct ServedModelsOptions {
   std::function<StatusOr<std::shared_ptr<const Servable>>(const std::string& model, int64_t version,
                                                           const std::string& path)>
       load;
+  // The versions below a model's base path, and a number that changes with what one holds.
+  std::function<StatusOr<std::map<int64_t, std::string>>(const ModelConfig& model)> find =
+      find_versions;
+  std::function<uint64_t(const std::string& path)> fingerprint = folder_fingerprint;
   int load_threads = 1;  // the first load uses as many as there are processors
   int max_load_retries = 5;
   std::chrono::microseconds load_retry_interval = std::chrono::seconds(60);

@@ -3,7 +3,6 @@
 
 #include "tenon/base/log.h"
 #include "tenon/base/thread.h"
-#include "tenon/serving/model_versions.h"
 #include "tenon/serving/served_models_impl.h"
 
 namespace tenon::serving {
@@ -75,7 +74,7 @@ void ServedModels::Impl::scan() {
     }
   }
   for (const ModelConfig& config : configs) {
-    const auto found = find_versions(config);
+    const auto found = options.find(config);
     std::string warning;
     std::map<int64_t, std::string> wanted;
     if (found.ok()) {
@@ -112,7 +111,7 @@ void ServedModels::Impl::try_changed_again() {
     }
   }
   for (const Failed& one : failed) {
-    if (folder_fingerprint(one.path) == one.fingerprint) continue;
+    if (options.fingerprint(one.path) == one.fingerprint) continue;
     std::unique_lock lock(mutex);
     Version& version = models[one.model].versions[one.version];
     const bool idle = version.state == VersionState::kEnd || version.state == VersionState::kStart;
@@ -253,7 +252,7 @@ void ServedModels::Impl::load_one(std::unique_lock<std::shared_mutex>& lock,
   const std::string path = models[name].versions[number].path;
   lock.unlock();
   log_info("Loading servable version {name: ", name, " version: ", number, "} from ", path);
-  const uint64_t fingerprint = folder_fingerprint(path);
+  const uint64_t fingerprint = options.fingerprint(path);
   const Clock::time_point start = Clock::now();
   auto servable = options.load(name, number, path);
   count_load(path, servable.ok(), Clock::now() - start);

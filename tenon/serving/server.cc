@@ -108,6 +108,7 @@ StatusOr<std::unique_ptr<GrpcServer>> start_grpc(ServedModels& models, const Bea
   options.max_threads = flags.grpc_max_threads > 0 ? flags.grpc_max_threads : default_threads();
   options.channel_arguments = flags.grpc_channel_arguments;
   options.health_service = flags.enable_grpc_healthcheck_service;
+  options.profiler_service = flags.enable_profiler;
   options.tensor_content = flags.enable_serialization_as_tensor_content;
   options.check_method_name = flags.enable_signature_method_name_check;
   options.model_control = flags.enable_model_control;
@@ -125,6 +126,7 @@ StatusOr<std::unique_ptr<HttpServer>> start_rest(RestApi& api, const BearerToken
                                                  const ServerFlags& flags) {
   HttpServerOptions options;
   options.port = flags.rest_api_port;
+  options.limits.deflated_from = static_cast<uint64_t>(flags.rest_api_gzip_from);
   options.threads = flags.rest_api_num_threads > 0 ? flags.rest_api_num_threads : default_threads();
   if (tokens != nullptr) {
     options.admission = [tokens](const HttpRequest& request) {
@@ -242,6 +244,7 @@ void stop_servers(const StopSignals& signals, HttpServer* rest, GrpcServer* grpc
 Status run(const ServerFlags& flags) {
   const StopSignals signals;
   std::signal(SIGXFSZ, SIG_IGN);  // a limit on the size of files is an error of writing
+  std::signal(SIGPIPE, SIG_IGN);  // an object store that hangs up as well
   raise_descriptor_limit();
   declare_metrics(MetricRegistry::global());
   TENON_RETURN_IF_ERROR(check_config_files(flags));

@@ -70,7 +70,7 @@ const Flag kFlags[] = {
     TENON_FLAG(enable_signature_method_name_check, "refuse signatures of other methods"),
     TENON_ACCEPTED(xla_cpu_compilation_enabled, "every model is planned ahead"),
     TENON_ACCEPTED(xla_gpu_compilation_enabled, "models run on the CPU"),
-    TENON_ACCEPTED(enable_profiler, "there is no profiler service"),
+    TENON_FLAG(enable_profiler, "serve tensorflow.ProfilerService, which TensorBoard asks"),
     TENON_ACCEPTED(thread_pool_factory_config_file,
                    "the file is read, one pool of threads serves all models"),
     TENON_FLAG(mixed_precision, "bfloat16: multiply in bfloat16, add in float32"),
@@ -82,6 +82,8 @@ const Flag kFlags[] = {
     TENON_FLAG(drain_delay_seconds, "after SIGTERM /readyz says no so long before it stops"),
     TENON_FLAG(drain_timeout_seconds, "after SIGTERM what is left after so long is cut off"),
     TENON_FLAG(access_log, "log a line a request"),
+    TENON_FLAG(rest_api_gzip_from,
+               "answers of so many bytes are compressed for clients that take gzip; 0: none"),
     TENON_FLAG(rest_api_ssl_config_file, "text SSLConfig for the REST interface"),
     TENON_FLAG(auth_token_file, "tokens, one a line, of which all requests but probes need one"),
     TENON_FLAG(request_log_prefix, "log predictions in files whose names begin so"),
@@ -89,6 +91,8 @@ const Flag kFlags[] = {
     TENON_FLAG(request_log_file_bytes, "a fuller file is followed by the next"),
     TENON_FLAG(request_log_files, "files that are kept of each model"),
     TENON_FLAG(request_log_queue_bytes, "what waits to be written; beyond, it is dropped"),
+    TENON_FLAG(s3_endpoint, "https://host:port that s3:// and gs:// are asked at"),
+    TENON_FLAG(model_cache_dir, "folder of the copies of models in object stores"),
     TENON_FLAG(shadow_model,
                "MODEL:VERSION,MODEL:LABEL that make each prediction of MODEL again, to compare"),
     TENON_FLAG(enable_model_control, "clients of /v2/repository may load and unload models"),
@@ -206,6 +210,10 @@ Status check_server_flags(const ServerFlags& flags) {
                             " --request_log_files=", flags.request_log_files,
                             " --request_log_queue_bytes=", flags.request_log_queue_bytes,
                             ": expected at least 1 of each");
+  }
+  if (flags.rest_api_gzip_from < 0) {
+    return invalid_argument("--rest_api_gzip_from=", flags.rest_api_gzip_from,
+                            ": expected at least 0");
   }
   if (!flags.mixed_precision.empty() && flags.mixed_precision != "bfloat16") {
     return invalid_argument("--mixed_precision=", flags.mixed_precision, ": expected bfloat16");

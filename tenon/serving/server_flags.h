@@ -70,6 +70,7 @@ struct ServerFlags {
   int32_t drain_delay_seconds = 0;  // from SIGTERM, while /readyz says no, until it stops
   int32_t drain_timeout_seconds = 30;  // from SIGTERM until what is left is cut off
   bool access_log = false;
+  int64_t rest_api_gzip_from = 0;        // bytes of an answer that is compressed; 0: none is
   std::string rest_api_ssl_config_file;  // text SSLConfig for REST; empty: plain text
   std::string auth_token_file;           // tokens of which every request needs one; empty: none is
   std::string request_log_prefix;        // of files of predictions; empty: none are
@@ -77,6 +78,8 @@ struct ServerFlags {
   int64_t request_log_file_bytes = 64 << 20;
   int32_t request_log_files = 10;  // of each model
   int64_t request_log_queue_bytes = 64 << 20;
+  std::string s3_endpoint;                  // of s3:// and gs:// paths; empty: the services' own
+  std::string model_cache_dir;              // of copies from object stores; empty: a temporary one
   std::string shadow_model;                 // "MODEL:VERSION,MODEL:LABEL"
   bool enable_model_control = false;        // clients of /v2/repository may load and unload models
   bool enable_model_list = false;           // GET /v1/models lists them

@@ -101,12 +101,12 @@ TEST(ServerFlagsTest, ContradictionsAreErrors) {
 
 TEST(ServerFlagsTest, FlagsWithoutEffectSaySo) {
   EXPECT_TRUE(flags_without_effect(ServerFlags()).empty());
-  const auto parsed = parse({"--num_unload_threads=2", "--enable_profiler=false", "--port=1"});
+  const auto parsed = parse({"--num_unload_threads=2", "--skip_initialize_tpu", "--port=1"});
   ASSERT_TRUE(parsed.ok());
   EXPECT_EQ(flags_without_effect(parsed->flags),
             (std::vector<std::string>{
                 "--num_unload_threads has no effect: unloading needs no thread of its own",
-                "--enable_profiler has no effect: there is no profiler service"}));
+                "--skip_initialize_tpu has no effect: there is no TPU to initialize"}));
 }
 
 TEST(ServerFlagsTest, TheDocumentationHasARowForEachFlag) {

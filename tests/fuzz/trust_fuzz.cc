@@ -3,7 +3,7 @@
 
 #include "tenon/image/ledger.h"
 #include "tenon/image/lock.h"
-#include "tenon/image/net/http.h"
+#include "tenon/image/net.h"
 #include "tenon/image/registry/challenge.h"
 #include "tenon/image/registry/credentials.h"
 #include "tenon/image/trust/cvss.h"

@@ -189,6 +189,8 @@ def http_forms(port):
     expect("any content type, and no compressed answer", status == 200 and "3.0" in text
            and "Content-Type: application/json" in head and "ncoding" not in head)
     expect("no body", "The document is empty" in ask(port, "POST", path)[2])
+    for method in ("GET", "POST"):
+        expect(f"metrics by {method}", "# TYPE" in ask(port, method, "/monitoring/prometheus/metrics")[2])
     for origin, status in (("http://a.b", 200), ("null", 400)):
         expect(f"OPTIONS from {origin}", ask(port, "OPTIONS", path, None, f"Origin: {origin}")[0] == status)
 

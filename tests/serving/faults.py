@@ -82,7 +82,7 @@ def starting(program, models, folder):
         shutil.copytree(os.path.join(models, "half_plus_two"), base)
         expect("the model comes", server.comes_to(lambda: server.predict("m"), 3.0), server)
         expect("it is ready", server.comes_to(lambda: server.get("/readyz")[0], 200))
-    for flags, text in ((["--model_base_path=s3://bucket/m"], "File system scheme 's3' not implemented"),
+    for flags, text in ((["--model_base_path=hdfs://host/m"], "File system scheme 'hdfs' not implemented"),
                         (["--model_base_path=/nowhere", "--file_system_poll_wait_seconds=0"], "Could not find base path"),
                         (["--model_base_path=/m", "--monitoring_config_file=/nowhere"], "--monitoring_config_file"),
                         (["--model_base_path=/m", "--use_alts_credentials"], "ALTS")):
@@ -91,7 +91,7 @@ def starting(program, models, folder):
             expect(f"{flags[-1]} ends the program", code in (1, 2) and text in server.text(), server)
     link = os.path.join(folder, "tensorflow_model_server")
     os.symlink(os.path.abspath(program[0]), link)
-    with Server([link], "--model_base_path=s3://bucket/m") as server:
+    with Server([link], "--model_base_path=hdfs://host/m") as server:
         code = server.process.wait(20)
         expect("under the original's name it fails as the original",
                code == 255 and "Failed to start server. Error: UNIMPLEMENTED" in server.text(), server)
@@ -126,7 +126,7 @@ def json_log(program, models):
         said = " ".join(line["message"] for line in lines)
         for text in ("unknown argument: --nope", "--num_unload_threads has no effect", "REST POST /v1/models/m:predict failed"):
             expect(f"the log holds '{text}'", text in said, server)
-    with Server(program, "--model_base_path=s3://b/m", "--log_format=json") as server:
+    with Server(program, "--model_base_path=hdfs://b/m", "--log_format=json") as server:
         server.process.wait(20)
         expect("the last error is an object", [json.loads(line)["severity"] for line in server.text().splitlines()][-1] == "error")
 

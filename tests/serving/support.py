@@ -20,14 +20,16 @@ def free_port():
 
 
 class Server:
-    """`program` with flags on a free REST port, and on a free gRPC port where `grpc` says so."""
+    """`program` with flags on a free REST port, and on a free gRPC port where `grpc` says so. `env` is what it has in
+    its environment beside what this process has."""
 
-    def __init__(self, program, *flags, grpc=False):
+    def __init__(self, program, *flags, grpc=False, env=None):
         self.port = free_port()
         self.grpc_port = free_port() if grpc else 0
         self.log = tempfile.TemporaryFile()
         command = [*program, f"--port={self.grpc_port}", f"--rest_api_port={self.port}", *flags]
-        self.process = subprocess.Popen(command, stdout=self.log, stderr=subprocess.STDOUT)
+        self.process = subprocess.Popen(command, stdout=self.log, stderr=subprocess.STDOUT,
+                                        env={**os.environ, **(env or {})})
 
     def __enter__(self):
         return self

@@ -95,6 +95,25 @@ def sampled_and_rotated(program, models, folder, monitoring):
             expect(f"{flag} is refused", server.process.wait(20) == 2, server)
 
 
+def removed(program, models, folder, monitoring):
+    """Who removes a log file wants its space: the server lets go of it, and goes on in another one."""
+    prefix = os.path.join(folder, "removed", "r")
+    with Server(program, f"--model_base_path={models}/half_plus_two", "--model_name=m", monitoring,
+                f"--request_log_prefix={prefix}") as server:
+        expect("it is ready", server.comes_to(lambda: server.get("/readyz")[0], 200), server)
+        for round_ in (1, 2):
+            expect("predictions are answered", ask(server, "m", 5), server)
+            expect("and logged", server.comes_to(
+                lambda count=5 * round_: metric(server, "request_log_count", model_name="m", status_code="OK") == count, True),
+                   server)
+            files = glob.glob(prefix + "*")
+            expect(f"in a file that is there: {files}", len(files) == 1, server)
+            for path in files:
+                os.remove(path)
+        held = [os.readlink(f"/proc/{server.process.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{server.process.pid}/fd")]
+        expect("the first is let go of", sum("removed/r" in path for path in held) == 1, server)
+
+
 def full_disk(program, models, folder, monitoring):
     """A limit on the size of files stands in for a full disk: writing fails half way through a record."""
     prefix = os.path.join(folder, "full", "f")
@@ -149,6 +168,7 @@ def main():
         monitoring = "--monitoring_config_file=" + write(os.path.join(folder, "monitoring"), MONITORING)
         request_log(program, models, folder, monitoring)
         sampled_and_rotated(program, models, folder, monitoring)
+        removed(program, models, folder, monitoring)
         full_disk(program, models, folder, monitoring)
         shadows(program, models, folder, monitoring)
     return summary()

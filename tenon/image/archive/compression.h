@@ -6,7 +6,7 @@
 // uncompressed bytes does not.
 #pragma once
 
-#include "tenon/image/archive/stream.h"
+#include "tenon/image/net.h"
 
 namespace tenon::image {
 

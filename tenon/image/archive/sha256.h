@@ -2,7 +2,7 @@
 // is "sha256:" and that hex.
 #pragma once
 
-#include "tenon/image/archive/stream.h"
+#include "tenon/image/net.h"
 
 namespace tenon::image {
 

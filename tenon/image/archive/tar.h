@@ -2,7 +2,7 @@
 // depend on the entries alone.
 #pragma once
 
-#include "tenon/image/archive/stream.h"
+#include "tenon/image/net.h"
 
 namespace tenon::image {
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "tenon/base/function_ref.h"
-#include "tenon/image/archive/stream.h"
+#include "tenon/image/net.h"
 
 namespace tenon::image {
 

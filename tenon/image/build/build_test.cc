@@ -11,7 +11,7 @@
 #include "tenon/image/build/explain.h"
 #include "tenon/image/build/installed.h"
 #include "tenon/image/build/ld_cache.h"
-#include "tenon/image/net/process.h"
+#include "tenon/image/net.h"
 #include "tenon/image/oci/reader.h"
 #include "tenon/image/testing/build_fixture.h"
 

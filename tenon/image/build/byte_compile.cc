@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "tenon/image/build/links.h"
-#include "tenon/image/net/process.h"
+#include "tenon/image/net.h"
 #include "tenon/image/partial.h"
 
 namespace tenon::image {

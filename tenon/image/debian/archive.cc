@@ -4,8 +4,7 @@
 #include <array>
 
 #include "tenon/image/archive/compression.h"
-#include "tenon/image/net/http.h"
-#include "tenon/image/net/process.h"
+#include "tenon/image/net.h"
 
 namespace tenon::image {
 namespace {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "tenon/base/function_ref.h"
-#include "tenon/image/archive/stream.h"
+#include "tenon/image/net.h"
 
 namespace tenon::image {
 

@@ -3,7 +3,7 @@
 #include "tenon/image/debian/archive.h"
 #include "tenon/image/debian/deb.h"
 #include "tenon/image/debian/version.h"
-#include "tenon/image/net/process.h"
+#include "tenon/image/net.h"
 #include "tenon/image/testing/test_archive.h"
 
 namespace tenon::image {

@@ -1,7 +1,7 @@
 // One registry and repository: requests with credentials, uploads, downloads.
 #pragma once
 
-#include "tenon/image/net/http.h"
+#include "tenon/image/net.h"
 #include "tenon/image/registry/challenge.h"
 #include "tenon/image/registry/credentials.h"
 #include "tenon/image/registry/registry.h"

@@ -7,7 +7,7 @@
 #include "tenon/base/files.h"
 #include "tenon/base/strings.h"
 #include "tenon/image/archive/base64.h"
-#include "tenon/image/net/process.h"
+#include "tenon/image/net.h"
 #include "tenon/image/trust/json.h"
 
 namespace tenon::image {

@@ -4,7 +4,7 @@
 
 #include "tenon/base/files.h"
 #include "tenon/image/archive/base64.h"
-#include "tenon/image/net/http.h"
+#include "tenon/image/net.h"
 #include "tenon/image/registry/challenge.h"
 
 namespace tenon::image {

@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "tenon/image/archive/sha256.h"
-#include "tenon/image/net/process.h"
+#include "tenon/image/net.h"
 
 namespace tenon::image {
 namespace {

@@ -3,6 +3,7 @@
 #include <bit>
 
 #include "tenon/base/out_of_memory.h"
+#include "tenon/base/timeline.h"
 #include "tenon/serving/net/trace_context.h"
 #include "tenon/serving/request_metrics.h"
 
@@ -42,6 +43,7 @@ void GrpcCall::refuse(const Status& why) {
 
 void GrpcCall::run() {
   const TraceScope trace(traceparent);
+  const TimelineScope span("gRPC", method.path);
   const int64_t start = limits_.access_log ? steady_microseconds() : 0;
   const size_t bytes_in = message.size();
   status = or_out_of_memory([this] { return answer(); });

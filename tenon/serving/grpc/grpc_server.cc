@@ -5,6 +5,7 @@
 #include "tenon/serving/grpc/health.h"
 #include "tenon/serving/grpc/http2_session.h"
 #include "tenon/serving/grpc/prediction_service.h"
+#include "tenon/serving/grpc/profiler_service.h"
 #include "tenon/serving/grpc/reflection.h"
 #include "tenon/serving/inference/inference_service.h"
 #include "tenon/serving/net/event_loop.h"
@@ -147,6 +148,10 @@ void GrpcServer::Impl::add_methods() {
   if (options.health_service) {
     names.insert(names.begin(), "grpc.health.v1.Health");
     add_health_service({"ModelService", "PredictionService"}, draining, services.methods);
+  }
+  if (options.profiler_service) {
+    names.push_back("tensorflow.ProfilerService");
+    add_profiler_service(kAdministration, draining, services.methods);
   }
   add_reflection_service(std::move(names), services.methods);
 }

@@ -19,6 +19,7 @@ struct GrpcOptions {
   std::string ssl_config;         // text of tensorflow.serving.SSLConfig; empty: plain text
   const BearerTokens* tokens = nullptr;  // of which calls need one; outlives the server
   bool health_service = false;           // grpc.health.v1.Health
+  bool profiler_service = true;          // tensorflow.ProfilerService
   bool tensor_content = false;           // answer in tensor_content rather than *_val
   bool check_method_name = false;
   bool access_log = false;     // a line a call

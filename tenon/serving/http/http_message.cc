@@ -121,6 +121,26 @@ bool HttpHeaders::has_token(std::string_view name, std::string_view token) const
   return false;
 }
 
+bool HttpHeaders::accepts_gzip() const {
+  bool accepted = false;
+  for (const HttpHeader& header : headers_) {
+    if (!equal_ignoring_case(header.name, "accept-encoding")) continue;
+    for (const std::string_view piece : split(header.value, ',')) {
+      const std::string_view coding = without_blanks(piece.substr(0, piece.find(';')));
+      const bool named =
+          equal_ignoring_case(coding, "gzip") || equal_ignoring_case(coding, "x-gzip");
+      if (!named && coding != "*") continue;
+      // A weight of 0 ("gzip;q=0", "q=0.000") says no, and what names gzip goes before "*".
+      const size_t weight = piece.find("q=");
+      const bool taken = weight == std::string_view::npos ||
+                         piece.find_first_of("123456789", weight) != std::string_view::npos;
+      if (named) return taken;
+      accepted = taken;
+    }
+  }
+  return accepted;
+}
+
 int parse_http_head(std::string_view head, const HttpLimits& limits, HttpRequest& request,
                     HttpFraming& framing) {
   std::string_view line;

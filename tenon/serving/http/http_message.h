@@ -30,6 +30,8 @@ class HttpHeaders {
   bool has(std::string_view name) const;
   // Does the comma-separated list of that header hold `token`, whatever its case?
   bool has_token(std::string_view name, std::string_view token) const;
+  // Does Accept-Encoding take gzip (RFC 9110, 12.5.3)?
+  bool accepts_gzip() const;
 
  private:
   std::vector<HttpHeader> headers_;
@@ -64,6 +66,8 @@ struct HttpLimits {
   size_t headers = 100;
   uint64_t body_bytes = uint64_t{1} << 30;
   uint64_t inflated_bytes = 100 << 20;  // of a gzip body: TensorFlow Serving's limit
+  // Texts of so many bytes and more are answered in gzip where the client takes it; 0: none are.
+  uint64_t deflated_from = 0;
 };
 
 // How the body of a request ends, and what the head says about the connection.

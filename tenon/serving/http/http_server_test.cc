@@ -152,6 +152,52 @@ TEST(HttpServerTest, InflatesGzipBodiesUpToALimit) {
             std::string::npos);
 }
 
+std::string get_with(std::string_view accept) {
+  return cat("GET /long HTTP/1.1\r\nHost: h\r\nConnection: close\r\n", accept, "\r\n");
+}
+
+TEST(HttpServerTest, CompressesLongAnswersForWhoTakesThat) {
+  HttpServerOptions options;
+  options.limits.deflated_from = 1000;
+  const std::string text(20'000, 'x');
+  const auto server = serve(
+      [&](const HttpRequest& request) {
+        HttpResponse response;
+        response.body = request.target == "/short" ? "short" : text;
+        if (request.target == "/bytes") response.content_type = "application/octet-stream";
+        return response;
+      },
+      options);
+  const auto all_of = [&](std::string_view request) {
+    HttpClient client(server->port());
+    client.send(request);
+    return client.receive_all();
+  };
+  for (const std::string_view accept :
+       {"Accept-Encoding: gzip\r\n", "accept-encoding: br;q=1, GZip;q=0.5\r\n",
+        "Accept-Encoding: identity\r\nAccept-Encoding: *\r\n"}) {
+    const std::string answer = all_of(get_with(accept));
+    EXPECT_NE(answer.find("\r\nContent-Encoding: gzip\r\n"), std::string::npos) << accept;
+    EXPECT_NE(answer.find("\r\nVary: Accept-Encoding\r\n"), std::string::npos) << accept;
+    const std::string body = answer.substr(answer.find("\r\n\r\n") + 4);
+    EXPECT_NE(answer.find(cat("\r\nContent-Length: ", body.size(), "\r\n")), std::string::npos);
+    EXPECT_EQ(inflate(body, DeflateFormat::kGzip, 1 << 20, "answer").value_or(""), text);
+  }
+  for (const std::string_view accept :
+       {"", "Accept-Encoding: br\r\n", "Accept-Encoding: gzip;q=0\r\n",
+        "Accept-Encoding: *, gzip; q=0.000\r\n", "Accept-Encoding: gzipped\r\n"}) {
+    const std::string answer = all_of(get_with(accept));
+    EXPECT_EQ(answer.find("Content-Encoding"), std::string::npos) << accept;
+    EXPECT_TRUE(answer.ends_with(text)) << accept;
+  }
+  for (const std::string_view path : {"/short", "/bytes"}) {
+    const std::string answer = all_of(cat("GET ", path,
+                                          " HTTP/1.1\r\nHost: h\r\nConnection: "
+                                          "close\r\nAccept-Encoding: gzip\r\n\r\n"));
+    EXPECT_EQ(answer.find("Content-Encoding"), std::string::npos) << path;
+  }
+}
+
 TEST(HttpServerTest, SendsALargeAnswerToASlowReader) {
   const auto server = serve([](const HttpRequest&) {
     HttpResponse response;

@@ -2,6 +2,7 @@
 
 #include <new>
 
+#include "tenon/base/timeline.h"
 #include "tenon/io/gzip.h"
 #include "tenon/serving/json/json_predict.h"
 
@@ -40,6 +41,7 @@ void HttpExchange::refuse(int status) {
 }
 
 void HttpExchange::run() {
+  const TimelineScope span(request.method, request.target);
   try {
     if (const Status status = inflate_body(); !status.ok()) {
       const bool too_large = absl::IsResourceExhausted(status);
@@ -49,6 +51,7 @@ void HttpExchange::run() {
     request.body = body;
     request.cancelled = &cancelled;
     response = handler_(request);
+    deflate_answer();
   } catch (const std::bad_alloc&) {
     response = json_error_response(503, "out of memory: the request is too large to be answered");
   }
@@ -65,6 +68,17 @@ Status HttpExchange::inflate_body() {
   }
   TENON_ASSIGN_OR_RETURN(body, inflate(body, format, limits_.inflated_bytes, "the request body"));
   return absl::OkStatus();
+}
+
+void HttpExchange::deflate_answer() {
+  constexpr int kFast = 1;
+  if (limits_.deflated_from == 0 || response.body.size() < limits_.deflated_from) return;
+  const std::string_view type = response.content_type;
+  if (!type.starts_with("text/") && !type.starts_with("application/json")) return;
+  response.headers.emplace_back("Vary", "Accept-Encoding");
+  if (!request.headers.accepts_gzip()) return;
+  response.headers.emplace_back("Content-Encoding", "gzip");
+  response.body = deflate(response.body, DeflateFormat::kGzip, kFast);
 }
 
 HttpSession::HttpSession(const HttpHandler& handler, const HttpAdmission& admission,

@@ -24,7 +24,7 @@ class HttpExchange : public ServerRequest {
   HttpExchange(const HttpHandler& handler, const HttpLimits& limits)
       : handler_(handler), limits_(limits) {}
 
-  // Calls the handler; a body in gzip or deflate is inflated first.
+  // Calls the handler; a body in gzip or deflate is inflated first, and a long answer compressed.
   void run() override;
   void refuse(const Status& why) override;  // 429
   // Answers with a status instead.
@@ -41,6 +41,7 @@ class HttpExchange : public ServerRequest {
 
  private:
   Status inflate_body();
+  void deflate_answer();
   const HttpHandler& handler_;
   const HttpLimits& limits_;
 };

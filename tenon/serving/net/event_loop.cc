@@ -1,6 +1,7 @@
 #include "tenon/serving/net/event_loop.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -282,9 +283,12 @@ void EventLoop::Impl::share(const QueuedRequest& request, bool more) {
   if (busy < processors || !run_times.is_short(request.request->kind)) signal(work_event);
 }
 
-// Cuts off clients that have stalled.
+// Cuts off clients that have stalled. Gives memory back when a crowd of them has left: glibc would
+// keep it.
 void EventLoop::Impl::sweep() {
   constexpr auto kPeriod = std::chrono::milliseconds(250);
+  constexpr size_t kCrowd = 1000;
+  size_t most = 0;  // connections, since memory was given back
   std::unique_lock lock(mutex);
   while (!stopped) {
     changed.wait(lock, [&] { return stopped || !connections.empty(); });
@@ -298,6 +302,12 @@ void EventLoop::Impl::sweep() {
     stalled.clear();
     lock.lock();
     changed.wait_for(lock, kPeriod, [&] { return stopped; });
+    most = std::max(most, connections.size());
+    if (most < kCrowd || connections.size() > most / 4) continue;
+    most = connections.size();
+    lock.unlock();
+    ::malloc_trim(0);
+    lock.lock();
   }
 }
 

@@ -1,6 +1,7 @@
 #include "tenon/serving/traffic/rotated_records.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -33,6 +34,12 @@ int64_t wall_microseconds() {
   return int64_t{now.tv_sec} * 1'000'000 + now.tv_usec;
 }
 
+// Not open, or removed by somebody who wants its space: that is free only once it is closed.
+bool is_gone(const Descriptor& file) {
+  struct stat info = {};
+  return file.get() < 0 || (::fstat(file.get(), &info) == 0 && info.st_nlink == 0);
+}
+
 }  // namespace
 
 RotatedRecords::RotatedRecords(std::string prefix, const RotationLimits& limits)
@@ -42,7 +49,7 @@ Status RotatedRecords::append(std::string_view record) {
   std::string framed;
   append_record(framed, record);
   const bool full = size_ > 0 && size_ + framed.size() > limits_.file_bytes;
-  if (file_.get() < 0 || full) TENON_RETURN_IF_ERROR(open_next());
+  if (full || is_gone(file_)) TENON_RETURN_IF_ERROR(open_next());
   const Status status = write(framed);
   if (status.ok()) {
     size_ += framed.size();

@@ -146,6 +146,21 @@ TEST_F(TrafficTest, FilesFollowEachOtherAndTheNewestAreKept) {
   EXPECT_EQ(next, 20);
 }
 
+TEST_F(TrafficTest, AFileThatSomebodyRemovesIsFollowedByTheNext) {
+  RotatedRecords records(path("log"), {});
+  ASSERT_TRUE(records.append("first").ok());
+  const std::vector<std::string> before = files();
+  for (const std::string& name : before) ASSERT_TRUE(remove_tree(path(name)).ok());
+  ASSERT_TRUE(files().empty());
+  ASSERT_TRUE(records.append("second").ok());
+  ASSERT_EQ(files().size(), 1);
+  auto reader = RecordReader::open(path(files()[0]));
+  ASSERT_TRUE(reader.ok());
+  std::string record;
+  EXPECT_TRUE(reader->next(record).value_or(false));
+  EXPECT_EQ(record, "second");
+}
+
 // While the disk does not take anything, requests go on, and what does not fit is counted.
 TEST_F(TrafficTest, WhatDoesNotFitIntoTheQueueIsDropped) {
   const auto prediction = predicted("serving_default", PredictionKind::kPredict,

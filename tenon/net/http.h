@@ -7,9 +7,9 @@
 #include <map>
 
 #include "tenon/base/function_ref.h"
-#include "tenon/image/archive/stream.h"
+#include "tenon/net/stream.h"
 
-namespace tenon::image {
+namespace tenon::net {
 
 struct Url {
   std::string scheme;  // "http", "https" or "file"
@@ -75,4 +75,4 @@ void pause_before_retry(int retry);
 // of the transfer.
 Status download(const std::string& url, ByteSink& sink, uint64_t limit);
 
-}  // namespace tenon::image
+}  // namespace tenon::net

@@ -1,4 +1,4 @@
-#include "tenon/image/net/process.h"
+#include "tenon/net/process.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -11,7 +11,7 @@
 #include <csignal>
 #include <cstring>
 
-namespace tenon::image {
+namespace tenon::net {
 namespace {
 
 class Pipe {
@@ -134,4 +134,4 @@ StatusOr<ProcessResult> run_process(const std::vector<std::string>& arguments, s
   return result;
 }
 
-}  // namespace tenon::image
+}  // namespace tenon::net

@@ -13,7 +13,7 @@
 #include "tenon/base/files.h"
 #include "tenon/base/status.h"
 
-namespace tenon::image {
+namespace tenon::net {
 
 class ByteSource {
  public:
@@ -104,4 +104,4 @@ StatusOr<std::string> read_all(ByteSource& source, uint64_t limit, std::string_v
 // Returns the number of bytes copied; RESOURCE_EXHAUSTED past `limit`.
 StatusOr<uint64_t> copy_stream(ByteSource& source, ByteSink& sink, uint64_t limit = UINT64_MAX);
 
-}  // namespace tenon::image
+}  // namespace tenon::net

@@ -6,7 +6,7 @@
 
 #include "tenon/base/status.h"
 
-namespace tenon::image {
+namespace tenon::net {
 
 struct ProcessResult {
   int exit_code = 0;  // 128 + signal when killed by one
@@ -18,4 +18,4 @@ struct ProcessResult {
 StatusOr<ProcessResult> run_process(const std::vector<std::string>& arguments,
                                     size_t output_limit = 16 << 20, std::string_view input = {});
 
-}  // namespace tenon::image
+}  // namespace tenon::net

@@ -1,4 +1,4 @@
-#include "tenon/image/net/http.h"
+#include "tenon/net/http.h"
 
 #include <arpa/inet.h>
 #include <httplib.h>
@@ -11,9 +11,9 @@
 #include <mutex>
 #include <thread>
 
-#include "tenon/image/net/process.h"
+#include "tenon/net/process.h"
 
-namespace tenon::image {
+namespace tenon::net {
 namespace {
 
 constexpr size_t kBodyLimit = 16 << 20;
@@ -385,4 +385,4 @@ Status download(const std::string& url, ByteSink& sink, uint64_t limit) {
   return last;
 }
 
-}  // namespace tenon::image
+}  // namespace tenon::net

@@ -1,4 +1,4 @@
-#include "tenon/image/archive/stream.h"
+#include "tenon/net/stream.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 
-namespace tenon::image {
+namespace tenon::net {
 
 StatusOr<size_t> FileSource::read(std::span<char> out) {
   const size_t count = static_cast<size_t>(std::min<uint64_t>(out.size(), left_));
@@ -105,4 +105,4 @@ StatusOr<uint64_t> copy_stream(ByteSource& source, ByteSink& sink, uint64_t limi
   }
 }
 
-}  // namespace tenon::image
+}  // namespace tenon::net
