@@ -22,10 +22,12 @@ CHAINS = {"keras.src.backend", "keras.src.layers.layer", "keras.src.models.model
 LISTS = {"keras.src.utils.backend_utils", "keras.src.export.saved_model_export_archive"}
 LAZY = {"keras.src.utils.module_utils"}
 GRAPHS = {"keras.src.utils.backend_utils"}
-# These refuse what only TensorFlow has, or know its backend's module by the end of its name: ours has it too.
-REFUSALS = {f"keras.src.layers.preprocessing.{name}" for name in (
+# What these do on TensorFlow alone, or know its backend's module for by the end of its name, is done here too.
+ALIKE = {f"keras.src.layers.preprocessing.{name}" for name in (
     "feature_space", "hashed_crossing", "integer_lookup", "string_lookup", "text_vectorization")} | {
-    "keras.src.utils.numerical_utils"}
+    "keras.src.layers.normalization.batch_normalization", "keras.src.losses.loss",
+    "keras.src.optimizers.loss_scale_optimizer", "keras.src.utils.numerical_utils"}
+SUMMARIES = {"keras.src.callbacks.tensorboard"}
 # These import TensorFlow's backend by its name, whatever backend is chosen.
 USERS = {"keras.src.layers.preprocessing.hashing", "keras.src.layers.preprocessing.index_lookup",
          "keras.src.layers.preprocessing.hashed_crossing", "keras.src.trainers.data_adapters.tf_dataset_adapter",
@@ -53,8 +55,8 @@ class _TensorFlowIsOurs(ast.NodeTransformer):
 
     def visit_Import(self, node):
         for alias in node.names:
-            if alias.name == "tensorflow" and self._tensorflow_too:
-                alias.name, alias.asname = "tenon.tf", alias.asname or "tensorflow"
+            if self._tensorflow_too and (alias.name == "tensorflow" or alias.name.startswith("tensorflow.")):
+                alias.name, alias.asname = "tenon.tf" + alias.name[len("tensorflow"):], alias.asname or "tensorflow"
         return node
 
     def visit_ImportFrom(self, node):
@@ -141,17 +143,17 @@ class _Lists(ast.NodeTransformer):
         return node
 
 
-class _Refusals(ast.NodeTransformer):
-    """`X != "tensorflow"` and `X.endswith("tensorflow")` know ours too."""
+class _Alike(ast.NodeTransformer):
+    """`X == "tensorflow"`, `X != "tensorflow"` and `X.endswith("tensorflow")` take ours for it."""
 
     found = 0
 
     def visit_Compare(self, node):
         self.generic_visit(node)
         last = node.comparators[-1]
-        if len(node.ops) == 1 and isinstance(node.ops[0], ast.NotEq) and getattr(last, "value", None) == "tensorflow":
+        if len(node.ops) == 1 and isinstance(node.ops[0], (ast.Eq, ast.NotEq)) and getattr(last, "value", None) == "tensorflow":
             self.found += 1
-            node.ops = [ast.NotIn()]
+            node.ops = [ast.In() if isinstance(node.ops[0], ast.Eq) else ast.NotIn()]
             node.comparators = [ast.copy_location(ast.Tuple([last, ast.Constant(NAME)], ast.Load()), last)]
         return node
 
@@ -195,9 +197,9 @@ def transform(module, tree):
     """The syntax tree of a module of Keras with our backend in it. ImportError where Keras has changed."""
     for modules, change, what in ((CHAINS, _Chains, 'chain `if backend() == "tensorflow"`'),
                                   (LISTS, _Lists, "list of backends"),
-                                  (REFUSALS, _Refusals, "question for TensorFlow's backend"),
                                   (LAZY, _Lazy, "lazy module for TensorFlow"),
-                                  (GRAPHS, _NoOtherGraphs, "function in_tf_graph")):
+                                  (GRAPHS, _NoOtherGraphs, "function in_tf_graph"),
+                                  (ALIKE, _Alike, "question for TensorFlow's backend")):
         if module in modules:
             transformer = change()
             tree = transformer.visit(tree)
@@ -205,6 +207,8 @@ def transform(module, tree):
                 raise _changed(module, what)
     if module in USERS:
         tree = _TensorFlowIsOurs(False).visit(tree)
+    if module in ALIKE or module in SUMMARIES:
+        tree = _TensorFlowIsOurs(True).visit(tree)
     return ast.fix_missing_locations(tree)
 
 
@@ -252,7 +256,7 @@ class Finder(importlib.abc.MetaPathFinder):
             return None
         if fullname == BACKEND or fullname.startswith(BACKEND + "."):
             return self._backend_spec(fullname)
-        if any(fullname in modules for modules in (CHAINS, LISTS, LAZY, USERS, REFUSALS)):
+        if any(fullname in names for names in (CHAINS, LISTS, LAZY, USERS, ALIKE, SUMMARIES)):
             found = importlib.machinery.PathFinder.find_spec(fullname, path)
             if found is None:
                 raise _changed(fullname, "source")

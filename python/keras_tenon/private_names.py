@@ -20,6 +20,8 @@ def _nothing_waits():
     """Ops have run when they return."""
 
 
+from tenon.tf.summary_messages import SummaryMetadata  # noqa: E402,F401
+
 context = types.SimpleNamespace(async_wait=_nothing_waits)
 dtensor = unsupported("tf.experimental.dtensor", "DTensor")
 sparse_csr_matrix_ops = unsupported("sparse_csr_matrix_ops", "Sparse tensors")

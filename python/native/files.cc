@@ -133,6 +133,12 @@ void register_files(nb::module_& m) {
            [](EventWriter& writer, const std::string& tag, int64_t step, double value) {
              check(writer.write_scalar(tag, step, static_cast<float>(value)));
            })
+      .def("tensor",
+           [](EventWriter& writer, const std::string& tag, int64_t step, nb::bytes tensor,
+              nb::bytes metadata) {
+             check(writer.write_tensor(tag, step, {tensor.c_str(), tensor.size()},
+                                       {metadata.c_str(), metadata.size()}));
+           })
       .def("flush", [](EventWriter& writer) { check(writer.flush()); });
 }
 

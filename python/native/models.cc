@@ -18,7 +18,7 @@ std::vector<Value> inputs_of(nb::sequence objects) {
   std::vector<Value> inputs;
   for (nb::handle object : objects) {
     if (const VariableObject* variable = variable_if(object)) {
-      if (variable->trainable()) Tape::touch(*variable);
+      if (variable->trainable()) Tape::touch(variable->here());
       inputs.push_back(variable->handle());
     } else {
       inputs.push_back(to_value(object));

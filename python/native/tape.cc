@@ -274,7 +274,7 @@ void register_tape(nb::module_& m) {
              const VariableObject* variable = variable_if(object);
              if (!value && !variable)
                raise(PyExc_TypeError, "only tensors and variables are watched");
-             tape.watch(variable ? variable->id() : value->id);
+             tape.watch(variable ? variable->here().id() : value->id);
            })
       .def("reset", &Tape::reset)
       .def("variables",
@@ -302,7 +302,7 @@ void register_tape(nb::module_& m) {
       });
   m.def("value_id", [](nb::handle object) -> int64_t {
     if (const Value* value = value_if(object)) return value->id;
-    if (const VariableObject* variable = variable_if(object)) return variable->id();
+    if (const VariableObject* variable = variable_if(object)) return variable->here().id();
     raise(PyExc_TypeError, "gradients are taken with respect to tensors and variables");
   });
   m.def("record_custom", [](nb::object backward, nb::sequence inputs, nb::sequence outputs) {

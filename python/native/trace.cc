@@ -354,6 +354,10 @@ void register_trace(nb::module_& m) {
         return known ? wrap(Value(*known)) : nb::none();
       },
       "The eager tensor of what a tensor is known to hold, None where that shows when it runs.");
+  m.def("current_trace", []() -> nb::object {
+    Trace* trace = Trace::current();
+    return trace ? nb::cast(trace->shared_from_this()) : nb::none();
+  });
   m.def("tracing", [] { return Trace::current() != nullptr; });
   m.def("push_eager", [] { Trace::push(nullptr); });
   m.def("pop_eager", [] { Trace::pop(); });

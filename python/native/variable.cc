@@ -27,6 +27,18 @@ Ref<Variable> add_to_store(const Tensor& initial, const PartialShape& shape,
   return variable;
 }
 
+// Where this thread is: at a replica, or at none (-1). `context` tells strategies and replicas
+// apart; what is traced in one is not run in another.
+struct Place {
+  int replica = -1;
+  int64_t context = 0;
+};
+
+Place& place() {
+  thread_local Place here;
+  return here;
+}
+
 }  // namespace
 
 const std::shared_ptr<ModelState>& eager_state() {
@@ -59,12 +71,50 @@ VariableObject::~VariableObject() {
   variable_->clear();
 }
 
+void VariableObject::set_replicas(std::vector<nb::object> others, bool on_read,
+                                  Aggregation together) {
+  others_ = std::move(others);
+  on_read_ = on_read;
+  together_ = together;
+}
+
+const VariableObject& VariableObject::here() const {
+  const int replica = others_.empty() ? 0 : place().replica;
+  if (replica <= 0 || static_cast<size_t>(replica) > others_.size()) return *this;
+  return nb::cast<const VariableObject&>(others_[static_cast<size_t>(replica) - 1]);
+}
+
 Value VariableObject::handle() const {
-  if (Trace* trace = Trace::current()) return trace->handle_of(*this);
-  return handle_;
+  const VariableObject& at = here();
+  if (Trace* trace = Trace::current()) return trace->handle_of(at);
+  return at.handle_;
+}
+
+Value VariableObject::read_together() const {
+  if (together_ == Aggregation::kNone) {
+    raise(PyExc_ValueError, "variable '", name_,
+          "' has synchronization=ON_READ and no aggregation: it has a value in a replica only");
+  }
+  const auto read_alone = [](const VariableObject& variable) {
+    if (Trace* trace = Trace::current()) return trace->read(variable);
+    return Value(value_of(variable.variable_->read()));
+  };
+  std::vector<Value> values = {read_alone(*this)};
+  if (together_ == Aggregation::kFirst) return values[0];
+  for (const nb::object& other : others_) {
+    values.push_back(read_alone(nb::cast<const VariableObject&>(other)));
+  }
+  Value sum = run_op("AddN", values)[0];
+  if (together_ == Aggregation::kSum) return sum;
+  const Value count[] = {Value(Tensor::scalar(static_cast<int64_t>(values.size())))};
+  const Value divided[] = {sum, run_op("Cast", count, {{"DstT", dtype()}})[0]};
+  return run_op("RealDiv", divided)[0];
 }
 
 Value VariableObject::read() const {
+  if (on_read_ && place().replica < 0) return read_together();
+  const VariableObject& at = here();
+  if (&at != this) return at.read();
   if (trainable_) Tape::touch(*this);
   if (Trace* trace = Trace::current()) return trace->read(*this);
   Value value(value_of(variable_->read()));
@@ -73,6 +123,8 @@ Value VariableObject::read() const {
 }
 
 void VariableObject::assign(std::string_view op, const Value& value) const {
+  const VariableObject& at = here();
+  if (&at != this) return at.assign(op, value);
   if (Trace* trace = Trace::current()) {
     const Value inputs[] = {trace->handle_of(*this), value};
     (void)run_op(op, inputs);
@@ -110,9 +162,24 @@ void register_variable(nb::module_& m) {
       .def_prop_ro("_name", [](const VariableObject& v) { return v.name(); })
       .def("is_initialized", [](const VariableObject& v) { return v.variable().initialized(); })
       .def("read_value", [](const VariableObject& v) { return wrap(v.read()); })
-      .def("_assign", [](const VariableObject& v, const std::string& op, nb::handle value) {
-        v.assign(op, to_value(value, {v.dtype(), false}));
+      .def("_assign",
+           [](const VariableObject& v, const std::string& op, nb::handle value) {
+             v.assign(op, to_value(value, {v.dtype(), false}));
+           })
+      .def("_set_replicas", [](VariableObject& v, nb::sequence others, bool on_read, int together) {
+        std::vector<nb::object> objects;
+        for (nb::handle each : others) objects.push_back(nb::borrow(each));
+        v.set_replicas(std::move(objects), on_read, static_cast<Aggregation>(together));
       });
+  m.def(
+      "enter_replica",
+      [](int replica, int64_t context) {
+        const Place before = std::exchange(place(), Place{replica, context});
+        return nb::make_tuple(before.replica, before.context);
+      },
+      "This thread is at a replica from now on, -1 for none. Returns where it was.");
+  m.def("replica", [] { return place().replica; });
+  m.def("replica_context", [] { return place().context; });
 }
 
 }  // namespace tenon::python

@@ -122,6 +122,7 @@ class Function:
         self._relaxed = {}  # by key without shapes: flat specs, ConcreteFunction
         self._lock = threading.RLock()
         self._of_instances = weakref.WeakKeyDictionary()
+        self.of_strategies = weakref.WeakKeyDictionary()  # what tf.distribute's strategies made of it
         self._signature = None
 
     def __get__(self, instance, owner):
@@ -247,7 +248,7 @@ class Function:
                 parts.append(_object_key(leaf))
         structure = _structure((args, kwargs)) if kwargs or len(leaves) != len(args) or any(
             nest.is_nested(arg) or is_composite(arg) for arg in args) else None
-        return tensors, (structure, tuple(parts))
+        return tensors, (structure, tuple(parts), _tenon.replica_context())
 
     def _trace(self, args, kwargs, leaves, tensors, key):
         with self._lock:
@@ -258,7 +259,7 @@ class Function:
             loose = None
             if self._reduce_retracing and self.input_signature is None:
                 parts = tuple(p[:1] if isinstance(s, TensorSpec) else p for p, s in zip(key[1], specs))
-                loose = (key[0], parts)
+                loose = (key[0], parts, key[2])
                 known = self._relaxed.get(loose)
                 if known is not None:
                     specs = [s.most_specific_common_supertype([k]) if isinstance(s, TensorSpec) else s

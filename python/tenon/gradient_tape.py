@@ -39,7 +39,8 @@ class GradientTape:
             self._tape.watch(_source(each))
 
     def watched_variables(self):
-        return tuple({id(v): v for v in (*self._read, *self._tape.variables())}.values())
+        found = [getattr(v, "_container", lambda v=v: v)() for v in (*self._read, *self._tape.variables())]
+        return tuple({id(v): v for v in found}.values())
 
     def stop_recording(self):
         return _Stopped(self)

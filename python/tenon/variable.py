@@ -1,12 +1,22 @@
 """Variable: a tensor that programs change."""
-from tenon import _tenon, raw_ops
+import weakref
+
+from tenon import _tenon, raw_ops, replicas
 from tenon.eager import init_scope
 from tenon.naming import current_scope, name_scope
+from tenon.replicas import VariableAggregation, VariableSynchronization
 from tenon.tensor_shape import TensorShape
 
 
 class Variable(_tenon.VariableBase):
-    """Holds a value. Ops read it as they read tensors; assign() and its kin write it."""
+    """Holds a value. Ops read it as they read tensors; assign() and its kin write it.
+
+    One that is made in the scope of a strategy of several replicas has a value for each. A replica reads and writes its
+    own; with an aggregation, what replicas write is made one value for all. Outside of replicas a write is one to all, and
+    what is read is replica 0's value, or all of them together with synchronization=ON_READ.
+    """
+
+    _others = ()  # the variables of replicas 1 and up
 
     def __init__(self, initial_value=None, trainable=None, validate_shape=True, caching_device=None, name=None,
                  variable_def=None, dtype=None, import_scope=None, constraint=None, synchronization=None,
@@ -24,10 +34,18 @@ class Variable(_tenon.VariableBase):
                                  "not belong to the function: give a callable that computes it.")
             value = _tenon.convert(value, dtype)
             name = current_scope() + ("Variable" if name is None else name)
+            on_read = synchronization is VariableSynchronization.ON_READ
             super().__init__(value, None if shape is None else TensorShape(shape), name,
-                             True if trainable is None else bool(trainable))
+                             not on_read if trainable is None else bool(trainable))
         self.constraint = constraint
-        self.synchronization, self.aggregation = synchronization, aggregation
+        self.synchronization = VariableSynchronization.AUTO if synchronization is None else synchronization
+        self.aggregation = VariableAggregation.NONE if aggregation is None else aggregation
+        strategy = replicas.strategy_of_new_variables()
+        if strategy is not None:
+            if not on_read:
+                self.synchronization = VariableSynchronization.ON_WRITE
+            self._others = tuple(_OfReplica(self, value, i) for i in range(1, strategy.total))
+            self._set_replicas(self._others, on_read, self.aggregation.value)
 
     @property
     def _unique_id(self):
@@ -73,17 +91,55 @@ class Variable(_tenon.VariableBase):
         return self._scatter("ResourceScatterUpdate", sparse_delta)
 
     def _scatter(self, op, slices):
-        getattr(raw_ops, op)(resource=self.handle, indices=slices.indices, updates=slices.values)
+        if self._others and self.aggregation is not VariableAggregation.NONE:
+            raise NotImplementedError(f"Rows of a variable of several replicas are written where its aggregation is NONE, not "
+                                      f"{self.aggregation.name}: write all of it.")
+        for variable in self._written():
+            getattr(raw_ops, op)(resource=variable.handle, indices=slices.indices, updates=slices.values)
         return self
 
+    def _written(self):
+        """The variables that a write here is for: that of the replica, or those of all."""
+        return (self,) if not self._others or _tenon.replica() >= 0 else (self, *self._others)
+
+    def _by_replica(self):
+        """Its variables by replica; their values where those are read together."""
+        if self.synchronization is not VariableSynchronization.ON_READ:
+            return (self, *self._others)
+        before = _tenon.enter_replica(0, _tenon.replica_context())
+        try:
+            return (_tenon.VariableBase.read_value(self), *(other.read_value() for other in self._others))
+        finally:
+            _tenon.enter_replica(*before)
+
     def _write(self, op, value):
+        if self._others:
+            context = replicas.merging_context()
+            if self.synchronization is VariableSynchronization.ON_READ:
+                if context is None and _tenon.replica() < 0 and self.aggregation is VariableAggregation.SUM:
+                    value = self._share(op, value)
+            elif context is not None and self.aggregation is not VariableAggregation.NONE:
+                context.merge_call(_write_merged, (self, op, value))
+                return self
         value = _tenon.convert(value, self.dtype)
         if not self.shape.is_compatible_with(value.shape):
             verb = "assign value to" if op == "AssignVariableOp" else "update"
             raise ValueError(f"Cannot {verb} variable '{self.name}': Shape mismatch.The variable shape {self.shape}, and "
                              f"the assigned value shape {value.shape} are incompatible.")
-        self._assign(op, value)
+        for variable in self._written():
+            variable._assign(op, value)
         return self
+
+    def _share(self, op, value):
+        """Of a value that the replicas' are to add up to, the part of each."""
+        if op != "AssignVariableOp":
+            name = "assign_add" if op == "AssignAddVariableOp" else "assign_sub"
+            raise ValueError(f"SyncOnReadVariable does not support `{name}` in cross-replica context when aggregation is set "
+                             "to `tf.VariableAggregation.SUM`.")
+        value = _tenon.convert(value, self.dtype)
+        wide = value if self.dtype.is_floating else raw_ops.Cast(x=value, DstT="float64")
+        part = raw_ops.RealDiv(x=wide, y=_tenon.convert(1 + len(self._others), wide.dtype))
+        return part if part.dtype == self.dtype else raw_ops.Cast(x=part, DstT=self.dtype)
 
     def _serialize_to_tensors(self):
         return {"VARIABLE_VALUE": self.read_value()}
@@ -126,19 +182,61 @@ class Variable(_tenon.VariableBase):
         return Reference(self)
 
     def __repr__(self):
+        if self._others:
+            return self._text_by_replica()
         if _tenon.tracing():
             return f"<tf.Variable '{self.name}' shape={self.shape} dtype={self.dtype.name}>"
         return (f"<tf.Variable '{self.name}' shape={self.shape} dtype={self.dtype.name}, "
-                f"numpy={self.numpy()!r}>")
+                f"numpy={_text(self.numpy())}>")
+
+    def _text_by_replica(self):
+        kind = "SyncOnRead" if self.synchronization is VariableSynchronization.ON_READ else "Mirrored"
+        lines = []
+        for i, variable in enumerate((self, *self._others)):
+            value = "" if _tenon.tracing() else f", numpy={_text(_tenon.convert(self._by_replica()[i]).numpy())}"
+            lines.append(f"  {i}: <tf.Variable '{variable.name}' shape={self.shape} dtype={self.dtype.name}{value}>")
+        return f"{kind}Variable:{{\n" + ",\n".join(lines) + "\n}"
 
     def __deepcopy__(self, memo):
         with name_scope(""):
-            copy = Variable(self.read_value(), self.trainable, name=self._name, shape=self.shape)
+            copy = Variable(self.read_value(), self.trainable, name=self._name, shape=self.shape,
+                            synchronization=self.synchronization, aggregation=self.aggregation)
         memo[id(self)] = copy
         return copy
 
     def __reduce__(self):
         return _restore, (self.numpy(), self.trainable, self._name, self.dtype)
+
+
+def _text(value):
+    """Arrays with their dtype, single numbers without."""
+    return repr(value) if getattr(value, "ndim", 1) else str(value.item())
+
+
+class _OfReplica(Variable):
+    """That of a replica but the first. `_container` gives the variable that it is a part of."""
+
+    def __init__(self, container, value, replica):
+        _tenon.VariableBase.__init__(self, value, container.shape, f"{container._name}/replica_{replica}", container.trainable)
+        self._container = weakref.ref(container)
+        self.constraint, self.aggregation = container.constraint, container.aggregation
+        self.synchronization = container.synchronization
+
+
+def _write_merged(strategy, variable, op, value):
+    """The values that all replicas write are made one."""
+    from tenon.tf.distribute.values import PerReplica, ReduceOp
+    if variable.aggregation is VariableAggregation.ONLY_FIRST_REPLICA:
+        value = value[0] if isinstance(value, PerReplica) else value
+    elif isinstance(value, PerReplica) or variable.aggregation is VariableAggregation.SUM:
+        if variable.aggregation is VariableAggregation.MEAN and not variable.dtype.is_floating:
+            raise ValueError("Cannot update non-float variables with tf.VariableAggregation.MEAN aggregation in replica "
+                             "context. Either change the variable dtype to float or update it in cross-replica context.")
+        parts = value if isinstance(value, PerReplica) else [value] * strategy.num_replicas_in_sync
+        from tenon.tf.distribute.context import reduce_values
+        value = reduce_values(ReduceOp.of(variable.aggregation.name),
+                              [_tenon.convert(part, variable.dtype) for part in parts])
+    variable._write(op, value)
 
 
 class Reference:

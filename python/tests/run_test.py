@@ -1,9 +1,13 @@
-"""python -m tenon run: unmodified programs for TensorFlow."""
+"""python -m tenon run: unmodified programs for TensorFlow, the example among them; what TensorBoard reads of a fit."""
+import glob
 import os
 import subprocess
 import sys
 import tempfile
 import unittest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+DATA = os.path.join(os.environ.get("TENON_SHARED", ""), "data", "mnist10k")
 
 
 def run(*args, code=None, cwd=None):
@@ -54,6 +58,37 @@ print(tf.config.list_physical_devices(), L.Dense is layers.Dense, alone.backend.
         with open(os.path.join(folder, "part.py"), "w") as file:
             file.write("import sys, tensorflow as tf\nprint(__name__, sys.argv[1:], int(tf.constant(4)))\n")
         self.assertEqual(run("-m", "part", "a", cwd=folder).stdout, "__main__ ['a'] 4\n")
+
+    @unittest.skipUnless(os.path.isdir(DATA), "the digits are not there")
+    def test_the_example_trains_and_is_seen_by_tensorboard(self):
+        out = tempfile.mkdtemp()
+        done = run(os.path.join(ROOT, "examples/python/mnist_mirrored.py"), "--data", DATA, "--epochs", "2", "--replicas", "2",
+                   "--out", out)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        lines = done.stdout.splitlines()
+        self.assertEqual(lines[0], "Number of devices: 2")
+        accuracies = [float(line.split()[-1]) for line in lines if "ccuracy" in line and "Epoch" not in line][-3:]
+        self.assertGreater(accuracies[0], 0.9)
+        self.assertEqual(accuracies, accuracies[:1] * 3)
+        for name in ("mnist.keras", "served/saved_model.pb", "checkpoint_2.weights.h5"):
+            self.assertTrue(os.path.exists(os.path.join(out, name)), name)
+        self._look_at(os.path.join(out, "logs"))
+
+    def _look_at(self, logs):
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+        seen = {}
+        for kind in ("train", "validation"):
+            self.assertTrue(glob.glob(os.path.join(logs, kind, "events.out.tfevents.*")))
+            events = EventAccumulator(os.path.join(logs, kind)).Reload()
+            seen[kind] = events
+        tags = seen["train"].Tags()["tensors"]
+        for tag in ("epoch_loss", "epoch_accuracy", "epoch_learning_rate", "keras", "sequential/dense/kernel/histogram"):
+            self.assertIn(tag, tags)
+        self.assertEqual([e.step for e in seen["train"].Tensors("epoch_loss")], [0, 1])
+        self.assertIn("epoch_loss", seen["validation"].Tags()["tensors"])
+        self.assertEqual(seen["train"].SummaryMetadata("keras").plugin_data.plugin_name, "graph_keras_model")
+        histogram = seen["train"].Tensors("sequential/dense/kernel/histogram")[0].tensor_proto
+        self.assertEqual([d.size for d in histogram.tensor_shape.dim], [30, 3])
 
 
 if __name__ == "__main__":

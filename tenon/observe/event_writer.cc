@@ -94,9 +94,14 @@ Status EventWriter::write_event(int64_t step, uint32_t field, std::string_view c
 }
 
 Status EventWriter::write_scalar(std::string_view tag, int64_t step, float value) {
+  return write_tensor(tag, step, scalar_tensor(value), scalar_metadata());
+}
+
+Status EventWriter::write_tensor(std::string_view tag, int64_t step, std::string_view tensor,
+                                 std::string_view metadata) {
   std::string point = message_field(kTag, tag);
-  append_bytes_field(point, kTensor, scalar_tensor(value));
-  append_bytes_field(point, kMetadata, scalar_metadata());
+  append_bytes_field(point, kTensor, tensor);
+  append_bytes_field(point, kMetadata, metadata);
   return write_event(step, kSummary, message_field(1, point));
 }
 

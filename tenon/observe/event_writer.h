@@ -25,6 +25,10 @@ class EventWriter {
   // A point of the curve `tag`, for the plug-in "scalars".
   Status write_scalar(std::string_view tag, int64_t step, float value);
 
+  // A TensorProto for the plug-in that the SummaryMetadata names, both as bytes.
+  Status write_tensor(std::string_view tag, int64_t step, std::string_view tensor,
+                      std::string_view metadata);
+
   Status flush();
 
   const std::string& path() const { return path_; }

@@ -38,7 +38,8 @@ class DatasetAdapter(DataAdapter):
     @property
     def num_batches(self):
         """None where the dataset does not end or does not know where."""
-        count = int(self._dataset.cardinality())
+        count = self._dataset.cardinality
+        count = int(count() if callable(count) else count)  # that of what a strategy distributes is a property
         return count if count >= 0 else None
 
     @property

@@ -27,7 +27,7 @@ class TFOptimizer(_optimizer.TFOptimizer):
         step = fused_steps.step_of(self)
         fused = [(g, v) for g, v in grads_and_vars if step is not None and fused_steps.takes(v)]
         for gradient, variable in fused:
-            distribution.extended.update(variable, lambda v, g: step(self, g, v, learning_rate), args=(gradient,))
+            distribution.extended.update(variable, lambda v, g, rate: step(self, g, v, rate), args=(gradient, learning_rate))
         others = [(g, v) for g, v in grads_and_vars if not fused or not fused_steps.takes(v)]
         super()._distributed_tf_update_step(distribution, others, learning_rate)
 

@@ -5,6 +5,7 @@ import tenon
 from keras.src import tree
 from keras.src.backend.tenon.in_tree import trainer as _trainer
 from keras.src.trainers.epoch_iterator import EpochIterator
+from keras_tenon.src import shares
 from keras_tenon.src.dataset_adapter import DatasetAdapter, is_dataset, is_no_array, rows_of
 from tenon import _tenon, nest
 from tenon.composite import CompositeTensor
@@ -19,9 +20,9 @@ class TFEpochIterator(EpochIterator):
     """Batches of one epoch as arrays, whatever they come from."""
 
     def __init__(self, x, y=None, sample_weight=None, distribute_strategy=None, **options):
-        if any(is_no_array(v) for v in tree.flatten(x)):
+        if any(is_no_array(v) for v in tree.flatten(x)) and not shares.is_shared_out(x):
             x, y, sample_weight = rows_of(x, y, sample_weight, options), None, None
-        if is_dataset(x):
+        if is_dataset(x) or shares.is_shared_out(x):
             x = DatasetAdapter(x, options.get("class_weight"))
         x, y, sample_weight = (v if v is None else tree.map_structure(_as_array, v) for v in (x, y, sample_weight))
         super().__init__(x=x, y=y, sample_weight=sample_weight, **options)
@@ -84,18 +85,49 @@ def _structure(data):
 
 
 class TensorFlowTrainer(_trainer.TensorFlowTrainer):
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """As Keras does it, by what replica 0 gets where a batch is shared out already."""
+        if self._distribute_strategy is not None and iterator is not None:
+            data_batch = shares.shares_of(next(next(iter(iterator))[2]), 1)[0]
+            iterator = None
+        super()._maybe_symbolic_build(iterator, data_batch)
+
     def _open_batch(self):
         """Whether the model takes batches of any size."""
         inputs = tree.flatten(getattr(self, "inputs", None) or [])
         return all(x.shape[:1] == (None,) for x in inputs)
 
-    def _traced(self, step):
+    def _traced(self, step, reduction="auto"):
+        strategy = self.distribute_strategy
+
         @functools.wraps(step)
         def one_step(data):
-            outputs = self.distribute_strategy.run(step, args=(data,))
-            return _trainer.reduce_per_replica(outputs, self.distribute_strategy, reduction="auto")
+            outputs = strategy.run(step, args=(data,))
+            return _trainer.reduce_per_replica(outputs, strategy, reduction=reduction)
 
+        if strategy.num_replicas_in_sync > 1:
+            return self._traced_for_replicas(step, reduction)
         return one_step if self.run_eagerly else _Step(one_step, self._open_batch)
+
+    def _traced_for_replicas(self, step, reduction):
+        """The step of all replicas is one graph; those that get no rows of a batch take no part in it."""
+        strategy = self.distribute_strategy
+
+        @functools.wraps(step)
+        def one_step(parts):
+            outputs = strategy._run(len(parts), step, (shares.by_replica(parts),))
+            return _trainer.reduce_per_replica(outputs, strategy, reduction=reduction)
+
+        all_steps = one_step if self.run_eagerly else _Step(one_step, self._open_batch)
+
+        def shared_out(data):
+            parts = shares.shares_of(data, strategy.num_replicas_in_sync)
+            outputs = all_steps(parts)
+            if len(parts) < strategy.num_replicas_in_sync:
+                shares.catch_up(self.variables, len(parts))
+            return outputs
+
+        return shared_out
 
     def _make_function(self, step_function):
         one_step = self._traced(step_function)
@@ -113,7 +145,7 @@ class TensorFlowTrainer(_trainer.TensorFlowTrainer):
     def make_predict_function(self, force=False):
         if self.predict_function is not None and not force:
             return
-        one_step = self._traced(self.predict_step)
+        one_step = self._traced(self.predict_step, "concat")
 
         def function(batches):
             outputs = [one_step(data) for data in batches]

@@ -6,6 +6,7 @@ from tenon import (DType, GradientTape, Tensor, TensorShape, TensorSpec, Unconne
                    as_dtype, autograph, constant, convert_to_tensor, custom_gradient, errors, executing_eagerly, function, init_scope,
                    is_tensor, nest, raw_ops, saved_model, stop_gradient)
 from tenon.function import Function as _Function
+from tenon.replicas import VariableAggregation, VariableSynchronization  # noqa: F401
 from tenon.tensor_spec import TypeSpec  # noqa: F401
 from tenon.tf import arrays as _arrays
 from tenon.tf import control_flow as _control_flow
@@ -14,7 +15,6 @@ from tenon.tf import linalg as _linalg
 from tenon.tf import functional as _functional
 from tenon.tf import nn, random  # noqa: F401
 from tenon.tf.config import config, sysconfig  # noqa: F401
-from tenon.tf.distribute import distribute  # noqa: F401
 from tenon.tf.image import image  # noqa: F401
 from tenon.tf.internal import Trackable as _Trackable  # noqa: F401
 from tenon.tf.internal import internal as __internal__  # noqa: F401
@@ -26,11 +26,10 @@ from tenon.tf.ragged_spec import RaggedTensorSpec  # noqa: F401
 from tenon.tf.ragged_tensor import RaggedTensor  # noqa: F401
 from tenon.tf.sparse_tensor import IndexedSlices, IndexedSlicesSpec, SparseTensor, SparseTensorSpec  # noqa: F401
 from tenon.tf.tensor_array import TensorArray  # noqa: F401
-from tenon.tf.variables import VariableAggregation, VariableSynchronization  # noqa: F401
 from tenon.tf import reductions as _reductions
 from tenon.tf import dispatch as _dispatch
 from tenon.tf import missing as _missing
-from tenon.tf import data, io, lookup, sets, strings, summary, train  # noqa: F401
+from tenon.tf import data, distribute, io, lookup, sets, strings, summary, train  # noqa: F401
 from tenon import naming as _naming
 from tenon.tf import image_edits as _image_edits
 from tenon.tf.module import Module  # noqa: F401

@@ -118,8 +118,16 @@ def smart_cond(pred, true_fn=None, false_fn=None, name=None):
 
 
 def maybe_merge_call(fn, strategy, *args, **kwargs):
-    """`fn` for all replicas at once: there is one."""
-    return fn(strategy, *args, **kwargs)
+    """`fn` once for all replicas that are at this place."""
+    from tenon import replicas
+    context = replicas.merging_context()
+    return fn(strategy, *args, **kwargs) if context is None else context.merge_call(fn, args, kwargs)
+
+
+def strategy_supports_no_merge_call():
+    """Whether there is nobody to merge with here."""
+    from tenon import replicas
+    return replicas.merging_context() is None
 
 
 class _EagerTensor(type):
@@ -137,5 +145,6 @@ internal = missing.namespace(
     smart_cond=missing.namespace("tf.__internal__.smart_cond", smart_cond=smart_cond),
     tracking=missing.namespace("tf.__internal__.tracking", Trackable=Trackable, AutoTrackable=AutoTrackable,
                                no_automatic_dependency_tracking=no_automatic_dependency_tracking),
-    distribute=missing.namespace("tf.__internal__.distribute", interim=missing.namespace(
+    distribute=missing.namespace("tf.__internal__.distribute", strategy_supports_no_merge_call=strategy_supports_no_merge_call,
+                                 interim=missing.namespace(
         "tf.__internal__.distribute.interim", maybe_merge_call=maybe_merge_call)))

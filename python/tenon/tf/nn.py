@@ -138,3 +138,38 @@ def _stateless_dropout(x, rate, seed, rng_alg="auto_select", noise_shape=None, n
 
 
 experimental = missing.namespace("tf.nn.experimental", stateless_dropout=_stateless_dropout)
+
+
+def _replicas_here(name):
+    """How many take part, for a replica that asks."""
+    from tenon.tf import distribute
+    if distribute.in_cross_replica_context():
+        raise RuntimeError(f"You are calling `{name}` in cross replica context, while it was expected to be called in replica "
+                           "context.")
+    return distribute.get_strategy().num_replicas_in_sync
+
+
+def compute_average_loss(per_example_loss, sample_weight=None, global_batch_size=None):
+    """The replica's part of the mean loss of a batch: its losses' sum by the size of the batch of all replicas."""
+    losses = _tenon.convert(per_example_loss)
+    if sample_weight is not None:
+        weights = elementwise.cast(_tenon.convert(sample_weight), losses.dtype)
+        while weights.shape.rank is not None and losses.shape.rank is not None and weights.shape.rank < losses.shape.rank:
+            weights = raw_ops.ExpandDims(input=weights, axis=-1)
+        losses = losses * weights
+    if global_batch_size is None:
+        count = _replicas_here("compute_average_loss")
+        if losses.shape.rank == 0:
+            raise ValueError("`per_example_loss` has to have a dimension: the losses of the examples.")
+        global_batch_size = raw_ops.Shape(input=losses)[0] * count
+    if isinstance(global_batch_size, int) and global_batch_size < 0:
+        raise ValueError("global_batch_size must be non-negative.")
+    size = elementwise.cast(_tenon.convert(global_batch_size), losses.dtype)
+    return raw_ops.Sum(input=losses, axis=list(range(losses.shape.rank))) / size
+
+
+def scale_regularization_loss(regularization_loss):
+    """The replica's part of a loss that is the same in all replicas."""
+    loss = _tenon.convert(regularization_loss)
+    return raw_ops.Sum(input=loss, axis=list(range(loss.shape.rank))) / elementwise.cast(
+        _replicas_here("scale_regularization_loss"), loss.dtype)

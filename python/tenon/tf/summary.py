@@ -3,6 +3,7 @@ import threading
 
 from tenon import _tenon
 from tenon.tf import missing as _missing
+from tenon.tf import summary_messages as _messages
 
 _state = threading.local()
 
@@ -20,11 +21,18 @@ class SummaryWriter:
         _stack()[:] = [(self, step)]
 
     def scalar(self, name, value, step):
+        self._write("scalar", name, step, value)
+
+    def tensor(self, name, tensor, metadata, step):
+        """Both as bytes of messages."""
+        self._write("tensor", name, step, tensor, metadata)
+
+    def _write(self, kind, *args):
         if self._logdir is None:
             return
         if self._native is None:
             self._native = _tenon.EventWriter(self._logdir)
-        self._native.scalar(name, step, value)
+        getattr(self._native, kind)(*args)
 
     def init(self):
         pass
@@ -112,6 +120,64 @@ def scalar(name, data, step=None, description=None):
     return True
 
 
+def _value_outside(function, data, dtype=None):
+    data = _tenon.convert(data, dtype)
+    if data.is_symbolic:
+        raise NotImplementedError(f"tf.summary.{function} within a function that is being traced: return the value, and write "
+                                  "it outside.")
+    return data.numpy()
+
+
+def write(tag, tensor, step=None, metadata=None, name=None):
+    """A tensor for the plug-in of TensorBoard that `metadata` names; whether it was written."""
+    if not should_record_summaries():
+        return False
+    message = _messages.tensor_message(_value_outside("write", tensor))
+    metadata = b"" if metadata is None else metadata.SerializeToString()
+    _stack()[-1][0].tensor(tag, message, metadata, _step(step))
+    return True
+
+
+def histogram(name, data, step=None, buckets=None, description=None):
+    """How the elements of a tensor are distributed."""
+    if not should_record_summaries():
+        return False
+    counted = _messages.histogram(_value_outside("histogram", data), 30 if buckets is None else int(buckets))
+    return write(name, counted, step, _messages.metadata("histograms", b"\x08\x00", description))
+
+
+def image(name, data, step=None, max_outputs=3, description=None):
+    """Pictures of shape [count, height, width, channels]: of 0 to 1, or of 0 to 255 where they are uint8."""
+    if not should_record_summaries():
+        return False
+    data = _value_outside("image", data)
+    if data.ndim != 4:
+        raise ValueError(f"tf.summary.image takes a tensor of 4 dimensions, not of shape {data.shape}.")
+    return write(name, _messages.pictures(data, max_outputs), step, _messages.metadata("images", b"", description))
+
+
+def text(name, data, step=None, description=None):
+    """Texts, which TensorBoard reads as Markdown."""
+    if not should_record_summaries():
+        return False
+    return write(name, _value_outside("text", data, "string"), step, _messages.metadata("text", b"", description))
+
+
+class _summary_scope:
+    """The name scopes around and `name`, as the tag."""
+
+    def __init__(self, name, default_name="summary", values=None):
+        from tenon.naming import current_scope
+        scope = (name or default_name) + "/"
+        self._given = current_scope() + (name or default_name), scope
+
+    def __enter__(self):
+        return self._given
+
+    def __exit__(self, *_):
+        pass
+
+
 def flush(writer=None, name=None):
     if writer is None and _stack():
         writer = _stack()[-1][0]
@@ -124,7 +190,7 @@ def _set_step(step):
     _state.step = step
 
 
-experimental = _missing.namespace("tf.summary.experimental", set_step=_set_step,
+experimental = _missing.namespace("tf.summary.experimental", set_step=_set_step, summary_scope=_summary_scope,
                                   get_step=lambda: getattr(_state, "step", None))
 
 

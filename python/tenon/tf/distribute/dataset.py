@@ -1,0 +1,96 @@
+"""Data for several replicas."""
+from tenon import _tenon, nest
+from tenon.tensor_spec import TensorSpec
+from tenon.tf.data import structure
+from tenon.tf.data.iterator import Optional
+from tenon.tf.distribute.values import PerReplica, PerReplicaSpec, regroup
+
+
+class DistributedDataset:
+    """Elements whose leaves are tensors by replica."""
+
+    def __init__(self, dataset, count, shared_out):
+        self._dataset, self._count, self._shared_out = dataset, count, shared_out
+
+    def __iter__(self):
+        return DistributedIterator(self)
+
+    @property
+    def element_spec(self):
+        def by_replica(spec):
+            if self._shared_out:
+                spec = TensorSpec(spec.shape if spec.shape.rank is None else [None, *spec.shape[1:]], spec.dtype)
+            return PerReplicaSpec([spec] * self._count)
+
+        return structure.map_leaves(by_replica, self._dataset.element_spec)
+
+    @property
+    def cardinality(self):
+        count = int(self._dataset.cardinality())
+        return _tenon.convert(count if self._shared_out or count < 0 else -(-count // self._count), "int64")
+
+    def _next(self, iterator):
+        """The next element; StopIteration where no replica has one."""
+        if self._shared_out:
+            element = next(iterator)
+            return regroup([share_of(element, i, self._count) for i in range(self._count)], PerReplica)
+        parts = [next(iterator)]
+        for _ in range(1, self._count):
+            # Who comes too late in the last step has no rows.
+            parts.append(next(iterator, None))
+        return regroup([_no_rows(parts[0]) if part is None else part for part in parts], PerReplica)
+
+
+class DistributedIterator:
+    """One pass over a DistributedDataset."""
+
+    def __init__(self, dataset):
+        self._dataset, self._iterator = dataset, iter(dataset._dataset)
+
+    @property
+    def element_spec(self):
+        return self._dataset.element_spec
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        return self._dataset._next(self._iterator)
+
+    def get_next(self):
+        """The next element; OutOfRangeError at the end."""
+        from tenon import errors
+        try:
+            return next(self)
+        except StopIteration:
+            raise errors.OutOfRangeError(None, None, "End of sequence [Op:IteratorGetNext]") from None
+
+    def get_next_as_optional(self):
+        element = next(self, None)
+        return Optional.empty(self.element_spec) if element is None else Optional.from_value(element)
+
+
+def share_of(batch, replica, count):
+    """The rows of a replica: ceil(rows / count) for each of the first, what is left for the last."""
+    def rows(leaf):
+        if leaf is None:
+            return None
+        if not leaf.shape:
+            raise ValueError("Elements that are shared out to replicas are batches, and this one is a scalar: call "
+                             "`dataset.batch()` first.")
+        most = -(-leaf.shape[0] // count)
+        return leaf[replica * most:(replica + 1) * most]
+
+    return nest.map_structure(rows, batch)
+
+
+def _no_rows(element):
+    return nest.map_structure(lambda leaf: leaf if leaf is None else leaf[:0], element)
+
+
+def split(dataset, count):
+    return dataset if count == 1 else DistributedDataset(dataset, count, True)
+
+
+def taken_in_turn(dataset, count):
+    return dataset if count == 1 else DistributedDataset(dataset, count, False)
