@@ -102,6 +102,16 @@ PipelinePtr of_files(nb::handle object, PathsFunction function) {
       });
 }
 
+StatusOr<std::vector<data::DatasetPtr>> make_all(const std::vector<PipelinePtr>& pipelines,
+                                                 const KnownValues& known) {
+  std::vector<data::DatasetPtr> datasets;
+  for (const PipelinePtr& each : pipelines) {
+    TENON_ASSIGN_OR_RETURN(data::DatasetPtr dataset, each->make(known));
+    datasets.push_back(std::move(dataset));
+  }
+  return datasets;
+}
+
 void add_sources(nb::class_<Pipeline>& pipeline) {
   pipeline.def_static("slices", [](nb::sequence tensors) {
     return std::make_shared<Pipeline>(
@@ -142,14 +152,16 @@ void add_sources(nb::class_<Pipeline>& pipeline) {
         });
   });
   pipeline.def_static("zip", [](const std::vector<PipelinePtr>& pipelines) {
+    return std::make_shared<Pipeline>([pipelines](
+                                          const KnownValues& known) -> StatusOr<data::DatasetPtr> {
+      TENON_ASSIGN_OR_RETURN(std::vector<data::DatasetPtr> datasets, make_all(pipelines, known));
+      return data::zip(std::move(datasets));
+    });
+  });
+  pipeline.def_static("draws", [](const std::vector<double>& weights, uint64_t seed, bool redraw) {
     return std::make_shared<Pipeline>(
-        [pipelines](const KnownValues& known) -> StatusOr<data::DatasetPtr> {
-          std::vector<data::DatasetPtr> datasets;
-          for (const PipelinePtr& each : pipelines) {
-            TENON_ASSIGN_OR_RETURN(data::DatasetPtr dataset, each->make(known));
-            datasets.push_back(std::move(dataset));
-          }
-          return data::zip(std::move(datasets));
+        [weights, seed, redraw](const KnownValues&) -> StatusOr<data::DatasetPtr> {
+          return data::draws(weights, seed, redraw);
         });
   });
 }
@@ -242,7 +254,7 @@ void add_counted_steps(nb::class_<Pipeline>& pipeline) {
   });
   pipeline.def("prefetch", [](const PipelinePtr& p, int depth) {
     return step(p, {}, [depth](data::DatasetPtr d, Numbers) -> Made {
-      return depth > 0 ? data::prefetch(d, depth) : d;
+      return depth == 0 ? d : data::prefetch(d, depth);
     });
   });
   pipeline.def("unbatch", [](const PipelinePtr& p) {
@@ -284,13 +296,43 @@ void add_function_steps(nb::class_<Pipeline>& pipeline) {
       return data::bucket_by_length(std::move(dataset), std::move(function), buckets);
     });
   });
-  pipeline.def(
-      "interleave", [](const PipelinePtr& p, const FunctionPtr& f, int64_t cycle, int64_t block) {
-        return function_step(
-            p, f, &PipelineFunction::flat_map, [cycle, block](auto dataset, auto function) {
-              return data::interleave(std::move(dataset), std::move(function), cycle, block);
-            });
-      });
+  pipeline.def("interleave", [](const PipelinePtr& p, const FunctionPtr& f, int64_t cycle,
+                                int64_t block, int threads, bool deterministic) {
+    return function_step(p, f, &PipelineFunction::flat_map, [=](auto dataset, auto function) {
+      return data::interleave(std::move(dataset), std::move(function), cycle, block, threads,
+                              deterministic);
+    });
+  });
+  pipeline.def("scan", [](const PipelinePtr& p, const FunctionPtr& f, nb::sequence state) {
+    return std::make_shared<Pipeline>(
+        [p, f, state = givens(state)](const KnownValues& known) -> StatusOr<data::DatasetPtr> {
+          TENON_ASSIGN_OR_RETURN(data::DatasetPtr dataset, p->make(known));
+          TENON_ASSIGN_OR_RETURN(data::MapFunction function, f->map(known));
+          TENON_ASSIGN_OR_RETURN(std::vector<Tensor> values, values_of(state, known));
+          return data::scan(std::move(dataset), std::move(values), std::move(function));
+        });
+  });
+  pipeline.def("group_by_window", [](const PipelinePtr& p, const FunctionPtr& key,
+                                     const FunctionPtr& reduce, const FunctionPtr& size) {
+    return std::make_shared<Pipeline>(
+        [p, key, reduce, size](const KnownValues& known) -> StatusOr<data::DatasetPtr> {
+          TENON_ASSIGN_OR_RETURN(data::DatasetPtr dataset, p->make(known));
+          data::GroupFunctions functions;
+          TENON_ASSIGN_OR_RETURN(functions.key, key->length(known));
+          TENON_ASSIGN_OR_RETURN(functions.size, size->length(known));
+          TENON_ASSIGN_OR_RETURN(functions.reduce, reduce->flat_map(known));
+          return data::group_by_window(std::move(dataset), std::move(functions));
+        });
+  });
+  pipeline.def("choose", [](const PipelinePtr& choices, const std::vector<PipelinePtr>& pipelines,
+                            bool stop_on_empty) {
+    return std::make_shared<Pipeline>([choices, pipelines, stop_on_empty](
+                                          const KnownValues& known) -> StatusOr<data::DatasetPtr> {
+      TENON_ASSIGN_OR_RETURN(std::vector<data::DatasetPtr> datasets, make_all(pipelines, known));
+      TENON_ASSIGN_OR_RETURN(data::DatasetPtr numbers, choices->make(known));
+      return data::choose(std::move(datasets), std::move(numbers), stop_on_empty);
+    });
+  });
   pipeline.def("concatenate", [](const PipelinePtr& p, const PipelinePtr& other) {
     return std::make_shared<Pipeline>(
         [p, other](const KnownValues& known) -> StatusOr<data::DatasetPtr> {

@@ -162,9 +162,46 @@ def flattened(tf):
         D.range(1, 4).interleave(lambda x: D.from_tensors(x).repeat(4), cycle_length=2, block_length=2),
         D.range(6).interleave(D.range, cycle_length=3), D.range(6).interleave(D.range, cycle_length=9, block_length=3),
         D.range(6).interleave(D.range, cycle_length=2, num_parallel_calls=2, deterministic=True),
+        *(D.range(8).interleave(lambda x: D.range(10 * x, 10 * x + x * x % 5), cycle, block, calls)
+          for cycle, block, calls in ((1, 1, 1), (3, 2, 2), (4, 3, 4), (20, 1, tf.data.AUTOTUNE))),
         D.range(4).flat_map(lambda x: D.range(2).batch(2).map(lambda y: y + x)),
         D.range(1, 4).flat_map(lambda x: D.range(7).batch(x, drop_remainder=True).map(tf.reduce_sum)),
         D.range(1, 4).flat_map(lambda x: D.range(x, 9, x).take(x).concatenate(D.from_tensors(-x)).skip(x - 1)))]
+
+
+def grouped(tf):
+    """scan, group_by_window and choices."""
+    D = tf.data.Dataset
+
+    def grown(state, x):
+        return tf.concat([state, [x]], 0), tf.reduce_sum(state) * x
+
+    def count(state, x):
+        return (state[0] + 1, state[1]), {"n": state[0], "text": tf.strings.join([state[1], tf.strings.as_string(x)])}
+
+    threes = dict(key_func=lambda x: x % 3, reduce_func=lambda key, d: d.batch(9).map(lambda rows: (key, rows)))
+    sizes = D.range(20).group_by_window(**threes, window_size_func=lambda key: key + 2)
+    a, b = D.range(3), D.range(10, 15)
+    choices = D.from_tensor_slices(np.array([1, 0, 0, 1, 0, 0, 1, 1, 1, 1], np.int64))
+    return [all_of(d) for d in (
+        D.range(6).scan(np.int64(0), lambda s, x: (s + x, s * 10)), D.range(4).scan(np.zeros(1, np.int64), grown),
+        D.range(3).scan((np.int64(7), "t"), count), D.range(4).scan(np.int64(1), lambda s, x: (s + x, s)).shuffle(1).batch(2),
+        D.range(10).group_by_window(**threes, window_size=2), D.range(10).group_by_window(**threes, window_size=100), sizes,
+        D.range(0).group_by_window(**threes, window_size=2), D.range(7).group_by_window(lambda x: x // 9, lambda k, d: d.skip(1), 3),
+        D.choose_from_datasets([a, b], choices), D.choose_from_datasets([a, b], choices, stop_on_empty_dataset=False),
+        D.sample_from_datasets([a, b], [0.0, 1.0]), D.sample_from_datasets([a, b], [1.0, 0.0], stop_on_empty_dataset=True))]
+
+
+def grouping_errors(tf):
+    D = tf.data.Dataset
+    d = D.range(4)
+    return [error_of(f) for f in (
+        lambda: d.scan(np.int64(0), lambda s, x: s), lambda: d.scan(np.int64(0), lambda s, x: (1.5, x)),
+        lambda: d.group_by_window(lambda x: x, lambda k, w: w), lambda: d.group_by_window(lambda x: x, lambda k, w: w, 2, lambda k: k),
+        lambda: d.group_by_window(lambda x: [x, x], lambda k, w: w, 2), lambda: d.group_by_window(lambda x: x, lambda k, w: k, 2),
+        lambda: D.choose_from_datasets([], d), lambda: D.choose_from_datasets([d], D.from_tensors(1.5)),
+        lambda: list(D.choose_from_datasets([d], d)), lambda: D.sample_from_datasets([d, d], [1.0]),
+        lambda: list(d.group_by_window(lambda x: x, lambda k, w: w, window_size_func=lambda k: k - 1)))]
 
 
 def windows(tf):
@@ -287,4 +324,5 @@ def refused(tf):
         lambda: setattr(tf.data.Options(), "no_such", 1))]
 
 
-CASES = [slices, ranges, batches, padded, choices, counts, maps, control_flow, flattened, windows, reduced, generated, files, reading, refused]
+CASES = [slices, ranges, batches, padded, choices, counts, maps, control_flow, flattened, grouped, grouping_errors, windows,
+         reduced, generated, files, reading, refused]

@@ -52,6 +52,26 @@ class IterationTest(unittest.TestCase):
                          [[0, 1, 2], [1, 2, 3], [[0, 1, 2]]])
         self.assertEqual(len(made), 1)
 
+    def test_samples_come_by_the_weights_and_lose_nothing(self):
+        few, many = D.range(100), D.range(1000, 1300)
+
+        def sampled(seed, **options):
+            return values(D.sample_from_datasets([few, many], [0.25, 0.75], seed, **options))
+        whole = sampled(3)
+        self.assertEqual([sorted(whole), whole == sampled(3), whole == sampled(4)], [[*range(100), *range(1000, 1300)], True, False])
+        for part in (few, many):
+            self.assertEqual([x for x in whole if (x < 1000) == (part is few)], values(part))
+        # Six deviations of a binomial with n = 200, p = 1/4.
+        self.assertLess(abs(sum(x < 1000 for x in whole[:200]) - 50), 6 * 6.2)
+        stopped = sampled(3, stop_on_empty_dataset=True)
+        self.assertEqual(stopped, whole[:len(stopped)])
+
+    def test_interleave_in_any_order_loses_nothing(self):
+        numbers = D.range(12).interleave(lambda x: D.range(x * 10, x * 10 + 5), 4, 2, 3, deterministic=False)
+        self.assertEqual(sorted(values(numbers)), [x * 10 + y for x in range(12) for y in range(5)])
+        with self.assertRaises(tf.errors.InvalidArgumentError):
+            D.range(2).interleave(D.range, 2, num_parallel_calls=3)
+
     def test_cache_file(self):
         path = os.path.join(tempfile.mkdtemp(), "cache")
         self.assertEqual([values(D.range(3).cache(path)), values(D.range(9).cache(path))], [[0, 1, 2]] * 2)

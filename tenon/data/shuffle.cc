@@ -1,6 +1,7 @@
 #include <numeric>
 
 #include "tenon/data/dataset_of.h"
+#include "tenon/data/transforms.h"
 #include "tenon/kernels/philox.h"
 
 namespace tenon::data {
@@ -96,7 +97,33 @@ class ShuffleDataset final : public Dataset {
   bool reshuffle_;
 };
 
+class DrawsIterator final : public Iterator {
+ public:
+  DrawsIterator(std::vector<double> bounds, uint64_t seed, uint64_t epoch)
+      : bounds_(std::move(bounds)), words_(seed, epoch) {}
+  StatusOr<bool> next(Element& element) override {
+    constexpr int64_t kSteps = int64_t{1} << 53;
+    const double at = static_cast<double>(words_.below(kSteps)) / kSteps * bounds_.back();
+    const auto found = std::upper_bound(bounds_.begin(), bounds_.end(), at);
+    element.assign(1, Tensor::scalar<int64_t>(found - bounds_.begin()));
+    return true;
+  }
+
+ private:
+  std::vector<double> bounds_;  // sums of the weights up to each
+  Words words_;
+};
+
 }  // namespace
+
+DatasetPtr draws(std::vector<double> weights, uint64_t seed, bool redraw) {
+  std::partial_sum(weights.begin(), weights.end(), weights.begin());
+  return dataset_of(
+      [bounds = std::move(weights), seed, redraw](uint64_t epoch) -> IteratorOr {
+        return std::make_unique<DrawsIterator>(bounds, seed, redraw ? epoch : 0);
+      },
+      []() -> int64_t { return -1; });
+}
 
 std::vector<int64_t> permutation(int64_t count, uint64_t seed, uint64_t epoch) {
   std::vector<int64_t> order(static_cast<size_t>(count));

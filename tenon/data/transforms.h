@@ -47,6 +47,30 @@ StatusOr<DatasetPtr> shard(DatasetPtr elements, int64_t shards, int64_t index);
 // The components of the datasets' elements side by side, as long as all have one.
 StatusOr<DatasetPtr> zip(std::vector<DatasetPtr> datasets);
 
+// What `step` gives of the components of the state and then of each element: first the next state,
+// which is not an element's, then the element.
+DatasetPtr scan(DatasetPtr elements, Element initial_state, MapFunction step);
+
+struct GroupFunctions {
+  LengthFunction key;      // of an element
+  LengthFunction size;     // of {key}: how many elements a group of that key has
+  FlatMapFunction reduce;  // of {key, a dataset of the group's elements (dataset_value.h)}
+};
+
+// The elements of what `reduce` makes of each group that is full, and at the end of the others in
+// the order of their keys. Iterating fails with INVALID_ARGUMENT on sizes below 1.
+DatasetPtr group_by_window(DatasetPtr elements, GroupFunctions functions);
+
+// For each of `choices`, int64 scalars, the next element of the dataset of that number. Where that
+// one has ended, `stop_on_empty` ends all; else the choice is passed over, as long as one is left.
+// INVALID_ARGUMENT without datasets; while iterating for another choice.
+StatusOr<DatasetPtr> choose(std::vector<DatasetPtr> datasets, DatasetPtr choices,
+                            bool stop_on_empty = true);
+
+// int64 scalars without end, below the number of weights (0 or more, one above), drawn by these.
+// Unless `redraw`, each pass has the draws of the first.
+DatasetPtr draws(std::vector<double> weights, uint64_t seed, bool redraw = true);
+
 DatasetPtr concatenate(DatasetPtr first, DatasetPtr second);
 
 // Windows of `size` elements that are `stride` apart, the first `shift` after the one before (0:

@@ -13,7 +13,6 @@ AUTOTUNE = -1
 INFINITE_CARDINALITY = -1
 UNKNOWN_CARDINALITY = -2
 _LARGEST = 2 ** 63 - 1
-_PREFETCHED = 2  # elements that prefetch(AUTOTUNE) makes ahead
 
 
 def _threads(num_parallel_calls):
@@ -115,7 +114,7 @@ class Dataset:
         if output_signature is None:
             if output_types is None:
                 raise TypeError("Either `output_signature` or `output_types` must be specified.")
-            output_signature = _signature(output_types, output_shapes)
+            output_signature = structure.signature(output_types, output_shapes)
         elif output_types is not None or output_shapes is not None:
             raise TypeError("`output_types` and `output_shapes` must not be used together with `output_signature`.")
         for leaf in nest.flatten(output_signature):
@@ -194,21 +193,55 @@ class Dataset:
 
     def interleave(self, map_func, cycle_length=None, block_length=None, num_parallel_calls=None, deterministic=None,
                    name=None):
-        """As flat_map, from `cycle_length` datasets in turn."""
+        """As flat_map, from `cycle_length` datasets in turn, which `num_parallel_calls` threads read ahead; in the same
+        order, unless `deterministic` is False."""
         if cycle_length in (None, AUTOTUNE):
             cycle_length = os.cpu_count() or 1
         block_length = 1 if block_length is None else block_length
         for what, value in (("cycle_length", cycle_length), ("block_length", block_length)):
             if value < 1:
                 raise errors.InvalidArgumentError(None, None, f"`{what}` must be > 0")
-        return self._interleaved(map_func, cycle_length, block_length, "Interleave")
+        if num_parallel_calls not in (None, AUTOTUNE) and num_parallel_calls > cycle_length:
+            raise errors.InvalidArgumentError(None, None, "If `cycle_length` is set to a fixed value, `num_parallel_calls` must be "
+                                              "either `tf.data.AUTOTUNE` or a value less than or equal to `cycle_length`. However, "
+                                              f"`num_parallel_calls` is {num_parallel_calls} and `cycle_length` is {cycle_length}")
+        threads = min(_threads(num_parallel_calls), int(cycle_length))
+        return self._interleaved(map_func, cycle_length, block_length,
+                                 "Interleave" if num_parallel_calls is None else "ParallelInterleave", threads,
+                                 self._keeps_order(deterministic))
 
-    def _interleaved(self, map_func, cycle_length, block_length, kind):
+    def _keeps_order(self, deterministic):
+        return (self._options.deterministic if deterministic is None else deterministic) is not False
+
+    def _interleaved(self, map_func, cycle_length, block_length, kind, threads=1, deterministic=True):
         traced = TracedFunction(map_func, self.element_spec)
         if traced.dataset is None:
             raise TypeError(f"`map_func` must return a `Dataset` object. Got {traced.spec}.")
-        pipeline = self.pipeline.interleave(traced.native, int(cycle_length), int(block_length))
+        pipeline = self.pipeline.interleave(traced.native, int(cycle_length), int(block_length), threads, deterministic)
         return self._then(pipeline, traced.dataset.element_spec, UNKNOWN_CARDINALITY, function=traced, kind=kind)
+
+    def scan(self, initial_state, scan_func, name=None):
+        """The second of what `scan_func` gives of the state and each element; the first is the next state."""
+        from tenon.tf.data import grouping
+        return grouping.scan(self, initial_state, scan_func)
+
+    def group_by_window(self, key_func, reduce_func, window_size=None, window_size_func=None, name=None):
+        """The elements of `reduce_func(key, dataset)` of each `window_size` elements of equal `key_func`."""
+        from tenon.tf.data import grouping
+        return grouping.group_by_window(self, key_func, reduce_func, window_size, window_size_func)
+
+    @staticmethod
+    def choose_from_datasets(datasets, choice_dataset, stop_on_empty_dataset=True):
+        """Elements of the datasets that the numbers of `choice_dataset` name."""
+        from tenon.tf.data import grouping
+        return grouping.choose(datasets, choice_dataset, stop_on_empty_dataset)
+
+    @staticmethod
+    def sample_from_datasets(datasets, weights=None, seed=None, stop_on_empty_dataset=False,
+                             rerandomize_each_iteration=None):
+        """Elements of datasets that are drawn by the weights."""
+        from tenon.tf.data import grouping
+        return grouping.sample(datasets, weights, seed, stop_on_empty_dataset, rerandomize_each_iteration)
 
     def reduce(self, initial_state, reduce_func, name=None):
         """What is left when `reduce_func` has put each element to the state."""
@@ -396,8 +429,8 @@ class Dataset:
         return self._then(self.pipeline.cache(os.fspath(filename)), self.element_spec, self._cardinality, kind="Cache")
 
     def prefetch(self, buffer_size, name=None):
-        """A thread makes up to `buffer_size` elements ahead."""
-        depth = _PREFETCHED if buffer_size in (None, AUTOTUNE) else int(buffer_size)
+        """A thread makes up to `buffer_size` elements ahead; with AUTOTUNE as many as help, up to 512 of 64 MiB."""
+        depth = AUTOTUNE if buffer_size is None else max(AUTOTUNE, int(buffer_size))
         return self._then(self.pipeline.prefetch(depth), self.element_spec, self._cardinality, kind="Prefetch")
 
     def with_options(self, options, name=None):
@@ -474,20 +507,6 @@ def _without_datasets(element):
         if isinstance(leaf, Dataset):
             raise TypeError("A dataset within a dataset's tensors is not supported: use `zip`, `window` or `flat_map`.")
     return element
-
-
-def _signature(types, shapes):
-    if shapes is None:
-        return structure.map_leaves(lambda dtype: TensorSpec(None, dtype), types)
-
-    def pair(dtype, shape):
-        if isinstance(dtype, dict):
-            return type(dtype)((key, pair(dtype[key], shape[key])) for key in dtype)
-        if isinstance(dtype, tuple):
-            return tuple(map(pair, dtype, shape))
-        return TensorSpec(shape, dtype)
-
-    return pair(types, shapes)
 
 
 def dataset_in(variant, element_spec):

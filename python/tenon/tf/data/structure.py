@@ -170,3 +170,18 @@ def common(a, b):
 
     others = iter(nest.flatten(b))
     return map_leaves(lambda leaf: widest(leaf, next(others)), a)
+
+
+def signature(types, shapes):
+    """The specs of elements from types and shapes of one structure."""
+    if shapes is None:
+        return map_leaves(lambda dtype: TensorSpec(None, dtype), types)
+
+    def pair(dtype, shape):
+        if isinstance(dtype, dict):
+            return type(dtype)((key, pair(dtype[key], shape[key])) for key in dtype)
+        if isinstance(dtype, tuple):
+            return tuple(map(pair, dtype, shape))
+        return TensorSpec(shape, dtype)
+
+    return pair(types, shapes)
