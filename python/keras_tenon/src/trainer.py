@@ -20,7 +20,7 @@ class TFEpochIterator(EpochIterator):
     """Batches of one epoch as arrays, whatever they come from."""
 
     def __init__(self, x, y=None, sample_weight=None, distribute_strategy=None, **options):
-        if any(is_no_array(v) for v in tree.flatten(x)) and not shares.is_shared_out(x):
+        if any(is_no_array(v) for v in tree.flatten(x)):
             x, y, sample_weight = rows_of(x, y, sample_weight, options), None, None
         if is_dataset(x) or shares.is_shared_out(x):
             x = DatasetAdapter(x, options.get("class_weight"))
