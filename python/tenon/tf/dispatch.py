@@ -109,6 +109,16 @@ def _sparse_shape(input, out_type="int32", name=None):  # noqa: A002: TensorFlow
     return arrays.known_in_part(shape, input.shape.as_list()) if input.shape.rank is not None else shape
 
 
+def _sparse_size(input, out_type="int32", name=None):  # noqa: A002
+    from tenon import raw_ops
+    return raw_ops.Cast(x=raw_ops.Prod(input=input.dense_shape, axis=[0], keep_dims=False), DstT=out_type)
+
+
+def _sparse_rank(input, name=None):  # noqa: A002
+    from tenon import raw_ops
+    return raw_ops.Size(input=input.dense_shape)
+
+
 def _ragged_shape(input, out_type="int64", name=None):  # noqa: A002
     return input.bounding_shape(out_type=out_type)
 
@@ -191,7 +201,7 @@ def _rules(names):
         rules["reduce_std"] = (lambda *a, **k: variance(*a, **k) ** .5, None)
     for name in ("expand_dims", "squeeze", "where", "tile", "reverse", "size", "rank", "softmax"):
         rules[name] = (getattr(ragged_rules, name), getattr(sparse, name, None) if name in ("expand_dims", "softmax") else None)
-    rules.update(gather=(_gather, None), boolean_mask=(_boolean_mask, None), shape=(_ragged_shape, _sparse_shape),
+    rules.update(size=(ragged_rules.size, _sparse_size), rank=(ragged_rules.rank, _sparse_rank), gather=(_gather, None), boolean_mask=(_boolean_mask, None), shape=(_ragged_shape, _sparse_shape),
                  bincount=(ragged_rules.bincount, _sparse_bincount), embedding_lookup=(_embedding, None))
     if "one_hot" in names:
         rules["one_hot"] = (_one_hot(names["one_hot"]), None)

@@ -5,6 +5,8 @@ from tenon.tf.ragged_tensor import RaggedTensor, cast, static_number
 
 def gather(params, indices, axis=0):
     """Rows of `params` at `indices`; either may be ragged."""
+    if isinstance(indices, RaggedTensor) and axis != 0 and not isinstance(params, RaggedTensor):
+        return _columns_of(params, indices, axis)
     if isinstance(indices, RaggedTensor):
         return indices.with_values(gather(params, indices.values, axis))
     indices = _tenon.convert(indices)
@@ -33,6 +35,23 @@ def gather(params, indices, axis=0):
     for level, length in zip(reversed(splits), reversed(uniform)):
         made = RaggedTensor._make(made, level, length)
     return made
+
+
+def _columns_of(params, indices, axis):
+    """What `indices` say of each row of a tensor."""
+    if axis != 1 or indices.ragged_rank != 1:
+        raise NotImplementedError("gather() by ragged indices goes along the first or the second dimension.")
+    params, splits = _tenon.convert(params), indices.row_splits
+    found = raw_ops.GatherV2(params=params, indices=indices.values, axis=1)
+    rows = raw_ops.Range(start=_tenon.convert(0, splits.dtype), limit=raw_ops.Shape(
+        input=params, out_type=splits.dtype)[0], delta=_tenon.convert(1, splits.dtype))
+    ends = raw_ops.ExpandDims(input=rows * splits[-1], axis=1) + splits[1:]
+    ends = raw_ops.ConcatV2(values=[_tenon.convert([0], splits.dtype), raw_ops.Reshape(tensor=ends, shape=[-1])], axis=0)
+    from tenon.tf.ragged_conversion import merge_dims
+    count = indices.shape[0]
+    return RaggedTensor.from_uniform_row_length(RaggedTensor._make(merge_dims(found, 0, 1), ends),
+                                                indices.nrows() if count is None else count,
+                                                nrows=raw_ops.Shape(input=params, out_type="int64")[0], validate=False)
 
 
 def getitem(ragged, key):

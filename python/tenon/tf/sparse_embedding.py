@@ -32,6 +32,14 @@ def safe_embedding_lookup_sparse(embedding_weights, sparse_ids, sparse_weights=N
                                  max_norm=None, name=None, allow_fast_lookup=False):
     """Rows without ids, or with ids below 0 or weights of 0 alone, get the vector of `default_id`, or zeros."""
     from tenon.tf import sparse
+    rank, whole = sparse_ids.shape.rank, sparse_ids.dense_shape
+    if rank is not None and rank > 2:  # rows of rows are rows
+        sparse_ids = sparse.reshape(sparse_ids, _rows(whole))
+        if sparse_weights is not None:
+            sparse_weights = sparse.reshape(sparse_weights, _rows(whole))
+        found = safe_embedding_lookup_sparse(embedding_weights, sparse_ids, sparse_weights, combiner, default_id, max_norm)
+        return raw_ops.Reshape(tensor=found, shape=raw_ops.ConcatV2(values=[
+            whole[:-1], raw_ops.Shape(input=found, out_type="int64")[1:]], axis=0))
     kept = sparse_ids.values >= 0
     if sparse_weights is not None:
         kept = raw_ops.LogicalAnd(x=kept, y=sparse_weights.values > 0)
@@ -45,3 +53,8 @@ def safe_embedding_lookup_sparse(embedding_weights, sparse_ids, sparse_weights=N
         return found
     empty = raw_ops.Reshape(tensor=empty, shape=_tenon.convert([-1] + [1] * (found.shape.rank - 1), "int32"))
     return raw_ops.SelectV2(condition=empty, t=raw_ops.ZerosLike(x=found), e=found)
+
+
+def _rows(shape):
+    rows = raw_ops.Prod(input=shape[:-1], axis=[0], keep_dims=False)
+    return raw_ops.Pack(values=[rows, shape[-1]])
