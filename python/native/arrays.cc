@@ -168,7 +168,7 @@ Tensor from_numpy(nb::handle object) {
     }
   }
   raise(PyExc_ValueError, "Failed to convert a NumPy array to a Tensor (Unsupported numpy type: ",
-        std::string_view(nb::str(array.attr("dtype")).c_str()), ").");
+        std::string_view(nb::repr(array.attr("dtype")).c_str()), ").");
 }
 
 }  // namespace tenon::python

@@ -265,4 +265,4 @@ def datasets(tf):
     return out + [shown(tf, total), arrays, error_of(lambda: D.from_tensors(ints).padded_batch(2))]
 
 
-CASES = [made, parts, indices, arithmetic, reductions, joined, strings, functions, gradients]
+CASES = [made, parts, indices, arithmetic, reductions, joined, strings, functions, gradients, datasets]

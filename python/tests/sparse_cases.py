@@ -109,4 +109,4 @@ def features(tf):
         [shown(tf, {k: e[k] for k in sorted(e)}) for e in d] for d in sets]
 
 
-CASES = [edits, gradients, lookups, datasets]
+CASES = [edits, gradients, lookups, datasets, features]

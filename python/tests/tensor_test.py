@@ -46,7 +46,9 @@ class ConversionTest(unittest.TestCase):
                 (None, None, ValueError, "unsupported type"), ([None], None, ValueError, "unsupported type"),
                 (2 ** 70, None, ValueError, "out-of-range integer"), (object(), None, ValueError, "unsupported type"),
                 (tf.constant(1), tf.float32, ValueError, "requested dtype float32 for Tensor with dtype int32"),
-                (np.array([object()]), None, ValueError, "Unsupported object type")]:
+                (np.array([object()]), None, ValueError, "Unsupported object type"),
+                (np.zeros(2, "M8[D]"), None, ValueError, "Unsupported numpy type"),
+                (np.zeros(2, [("a", "i4")]), None, ValueError, "Unsupported numpy type")]:
             with self.subTest(value=value), self.assertRaisesRegex(error, text):
                 tf.convert_to_tensor(value, dtype)
         nested = []

@@ -1,6 +1,9 @@
 #include "tenon/data/stack.h"
 
+#include <algorithm>
 #include <cstring>
+
+#include "tenon/data/dataset_value.h"
 
 namespace tenon::data {
 
@@ -14,11 +17,30 @@ Status check_row(const Tensor& first, const Tensor& row) {
 
 bool can_stack(DType dtype) { return dtype == DType::kString || !is_object(dtype); }
 
+// Values that several tensors make: ops take them out of their tensor, all at once.
+Status stack_variants(std::span<const Element> rows, size_t component, const Shape& shape,
+                      Tensor& batch) {
+  batch = Tensor(DType::kVariant, shape);
+  auto* to = batch.mutable_data<Ref<Object>>();
+  for (const Element& row : rows) {
+    const Tensor& variants = row[component];
+    if (variants.rank() == 0 && dataset_in(variants).ok()) {
+      return unimplemented("batches of datasets");
+    }
+    to = std::copy_n(variants.data<Ref<Object>>(), variants.num_elements(), to);
+  }
+  return absl::OkStatus();
+}
+
 Status stack_component(std::span<const Element> rows, size_t component, Tensor& batch) {
   const Tensor& first = rows[0][component];
-  if (!can_stack(first.dtype())) return unimplemented("batches of ", first.dtype(), " rows");
+  const bool variants = first.dtype() == DType::kVariant;
+  if (!variants && !can_stack(first.dtype())) {
+    return unimplemented("batches of ", first.dtype(), " rows");
+  }
   const Shape shape = shape_of_rows(static_cast<int64_t>(rows.size()), first.shape().dims());
   for (const Element& row : rows) TENON_RETURN_IF_ERROR(check_row(first, row[component]));
+  if (variants) return stack_variants(rows, component, shape, batch);
   if (first.dtype() == DType::kString) {
     StringTensorBuilder builder(shape);
     int64_t at = 0;
