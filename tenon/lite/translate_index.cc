@@ -26,9 +26,13 @@ void embedding_lookup_sparse(OperatorContext& c) {
   const PartialShape index_shape = c.in_shape(1);
   const PartialShape table_shape = c.in_shape(4);
   if (!index_shape.has_rank() || index_shape.rank() != 2 || index_shape[1] != 2 ||
-      !table_shape.has_rank() || table_shape.rank() != 2) {
+      !table_shape.is_fully_known() || table_shape.rank() < 2) {
     return c.fail(unimplemented("lists in more than two dimensions"));
   }
+  // Rows of more than one axis are flat meanwhile.
+  std::vector<int64_t> dims(table_shape.dims().begin(), table_shape.dims().end());
+  const int64_t flat[] = {dims[0], table_shape.to_shape().product(1, table_shape.rank())};
+  const Endpoint table = dims.size() == 2 ? c.in(4) : c.b.reshape(c.in(4), flat);
   const auto column = [&](Endpoint from) {
     return c.b.op(
         "StridedSlice", {from, c.b.integers({0, 0}), c.b.integers({0, 1}), c.b.integers({1, 1})},
@@ -39,7 +43,7 @@ void embedding_lookup_sparse(OperatorContext& c) {
              {{"shrink_axis_mask", int64_t{1}}});
   const Endpoint segment = column(indices);
   const auto sum = [&](Endpoint of) { return c.b.op("UnsortedSegmentSum", {of, segment, rows}); };
-  const Endpoint picked = c.b.op("GatherV2", {c.in(4), ids, c.b.scalar<int32_t>(0)});
+  const Endpoint picked = c.b.op("GatherV2", {table, ids, c.b.scalar<int32_t>(0)});
   const Endpoint factor = c.b.op("ExpandDims", {weights, c.b.scalar<int32_t>(1)});
   Endpoint value = sum(c.b.mul(picked, factor));
   if (combiner != 0) {
@@ -47,7 +51,8 @@ void embedding_lookup_sparse(OperatorContext& c) {
     if (combiner == 2) total = c.b.op("Sqrt", {total});
     value = c.b.op("DivNoNan", {value, total});
   }
-  c.set(0, value);
+  dims[0] = -1;
+  c.set(0, dims.size() == 2 ? value : c.b.reshape(value, dims));
 }
 
 // Rows of the table whose key is looked up, zeros (and hit 0) where no key is equal.

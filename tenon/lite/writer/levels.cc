@@ -66,10 +66,11 @@ class LevelsWriter {
     Levels levels;
     if (wide_) {
       const double largest = std::max(-range.low, range.high);
-      levels.scale = largest > 0 ? static_cast<float>(largest / 32767) : 1;
+      levels.scale = largest > 0 ? static_cast<float>(largest / 32767) : 1.0F / 32768;
       return levels;
     }
-    if (range.high <= range.low) return {1, -128};
+    // Zeros alone: kernels want factors between scales below 1, so that theirs is not a large one.
+    if (range.high <= range.low) return {1.0F / 255, -128};
     levels.scale = static_cast<float>((range.high - range.low) / 255);
     levels.zero_point = static_cast<int64_t>(
         std::clamp(std::round(-128 - range.low / levels.scale), -128.0, 127.0));

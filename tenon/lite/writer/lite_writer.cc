@@ -1,5 +1,6 @@
 #include "tenon/lite/writer/lite_writer.h"
 
+#include "tenon/graph/effects.h"
 #include "tenon/graph/function_library.h"
 #include "tenon/lite/writer/levels.h"
 #include "tenon/lite/writer/subgraph_writer.h"
@@ -20,7 +21,25 @@ constexpr NamedPass kBefore[] = {
     {"eliminate_common_subexpressions", eliminate_common_subexpressions},
 };
 
+// A function that writes is refused; of what else is done for its effect nothing is left.
+Status forget_effects(Graph& graph, const PassContext&) {
+  for (NodeId id = 0; id < graph.size(); ++id) {
+    if (!graph.alive(id)) continue;
+    Node& node = graph.node(id);
+    const bool resource = std::any_of(node.inputs.begin(), node.inputs.end(), [&](Endpoint e) {
+      return graph.value(e).dtype == DType::kResource;
+    });
+    if (resource && effects_of(graph, node).writes) {
+      return unimplemented(describe(node), " writes; only functions that compute are converted");
+    }
+    node.control_inputs.clear();
+  }
+  graph.control_results.clear();
+  return absl::OkStatus();
+}
+
 constexpr NamedPass kAfter[] = {
+    {"forget_effects", forget_effects},
     {"unroll_loops", unroll_loops},
     {"fold_constants", fold_constants},
     {"simplify_arithmetic", simplify_arithmetic},
@@ -68,7 +87,9 @@ std::vector<std::unique_ptr<schema::TensorMapT>> named_tensors(
   return maps;
 }
 
-std::string packed(const schema::SubGraphT& graph) {
+// The graph without its names.
+std::string packed(schema::SubGraphT graph) {
+  for (auto& tensor : graph.tensors) tensor->name.clear();
   flatbuffers::FlatBufferBuilder builder;
   builder.Finish(schema::SubGraph::Pack(builder, &graph));
   return std::string(reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize());

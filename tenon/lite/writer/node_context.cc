@@ -71,7 +71,7 @@ int NodeContext::ints(std::span<const int64_t> values) {
 int NodeContext::transposed(int i, std::span<const int> permutation) {
   const PartialShape& shape = in_shape(i);
   std::vector<int64_t> dims, order(permutation.begin(), permutation.end());
-  for (int axis : permutation) dims.push_back(shape[axis]);
+  for (int axis : permutation) dims.push_back(shape.has_rank() ? shape[axis] : -1);
   if (constant(i)) return transposed_constant(i, permutation, Shape(dims));
   return chain(op::TRANSPOSE, {in(i), ints(order)}, PartialShape(dims), in_dtype(i));
 }

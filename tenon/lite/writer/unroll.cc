@@ -61,7 +61,8 @@ StatusOr<int> count_iterations(const Graph& graph, const Node& node, const Loop&
                        "the dimension that it goes along");
 }
 
-Status unroll(Graph& graph, NodeId id, const PassContext& context, Uses& uses) {
+Status unroll(Graph& graph, NodeId id, const PassContext& context) {
+  Uses uses(graph);
   const Node node = graph.node(id);
   TENON_ASSIGN_OR_RETURN(const Loop loop, loop_of(graph, node));
   TENON_ASSIGN_OR_RETURN(const int count, count_iterations(graph, node, loop, context));
@@ -84,6 +85,32 @@ Status unroll(Graph& graph, NodeId id, const PassContext& context, Uses& uses) {
   }
   uses.remove_if_unused(id);
   return absl::OkStatus();
+}
+
+// One dimension of a value, where it is known though others are not. Shapes are inferred again
+// first: behind a loop that was written out more is known.
+Status fold_dimensions(Graph& graph, std::span<const NodeId> order) {
+  Uses uses(graph);
+  GraphBuilder b(graph);
+  for (NodeId id : order) {
+    if (!graph.alive(id)) continue;
+    if (const Status inferred = graph.infer(id); !inferred.ok())
+      continue;  // told when it is written
+    const Node& node = graph.node(id);
+    if (!node.is("StridedSlice") || node.attrs.get_or<int64_t>("shrink_axis_mask", 0) != 1)
+      continue;
+    const Node& source = graph.node(node.inputs[0].node);
+    const Tensor* begin = graph.constant(node.inputs[1]);
+    if (!source.is("Shape") || !begin || begin->num_elements() != 1) continue;
+    const PartialShape& shape = graph.value(source.inputs[0]).shape;
+    const int64_t at = integer_at(*begin, 0);
+    if (!shape.has_rank() || at < 0 || at >= shape.rank()) continue;
+    const int64_t size = shape[static_cast<int>(at)];
+    if (size < 0) continue;
+    const DType dtype = node.outputs[0].dtype;
+    uses.replace_value({id, 0}, b.scalar_of(dtype, static_cast<double>(size)));
+  }
+  return b.status();
 }
 
 bool is_loop(const Node& node) { return node.is("While") || node.is("StatelessWhile"); }
@@ -196,17 +223,20 @@ class ListResolver {
 }  // namespace
 
 Status unroll_loops(Graph& graph, const PassContext& context) {
-  bool changed = false;
-  for (NodeId id = 0; id < graph.size(); ++id) {
-    if (!graph.alive(id) || !is_loop(graph.node(id))) continue;
-    changed = true;
-    Uses uses(graph);
-    TENON_RETURN_IF_ERROR(unroll(graph, id, context, uses));
+  for (;;) {
+    TENON_ASSIGN_OR_RETURN(const std::vector<NodeId> order, graph.topological_order());
+    TENON_RETURN_IF_ERROR(fold_dimensions(graph, order));
+    TENON_RETURN_IF_ERROR(remove_dead_nodes(graph, context));
+    TENON_RETURN_IF_ERROR(fold_constants(graph, context));
+    const auto loop = std::find_if(order.begin(), order.end(), [&](NodeId id) {
+      return graph.alive(id) && is_loop(graph.node(id));
+    });
+    if (loop == order.end()) return absl::OkStatus();
+    TENON_RETURN_IF_ERROR(unroll(graph, *loop, context));
+    TENON_RETURN_IF_ERROR(remove_dead_nodes(graph, context));
+    TENON_RETURN_IF_ERROR(fold_constants(graph, context));
+    TENON_RETURN_IF_ERROR(ListResolver(graph).run());
   }
-  if (!changed) return absl::OkStatus();
-  TENON_RETURN_IF_ERROR(remove_dead_nodes(graph, context));
-  TENON_RETURN_IF_ERROR(fold_constants(graph, context));
-  return ListResolver(graph).run();
 }
 
 }  // namespace tenon::lite
