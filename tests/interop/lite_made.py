@@ -213,13 +213,12 @@ def recurrent():
     for kind in ("float", "hybrid"):
         for name in ("RNN", "UNIDIRECTIONAL_SEQUENCE_RNN", "BIDIRECTIONAL_SEQUENCE_RNN"):
             yield Made(f"{name.lower()}_{kind}", rnn(kind, name), 2e-5)
-        for name in ("LSTM", "UNIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_LSTM"):
+        # Not BIDIRECTIONAL_SEQUENCE_LSTM: TensorFlow Lite's answer to one model changes from run to run.
+        for name in ("LSTM", "UNIDIRECTIONAL_SEQUENCE_LSTM"):
+            yield Made(f"{name.lower()}_{kind}", lstm(kind, name), 2e-5)
             yield Made(f"{name.lower()}_{kind}_all", lstm(kind, name, peephole=True, projection=True), 2e-5)
-            # Without a projection TensorFlow Lite's answer of both directions changes from run to run.
-            if not name.startswith("BI"):
-                yield Made(f"{name.lower()}_{kind}", lstm(kind, name), 2e-5)
-                yield Made(f"{name.lower()}_{kind}_cifg", lstm(kind, name, cifg=True, peephole=True), 2e-5)
-                yield Made(f"{name.lower()}_{kind}_normalised", lstm(kind, name, normalised=True), 5e-5)
+            yield Made(f"{name.lower()}_{kind}_cifg", lstm(kind, name, cifg=True, peephole=True), 2e-5)
+            yield Made(f"{name.lower()}_{kind}_normalised", lstm(kind, name, normalised=True), 5e-5)
     for name in ("RNN", "UNIDIRECTIONAL_SEQUENCE_RNN", "BIDIRECTIONAL_SEQUENCE_RNN"):
         yield Made(f"{name.lower()}_asymmetric", rnn("hybrid", name, True), 2e-5)
     yield Made("unidirectional_sequence_lstm_asymmetric", lstm("hybrid", "UNIDIRECTIONAL_SEQUENCE_LSTM", asymmetric=True), 2e-5)
@@ -266,7 +265,7 @@ def others():
     yield Made("int8_embedding_lookup", one("EMBEDDING_LOOKUP", {"i": np.int32([3, 0, 3])}, (3, 4), np.int8, constants=[(ints("meh", 5, 4, low=-127, high=128, dtype=np.int8), 0.02, 0)], out_scale=0.02))
     for combiner in (0, 1, 2):
         sparse = {"i": np.int32([1, 3, 0]), "at": np.int32([[0, 0], [2, 0], [2, 1]]), "shape": np.int32([3, 2]), "w": np.float32([1, 2, 4])}
-        for row in ((3,),):
+        for row in ((3,), (3, 2)):
             yield Made(f"embedding_lookup_sparse_{combiner}_{len(row)}", one("EMBEDDING_LOOKUP_SPARSE", sparse, (3, *row), constants=[floats("ms4", 4, *row)],
                                                                              opts=options("EmbeddingLookupSparseOptions", combiner=combiner)))
     yield Made("hashtable_lookup", one("HASHTABLE_LOOKUP", {"k": np.int32([1234, -292, -11, 0]), "v": floats("mh", 3, 2)}, [((4, 2), np.float32), ((4,), np.uint8)],
