@@ -56,11 +56,11 @@ struct SliceLayout {
 };
 
 template <class T>
-constexpr bool is_half = std::is_same_v<T, float16> || std::is_same_v<T, bfloat16>;
+constexpr bool kIsHalf = std::is_same_v<T, float16> || std::is_same_v<T, bfloat16>;
 
 template <class T>
 size_t hash_of(const T& value) {
-  if constexpr (is_half<T>) {
+  if constexpr (kIsHalf<T>) {
     return std::hash<float>{}(static_cast<float>(value));
   } else {
     return std::hash<T>{}(value);
@@ -71,7 +71,7 @@ size_t hash_of(const T& value) {
 // hashes their bits.
 template <class T>
 bool is_same(const T& a, const T& b) {
-  if constexpr (is_half<T>) {
+  if constexpr (kIsHalf<T>) {
     return a == b && std::bit_cast<uint16_t>(a) == std::bit_cast<uint16_t>(b);
   } else {
     return a == b;

@@ -161,7 +161,7 @@ void multiply_sparse(const CsrMatrix& a, const CsrMatrix& b, size_t batch, CsrMa
   }
 }
 
-Status run_sparse_product(KernelRun& r, DType dtype, Turn turn_a, Turn turn_b) {
+Status run_csr_product(KernelRun& r, DType dtype, Turn turn_a, Turn turn_b) {
   TENON_ASSIGN_OR_RETURN(const CsrMatrix* a, csr_of(r, 0, dtype));
   TENON_ASSIGN_OR_RETURN(const CsrMatrix* b, csr_of(r, 1, dtype));
   Ref<CsrMatrix> turned[2];
@@ -197,11 +197,11 @@ Status run_sparse_product(KernelRun& r, DType dtype, Turn turn_a, Turn turn_b) {
   return absl::OkStatus();
 }
 
-StatusOr<Kernel> make_sparse_product(Prepare& p) {
+StatusOr<Kernel> make_csr_product(Prepare& p) {
   TENON_ASSIGN_OR_RETURN(const Turn a, turn_of(p, "a"));
   TENON_ASSIGN_OR_RETURN(const Turn b, turn_of(p, "b"));
   return Kernel([a, b, dtype = p.attr<DType>("type")](KernelRun& r) {
-    return run_sparse_product(r, dtype, a, b);
+    return run_csr_product(r, dtype, a, b);
   });
 }
 
@@ -224,7 +224,7 @@ Status dense_product_gradient(Gradient& g) {
 }
 
 // As TensorFlow's: products, pruned to the places of the factors.
-Status sparse_product_gradient(Gradient&) {
+Status csr_product_gradient(Gradient&) {
   return unimplemented("the gradient of SparseMatrixSparseMatMul");
 }
 
@@ -249,8 +249,8 @@ TENON_OP(SparseMatrixSparseMatMul) = {
         "transpose_b: bool = false; adjoint_a: bool = false; adjoint_b: bool = false",
     .supplies_outputs = true,
     .shape = scalar_shape,
-    .gradient = sparse_product_gradient,
-    .kernels = {make_sparse_product},
+    .gradient = csr_product_gradient,
+    .kernels = {make_csr_product},
 };
 
 }  // namespace tenon
