@@ -196,37 +196,5 @@ TEST(DigitsOnADevice, ReplicasWithoutRowsHaveNoSay) {
   }
 }
 
-// A class that the second replica's share alone has: on the lazy device its step fails.
-TEST(DigitsOnADevice, AFailingReplicaIsNamedAndTheNextStepRuns) {
-  ASSERT_TRUE(load_plugins().ok()) << load_plugins();
-  std::vector<std::string> names;
-  for (const Device* device : DeviceRegistry::global().all()) {
-    if (device->captures() && device->type() == "LAZY") names.push_back(device->name());
-  }
-  if (names.size() < 2) GTEST_SKIP() << "there are not two lazy devices";
-  auto strategy = MirroredStrategy::create({.devices = names});
-  ASSERT_TRUE(strategy.ok()) << strategy.status();
-  Sequential model(
-      {Input({2}), Embedding({.input_dim = 4, .output_dim = 3}), Flatten(), Dense({.units = 1})},
-      {.seed = 2, .strategy = *strategy});
-  ASSERT_TRUE(model.compile({.optimizer = "adam", .loss = "mse"}).ok());
-  const float rows[] = {0, 1, 2, 3, 0, 1, 2, 3};
-  Tensor good(DType::kFloat, Shape{4, 2}), y(DType::kFloat, Shape{4, 1});
-  std::copy_n(rows, 8, good.mutable_data<float>());
-  std::fill_n(y.mutable_data<float>(), 4, 1.0f);
-  Tensor bad = good.clone();
-  bad.mutable_data<float>()[7] = 9;
-  for (int step = 0; step < 3; ++step) {
-    const auto failed = model.train_on_batch(bad, y);
-    ASSERT_FALSE(failed.ok());
-    EXPECT_NE(failed.status().message().find("replica 1 of 2"), std::string::npos)
-        << failed.status();
-    for (int after = 0; after < 2; ++after) {
-      const auto logs = model.train_on_batch(good, y);
-      EXPECT_TRUE(logs.ok()) << logs.status();
-    }
-  }
-}
-
 }  // namespace
 }  // namespace tenon::keras
