@@ -46,6 +46,8 @@ struct WheelItem {
 // INVALID_ARGUMENT for a wheel without name, version and place, or with a name, version or file
 // that pip would read otherwise.
 Status check_wheel(const WheelItem& wheel);
+// As indexes compare names: in lower case, runs of '-', '_' and '.' as one '-' (PEP 503).
+std::string normal_wheel_name(std::string_view name);
 
 struct LayerSpec {
   std::string name;

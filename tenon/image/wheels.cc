@@ -104,6 +104,19 @@ Status check_wheel(const WheelItem& wheel) {
   return {};
 }
 
+std::string normal_wheel_name(std::string_view name) {
+  std::string normal;
+  for (const char c : to_lower(name)) {
+    const bool separator = c == '-' || c == '_' || c == '.';
+    if (!separator) {
+      normal += c;
+    } else if (!normal.ends_with('-')) {
+      normal += '-';
+    }
+  }
+  return normal;
+}
+
 Status fetch_index_wheels(const Store& store, const std::vector<WheelItem>& wheels) {
   std::string requirements;
   WheelTags tags;

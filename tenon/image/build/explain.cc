@@ -99,13 +99,12 @@ const YamlNode* package_entry(const YamlNode& packages, const std::string& name)
 }
 
 const YamlNode* wheel_entry(const YamlNode& wheels, std::string_view owner) {
-  std::string wanted(owner.substr(kWheel.size(), owner.rfind(' ') - kWheel.size()));
+  const std::string_view wanted = owner.substr(kWheel.size(), owner.rfind(' ') - kWheel.size());
   for (const YamlNode& item : wheels.items) {
     const YamlNode* name = item.find("name");
-    if (name == nullptr) continue;
-    std::string text = name->scalar;
-    std::replace(text.begin(), text.end(), '-', '_');
-    if (to_lower(text) == to_lower(wanted)) return name;
+    if (name != nullptr && normal_wheel_name(name->scalar) == normal_wheel_name(wanted)) {
+      return name;
+    }
   }
   return nullptr;
 }

@@ -118,7 +118,7 @@ Status add_lock_facts(const Image& image, const Lock& lock, Inventory& inventory
   }
   for (Inventory::Wheel& wheel : inventory.wheels) {
     for (const auto& [layer, item] : lock.wheels) {
-      if (to_lower(item.name) != to_lower(wheel.name) || item.version != wheel.version) continue;
+      if (wheel_purl(item.name, item.version) != wheel_purl(wheel.name, wheel.version)) continue;
       wheel.facts.sha256 = item.sha256;
       if (item.url.find("://") != std::string::npos) wheel.facts.download = item.url;
     }

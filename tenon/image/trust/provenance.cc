@@ -25,20 +25,6 @@ std::string annotation_of(const Image& image, std::string_view name) {
   return found == image.manifest.annotations.end() ? "" : found->second;
 }
 
-// PEP 503: runs of '-', '_' and '.' are one '-'.
-std::string pypi_purl(std::string_view name, std::string_view version) {
-  std::string normal;
-  for (const char c : to_lower(name)) {
-    const bool separator = c == '-' || c == '_' || c == '.';
-    if (!separator) {
-      normal += c;
-    } else if (!normal.ends_with('-')) {
-      normal += '-';
-    }
-  }
-  return cat("pkg:pypi/", normal, "@", version);
-}
-
 std::string package_purl(const Package& package, const Inventory& inventory) {
   return debian_purl(package, inventory.distribution_id, inventory.distribution_version);
 }
@@ -50,7 +36,7 @@ std::multiset<std::string> purls_of(const Inventory& inventory) {
     result.insert(package_purl(package, inventory));
   }
   for (const Inventory::Wheel& wheel : inventory.wheels) {
-    result.insert(pypi_purl(wheel.name, wheel.version));
+    result.insert(wheel_purl(wheel.name, wheel.version));
   }
   return result;
 }
@@ -81,7 +67,7 @@ StatusOr<std::vector<Dependency>> dependencies_of(const Lock& lock, const Image&
     result.push_back({one.name, package_purl(package, inventory), one.sha256});
   }
   for (const auto& [layer, wheel] : lock.wheels) {
-    result.push_back({wheel.name, pypi_purl(wheel.name, wheel.version), wheel.sha256});
+    result.push_back({wheel.name, wheel_purl(wheel.name, wheel.version), wheel.sha256});
   }
   return result;
 }

@@ -39,10 +39,6 @@ std::string uuid_of(std::string_view digest) {
              hex.substr(16, 4), "-", hex.substr(20));
 }
 
-std::string wheel_purl(const Inventory::Wheel& wheel) {
-  return cat("pkg:pypi/", percent_encode(to_lower(wheel.name)), "@", percent_encode(wheel.version));
-}
-
 std::string image_name_of(const Inventory& inventory) {
   return inventory.image_name.empty() ? "image" : inventory.image_name;
 }
@@ -133,6 +129,10 @@ Json relationship(const std::string& from, const char* type, const std::string& 
 
 }  // namespace
 
+std::string wheel_purl(std::string_view name, std::string_view version) {
+  return cat("pkg:pypi/", percent_encode(normal_wheel_name(name)), "@", percent_encode(version));
+}
+
 std::string debian_purl(const Package& package, std::string_view distribution_id,
                         std::string_view distribution_version) {
   const std::string id = distribution_id.empty() ? "debian" : std::string(distribution_id);
@@ -182,7 +182,8 @@ std::string write_spdx(const Inventory& inventory, std::string_view tool_version
   }
   for (const Inventory::Wheel& wheel : inventory.wheels) {
     const std::string id = spdx_id("pypi", wheel.name);
-    Json entry = spdx_package(id, wheel.name, wheel.version, wheel_purl(wheel), "LIBRARY");
+    Json entry = spdx_package(id, wheel.name, wheel.version, wheel_purl(wheel.name, wheel.version),
+                              "LIBRARY");
     add_spdx_facts(wheel.facts, entry);
     json["packages"].push_back(std::move(entry));
     contain(id);
@@ -259,7 +260,7 @@ std::string write_cyclonedx(const Inventory& inventory, std::string_view tool_ve
     components.push_back(std::move(entry));
   }
   for (const Inventory::Wheel& wheel : inventory.wheels) {
-    const std::string purl = wheel_purl(wheel);
+    const std::string purl = wheel_purl(wheel.name, wheel.version);
     Json entry = {{"type", "library"},
                   {"bom-ref", purl},
                   {"name", wheel.name},

@@ -50,5 +50,7 @@ std::string write_cyclonedx(const Inventory& inventory, std::string_view tool_ve
 // "pkg:deb/debian/libc6@2.36-9?arch=amd64&distro=debian-12" (package-url).
 std::string debian_purl(const Package& package, std::string_view distribution_id,
                         std::string_view distribution_version);
+// "pkg:pypi/ml-dtypes@0.6.0".
+std::string wheel_purl(std::string_view name, std::string_view version);
 
 }  // namespace tenon::image

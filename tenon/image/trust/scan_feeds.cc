@@ -6,6 +6,7 @@
 #include <set>
 
 #include "tenon/image/debian/version.h"
+#include "tenon/image/declaration.h"
 #include "tenon/image/trust/cvss.h"
 #include "tenon/image/trust/json.h"
 #include "tenon/image/trust/scan.h"
@@ -162,13 +163,6 @@ bool ecosystem_fits(const std::string& ecosystem, const ScanSubject& subject) {
   const size_t colon = ecosystem.find(':');
   return colon == std::string::npos ||
          ecosystem.substr(colon + 1).starts_with(subject.distribution_version);
-}
-
-std::string normal_wheel_name(std::string_view name) {
-  std::string out = to_lower(name);
-  std::replace(out.begin(), out.end(), '_', '-');
-  std::replace(out.begin(), out.end(), '.', '-');
-  return out;
 }
 
 class OsvScanner {
