@@ -37,6 +37,8 @@ umoci --log error unpack --rootless --image "$work/layout:x" "$work/bundle"
 rootfs=$work/bundle/rootfs
 check_packages python "$rootfs"
 [ "$(id -u)" = 0 ] || skip "the rest needs root, for chroot"
+mkdir -p "$rootfs/dev"
+mknod -m 666 "$rootfs/dev/null" c 1 3 2>"$work/mknod" || skip "no device files: $(cat "$work/mknod")"
 # Python in the image: as 65532, with the image's environment.
 inside() {
   python3 - "$work/bundle/config.json" "$rootfs" "$@" <<'PY'
@@ -75,7 +77,8 @@ print(compiled, "of", modules, "modules compiled")
 assert compiled > 0.99 * modules
 PY
 inside python -m pip check >/dev/null || fail "pip check"
-inside python -m pip list 2>/dev/null | grep -q '^tenon-tensorflow-shim ' || fail "pip does not list the shim"
+inside python -m pip list >"$work/list" 2>/dev/null || fail "pip list"
+grep -qE '^tenon.tensorflow.shim ' "$work/list" || fail "pip does not list the shim: $(cat "$work/list")"
 inside python -c "import tensorflow as tf; print(tf.config.list_physical_devices())" >"$work/out" 2>"$work/err" ||
   fail "import tensorflow: $(cat "$work/err")"
 grep -q "PhysicalDevice(name='/physical_device:CPU:0', device_type='CPU')" "$work/out" || fail "devices: $(cat "$work/out")"
