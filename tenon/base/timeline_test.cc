@@ -38,7 +38,9 @@ TEST(Timeline, HasTheSpansOfEachThreadInTheirOrder) {
       EXPECT_GE(outer.start_ns + outer.ns, inner.start_ns + inner.ns);
       EXPECT_GE(inner.ns, 1'000'000);
       EXPECT_LE(outer.start_ns + outer.ns, timeline.ns);
-      if (i > 0) EXPECT_GE(outer.start_ns, thread.spans[i - 1].start_ns + thread.spans[i - 1].ns);
+      if (i > 0) {
+        EXPECT_GE(outer.start_ns, thread.spans[i - 1].start_ns + thread.spans[i - 1].ns);
+      }
     }
   }
 }
