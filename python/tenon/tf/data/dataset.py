@@ -326,7 +326,7 @@ class Dataset:
         """The rows of each element."""
         rows = [leaf.shape[0] for leaf in nest.flatten(self.element_spec)
                 if isinstance(leaf, (TensorSpec, CompositeSpec)) and leaf.shape.rank]
-        spec = structure.map_shapes(_row_shape, self.element_spec, lambda leaf: leaf._unbatched())
+        spec = structure.map_shapes(structure.row_shape, self.element_spec, lambda leaf: leaf._unbatched())
         known = next((n for n in rows if n is not None), None)
         count = UNKNOWN_CARDINALITY if known is None or self._cardinality == UNKNOWN_CARDINALITY else (
             self._cardinality * known if self._cardinality > 0 else self._cardinality)
@@ -494,12 +494,6 @@ class Dataset:
     def __repr__(self):
         name = type(self).__name__ if type(self) is not Dataset else f"_{self._kind}Dataset"
         return f"<{name} element_spec={self.element_spec!r}>"
-
-
-def _row_shape(shape):
-    if shape.rank == 0:
-        raise ValueError("Cannot unbatch an input with scalar components.")
-    return shape if shape.rank is None else shape[1:]
 
 
 def _without_datasets(element):

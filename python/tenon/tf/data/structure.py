@@ -185,3 +185,10 @@ def signature(types, shapes):
         return TensorSpec(shape, dtype)
 
     return pair(types, shapes)
+
+
+def row_shape(shape):
+    """The shape of one of the elements that are stacked in a tensor of this shape."""
+    if shape.rank == 0:
+        raise ValueError("Cannot unbatch an input with scalar components.")
+    return shape if shape.rank is None else shape[1:]
