@@ -6,19 +6,12 @@ from tenon.composite import CompositeSpec
 from tenon.tensor_shape import TensorShape
 from tenon.tensor_spec import TensorSpec
 from tenon.tf.data import iterator, structure
-from tenon.tf.data.options import Options
+from tenon.tf.data.options import AUTOTUNE, Options, threads_of
 from tenon.tf.data.traced import TracedFunction, converted
 
-AUTOTUNE = -1
 INFINITE_CARDINALITY = -1
 UNKNOWN_CARDINALITY = -2
 _LARGEST = 2 ** 63 - 1
-
-
-def _threads(num_parallel_calls):
-    if num_parallel_calls is None:
-        return 1
-    return min(16, os.cpu_count() or 1) if num_parallel_calls == AUTOTUNE else max(1, int(num_parallel_calls))
 
 
 def _number(value):
@@ -68,14 +61,14 @@ class Dataset:
     def from_tensors(tensors, name=None):
         """One element: `tensors`."""
         element = structure.normalize(tensors)
-        flat = structure.encoded(_without_datasets(element))
+        flat = structure.encoded(structure.without_datasets(element))
         return Dataset(_tenon.Pipeline.single(flat), structure.spec_of(element), 1, symbols=symbolic(flat), kind="Tensor")
 
     @staticmethod
     def from_tensor_slices(tensors, name=None):
         """The rows of `tensors`."""
         element = structure.normalize(tensors)
-        leaves = [leaf for leaf in nest.flatten(_without_datasets(element)) if leaf is not None]
+        leaves = [leaf for leaf in nest.flatten(structure.without_datasets(element)) if leaf is not None]
         if not leaves:
             raise ValueError("Invalid `element`. `element` should not be empty.")
         rows = None
@@ -168,7 +161,7 @@ class Dataset:
         traced = TracedFunction(map_func, self.element_spec, rows)
         if traced.dataset is not None:
             raise TypeError("A function of `map` gives tensors; this one gives a dataset: use `flat_map` or `interleave`.")
-        return self._then(self.pipeline.map(traced.native, _threads(num_parallel_calls)), traced.spec, self._cardinality,
+        return self._then(self.pipeline.map(traced.native, threads_of(num_parallel_calls)), traced.spec, self._cardinality,
                           function=traced, kind="Map" if num_parallel_calls is None else "ParallelMap")
 
     def filter(self, predicate, name=None):
@@ -205,7 +198,7 @@ class Dataset:
             raise errors.InvalidArgumentError(None, None, "If `cycle_length` is set to a fixed value, `num_parallel_calls` must be "
                                               "either `tf.data.AUTOTUNE` or a value less than or equal to `cycle_length`. However, "
                                               f"`num_parallel_calls` is {num_parallel_calls} and `cycle_length` is {cycle_length}")
-        threads = min(_threads(num_parallel_calls), int(cycle_length))
+        threads = min(threads_of(num_parallel_calls), int(cycle_length))
         return self._interleaved(map_func, cycle_length, block_length,
                                  "Interleave" if num_parallel_calls is None else "ParallelInterleave", threads,
                                  self._keeps_order(deterministic))
@@ -494,13 +487,6 @@ class Dataset:
     def __repr__(self):
         name = type(self).__name__ if type(self) is not Dataset else f"_{self._kind}Dataset"
         return f"<{name} element_spec={self.element_spec!r}>"
-
-
-def _without_datasets(element):
-    for leaf in nest.flatten(element):
-        if isinstance(leaf, Dataset):
-            raise TypeError("A dataset within a dataset's tensors is not supported: use `zip`, `window` or `flat_map`.")
-    return element
 
 
 def dataset_in(variant, element_spec):

@@ -1,6 +1,15 @@
 """Options: how a dataset is run. What would change speed alone is kept and has no effect."""
 import copy
 import enum
+import os
+
+AUTOTUNE = -1
+
+
+def threads_of(num_parallel_calls):
+    if num_parallel_calls is None:
+        return 1
+    return min(16, os.cpu_count() or 1) if num_parallel_calls == AUTOTUNE else max(1, int(num_parallel_calls))
 
 
 class AutoShardPolicy(enum.IntEnum):

@@ -192,3 +192,12 @@ def row_shape(shape):
     if shape.rank == 0:
         raise ValueError("Cannot unbatch an input with scalar components.")
     return shape if shape.rank is None else shape[1:]
+
+
+def without_datasets(element):
+    """The element, which has to consist of tensors."""
+    from tenon.tf.data.dataset import Dataset
+    for leaf in nest.flatten(element):
+        if isinstance(leaf, Dataset):
+            raise TypeError("A dataset within a dataset's tensors is not supported: use `zip`, `window` or `flat_map`.")
+    return element
