@@ -308,15 +308,6 @@ def keras_ops_many(folder):
 
 
 @model
-def conv3d_in_groups(folder):
-    """Keras compiles grouped convolutions by XLA; TensorFlow's own kernel refuses them."""
-    x = keras.Input((5, 6, 4, 4), name="x")
-    y = layers.Conv3D(6, 3, groups=2, padding="same")(x)
-    y = layers.Conv3D(6, 2, groups=3, strides=(1, 2, 1), activation="relu")(y)
-    return export_keras(keras.Model(x, y), folder, x=normal(5, 6, 4, 4))
-
-
-@model
 def ctc_loss_and_gradient(folder):
     """Holds calls of functions by their names, whose outputs are selected by name."""
     class Net(tf.Module):
