@@ -41,8 +41,6 @@ def networks():
     x = layers.Input((12,), dtype="int32")
     yield "embedding", keras.Model(x, layers.Dense(3, "tanh")(layers.GlobalAveragePooling1D()(layers.Embedding(30, 8)(x))))
     yield "conv1d", keras.Sequential([layers.Input((20, 3)), layers.Conv1D(8, 3, activation="relu", padding="causal"), layers.GlobalMaxPooling1D()])
-    yield "lstm", keras.Sequential([layers.Input((7, 4)), layers.LSTM(6, return_sequences=True), layers.GRU(5), layers.Dense(3)])
-    yield "bidirectional", keras.Sequential([layers.Input((5, 4)), layers.Bidirectional(layers.LSTM(3, return_sequences=True)), layers.SimpleRNN(4)])
 
 
 def floats(check, work):
@@ -130,7 +128,7 @@ def quantised(check, work):
     exact = np.mean(np.argmax(want, -1) == labels)
     check.close(classes(converted(work, "digits", folder), x[:50]), want[:50], "digits in floats", 1e-5)
     sizes = {"": os.path.getsize(converted(work, "digits", folder))}
-    for kind in ("float16", "dynamic", "int8", "int16x8"):
+    for kind in ("float16", "dynamic", "int8"):
         flags = ["--quantize", kind] + (["--representative", data] if kind.startswith("int") else [])
         path = converted(work, "digits_" + kind, folder, *flags)
         sizes[kind] = os.path.getsize(path)
