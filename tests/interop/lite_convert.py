@@ -128,7 +128,7 @@ def quantised(check, work):
     exact = np.mean(np.argmax(want, -1) == labels)
     check.close(classes(converted(work, "digits", folder), x[:50]), want[:50], "digits in floats", 1e-5)
     sizes = {"": os.path.getsize(converted(work, "digits", folder))}
-    for kind in ("float16", "dynamic", "int8"):
+    for kind in ("float16", "dynamic", "int8", "int16x8"):
         flags = ["--quantize", kind] + (["--representative", data] if kind.startswith("int") else [])
         path = converted(work, "digits_" + kind, folder, *flags)
         sizes[kind] = os.path.getsize(path)
