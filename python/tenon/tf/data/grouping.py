@@ -2,8 +2,7 @@
 from tenon import _tenon
 from tenon.tensor_spec import TensorSpec
 from tenon.tf.data import structure
-from tenon.tf.data.dataset import (INFINITE_CARDINALITY, UNKNOWN_CARDINALITY, Dataset, _draw_seed, _leaf_tensors,
-                                   symbolic)
+from tenon.tf.data.dataset import INFINITE_CARDINALITY, UNKNOWN_CARDINALITY, Dataset, _draw_seed, symbolic
 from tenon.tf.data.traced import TracedFunction
 
 _INT64 = TensorSpec([], "int64")
@@ -24,7 +23,7 @@ def scan(dataset, initial_state, scan_func):
         if widest == spec:
             break
         spec = widest
-    flat = _leaf_tensors(state)
+    flat = structure.encoded(structure.without_datasets(state))
     return Dataset(dataset.pipeline.scan(traced.native, flat), traced.spec[1], dataset._cardinality, [dataset],
                    traced.symbols + symbolic(flat), traced, kind="Scan")
 

@@ -2,7 +2,7 @@
 import enum
 
 from tenon import _tenon, nest
-from tenon.tf.sparse import CompositeTensor
+from tenon.composite import CompositeTensor
 
 
 class ReduceOp(enum.Enum):

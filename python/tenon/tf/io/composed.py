@@ -55,7 +55,10 @@ def ragged(key, feature, parsed):
     rows = value.row_splits if of_examples else None  # of the Examples, in what has been made so far
     for partition in reversed(feature.partitions):
         if isinstance(partition, RaggedFeature.UniformRowLength):
-            made = RaggedTensor.from_uniform_row_length(made, partition.length, validate=feature.validate)
+            if isinstance(made, RaggedTensor):
+                made = RaggedTensor.from_uniform_row_length(made, partition.length, validate=feature.validate)
+            else:
+                made = raw_ops.Reshape(tensor=made, shape=[-1, partition.length, *made.shape[1:]])
             rows = None if rows is None else raw_ops.FloorDiv(x=rows, y=_tenon.convert(partition.length, rows.dtype))
             continue
         lengths, rows = _lengths(partition, parsed[partition.key], rows, feature.row_splits_dtype, made)
