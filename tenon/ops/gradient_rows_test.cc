@@ -202,7 +202,6 @@ std::vector<Row> volume_rows() {
   const Tensor sizes = ints({1, 2, 3, 3, 2});
   return {
       {"Conv3D", {volume, filter}, convolution, nullptr, f32},
-      {"Conv3D", {volume, x({2, 2, 2, 1, 4})}, convolution, nullptr, f32},  // two groups
       {"Conv3DBackpropInputV2", {sizes, filter, volume}, convolution, nullptr, f32},
       {"Conv3DBackpropFilterV2",
        {volume, ints({2, 2, 2, 2, 2}), volume},
