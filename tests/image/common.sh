@@ -11,8 +11,9 @@ cleanup_commands=()
 cleanup() {
   local command
   for command in "${cleanup_commands[@]:-}"; do eval "$command" >"$work/cleanup" 2>&1 || true; done
-  # A container's own clean-up may still write to its storage.
-  rm -rf "$work" 2>/dev/null || { sleep 2; rm -rf "$work"; }
+  # A container's own clean-up may still hold its storage for a moment.
+  for _ in {1..15}; do rm -rf "$work" 2>/dev/null && return; sleep 2; done
+  rm -rf "$work"
 }
 trap cleanup EXIT
 
