@@ -30,7 +30,10 @@ if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
   set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
 endif()
 set(CMAKE_CXX_FLAGS_DEBUG "-O0 -g1")
-set(CMAKE_CXX_FLAGS_SANITIZE "-O1 -g1")
+# A sanitizer's build waits for its compiler more than for what it compiles: only the folders that all tests spend their
+# time in are optimised (docs/architecture.md, "Tests").
+set(CMAKE_CXX_FLAGS_SANITIZE "-O0 -g1")
+set(TENON_OPTIMIZED_UNDER_SANITIZERS base core graph kernels passes runtime saved_model)
 
 # Where headers are: what a user of the library needs of this. The flags are those of this tree alone.
 add_library(tenon_include INTERFACE)
@@ -62,7 +65,8 @@ if(TENON_SANITIZE)
     # Half of the time that this preset's compiler takes, for what AddressSanitizer finds as well.
     target_compile_options(tenon_flags INTERFACE -fno-sanitize=vptr,null,alignment,object-size)
   endif()
-  target_link_options(tenon_flags INTERFACE -fsanitize=${TENON_SANITIZE})
+  # Their programs hold hundreds of megabytes of names and lines, which LLVM's linker writes in a fifth of ld's time.
+  target_link_options(tenon_flags INTERFACE -fsanitize=${TENON_SANITIZE} -fuse-ld=lld)
 endif()
 if(TENON_SANITIZE STREQUAL "thread")
   # Under __SANITIZE_THREAD__ protobuf's map fields get two members (google/protobuf/map_field.h) that
@@ -89,9 +93,15 @@ set(TENON_PCH <algorithm> <array> <atomic> <cmath> <cstdint> <cstring> <function
   <mutex> <optional> <span> <string> <string_view> <utility> <variant> <vector>
   <absl/status/status.h> <absl/status/statusor.h>)
 tenon_pch_target(tenon_pch ${TENON_PCH})
+if(TENON_SANITIZE)
+  tenon_pch_target(tenon_optimized_pch ${TENON_PCH})
+  target_compile_options(tenon_optimized_pch PRIVATE -O1)
+endif()
 if(PROJECT_IS_TOP_LEVEL)
   find_package(GTest REQUIRED)
   tenon_pch_target(tenon_test_pch ${TENON_PCH} <gtest/gtest.h>)
+  # What tests do themselves is quick; their code is not optimised, which a fifth of the release build's time went into.
+  target_compile_options(tenon_test_pch PRIVATE -O0)
   target_link_libraries(tenon_test_pch PUBLIC GTest::gtest)
 endif()
 
@@ -117,7 +127,7 @@ function(tenon_unit_test name target)
     string(REPLACE "." "" label ${TENON_TEST_PREFIX})
   endif()
   add_test(NAME ${test} COMMAND ${target})
-  set_tests_properties(${test} PROPERTIES LABELS ${label} TIMEOUT 900
+  set_tests_properties(${test} PROPERTIES LABELS ${label} TIMEOUT 1800
                        ENVIRONMENT "${environment}")
 endfunction()
 
@@ -127,6 +137,22 @@ add_custom_target(unit_tests)
 # What ThreadSanitizer tests: the folders that start threads or are called by several. What the others
 # compute is the same on one thread, and their tests take the longest to compile.
 set(TENON_THREADED_FOLDERS base kernels runtime data observe dist keras serving)
+
+# How a sanitizer's build compiles a folder that it optimises. Kernels leave out the coverage that fuzzers of files follow,
+# for which they need a precompiled header of their own, and check addresses by calls: with the checks in line a file of
+# loops over registers takes clang++ 14 six minutes.
+function(tenon_optimize_sanitized folder)
+  target_compile_options(tenon_${folder} PRIVATE -O1)
+  if(NOT folder STREQUAL kernels OR NOT TENON_FUZZ)
+    target_precompile_headers(tenon_${folder} REUSE_FROM tenon_optimized_pch)
+    return()
+  endif()
+  target_precompile_headers(tenon_kernels PRIVATE ${TENON_PCH})
+  target_compile_options(tenon_kernels PRIVATE -fno-sanitize=fuzzer-no-link
+                         "SHELL:-mllvm -asan-instrumentation-with-call-threshold=0")
+  list(FILTER ARGN INCLUDE REGEX "_simd\\.cc$")
+  set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS -fno-sanitize=undefined)
+endfunction()
 
 # tenon_library(<folder> DEPS <targets> [TEST_DEPS <targets>])
 # Builds every .cc of tenon/<folder> (below it too) as tenon_<folder>, and its *_test.cc as
@@ -143,7 +169,11 @@ function(tenon_library folder)
   add_library(tenon_${folder} STATIC ${sources})
   target_link_libraries(tenon_${folder} ${TENON_FLAGS_SCOPE} $<BUILD_INTERFACE:tenon_flags>)
   target_link_libraries(tenon_${folder} PUBLIC tenon_include absl::status absl::statusor ${ARG_DEPS})
-  target_precompile_headers(tenon_${folder} REUSE_FROM tenon_pch)
+  if(TENON_SANITIZE AND folder IN_LIST TENON_OPTIMIZED_UNDER_SANITIZERS)
+    tenon_optimize_sanitized(${folder} ${sources})
+  else()
+    target_precompile_headers(tenon_${folder} REUSE_FROM tenon_pch)
+  endif()
   set(unity ${TENON_UNITY})
   if(folder IN_LIST TENON_SEPARATE)
     set(unity OFF)
@@ -161,6 +191,7 @@ function(tenon_library folder)
     target_link_libraries(test_${folder} PRIVATE tenon_${folder} ${ARG_TEST_DEPS} GTest::gtest
                           GTest::gtest_main Threads::Threads)
     target_precompile_headers(test_${folder} REUSE_FROM tenon_test_pch)
+    target_compile_options(test_${folder} PRIVATE -O0)
     if(unity)
       set_target_properties(test_${folder} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
     endif()
@@ -169,7 +200,11 @@ function(tenon_library folder)
     if(TENON_SANITIZE STREQUAL "thread" AND NOT folder IN_LIST TENON_THREADED_FOLDERS)
       return()
     endif()
-    tenon_unit_test(${folder} test_${folder})
+    set(chosen)
+    if(TENON_SANITIZE STREQUAL "thread" AND folder STREQUAL kernels)
+      set(chosen GTEST_FILTER=*Team*)  # of the kernels' tests, those that vary the team
+    endif()
+    tenon_unit_test(${folder} test_${folder} ${chosen})
     add_dependencies(unit_tests test_${folder})
   endif()
 endfunction()

@@ -23,7 +23,7 @@ using tensorflow::NodeDef;
 #define TENON_SANITIZED 0
 #endif
 #if TENON_SANITIZED
-constexpr int kNodes = 500;
+constexpr int kNodes = 200;
 #else
 constexpr int kNodes = 5000;
 #endif
