@@ -184,7 +184,7 @@ TEST(DifferentialRandom, GraphsAnswerAlike) {
   int failed = 0;
   for (int64_t i = 0; i < count && failed < 20; ++i) {
     const uint64_t seed = static_cast<uint64_t>(first + i);
-    const std::string difference = Trial(seed).check(settings());
+    const std::string difference = Trial(seed).check(settings(seed));
     if (difference.empty()) continue;
     ++failed;
     ADD_FAILURE() << difference;

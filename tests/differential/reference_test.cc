@@ -73,11 +73,11 @@ class Differential {
  public:
   explicit Differential(const ReferenceCase& one) : case_(one), runner_(one) {}
 
-  void check() {
+  void check(uint64_t turn) {
     const auto args = runner_.arguments();
     ASSERT_TRUE(args.ok()) << args.status();
     args_ = *args;
-    for (const Setting& setting : settings()) {
+    for (const Setting& setting : settings(turn)) {
       SCOPED_TRACE(cat(case_.id(), " ", to_string(setting)));
       switch (setting.rows) {
         case Rows::kTogether:
@@ -173,12 +173,12 @@ class Differential {
 void check_group(CaseKind kind, const std::string& name) {
   const auto cases = listed_cases(kind, name);
   ASSERT_TRUE(cases.ok()) << cases.status();
-  for (const ReferenceCase& one : *cases) {
+  for (uint64_t turn = std::hash<std::string>()(name); const ReferenceCase& one : *cases) {
     const auto folder = TemporaryDirectory::create();
     ASSERT_TRUE(folder.ok());
     ASSERT_EQ(chdir(folder->path().c_str()), 0);
     for (const auto& [file, bytes] : one.files) ASSERT_TRUE(write_file(file, bytes).ok());
-    Differential(one).check();
+    Differential(one).check(turn++);
   }
 }
 

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <set>
 
+#include "tenon/base/log.h"
 #include "tenon/base/strings.h"
 
 namespace tenon::differential {
@@ -85,9 +86,18 @@ const std::vector<Setting>& pairwise_settings() {
   return chosen;
 }
 
-const std::vector<Setting>& settings() {
-  const char* const wanted = std::getenv("TENON_DIFFERENTIAL");
-  return wanted && std::string_view(wanted) == "product" ? every_setting() : pairwise_settings();
+std::vector<Setting> settings(uint64_t turn) {
+  const char* const named = std::getenv("TENON_DIFFERENTIAL");
+  const std::string_view wanted = named ? named : "";
+  if (wanted == "product") return every_setting();
+  if (wanted.empty()) return pairwise_settings();
+  TENON_CHECK(wanted.size() == 3 && wanted.ends_with("/3"));
+  const uint64_t share = static_cast<uint64_t>(wanted[0] - '0') + turn;
+  std::vector<Setting> chosen;
+  for (uint64_t i = 0; i < pairwise_settings().size(); ++i) {
+    if (i % 3 == share % 3) chosen.push_back(pairwise_settings()[i]);
+  }
+  return chosen;
 }
 
 }  // namespace tenon::differential

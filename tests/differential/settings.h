@@ -1,6 +1,7 @@
 // What must not change an answer: the axes along which every case is run, and which combinations.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -40,8 +41,11 @@ const std::vector<Setting>& every_setting();
 // occurs in one of these.
 const std::vector<Setting>& pairwise_settings();
 
-// every_setting() when the environment says TENON_DIFFERENTIAL=product, pairwise_settings()
-// otherwise. The instruction set is an axis of its own: TENON_MAX_ISA, a process each.
-const std::vector<Setting>& settings();
+// Those that case number `turn` runs under. The environment's TENON_DIFFERENTIAL says which:
+// "product": every_setting(); nothing: pairwise_settings(); "1/3", "2/3" or "3/3": a third of
+// these, another one for the next turn, so that a case meets all in three processes, and the cases
+// of a group meet all in each. The instruction set is an axis of its own: TENON_MAX_ISA, a process
+// each.
+std::vector<Setting> settings(uint64_t turn);
 
 }  // namespace tenon::differential
