@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Builds the program a second time, in a folder of another name and without ccache, and compares it byte for byte
-# with BUILD/tenon. Where they differ it names the first section and the first object file that do.
-# --self-test proves that a difference is found and named.
+# usage: tools/check_reproducible.sh BUILD [SHARE]
+# Compiles the program's object files a second time, in a folder of another name and without ccache, and compares them
+# byte for byte with BUILD's. With SHARE only one in SHARE of them, other ones for each commit: that is what CI has the
+# time for. Without, all of them, and the program that they are linked to; where it differs, the first section that does
+# is named. --self-test proves that a difference is found and named.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,16 +16,14 @@ section_of() {
   printf 'between sections\n'
 }
 
-# object_of A B: the first object file that two build folders do not have equal.
-object_of() {
-  local archive member
-  while read -r archive; do
-    cmp -s "$1/$archive" "$2/$archive" && continue
-    while read -r member; do
-      cmp -s <(ar p "$1/$archive" "$member") <(ar p "$2/$archive" "$member") || { printf '%s of %s\n' "$member" "$archive"; return; }
-    done < <(ar t "$1/$archive")
-  done < <(cd "$1" && find . -name 'libtenon_*.a' -printf '%P\n' | sort)
-  printf 'none: the linker\n'
+# objects_of BUILD: the object files that the program is linked from, their paths from BUILD.
+objects_of() { ninja -C "$1" -t inputs tenon | grep '\.o$' | sort; }
+
+# differing A B PATH...: those files that two folders do not have equal.
+differing() {
+  local a=$1 b=$2 path
+  shift 2
+  for path in "$@"; do cmp -s "$a/$path" "$b/$path" || printf '%s\n' "$path"; done
 }
 
 self_test() {
@@ -33,29 +33,41 @@ self_test() {
   mkdir "$folder/a" "$folder/b"
   for side in a b; do
     printf 'const char* where() { return "%s"; }\n' "$side" > "$folder/$side/x.cc"
-    (cd "$folder/$side" && c++ -c x.cc -o x.o && ar cDr libtenon_x.a x.o)
+    printf 'int same() { return 1; }\n' > "$folder/$side/y.cc"
+    (cd "$folder/$side" && c++ -c x.cc y.cc)
   done
   [[ $(section_of "$folder/a/x.o" "$folder/b/x.o") == .rodata* ]]
-  [[ $(object_of "$folder/a" "$folder/b") == "x.o of libtenon_x.a" ]]
+  [[ $(differing "$folder/a" "$folder/b" x.o y.o) == x.o ]]
 }
 
 if [[ ${1:-} == --self-test ]]; then
   self_test
   exit
 fi
-build=$(realpath "${1:?usage: tools/check_reproducible.sh BUILD}")
+build=$(realpath "${1:?usage: tools/check_reproducible.sh BUILD [SHARE]}")
+share=${2:-1}
 other=$(mktemp -d "${TMPDIR:-/tmp}/tenon-other-folder.XXXXXX")
 trap 'rm -rf "$other"' EXIT
 mkdir "$other/source"
 git ls-files -co --exclude-standard -z | tar --null -T - -c --ignore-failed-read | tar -x -C "$other/source"
 
 export CCACHE_DISABLE=1
+again=$other/source/build
 cmake -S "$other/source" --preset release >/dev/null
-cmake --build "$other/source/build" -j "${TENON_JOBS:-$(nproc)}" --target tenon >/dev/null
-if cmp "$build/tenon" "$other/source/build/tenon"; then
-  echo "two builds gave the same $(stat -c %s "$build/tenon") bytes"
+mapfile -t objects < <(objects_of "$again" | awk -v share="$share" -v first="$((16#$(git rev-parse --short=7 HEAD) % share))" 'NR % share == first')
+((${#objects[@]})) || { echo "no object files of tenon in $again"; exit 1; }
+ninja -C "$again" -j "${TENON_JOBS:-$(nproc)}" "${objects[@]}" >/dev/null
+mapfile -t different < <(differing "$build" "$again" "${objects[@]}")
+if ((${#different[@]})); then
+  echo "object files that differ: ${different[*]}"
+  exit 1
+fi
+echo "two builds gave the same ${#objects[@]} object files"
+((share == 1)) || exit 0
+ninja -C "$again" tenon >/dev/null
+if cmp "$build/tenon" "$again/tenon"; then
+  echo "and the same $(stat -c %s "$build/tenon") bytes"
   exit 0
 fi
-echo "first section that differs: $(section_of "$build/tenon" "$other/source/build/tenon")"
-echo "first object that differs: $(object_of "$build" "$other/source/build")"
+echo "first section that differs: $(section_of "$build/tenon" "$again/tenon")"
 exit 1
