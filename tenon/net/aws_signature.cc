@@ -5,6 +5,8 @@
 
 #include <ctime>
 
+#include "tenon/base/hex.h"
+#include "tenon/base/percent.h"
 #include "tenon/base/strings.h"
 
 namespace tenon::net {
@@ -13,16 +15,6 @@ namespace {
 // Of no bytes at all.
 constexpr std::string_view kEmptySha256 =
     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-
-std::string hex_of(std::string_view bytes) {
-  constexpr char kDigits[] = "0123456789abcdef";
-  std::string hex;
-  for (const char c : bytes) {
-    hex += kDigits[static_cast<unsigned char>(c) >> 4];
-    hex += kDigits[static_cast<unsigned char>(c) & 15];
-  }
-  return hex;
-}
 
 std::string sha256(std::string_view bytes) {
   unsigned char digest[EVP_MAX_MD_SIZE];
@@ -50,20 +42,10 @@ std::string time_text(int64_t unix_seconds) {
 }  // namespace
 
 std::string aws_encoded(std::string_view text, bool keep_slash) {
-  constexpr char kDigits[] = "0123456789ABCDEF";
-  std::string out;
-  for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       c == '-' || c == '.' || c == '_' || c == '~' || (c == '/' && keep_slash);
-    if (plain) {
-      out += c;
-      continue;
-    }
-    out += '%';
-    out += kDigits[static_cast<unsigned char>(c) >> 4];
-    out += kDigits[static_cast<unsigned char>(c) & 15];
-  }
-  return out;
+  return percent_encoded(text, [keep_slash](char c) {
+    return is_letter_or_digit(c) || c == '-' || c == '.' || c == '_' || c == '~' ||
+           (c == '/' && keep_slash);
+  });
 }
 
 std::string aws_query(const std::map<std::string, std::string>& query) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "tenon/base/hex.h"
 #include "tenon/base/log.h"
 
 namespace tenon::image {
@@ -19,18 +20,14 @@ void Sha256::update(std::string_view bytes) {
   EVP_DigestUpdate(static_cast<EVP_MD_CTX*>(context_), bytes.data(), bytes.size());
 }
 
-std::string Sha256::hex() {
+std::string Sha256::digest() {
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned size = 0;
   EVP_DigestFinal_ex(static_cast<EVP_MD_CTX*>(context_), digest, &size);
-  std::string out;
-  constexpr char kDigits[] = "0123456789abcdef";
-  for (unsigned i = 0; i < size; ++i) {
-    out += kDigits[digest[i] >> 4];
-    out += kDigits[digest[i] & 15];
-  }
-  return out;
+  return {reinterpret_cast<const char*>(digest), size};
 }
+
+std::string Sha256::hex() { return hex_of(digest()); }
 
 std::string sha256_hex(std::string_view bytes) {
   Sha256 hash;

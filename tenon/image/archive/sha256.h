@@ -14,7 +14,8 @@ class Sha256 {
   Sha256& operator=(const Sha256&) = delete;
 
   void update(std::string_view bytes);
-  // Call once; the object is spent.
+  // The 32 bytes, or as hex. Call one of them once; the object is spent.
+  std::string digest();
   std::string hex();
 
  private:

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "tenon/base/hex.h"
 #include "tenon/image/build/elf_edit.h"
 
 namespace tenon::image {
@@ -97,13 +98,7 @@ StatusOr<std::string> md5_hex(std::string_view bytes) {
   if (EVP_Digest(bytes.data(), bytes.size(), digest, &size, EVP_md5(), nullptr) != 1) {
     return internal("OpenSSL computes no MD5");
   }
-  std::string hex;
-  for (unsigned i = 0; i < size; ++i) {
-    constexpr char kDigits[] = "0123456789abcdef";
-    hex += kDigits[digest[i] >> 4];
-    hex += kDigits[digest[i] & 15];
-  }
-  return hex;
+  return hex_of({reinterpret_cast<const char*>(digest), size});
 }
 
 // In md5sums, "HEX  PATH" a line, the sum of the file at `path`.

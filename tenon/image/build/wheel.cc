@@ -58,13 +58,9 @@ void for_each_entry_point(std::string_view text,
 
 // PEP 376's name of a content's digest: "sha256=" and base64 of RFC 4648, section 5, unpadded.
 std::string record_digest(std::string_view content) {
-  const std::string hex = sha256_hex(content);
-  std::string bytes;
-  for (size_t i = 0; i + 1 < hex.size(); i += 2) {
-    const auto value = [](char c) { return c <= '9' ? c - '0' : c - 'a' + 10; };
-    bytes += static_cast<char>(value(hex[i]) * 16 + value(hex[i + 1]));
-  }
-  std::string text = to_base64(bytes);
+  Sha256 hash;
+  hash.update(content);
+  std::string text = to_base64(hash.digest());
   while (text.ends_with('=')) text.pop_back();
   std::replace(text.begin(), text.end(), '+', '-');
   std::replace(text.begin(), text.end(), '/', '_');
