@@ -16,6 +16,7 @@ std::unique_ptr<Iterator> iterate_columns(Columns columns, DatasetPtr owner);
 
 // The elements one by one.
 std::unique_ptr<Iterator> iterate_elements(std::shared_ptr<const std::vector<Element>> elements);
+DatasetPtr dataset_of_elements(std::vector<Element> elements);
 
 // Of two numbers that are 0 or more; INT64_MAX where the product does not fit.
 inline int64_t saturated_product(int64_t a, int64_t b) {

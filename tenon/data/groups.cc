@@ -81,12 +81,7 @@ class GroupIterator final : public Iterator {
   }
 
   Status reduce(Groups::iterator group) {
-    const auto elements =
-        std::make_shared<const std::vector<Element>>(std::move(group->second.elements));
-    const auto count = static_cast<int64_t>(elements->size());
-    const DatasetPtr window =
-        dataset_of([elements](uint64_t) -> IteratorOr { return iterate_elements(elements); },
-                   [count] { return count; });
+    const DatasetPtr window = dataset_of_elements(std::move(group->second.elements));
     const Element given = {Tensor::scalar<int64_t>(group->first), dataset_tensor(window)};
     groups_.erase(group);
     TENON_ASSIGN_OR_RETURN(const DatasetPtr dataset, functions_.reduce(given));

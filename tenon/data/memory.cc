@@ -78,6 +78,12 @@ std::unique_ptr<Iterator> iterate_elements(std::shared_ptr<const std::vector<Ele
   return std::make_unique<ElementsIterator>(std::move(elements));
 }
 
+DatasetPtr dataset_of_elements(std::vector<Element> elements) {
+  const auto held = std::make_shared<const std::vector<Element>>(std::move(elements));
+  return dataset_of([held](uint64_t) -> IteratorOr { return iterate_elements(held); },
+                    [held] { return static_cast<int64_t>(held->size()); });
+}
+
 StatusOr<DatasetPtr> from_tensors(Element columns) {
   if (columns.empty()) return invalid_argument("a dataset needs a tensor");
   for (const Tensor& column : columns) {

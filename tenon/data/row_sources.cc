@@ -232,6 +232,13 @@ std::vector<std::string> column_names(const Schema& features) {
   return names;
 }
 
+// The number that a text which is a label stands for.
+StatusOr<Tensor> number_of(const LabelNumbers& numbers, const Tensor& text) {
+  Tensor number(numbers.dtype(), Shape{});
+  TENON_RETURN_IF_ERROR(numbers.write(*text.data<std::string_view>(), number, 0));
+  return number;
+}
+
 // Makes rows of examples: the values of the features, the label if there is one, and the place of
 // the record. Called from several threads.
 struct ExampleRows {
@@ -267,8 +274,7 @@ struct ExampleRows {
       row.push_back(values.back());
       return row;
     }
-    Tensor number(numbers->dtype(), Shape{});
-    TENON_RETURN_IF_ERROR(numbers->write(*values.back().data<std::string_view>(), number, 0));
+    TENON_ASSIGN_OR_RETURN(Tensor number, number_of(*numbers, values.back()));
     row.push_back(std::move(number));
     return row;
   }
@@ -320,8 +326,7 @@ StatusOr<RowStream> open_examples(const std::vector<std::string>& paths, const F
   if (make.numbers) {
     stream.names.classes = make.numbers->classes();
     stream.labels = map(stream.labels, [numbers = make.numbers](Element text) -> StatusOr<Element> {
-      Tensor number(numbers->dtype(), Shape{});
-      TENON_RETURN_IF_ERROR(numbers->write(*text[0].data<std::string_view>(), number, 0));
+      TENON_ASSIGN_OR_RETURN(Tensor number, number_of(*numbers, text[0]));
       return Element{std::move(number)};
     });
   }

@@ -18,13 +18,9 @@ Status join_as_datasets(std::span<const Element> rows, Element& window) {
   TENON_RETURN_IF_ERROR(check_components(rows));
   window.resize(rows[0].size());
   for (size_t i = 0; i < window.size(); ++i) {
-    auto held = std::make_shared<std::vector<Element>>();
-    for (const Element& row : rows) held->push_back({row[i]});
-    const auto size = static_cast<int64_t>(held->size());
-    window[i] = dataset_tensor(
-        dataset_of([held = std::shared_ptr<const std::vector<Element>>(std::move(held))](
-                       uint64_t) -> IteratorOr { return iterate_elements(held); },
-                   [size] { return size; }));
+    std::vector<Element> held;
+    for (const Element& row : rows) held.push_back({row[i]});
+    window[i] = dataset_tensor(dataset_of_elements(std::move(held)));
   }
   return absl::OkStatus();
 }
