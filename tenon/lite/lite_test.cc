@@ -47,8 +47,10 @@ void expect_close(const Tensor& got, const Tensor& want, const std::string& what
   }
 }
 
-void run_stored(const std::string& model_path, const std::string& name) {
-  auto model = SavedModel::load(model_path);
+void run_stored(const std::string& model_path, const std::string& name, int team = 0) {
+  LoadOptions options;
+  options.executable.team = team;
+  auto model = SavedModel::load(model_path, options);
   ASSERT_TRUE(model.ok()) << model.status();
   ASSERT_EQ((*model)->signatures().size(), 1U);
   const Signature& signature = (*model)->signatures()[0];
@@ -74,9 +76,12 @@ void run_stored(const std::string& model_path, const std::string& name) {
 
 class StoredModel : public testing::TestWithParam<std::string> {};
 
-TEST_P(StoredModel, AnswersAsTensorFlowLite) {
+TEST_P(StoredModel, AnswersAsTensorFlowLiteForAnyTeam) {
   register_lite();
-  run_stored(kLiteData + GetParam() + ".tflite", GetParam());
+  for (int team : {0, 1, 2, 3, 8, 32}) {
+    SCOPED_TRACE(team);
+    run_stored(kLiteData + GetParam() + ".tflite", GetParam(), team);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Lite, StoredModel, testing::ValuesIn(stored_models()),

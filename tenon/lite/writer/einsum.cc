@@ -128,9 +128,7 @@ class EinsumWriter {
       order.push_back(static_cast<int>(terms_[1].labels.find(label)));
     const int64_t units = count_of(right_), depth = count_of(shared_);
     const int weights = c_.transposed_constant(1, order, Shape{units, depth});
-    Tensor zeros(DType::kFloat, Shape{units});
-    std::fill_n(zeros.mutable_data<float>(), units, 0.0F);
-    finish(c_.chain(op::FULLY_CONNECTED, {rows, weights, c_.constant_tensor(zeros)},
+    finish(c_.chain(op::FULLY_CONNECTED, {rows, weights, c_.no_bias(units)},
                     PartialShape{count_of(left_), units}, c_.out_dtype(),
                     schema::FullyConnectedOptionsT()));
   }

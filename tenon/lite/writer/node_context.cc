@@ -63,6 +63,12 @@ int NodeContext::constant_tensor(const Tensor& value) {
   return model_.add_constant(subgraph_, new_name(), value);
 }
 
+int NodeContext::no_bias(int64_t count) {
+  Tensor zeros(DType::kFloat, Shape{count});
+  std::fill_n(zeros.mutable_data<float>(), count, 0.0F);
+  return constant_tensor(zeros);
+}
+
 int NodeContext::ints(std::span<const int64_t> values) {
   std::vector<int32_t> narrow(values.begin(), values.end());
   return constant_tensor(Tensor::vector<int32_t>(narrow));

@@ -67,6 +67,8 @@ class NodeContext {
     return ints(std::span<const int64_t>(values.begin(), values.size()));
   }
   int float_scalar(float value) { return constant_tensor(Tensor::scalar<float>(value)); }
+  // `count` float zeros, the bias that TensorFlow Lite's layers want where there is none.
+  int no_bias(int64_t count);
 
   void emit(int builtin, std::vector<int> inputs, std::vector<int> outputs) {
     add(builtin, std::move(inputs), std::move(outputs));
@@ -101,6 +103,12 @@ class NodeContext {
   int names_ = 0;
   Status status_;
 };
+
+// The writer of a node that TensorFlow Lite has with the same inputs and outputs, and no options.
+template <int builtin>
+void write_as(NodeContext& c) {
+  c.emit(builtin, c.all_inputs(), c.all_outputs());
+}
 
 struct NodeWriter {
   std::string_view op;

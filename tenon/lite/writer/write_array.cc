@@ -5,11 +5,6 @@
 namespace tenon::lite {
 namespace {
 
-template <int builtin>
-void moved(NodeContext& c) {
-  c.emit(builtin, c.all_inputs(), c.all_outputs());
-}
-
 // Inputs after the first are shapes, axes, sizes.
 template <int builtin>
 void moved_by_int32(NodeContext& c) {
@@ -158,7 +153,7 @@ void write_where(NodeContext& c) { c.emit(op::WHERE, {c.in(0)}, {c.out()}); }
 
 constexpr NodeWriter kArrayWriters[] = {
     {"BatchToSpaceND", moved_by_int32<op::BATCH_TO_SPACE_ND>},
-    {"BroadcastArgs", moved<op::BROADCAST_ARGS>},
+    {"BroadcastArgs", write_as<op::BROADCAST_ARGS>},
     {"BroadcastTo", moved_by_int32<op::BROADCAST_TO>},
     {"ConcatV2", write_concat},
     {"DepthToSpace", write_blocks<op::DEPTH_TO_SPACE, schema::DepthToSpaceOptionsT>},
@@ -175,8 +170,8 @@ constexpr NodeWriter kArrayWriters[] = {
     {"Pad", moved_by_int32<op::PAD>},
     {"PadV2", write_pad_v2},
     {"PreventGradient", write_identity},
-    {"Range", moved<op::RANGE>},
-    {"Rank", moved<op::RANK>},
+    {"Range", write_as<op::RANGE>},
+    {"Rank", write_as<op::RANK>},
     {"Reshape", write_reshape},
     {"ResourceGather", write_resource_gather},
     {"ReverseSequence", write_reverse_sequence},

@@ -66,10 +66,7 @@ void with_following(NodeContext& c, FunctionRef<void(int result)> product) {
 
 // The bias of a fused op; zeros for one without.
 int bias_of(NodeContext& c, int64_t channels) {
-  if (c.num_inputs() > 2) return c.in(2);
-  Tensor zeros(DType::kFloat, Shape{channels});
-  std::fill_n(zeros.mutable_data<float>(), channels, 0.0F);
-  return c.constant_tensor(zeros);
+  return c.num_inputs() > 2 ? c.in(2) : c.no_bias(channels);
 }
 
 // The image, padded where the attributes say how much; `padding` is Padding.
