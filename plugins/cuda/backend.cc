@@ -174,7 +174,7 @@ TenonStatus* tenon_open_plugin(const TenonHost* host, const TenonPlugin** opened
     plugin::cuda::backend.abort_group = nullptr;
     plugin::cuda::backend.destroy_member = nullptr;
   }
-  static TenonPlugin cuda_plugin = {
+  static const TenonPlugin cuda_plugin = {
       .struct_size = sizeof(TenonPlugin),
       .abi = TENON_PLUGIN_ABI,
       .version = TENON_PLUGIN_VERSION,
@@ -184,9 +184,8 @@ TenonStatus* tenon_open_plugin(const TenonHost* host, const TenonPlugin** opened
       .kernels = plugin::cuda::kernel_rows().data(),
       .num_kernels = plugin::cuda::kernel_rows().size(),
       .backend = &plugin::cuda::backend,
-      .note = nullptr,
+      .note = note,
   };
-  cuda_plugin.note = note;
   *opened = &cuda_plugin;
   return nullptr;
 }
