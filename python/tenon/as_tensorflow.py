@@ -51,9 +51,19 @@ def _module(path):
     return module
 
 
+def _is_served():
+    return any(isinstance(finder, _Finder) for finder in sys.meta_path)
+
+
+def serve_submodules():
+    """Finds tensorflow.A.B from now on, wherever `tensorflow` itself comes from."""
+    if not _is_served():
+        sys.meta_path.insert(0, _Finder())
+
+
 def install():
     """Serves the name from now on, and Keras on Tenon. RuntimeError where TensorFlow itself is loaded already."""
-    if any(isinstance(finder, _Finder) for finder in sys.meta_path):
+    if _is_served():
         return
     if NAME in sys.modules:
         raise RuntimeError("TensorFlow is loaded in this process already: install_as_tensorflow() comes before it.")
@@ -61,4 +71,4 @@ def install():
         os.environ["KERAS_BACKEND"] = "tenon"
         from keras_tenon import hook
         hook.install()
-    sys.meta_path.insert(0, _Finder())
+    serve_submodules()

@@ -28,10 +28,18 @@ class CompositeTensor(TensorLike):
 
 
 class CompositeSpec(TypeSpec):
-    """What a composite tensor looks like. Subclasses have `_component_specs`, a list of TensorSpecs; `_from_tensors`, which
-    makes the value of as many tensors; `_from_specs`, which makes a spec of its kind of other such specs; `_kind`, which is
-    equal for specs whose values are made of tensors in the same way; and for elements of datasets `_encode` and `_decode`,
-    to one tensor of `_encoded_dtype` and back."""
+    """What a composite tensor looks like. Subclasses have `_shape` and `_dtype`; `_component_specs`, a list of TensorSpecs;
+    `_from_tensors`, which makes the value of as many tensors; `_from_specs`, which makes a spec of its kind of other such
+    specs; `_kind`, which is equal for specs whose values are made of tensors in the same way; and for elements of datasets
+    `_encode` and `_decode`, to one tensor of `_encoded_dtype` and back."""
+
+    @property
+    def shape(self):
+        return self._shape
+
+    @property
+    def dtype(self):
+        return self._dtype
 
     def _parts(self):
         return self._component_specs

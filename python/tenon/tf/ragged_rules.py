@@ -2,7 +2,7 @@
 from tenon import _tenon, raw_ops
 from tenon.tf import ragged_index
 from tenon.tf.ragged_conversion import from_tensor
-from tenon.tf.ragged_tensor import RaggedTensor, cast, rows_of
+from tenon.tf.ragged_tensor import RaggedTensor, cast, places_in_rows, rows_of, running_total
 
 
 def is_ragged(value):
@@ -54,8 +54,7 @@ def spread(dense, ragged):
 def _spread_level(dense, ragged):
     """`dense`, whose first two dimensions are rows and places in them, with one row for each value."""
     ids, splits = ragged.value_rowids(), ragged.row_splits
-    places = raw_ops.Range(start=_tenon.convert(0, splits.dtype), limit=rows_of(ragged.values, splits.dtype),
-                           delta=_tenon.convert(1, splits.dtype)) - raw_ops.GatherV2(params=splits, indices=ids, axis=0)
+    places = places_in_rows(ragged, ids)
     shape = raw_ops.Shape(input=dense, out_type=splits.dtype)
     wide = shape[1] != 1
     fits = raw_ops.LogicalOr(x=raw_ops.LogicalNot(x=wide), y=raw_ops.All(
@@ -164,10 +163,7 @@ def reduce(kind, function):
             return found
         if is_ragged(x.values):
             raise NotImplementedError("A reduction along the first dimension of a tensor with several ragged dimensions.")
-        splits = x.row_splits
-        places = raw_ops.Range(start=_tenon.convert(0, splits.dtype), limit=splits[-1], delta=_tenon.convert(
-            1, splits.dtype)) - raw_ops.GatherV2(params=splits, indices=x.value_rowids(), axis=0)
-        found = _by_segment(kind, x.values, places, x.bounding_shape(1))
+        found = _by_segment(kind, x.values, places_in_rows(x, x.value_rowids()), x.bounding_shape(1))
         return raw_ops.ExpandDims(input=found, axis=0) if keepdims else found
 
     return rule
@@ -191,17 +187,13 @@ def _columns_of(kind, x):
     if is_ragged(below.values):
         raise NotImplementedError("A reduction between ragged dimensions, of which there are more than two.")
     # Values of one outer row and one place get one number: the row's first, and the place in the inner row.
-    dtype = below.row_splits.dtype
     inner_ids = below.value_rowids()
     outer = raw_ops.GatherV2(params=x.value_rowids(), indices=inner_ids, axis=0)
-    places = raw_ops.Range(start=_tenon.convert(0, dtype), limit=below.row_splits[-1], delta=_tenon.convert(1, dtype)) - (
-        raw_ops.GatherV2(params=below.row_splits, indices=inner_ids, axis=0))
     # The longest inner row of each outer one.
     widths = raw_ops.UnsortedSegmentMax(data=below.row_lengths(), segment_ids=x.value_rowids(), num_segments=x.nrows())
     widths = raw_ops.Maximum(x=widths, y=raw_ops.ZerosLike(x=widths))
-    from tenon.tf.ragged_tensor import running_total
     splits = running_total(widths)
-    ids = raw_ops.GatherV2(params=splits, indices=outer, axis=0) + places
+    ids = raw_ops.GatherV2(params=splits, indices=outer, axis=0) + places_in_rows(below, inner_ids)
     return RaggedTensor._make(_by_segment(kind, below.values, ids, splits[-1]), splits)
 
 

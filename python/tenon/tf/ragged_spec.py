@@ -32,14 +32,6 @@ class RaggedTensorSpec(CompositeSpec):
         return cls(value.shape, value.dtype, value.ragged_rank, value.row_splits.dtype)
 
     @property
-    def shape(self):
-        return self._shape
-
-    @property
-    def dtype(self):
-        return self._dtype
-
-    @property
     def ragged_rank(self):
         return self._ragged_rank
 

@@ -45,6 +45,13 @@ def running_total(lengths):
     return raw_ops.ConcatV2(values=[_tenon.convert([0], lengths.dtype), raw_ops.Cumsum(x=lengths, axis=0)], axis=0)
 
 
+def places_in_rows(ragged, rowids):
+    """Where in its row each value stands: [0, 1, 0, 1, 2] for rows of two and of three. `rowids` are its value_rowids()."""
+    splits = ragged.row_splits
+    values = raw_ops.Range(start=_tenon.convert(0, splits.dtype), limit=splits[-1], delta=_tenon.convert(1, splits.dtype))
+    return values - raw_ops.GatherV2(params=splits, indices=rowids, axis=0)
+
+
 def _check(condition, message):
     """InvalidArgumentError where it does not hold, when that is known."""
     raw_ops.Assert(condition=raw_ops.All(input=condition, axis=list(range(condition.shape.rank or 0))), data=[message],

@@ -3,14 +3,10 @@ import builtins as _builtins
 
 from tenon import _tenon, raw_ops
 from tenon.tf import missing as _missing
+from tenon.tf.ragged_tensor import cast as _cast
 from tenon.tf.sparse_tensor import SparseTensor
 
 _range = _builtins.range
-
-
-def _cast(x, dtype):
-    return x if x.dtype == dtype else raw_ops.Cast(x=x, DstT=dtype)
-
 
 
 def _input(sparse, prefix="input"):

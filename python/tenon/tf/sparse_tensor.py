@@ -3,10 +3,7 @@ from tenon import _tenon, raw_ops
 from tenon.composite import CompositeSpec, CompositeTensor
 from tenon.tensor_shape import TensorShape
 from tenon.tensor_spec import TensorSpec
-
-
-def _cast(x, dtype):
-    return x if x.dtype == dtype else raw_ops.Cast(x=x, DstT=dtype)
+from tenon.tf.ragged_tensor import cast
 
 
 class SparseTensor(CompositeTensor):
@@ -19,7 +16,7 @@ class SparseTensor(CompositeTensor):
         self.dense_shape = arrays.shape_vector(dense_shape, "int64")
         if self.dense_shape.dtype != "int64":
             known = getattr(self.dense_shape, "partly_known", None)
-            self.dense_shape = arrays.known_in_part(_cast(self.dense_shape, "int64"), known)
+            self.dense_shape = arrays.known_in_part(cast(self.dense_shape, "int64"), known)
         ranks = self.indices.shape.rank, self.values.shape.rank, self.dense_shape.shape.rank
         if any(rank not in (None, wanted) for rank, wanted in zip(ranks, (2, 1, 1))):
             raise ValueError(f"A SparseTensor has indices of rank 2, values and a dense_shape of rank 1; they have {ranks}.")
@@ -59,7 +56,7 @@ class SparseTensor(CompositeTensor):
         return self.shape.rank
 
     def set_shape(self, shape):
-        merged = self.shape.merge_with(shape) if hasattr(self.shape, "merge_with") else TensorShape(shape)
+        merged = self.shape.merge_with(shape)
         if self.dense_shape.is_symbolic and merged.rank is not None:
             self.dense_shape.partly_known = merged.as_list()
 
@@ -113,14 +110,6 @@ class SparseTensorSpec(CompositeSpec):
 
     def __init__(self, shape=None, dtype="float32"):
         self._shape, self._dtype = TensorShape(shape), _tenon.as_dtype(dtype)
-
-    @property
-    def shape(self):
-        return self._shape
-
-    @property
-    def dtype(self):
-        return self._dtype
 
     @property
     def value_type(self):
@@ -220,14 +209,6 @@ class IndexedSlicesSpec(CompositeSpec):
     def __init__(self, like):
         self._specs = [TensorSpec(part.shape, part.dtype) for part in like._components]
         self._shape, self._dtype = like.shape, like.dtype
-
-    @property
-    def shape(self):
-        return self._shape
-
-    @property
-    def dtype(self):
-        return self._dtype
 
     @property
     def value_type(self):

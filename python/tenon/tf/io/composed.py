@@ -3,7 +3,7 @@ import collections
 
 from tenon import _tenon, raw_ops
 from tenon.tf.ragged_index import gather
-from tenon.tf.ragged_tensor import RaggedTensor, cast, running_total
+from tenon.tf.ragged_tensor import RaggedTensor, cast, places_in_rows, running_total
 from tenon.tf.sparse_tensor import SparseTensor
 
 SparseFeature = collections.namedtuple("SparseFeature", ["index_key", "value_key", "dtype", "size", "already_sorted"],
@@ -106,6 +106,4 @@ def _rows(column):
 def gather_rows(longer, like):
     """The values of `longer` that stand where those of `like` do."""
     ids = like.value_rowids()
-    places = raw_ops.Range(start=_tenon.convert(0, ids.dtype), limit=like.row_splits[-1], delta=_tenon.convert(
-        1, ids.dtype)) - gather(like.row_splits, ids)
-    return gather(longer.values, gather(longer.row_splits, ids) + places)
+    return gather(longer.values, gather(longer.row_splits, ids) + places_in_rows(like, ids))
