@@ -135,6 +135,52 @@ TEST_F(VariantValues, SparseMatricesMultiply) {
   EXPECT_EQ(elements<int32_t>(b.op("SparseMatrixNNZ", {zero})), std::vector<int32_t>{2});
 }
 
+// Small integers, whose sums are exact in float, so that the order of additions does not show.
+TEST_F(VariantValues, ProductsAreTheSumsOfProductsForAnyTeam) {
+  for (const auto& [rows, inner, columns] :
+       {std::tuple(1, 1, 1), {3, 5, 1}, {7, 300, 33}, {1000, 17, 64}}) {
+    Tensor a(DType::kFloat, {2, rows, inner}), w(DType::kFloat, {2, inner, columns});
+    for (int64_t i = 0; i < a.num_elements(); ++i) {
+      a.mutable_data<float>()[i] = i % 3 == 0 ? static_cast<float>(i * 37 % 11) - 5 : 0;
+    }
+    for (int64_t i = 0; i < w.num_elements(); ++i) {
+      w.mutable_data<float>()[i] = static_cast<float>(i * 53 % 13) - 6;
+    }
+    Tensor wanted(DType::kFloat, {2, rows, columns});
+    for (int64_t at = 0; at < wanted.num_elements(); ++at) {
+      const int64_t row = at / columns, batch = row / rows, column = at % columns;
+      float sum = 0;
+      for (int64_t k = 0; k < inner; ++k) {
+        sum += a.data<float>()[row * inner + k] *
+               w.data<float>()[(batch * inner + k) * columns + column];
+      }
+      wanted.mutable_data<float>()[at] = sum;
+    }
+
+    Graph product;
+    GraphBuilder p(product);
+    const Endpoint x = p.arg("x", DType::kFloat, {-1, -1, -1});
+    const Endpoint sparse =
+        p.op("DenseToCSRSparseMatrix", {x, p.op("Where", {p.op("NotEqual", {x, p.scalar(0.0F)})})});
+    const Endpoint factor = p.arg("w", DType::kFloat, {-1, -1, -1});
+    product.results = {p.op("SparseMatrixMatMul", {sparse, factor})};
+    product.result_names = {"y"};
+    ASSERT_TRUE(p.status().ok()) << p.status();
+    for (int team : {1, 2, 3, 8, 32}) {
+      ExecutableOptions options;
+      options.team = team;
+      const auto made = Executable::create(product, std::make_shared<ModelState>(), options);
+      ASSERT_TRUE(made.ok()) << made.status();
+      std::vector<Tensor> results;
+      const Tensor args[] = {a, w};
+      ASSERT_TRUE((*made)->run(args, results).ok());
+      ASSERT_EQ(results[0].shape(), wanted.shape());
+      EXPECT_TRUE(std::ranges::equal(results[0].span<float>(), wanted.span<float>()))
+          << rows << " rows, team " << team;
+    }
+  }
+}
+
 TEST_F(VariantValues, SparseMatricesComeInBatches) {
   const Endpoint a = matrix({0, 0, 1, 0, 1, 0, 2, 1, 1}, {1, 2, 3}, {3, 2, 2});
   EXPECT_EQ(elements<int32_t>(b.op("SparseMatrixNNZ", {a})), (std::vector<int32_t>{2, 0, 1}));
