@@ -203,12 +203,19 @@ TEST_F(TrafficTest, ModelsAreLoggedAsTheirConfigurationSays) {
   const Counter& written =
       metrics_.counter("/tensorflow/serving/request_log_count", {"model_name", "status_code"})
           .cell({"half_plus_two", "OK"});
-  const auto late = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-  while (written.value() < 1 && std::chrono::steady_clock::now() < late) std::this_thread::yield();
+  // The log writes from a thread of its own, and at its end for two seconds only.
+  const auto late = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  const auto wait_for = [&](int count) {
+    while (written.value() < count && std::chrono::steady_clock::now() < late) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  };
+  wait_for(1);
   model.logging = LoggingConfig{path("some"), 0.5};
   log->configure(std::span(&model, 1));
   constexpr int kCount = 2000;
   for (int i = 0; i < kCount; ++i) log->predicted(view_of(*prediction));
+  wait_for(1 + kCount * 4 / 10 + 1);
   log.reset();
   const std::vector<std::string> names = files();
   ASSERT_EQ(names.size(), 2);
