@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # usage: tools/check_reproducible.sh BUILD [SHARE]
 # Compiles the program's object files a second time, in a folder of another name and without ccache, and compares them
-# byte for byte with BUILD's. With SHARE only one in SHARE of them, other ones for each commit: that is what CI has the
-# time for. Without, all of them, and the program that they are linked to; where it differs, the first section that does
+# byte for byte with BUILD's. With SHARE only one in SHARE of those that compile without other folders' libraries, other
+# ones for each commit: that is what CI has the time for. Without, all of them, and the program that they are linked to; where it differs, the first section that does
 # is named. --self-test proves that a difference is found and named.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -18,6 +18,15 @@ section_of() {
 
 # objects_of BUILD: the object files that the program is linked from, their paths from BUILD.
 objects_of() { ninja -C "$1" -t inputs tenon | grep '\.o$' | sort; }
+
+# lone BUILD OBJECT...: those that take one compilation beside that of their precompiled header.
+lone() {
+  local build=$1 object
+  shift
+  for object in "$@"; do
+    (($(ninja -C "$build" -t commands "$object" | grep -c -e ' -c ') > 2)) || printf '%s\n' "$object"
+  done
+}
 
 # differing A B PATH...: those files that two folders do not have equal.
 differing() {
@@ -54,7 +63,11 @@ git ls-files -co --exclude-standard -z | tar --null -T - -c --ignore-failed-read
 export CCACHE_DISABLE=1
 again=$other/source/build
 cmake -S "$other/source" --preset release >/dev/null
-mapfile -t objects < <(objects_of "$again" | awk -v share="$share" -v first="$((16#$(git rev-parse --short=7 HEAD) % share))" 'NR % share == first')
+mapfile -t objects < <(objects_of "$again")
+if ((share > 1)); then
+  first=$((16#$(git rev-parse --short=7 HEAD) % share))
+  mapfile -t objects < <(lone "$again" "${objects[@]}" | awk -v share="$share" -v first="$first" 'NR % share == first')
+fi
 ((${#objects[@]})) || { echo "no object files of tenon in $again"; exit 1; }
 ninja -C "$again" -j "${TENON_JOBS:-$(nproc)}" "${objects[@]}" >/dev/null
 mapfile -t different < <(differing "$build" "$again" "${objects[@]}")
