@@ -1,6 +1,6 @@
 """Values of several tensors: what functions, datasets and tf.nest take apart and put together again."""
 from tenon.constants import TensorLike
-from tenon.tensor_spec import TensorSpec, TypeSpec
+from tenon.tensor_spec import ShapedSpec, TensorSpec
 
 
 class NotATensor(TypeError, ValueError):
@@ -27,19 +27,11 @@ class CompositeTensor(TensorLike):
         return any(part.is_symbolic for part in self._components)
 
 
-class CompositeSpec(TypeSpec):
-    """What a composite tensor looks like. Subclasses have `_shape` and `_dtype`; `_component_specs`, a list of TensorSpecs;
-    `_from_tensors`, which makes the value of as many tensors; `_from_specs`, which makes a spec of its kind of other such
-    specs; `_kind`, which is equal for specs whose values are made of tensors in the same way; and for elements of datasets
-    `_encode` and `_decode`, to one tensor of `_encoded_dtype` and back."""
-
-    @property
-    def shape(self):
-        return self._shape
-
-    @property
-    def dtype(self):
-        return self._dtype
+class CompositeSpec(ShapedSpec):
+    """What a composite tensor looks like. Subclasses have `_component_specs`, a list of TensorSpecs; `_from_tensors`, which
+    makes the value of as many tensors; `_from_specs`, which makes a spec of its kind of other such specs; `_kind`, which is
+    equal for specs whose values are made of tensors in the same way; and for elements of datasets `_encode` and `_decode`,
+    to one tensor of `_encoded_dtype` and back."""
 
     def _parts(self):
         return self._component_specs

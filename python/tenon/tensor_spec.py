@@ -7,7 +7,21 @@ class TypeSpec:
     """What a value looks like."""
 
 
-class TensorSpec(TypeSpec):
+class ShapedSpec(TypeSpec):
+    """Of what has a shape and a dtype; subclasses set `_shape` and `_dtype`."""
+
+    __slots__ = ()
+
+    @property
+    def shape(self):
+        return self._shape
+
+    @property
+    def dtype(self):
+        return self._dtype
+
+
+class TensorSpec(ShapedSpec):
     """Shape, dtype and name. Immutable."""
 
     __slots__ = ("_shape", "_dtype", "_name")
@@ -24,14 +38,6 @@ class TensorSpec(TypeSpec):
     @classmethod
     def from_spec(cls, spec, name=None):
         return cls(spec.shape, spec.dtype, name or spec.name)
-
-    @property
-    def shape(self):
-        return self._shape
-
-    @property
-    def dtype(self):
-        return self._dtype
 
     @property
     def name(self):

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "tenon/image/archive/base64.h"
+#include "tenon/image/archive/sha256.h"
 #include "tenon/image/archive/zip.h"
 
 namespace tenon::image {
