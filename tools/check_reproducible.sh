@@ -2,8 +2,8 @@
 # usage: tools/check_reproducible.sh BUILD [SHARE]
 # Compiles the program's object files a second time, in a folder of another name and without ccache, and compares them
 # byte for byte with BUILD's. With SHARE only one in SHARE of those that compile without other folders' libraries, other
-# ones for each commit: that is what CI has the time for. Without, all of them, and the program that they are linked to; where it differs, the first section that does
-# is named. --self-test proves that a difference is found and named.
+# ones for each commit: that is what CI has the time for. Without, all of them, and the program that they are linked to;
+# where it differs, the first section that does is named. --self-test proves that a difference is found and named.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
