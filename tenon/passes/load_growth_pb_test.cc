@@ -338,26 +338,29 @@ TEST_P(LoadGrowth, IsLinear) {
     ASSERT_TRUE(state->set_variable(name, Tensor::scalar(1.0f)).ok());
     if (GetParam().name == std::string("Variables")) state->freeze(name);
   }
-  double ratio = 0, once = 0, fourfold = 0;
+  // Eight times the nodes: what is linear takes some 8 times as long, what is quadratic 64 times.
+  // The bound is far from both, for caches that other processes share.
+  constexpr int kSmall = kNodes / 2, kLarge = 4 * kNodes;
+  double ratio = 0, once = 0, eightfold = 0;
   for (int attempt = 0; attempt < 8; ++attempt) {
-    double* const seconds[] = {&once, &fourfold};
+    double* const seconds[] = {&once, &eightfold};
     for (int size : {0, 1}) {
       File file;
-      GetParam().write(file, kNodes * (1 + 3 * size));
+      GetParam().write(file, size == 0 ? kSmall : kLarge);
       Status status;
       const double took = seconds_to_load(file.graph, state, status);
       ASSERT_TRUE(status.ok()) << status;
       double& best = *seconds[size];
       best = attempt == 0 ? took : std::min(best, took);
     }
-    ratio = fourfold / once;
-    if (ratio < 7) break;
+    ratio = eightfold / once;
+    if (ratio < 14) break;
   }
-  RecordProperty("milliseconds", static_cast<int>(1000 * fourfold));
-  std::printf("%s: %.0f ms, four times the nodes %.0f ms\n", GetParam().name, 1000 * once,
-              1000 * fourfold);
-  EXPECT_LT(ratio, 10) << once << " s for " << kNodes << " nodes, " << fourfold
-                       << " s for four times as many";
+  RecordProperty("milliseconds", static_cast<int>(1000 * eightfold));
+  std::printf("%s: %.0f ms, eight times the nodes %.0f ms\n", GetParam().name, 1000 * once,
+              1000 * eightfold);
+  EXPECT_LT(ratio, 24) << once << " s for " << kSmall << " nodes, " << eightfold
+                       << " s for eight times as many";
 }
 
 INSTANTIATE_TEST_SUITE_P(Patterns, LoadGrowth, testing::ValuesIn(kPatterns),
