@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Resolves deps/python.in for CPython 3.11 on x86-64 Linux and writes deps/python.txt, every wheel pinned by hash.
+"""Resolves a list of packages for CPython 3.11 on x86-64 Linux and writes the lock beside it (NAME.in to NAME.txt), every
+wheel pinned by hash.
 
-    tools/lock_python.py [--wheels FOLDER]    FOLDER keeps the downloaded wheels (a temporary one by default)
+    tools/lock_python.py [--wheels FOLDER] [LIST]    FOLDER keeps the downloaded wheels (a temporary one by default);
+                                                     LIST is deps/python.in by default
 
-`pip install --require-hashes --no-deps -r deps/python.txt` then gives the same files everywhere. Lines of python.in
+`pip install --require-hashes --no-deps -r deps/python.txt` then gives the same files everywhere. Lines
 marked `# no-deps` are taken alone: tensorflow-serving-api asks for the package tensorflow, of which tensorflow-cpu is
 another build.
 """
@@ -15,13 +17,12 @@ import sys
 import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-SOURCE, LOCK = "deps/python.in", "deps/python.txt"
 
 
-def requirements():
+def requirements(source):
     """(requirements to resolve, requirements to take alone)"""
     resolve, alone = [], []
-    with open(os.path.join(ROOT, SOURCE), encoding="utf-8") as f:
+    with open(os.path.join(ROOT, source), encoding="utf-8") as f:
         for line in f:
             name, _, comment = line.partition("#")
             if name.strip():
@@ -45,19 +46,22 @@ def pinned(folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--wheels")
+    parser.add_argument("list", nargs="?", default="deps/python.in")
     options = parser.parse_args()
     if sys.version_info[:2] != (3, 11):
         sys.exit("tools/lock_python.py wants Python 3.11, Debian 12's")
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.wheels or temporary
-        resolve, alone = requirements()
+        resolve, alone = requirements(options.list)
         download(folder, *resolve)
-        download(folder, "--no-deps", *alone)
+        if alone:
+            download(folder, "--no-deps", *alone)
         lines = list(pinned(folder))
-    with open(os.path.join(ROOT, LOCK), "w", encoding="utf-8") as f:
-        f.write(f"# Written by tools/lock_python.py from {SOURCE}.\n")
+    lock = os.path.splitext(options.list)[0] + ".txt"
+    with open(os.path.join(ROOT, lock), "w", encoding="utf-8") as f:
+        f.write(f"# Written by tools/lock_python.py from {options.list}.\n")
         f.write("\n".join(lines) + "\n")
-    print(f"{len(lines)} packages in {LOCK}")
+    print(f"{len(lines)} packages in {lock}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""A day in the life of a server, in minutes: versions change every 5 seconds, servers are restarted in turn behind a
-balancer, clients go on, and no request fails. One server is never restarted: its memory stays flat.
+"""A day in the life of a server, in minutes: versions change every 5 seconds, servers are restarted in turn behind haproxy,
+clients go on at 60 % of what they reach, and no request fails. One server is never restarted: its memory stays flat.
 
     tests/serving/soak.py --tenon build/tenon --cases shared/cases [--seconds 600]
 """
@@ -8,77 +8,67 @@ import argparse
 import http.client
 import json
 import os
-import select
 import shutil
 import signal
-import socket
+import subprocess
 import sys
 import tempfile
 import threading
 import time
 
-from support import Server, expect, summary
+from support import Server, expect, free_port, summary
 
 SWAP_SECONDS = 5
 RESTART_SECONDS = 30
 DRAIN = ["--drain_delay_seconds=2", "--drain_timeout_seconds=20"]
 
 
+HAPROXY = """
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 60s
+  timeout server 60s
+  retries 5
+  option redispatch
+frontend clients
+  bind 127.0.0.1:{port}
+  default_backend servers
+backend servers
+  balance roundrobin
+  option httpchk GET /readyz
+  default-server check inter 200ms fall 1 rise 1
+{servers}
+"""
+
+
 class Balancer:
-    """Connections go to the backends that say that they are ready, in turn. What it cannot hand over at first it tries
-    at the next."""
+    """haproxy before the servers on `ports`. It sends a request again only where it got no connection."""
 
-    def __init__(self, backends):
-        self.backends, self.ready, self.turn = backends, [], 0
-        self.over = threading.Event()
-        self.socket = socket.create_server(("127.0.0.1", 0), backlog=256)
-        self.port = self.socket.getsockname()[1]
-        for loop in (self.probe, self.accept):
-            threading.Thread(target=loop, daemon=True).start()
+    def __init__(self, folder, ports):
+        self.port = free_port()
+        path = os.path.join(folder, "haproxy.cfg")
+        servers = "\n".join(f"  server s{port} 127.0.0.1:{port}" for port in ports)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(HAPROXY.format(port=self.port, servers=servers))
+        self.process = subprocess.Popen(["haproxy", "-db", "-f", path], stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL)
 
-    def probe(self):
-        while not self.over.is_set():
-            self.ready = [server for server in self.backends if server is not None and server.get("/readyz")[0] == 200]
-            time.sleep(0.2)
+    def __enter__(self):
+        return self
 
-    def accept(self):
-        while not self.over.is_set():
-            client, _ = self.socket.accept()
-            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
-
-    def connect(self):
-        for _ in range(200):
-            ready = self.ready
-            self.turn += 1
-            if ready:
-                try:
-                    return socket.create_connection(("127.0.0.1", ready[self.turn % len(ready)].port))
-                except OSError:
-                    pass
-            time.sleep(0.05)
-        raise OSError("no backend is ready")
-
-    def serve(self, client):
-        with client, self.connect() as backend:
-            other = {client: backend, backend: client}
-            while True:
-                for side in select.select(list(other), [], [])[0]:
-                    try:
-                        data = side.recv(1 << 16)
-                        other[side].sendall(data)
-                    except OSError:
-                        return
-                    if not data:
-                        return
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
 
 
 class Client(threading.Thread):
     """Asks again and again on a connection that it keeps. A connection that the server has closed between two requests
     is opened again, as every HTTP client does; whatever else happens to a request is a failure."""
 
-    def __init__(self, port, over):
+    def __init__(self, port, over, pace):
         super().__init__(daemon=True)
-        self.port, self.over = port, over
+        self.port, self.over, self.pace = port, over, pace
         self.asked, self.reopened, self.times, self.failures = 0, 0, [], []
 
     def run(self):
@@ -93,7 +83,7 @@ class Client(threading.Thread):
                 connection.request("POST", "/v1/models/m:predict", body)
                 reply = connection.getresponse()
                 text = reply.read()
-                self.times.append(time.monotonic() - start)
+                self.times.append((start, time.monotonic() - start))
                 self.asked += 1
                 if reply.status != 200 or json.loads(text) != {"predictions": [3.0, 4.0]}:
                     self.failures.append(f"{reply.status} {text[:200]}")
@@ -109,7 +99,21 @@ class Client(threading.Thread):
             except (OSError, http.client.HTTPException, ValueError) as error:
                 self.failures.append(repr(error))
                 connection = None
-            time.sleep(0.003)
+            time.sleep(self.pace.pause)
+
+
+class Pace:
+    """How long clients pause after each request: not at all until settle() has seen what they reach."""
+
+    def __init__(self):
+        self.pause = 0.0
+
+    def settle(self, clients, seconds, share):
+        before = sum(client.asked for client in clients)
+        time.sleep(seconds)
+        most = (sum(client.asked for client in clients) - before) / seconds
+        self.pause = len(clients) / most * (1 / share - 1)
+        print(f"{most:.0f} requests a second are the most; {share:.0%} of it from now on")
 
 
 def resident(process):
@@ -125,39 +129,41 @@ def swap(model, base, number):
 
 
 def run(program, model, base, seconds):
-    flags = [f"--model_base_path={base}", "--model_name=m"]
-    servers = [Server(program, *flags, *DRAIN) for _ in range(2)]
+    flags = [f"--model_base_path={base}/m", "--model_name=m"]
+    ports = [free_port(), free_port()]
+    servers = [Server(program, *flags, *DRAIN, port=port) for port in ports]
     steady = Server(program, *flags)
-    balancer = Balancer(servers)
-    over = threading.Event()
-    clients = [Client(balancer.port, over) for _ in range(4)] + [Client(steady.port, over) for _ in range(2)]
-    try:
-        for server in (*servers, steady):
-            expect("a server starts", server.comes_to(lambda server=server: server.get("/readyz")[0], 200, 30), server)
-        for client in clients:
-            client.start()
-        memory, version, restarts = drive(program, flags, model, base, servers, steady, seconds)
-    finally:
-        over.set()
-        for client in clients:
-            if client.ident:
-                client.join(30)
-        balancer.over.set()
-        for server in (*servers, steady):
-            server.__exit__()
-    judge(clients, memory, version, restarts)
+    over, pace = threading.Event(), Pace()
+    with Balancer(base, ports) as balancer:
+        clients = [Client(port, over, pace) for port in [balancer.port] * 4 + [steady.port] * 2]
+        try:
+            for server in (*servers, steady):
+                expect("a server starts", server.comes_to(lambda server=server: server.get("/readyz")[0], 200, 30), server)
+            time.sleep(1)  # until haproxy has seen it
+            for client in clients:
+                client.start()
+            pace.settle(clients, min(5, seconds / 10), 0.6)
+            memory, swaps, restarts = drive(program, flags, model, base, servers, steady, seconds)
+        finally:
+            over.set()
+            for client in clients:
+                if client.ident:
+                    client.join(30)
+            for server in (*servers, steady):
+                server.__exit__()
+    judge(clients, memory, swaps, restarts)
 
 
 def drive(program, flags, model, base, servers, steady, seconds):
-    memory, version, restarts = [], 1, 0
+    memory, swaps, restarts = [], [], 0
     start = time.monotonic()
     next_swap, next_restart = start + SWAP_SECONDS, start + min(RESTART_SECONDS, seconds / 3)
     while time.monotonic() < start + seconds:
         time.sleep(0.1)
         now = time.monotonic()
         if now >= next_swap:
-            version += 1
-            swap(model, base, version)
+            swaps.append(now)
+            swap(model, os.path.join(base, "m"), len(swaps) + 1)
             next_swap += SWAP_SECONDS
             memory.append(resident(steady.process))
         if now >= next_restart:
@@ -165,18 +171,26 @@ def drive(program, flags, model, base, servers, steady, seconds):
             servers[which].process.send_signal(signal.SIGTERM)
             expect("a server ends when it is told to", servers[which].process.wait(60) == 0, servers[which])
             servers[which].__exit__()
-            servers[which] = Server(program, *flags, *DRAIN)
+            servers[which] = Server(program, *flags, *DRAIN, port=servers[which].port)
             restarts += 1
             next_restart += RESTART_SECONDS
-    return memory, version, restarts
+    return memory, swaps, restarts
 
 
-def judge(clients, memory, version, restarts):
+def percentile(times, share):
+    ordered = sorted(times) or [0.0]
+    return ordered[min(int(len(ordered) * share), len(ordered) - 1)] * 1000
+
+
+def judge(clients, memory, swaps, restarts):
     failures = [failure for client in clients for failure in client.failures]
-    times = sorted(t for client in clients for t in client.times)
-    print(f"{sum(c.asked for c in clients)} requests, {version} versions, {restarts} restarts, "
-          f"{sum(c.reopened for c in clients)} connections opened again; p50 {times[len(times) // 2] * 1000:.1f} ms, "
-          f"p99 {times[len(times) * 99 // 100] * 1000:.1f} ms; MiB: " + " ".join(f"{m:.0f}" for m in memory))
+    times = [each for client in clients for each in client.times]
+    near = [took for start, took in times if any(0 <= start - at < 2 for at in swaps)]
+    apart = [took for start, took in times if not any(0 <= start - at < 2 for at in swaps)]
+    print(f"{len(times)} requests, {len(swaps) + 1} versions, {restarts} restarts, "
+          f"{sum(c.reopened for c in clients)} connections opened again; p50 {percentile(near + apart, 0.5):.1f} ms, "
+          f"p99 {percentile(apart, 0.99):.1f} ms, {percentile(near, 0.99):.1f} in the two seconds after a version came; "
+          "MiB: " + " ".join(f"{m:.0f}" for m in memory))
     for failure in failures[:10]:
         print("   ", failure)
     expect("no request fails", not failures)
@@ -194,8 +208,11 @@ def main():
     parser.add_argument("--seconds", type=float, default=600)
     options = parser.parse_args()
     model = os.path.join(os.path.abspath(options.cases), "serving", "models", "half_plus_two", "123")
+    if not shutil.which("haproxy"):
+        print("skipped: haproxy is not installed (apt-get install haproxy)")
+        return 0
     with tempfile.TemporaryDirectory() as base:
-        shutil.copytree(model, os.path.join(base, "1"))
+        shutil.copytree(model, os.path.join(base, "m", "1"))
         run([os.path.abspath(options.tenon), "serve"], model, base, options.seconds)
     return summary()
 

@@ -20,11 +20,11 @@ def free_port():
 
 
 class Server:
-    """`program` with flags on a free REST port, and on a free gRPC port where `grpc` says so. `env` is what it has in
-    its environment beside what this process has."""
+    """`program` with flags on REST port `port`, or a free one, and on a free gRPC port where `grpc` says so. `env` is what
+    it has in its environment beside what this process has."""
 
-    def __init__(self, program, *flags, grpc=False, env=None):
-        self.port = free_port()
+    def __init__(self, program, *flags, grpc=False, env=None, port=0):
+        self.port = port or free_port()
         self.grpc_port = free_port() if grpc else 0
         self.log = tempfile.TemporaryFile()
         command = [*program, f"--port={self.grpc_port}", f"--rest_api_port={self.port}", *flags]
