@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "plugins/cuda/elementwise.h"
-#include "plugins/cuda/kernels.h"
+#include "plugins/cuda/kernels/kernels.h"
 #include "plugins/cuda/window.h"
 
 namespace plugin::cuda {
@@ -34,6 +34,8 @@ struct Convolution {
   cudnnTensorDescriptor_t x = nullptr, y = nullptr;
   cudnnFilterDescriptor_t filter = nullptr;
   cudnnConvolutionDescriptor_t conv = nullptr;
+  cudnnMathType_t math = CUDNN_FMA_MATH;
+  size_t width = sizeof(float);  // of an element
   int algorithm = 0;
   size_t workspace_bytes = 0;
   MoveShape turn, turn_back;  // of the filter, to cuDNN's order and back
@@ -42,6 +44,7 @@ struct Convolution {
   int64_t padded_count = 0;  // of elements; 0: there is no copy
   int64_t padded_first = 0;  // where the image begins in it
   MoveShape pad, crop;
+  size_t first_byte() const { return static_cast<size_t>(padded_first) * width; }
 };
 
 // The image becomes its padded copy, the window one without paddings.
@@ -61,8 +64,8 @@ void plan_padding(Window2d& window, std::array<int64_t, 4>& image, Convolution& 
 // Of x, w (TensorFlow's order) and y.
 TenonStatus* describe(const TenonPrepare* prepare, const TenonType& x, const TenonType& w,
                       const TenonType& y, Convolution& c) {
-  if (x.dtype != kFloat || w.dtype != kFloat || x.rank != 4 || w.rank != 4 || y.rank != 4) {
-    return unimplemented("convolutions of float32 images only");
+  if (!is_float(x.dtype) || w.dtype != x.dtype || x.rank != 4 || w.rank != 4 || y.rank != 4) {
+    return unimplemented("convolutions of this dtype");
   }
   if (element_count(x) == 0 || element_count(w) == 0 || element_count(y) == 0) {
     return unimplemented("a convolution of nothing");
@@ -78,18 +81,21 @@ TenonStatus* describe(const TenonPrepare* prepare, const TenonType& x, const Ten
   const auto groups = static_cast<int>(x.dims[3] / w.dims[2]);
   const Cudnn& lib = cudnn();
   const auto n = [](int64_t value) { return static_cast<int>(value); };
+  const cudnnDataType_t type = x.dtype == kHalf       ? CUDNN_DATA_HALF
+                               : x.dtype == kBfloat16 ? CUDNN_DATA_BFLOAT16
+                                                      : CUDNN_DATA_FLOAT;
   const auto tensor = [&](const int64_t* dims, cudnnTensorDescriptor_t& of) {
     lib.CreateTensorDescriptor(&of);
-    return lib.SetTensor4dDescriptor(of, CUDNN_TENSOR_NHWC, CUDNN_DATA_FLOAT, n(dims[0]),
-                                     n(dims[3]), n(dims[1]), n(dims[2]));
+    return lib.SetTensor4dDescriptor(of, CUDNN_TENSOR_NHWC, type, n(dims[0]), n(dims[3]),
+                                     n(dims[1]), n(dims[2]));
   };
   if (TenonStatus* status = dnn_status(tensor(image.data(), c.x), "an image")) return status;
   if (TenonStatus* status = dnn_status(tensor(y.dims, c.y), "an image")) return status;
   lib.CreateFilterDescriptor(&c.filter);
-  if (TenonStatus* status = dnn_status(
-          lib.SetFilter4dDescriptor(c.filter, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NHWC, n(w.dims[3]),
-                                    n(w.dims[2]), n(w.dims[0]), n(w.dims[1])),
-          "a filter")) {
+  if (TenonStatus* status =
+          dnn_status(lib.SetFilter4dDescriptor(c.filter, type, CUDNN_TENSOR_NHWC, n(w.dims[3]),
+                                               n(w.dims[2]), n(w.dims[0]), n(w.dims[1])),
+                     "a filter")) {
     return status;
   }
   lib.CreateConvolutionDescriptor(&c.conv);
@@ -102,7 +108,12 @@ TenonStatus* describe(const TenonPrepare* prepare, const TenonType& x, const Ten
     return status;
   }
   lib.SetConvolutionGroupCount(c.conv, groups);
-  lib.SetConvolutionMathType(c.conv, CUDNN_FMA_MATH);
+  // What may be multiplied in bfloat16 is in tf32, which rounds less and needs no copies.
+  c.math = x.dtype != kFloat                       ? CUDNN_TENSOR_OP_MATH
+           : host->prepare_precision(prepare) != 0 ? CUDNN_DEFAULT_MATH
+                                                   : CUDNN_FMA_MATH;
+  lib.SetConvolutionMathType(c.conv, c.math);
+  c.width = size_of(x.dtype);
   const int64_t taps = w.dims[0] * w.dims[1] * w.dims[2], out = w.dims[3];
   c.turn = {2, {out, taps}, {1, out}, {taps, 1}};
   c.turn_back = {2, {out, taps}, {taps, 1}, {1, out}};
@@ -118,6 +129,7 @@ TenonStatus* choose(const std::vector<Perf>& found, Convolution& c) {
         one.memory <= kMostWorkspace) {
       c.algorithm = one.algo;
       c.workspace_bytes = one.memory;
+      if (c.math != CUDNN_FMA_MATH) cudnn().SetConvolutionMathType(c.conv, one.mathType);
       return nullptr;
     }
   }
@@ -172,10 +184,10 @@ struct ConvolutionMemory {
 };
 ConvolutionMemory reserve(TenonPrepare* prepare, const Convolution& c) {
   const size_t filter =
-      host->reserve_temporary(prepare, static_cast<size_t>(c.filter_count) * sizeof(float));
+      host->reserve_temporary(prepare, static_cast<size_t>(c.filter_count) * c.width);
   const size_t workspace = host->reserve_temporary(prepare, std::max<size_t>(c.workspace_bytes, 1));
   const size_t padded =
-      host->reserve_temporary(prepare, static_cast<size_t>(c.padded_count) * sizeof(float));
+      host->reserve_temporary(prepare, static_cast<size_t>(c.padded_count) * c.width);
   return {filter, workspace, padded};
 }
 
@@ -184,10 +196,10 @@ TenonStatus* load_image(const Convolution& c, const ConvolutionMemory& memory, T
                         const void*& x) {
   x = input<void>(r, 0);
   if (c.padded_count == 0) return nullptr;
-  auto* padded = reinterpret_cast<float*>(temporary(r, memory.padded));
+  char* padded = temporary(r, memory.padded);
   const cudaStream_t stream = enqueue(r);
-  cudaError_t failed = fill(stream, sizeof(float), c.padded_count, nullptr, padded);
-  if (!failed) failed = move(stream, sizeof(float), c.pad, x, padded + c.padded_first);
+  cudaError_t failed = fill(stream, c.width, c.padded_count, nullptr, padded);
+  if (!failed) failed = move(stream, c.width, c.pad, x, padded + c.first_byte());
   x = padded;
   return status_of(failed, "padding an image");
 }
@@ -200,7 +212,7 @@ TenonStatus* run_forward(const Convolution& c, const ConvolutionMemory& memory, 
   if (TenonStatus* status = stream_of(r)->cudnn_handle(&h)) return status;
   void* filter = temporary(r, memory.filter);
   if (TenonStatus* status =
-          status_of(move(stream, sizeof(float), c.turn, input<void>(r, 1), filter), "a filter")) {
+          status_of(move(stream, c.width, c.turn, input<void>(r, 1), filter), "a filter")) {
     return status;
   }
   const void* x = nullptr;
@@ -222,24 +234,15 @@ TenonStatus* prepare_forward(TenonPrepare* prepare, RunFunction& run) {
   }
   ProductEnd end;
   if (TenonStatus* status = read_product_end(host->prepare_attrs(prepare), end)) return status;
-  Elementwise after;
-  const bool has_after = end.bias >= 0 || end.residual >= 0 || !end.activation.empty();
-  if (has_after) {
-    if (TenonStatus* status = make_product_end(prepare, end, after)) return status;
-  }
+  OutputEnd after;
+  if (TenonStatus* status = OutputEnd::create(prepare, end, after)) return status;
   if (TenonStatus* status = choose_algorithm(*device_of(prepare), Pass::kForward, *c)) {
     return status;
   }
   const ConvolutionMemory memory = reserve(prepare, *c);
-  run = [c, memory, end, after, has_after](TenonRun* r) -> TenonStatus* {
+  run = [c, memory, after](TenonRun* r) -> TenonStatus* {
     if (TenonStatus* status = run_forward(*c, memory, r)) return status;
-    if (!has_after) return nullptr;
-    void* y = output<void>(r, 0);
-    const void* bias = end.bias >= 0 ? input<void>(r, end.bias) : nullptr;
-    const void* residual = end.residual >= 0 ? input<void>(r, end.residual) : nullptr;
-    if (bias && residual) return after.launch(enqueue(r), {y, bias, residual}, {y});
-    if (bias || residual) return after.launch(enqueue(r), {y, bias ? bias : residual}, {y});
-    return after.launch(enqueue(r), {y}, {y});
+    return after.launch(r);
   };
   return nullptr;
 }
@@ -259,23 +262,23 @@ TenonStatus* prepare_input_gradient(TenonPrepare* prepare, RunFunction& run) {
     const cudaStream_t stream = enqueue(r);
     if (TenonStatus* status = stream_of(r)->cudnn_handle(&h)) return status;
     void* filter = temporary(r, memory.filter);
-    if (TenonStatus* status = status_of(
-            move(stream, sizeof(float), c->turn, input<void>(r, 1), filter), "a filter")) {
+    if (TenonStatus* status =
+            status_of(move(stream, c->width, c->turn, input<void>(r, 1), filter), "a filter")) {
       return status;
     }
-    float* dx = output<float>(r, 0);
-    auto* padded = reinterpret_cast<float*>(temporary(r, memory.padded));
+    void* dx = output<void>(r, 0);
+    char* padded = temporary(r, memory.padded);
     if (TenonStatus* status =
             dnn_status(cudnn().ConvolutionBackwardData(
                            h, &kOne, c->filter, filter, c->y, input<void>(r, 2), c->conv,
                            static_cast<cudnnConvolutionBwdDataAlgo_t>(c->algorithm),
                            temporary(r, memory.workspace), c->workspace_bytes, &kZero, c->x,
-                           c->padded_count ? padded : dx),
+                           c->padded_count ? static_cast<void*>(padded) : dx),
                        "the gradient of a convolution's input")) {
       return status;
     }
     if (c->padded_count == 0) return nullptr;
-    return status_of(move(stream, sizeof(float), c->crop, padded + c->padded_first, dx),
+    return status_of(move(stream, c->width, c->crop, padded + c->first_byte(), dx),
                      "cropping an image");
   };
   return nullptr;
@@ -308,8 +311,7 @@ TenonStatus* prepare_filter_gradient(TenonPrepare* prepare, RunFunction& run) {
             "the gradient of a convolution's filter")) {
       return status;
     }
-    return status_of(move(stream, sizeof(float), c->turn_back, filter, output<void>(r, 0)),
-                     "a filter");
+    return status_of(move(stream, c->width, c->turn_back, filter, output<void>(r, 0)), "a filter");
   };
   return nullptr;
 }

@@ -1,6 +1,9 @@
 #include "plugins/cuda/device.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <string_view>
 
 namespace plugin::cuda {
 namespace {
@@ -8,6 +11,22 @@ namespace {
 constexpr size_t kSmallSegment = size_t{2} << 20, kSegment = size_t{32} << 20;
 
 std::string megabytes(size_t bytes) { return std::to_string(bytes >> 20) + " MB"; }
+
+// TENON_GPU_MEMORY_LIMIT: how many MB of a GPU's memory are taken at most; not set: all there are.
+TenonStatus* read_memory_limit(size_t* bytes) {
+  const char* text = std::getenv("TENON_GPU_MEMORY_LIMIT");
+  if (!text || !*text) return nullptr;
+  const std::string_view digits(text);
+  size_t limit = 0;
+  const auto [end, failed] = std::from_chars(text, text + digits.size(), limit);
+  if (failed != std::errc() || end != text + digits.size() || limit == 0 ||
+      limit > SIZE_MAX >> 20) {
+    return error(kInvalidArgument, "TENON_GPU_MEMORY_LIMIT is '" + std::string(digits) +
+                                       "', expected a number of MB");
+  }
+  *bytes = limit << 20;
+  return nullptr;
+}
 
 }  // namespace
 
@@ -141,6 +160,7 @@ TenonStatus* Device::open(int ordinal, Device** device) {
     return status;
   }
   std::unique_ptr<Device> made(new Device(ordinal));
+  if (TenonStatus* status = read_memory_limit(&made->most_bytes_)) return status;
   made->use();
   const std::string capability =
       std::to_string(properties.major) + "." + std::to_string(properties.minor);
@@ -187,6 +207,7 @@ bool Device::grow(size_t bytes) {
   const size_t wanted = MemoryPool::rounded(bytes);
   const size_t least = wanted <= kSmallSegment / 2 ? kSmallSegment : std::max(kSegment, wanted);
   for (const size_t size : {least, wanted}) {
+    if (size > most_bytes_ - std::min(most_bytes_, pool_.reserved_bytes())) continue;
     void* base = nullptr;
     if (cudaMalloc(&base, size) == cudaSuccess) {
       pool_.add_segment(base, size);
@@ -219,7 +240,10 @@ TenonStatus* Device::allocate(size_t bytes, void** memory) {
                    " bytes) of GPU memory: " + megabytes(pool_.used_bytes()) + " are in use, " +
                    megabytes(pool_.reserved_bytes() - pool_.used_bytes()) +
                    " are free in pieces of at most " + megabytes(pool_.largest_free()) + ", " +
-                   megabytes(left) + " of " + megabytes(total) + " are left on the device");
+                   megabytes(left) + " of " + megabytes(total) + " are left on the device" +
+                   (most_bytes_ == SIZE_MAX
+                        ? ""
+                        : ", and TENON_GPU_MEMORY_LIMIT allows " + megabytes(most_bytes_)));
 }
 
 void Device::free(void* memory) {

@@ -114,6 +114,7 @@ class Device {
   std::string description_, architecture_;
   int multiprocessors_ = 1;
   cublasLtHandle_t cublas_lt_ = nullptr;
+  size_t most_bytes_ = SIZE_MAX;  // of memory that is taken
   PinnedMemory pinned_;
 
   std::mutex mutex_;

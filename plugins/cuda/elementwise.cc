@@ -274,29 +274,42 @@ TenonStatus* Elementwise::launch(TenonRun* run) const {
   return launch(enqueue(run), addresses);
 }
 
-TenonStatus* make_product_end(const TenonPrepare* prepare, const ProductEnd& end,
-                              Elementwise& made) {
+TenonStatus* OutputEnd::create(const TenonPrepare* prepare, const ProductEnd& end,
+                               OutputEnd& made) {
+  made.follows_ = end.bias >= 0 || end.residual >= 0 || !end.activation.empty();
+  if (!made.follows_) return nullptr;
   const TenonType y = host->prepare_output(prepare, 0);
   ElementwiseProgram p;
   p.dims = dims_of(y);
   p.outputs = {y.dtype};
   p.compute = y.dtype;
   p.inputs = {{y.dtype, p.dims}};
-  const int32_t bias = end.bias < 0 ? -1 : 1;
-  const int32_t residual = end.residual < 0 ? -1 : bias < 0 ? 1 : 2;
-  if (bias > 0) p.inputs.push_back({y.dtype, dims_of(host->prepare_input(prepare, end.bias))});
-  if (residual > 0) p.inputs.push_back({y.dtype, p.dims});
+  for (const int32_t argument : {end.bias, end.residual}) {
+    if (argument < 0) continue;
+    p.inputs.push_back({y.dtype, dims_of(host->prepare_input(prepare, argument))});
+    made.arguments_.push_back(argument);
+  }
+  const int32_t residual = end.bias < 0 ? 1 : 2;
   int32_t value = 0, next = static_cast<int32_t>(p.inputs.size());
   const auto then = [&](const std::string& op, int32_t with) {
     p.program.instructions.push_back({op, {value, with, -1}, end.alpha});
     value = next++;
   };
-  if (bias > 0) then("AddV2", bias);
-  if (residual > 0 && !end.residual_after_activation) then("AddV2", residual);
+  if (end.bias >= 0) then("AddV2", 1);
+  if (end.residual >= 0 && !end.residual_after_activation) then("AddV2", residual);
   if (!end.activation.empty()) then(end.activation, -1);
-  if (residual > 0 && end.residual_after_activation) then("AddV2", residual);
+  if (end.residual >= 0 && end.residual_after_activation) then("AddV2", residual);
   p.program.outputs = {value};
-  return Elementwise::create(*device_of(prepare), p, made);
+  return Elementwise::create(*device_of(prepare), p, made.program_);
+}
+
+TenonStatus* OutputEnd::launch(TenonRun* run) const {
+  if (!follows_) return nullptr;
+  void* y = output<void>(run, 0);
+  std::vector<const void*> addresses{y};
+  for (const int32_t argument : arguments_) addresses.push_back(input<void>(run, argument));
+  addresses.push_back(y);
+  return program_.launch(enqueue(run), addresses);
 }
 
 TenonStatus* make_update(const TenonPrepare* prepare, const char* op, int32_t dtype,

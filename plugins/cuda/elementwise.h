@@ -38,19 +38,26 @@ class Elementwise {
   // read as it lies, of the same element size.
   TenonStatus* launch(cudaStream_t stream, std::initializer_list<const void*> inputs,
                       std::initializer_list<void*> outputs) const;
+  TenonStatus* launch(cudaStream_t stream, const std::vector<const void*>& addresses) const;
   TenonStatus* launch(TenonRun* run) const;  // on the node's own
 
  private:
-  TenonStatus* launch(cudaStream_t stream, const std::vector<const void*>& addresses) const;
   cudaKernel_t kernel_ = nullptr;
   std::vector<int64_t> parameters_;
   int64_t count_ = 0;
 };
 
-// y = end(y) over the product's output, which stands at input 0 of the program; then bias and
-// residual where there are any.
-TenonStatus* make_product_end(const TenonPrepare* prepare, const ProductEnd& end,
-                              Elementwise& made);
+// What follows a product that stands in the node's output: bias, residual, activation.
+class OutputEnd {
+ public:
+  static TenonStatus* create(const TenonPrepare* prepare, const ProductEnd& end, OutputEnd& made);
+  TenonStatus* launch(TenonRun* run) const;  // nothing where nothing follows
+
+ private:
+  std::vector<int32_t> arguments_;  // inputs of the node, behind the output among the program's
+  bool follows_ = false;
+  Elementwise program_;
+};
 
 // variable[i] = op(variable[i], value[i]).
 TenonStatus* make_update(const TenonPrepare* prepare, const char* op, int32_t dtype,

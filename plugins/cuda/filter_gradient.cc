@@ -3,7 +3,7 @@
 // ones are cuDNN's (conv_rows.cc).
 #include <algorithm>
 
-#include "plugins/cuda/kernels.h"
+#include "plugins/cuda/kernels/kernels.h"
 #include "plugins/cuda/product.h"
 #include "plugins/cuda/window.h"
 
@@ -44,9 +44,8 @@ TenonStatus* prepare_small(TenonPrepare* prepare, RunFunction& run) {
       element_count(y) == 0 || element_count(w) == 0 || element_count(x) == 0) {
     return unimplemented("another convolution than of one group of float32");
   }
-  Window2d window;
-  if (TenonStatus* status = read_window(prepare, {w.dims[0], w.dims[1]}, {x.dims[1], x.dims[2]},
-                                        {y.dims[1], y.dims[2]}, window)) {
+  FilterGradient it;
+  if (TenonStatus* status = read_window_shape(prepare, {w.dims[0], w.dims[1]}, x, y, it.windows)) {
     return status;
   }
   const int64_t batch = y.dims[0], cells = y.dims[1] * y.dims[2], filters = w.dims[3];
@@ -54,22 +53,6 @@ TenonStatus* prepare_small(TenonPrepare* prepare, RunFunction& run) {
   if (batch * cells * width > kMostElements || batch * width * filters > kMostElements) {
     return unimplemented("more windows than are laid out");
   }
-  const auto n = [](int64_t value) { return static_cast<int>(value); };
-  FilterGradient it;
-  it.windows = {n(batch),
-                n(x.dims[1]),
-                n(x.dims[2]),
-                n(x.dims[3]),
-                n(y.dims[1]),
-                n(y.dims[2]),
-                n(w.dims[0]),
-                n(w.dims[1]),
-                n(window.stride[0]),
-                n(window.stride[1]),
-                n(window.dilation[0]),
-                n(window.dilation[1]),
-                n(window.pad_before[0]),
-                n(window.pad_before[1])};
   ProductSpec spec;
   spec.rows = width;
   spec.columns = filters;

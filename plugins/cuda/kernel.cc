@@ -32,12 +32,17 @@ const std::vector<const TenonKernelFactory*>& kernel_rows() {
   };
   add_elementwise_rows(add);
   add_matmul_rows(add);
+  add_einsum_rows(add);
   add_reduce_rows(add);
   add_nn_rows(add);
+  add_norm_rows(add);
   add_pool_rows(add);
+  add_pixel_rows(add);
   add_filter_gradient_rows(add);
   add_conv_rows(add);
+  add_depthwise_rows(add);
   add_move_rows(add);
+  add_scatter_rows(add);
   add_state_rows(add);
   add_random_rows(add);
   return pointers;

@@ -19,12 +19,17 @@ using PrepareFunction = TenonStatus* (*)(TenonPrepare*, RunFunction& run);
 using AddRow = std::function<void(const char* op, PrepareFunction prepare)>;
 void add_elementwise_rows(const AddRow& add);
 void add_matmul_rows(const AddRow& add);
+void add_einsum_rows(const AddRow& add);
 void add_reduce_rows(const AddRow& add);
 void add_nn_rows(const AddRow& add);
+void add_norm_rows(const AddRow& add);
 void add_pool_rows(const AddRow& add);
-void add_filter_gradient_rows(const AddRow& add);  // before those of all convolutions
+void add_pixel_rows(const AddRow& add);            // before those of
+void add_filter_gradient_rows(const AddRow& add);  // all convolutions
 void add_conv_rows(const AddRow& add);
+void add_depthwise_rows(const AddRow& add);
 void add_move_rows(const AddRow& add);
+void add_scatter_rows(const AddRow& add);
 void add_state_rows(const AddRow& add);
 void add_random_rows(const AddRow& add);
 
@@ -53,6 +58,10 @@ inline char* temporary(TenonRun* run, size_t begin) {
 }
 
 size_t size_of(int32_t dtype);  // 0 for what has no fixed size
+// float, half or bfloat16: what kernels that compute in float take.
+inline bool is_float(int32_t dtype) {
+  return dtype == kFloat || dtype == kHalf || dtype == kBfloat16;
+}
 // The integers of an input that is known when the kernel is prepared; false when it is not.
 bool constant_integers(const TenonPrepare* prepare, int32_t index, std::vector<int64_t>& values);
 std::vector<int64_t> dims_of(const TenonType& type);

@@ -1,8 +1,9 @@
 // Matrix products by cuBLASLt, with bias and ReLU in its epilogue and any other end behind it.
 #include <algorithm>
+#include <utility>
 
 #include "plugins/cuda/elementwise.h"
-#include "plugins/cuda/kernels.h"
+#include "plugins/cuda/kernels/kernels.h"
 #include "plugins/cuda/product.h"
 
 namespace plugin::cuda {
@@ -145,9 +146,14 @@ bool has_products(int32_t dtype) {
   return dtype == kFloat || dtype == kDouble || dtype == kHalf || dtype == kBfloat16;
 }
 
+// Which inputs of the node are multiplied.
+struct Operands {
+  int32_t a = 0, b = 1;
+};
+
 // A product and what follows it.
 TenonStatus* prepare_product(TenonPrepare* prepare, ProductSpec spec, const ProductEnd& end,
-                             RunFunction& run) {
+                             RunFunction& run, Operands operands = {}) {
   if (!has_products(spec.dtype)) return unimplemented("products of this dtype");
   spec.reduced_precision = host->prepare_precision(prepare) != 0 && spec.dtype == kFloat;
   const bool empty = spec.rows == 0 || spec.columns == 0 || spec.batch == 0;
@@ -167,28 +173,22 @@ TenonStatus* prepare_product(TenonPrepare* prepare, ProductSpec spec, const Prod
     spec.bias = end.bias >= 0;
     spec.relu = !end.activation.empty();
   }
-  Elementwise after;
-  const bool has_after = !in_epilogue && !plain;
-  if (has_after) {
-    if (TenonStatus* status = make_product_end(prepare, end, after)) return status;
+  OutputEnd after;
+  if (!in_epilogue) {
+    if (TenonStatus* status = OutputEnd::create(prepare, end, after)) return status;
   }
   std::shared_ptr<const Product> product;
   if (TenonStatus* status = Product::create(*device_of(prepare), spec, product)) return status;
   const size_t workspace = host->reserve_temporary(prepare, product->workspace_bytes());
-  run = [product, workspace, end, after, has_after](TenonRun* r) -> TenonStatus* {
-    const cudaStream_t stream = enqueue(r);
-    const void* bias = end.bias >= 0 ? input<void>(r, end.bias) : nullptr;
-    void* y = output<void>(r, 0);
+  const int32_t bias = spec.bias ? end.bias : -1;
+  run = [=](TenonRun* r) -> TenonStatus* {
     if (TenonStatus* status =
-            product->run(stream, input<void>(r, 0), input<void>(r, 1), bias, y,
+            product->run(enqueue(r), input<void>(r, operands.a), input<void>(r, operands.b),
+                         bias >= 0 ? input<void>(r, bias) : nullptr, output<void>(r, 0),
                          product->workspace_bytes() ? temporary(r, workspace) : nullptr)) {
       return status;
     }
-    if (!has_after) return nullptr;
-    const void* residual = end.residual >= 0 ? input<void>(r, end.residual) : nullptr;
-    if (bias && residual) return after.launch(stream, {y, bias, residual}, {y});
-    if (bias || residual) return after.launch(stream, {y, bias ? bias : residual}, {y});
-    return after.launch(stream, {y}, {y});
+    return after.launch(r);
   };
   return nullptr;
 }
@@ -236,7 +236,76 @@ TenonStatus* prepare_batch_matmul(TenonPrepare* prepare, RunFunction& run) {
   return prepare_product(prepare, spec, {}, run);
 }
 
+// --- convolutions whose filter is one tap: a product with the image's pixels as rows ---
+
+// Of x, w and y; `spec` has the channels of x, those of y and the number of pixels.
+TenonStatus* read_pixels(const TenonPrepare* prepare, const TenonType& x, const TenonType& w,
+                         const TenonType& y, ProductSpec& spec) {
+  if (x.rank != 4 || w.rank != 4 || y.rank != 4 || w.dims[0] != 1 || w.dims[1] != 1 ||
+      w.dims[2] != x.dims[3] || !same_shape({x.dtype, 3, x.dims}, {x.dtype, 3, y.dims})) {
+    return unimplemented("a convolution of more than one tap");
+  }
+  const std::string format = string_attr(prepare, "data_format");
+  if (!format.empty() && format != "NHWC") return unimplemented("channels-first data");
+  const std::vector<int64_t> paddings = ints_attr(prepare, "explicit_paddings");
+  const std::vector<int64_t> strides = ints_attr(prepare, "strides");
+  const auto all = [](const std::vector<int64_t>& values, int64_t wanted) {
+    return std::all_of(values.begin(), values.end(), [&](int64_t v) { return v == wanted; });
+  };
+  if (!all(paddings, 0) || !all(strides, 1)) return unimplemented("a convolution with steps");
+  spec.rows = element_count({x.dtype, 3, x.dims});
+  spec.inner = x.dims[3];
+  spec.columns = y.dims[3];
+  spec.dtype = x.dtype;
+  return nullptr;
+}
+
+TenonStatus* prepare_pixels(TenonPrepare* prepare, RunFunction& run) {
+  ProductSpec spec;
+  if (TenonStatus* status =
+          read_pixels(prepare, host->prepare_input(prepare, 0), host->prepare_input(prepare, 1),
+                      host->prepare_output(prepare, 0), spec)) {
+    return status;
+  }
+  ProductEnd end;
+  if (TenonStatus* status = read_product_end(host->prepare_attrs(prepare), end)) return status;
+  return prepare_product(prepare, spec, end, run);
+}
+
+// input_sizes, filter, out_backprop.
+TenonStatus* prepare_pixels_gradient(TenonPrepare* prepare, RunFunction& run) {
+  ProductSpec spec;
+  if (TenonStatus* status =
+          read_pixels(prepare, host->prepare_output(prepare, 0), host->prepare_input(prepare, 1),
+                      host->prepare_input(prepare, 2), spec)) {
+    return status;
+  }
+  std::swap(spec.inner, spec.columns);
+  spec.transpose_b = true;
+  return prepare_product(prepare, spec, {}, run, {2, 1});
+}
+
+// input, filter_sizes, out_backprop.
+TenonStatus* prepare_pixels_filter(TenonPrepare* prepare, RunFunction& run) {
+  ProductSpec spec;
+  if (TenonStatus* status =
+          read_pixels(prepare, host->prepare_input(prepare, 0), host->prepare_output(prepare, 0),
+                      host->prepare_input(prepare, 2), spec)) {
+    return status;
+  }
+  std::swap(spec.rows, spec.inner);
+  spec.transpose_a = true;
+  return prepare_product(prepare, spec, {}, run, {0, 2});
+}
+
 }  // namespace
+
+void add_pixel_rows(const AddRow& add) {
+  add("Conv2D", prepare_pixels);
+  add("_FusedConv2D", prepare_pixels);
+  add("Conv2DBackpropInput", prepare_pixels_gradient);
+  add("Conv2DBackpropFilter", prepare_pixels_filter);
+}
 
 void add_matmul_rows(const AddRow& add) {
   add("MatMul", prepare_matmul);

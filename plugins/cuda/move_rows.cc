@@ -3,7 +3,7 @@
 #include <numeric>
 
 #include "plugins/cuda/kernel.h"
-#include "plugins/cuda/kernels.h"
+#include "plugins/cuda/kernels/kernels.h"
 
 namespace plugin::cuda {
 namespace {

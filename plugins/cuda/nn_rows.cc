@@ -1,11 +1,11 @@
 // Softmax and the losses over it.
 #include "plugins/cuda/kernel.h"
-#include "plugins/cuda/kernels.h"
+#include "plugins/cuda/kernels/kernels.h"
 
 namespace plugin::cuda {
 namespace {
 
-bool has_softmax(int32_t dtype) { return dtype == kFloat || dtype == kDouble; }
+bool has_softmax(int32_t dtype) { return is_float(dtype) || dtype == kDouble; }
 
 template <bool logarithm>
 TenonStatus* prepare_softmax(TenonPrepare* prepare, RunFunction& run) {

@@ -1,5 +1,5 @@
-// Poolings and their gradients, of float32.
-#include "plugins/cuda/kernels.h"
+// Poolings and their gradients.
+#include "plugins/cuda/kernels/kernels.h"
 #include "plugins/cuda/window.h"
 
 namespace plugin::cuda {
@@ -8,7 +8,7 @@ namespace {
 TenonStatus* read_pool(const TenonPrepare* prepare, const TenonType& x, const TenonType& y,
                        PoolShape& shape) {
   const std::vector<int64_t> size = ints_attr(prepare, "ksize");
-  if (x.dtype != kFloat || x.rank != 4 || y.rank != 4 || size.size() != 4 || size[0] != 1 ||
+  if (!is_float(x.dtype) || x.rank != 4 || y.rank != 4 || size.size() != 4 || size[0] != 1 ||
       size[3] != 1) {
     return unimplemented("this pooling");
   }
@@ -33,15 +33,16 @@ TenonStatus* read_pool(const TenonPrepare* prepare, const TenonType& x, const Te
   return nullptr;
 }
 
-template <cudaError_t (*pool)(cudaStream_t, const PoolShape&, const float*, float*)>
+template <cudaError_t (*pool)(cudaStream_t, int32_t, const PoolShape&, const void*, void*)>
 TenonStatus* prepare_pool(TenonPrepare* prepare, RunFunction& run) {
   PoolShape shape{};
   if (TenonStatus* status = read_pool(prepare, host->prepare_input(prepare, 0),
                                       host->prepare_output(prepare, 0), shape)) {
     return status;
   }
-  run = [shape](TenonRun* r) {
-    return status_of(pool(enqueue(r), shape, input<float>(r, 0), output<float>(r, 0)), "a pooling");
+  run = [shape, dtype = host->prepare_input(prepare, 0).dtype](TenonRun* r) {
+    return status_of(pool(enqueue(r), dtype, shape, input<void>(r, 0), output<void>(r, 0)),
+                     "a pooling");
   };
   return nullptr;
 }
@@ -53,9 +54,9 @@ TenonStatus* prepare_max_pool_grad(TenonPrepare* prepare, RunFunction& run) {
                                       host->prepare_input(prepare, 2), shape)) {
     return status;
   }
-  run = [shape](TenonRun* r) {
-    return status_of(max_pool_gradient(enqueue(r), shape, input<float>(r, 0), input<float>(r, 2),
-                                       output<float>(r, 0)),
+  run = [shape, dtype = host->prepare_input(prepare, 0).dtype](TenonRun* r) {
+    return status_of(max_pool_gradient(enqueue(r), dtype, shape, input<void>(r, 0),
+                                       input<void>(r, 2), output<void>(r, 0)),
                      "the gradient of a pooling");
   };
   return nullptr;
@@ -68,9 +69,10 @@ TenonStatus* prepare_avg_pool_grad(TenonPrepare* prepare, RunFunction& run) {
                                       host->prepare_input(prepare, 1), shape)) {
     return status;
   }
-  run = [shape](TenonRun* r) {
-    return status_of(avg_pool_gradient(enqueue(r), shape, input<float>(r, 1), output<float>(r, 0)),
-                     "the gradient of a pooling");
+  run = [shape, dtype = host->prepare_output(prepare, 0).dtype](TenonRun* r) {
+    return status_of(
+        avg_pool_gradient(enqueue(r), dtype, shape, input<void>(r, 1), output<void>(r, 0)),
+        "the gradient of a pooling");
   };
   return nullptr;
 }

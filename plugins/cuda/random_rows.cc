@@ -1,6 +1,6 @@
 // Stateless random numbers, with the bits that the host draws.
 #include "plugins/cuda/kernel.h"
-#include "plugins/cuda/kernels.h"
+#include "plugins/cuda/kernels/kernels.h"
 
 namespace plugin::cuda {
 namespace {
@@ -9,7 +9,8 @@ template <RandomKind kind>
 TenonStatus* prepare_random(TenonPrepare* prepare, RunFunction& run) {
   const TenonType y = host->prepare_output(prepare, 0);
   const bool whole = kind == RandomKind::kFullInt;
-  if (!whole && y.dtype != kFloat) return unimplemented("random numbers of this dtype");
+  const bool drawn = kind == RandomKind::kUniform ? is_float(y.dtype) : y.dtype == kFloat;
+  if (!whole && !drawn) return unimplemented("random numbers of this dtype");
   const int64_t count = element_count(y);
   run = [count, dtype = y.dtype](TenonRun* r) {
     return status_of(random_fill(enqueue(r), kind, dtype, count, input<uint64_t>(r, 1),

@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "plugins/cuda/kernel.h"
-#include "plugins/cuda/kernels.h"
+#include "plugins/cuda/kernels/kernels.h"
 
 namespace plugin::cuda {
 namespace {

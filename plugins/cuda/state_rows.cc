@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "plugins/cuda/elementwise.h"
-#include "plugins/cuda/kernels.h"
+#include "plugins/cuda/kernels/kernels.h"
 
 namespace plugin::cuda {
 namespace {

@@ -34,4 +34,29 @@ TenonStatus* read_window(const TenonPrepare* prepare, const std::array<int64_t, 
   return nullptr;
 }
 
+TenonStatus* read_window_shape(const TenonPrepare* prepare, const std::array<int64_t, 2>& size,
+                               const TenonType& x, const TenonType& y, WindowShape& shape) {
+  Window2d window;
+  if (TenonStatus* status =
+          read_window(prepare, size, {x.dims[1], x.dims[2]}, {y.dims[1], y.dims[2]}, window)) {
+    return status;
+  }
+  const auto n = [](int64_t value) { return static_cast<int>(value); };
+  shape = {n(x.dims[0]),
+           n(x.dims[1]),
+           n(x.dims[2]),
+           n(x.dims[3]),
+           n(y.dims[1]),
+           n(y.dims[2]),
+           n(size[0]),
+           n(size[1]),
+           n(window.stride[0]),
+           n(window.stride[1]),
+           n(window.dilation[0]),
+           n(window.dilation[1]),
+           n(window.pad_before[0]),
+           n(window.pad_before[1])};
+  return nullptr;
+}
+
 }  // namespace plugin::cuda

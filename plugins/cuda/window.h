@@ -4,6 +4,7 @@
 #include <array>
 
 #include "plugins/cuda/kernel.h"
+#include "plugins/cuda/kernels/kernels.h"
 
 namespace plugin::cuda {
 
@@ -16,5 +17,8 @@ struct Window2d {
 TenonStatus* read_window(const TenonPrepare* prepare, const std::array<int64_t, 2>& size,
                          const std::array<int64_t, 2>& in, const std::array<int64_t, 2>& out,
                          Window2d& window);
+// The same for images x and y of rank 4.
+TenonStatus* read_window_shape(const TenonPrepare* prepare, const std::array<int64_t, 2>& size,
+                               const TenonType& x, const TenonType& y, WindowShape& shape);
 
 }  // namespace plugin::cuda

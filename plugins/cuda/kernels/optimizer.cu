@@ -1,5 +1,5 @@
 // Optimizer steps (formulas: tensorflow/core/kernels/training_ops.cc, tenon/ops/state).
-#include "plugins/cuda/kernels.h"
+#include "plugins/cuda/kernels/kernels.h"
 
 namespace plugin::cuda {
 namespace {

@@ -1,58 +1,16 @@
 // Reductions: a block for each row, or a column of threads for each column, always added in the
 // same order.
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
-
-#include "plugins/cuda/kernels.h"
+#include "plugins/cuda/kernels/elements.cuh"
+#include "plugins/cuda/kernels/kernels.h"
 
 namespace plugin::cuda {
 namespace {
 
-constexpr int kFloat = 1, kDouble = 2, kInt32 = 3, kInt64 = 9, kBool = 10, kBfloat16 = 14;
-constexpr int kHalf = 19;
 constexpr int kThreads = 256;
 constexpr int kColumns = 32, kRows = 8;  // of a block of the columns' kernel
 constexpr int64_t kMostParts = 128;      // that one reduction is cut into
 constexpr int64_t kLeastReduced = 4096;  // that pays to be cut
 constexpr int64_t kFewResults = int64_t{1} << 14;
-
-template <class T>
-struct SumOf {
-  using Type = T;
-};
-template <>
-struct SumOf<__half> {
-  using Type = float;
-};
-template <>
-struct SumOf<__nv_bfloat16> {
-  using Type = float;
-};
-
-template <class S, class T>
-__device__ S load(T x) {
-  return static_cast<S>(x);
-}
-template <>
-__device__ float load<float, __half>(__half x) {
-  return __half2float(x);
-}
-template <>
-__device__ float load<float, __nv_bfloat16>(__nv_bfloat16 x) {
-  return __bfloat162float(x);
-}
-template <class T, class S>
-__device__ T store(S x) {
-  return static_cast<T>(x);
-}
-template <>
-__device__ __half store<__half, float>(float x) {
-  return __float2half_rn(x);
-}
-template <>
-__device__ __nv_bfloat16 store<__nv_bfloat16, float>(float x) {
-  return __float2bfloat16_rn(x);
-}
 
 template <class S>
 struct Limits;
@@ -272,6 +230,15 @@ cudaError_t reduce(cudaStream_t stream, ReduceOp op, int32_t dtype, const Reduce
     default:
       return cudaErrorInvalidValue;
   }
+}
+
+cudaError_t sum_parts(cudaStream_t stream, int32_t dtype, int64_t parts, int64_t columns,
+                      const float* sums, void* y) {
+  return visit_floats(dtype, [&](auto element) {
+    using T = decltype(element);
+    return reduce_pass<float, float, T>(stream, ReduceOp::kSum, {1, parts, columns}, 1, 1.0, sums,
+                                        static_cast<T*>(y));
+  });
 }
 
 cudaError_t arg_extreme(cudaStream_t stream, bool largest, int32_t dtype, int32_t index_dtype,

@@ -1,10 +1,10 @@
 // Softmax and the losses over it: one block for each row.
-#include "plugins/cuda/kernels.h"
+#include "plugins/cuda/kernels/elements.cuh"
+#include "plugins/cuda/kernels/kernels.h"
 
 namespace plugin::cuda {
 namespace {
 
-constexpr int kDouble = 2, kInt32 = 3;
 constexpr int kThreads = 128;
 
 template <class T>
@@ -35,66 +35,76 @@ __device__ T block_sum(T value, T* shared) {
 }
 
 // Of the block's row: the largest value, and the sum of exp(x - largest).
-template <class T>
+template <class S>
 struct RowSums {
-  T most, sum;
+  S most, sum;
 };
-template <class T>
-__device__ RowSums<T> row_sums(const T* x, int64_t columns, T* shared) {
-  T most = -INFINITY;
+template <class S, class T>
+__device__ RowSums<S> row_sums(const T* x, int64_t columns, S* shared) {
+  S most = -INFINITY;
   for (int64_t i = threadIdx.x; i < columns; i += blockDim.x) {
-    most = most != most ? most : x[i] != x[i] ? x[i] : most < x[i] ? x[i] : most;
+    const S value = load<S, T>(x[i]);
+    most = most != most ? most : value != value ? value : most < value ? value : most;
   }
   most = block_max(most, shared);
-  T sum = 0;
-  for (int64_t i = threadIdx.x; i < columns; i += blockDim.x) sum += exp(x[i] - most);
+  S sum = 0;
+  for (int64_t i = threadIdx.x; i < columns; i += blockDim.x) {
+    sum += exp(load<S, T>(x[i]) - most);
+  }
   return {most, block_sum(sum, shared)};
 }
 
 template <class T>
 __global__ void softmax_rows(bool logarithm, int64_t columns, const T* x, T* y) {
-  __shared__ T shared[kThreads];
+  using S = typename SumOf<T>::Type;
+  __shared__ S shared[kThreads];
   x += blockIdx.x * columns;
   y += blockIdx.x * columns;
-  const RowSums<T> row = row_sums(x, columns, shared);
-  const T log_sum = log(row.sum);
+  const RowSums<S> row = row_sums<S, T>(x, columns, shared);
+  const S log_sum = log(row.sum);
   for (int64_t i = threadIdx.x; i < columns; i += blockDim.x) {
-    y[i] = logarithm ? x[i] - row.most - log_sum : exp(x[i] - row.most) / row.sum;
+    const S above = load<S, T>(x[i]) - row.most;
+    y[i] = store<T, S>(logarithm ? above - log_sum : exp(above) / row.sum);
   }
 }
 
 template <class T, class Label>
 __global__ void sparse_loss_rows(int64_t columns, const T* x, const Label* labels, T* loss,
                                  T* gradient) {
-  __shared__ T shared[kThreads];
+  using S = typename SumOf<T>::Type;
+  __shared__ S shared[kThreads];
   x += blockIdx.x * columns;
   gradient += blockIdx.x * columns;
-  const RowSums<T> row = row_sums(x, columns, shared);
+  const RowSums<S> row = row_sums<S, T>(x, columns, shared);
   const int64_t label = labels[blockIdx.x];
   const bool valid = label >= 0 && label < columns;
-  if (threadIdx.x == 0) loss[blockIdx.x] = valid ? log(row.sum) - (x[label] - row.most) : T(NAN);
+  if (threadIdx.x == 0) {
+    loss[blockIdx.x] =
+        store<T, S>(valid ? log(row.sum) - (load<S, T>(x[label]) - row.most) : S(NAN));
+  }
   for (int64_t i = threadIdx.x; i < columns; i += blockDim.x) {
-    const T probability = exp(x[i] - row.most) / row.sum;
-    gradient[i] = valid ? probability - (i == label ? T(1) : T(0)) : T(NAN);
+    const S probability = exp(load<S, T>(x[i]) - row.most) / row.sum;
+    gradient[i] = store<T, S>(valid ? probability - (i == label ? S(1) : S(0)) : S(NAN));
   }
 }
 
 template <class T>
 __global__ void loss_rows(int64_t columns, const T* x, const T* labels, T* loss, T* gradient) {
-  __shared__ T shared[kThreads];
+  using S = typename SumOf<T>::Type;
+  __shared__ S shared[kThreads];
   x += blockIdx.x * columns;
   labels += blockIdx.x * columns;
   gradient += blockIdx.x * columns;
-  const RowSums<T> row = row_sums(x, columns, shared);
-  const T log_sum = log(row.sum);
-  T sum = 0;
+  const RowSums<S> row = row_sums<S, T>(x, columns, shared);
+  const S log_sum = log(row.sum);
+  S sum = 0;
   for (int64_t i = threadIdx.x; i < columns; i += blockDim.x) {
-    const T label = labels[i];
-    if (label != T(0)) sum += label * (log_sum - (x[i] - row.most));
-    gradient[i] = exp(x[i] - row.most) / row.sum - label;
+    const S label = load<S, T>(labels[i]), above = load<S, T>(x[i]) - row.most;
+    if (label != S(0)) sum += label * (log_sum - above);
+    gradient[i] = store<T, S>(exp(above) / row.sum - label);
   }
   sum = block_sum(sum, shared);
-  if (threadIdx.x == 0) loss[blockIdx.x] = sum;
+  if (threadIdx.x == 0) loss[blockIdx.x] = store<T, S>(sum);
 }
 
 int threads_for(int64_t columns) { return columns <= 32 ? 32 : kThreads; }
@@ -136,21 +146,28 @@ cudaError_t loss_of(cudaStream_t stream, int64_t rows, int64_t columns, const vo
 
 cudaError_t softmax(cudaStream_t stream, int32_t dtype, bool logarithm, int64_t rows,
                     int64_t columns, const void* x, void* y) {
-  return dtype == kDouble ? softmax_of<double>(stream, logarithm, rows, columns, x, y)
-                          : softmax_of<float>(stream, logarithm, rows, columns, x, y);
+  if (dtype == kDouble) return softmax_of<double>(stream, logarithm, rows, columns, x, y);
+  return visit_floats(dtype, [&](auto element) {
+    return softmax_of<decltype(element)>(stream, logarithm, rows, columns, x, y);
+  });
 }
 
 cudaError_t sparse_cross_entropy(cudaStream_t stream, int32_t dtype, int32_t label_dtype,
                                  int64_t rows, int64_t columns, const void* logits,
                                  const void* labels, void* loss, void* gradient) {
-  const auto of = dtype == kDouble ? sparse_loss_of<double> : sparse_loss_of<float>;
-  return of(stream, label_dtype, rows, columns, logits, labels, loss, gradient);
+  const auto of = [&](auto element) {
+    return sparse_loss_of<decltype(element)>(stream, label_dtype, rows, columns, logits, labels,
+                                             loss, gradient);
+  };
+  return dtype == kDouble ? of(double()) : visit_floats(dtype, of);
 }
 
 cudaError_t cross_entropy(cudaStream_t stream, int32_t dtype, int64_t rows, int64_t columns,
                           const void* logits, const void* labels, void* loss, void* gradient) {
-  const auto of = dtype == kDouble ? loss_of<double> : loss_of<float>;
-  return of(stream, rows, columns, logits, labels, loss, gradient);
+  const auto of = [&](auto element) {
+    return loss_of<decltype(element)>(stream, rows, columns, logits, labels, loss, gradient);
+  };
+  return dtype == kDouble ? of(double()) : visit_floats(dtype, of);
 }
 
 }  // namespace plugin::cuda

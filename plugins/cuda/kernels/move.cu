@@ -1,5 +1,5 @@
 // Kernels that only move elements; they look at their size alone.
-#include "plugins/cuda/kernels.h"
+#include "plugins/cuda/kernels/kernels.h"
 
 namespace plugin::cuda {
 namespace {

@@ -1,5 +1,5 @@
 // The windows of images as rows of a matrix, for products over them.
-#include "plugins/cuda/kernels.h"
+#include "plugins/cuda/kernels/kernels.h"
 
 namespace plugin::cuda {
 namespace {

@@ -1,5 +1,6 @@
 // Poolings of channels-last data: a thread for each result.
-#include "plugins/cuda/kernels.h"
+#include "plugins/cuda/kernels/elements.cuh"
+#include "plugins/cuda/kernels/kernels.h"
 
 namespace plugin::cuda {
 namespace {
@@ -42,38 +43,47 @@ __device__ int64_t output_index(const PoolShape& s, int64_t n, int h, int w, int
 }
 
 // Where the first largest element of the window is.
+template <class T>
 __device__ int64_t largest_in(const PoolShape& s, const Place& p, const Window& window,
-                              const float* x) {
+                              const T* x) {
   int64_t best = -1;
+  float most = 0;
   for (int h = window.h0; h < window.h1; ++h) {
     for (int w = window.w0; w < window.w1; ++w) {
       const int64_t index = input_index(s, p.n, h, w, p.c);
-      if (best < 0 || x[index] > x[best] || (x[index] != x[index] && x[best] == x[best])) {
+      const float value = load<float, T>(x[index]);
+      if (best < 0 || value > most || (value != value && most == most)) {
         best = index;
+        most = value;
       }
     }
   }
   return best;
 }
 
-__global__ void max_pool_elements(PoolShape s, int64_t count, const float* x, float* y) {
+template <class T>
+__global__ void max_pool_elements(PoolShape s, int64_t count, const T* x, T* y) {
   const int64_t at = blockIdx.x * int64_t{kThreads} + threadIdx.x;
   if (at >= count) return;
   const Place p = place_of(at, s.out_h, s.out_w, s.channels);
   const int64_t best = largest_in(s, p, window_at(s, p.h, p.w), x);
-  y[at] = best < 0 ? -INFINITY : x[best];
+  y[at] = best < 0 ? store<T, float>(-INFINITY) : x[best];
 }
 
-__global__ void avg_pool_elements(PoolShape s, int64_t count, const float* x, float* y) {
+template <class T>
+__global__ void avg_pool_elements(PoolShape s, int64_t count, const T* x, T* y) {
   const int64_t at = blockIdx.x * int64_t{kThreads} + threadIdx.x;
   if (at >= count) return;
   const Place p = place_of(at, s.out_h, s.out_w, s.channels);
   const Window window = window_at(s, p.h, p.w);
   float sum = 0;
   for (int h = window.h0; h < window.h1; ++h) {
-    for (int w = window.w0; w < window.w1; ++w) sum += x[input_index(s, p.n, h, w, p.c)];
+    for (int w = window.w0; w < window.w1; ++w) {
+      sum += load<float, T>(x[input_index(s, p.n, h, w, p.c)]);
+    }
   }
-  y[at] = sum / static_cast<float>((window.h1 - window.h0) * (window.w1 - window.w0));
+  const auto cells = static_cast<float>((window.h1 - window.h0) * (window.w1 - window.w0));
+  y[at] = store<T, float>(sum / cells);
 }
 
 // The windows along one axis that hold input `at`: [first, last).
@@ -86,8 +96,8 @@ __device__ Span windows_over(int at, int pad, int size, int stride, int outputs)
   return {first, min(most / stride + 1, outputs)};
 }
 
-__global__ void max_pool_gradients(PoolShape s, int64_t count, const float* x, const float* dy,
-                                   float* dx) {
+template <class T>
+__global__ void max_pool_gradients(PoolShape s, int64_t count, const T* x, const T* dy, T* dx) {
   const int64_t at = blockIdx.x * int64_t{kThreads} + threadIdx.x;
   if (at >= count) return;
   const Place p = place_of(at, s.in_h, s.in_w, s.channels);
@@ -97,14 +107,15 @@ __global__ void max_pool_gradients(PoolShape s, int64_t count, const float* x, c
   for (int oh = hs.first; oh < hs.last; ++oh) {
     for (int ow = ws.first; ow < ws.last; ++ow) {
       if (largest_in(s, p, window_at(s, oh, ow), x) == at) {
-        sum += dy[output_index(s, p.n, oh, ow, p.c)];
+        sum += load<float, T>(dy[output_index(s, p.n, oh, ow, p.c)]);
       }
     }
   }
-  dx[at] = sum;
+  dx[at] = store<T, float>(sum);
 }
 
-__global__ void avg_pool_gradients(PoolShape s, int64_t count, const float* dy, float* dx) {
+template <class T>
+__global__ void avg_pool_gradients(PoolShape s, int64_t count, const T* dy, T* dx) {
   const int64_t at = blockIdx.x * int64_t{kThreads} + threadIdx.x;
   if (at >= count) return;
   const Place p = place_of(at, s.in_h, s.in_w, s.channels);
@@ -114,11 +125,11 @@ __global__ void avg_pool_gradients(PoolShape s, int64_t count, const float* dy, 
   for (int oh = hs.first; oh < hs.last; ++oh) {
     for (int ow = ws.first; ow < ws.last; ++ow) {
       const Window window = window_at(s, oh, ow);
-      sum += dy[output_index(s, p.n, oh, ow, p.c)] /
+      sum += load<float, T>(dy[output_index(s, p.n, oh, ow, p.c)]) /
              static_cast<float>((window.h1 - window.h0) * (window.w1 - window.w0));
     }
   }
-  dx[at] = sum;
+  dx[at] = store<T, float>(sum);
 }
 
 int64_t input_count(const PoolShape& s) { return int64_t{s.batch} * s.in_h * s.in_w * s.channels; }
@@ -128,33 +139,52 @@ int64_t output_count(const PoolShape& s) {
 
 }  // namespace
 
-cudaError_t max_pool(cudaStream_t stream, const PoolShape& s, const float* x, float* y) {
+cudaError_t max_pool(cudaStream_t stream, int32_t dtype, const PoolShape& s, const void* x,
+                     void* y) {
   const int64_t count = output_count(s);
   if (count == 0) return cudaSuccess;
-  max_pool_elements<<<blocks_for(count), kThreads, 0, stream>>>(s, count, x, y);
-  return cudaGetLastError();
+  return visit_floats(dtype, [&](auto element) {
+    using T = decltype(element);
+    max_pool_elements<<<blocks_for(count), kThreads, 0, stream>>>(
+        s, count, static_cast<const T*>(x), static_cast<T*>(y));
+    return cudaGetLastError();
+  });
 }
 
-cudaError_t max_pool_gradient(cudaStream_t stream, const PoolShape& s, const float* x,
-                              const float* dy, float* dx) {
+cudaError_t max_pool_gradient(cudaStream_t stream, int32_t dtype, const PoolShape& s, const void* x,
+                              const void* dy, void* dx) {
   const int64_t count = input_count(s);
   if (count == 0) return cudaSuccess;
-  max_pool_gradients<<<blocks_for(count), kThreads, 0, stream>>>(s, count, x, dy, dx);
-  return cudaGetLastError();
+  return visit_floats(dtype, [&](auto element) {
+    using T = decltype(element);
+    max_pool_gradients<<<blocks_for(count), kThreads, 0, stream>>>(
+        s, count, static_cast<const T*>(x), static_cast<const T*>(dy), static_cast<T*>(dx));
+    return cudaGetLastError();
+  });
 }
 
-cudaError_t avg_pool(cudaStream_t stream, const PoolShape& s, const float* x, float* y) {
+cudaError_t avg_pool(cudaStream_t stream, int32_t dtype, const PoolShape& s, const void* x,
+                     void* y) {
   const int64_t count = output_count(s);
   if (count == 0) return cudaSuccess;
-  avg_pool_elements<<<blocks_for(count), kThreads, 0, stream>>>(s, count, x, y);
-  return cudaGetLastError();
+  return visit_floats(dtype, [&](auto element) {
+    using T = decltype(element);
+    avg_pool_elements<<<blocks_for(count), kThreads, 0, stream>>>(
+        s, count, static_cast<const T*>(x), static_cast<T*>(y));
+    return cudaGetLastError();
+  });
 }
 
-cudaError_t avg_pool_gradient(cudaStream_t stream, const PoolShape& s, const float* dy, float* dx) {
+cudaError_t avg_pool_gradient(cudaStream_t stream, int32_t dtype, const PoolShape& s,
+                              const void* dy, void* dx) {
   const int64_t count = input_count(s);
   if (count == 0) return cudaSuccess;
-  avg_pool_gradients<<<blocks_for(count), kThreads, 0, stream>>>(s, count, dy, dx);
-  return cudaGetLastError();
+  return visit_floats(dtype, [&](auto element) {
+    using T = decltype(element);
+    avg_pool_gradients<<<blocks_for(count), kThreads, 0, stream>>>(
+        s, count, static_cast<const T*>(dy), static_cast<T*>(dx));
+    return cudaGetLastError();
+  });
 }
 
 }  // namespace plugin::cuda

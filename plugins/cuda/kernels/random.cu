@@ -1,11 +1,14 @@
 // Philox 4x32-10 and TensorFlow's distributions, as tenon/kernels/philox.h has them: element i
 // depends on key, counter and i alone.
-#include "plugins/cuda/kernels.h"
+#include <type_traits>
+
+#include "plugins/cuda/kernels/elements.cuh"
+#include "plugins/cuda/kernels/kernels.h"
 
 namespace plugin::cuda {
 namespace {
 
-constexpr int kFloat = 1, kInt32 = 3, kInt64 = 9, kUint32 = 22, kUint64 = 23;
+constexpr int kUint32 = 22, kUint64 = 23;
 constexpr int kThreads = 256;
 constexpr uint64_t kReservedBlocks = 256;  // of a group of four truncated normals
 
@@ -75,6 +78,22 @@ __global__ void float_groups(RandomKind kind, int64_t count, const uint64_t* key
   for (int i = 0; i < 4 && group * 4 + i < count; ++i) y[group * 4 + i] = results[i];
 }
 
+// The lowest bits of a word that a half or bfloat16 has room for.
+template <class T>
+__global__ void narrow_groups(int64_t count, const uint64_t* key, const uint64_t* counter, T* y) {
+  constexpr bool is_half = std::is_same<T, __half>::value;
+  constexpr int kBits = is_half ? 10 : 7;
+  constexpr uint32_t kOne = is_half ? 15u << 10 : 127u << 7;
+  const int64_t group = blockIdx.x * int64_t{kThreads} + threadIdx.x;
+  if (group * 4 >= count) return;
+  const Block b = philox(*key, counter[0], counter[1], group);
+  for (int i = 0; i < 4 && group * 4 + i < count; ++i) {
+    const auto bits = static_cast<uint16_t>((b.word[i] & ((1u << kBits) - 1)) | kOne);
+    const T drawn = *reinterpret_cast<const T*>(&bits);
+    y[group * 4 + i] = store<T, float>(load<float, T>(drawn) - 1.0f);
+  }
+}
+
 template <class T>
 __global__ void integer_groups(int64_t count, const uint64_t* key, const uint64_t* counter, T* y) {
   constexpr int kPer = sizeof(T) == 8 ? 2 : 4;
@@ -109,6 +128,11 @@ cudaError_t random_fill(cudaStream_t stream, RandomKind kind, int32_t dtype, int
   if (dtype == kFloat && kind != RandomKind::kFullInt) {
     float_groups<<<blocks, kThreads, 0, stream>>>(kind, count, key, counter,
                                                   static_cast<float*>(y));
+  } else if (dtype == kHalf && kind == RandomKind::kUniform) {
+    narrow_groups<<<blocks, kThreads, 0, stream>>>(count, key, counter, static_cast<__half*>(y));
+  } else if (dtype == kBfloat16 && kind == RandomKind::kUniform) {
+    narrow_groups<<<blocks, kThreads, 0, stream>>>(count, key, counter,
+                                                   static_cast<__nv_bfloat16*>(y));
   } else if (dtype == kInt32 || dtype == kUint32) {
     integer_groups<<<blocks, kThreads, 0, stream>>>(count, key, counter, static_cast<uint32_t*>(y));
   } else if (dtype == kInt64 || dtype == kUint64) {
