@@ -37,7 +37,11 @@ Endpoint Trace::read_stored(const Weight& weight) {
 void Trace::write(std::string_view op, const Weight& weight, std::vector<Endpoint> inputs,
                   AttrMap attrs) {
   const Weight* const changed[] = {&weight};
+  // What is assigned need not be read again: who wants it does not wait for the write, which comes
+  // when all that can fail in a step is over.
+  const Endpoint assigned = op == "AssignVariableOp" ? inputs[0] : Endpoint();
   write_all(op, changed, std::move(inputs), std::move(attrs));
+  state(weight).value = assigned;
 }
 
 void Trace::write_all(std::string_view op, std::span<const Weight* const> weights,
@@ -50,9 +54,10 @@ void Trace::write_all(std::string_view op, std::span<const Weight* const> weight
   std::vector<NodeId>& waits = build_.graph().node(id).control_inputs;
   for (const Weight* weight : weights) {
     State& at = state(*weight);
-    const NodeId before = at.value ? at.value.node : at.last_write;
-    if (before >= 0 && std::find(waits.begin(), waits.end(), before) == waits.end()) {
-      waits.push_back(before);
+    for (const NodeId before : {at.value ? at.value.node : NodeId{-1}, at.last_write}) {
+      if (before >= 0 && std::find(waits.begin(), waits.end(), before) == waits.end()) {
+        waits.push_back(before);
+      }
     }
     at.value = {};
     at.last_write = id;

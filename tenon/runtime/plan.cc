@@ -81,7 +81,8 @@ int64_t Plan::Functions::growth_of(const FunctionLibrary& library, const std::st
 
 // Among nodes that are ready, writers of variables come last, so that the value they replace has
 // been read by everybody and is changed in place. What begins to exchange values comes first and
-// what waits for them late, so that the work between goes on meanwhile.
+// what waits for them late, so that the work between goes on meanwhile, but before all writers: a
+// replica that hears in a wait that another one has failed has changed nothing.
 Status Plan::order_nodes() {
   std::vector<int8_t> turn(static_cast<size_t>(graph_.size()));
   for (NodeId id = 0; id < graph_.size(); ++id) {
@@ -89,7 +90,7 @@ Status Plan::order_nodes() {
     const Node& node = graph_.node(id);
     const Effects effects = effects_of(graph_, node);
     const bool begins = node.is("_AllReduceStart") || node.is("_DeviceAllReduceStart");
-    turn[static_cast<size_t>(id)] = begins ? -1 : effects.writes || effects.collective;
+    turn[static_cast<size_t>(id)] = begins ? -1 : effects.writes ? 2 : effects.collective;
   }
   TENON_ASSIGN_OR_RETURN(order_, graph_.topological_order(turn));
   return absl::OkStatus();

@@ -263,11 +263,18 @@ void Replicas::fail(const Status& status) {
 }
 
 // When no replica is within the step any more. A group of devices that has failed is of no use, nor
-// is work that was captured with it: the next step makes both anew.
+// is work that was captured with it: the next step makes both anew. Nor are values that were
+// computed of sums with a part of the failing replica's, which may be anything.
 void Replicas::end_failure(const Status& status) {
   if (!status.ok() && !group_.empty()) {
     steps_.clear();
     group_.clear();
+    for (size_t i = 0; i < mirrored_.size(); ++i) {
+      Variable& variable = *mirrored_[i]->variable;
+      if (variable.version() == seen_[i]) continue;
+      const bool is_seed = mirrored_[i]->kind == WeightKind::kSeed;
+      if (!is_seed || !variable.read().ok()) variable.clear();
+    }
   }
   gradients_.reset();
   layers_.reset();
@@ -287,10 +294,10 @@ Status Replicas::run(std::span<const Tensor> batch) {
       },
       [&](const Status& failed) { fail(failed); });
   for (std::vector<Tensor>& args : args_) args.clear();
+  end_failure(status);
   for (size_t i = 0; i < mirrored_.size(); ++i) {
     seen_[i] = status.ok() ? mirrored_[i]->variable->version() : kNeverSeen;
   }
-  end_failure(status);
   return status;
 }
 

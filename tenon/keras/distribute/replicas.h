@@ -49,7 +49,8 @@ class Replicas {
   // Splits the batch by TensorFlow's rule (each replica gets ceil(rows / replicas) rows, the last
   // ones what is left) and runs the step. A replica that gets none runs it on row 0, without a say.
   // Weights that were changed from outside are copied first. The error is that of the replica that
-  // failed; weights then keep what replica 0 wrote, which is of no use where devices were adding.
+  // failed; weights are then as they were, but where devices were adding what was written has no
+  // value any more, until it is assigned again.
   Status run(std::span<const Tensor> batch);
 
   // Of replica `rank`, after run().
