@@ -26,8 +26,9 @@ constexpr Usage kEvaluateUsage = {
 StatusOr<keras::Logs> judge(const DataFlags& flags, keras::Model& model,
                             const keras::EvaluateOptions& options) {
   if (wants_named_data(model)) {
-    TENON_ASSIGN_OR_RETURN(const ModelData data, read_named_data(flags, model, true));
-    return model.evaluate(data.x, data.y, options);
+    TENON_ASSIGN_OR_RETURN(data::DatasetPtr rows,
+                           open_named_data(flags, model, data::Labels::kKnown));
+    return model.evaluate(data::batch(std::move(rows), options.batch_size), options);
   }
   TENON_ASSIGN_OR_RETURN(const data::RowStream stream,
                          flags.open(data::Labels::kKnown, model.data_names()));

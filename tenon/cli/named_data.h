@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tenon/cli/data_flags.h"
+#include "tenon/data/named_rows.h"
 #include "tenon/keras/model.h"
 
 namespace tenon::cli {
@@ -14,12 +15,18 @@ struct ModelData {
 // Does the model have several inputs or outputs?
 bool wants_named_data(const keras::Model& model);
 
-// Of an NPZ file, the arrays that are named like inputs and outputs. Of a CSV, the columns: an
-// input or output of one number a row is the column of its name, one of n numbers the columns
-// NAME_0 to NAME_n-1. Targets of outputs without a loss may lack. INVALID_ARGUMENT names what is
-// not there, and what is.
+// See data::open_named_rows().
+StatusOr<data::NamedRows> open_named_data(const DataFlags& flags,
+                                          std::vector<data::NamedTensor> wanted,
+                                          data::Labels labels);
+
+// Row by row: the inputs and, where labels are read, the targets of the outputs with a loss.
+StatusOr<data::DatasetPtr> open_named_data(const DataFlags& flags, const keras::Model& model,
+                                           data::Labels labels);
+
+// In memory; there, targets of outputs without a loss are taken too.
 StatusOr<ModelData> read_named_data(const DataFlags& flags, const keras::Model& model,
-                                    bool with_targets);
+                                    data::Labels labels);
 
 // As read_named_data for such models; for others x and y of the table that the flags describe,
 // whose names of classes and features go to `names`, those of the model before.

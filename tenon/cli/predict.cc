@@ -80,32 +80,52 @@ Status check_columns(const PredictFlags& flags, const Shape& row, const PartialS
                           " (the last) or another number or name, or pick with --features");
 }
 
+// Rows of what the signature takes, in its order; `classes` are those of the model's labels.
+StatusOr<data::DatasetPtr> rows_for(const PredictFlags& flags, const Signature& signature,
+                                    std::vector<std::string>& classes) {
+  TENON_ASSIGN_OR_RETURN(const data::Names names, exported_data_names(flags.model));
+  classes = names.classes;
+  if (signature.inputs.size() == 1) {
+    TENON_ASSIGN_OR_RETURN(const data::RowStream stream,
+                           flags.data.open(data::Labels::kNone, names));
+    TENON_RETURN_IF_ERROR(check_columns(flags, stream.shape, signature.inputs[0].shape));
+    return stream.rows;
+  }
+  if (signature.inputs.empty()) return unimplemented("signature serving_default has no inputs");
+  std::vector<data::NamedTensor> wanted;
+  for (const SignatureTensor& input : signature.inputs) {
+    if (!input.shape.has_rank() || input.shape.rank() == 0) {
+      return unimplemented("input '", input.name, "' has no rows; `tenon run` feeds it by name");
+    }
+    wanted.push_back({input.name, PartialShape(input.shape.dims().subspan(1))});
+  }
+  TENON_ASSIGN_OR_RETURN(const data::NamedRows found,
+                         open_named_data(flags.data, std::move(wanted), data::Labels::kNone));
+  return found.rows;
+}
+
 StatusOr<Predictions> predict_saved_model(const PredictFlags& flags) {
   Predictions predictions;
-  TENON_ASSIGN_OR_RETURN(const data::Names names, exported_data_names(flags.model));
-  TENON_ASSIGN_OR_RETURN(const data::RowStream stream, flags.data.open(data::Labels::kNone, names));
-  predictions.classes = names.classes;
   TENON_ASSIGN_OR_RETURN(const auto model, SavedModel::load(flags.model));
   TENON_ASSIGN_OR_RETURN(const Signature* signature, require_signature(*model, "serving_default"));
-  if (signature->inputs.size() != 1) {
-    return unimplemented("signature serving_default has ", signature->inputs.size(),
-                         " inputs; `tenon run` feeds each by name");
-  }
-  const SignatureTensor& input = signature->inputs[0];
-  TENON_RETURN_IF_ERROR(check_columns(flags, stream.shape, input.shape));
+  TENON_ASSIGN_OR_RETURN(data::DatasetPtr all, rows_for(flags, *signature, predictions.classes));
   TENON_ASSIGN_OR_RETURN(const auto executable, model->executable(*signature));
   TENON_ASSIGN_OR_RETURN(const auto batches,
-                         data::prefetch(data::batch(stream.rows, flags.batch_size))->iterate(0));
+                         data::prefetch(data::batch(std::move(all), flags.batch_size))->iterate(0));
   OutputRows rows;
-  std::vector<Tensor> results;
+  std::vector<Tensor> args, results;
   for (data::Element batch;;) {
     TENON_ASSIGN_OR_RETURN(const bool more, batches->next(batch));
     if (!more) break;
-    TENON_ASSIGN_OR_RETURN(
-        const Tensor x,
-        convert_tensor(keras::match_input_rank(batch[0], input.shape), input.dtype));
-    TENON_RETURN_IF_ERROR(executable->run({&x, 1}, results));
-    TENON_RETURN_IF_ERROR(rows.append(results, x.dim(0)));
+    args.clear();
+    for (size_t i = 0; i < signature->inputs.size(); ++i) {
+      const SignatureTensor& input = signature->inputs[i];
+      TENON_ASSIGN_OR_RETURN(
+          Tensor x, convert_tensor(keras::match_input_rank(batch[i], input.shape), input.dtype));
+      args.push_back(std::move(x));
+    }
+    TENON_RETURN_IF_ERROR(executable->run(args, results));
+    TENON_RETURN_IF_ERROR(rows.append(results, args[0].dim(0)));
   }
   TENON_ASSIGN_OR_RETURN(predictions.outputs, std::move(rows).build());
   for (const SignatureTensor& output : signature->outputs) predictions.names.push_back(output.name);
@@ -121,8 +141,10 @@ StatusOr<Predictions> predict_keras(const PredictFlags& flags) {
   TENON_ASSIGN_OR_RETURN(const auto model, open_model(flags.model, nullptr, {.compile = false}));
   TENON_RETURN_IF_ERROR(model->status());
   if (wants_named_data(*model)) {
-    TENON_ASSIGN_OR_RETURN(const ModelData data, read_named_data(flags.data, *model, false));
-    TENON_ASSIGN_OR_RETURN(predictions.outputs, model->predict(data.x, flags.batch_size));
+    TENON_ASSIGN_OR_RETURN(data::DatasetPtr rows,
+                           open_named_data(flags.data, *model, data::Labels::kNone));
+    TENON_ASSIGN_OR_RETURN(predictions.outputs,
+                           model->predict(data::batch(std::move(rows), flags.batch_size)));
   } else {
     TENON_ASSIGN_OR_RETURN(const data::RowStream stream,
                            flags.data.open(data::Labels::kNone, model->data_names()));

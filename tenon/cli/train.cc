@@ -184,13 +184,13 @@ class TrainRun {
     }
     if (from_) names = from_->data_names;
     if (model_ && wants_named_data(*model_)) {
-      if (flags_.streams()) {
-        return unimplemented("the data of a model with several inputs or outputs are held in ",
-                             "memory: leave out --shuffle_buffer and --cache");
-      }
       // Which targets are wanted, the losses say.
       TENON_RETURN_IF_ERROR(compile_model(*model_, flags_.compile));
-      TENON_ASSIGN_OR_RETURN(data_, read_named_data(flags_.data, *model_, true));
+      if (flags_.streams()) {
+        TENON_ASSIGN_OR_RETURN(rows_, open_named_data(flags_.data, *model_, data::Labels::kNumber));
+        return look_at_rows();
+      }
+      TENON_ASSIGN_OR_RETURN(data_, read_named_data(flags_.data, *model_, data::Labels::kNumber));
       return check_features(flags_.data.data, data_.x);
     }
     TENON_RETURN_IF_ERROR(flags_.streams() ? open_data(names, options) : read_data(names, options));
@@ -224,15 +224,23 @@ class TrainRun {
     }
     set_data_names(names, stream.names);
     rows_ = stream.rows;
-    // Of kinds that are held in memory all the same; the others are looked at as they are read.
+    return look_at_rows();
+  }
+
+  // Of kinds that are held in memory all the same, at all; the others are looked at as they are
+  // read, here at the first rows.
+  Status look_at_rows() {
+    const size_t inputs = model_->network().inputs.size();
     if (const std::optional<data::Columns> columns = rows_->columns(0)) {
-      TENON_RETURN_IF_ERROR(check_features(flags_.data.data, (*columns->values)[0]));
+      const auto x = std::span(*columns->values).first(inputs);
+      TENON_RETURN_IF_ERROR(check_features(flags_.data.data, keras::Inputs(x.begin(), x.end())));
     }
     TENON_ASSIGN_OR_RETURN(const auto first,
                            data::batch(data::take(rows_, kFirstRows), kFirstRows)->iterate(0));
     data::Element batch;
     TENON_RETURN_IF_ERROR(first->next(batch).status());
-    if (!batch.empty()) data_.x = keras::Inputs(batch[0]);
+    batch.resize(std::min(batch.size(), inputs));
+    data_.x.assign(batch.begin(), batch.end());
     return absl::OkStatus();
   }
 
@@ -294,15 +302,21 @@ class TrainRun {
     return absl::OkStatus();
   }
 
+  StatusOr<data::DatasetPtr> open_validation(const DataFlags& flags,
+                                             const data::Names& names) const {
+    if (wants_named_data(*model_)) return open_named_data(flags, *model_, data::Labels::kKnown);
+    TENON_ASSIGN_OR_RETURN(const data::RowStream stream, flags.open(data::Labels::kKnown, names));
+    return stream.rows;
+  }
+
   Status read_validation_data(keras::FitOptions& options) const {
     DataFlags validation = flags_.data;
     validation.data = flags_.validation_data;
     validation.labels = flags_.validation_labels;
     data::Names names = model_->data_names();
     if (flags_.streams()) {
-      TENON_ASSIGN_OR_RETURN(const data::RowStream stream,
-                             validation.open(data::Labels::kKnown, names));
-      options.validation_batches = data::batch(stream.rows, flags_.batch_size);
+      TENON_ASSIGN_OR_RETURN(data::DatasetPtr rows, open_validation(validation, names));
+      options.validation_batches = data::batch(std::move(rows), flags_.batch_size);
       return absl::OkStatus();
     }
     TENON_ASSIGN_OR_RETURN(const ModelData held,

@@ -23,6 +23,9 @@ class RowsBuilder {
     if (rows_ == 0) {
       first_ = row.shape();
       TENON_RETURN_IF_ERROR(grow(row.dtype(), 64));
+    } else if (row.dtype() != all_.dtype() || !(row.shape() == first_)) {
+      return invalid_argument("row ", rows_ + 1, " is ", row.dtype(), row.shape(), ", the first ",
+                              all_.dtype(), first_, ": rows of one shape are expected");
     }
     if (rows_ == all_.dim(0)) TENON_RETURN_IF_ERROR(grow(row.dtype(), 2 * rows_));
     if (const size_t bytes = row.num_bytes()) {
@@ -340,29 +343,48 @@ StatusOr<RowStream> open_examples(const std::vector<std::string>& paths, const F
   return stream;
 }
 
-StatusOr<RowStream> open_folder(const std::string& path, const FileOptions& options) {
-  TENON_ASSIGN_OR_RETURN(const auto names, list_directory(path));
+std::vector<std::string> record_files(const std::string& path) {
   std::vector<std::string> records;
-  for (const std::string& name : names) {
+  if (!is_directory(path)) {
+    if (holds_records(path)) records.push_back(path);
+    return records;
+  }
+  const auto names = list_directory(path);
+  if (!names.ok()) return records;
+  for (const std::string& name : *names) {
     const std::string file = join_path(path, name);
     if (name[0] == '.' || is_directory(file)) continue;
     if (holds_records(file)) records.push_back(file);
   }
+  return records;
+}
+
+StatusOr<RowStream> open_folder(const std::string& path, const FileOptions& options) {
+  TENON_RETURN_IF_ERROR(list_directory(path).status());
+  const std::vector<std::string> records = record_files(path);
   if (!records.empty()) return open_examples(records, options, cat("'", path, "'"));
   return open_images(path, options);
 }
 
-StatusOr<Table> collect(const RowStream& stream) {
-  TENON_ASSIGN_OR_RETURN(const auto iterator, stream.rows->iterate(0));
-  RowsBuilder x, y;
+StatusOr<Element> columns_of_rows(const Dataset& rows) {
+  TENON_ASSIGN_OR_RETURN(const auto iterator, rows.iterate(0));
+  std::vector<RowsBuilder> columns;
   Element row;
   for (;;) {
     TENON_ASSIGN_OR_RETURN(const bool more, iterator->next(row));
     if (!more) break;
-    TENON_RETURN_IF_ERROR(x.append(row[0]));
-    if (stream.labels) TENON_RETURN_IF_ERROR(y.append(row[1]));
+    columns.resize(row.size());
+    for (size_t i = 0; i < row.size(); ++i) TENON_RETURN_IF_ERROR(columns[i].append(row[i]));
   }
-  return Table{std::move(x).build(), std::move(y).build(), stream.names};
+  Element all;
+  for (RowsBuilder& column : columns) all.push_back(std::move(column).build());
+  return all;
+}
+
+StatusOr<Table> collect(const RowStream& stream) {
+  TENON_ASSIGN_OR_RETURN(Element columns, columns_of_rows(*stream.rows));
+  columns.resize(2);
+  return Table{std::move(columns[0]), std::move(columns[1]), stream.names};
 }
 
 }  // namespace tenon::data

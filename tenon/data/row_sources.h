@@ -14,7 +14,12 @@ StatusOr<RowStream> open_examples(const std::vector<std::string>& paths, const F
 
 StatusOr<RowStream> open_csv(const std::string& path, const FileOptions& options);
 
-// All rows, in memory.
+// The TFRecord files of a folder, by name, or the file itself if it is one; else none.
+std::vector<std::string> record_files(const std::string& path);
+
+// All rows, in memory: a tensor of each component; none where there are no rows. INVALID_ARGUMENT
+// for one of another dtype or shape than the first.
+StatusOr<Element> columns_of_rows(const Dataset& rows);
 StatusOr<Table> collect(const RowStream& stream);
 
 }  // namespace tenon::data

@@ -37,14 +37,22 @@ def field(number, data):
     return bytes([number << 3 | 2]) + varint(len(data)) + data
 
 
+def example(features):
+    """A framed tf.Example: arrays of floats, and of ints that are not negative."""
+    def feature(name, values):
+        values = np.ravel(values)
+        if values.dtype.kind == "f":
+            kind = field(2, field(1, values.astype("<f4").tobytes()))
+        else:
+            kind = field(3, field(1, b"".join(varint(int(value)) for value in values)))
+        return field(1, field(1, name.encode()) + field(2, kind))
+    data = field(1, b"".join(feature(name, values) for name, values in features.items()))
+    length = struct.pack("<Q", len(data))
+    return length + masked_crc(length) + data + masked_crc(data)
+
+
 def record(x, label):
-    """A framed tf.Example of a float feature x and an int64 feature label."""
-    def feature(name, value):
-        return field(1, field(1, name.encode()) + field(2, value))
-    floats = feature("x", field(2, field(1, np.asarray(x, "<f4").tobytes())))
-    example = field(1, floats + feature("label", field(3, field(1, varint(label)))))
-    length = struct.pack("<Q", len(example))
-    return length + masked_crc(length) + example + masked_crc(example)
+    return example({"x": np.asarray(x, "<f4"), "label": np.array(label)})
 
 
 def peak_memory(*arguments):
@@ -138,6 +146,88 @@ def streamed_is_read(check, folder):
     tenon("verify", os.path.join(folder, "exported", "digits", "2"))
 
 
+def two_and_two():
+    """A model of the inputs age [1] and side [2, 3], and the outputs score [2] and kind of three classes."""
+    def layer(kind, name, config, *inputs):
+        tensors = [{"class_name": "__keras_tensor__", "config": {"shape": [None, 1], "dtype": "float32", "keras_history": [one, 0, 0]}}
+                   for one in inputs]
+        nodes = [{"args": tensors if len(tensors) == 1 else [tensors], "kwargs": {}}]
+        return {"class_name": kind, "config": {"name": name, **config}, "name": name, "inbound_nodes": nodes if inputs else []}
+    layers = [layer("InputLayer", "age", {"batch_shape": [None, 1], "dtype": "float32"}),
+              layer("InputLayer", "side", {"batch_shape": [None, 2, 3], "dtype": "float32"}), layer("Flatten", "flat", {}, "side"),
+              layer("Concatenate", "all", {"axis": -1}, "age", "flat"), layer("Dense", "score", {"units": 2}, "all"),
+              layer("Dense", "kind", {"units": 3, "activation": "softmax"}, "all")]
+    return {"class_name": "Functional", "config": {
+        "name": "two", "layers": layers, "input_layers": [["age", 0, 0], ["side", 0, 0]],
+        "output_layers": [["score", 0, 0], ["kind", 0, 0]]}}
+
+
+def named_data(folder, rows=101):
+    """The same rows as an NPZ, as a CSV with other columns beside and as TFRecords in two files, side flat in these."""
+    rng = np.random.default_rng(1)
+    arrays = {"score": rng.normal(size=(rows, 2)), "age": rng.normal(size=(rows, 1)), "side": rng.normal(size=(rows, 2, 3))}
+    arrays = {name: values.astype("f4") for name, values in arrays.items()}
+    arrays["kind"] = rng.integers(0, 3, rows)
+    paths = [os.path.join(folder, name) for name in ("data.npz", "data.csv", "records")]
+    np.savez(paths[0], **arrays)
+    columns = [("id", [f"row {i}" for i in range(rows)])]
+    for name, values in arrays.items():
+        flat = values.reshape(rows, -1)
+        columns += [(f"{name}_{i}" if flat.shape[1] > 1 else name, flat[:, i]) for i in range(flat.shape[1])]
+    with open(paths[1], "w", encoding="utf-8") as file:
+        for line in zip(*([name, *map(str, values)] for name, values in columns)):
+            file.write(",".join(line) + "\n")
+    os.makedirs(paths[2])
+    for part, (begin, end) in enumerate(((0, 60), (60, rows))):
+        with open(os.path.join(paths[2], f"{part}.tfrecord"), "wb") as file:
+            for i in range(begin, end):
+                file.write(example({**{name: values[i] for name, values in arrays.items()}, "other": np.array(i)}))
+    return paths
+
+
+def several_inputs(check, folder):
+    """Rows of several inputs and outputs: streamed or in memory, of whatever kind, they give the same bits."""
+    model = os.path.join(folder, "two.json")
+    with open(model, "w", encoding="utf-8") as file:
+        json.dump(two_and_two(), file)
+    losses = json.dumps({"score": "mse", "kind": "sparse_categorical_crossentropy"})
+    train = ["train", "--model", model, "--loss", losses, "--optimizer=adam", "--epochs=2", "--batch_size=16", "--json"]
+    seen, drawn, judged, predicted, asked = [], [], [], [], []
+    for data in named_data(folder):
+        saved, exported = os.path.join(folder, "two.keras"), os.path.join(folder, "exported", os.path.basename(data))
+        for how in (["--shuffle=false"], ["--shuffle=false", "--shuffle_buffer=1"]):
+            printed = tenon(*train, "--data", data, "--validation_data", data, *how, "--save", saved)
+            seen.append((printed, weights(saved)))
+        for how in ([], ["--threads=1", "--prefetch=1"], ["--cache", data + ".cache"], ["--cache", data + ".cache"]):
+            printed = tenon(*train, "--data", data, "--shuffle_buffer=40", *how, "--save", saved, "--export_dir",
+                            exported + str(len(drawn)))
+            drawn.append((printed, weights(saved)))
+        judged.append(tenon("evaluate", "--model", saved, "--data", data, "--json"))
+        predicted.append(tenon("predict", "--model", saved, "--data", data))
+        asked.append(tenon("predict", "--model", exported + str(len(drawn) - 1), "--data", data))
+        tenon("verify", exported + str(len(drawn) - 1))
+    for what, found in (("trained on", seen), ("drawn", drawn), ("judged", judged), ("predicted from", predicted),
+                        ("given to a SavedModel", asked)):
+        check.that(len(set(found)) == 1 and found, f"named data are {what} alike", found)
+    csv = os.path.join(folder, "data.csv")
+    with open(csv, encoding="utf-8") as file:
+        lines = file.read().splitlines()
+    with open(csv, "w", encoding="utf-8") as file:
+        file.write("\n".join(lines[:40] + [lines[40].rpartition(",")[0] + ",0.5"] + lines[41:]))
+    for more in ([], ["--shuffle_buffer=10"]):
+        done = attempt(*train, "--data", csv, *more)
+        check.that(done.returncode == 1 and "row 40" in done.stderr and "'kind'" in done.stderr, "a class that is none is named",
+                   done.stderr)
+    path = os.path.join(folder, "records", "1.tfrecord")
+    with open(path, "ab") as file:
+        place = file.tell()
+        file.write(example({"age": np.zeros(1, "f4"), "side": np.zeros(5, "f4"), "score": np.zeros(2, "f4"), "kind": np.array(1)}))
+    for more in ([], ["--shuffle_buffer=10"]):
+        done = attempt(*train, "--data", os.path.dirname(path), *more)
+        check.that(done.returncode == 1 and f"{path}': the record at byte {place}" in done.stderr and "'side'" in done.stderr,
+                   "a feature of another shape is named", done.stderr)
+
+
 def what_is_wrong(check, folder):
     data = digits_as_records(folder)
     train = ["train", "--model=mlp", *SPARSE, "--shuffle_buffer=10", "--data"]
@@ -162,7 +252,7 @@ def what_is_wrong(check, folder):
 
 def main():
     check = Checks()
-    for part in (more_data_than_memory, going_on, streamed_is_read, what_is_wrong):
+    for part in (more_data_than_memory, going_on, streamed_is_read, several_inputs, what_is_wrong):
         with tempfile.TemporaryDirectory() as folder:
             part(check, folder)
     check.done()

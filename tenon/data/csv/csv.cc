@@ -163,16 +163,16 @@ StatusOr<Table> parse_csv(std::string_view text, const FileOptions& options,
 }
 
 StatusOr<std::vector<std::string>> csv_names(const std::string& path, const FileOptions& options) {
-  TENON_ASSIGN_OR_RETURN(const Content content, read_content(path));
+  TENON_ASSIGN_OR_RETURN(const Content content, peek_content(path));
   if (content.kind == ContentKind::kNpz) TENON_RETURN_IF_ERROR(NpzReader::open(path).status());
   if (content.kind != ContentKind::kCsv) {
     return invalid_argument(content.name, ": a CSV with a header is expected");
   }
-  const char separator = options.separator ? options.separator : find_separator(content.bytes);
-  CsvReader reader(content.bytes);
-  reader.set_separator(separator);
+  TENON_ASSIGN_OR_RETURN(const std::unique_ptr<CsvFile> file, CsvFile::open(path));
+  TENON_ASSIGN_OR_RETURN(const std::string_view start, file->reader().look());
+  file->reader().set_separator(options.separator ? options.separator : find_separator(start));
   CsvCells names;
-  TENON_ASSIGN_OR_RETURN(const bool any, reader.next(names));
+  TENON_ASSIGN_OR_RETURN(const bool any, file->reader().next(names));
   if (!any) return invalid_argument(content.name, ": no rows");
   for (std::string& name : names) name = std::string(trim(name));
   return names;
