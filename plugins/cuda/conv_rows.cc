@@ -11,7 +11,7 @@
 namespace plugin::cuda {
 namespace {
 
-constexpr size_t kMostWorkspace = size_t{512} << 20;
+constexpr size_t kMostWorkspace = size_t{2} << 30;
 
 TenonStatus* dnn_status(cudnnStatus_t status, const char* what) {
   if (status == CUDNN_STATUS_SUCCESS) return nullptr;

@@ -61,8 +61,7 @@ struct Einsum {
   size_t width = 0;
   ProductSpec spec;
   Turn a, b, y;
-  std::shared_ptr<const Product> product;
-  size_t workspace = 0;
+  NodeProduct product;
 };
 
 struct Equation {
@@ -114,9 +113,7 @@ TenonStatus* run_einsum(const Einsum& it, TenonRun* r) {
   if (TenonStatus* status = turn_operand(stream, it.a, it.width, r, a)) return status;
   if (TenonStatus* status = turn_operand(stream, it.b, it.width, r, b)) return status;
   void* y = it.y.needed ? temporary(r, it.y.place) : output<void>(r, 0);
-  if (TenonStatus* status = it.product->run(stream, a, b, nullptr, y, temporary(r, it.workspace))) {
-    return status;
-  }
+  if (TenonStatus* status = it.product.run(r, a, b, y)) return status;
   if (!it.y.needed) return nullptr;
   return status_of(move(stream, it.width, it.y.shape, y, output<void>(r, 0)), "turning a result");
 }
@@ -130,12 +127,8 @@ TenonStatus* prepare_einsum(TenonPrepare* prepare, RunFunction& run) {
       !read_equation(string_attr(prepare, "equation"), e) ||
       !read_sizes(e.a, host->prepare_input(prepare, 0), sizes) ||
       !read_sizes(e.b, host->prepare_input(prepare, 1), sizes) || !read_sizes(e.y, y, sizes) ||
-      std::max({e.a.size(), e.b.size(), e.y.size()}) > static_cast<size_t>(kMostAxes) ||
-      (!is_float(y.dtype) && y.dtype != kDouble)) {
+      std::max({e.a.size(), e.b.size(), e.y.size()}) > static_cast<size_t>(kMostAxes)) {
     return unimplemented("this equation");
-  }
-  for (const auto& [label, size] : sizes) {
-    if (size == 0) return unimplemented("a sum over nothing");
   }
   Einsum it;
   if (!find_roles(e, roles)) return unimplemented("an operand that is summed over by itself");
@@ -172,11 +165,7 @@ TenonStatus* prepare_einsum(TenonPrepare* prepare, RunFunction& run) {
   it.spec.a_step = it.spec.rows * it.spec.inner;
   it.spec.b_step = it.spec.inner * it.spec.columns;
   it.spec.dtype = y.dtype;
-  it.spec.reduced_precision = host->prepare_precision(prepare) != 0 && y.dtype == kFloat;
-  if (TenonStatus* status = Product::create(*device_of(prepare), it.spec, it.product))
-    return status;
-  it.workspace =
-      host->reserve_temporary(prepare, std::max<size_t>(it.product->workspace_bytes(), 1));
+  if (TenonStatus* status = NodeProduct::create(prepare, it.spec, {}, it.product)) return status;
   run = [it](TenonRun* r) { return run_einsum(it, r); };
   return nullptr;
 }

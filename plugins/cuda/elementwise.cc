@@ -47,14 +47,12 @@ const char* type_name(int32_t dtype) {
   }
 }
 
-std::string loaded(int32_t dtype, const std::string& address, const std::string& index) {
-  const auto element = [&](const char* type) {
-    return "((const " + std::string(type) + "*)" + address + ")[" + index + "]";
-  };
-  if (dtype == kHalf) return "from_half(" + element("unsigned short") + ")";
-  if (dtype == kBfloat16) return "from_bfloat16(" + element("unsigned short") + ")";
-  if (dtype == kBool) return "(" + element("unsigned char") + " != 0)";
-  return element(type_name(dtype));
+// What an element as it is stored stands for.
+std::string loaded(int32_t dtype, const std::string& element) {
+  if (dtype == kHalf) return "from_half(" + element + ")";
+  if (dtype == kBfloat16) return "from_bfloat16(" + element + ")";
+  if (dtype == kBool) return "(" + element + " != 0)";
+  return element;
 }
 
 std::string stored(int32_t dtype, const std::string& value) {
@@ -145,6 +143,23 @@ std::string write_offsets(const Walk& walk, std::vector<std::string>& offsets) {
   return text;
 }
 
+// Four neighbouring elements, read and written at once.
+constexpr char kPackText[] =
+    "template <class T> struct alignas(sizeof(T) == 8 ? 16 : 4 * sizeof(T)) Pack { T at[4]; };\n";
+
+// Do four neighbouring results come from four neighbours, or one element, of each input, at
+// addresses that are multiples of four?
+bool is_packed(const Walk& walk, int64_t count) {
+  if (count % 4 != 0 || walk.dims.empty() || walk.dims.back() % 4 != 0) return false;
+  for (const std::vector<int64_t>& own : walk.strides) {
+    if (own.back() != 0 && own.back() != 1) return false;
+    const bool whole =
+        std::all_of(own.begin(), own.end() - 1, [](int64_t s) { return s % 4 == 0; });
+    if (own.back() == 1 && !whole) return false;
+  }
+  return true;
+}
+
 std::string constant_text(float value) {
   uint32_t bits = 0;
   std::memcpy(&bits, &value, sizeof bits);
@@ -188,10 +203,16 @@ TenonStatus* write_elementwise(const ElementwiseProgram& p, ElementwiseSource& s
   const size_t inputs = std::max<size_t>(p.inputs.size(), 1);
   std::vector<std::string> offsets;
   const std::string offset_text = write_offsets(walk, offsets);
-  std::string body;
+  const bool packed = is_packed(walk, source.count);
+  std::string loads, body, stores;
   for (size_t i = 0; i < p.inputs.size(); ++i) {
-    body += "    const C v" + number(i) + " = (C)" +
-            loaded(p.inputs[i].dtype, "p.in[" + number(i) + "]", offsets[i]) + ";\n";
+    const std::string type = stored_type(p.inputs[i].dtype), n = number(i);
+    const bool pack = packed && walk.strides[i].back() == 1;
+    const std::string held = pack ? "Pack<" + type + ">" : type;
+    loads += "    const " + held + " a" + n + " = *(const " + held + "*)((const " + type +
+             "*)p.in[" + n + "] + " + offsets[i] + ");\n";
+    body += "    const C v" + n + " = (C)" +
+            loaded(p.inputs[i].dtype, "a" + n + (pack ? ".at[k]" : "")) + ";\n";
   }
   for (size_t i = 0; i < p.program.constants.size(); ++i) {
     body += "    const C v" + number(p.inputs.size() + i) + " = " +
@@ -199,21 +220,30 @@ TenonStatus* write_elementwise(const ElementwiseProgram& p, ElementwiseSource& s
   }
   if (TenonStatus* status = write_instructions(p, body)) return status;
   for (size_t i = 0; i < p.outputs.size(); ++i) {
-    body += "    ((" + std::string(stored_type(p.outputs[i])) + "*)p.out[" + number(i) +
-            "])[i] = " + stored(p.outputs[i], "v" + std::to_string(p.program.outputs[i])) + ";\n";
+    const std::string type = stored_type(p.outputs[i]), n = number(i);
+    const std::string held = packed ? "Pack<" + type + ">" : type;
+    loads += "    " + held + " r" + n + ";\n";
+    body += "    r" + n + (packed ? ".at[k] = " : " = ") +
+            stored(p.outputs[i], "v" + std::to_string(p.program.outputs[i])) + ";\n";
+    stores += "    *(" + held + "*)((" + type + "*)p.out[" + n + "] + i) = r" + n + ";\n";
   }
   const bool wide = source.count >= (int64_t{1} << 30);
-  source.text = std::string(kFunctions) + "typedef " + type_name(p.compute) + " C;\ntypedef " +
-                (wide ? "long long" : "unsigned") + " index_t;\nstruct P {\n  const void* in[" +
-                number(inputs) + "]; void* out[" + number(p.outputs.size()) +
-                "]; long long count; long long dims[" + number(rank) + "]; long long strides[" +
-                number(inputs) + "][" + number(rank) + "];\n};\n" +
-                "extern \"C\" __global__ void __launch_bounds__(256) elementwise(const P p) {\n"
-                "  index_t i = (index_t)blockIdx.x * 1024 + threadIdx.x;\n"
+  source.text =
+      std::string(kFunctions) + "typedef " + type_name(p.compute) + " C;\ntypedef " +
+      (wide ? "long long" : "unsigned") + " index_t;\nstruct P {\n  const void* in[" +
+      number(inputs) + "]; void* out[" + number(p.outputs.size()) +
+      "]; long long count; long long dims[" + number(rank) + "]; long long strides[" +
+      number(inputs) + "][" + number(rank) + "];\n};\n" + kPackText +
+      "extern \"C\" __global__ void __launch_bounds__(256) elementwise(const P p) {\n" +
+      (packed ? "  const index_t i = ((index_t)blockIdx.x * 256 + threadIdx.x) * 4;\n"
+                "  if (i >= (index_t)p.count) return;\n" +
+                    offset_text + loads + "  #pragma unroll\n  for (int k = 0; k < 4; ++k) {\n" +
+                    body + "  }\n" + stores + "}\n"
+              : "  index_t i = (index_t)blockIdx.x * 1024 + threadIdx.x;\n"
                 "  #pragma unroll\n"
                 "  for (int k = 0; k < 4; ++k, i += 256) {\n"
                 "    if (i >= (index_t)p.count) return;\n" +
-                offset_text + body + "  }\n}\n";
+                    offset_text + loads + body + stores + "  }\n}\n");
   source.parameters = {source.count};
   for (size_t axis = 0; axis < rank; ++axis) {
     source.parameters.push_back(axis < walk.dims.size() ? walk.dims[axis] : 1);

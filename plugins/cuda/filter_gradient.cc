@@ -14,9 +14,9 @@ constexpr int64_t kMostElements = int64_t{16} << 20;  // of all windows, and of 
 
 struct FilterGradient {
   WindowShape windows;
-  std::shared_ptr<const Product> product;
+  NodeProduct product;
   ReduceShape sum;
-  size_t rows = 0, products = 0, workspace = 0, scratch = 0;  // in the scratch memory
+  size_t rows = 0, products = 0, scratch = 0;  // in the scratch memory
 };
 
 TenonStatus* run_gradient(const FilterGradient& it, TenonRun* r) {
@@ -27,10 +27,7 @@ TenonStatus* run_gradient(const FilterGradient& it, TenonRun* r) {
                                       "the windows of images")) {
     return status;
   }
-  if (TenonStatus* status = it.product->run(stream, rows, input<void>(r, 2), nullptr, products,
-                                            temporary(r, it.workspace))) {
-    return status;
-  }
+  if (TenonStatus* status = it.product.run(r, rows, input<void>(r, 2), products)) return status;
   return status_of(reduce(stream, ReduceOp::kSum, kFloat, it.sum, 1.0, products, output<void>(r, 0),
                           temporary(r, it.scratch)),
                    "a sum over images");
@@ -61,16 +58,13 @@ TenonStatus* prepare_small(TenonPrepare* prepare, RunFunction& run) {
   spec.a_step = cells * width;
   spec.b_step = cells * filters;
   spec.transpose_a = true;
-  spec.reduced_precision = host->prepare_precision(prepare) != 0;
-  if (TenonStatus* status = Product::create(*device_of(prepare), spec, it.product)) return status;
+  if (TenonStatus* status = NodeProduct::create(prepare, spec, {}, it.product)) return status;
   it.sum = {1, batch, width * filters};
   const auto reserve = [&](int64_t elements) {
     return host->reserve_temporary(prepare, static_cast<size_t>(elements) * sizeof(float));
   };
   it.rows = reserve(batch * cells * width);
   it.products = reserve(batch * width * filters);
-  it.workspace =
-      host->reserve_temporary(prepare, std::max<size_t>(it.product->workspace_bytes(), 1));
   it.scratch = host->reserve_temporary(prepare, std::max<size_t>(reduce_scratch(it.sum), 1));
   run = [it](TenonRun* r) { return run_gradient(it, r); };
   return nullptr;

@@ -1,8 +1,6 @@
 // Matrix products by cuBLASLt, with bias and ReLU in its epilogue and any other end behind it.
 #include <algorithm>
-#include <utility>
 
-#include "plugins/cuda/elementwise.h"
 #include "plugins/cuda/kernels/kernels.h"
 #include "plugins/cuda/product.h"
 
@@ -142,23 +140,46 @@ TenonStatus* Product::run(cudaStream_t stream, const void* a, const void* b, con
 
 namespace {
 
-bool has_products(int32_t dtype) {
-  return dtype == kFloat || dtype == kDouble || dtype == kHalf || dtype == kBfloat16;
+bool has_products(int32_t dtype) { return is_float(dtype) || dtype == kDouble; }
+
+}  // namespace
+
+TenonStatus* NodeProduct::create(TenonPrepare* prepare, ProductSpec spec, const ProductEnd& end,
+                                 NodeProduct& made) {
+  if (!has_products(spec.dtype)) return unimplemented("products of this dtype");
+  if (spec.rows * spec.columns * spec.batch * spec.inner == 0) {
+    return unimplemented("a product over nothing");
+  }
+  spec.reduced_precision = host->prepare_precision(prepare) != 0 && spec.dtype == kFloat;
+  const bool in_epilogue = end.residual < 0 && (end.activation.empty() || end.activation == "Relu");
+  if (in_epilogue) {
+    spec.bias = end.bias >= 0;
+    spec.relu = !end.activation.empty();
+    made.bias_ = end.bias;
+  } else if (TenonStatus* status = OutputEnd::create(prepare, end, made.after_)) {
+    return status;
+  }
+  if (TenonStatus* status = Product::create(*device_of(prepare), spec, made.product_)) {
+    return status;
+  }
+  made.workspace_ = host->reserve_temporary(prepare, made.product_->workspace_bytes());
+  return nullptr;
 }
 
-// Which inputs of the node are multiplied.
-struct Operands {
-  int32_t a = 0, b = 1;
-};
+TenonStatus* NodeProduct::run(TenonRun* run, const void* a, const void* b, void* y) const {
+  void* workspace = product_->workspace_bytes() ? temporary(run, workspace_) : nullptr;
+  const void* bias = bias_ >= 0 ? input<void>(run, bias_) : nullptr;
+  if (TenonStatus* status = product_->run(enqueue(run), a, b, bias, y, workspace)) return status;
+  return after_.launch(run);
+}
 
-// A product and what follows it.
-TenonStatus* prepare_product(TenonPrepare* prepare, ProductSpec spec, const ProductEnd& end,
-                             RunFunction& run, Operands operands = {}) {
-  if (!has_products(spec.dtype)) return unimplemented("products of this dtype");
-  spec.reduced_precision = host->prepare_precision(prepare) != 0 && spec.dtype == kFloat;
-  const bool empty = spec.rows == 0 || spec.columns == 0 || spec.batch == 0;
+namespace {
+
+TenonStatus* prepare_product(TenonPrepare* prepare, const ProductSpec& spec, const ProductEnd& end,
+                             RunFunction& run) {
   const bool plain = end.bias < 0 && end.residual < 0 && end.activation.empty();
-  if (empty || (spec.inner == 0 && plain)) {
+  const bool empty = spec.rows == 0 || spec.columns == 0 || spec.batch == 0;
+  if (has_products(spec.dtype) && (empty || (spec.inner == 0 && plain))) {
     const size_t bytes =
         static_cast<size_t>(spec.rows * spec.columns * spec.batch) * size_of(spec.dtype);
     run = [bytes](TenonRun* r) {
@@ -167,28 +188,10 @@ TenonStatus* prepare_product(TenonPrepare* prepare, ProductSpec spec, const Prod
     };
     return nullptr;
   }
-  if (spec.inner == 0) return unimplemented("a product over nothing with an end");
-  const bool in_epilogue = end.residual < 0 && (end.activation.empty() || end.activation == "Relu");
-  if (in_epilogue) {
-    spec.bias = end.bias >= 0;
-    spec.relu = !end.activation.empty();
-  }
-  OutputEnd after;
-  if (!in_epilogue) {
-    if (TenonStatus* status = OutputEnd::create(prepare, end, after)) return status;
-  }
-  std::shared_ptr<const Product> product;
-  if (TenonStatus* status = Product::create(*device_of(prepare), spec, product)) return status;
-  const size_t workspace = host->reserve_temporary(prepare, product->workspace_bytes());
-  const int32_t bias = spec.bias ? end.bias : -1;
-  run = [=](TenonRun* r) -> TenonStatus* {
-    if (TenonStatus* status =
-            product->run(enqueue(r), input<void>(r, operands.a), input<void>(r, operands.b),
-                         bias >= 0 ? input<void>(r, bias) : nullptr, output<void>(r, 0),
-                         product->workspace_bytes() ? temporary(r, workspace) : nullptr)) {
-      return status;
-    }
-    return after.launch(r);
+  NodeProduct product;
+  if (TenonStatus* status = NodeProduct::create(prepare, spec, end, product)) return status;
+  run = [product](TenonRun* r) {
+    return product.run(r, input<void>(r, 0), input<void>(r, 1), output<void>(r, 0));
   };
   return nullptr;
 }
@@ -236,76 +239,7 @@ TenonStatus* prepare_batch_matmul(TenonPrepare* prepare, RunFunction& run) {
   return prepare_product(prepare, spec, {}, run);
 }
 
-// --- convolutions whose filter is one tap: a product with the image's pixels as rows ---
-
-// Of x, w and y; `spec` has the channels of x, those of y and the number of pixels.
-TenonStatus* read_pixels(const TenonPrepare* prepare, const TenonType& x, const TenonType& w,
-                         const TenonType& y, ProductSpec& spec) {
-  if (x.rank != 4 || w.rank != 4 || y.rank != 4 || w.dims[0] != 1 || w.dims[1] != 1 ||
-      w.dims[2] != x.dims[3] || !same_shape({x.dtype, 3, x.dims}, {x.dtype, 3, y.dims})) {
-    return unimplemented("a convolution of more than one tap");
-  }
-  const std::string format = string_attr(prepare, "data_format");
-  if (!format.empty() && format != "NHWC") return unimplemented("channels-first data");
-  const std::vector<int64_t> paddings = ints_attr(prepare, "explicit_paddings");
-  const std::vector<int64_t> strides = ints_attr(prepare, "strides");
-  const auto all = [](const std::vector<int64_t>& values, int64_t wanted) {
-    return std::all_of(values.begin(), values.end(), [&](int64_t v) { return v == wanted; });
-  };
-  if (!all(paddings, 0) || !all(strides, 1)) return unimplemented("a convolution with steps");
-  spec.rows = element_count({x.dtype, 3, x.dims});
-  spec.inner = x.dims[3];
-  spec.columns = y.dims[3];
-  spec.dtype = x.dtype;
-  return nullptr;
-}
-
-TenonStatus* prepare_pixels(TenonPrepare* prepare, RunFunction& run) {
-  ProductSpec spec;
-  if (TenonStatus* status =
-          read_pixels(prepare, host->prepare_input(prepare, 0), host->prepare_input(prepare, 1),
-                      host->prepare_output(prepare, 0), spec)) {
-    return status;
-  }
-  ProductEnd end;
-  if (TenonStatus* status = read_product_end(host->prepare_attrs(prepare), end)) return status;
-  return prepare_product(prepare, spec, end, run);
-}
-
-// input_sizes, filter, out_backprop.
-TenonStatus* prepare_pixels_gradient(TenonPrepare* prepare, RunFunction& run) {
-  ProductSpec spec;
-  if (TenonStatus* status =
-          read_pixels(prepare, host->prepare_output(prepare, 0), host->prepare_input(prepare, 1),
-                      host->prepare_input(prepare, 2), spec)) {
-    return status;
-  }
-  std::swap(spec.inner, spec.columns);
-  spec.transpose_b = true;
-  return prepare_product(prepare, spec, {}, run, {2, 1});
-}
-
-// input, filter_sizes, out_backprop.
-TenonStatus* prepare_pixels_filter(TenonPrepare* prepare, RunFunction& run) {
-  ProductSpec spec;
-  if (TenonStatus* status =
-          read_pixels(prepare, host->prepare_input(prepare, 0), host->prepare_output(prepare, 0),
-                      host->prepare_input(prepare, 2), spec)) {
-    return status;
-  }
-  std::swap(spec.rows, spec.inner);
-  spec.transpose_a = true;
-  return prepare_product(prepare, spec, {}, run, {0, 2});
-}
-
 }  // namespace
-
-void add_pixel_rows(const AddRow& add) {
-  add("Conv2D", prepare_pixels);
-  add("_FusedConv2D", prepare_pixels);
-  add("Conv2DBackpropInput", prepare_pixels_gradient);
-  add("Conv2DBackpropFilter", prepare_pixels_filter);
-}
 
 void add_matmul_rows(const AddRow& add) {
   add("MatMul", prepare_matmul);

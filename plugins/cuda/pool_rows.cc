@@ -1,4 +1,6 @@
 // Poolings and their gradients.
+#include <algorithm>
+
 #include "plugins/cuda/kernels/kernels.h"
 #include "plugins/cuda/window.h"
 
@@ -54,10 +56,13 @@ TenonStatus* prepare_max_pool_grad(TenonPrepare* prepare, RunFunction& run) {
                                       host->prepare_input(prepare, 2), shape)) {
     return status;
   }
-  run = [shape, dtype = host->prepare_input(prepare, 0).dtype](TenonRun* r) {
-    return status_of(max_pool_gradient(enqueue(r), dtype, shape, input<void>(r, 0),
-                                       input<void>(r, 2), output<void>(r, 0)),
-                     "the gradient of a pooling");
+  const size_t scratch =
+      host->reserve_temporary(prepare, std::max<size_t>(max_pool_scratch(shape), 1));
+  run = [shape, scratch, dtype = host->prepare_input(prepare, 0).dtype](TenonRun* r) {
+    return status_of(
+        max_pool_gradient(enqueue(r), dtype, shape, input<void>(r, 0), input<void>(r, 2),
+                          output<void>(r, 0), temporary(r, scratch)),
+        "the gradient of a pooling");
   };
   return nullptr;
 }

@@ -1,7 +1,7 @@
 // Matrix products by cuBLASLt.
 #pragma once
 
-#include "plugins/cuda/kernel.h"
+#include "plugins/cuda/elementwise.h"
 
 namespace plugin::cuda {
 
@@ -43,6 +43,22 @@ class Product {
   cublasLtMatmulDesc_t desc_ = nullptr;
   cublasLtMatrixLayout_t a_ = nullptr, b_ = nullptr, y_ = nullptr;
   cublasLtMatmulHeuristicResult_t chosen_{};
+};
+
+// A product within a node, with what follows it there.
+class NodeProduct {
+ public:
+  // `spec` says nothing of precision and epilogue. UNIMPLEMENTED for a product over nothing.
+  static TenonStatus* create(TenonPrepare* prepare, ProductSpec spec, const ProductEnd& end,
+                             NodeProduct& made);
+  // What follows is computed on the node's output 0, which is `y` then.
+  TenonStatus* run(TenonRun* run, const void* a, const void* b, void* y) const;
+
+ private:
+  std::shared_ptr<const Product> product_;
+  size_t workspace_ = 0;  // in the scratch memory
+  int32_t bias_ = -1;     // input of the node that cuBLASLt adds
+  OutputEnd after_;
 };
 
 }  // namespace plugin::cuda

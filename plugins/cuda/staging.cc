@@ -1,9 +1,16 @@
 #include "plugins/cuda/staging.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <thread>
 
 namespace plugin::cuda {
+namespace {
+
+constexpr size_t kLargeCopy = size_t{16} << 20, kCopiers = 4;
+
+}  // namespace
 
 PinnedPiece* PinnedMemory::take() {
   std::lock_guard lock(mutex_);
@@ -54,20 +61,50 @@ cudaError_t StagedCopies::make_room(PinnedMemory& memory, Fill& fill, size_t byt
   return fill.piece ? cudaSuccess : cudaErrorMemoryAllocation;
 }
 
-cudaError_t StagedCopies::from_host(PinnedMemory& memory, void* to, const void* from,
-                                    size_t bytes) {
+cudaError_t StagedCopies::from_host_by(PinnedMemory& memory, Fill& fill, char* to, const char* from,
+                                       size_t bytes) {
   for (size_t at = 0; at < bytes; at += PinnedPiece::kBytes) {
     const size_t part = std::min(bytes - at, PinnedPiece::kBytes);
-    if (const cudaError_t failed = make_room(memory, out_, part)) return failed;
-    char* staged = out_.piece->data + out_.used;
-    std::memcpy(staged, static_cast<const char*>(from) + at, part);
-    out_.used += part;
-    if (const cudaError_t failed = cudaMemcpyAsync(static_cast<char*>(to) + at, staged, part,
-                                                   cudaMemcpyHostToDevice, stream_)) {
+    if (const cudaError_t failed = make_room(memory, fill, part)) return failed;
+    char* staged = fill.piece->data + fill.used;
+    std::memcpy(staged, from + at, part);
+    fill.used += part;
+    if (const cudaError_t failed =
+            cudaMemcpyAsync(to + at, staged, part, cudaMemcpyHostToDevice, stream_)) {
       return failed;
     }
   }
   return cudaSuccess;
+}
+
+cudaError_t StagedCopies::from_host(PinnedMemory& memory, void* to, const void* from,
+                                    size_t bytes) {
+  auto* first = static_cast<char*>(to);
+  const auto* source = static_cast<const char*>(from);
+  if (bytes < kLargeCopy) return from_host_by(memory, out_, first, source, bytes);
+  // One thread's copies into pinned memory are slower than the bus.
+  int device = 0;
+  if (const cudaError_t failed = cudaGetDevice(&device)) return failed;
+  const size_t share = (bytes / kCopiers / PinnedPiece::kBytes + 1) * PinnedPiece::kBytes;
+  std::array<cudaError_t, kCopiers> failures{};
+  const auto copy_share = [&](size_t copier) {
+    const size_t begin = std::min(bytes, copier * share), end = std::min(bytes, begin + share);
+    Fill own;
+    cudaError_t failed = cudaSetDevice(device);
+    if (!failed) failed = from_host_by(memory, own, first + begin, source + begin, end - begin);
+    if (own.piece) {
+      const cudaError_t unmarked = cudaEventRecord(own.piece->done, stream_);
+      if (!failed) failed = unmarked;
+      memory.give_back(own.piece);
+    }
+    failures[copier] = failed;
+  };
+  std::vector<std::thread> copiers;
+  for (size_t i = 1; i < kCopiers; ++i) copiers.emplace_back(copy_share, i);
+  copy_share(0);
+  for (std::thread& copier : copiers) copier.join();
+  const auto failed = std::find_if(failures.begin(), failures.end(), [](auto f) { return f != 0; });
+  return failed == failures.end() ? cudaSuccess : *failed;
 }
 
 cudaError_t StagedCopies::to_host(PinnedMemory& memory, void* to, const void* from, size_t bytes) {

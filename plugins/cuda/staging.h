@@ -35,6 +35,7 @@ class PinnedMemory {
 class StagedCopies {
  public:
   explicit StagedCopies(cudaStream_t stream) : stream_(stream) {}
+  // Of the current device; large ones by several threads.
   cudaError_t from_host(PinnedMemory& memory, void* to, const void* from, size_t bytes);
   cudaError_t to_host(PinnedMemory& memory, void* to, const void* from, size_t bytes);
   // The stream has been waited for.
@@ -53,6 +54,8 @@ class StagedCopies {
     size_t used = 0;
   };
   cudaError_t make_room(PinnedMemory& memory, Fill& fill, size_t bytes);
+  cudaError_t from_host_by(PinnedMemory& memory, Fill& fill, char* to, const char* from,
+                           size_t bytes);
 
   const cudaStream_t stream_;
   Fill out_, in_;  // to the device, to the host

@@ -144,8 +144,9 @@ struct PoolShape {
 cudaError_t max_pool(cudaStream_t stream, int32_t dtype, const PoolShape& shape, const void* x,
                      void* y);
 // The first largest element of each window gets its gradient.
+size_t max_pool_scratch(const PoolShape& shape);
 cudaError_t max_pool_gradient(cudaStream_t stream, int32_t dtype, const PoolShape& shape,
-                              const void* x, const void* dy, void* dx);
+                              const void* x, const void* dy, void* dx, void* scratch);
 cudaError_t avg_pool(cudaStream_t stream, int32_t dtype, const PoolShape& shape, const void* x,
                      void* y);
 cudaError_t avg_pool_gradient(cudaStream_t stream, int32_t dtype, const PoolShape& shape,

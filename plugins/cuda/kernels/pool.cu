@@ -96,8 +96,26 @@ __device__ Span windows_over(int at, int pad, int size, int stride, int outputs)
   return {first, min(most / stride + 1, outputs)};
 }
 
+// Where the first largest element of each window is, counted within the window; -1 for none.
 template <class T>
-__global__ void max_pool_gradients(PoolShape s, int64_t count, const T* x, const T* dy, T* dx) {
+__global__ void largest_places(PoolShape s, int64_t count, const T* x, int32_t* places) {
+  const int64_t at = blockIdx.x * int64_t{kThreads} + threadIdx.x;
+  if (at >= count) return;
+  const Place p = place_of(at, s.out_h, s.out_w, s.channels);
+  const Window window = window_at(s, p.h, p.w);
+  const int64_t best = largest_in(s, p, window, x);
+  if (best < 0) {
+    places[at] = -1;
+    return;
+  }
+  const Place found = place_of(best, s.in_h, s.in_w, s.channels);
+  places[at] =
+      (found.h - (p.h * s.stride_h - s.pad_h)) * s.size_w + found.w - (p.w * s.stride_w - s.pad_w);
+}
+
+template <class T>
+__global__ void max_pool_gradients(PoolShape s, int64_t count, const int32_t* places, const T* dy,
+                                   T* dx) {
   const int64_t at = blockIdx.x * int64_t{kThreads} + threadIdx.x;
   if (at >= count) return;
   const Place p = place_of(at, s.in_h, s.in_w, s.channels);
@@ -106,9 +124,10 @@ __global__ void max_pool_gradients(PoolShape s, int64_t count, const T* x, const
   float sum = 0;
   for (int oh = hs.first; oh < hs.last; ++oh) {
     for (int ow = ws.first; ow < ws.last; ++ow) {
-      if (largest_in(s, p, window_at(s, oh, ow), x) == at) {
-        sum += load<float, T>(dy[output_index(s, p.n, oh, ow, p.c)]);
-      }
+      const int own =
+          (p.h - (oh * s.stride_h - s.pad_h)) * s.size_w + p.w - (ow * s.stride_w - s.pad_w);
+      const int64_t window = output_index(s, p.n, oh, ow, p.c);
+      if (places[window] == own) sum += load<float, T>(dy[window]);
     }
   }
   dx[at] = store<T, float>(sum);
@@ -151,14 +170,23 @@ cudaError_t max_pool(cudaStream_t stream, int32_t dtype, const PoolShape& s, con
   });
 }
 
+size_t max_pool_scratch(const PoolShape& s) {
+  return static_cast<size_t>(output_count(s)) * sizeof(int32_t);
+}
+
 cudaError_t max_pool_gradient(cudaStream_t stream, int32_t dtype, const PoolShape& s, const void* x,
-                              const void* dy, void* dx) {
-  const int64_t count = input_count(s);
+                              const void* dy, void* dx, void* scratch) {
+  const int64_t count = input_count(s), windows = output_count(s);
   if (count == 0) return cudaSuccess;
+  auto* places = static_cast<int32_t*>(scratch);
   return visit_floats(dtype, [&](auto element) {
     using T = decltype(element);
+    if (windows > 0) {
+      largest_places<<<blocks_for(windows), kThreads, 0, stream>>>(
+          s, windows, static_cast<const T*>(x), places);
+    }
     max_pool_gradients<<<blocks_for(count), kThreads, 0, stream>>>(
-        s, count, static_cast<const T*>(x), static_cast<const T*>(dy), static_cast<T*>(dx));
+        s, count, places, static_cast<const T*>(dy), static_cast<T*>(dx));
     return cudaGetLastError();
   });
 }

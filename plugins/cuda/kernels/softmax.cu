@@ -68,6 +68,36 @@ __global__ void softmax_rows(bool logarithm, int64_t columns, const T* x, T* y) 
   }
 }
 
+// A warp for each row of at most kWarpColumns.
+constexpr int kWarpColumns = 1024, kWarps = kThreads / 32;
+template <class T>
+__global__ void softmax_warps(bool logarithm, int64_t rows, int columns, const T* x, T* y) {
+  using S = typename SumOf<T>::Type;
+  const int64_t row = blockIdx.x * int64_t{kWarps} + threadIdx.x / 32;
+  if (row >= rows) return;
+  x += row * columns;
+  y += row * columns;
+  const int lane = threadIdx.x % 32;
+  constexpr unsigned kAll = 0xffffffffu;
+  S most = -INFINITY;
+  for (int i = lane; i < columns; i += 32) {
+    const S value = load<S, T>(x[i]);
+    most = most != most ? most : value != value ? value : most < value ? value : most;
+  }
+  for (int step = 16; step > 0; step /= 2) {
+    const S other = __shfl_xor_sync(kAll, most, step);
+    most = most != most ? most : other != other ? other : most < other ? other : most;
+  }
+  S sum = 0;
+  for (int i = lane; i < columns; i += 32) sum += exp(load<S, T>(x[i]) - most);
+  for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(kAll, sum, step);
+  const S log_sum = log(sum);
+  for (int i = lane; i < columns; i += 32) {
+    const S above = load<S, T>(x[i]) - most;
+    y[i] = store<T, S>(logarithm ? above - log_sum : exp(above) / sum);
+  }
+}
+
 template <class T, class Label>
 __global__ void sparse_loss_rows(int64_t columns, const T* x, const Label* labels, T* loss,
                                  T* gradient) {
@@ -112,6 +142,12 @@ int threads_for(int64_t columns) { return columns <= 32 ? 32 : kThreads; }
 template <class T>
 cudaError_t softmax_of(cudaStream_t stream, bool logarithm, int64_t rows, int64_t columns,
                        const void* x, void* y) {
+  if (columns <= kWarpColumns) {
+    const auto blocks = static_cast<unsigned>((rows + kWarps - 1) / kWarps);
+    softmax_warps<T><<<blocks, kThreads, 0, stream>>>(logarithm, rows, static_cast<int>(columns),
+                                                      static_cast<const T*>(x), static_cast<T*>(y));
+    return cudaGetLastError();
+  }
   softmax_rows<T><<<static_cast<unsigned>(rows), threads_for(columns), 0, stream>>>(
       logarithm, columns, static_cast<const T*>(x), static_cast<T*>(y));
   return cudaGetLastError();
