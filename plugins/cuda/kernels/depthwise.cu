@@ -219,7 +219,7 @@ cudaError_t depthwise_filter_gradient(cudaStream_t stream, int32_t dtype, const 
   });
   if (failed) return failed;
   const int64_t columns = int64_t{s.size_h} * s.size_w * s.channels * s.multiplier;
-  return sum_parts(stream, dtype, b.parts, columns, sums, dfilter);
+  return sum_parts(stream, dtype, b.parts, columns, 1, sums, dfilter);
 }
 
 }  // namespace plugin::cuda

@@ -7,6 +7,7 @@
 #include <cuda_runtime_api.h>
 
 #include <cstdint>
+#include <type_traits>
 
 namespace plugin::cuda {
 
@@ -76,6 +77,10 @@ __device__ void store_pack(const float (&values)[V], T* to) {
   *reinterpret_cast<Pack<T, V>*>(to) = pack;
 }
 
+template <class T>
+constexpr int32_t dtype_of() {
+  return sizeof(T) == 4 ? kFloat : std::is_same<T, __half>::value ? kHalf : kBfloat16;
+}
 // Calls body(T()) for the type that a dtype of float, half or bfloat16 names.
 template <class Body>
 cudaError_t visit_floats(int32_t dtype, const Body& body) {

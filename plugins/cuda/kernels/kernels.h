@@ -31,9 +31,9 @@ size_t reduce_scratch(const ReduceShape& shape);
 cudaError_t reduce(cudaStream_t stream, ReduceOp op, int32_t dtype, const ReduceShape& shape,
                    double scale, const void* x, void* y, void* scratch);
 
-// y of `dtype` (float, half or bfloat16) = the sums of sums [parts, columns].
+// y of `dtype` (float, half or bfloat16) = scale * the sums of sums [parts, columns].
 cudaError_t sum_parts(cudaStream_t stream, int32_t dtype, int64_t parts, int64_t columns,
-                      const float* sums, void* y);
+                      double scale, const float* sums, void* y);
 
 // The first index of the largest (smallest) of `reduced` elements, as int32 or int64.
 cudaError_t arg_extreme(cudaStream_t stream, bool largest, int32_t dtype, int32_t index_dtype,

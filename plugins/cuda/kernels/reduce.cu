@@ -1,5 +1,7 @@
 // Reductions: a block for each row, or a column of threads for each column, always added in the
 // same order.
+#include <type_traits>
+
 #include "plugins/cuda/kernels/elements.cuh"
 #include "plugins/cuda/kernels/kernels.h"
 
@@ -131,6 +133,96 @@ __global__ void reduce_columns(ReduceOp op, Pass pass, S scale, const X* x, Y* y
   }
 }
 
+// inner is 1, and rows are short: a warp for each.
+constexpr int64_t kWarpReduced = 1024;
+constexpr int kWarps = kThreads / 32;
+template <class S, class X, class Y>
+__global__ void reduce_short_rows(ReduceOp op, int64_t rows, int reduced, S scale, const X* x,
+                                  Y* y) {
+  const int64_t row = blockIdx.x * int64_t{kWarps} + threadIdx.x / 32;
+  if (row >= rows) return;
+  const X* from = x + row * reduced;
+  S sum = neutral<S>(op);
+  for (int i = threadIdx.x % 32; i < reduced; i += 32) {
+    sum = combine<S>(op, sum, load<S, X>(from[i]));
+  }
+  for (int step = 16; step > 0; step /= 2) {
+    sum = combine<S>(op, sum, static_cast<S>(__shfl_down_sync(0xffffffffu, sum, step)));
+  }
+  if (threadIdx.x % 32 == 0) y[row] = store<Y, S>(sum * scale);
+}
+
+// Sums of the columns of x [rows, columns] by parts: sums [parts, columns].
+template <class T, int V>
+__global__ void sum_columns(Blocks b, int64_t rows, int64_t columns, const T* x, float* sums) {
+  __shared__ float shared[V][kBlockThreads];
+  const int64_t stripe = blockIdx.x % b.stripes, part = blockIdx.x / b.stripes;
+  const int64_t first = part * b.length, last = min(first + b.length, rows);
+  const int64_t column = (stripe * blockDim.x + threadIdx.x) * V;
+  const bool inside = column < columns;
+  float own[V] = {};
+#pragma unroll 4
+  for (int64_t row = first + threadIdx.y; inside && row < last; row += blockDim.y) {
+    float values[V];
+    load_pack<T, V>(x + row * columns + column, values);
+#pragma unroll
+    for (int v = 0; v < V; ++v) own[v] += values[v];
+  }
+  const int at = threadIdx.y * blockDim.x + threadIdx.x;
+#pragma unroll
+  for (int v = 0; v < V; ++v) shared[v][at] = own[v];
+  for (int half = blockDim.y / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (threadIdx.y < half) {
+#pragma unroll
+      for (int v = 0; v < V; ++v) shared[v][at] += shared[v][at + half * blockDim.x];
+    }
+  }
+  if (threadIdx.y == 0 && inside) {
+#pragma unroll
+    for (int v = 0; v < V; ++v) sums[part * columns + column + v] = shared[v][at];
+  }
+}
+
+constexpr int kMergedColumns = 8, kMergers = 32;
+template <class T>
+__global__ void merge_parts(int64_t parts, int64_t columns, float scale, const float* sums, T* y) {
+  __shared__ float shared[kMergers][kMergedColumns];
+  const int64_t column = blockIdx.x * int64_t{kMergedColumns} + threadIdx.x;
+  float sum = 0;
+  for (int64_t part = threadIdx.y; column < columns && part < parts; part += kMergers) {
+    sum += sums[part * columns + column];
+  }
+  shared[threadIdx.y][threadIdx.x] = sum;
+  for (int half = kMergers / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (threadIdx.y < half) {
+      shared[threadIdx.y][threadIdx.x] += shared[threadIdx.y + half][threadIdx.x];
+    }
+  }
+  if (threadIdx.y == 0 && column < columns) {
+    y[column] = store<T, float>(shared[0][threadIdx.x] * scale);
+  }
+}
+
+// Sums of float columns that are not cut by reduce_columns().
+bool sums_columns(ReduceOp op, const ReduceShape& s) {
+  return op == ReduceOp::kSum && s.outer == 1 && s.inner > 1 && s.reduced >= 64;
+}
+Blocks column_blocks(const ReduceShape& s, int width) {
+  return blocks_of(s.reduced, (s.inner + width - 1) / width, 512, 8);
+}
+
+template <class T, int V>
+cudaError_t sum_columns_by(cudaStream_t stream, const ReduceShape& s, double scale, const void* x,
+                           void* y, void* scratch) {
+  const Blocks b = column_blocks(s, V);
+  auto* sums = static_cast<float*>(scratch);
+  sum_columns<T, V>
+      <<<b.grid(), b.threads(), 0, stream>>>(b, s.reduced, s.inner, static_cast<const T*>(x), sums);
+  return sum_parts(stream, dtype_of<T>(), b.parts, s.inner, scale, sums, y);
+}
+
 int64_t parts_of(const ReduceShape& s) {
   if (s.outer * s.inner >= kFewResults || s.reduced < 2 * kLeastReduced) {
     // Columns are walked through by few threads each.
@@ -161,6 +253,22 @@ template <class T>
 cudaError_t reduce_of(cudaStream_t stream, ReduceOp op, const ReduceShape& s, double scale,
                       const void* x, void* y, void* scratch) {
   using S = typename SumOf<T>::Type;
+  if constexpr (std::is_same<S, float>::value) {
+    if (sums_columns(op, s)) {
+      const auto by =
+          s.inner % kPackOf16<T> == 0 ? sum_columns_by<T, kPackOf16<T>> : sum_columns_by<T, 1>;
+      return by(stream, s, scale, x, y, scratch);
+    }
+  }
+  if constexpr (!std::is_same<S, bool>::value) {
+    if (s.inner == 1 && s.reduced <= kWarpReduced && s.outer >= kWarps) {
+      const auto blocks = static_cast<unsigned>((s.outer + kWarps - 1) / kWarps);
+      reduce_short_rows<S, T, T><<<blocks, kThreads, 0, stream>>>(
+          op, s.outer, static_cast<int>(s.reduced), static_cast<S>(scale), static_cast<const T*>(x),
+          static_cast<T*>(y));
+      return cudaGetLastError();
+    }
+  }
   const int64_t parts = parts_of(s);
   if (parts == 1) {
     return reduce_pass<S, T, T>(stream, op, s, 1, scale, static_cast<const T*>(x),
@@ -207,7 +315,13 @@ cudaError_t arg_of(cudaStream_t stream, bool largest, int32_t index_dtype, const
 
 size_t reduce_scratch(const ReduceShape& s) {
   const int64_t parts = parts_of(s);
-  return parts == 1 ? 0 : static_cast<size_t>(s.outer * parts * s.inner) * sizeof(double);
+  size_t bytes = parts == 1 ? 0 : static_cast<size_t>(s.outer * parts * s.inner) * sizeof(double);
+  for (const int width : {1, kPackOf16<float>, kPackOf16<__half>}) {
+    if (!sums_columns(ReduceOp::kSum, s)) break;
+    const auto sums = static_cast<size_t>(column_blocks(s, width).parts * s.inner);
+    bytes = bytes < sums * sizeof(float) ? sums * sizeof(float) : bytes;
+  }
+  return bytes;
 }
 
 cudaError_t reduce(cudaStream_t stream, ReduceOp op, int32_t dtype, const ReduceShape& s,
@@ -233,11 +347,13 @@ cudaError_t reduce(cudaStream_t stream, ReduceOp op, int32_t dtype, const Reduce
 }
 
 cudaError_t sum_parts(cudaStream_t stream, int32_t dtype, int64_t parts, int64_t columns,
-                      const float* sums, void* y) {
+                      double scale, const float* sums, void* y) {
+  const auto blocks = static_cast<unsigned>((columns + kMergedColumns - 1) / kMergedColumns);
   return visit_floats(dtype, [&](auto element) {
     using T = decltype(element);
-    return reduce_pass<float, float, T>(stream, ReduceOp::kSum, {1, parts, columns}, 1, 1.0, sums,
-                                        static_cast<T*>(y));
+    merge_parts<<<blocks, dim3(kMergedColumns, kMergers), 0, stream>>>(
+        parts, columns, static_cast<float>(scale), sums, static_cast<T*>(y));
+    return cudaGetLastError();
   });
 }
 
