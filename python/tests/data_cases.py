@@ -324,5 +324,24 @@ def refused(tf):
         lambda: setattr(tf.data.Options(), "no_such", 1))]
 
 
+def stored(tf):
+    D = tf.data.Dataset
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "saved")
+        for dataset in (D.range(4), D.from_tensor_slices({"x": [[1., 2.], [3., 4.]], "y": (["a", "b"], [1, 2])}),
+                        D.range(5).batch(2), D.from_tensor_slices(tf.ragged.constant([[1], [2, 3], []])).batch(2)):
+            dataset.save(path)
+            loaded = D.load(path)
+            found.append([[plain(e.to_list() if hasattr(e, "to_list") else e) for e in loaded],
+                          loaded.element_spec == dataset.element_spec])
+        D.range(6).save(path, shard_func=lambda x: x % 2)
+        found.append(sorted(plain(list(D.load(path)))))
+        taken = D.range(4).snapshot(os.path.join(folder, "snapshot"))
+        found += [plain(list(taken)), plain(list(taken)), plain(list(taken.map(lambda x: x + 1)))]
+        found.append(error_of(lambda: D.load(os.path.join(folder, "nothing"))))
+    return found
+
+
 CASES = [slices, ranges, batches, padded, choices, counts, maps, control_flow, flattened, grouped, grouping_errors, windows,
-         reduced, generated, files, reading, refused]
+         reduced, generated, files, reading, refused, stored]

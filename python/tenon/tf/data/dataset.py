@@ -7,7 +7,7 @@ from tenon.tensor_shape import TensorShape
 from tenon.tensor_spec import TensorSpec
 from tenon.tf.data import iterator, structure
 from tenon.tf.data.options import AUTOTUNE, Options, threads_of
-from tenon.tf.data.traced import TracedFunction, converted
+from tenon.tf.data.traced import TracedFunction
 
 INFINITE_CARDINALITY = -1
 UNKNOWN_CARDINALITY = -2
@@ -238,25 +238,26 @@ class Dataset:
 
     def reduce(self, initial_state, reduce_func, name=None):
         """What is left when `reduce_func` has put each element to the state."""
-        from tenon.function import function
-        state = structure.normalize(initial_state)
-        wanted = structure.spec_of(state)
-        reduce_func = converted(reduce_func)
+        from tenon.tf.data import grouping
+        return grouping.reduce(self, initial_state, reduce_func)
 
-        @function
-        def step(flat_state, flat_element):
-            found = structure.normalize(reduce_func(structure.pack(wanted, flat_state),
-                                                    structure.pack(self.element_spec, flat_element)))
-            spec = structure.spec_of(found)
-            if not structure.compatible(wanted, spec):
-                raise TypeError("The element types for the new state must match the initial state. Expected "
-                                f"{wanted}; got {spec}.")
-            return structure.encoded(found)
+    # In files.
 
-        flat = structure.encoded(state)
-        for element in iter(self):
-            flat = step(flat, structure.encoded(element))
-        return structure.pack(wanted, flat)
+    def save(self, path, compression=None, shard_func=None, checkpoint_args=None):
+        """Writes the elements to a folder, for load()."""
+        from tenon.tf.data import stored
+        stored.save(self, path, compression, shard_func)
+
+    @staticmethod
+    def load(path, element_spec=None, compression=None, reader_func=None, wait=False):
+        """What save() has written."""
+        from tenon.tf.data import stored
+        return stored.load(path, element_spec, compression, reader_func)
+
+    def snapshot(self, path, compression="AUTO", reader_func=None, shard_func=None, name=None):
+        """The elements, from files once a first pass has written them."""
+        from tenon.tf.data import stored
+        return stored.snapshot(self, path, None if compression == "AUTO" else compression, reader_func, shard_func)
 
     # Steps that do not look into elements.
 

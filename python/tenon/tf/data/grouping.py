@@ -3,9 +3,31 @@ from tenon import _tenon
 from tenon.tensor_spec import TensorSpec
 from tenon.tf.data import structure
 from tenon.tf.data.dataset import INFINITE_CARDINALITY, UNKNOWN_CARDINALITY, Dataset, _draw_seed, symbolic
-from tenon.tf.data.traced import TracedFunction
+from tenon.tf.data.traced import TracedFunction, converted
 
 _INT64 = TensorSpec([], "int64")
+
+
+def reduce(dataset, initial_state, reduce_func):
+    from tenon.function import function
+    state = structure.normalize(initial_state)
+    wanted = structure.spec_of(state)
+    reduce_func = converted(reduce_func)
+
+    @function
+    def step(flat_state, flat_element):
+        found = structure.normalize(reduce_func(structure.pack(wanted, flat_state),
+                                                structure.pack(dataset.element_spec, flat_element)))
+        spec = structure.spec_of(found)
+        if not structure.compatible(wanted, spec):
+            raise TypeError("The element types for the new state must match the initial state. Expected "
+                            f"{wanted}; got {spec}.")
+        return structure.encoded(found)
+
+    flat = structure.encoded(state)
+    for element in iter(dataset):
+        flat = step(flat, structure.encoded(element))
+    return structure.pack(wanted, flat)
 
 
 def scan(dataset, initial_state, scan_func):
