@@ -27,6 +27,8 @@ ALIKE = {f"keras.src.layers.preprocessing.{name}" for name in (
     "feature_space", "hashed_crossing", "integer_lookup", "string_lookup", "text_vectorization")} | {
     "keras.src.layers.normalization.batch_normalization", "keras.src.losses.loss",
     "keras.src.optimizers.loss_scale_optimizer", "keras.src.utils.numerical_utils"}
+# These know datasets by the names of TensorFlow's modules.
+DATASETS = {"keras.src.utils.dataset_utils"}
 SUMMARIES = {"keras.src.callbacks.tensorboard"}
 # These import TensorFlow's backend by its name, whatever backend is chosen.
 USERS = {"keras.src.layers.preprocessing.hashing", "keras.src.layers.preprocessing.index_lookup",
@@ -166,6 +168,19 @@ class _Alike(ast.NodeTransformer):
         return node
 
 
+class _Datasets(ast.NodeTransformer):
+    """A tuple of the names of modules that has TensorFlow's of datasets has ours."""
+
+    found = 0
+
+    def visit_Tuple(self, node):
+        self.generic_visit(node)
+        if any(isinstance(e, ast.Constant) and e.value == "tensorflow.python.data" for e in node.elts):
+            self.found += 1
+            node.elts.append(ast.copy_location(ast.Constant("tenon.tf.data"), node))
+        return node
+
+
 class _Lazy(ast.NodeTransformer):
     """LazyModule("tensorflow...") is ours."""
 
@@ -199,6 +214,7 @@ def transform(module, tree):
                                   (LISTS, _Lists, "list of backends"),
                                   (LAZY, _Lazy, "lazy module for TensorFlow"),
                                   (GRAPHS, _NoOtherGraphs, "function in_tf_graph"),
+                                  (DATASETS, _Datasets, "name of TensorFlow's module of datasets"),
                                   (ALIKE, _Alike, "question for TensorFlow's backend")):
         if module in modules:
             transformer = change()
@@ -256,7 +272,7 @@ class Finder(importlib.abc.MetaPathFinder):
             return None
         if fullname == BACKEND or fullname.startswith(BACKEND + "."):
             return self._backend_spec(fullname)
-        if any(fullname in names for names in (CHAINS, LISTS, LAZY, USERS, ALIKE, SUMMARIES)):
+        if any(fullname in names for names in (CHAINS, LISTS, LAZY, USERS, ALIKE, DATASETS, SUMMARIES)):
             found = importlib.machinery.PathFinder.find_spec(fullname, path)
             if found is None:
                 raise _changed(fullname, "source")

@@ -4,6 +4,7 @@ import types
 from tenon import _tenon, raw_ops
 from tenon.tf.elementwise import is_nan  # noqa: F401
 from tenon.tf.missing import unsupported
+from tenon.tf.sparse_tensor import SparseTensor
 
 
 def dynamic_update_slice(x, update, indices):
@@ -24,7 +25,18 @@ from tenon.tf.summary_messages import SummaryMetadata  # noqa: E402,F401
 
 context = types.SimpleNamespace(async_wait=_nothing_waits)
 dtensor = unsupported("tf.experimental.dtensor", "DTensor")
-sparse_csr_matrix_ops = unsupported("sparse_csr_matrix_ops", "Sparse tensors")
+
+
+def _product(a, b, dtype):
+    """The product of sparse matrices, which is a dense one for a while."""
+    from tenon.tf import sparse
+    return sparse.from_dense(raw_ops.BatchMatMulV2(x=sparse.to_dense(a), y=sparse.to_dense(b)))
+
+
+# To Keras these are steps to a product and back: sparse tensors all the way.
+sparse_csr_matrix_ops = types.SimpleNamespace(
+    sparse_tensor_to_csr_sparse_matrix=lambda indices, values, dense_shape: SparseTensor(indices, values, dense_shape),
+    sparse_matrix_sparse_mat_mul=_product, csr_sparse_matrix_to_sparse_tensor=lambda matrix, dtype: matrix)
 
 
 def __getattr__(name):

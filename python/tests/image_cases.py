@@ -53,4 +53,19 @@ def draws(tf):
     return out + [plain(i.random_flip_left_right(batch, seed=1)), plain(i.random_brightness(bytes_, .2, seed=2))]
 
 
-CASES = [colours, cuts, draws]
+def quality(tf):
+    rng = np.random.default_rng(1)
+    x = rng.uniform(0, 1, (2, 40, 44, 3)).astype(np.float32)
+    y = np.clip(x + rng.normal(0, .1, x.shape), 0, 1).astype(np.float32)
+    whole = (x * 255).astype(np.uint8), (y * 255).astype(np.uint8)
+    i = tf.image
+    return [plain(i.ssim(x, y, 1.)), plain(i.ssim(x[0], y[0], 1.)), plain(i.ssim(*whole, 255)),
+            plain(i.ssim(x, y, 1., filter_size=7, filter_sigma=1., k1=.02, k2=.05)),
+            plain(i.ssim_multiscale(tf.constant(x), tf.constant(y), 1., power_factors=(.4, .3, .3), filter_size=5)),
+            plain(i.ssim_multiscale(tf.constant(x[:, :37, :39]), tf.constant(y[:, :37, :39]), 1., power_factors=(.5, .5), filter_size=5)),
+            plain(tf.function(lambda a, b: i.ssim(a, b, 1.))(x, y)), plain(i.total_variation(tf.constant(x))), plain(i.total_variation(tf.constant(x[0]))),
+            plain(i.image_gradients(tf.constant(x[:, :3, :2]))), plain(tf.pad([True, False], [[1, 1]])),
+            error_of(lambda: i.ssim(x[:, :5], y[:, :5], 1.)), error_of(lambda: i.total_variation(tf.constant([1., 2.])))]
+
+
+CASES = [colours, cuts, draws, quality]

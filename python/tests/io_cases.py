@@ -151,4 +151,10 @@ def tables(tf):
             error_of(lambda: table.lookup(tf.constant([1])))]
 
 
-CASES = [examples, parsing, files, encodings, texts, tables]
+def sound(tf):
+    waves = tf.constant([[0., 1.], [.5, -.5], [-1., .25], [.1, 2.]])
+    file = tf.audio.encode_wav(waves, 8000)
+    return [plain(tf.strings.length(file)), *(plain(tf.audio.decode_wav(file, *more)) for more in ((), (1,), (2, 2), (-1, 6)))]
+
+
+CASES = [examples, parsing, files, encodings, texts, tables, sound]

@@ -4,6 +4,7 @@ from keras.src.optimizers.adam import Adam
 from keras.src.optimizers.rmsprop import RMSprop
 from keras.src.optimizers.sgd import SGD
 from tenon import raw_ops
+from tenon.tf.sparse_tensor import IndexedSlices
 
 
 def step_of(optimizer):
@@ -11,9 +12,9 @@ def step_of(optimizer):
     return _STEPS.get(type(optimizer).update_step)
 
 
-def takes(variable):
-    """Whether the ops know the dtype of a variable."""
-    return variable.dtype in ("float32", "float64")
+def takes(gradient, variable):
+    """Whether the ops know the variable's dtype, and the gradient is one of all its rows."""
+    return variable.dtype in ("float32", "float64") and not isinstance(gradient, IndexedSlices)
 
 
 def _slot(slots, index):

@@ -14,6 +14,7 @@ from tenon.tf import elementwise as _elementwise
 from tenon.tf import linalg as _linalg
 from tenon.tf import functional as _functional
 from tenon.tf import nn, random  # noqa: F401
+from tenon.tf.audio import audio  # noqa: F401
 from tenon.tf.config import config, sysconfig  # noqa: F401
 from tenon.tf.image import image  # noqa: F401
 from tenon.tf.internal import Trackable as _Trackable  # noqa: F401

@@ -293,6 +293,8 @@ def pad(tensor, paddings, mode="CONSTANT", constant_values=0, name=None):
     paddings = _tenon.convert(paddings)
     if mode.upper() != "CONSTANT":
         return raw_ops.MirrorPad(input=tensor, paddings=paddings, mode=mode.upper(), name=name)
+    if isinstance(constant_values, (int, float)) and constant_values == 0:  # of any dtype
+        return raw_ops.Pad(input=tensor, paddings=paddings, name=name)
     return raw_ops.PadV2(input=tensor, paddings=paddings, constant_values=constant_values, name=name)
 
 

@@ -5,6 +5,7 @@ from tenon.gradient_tape import GradientTape, UnconnectedGradients
 from tenon.tensor_spec import TensorSpec
 from tenon.tf import arrays, control_flow
 from tenon.tf.internal import FuncGraph
+from tenon.tf.sparse_tensor import SparseTensor
 from tenon.tf.tensor_array import TensorArray
 
 
@@ -27,7 +28,10 @@ def _signature(fn, elems, flat):
 def map_fn(fn, elems, dtype=None, parallel_iterations=None, back_prop=True, swap_memory=False, infer_shape=True,
            name=None, fn_output_signature=None):
     """`fn` of each element along the first dimension, stacked."""
-    flat = [_tenon.convert(x) for x in nest.flatten(elems)]
+    leaves = nest.flatten(elems)
+    if any(isinstance(leaf, SparseTensor) for leaf in leaves):
+        return map_fn(*_by_rows(fn, elems, leaves), fn_output_signature=fn_output_signature)
+    flat = [_tenon.convert(x) for x in leaves]
     count = _leading(flat)
     if not _tenon.tracing():
         if count:
@@ -46,6 +50,18 @@ def map_fn(fn, elems, dtype=None, parallel_iterations=None, back_prop=True, swap
 
     _, outputs = control_flow.while_loop(lambda i, _: i < count, body, (0, outputs))
     return nest.pack_sequence_as(specs, [o.stack() for o in outputs])
+
+
+def _by_rows(fn, elems, leaves):
+    """The function of rows, and the rows, of which those of sparse tensors are three texts."""
+    specs = [leaf._type_spec if isinstance(leaf, SparseTensor) else None for leaf in leaves]
+    rows = [leaf if spec is None else spec._encode(leaf, True) for leaf, spec in zip(leaves, specs)]
+
+    def of_rows(packed):
+        parts = [part if spec is None else spec._unbatched()._decode(part) for part, spec in zip(nest.flatten(packed), specs)]
+        return fn(nest.pack_sequence_as(elems, parts))
+
+    return of_rows, nest.pack_sequence_as(elems, rows)
 
 
 def vectorized_map(fn, elems, fallback_to_while_loop=True, warn=True):

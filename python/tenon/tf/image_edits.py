@@ -1,6 +1,6 @@
 """tf.image: cutting, turning and colouring images; boxes."""
 from tenon import _tenon, raw_ops
-from tenon.tf import arrays, elementwise, io, missing, random, reductions
+from tenon.tf import arrays, elementwise, image_quality, io, missing, random, reductions
 
 
 def _edited(images, edit):
@@ -248,4 +248,4 @@ def add_to(image):
     coded = {name: getattr(io, name) for name in ("decode_jpeg", "decode_png", "decode_bmp", "decode_gif", "decode_image",
                                                   "decode_and_crop_jpeg", "encode_jpeg", "encode_png", "extract_jpeg_shape",
                                                   "is_jpeg")}
-    return missing.namespace("tf.image", coded, own, vars(image) if image is not None else {})
+    return missing.namespace("tf.image", coded, own, image_quality.FUNCTIONS, vars(image) if image is not None else {})

@@ -38,10 +38,27 @@ def gather(params, indices, axis=0):
 
 
 def _columns_of(params, indices, axis):
+    """What `indices` say along a later dimension of a tensor."""
+    params = _tenon.convert(params)
+    if indices.ragged_rank != 1 or params.shape.rank is None:
+        raise NotImplementedError("gather() of a tensor takes ragged indices of one ragged dimension, and a tensor of known rank.")
+    axis %= params.shape.rank
+    shape = raw_ops.Shape(input=params)
+    outer = [shape[i] if params.shape[i] is None else params.shape[i] for i in range(1, axis)]
+    if outer:  # the dimensions before it are one for a while
+        rows = raw_ops.StridedSlice(input=shape, begin=[axis], end=[params.shape.rank], strides=[1])
+        known = params.shape[axis:]
+        params = raw_ops.Reshape(tensor=params, shape=raw_ops.ConcatV2(values=[_tenon.convert([-1], "int32"), rows], axis=0))
+        params.set_shape([None] + known.as_list())
+    found = _of_rows(params, indices)
+    for length in reversed(outer):
+        found = RaggedTensor.from_uniform_row_length(found, length, validate=False)
+    return found
+
+
+def _of_rows(params, indices):
     """What `indices` say of each row of a tensor."""
-    if axis != 1 or indices.ragged_rank != 1:
-        raise NotImplementedError("gather() by ragged indices goes along the first or the second dimension.")
-    params, splits = _tenon.convert(params), indices.row_splits
+    splits = indices.row_splits
     found = raw_ops.GatherV2(params=params, indices=indices.values, axis=1)
     rows = raw_ops.Range(start=_tenon.convert(0, splits.dtype), limit=raw_ops.Shape(
         input=params, out_type=splits.dtype)[0], delta=_tenon.convert(1, splits.dtype))

@@ -1,5 +1,6 @@
 """What a replica knows of itself and of the others."""
 from tenon import _tenon, nest, raw_ops, replicas
+from tenon.composite import is_composite
 from tenon.custom_gradient import custom_gradient
 from tenon.tf.distribute.values import PerReplica, ReduceOp
 
@@ -55,9 +56,11 @@ class ReplicaContext:
     def all_reduce(self, reduce_op, value, options=None):
         """The sum or the mean of the replicas' values, in each of them. Gradients flow back to all."""
         op = ReduceOp.of(reduce_op)
+        if self._replica is None:
+            return nest.map_structure(lambda leaf: leaf if is_composite(leaf) else _tenon.convert(leaf), value)
         flat = [_tenon.convert(leaf) for leaf in nest.flatten(value)]
-        if self._replica is None or not flat:
-            return nest.pack_sequence_as(value, flat)
+        if not flat:
+            return value
 
         def merged(strategy, *leaves):
             count = replicas.current().count
