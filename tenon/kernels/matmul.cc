@@ -203,6 +203,10 @@ struct SumOf {
   using Type = T;
 };
 template <>
+struct SumOf<int16_t> {
+  using Type = uint16_t;
+};
+template <>
 struct SumOf<int32_t> {
   using Type = uint32_t;  // wraps around as TensorFlow's does, without undefined behaviour
 };
@@ -239,6 +243,7 @@ void reference_matmul(int64_t m, int64_t k, int64_t n, const T* a, bool transpos
   template void reference_matmul(int64_t, int64_t, int64_t, const T*, bool, const T*, bool, T*);
 TENON_INSTANTIATE(float)
 TENON_INSTANTIATE(double)
+TENON_INSTANTIATE(int16_t)
 TENON_INSTANTIATE(int32_t)
 TENON_INSTANTIATE(int64_t)
 TENON_INSTANTIATE(std::complex<float>)

@@ -9,7 +9,8 @@ namespace tenon::kernels {
 namespace {
 
 template <class T>
-using ConvSum = std::conditional_t<std::is_same_v<T, double>, double, float>;
+using ConvSum = std::conditional_t<std::is_same_v<T, double>, double,
+                                   std::conditional_t<std::is_same_v<T, int32_t>, uint32_t, float>>;
 
 // Adds the products of one batch item's output cell into `row` [out_channels].
 template <class T>
@@ -113,6 +114,7 @@ void reference_conv_filter_gradient(const ConvSpec& spec, const T* input, const 
   template void reference_conv_input_gradient(const ConvSpec&, const T*, const T*, T*); \
   template void reference_conv_filter_gradient(const ConvSpec&, const T*, const T*, T*);
 TENON_INSTANTIATE(double)
+TENON_INSTANTIATE(int32_t)
 #undef TENON_INSTANTIATE
 
 }  // namespace tenon::kernels

@@ -115,7 +115,7 @@ std::vector<int64_t> operand_batches(const Dims& operand, std::span<const int64_
 }
 
 using MatMulPlainTypes =
-    TypeList<double, int32_t, int64_t, std::complex<float>, std::complex<double>>;
+    TypeList<double, int16_t, int32_t, int64_t, std::complex<float>, std::complex<double>>;
 
 template <class T>
 Kernel plain_matmul(const kernels::MatMulSpec& spec, std::span<const int64_t> batch) {

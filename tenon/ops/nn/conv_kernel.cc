@@ -103,11 +103,17 @@ StatusOr<Kernel> make_conv_kernel(Prepare& p, bool depthwise, const kernels::Pos
   }
   if (post != kernels::PostOps()) return unimplemented("a fused convolution of dtype ", dtype);
   if (is_half(dtype)) return make_half_conv(p, spec);
-  if (dtype != DType::kDouble) return unimplemented("a convolution of dtype ", dtype);
-  return Kernel([spec](KernelRun& r) {
-    kernels::reference_conv(spec, r.in<double>(0), r.in<double>(1), r.out<double>(0));
-    return absl::OkStatus();
+  Kernel kernel;
+  visit<TypeList<double, int32_t>>(dtype, [&]<class T>() {
+    kernel = [spec](KernelRun& r) {
+      kernels::reference_conv(spec, r.in<T>(0), r.in<T>(1), r.out<T>(0));
+      return absl::OkStatus();
+    };
   });
+  if (!kernel || (depthwise && dtype == DType::kInt32)) {
+    return unimplemented("a convolution of dtype ", dtype);
+  }
+  return kernel;
 }
 
 StatusOr<Kernel> make_conv_input_gradient_kernel(Prepare& p, bool depthwise) {
@@ -117,12 +123,17 @@ StatusOr<Kernel> make_conv_input_gradient_kernel(Prepare& p, bool depthwise) {
   if (dtype == DType::kFloat || is_half(dtype)) {
     return make_gradient<kernels::ConvolutionInputGradient>(p, spec, 2, 1);
   }
-  if (dtype != DType::kDouble) return unimplemented("a convolution of dtype ", dtype);
-  return Kernel([spec](KernelRun& r) {
-    kernels::reference_conv_input_gradient(spec, r.in<double>(2), r.in<double>(1),
-                                           r.out<double>(0));
-    return absl::OkStatus();
+  Kernel kernel;
+  visit<TypeList<double, int32_t>>(dtype, [&]<class T>() {
+    kernel = [spec](KernelRun& r) {
+      kernels::reference_conv_input_gradient(spec, r.in<T>(2), r.in<T>(1), r.out<T>(0));
+      return absl::OkStatus();
+    };
   });
+  if (!kernel || (depthwise && dtype == DType::kInt32)) {
+    return unimplemented("a convolution of dtype ", dtype);
+  }
+  return kernel;
 }
 
 StatusOr<Kernel> make_conv_filter_gradient_kernel(Prepare& p, bool depthwise) {

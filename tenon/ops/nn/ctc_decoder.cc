@@ -122,11 +122,13 @@ StatusOr<Kernel> make_greedy(Prepare& p) {
 template <class T>
 constexpr T kLogZero = -std::numeric_limits<T>::infinity();
 
+// The correction is a float's whatever the dtype, as TensorFlow's (ctc_loss_util.h, LogSumExp).
 template <class T>
 T log_of_sum(T a, T b) {
   if (a == kLogZero<T>) return b;
   if (b == kLogZero<T>) return a;
-  return a > b ? a + std::log1p(std::exp(b - a)) : b + std::log1p(std::exp(a - b));
+  const auto apart = static_cast<float>(-std::abs(a - b));
+  return std::max(a, b) + static_cast<T>(std::log1p(std::exp(apart)));
 }
 
 // A prefix of labels. Scores are logarithms of probabilities: of all paths that give the prefix,

@@ -46,7 +46,7 @@ StatusOr<Kernel> make_max_pool(Prepare& p) {
 StatusOr<Kernel> make_max_pool_grad(Prepare& p) {
   TENON_ASSIGN_OR_RETURN(const kernels::PoolSpec spec, pool_spec(p.attrs(), p.input_shape(0)));
   Kernel kernel;
-  if (!visit<FloatTypes>(p.input_dtype(0), [&]<class T>() {
+  if (!visit<RealTypes>(p.input_dtype(0), [&]<class T>() {
         kernel = [spec](KernelRun& r) {
           kernels::max_pool_gradient<T>(spec, r.in<T>(0), r.in<T>(1), r.in<T>(2), r.out<T>(0));
           return absl::OkStatus();

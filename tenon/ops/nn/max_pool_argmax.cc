@@ -6,9 +6,6 @@
 namespace tenon {
 namespace {
 
-using ArgmaxPoolTypes = TypeList<float, double, float16, bfloat16, int8_t, int16_t, int32_t,
-                                 int64_t, uint8_t, uint16_t>;
-
 Status max_pool_argmax_shape(ShapeContext& c) {
   TENON_ASSIGN_OR_RETURN(const PartialShape shape, pool_output_shape(c.attrs(), c.input(0)));
   if (c.input(0).num_elements() == 0) return invalid_argument("tensor_in must not be empty");
@@ -33,7 +30,7 @@ StatusOr<Kernel> make_max_pool_argmax(Prepare& p) {
   TENON_ASSIGN_OR_RETURN(const kernels::PoolSpec spec, pool_spec(p.attrs(), p.input_shape(0)));
   const bool with_batch = p.attr<bool>("include_batch_in_index");
   Kernel kernel;
-  visit<ArgmaxPoolTypes>(p.input_dtype(0), [&]<class T>() {
+  visit<RealTypes>(p.input_dtype(0), [&]<class T>() {
     visit<IndexTypes>(p.output_dtype(1), [&]<class Index>() {
       kernel = [spec, with_batch](KernelRun& r) {
         kernels::max_pool_with_argmax<T, Index>(spec, r.in<T>(0), with_batch, r.out<T>(0),

@@ -7,9 +7,6 @@
 namespace tenon {
 namespace {
 
-using SecondPoolTypes = TypeList<float, double, float16, bfloat16, int8_t, int16_t, int32_t,
-                                 int64_t, uint8_t, uint16_t>;
-
 // Inputs: the pooling's input and output, and a tensor like its input.
 Status max_pool_grad_grad_shape(ShapeContext& c) {
   TENON_ASSIGN_OR_RETURN(const PartialShape pooled, pool_output_shape(c.attrs(), c.input(0)));
@@ -29,7 +26,7 @@ StatusOr<Kernel> make_max_pool_grad_grad(Prepare& p) {
   TENON_ASSIGN_OR_RETURN(const kernels::PoolSpec spec, pool_spec(p.attrs(), p.input_shape(0)));
   const int64_t count = p.output_shape(0).num_elements();
   Kernel kernel;
-  visit<SecondPoolTypes>(p.input_dtype(0), [&]<class T>() {
+  visit<RealTypes>(p.input_dtype(0), [&]<class T>() {
     p.reserve_scratch(static_cast<size_t>(count) * (sizeof(int64_t) + sizeof(T)));
     kernel = [spec, count](KernelRun& r) {
       auto* places = r.scratch<int64_t>();

@@ -40,6 +40,9 @@ Status quantize_shape(ShapeContext& c) {
       c.attr<std::string>("round_mode") == "HALF_TO_EVEN") {
     return invalid_argument("Round mode 'HALF_TO_EVEN' only supported for mode 'SCALED'");
   }
+  if (quantize_mode(c.attrs()) == QuantizeMode::kMinFirst && c.attr<int64_t>("axis") != -1) {
+    return unimplemented("MIN_FIRST mode is not implemented for Quantize with axis != -1.");
+  }
   const PartialShape limits =
       c.attr<int64_t>("axis") == -1
           ? PartialShape(Shape())
@@ -126,6 +129,8 @@ struct SliceQuantizer {
     return to_level(to_even ? std::nearbyint(held * scale) : std::round(held * scale));
   }
   static T to_level(float level) {
+    // A float above int32's becomes the lowest level: what x86's conversion gives TensorFlow.
+    if (sizeof(T) == 4 && level >= 0x1p31F) return std::numeric_limits<T>::lowest();
     return static_cast<T>(std::clamp(to_int64(static_cast<double>(level)),
                                      static_cast<int64_t>(kLowestQuantized<T>),
                                      static_cast<int64_t>(kHighestQuantized<T>)));

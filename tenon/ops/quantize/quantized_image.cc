@@ -35,20 +35,55 @@ void resize_floats(const ResizeGeometry& g, const float* x, float* y) {
   }
 }
 
-// Levels are interpolated by TensorFlow in fixed-point arithmetic of its own.
-StatusOr<Kernel> make_quantized_resize(Prepare& p) {
-  if (p.input_dtype(0) != DType::kFloat) {
-    return unimplemented("QuantizedResizeBilinear of ", p.input_dtype(0));
+// Levels are interpolated in fixed point: weights have `bits` bits, products are a Product's.
+template <class T, class Weight, class Product, int bits>
+void resize_levels(const ResizeGeometry& g, const T* x, T* y) {
+  constexpr auto kOne = static_cast<Product>(Product{1} << bits);
+  const std::vector<Interpolation> rows = bilinear_interpolation(g, true);
+  const std::vector<Interpolation> columns = bilinear_interpolation(g, false);
+  const auto weight_of = [](const Interpolation& i) {
+    return static_cast<Product>(static_cast<Weight>(i.weight * static_cast<float>(kOne)));
+  };
+  const int64_t line = g.in_columns * g.channels;
+  for (int64_t b = 0; b < g.batch; ++b, x += g.in_rows * line) {
+    for (const Interpolation& row : rows) {
+      const T *top = x + row.lower * line, *bottom = x + row.upper * line;
+      for (const Interpolation& column : columns) {
+        const int64_t left = column.lower * g.channels, right = column.upper * g.channels;
+        const auto between = [&](const T* cells, int64_t c) {
+          const auto from = static_cast<Product>(cells[left + c]);
+          const auto step = static_cast<Product>(cells[right + c]) - from;
+          return static_cast<Product>(from * kOne + step * weight_of(column));
+        };
+        for (int64_t c = 0; c < g.channels; ++c) {
+          const Product above = between(top, c), below = between(bottom, c);
+          const auto level = static_cast<Product>(above + static_cast<Product>(below - above) /
+                                                              kOne * weight_of(row));
+          *y++ = static_cast<T>((level + kOne / 2) / kOne);
+        }
+      }
+    }
   }
+}
+
+StatusOr<Kernel> make_quantized_resize(Prepare& p) {
+  const DType dtype = p.input_dtype(0);
   const Shape output = p.output_shape(0).to_shape();
   ResizeGeometry g;
   if (output.num_elements() > 0) {
     TENON_ASSIGN_OR_RETURN(g, resize_geometry(p.attrs(), p.input_shape(0), output));
   }
-  return Kernel([g](KernelRun& r) {
+  return Kernel([g, dtype](KernelRun& r) {
     *r.out<float>(1) = limit_at(r, 2);
     *r.out<float>(2) = limit_at(r, 3);
-    if (g.batch > 0) resize_floats(g, r.in<float>(0), r.out<float>(0));
+    if (g.batch == 0) return absl::OkStatus();
+    if (dtype == DType::kFloat) resize_floats(g, r.in<float>(0), r.out<float>(0));
+    if (dtype == DType::kQuint8) {
+      resize_levels<uint8_t, int16_t, int16_t, 7>(g, r.in<uint8_t>(0), r.out<uint8_t>(0));
+    }
+    if (dtype == DType::kQint32) {
+      resize_levels<int32_t, int32_t, int64_t, 30>(g, r.in<int32_t>(0), r.out<int32_t>(0));
+    }
     return absl::OkStatus();
   });
 }

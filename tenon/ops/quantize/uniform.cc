@@ -57,11 +57,10 @@ Status check_scales(const KernelRun& r, int input) {
   return absl::OkStatus();
 }
 
+// What the range lets pass and T does not hold wraps around, as TensorFlow's cast does.
 template <class T>
 T within(int64_t level, const UniformRange& range) {
-  const int64_t held = std::max(std::min(level, range.high), range.low);
-  return static_cast<T>(std::clamp(held, static_cast<int64_t>(kLowestQuantized<T>),
-                                   static_cast<int64_t>(kHighestQuantized<T>)));
+  return static_cast<T>(std::max(std::min(level, range.high), range.low));
 }
 
 Status uniform_quantize_shape(ShapeContext& c) {

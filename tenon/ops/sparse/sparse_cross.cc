@@ -16,8 +16,8 @@ SparseCrossSpec cross_spec(const AttrMap& attrs) {
   SparseCrossSpec spec;
   spec.sparse = static_cast<int>(attrs.get<int64_t>("N"));
   spec.dense = static_cast<int>(attrs.get<std::vector<DType>>("dense_types").size());
-  if (const auto* hashed = attrs.get_if<bool>("hashed_output")) {
-    spec.how.hashed = *hashed;
+  if (const auto* type = attrs.get_if<DType>("out_type")) {
+    spec.how.hashed = *type == DType::kInt64;  // whatever hashed_output says, as TensorFlow's
     spec.how.buckets = attrs.get<int64_t>("num_buckets");
     spec.how.key = static_cast<uint64_t>(attrs.get<int64_t>("hash_key"));
   }
@@ -112,11 +112,8 @@ Status run_cross(KernelRun& r, const SparseCrossSpec& spec, const CrossSpec& how
 }
 
 StatusOr<Kernel> make_sparse_cross(Prepare& p) {
-  const SparseCrossSpec spec = cross_spec(p.attrs());
-  if (spec.how.hashed != (p.output_dtype(1) == DType::kInt64)) {
-    return invalid_argument("hashed_output goes with out_type int64, others with string");
-  }
-  return Kernel([spec](KernelRun& r) { return run_cross(r, spec, spec.how); });
+  return Kernel(
+      [spec = cross_spec(p.attrs())](KernelRun& r) { return run_cross(r, spec, spec.how); });
 }
 
 StatusOr<Kernel> make_sparse_cross_v2(Prepare& p) {
