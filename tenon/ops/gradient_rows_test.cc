@@ -189,6 +189,15 @@ std::vector<Row> second_pooling_rows() {
     };
     rows.push_back({forward + "Grad", {pooled}, {}, through("Grad"), DType::kFloat});
     rows.push_back({forward + "GradGrad", {image}, {}, through("GradGrad"), DType::kFloat});
+    if (volume) continue;
+    const auto second = [=](GraphBuilder& b, const Endpoints& in) {
+      const Endpoint of = b.constant(fixed), sizes = b.constant(ints({1, 2, 2, 1}));
+      const Endpoint steps = b.constant(ints({1, 1, 2, 1}));
+      const Attrs same{{"padding", text("SAME")}};
+      const Endpoint y = b.op("MaxPoolV2", {of, sizes, steps}, same);
+      return Endpoints{b.op("MaxPoolGradV2", {of, y, in[0], sizes, steps}, same)};
+    };
+    rows.push_back({"MaxPoolGradV2", {pooled}, {}, second, DType::kFloat});
   }
   return rows;
 }

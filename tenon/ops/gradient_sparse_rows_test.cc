@@ -116,6 +116,10 @@ std::vector<Row> sparse_rows() {
                   {splits, x({3})},
                   {},
                   squares("RaggedTensorToSparse", 1, {{"RAGGED_RANK", int64_t{1}}})});
+  rows.push_back({"RaggedFillEmptyRows",
+                  {longs({0, 2, 2}), x({3}), Tensor::scalar<int64_t>(4), x({})},
+                  {},
+                  squares("RaggedFillEmptyRows", 1)});
   rows.push_back(
       {"RaggedGather",
        {splits, x({3}), ints({2, 0, 2})},

@@ -27,7 +27,7 @@ SECONDS = 60  # an op
 def reshaped(value, dims):
     """The elements of `value`, over and over, under another shape; None where there are none to take."""
     plain = tf.bitcast(value, QUANTISED[value.dtype]) if value.dtype in QUANTISED else value
-    flat = plain.numpy().reshape(-1)
+    flat = tf.reshape(plain, [-1]).numpy()
     count = int(np.prod(dims))
     if count and not flat.size:
         return None

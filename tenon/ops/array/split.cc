@@ -64,6 +64,11 @@ StatusOr<std::vector<int64_t>> split_sizes(const Tensor& value, int64_t count, i
     }
   }
   if (total < 0) return sizes;
+  if (open && sizes.size() == 1) {
+    return invalid_argument(
+        "If there is only one output, it must have the same size as the input. Input size: ", total,
+        " output size: -1");
+  }
   if (open ? sum > total : sum != total) {
     return invalid_argument("size_splits add up to ", sum, ", the split dimension has ", total);
   }

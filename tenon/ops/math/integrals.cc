@@ -178,8 +178,8 @@ double spence(double x) {
 
 double bessel_j0(double x) { return ::j0(x); }
 double bessel_j1(double x) { return ::j1(x); }
-double bessel_y0(double x) { return x < 0 ? kNotANumber : ::y0(x); }
-double bessel_y1(double x) { return x < 0 ? kNotANumber : ::y1(x); }
+double bessel_y0(double x) { return x < 0 ? -HUGE_VAL : ::y0(x); }
+double bessel_y1(double x) { return x < 0 ? -HUGE_VAL : ::y1(x); }
 double bessel_k0(double x) { return bessel_k(0, x, false); }
 double bessel_k1(double x) { return bessel_k(1, x, false); }
 double bessel_k0e(double x) { return bessel_k(0, x, true); }

@@ -12,7 +12,7 @@ double spence(double x);                // the dilogarithm of 1 - x, 25.12
 
 double bessel_j0(double x);
 double bessel_j1(double x);
-double bessel_y0(double x);  // NaN for x < 0
+double bessel_y0(double x);  // -infinity for x < 0, as TensorFlow's
 double bessel_y1(double x);
 double bessel_k0(double x);  // modified, of the second kind; NaN for x < 0
 double bessel_k1(double x);

@@ -82,7 +82,9 @@ TENON_OP(Ndtri) = unary<UnaryOp::kNdtri>("T: {floating}", [](UnaryValues v) {
 TENON_OP(Lgamma) = unary<UnaryOp::kLgamma>("T: {floating}", [](UnaryValues v) {
   return v.dy * apply("Digamma", v.x);
 });
-TENON_OP(Digamma) = unary<UnaryOp::kDigamma>("T: {floating}", no_gradient);
+TENON_OP(Digamma) = unary<UnaryOp::kDigamma>("T: {floating}", [](UnaryValues v) {
+  return v.dy * apply("Polygamma", v.x.like(1), v.x);
+});
 
 TENON_OP(Sin) = unary<UnaryOp::kSin>("T: {floating, complex}",
                                      [](UnaryValues v) { return v.dy * apply("Cos", conj(v.x)); });

@@ -146,6 +146,13 @@ StatusOr<std::vector<RowLabels>> labels_by_row(const KernelRun& r, const CtcRule
       return invalid_argument("labels_indices(", i, ") is of sequence ", row,
                               ", they must be in order and below ", batch);
     }
+    const int64_t place = places.row(i)[1];
+    const bool ordered =
+        i == 0 || std::ranges::lexicographical_compare(places.row(i - 1), places.row(i));
+    if (place < 0 || !ordered) {
+      return invalid_argument("label SparseTensor is not valid: place ", place,
+                              " of labels_indices(", i, ") must be above the one before");
+    }
     before = row;
     auto& labels = rows[static_cast<size_t>(row)].labels;
     ++rows[static_cast<size_t>(row)].given;

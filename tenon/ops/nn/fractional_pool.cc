@@ -80,13 +80,15 @@ Status fractional_shape(ShapeContext& c) {
 std::vector<int64_t> window_bounds(RandomStream& stream, uint64_t seed, int64_t input,
                                    int64_t output, bool pseudo_random) {
   std::vector<int64_t> width(static_cast<size_t>(output), input / output);
+  // Taken where nothing is drawn too: the columns' numbers follow the rows'.
+  SimplePhilox numbers(
+      stream.reserve(pseudo_random ? 1 : static_cast<uint64_t>(output + 3) / 4, seed));
   if (input % output != 0 && pseudo_random) {
     const double alpha = static_cast<double>(input) / static_cast<double>(output);
     const auto least = static_cast<double>(input / output);
     const double most =
         std::min((least + 2) / alpha - 1, (static_cast<double>(input) + 1 - least) / alpha -
                                               static_cast<double>(output - 1));
-    SimplePhilox numbers(stream.reserve(1, seed));
     const double u = numbers.unit_double() * most;
     int64_t before = 1;
     for (int64_t i = 1; i <= output; ++i) {
@@ -98,7 +100,6 @@ std::vector<int64_t> window_bounds(RandomStream& stream, uint64_t seed, int64_t 
     }
   } else if (input % output != 0) {
     for (int64_t i = 0; i < input % output; ++i) ++width[static_cast<size_t>(i)];
-    SimplePhilox numbers(stream.reserve(static_cast<uint64_t>(output + 3) / 4, seed));
     for (int64_t i = 0; i + 1 < output; ++i) {
       std::swap(width[static_cast<size_t>(i)],
                 width[static_cast<size_t>(i + numbers.word() % (output - i))]);

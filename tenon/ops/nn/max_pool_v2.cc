@@ -6,6 +6,7 @@
 namespace tenon {
 namespace {
 
+// The dtypes of the op; its gradients have all.
 using MaxPoolV2Types = TypeList<float, double, float16, bfloat16, int8_t, int16_t, int32_t, int64_t,
                                 uint8_t, uint16_t>;
 
@@ -76,7 +77,7 @@ StatusOr<Kernel> make_max_pool_grad_v2(Prepare& p) {
                          pool_v2_attrs(p.attrs(), *p.constant(3), *p.constant(4)));
   TENON_ASSIGN_OR_RETURN(const kernels::PoolSpec spec, pool_spec(attrs, p.input_shape(0)));
   Kernel kernel;
-  if (!visit<MaxPoolV2Types>(p.input_dtype(0), [&]<class T>() {
+  if (!visit<RealTypes>(p.input_dtype(0), [&]<class T>() {
         kernel = [spec](KernelRun& r) {
           kernels::max_pool_gradient<T>(spec, r.in<T>(0), r.in<T>(1), r.in<T>(2), r.out<T>(0));
           return absl::OkStatus();
@@ -111,7 +112,7 @@ StatusOr<Kernel> make_max_pool_grad_grad_v2(Prepare& p) {
   TENON_ASSIGN_OR_RETURN(const kernels::PoolSpec spec, pool_spec(attrs, p.input_shape(0)));
   const int64_t count = p.output_shape(0).num_elements();
   Kernel kernel;
-  if (!visit<MaxPoolV2Types>(p.input_dtype(0), [&]<class T>() {
+  if (!visit<RealTypes>(p.input_dtype(0), [&]<class T>() {
         p.reserve_scratch(static_cast<size_t>(count) * (sizeof(int64_t) + sizeof(T)));
         kernel = [spec, count](KernelRun& r) {
           auto* places = r.scratch<int64_t>();
@@ -131,6 +132,15 @@ Status max_pool_v2_gradient(Gradient& g) {
            g.build().op("MaxPoolGradV2", {g.input(0), g.output(0), g.dy(), g.input(1), g.input(2)},
                         {{"padding", g.attr<std::string>("padding")},
                          {"data_format", g.attr<std::string>("data_format")}}));
+  return absl::OkStatus();
+}
+
+// nn_grad.py, _MaxPoolGradGradV2: the values at the maxima.
+Status max_pool_grad_v2_gradient(Gradient& g) {
+  g.set_dx(
+      2, g.build().op("MaxPoolGradGradV2", {g.input(0), g.input(1), g.dy(), g.input(3), g.input(4)},
+                      {{"padding", g.attr<std::string>("padding")},
+                       {"data_format", g.attr<std::string>("data_format")}}));
   return absl::OkStatus();
 }
 
@@ -155,7 +165,7 @@ TENON_OP(MaxPoolGradV2) = {
         "padding: {'SAME', 'VALID'}; data_format: {'NHWC', 'NCHW'} = 'NHWC'; T: {real} = float",
     .host_inputs = {3, 4},
     .shape = max_pool_grad_v2_shape,
-    .gradient = not_differentiable,
+    .gradient = max_pool_grad_v2_gradient,
     .kernels = {make_max_pool_grad_v2},
 };
 

@@ -146,6 +146,13 @@ StatusOr<PartialShape> pool_output_shape(const AttrMap& attrs, const PartialShap
     return invalid_argument("a pooling needs an input of rank ", window.rank + 2, ", found ",
                             input);
   }
+  for (size_t i = 0; i < static_cast<size_t>(window.rank) && window.padding == "EXPLICIT"; ++i) {
+    const int64_t most = std::max(window.pad_before[i], window.pad_after[i]);
+    if (most >= window.size[i]) {
+      return invalid_argument("a padding of ", most, " needs to be smaller than the window size ",
+                              window.size[i]);
+    }
+  }
   TENON_ASSIGN_OR_RETURN(const auto spatial, window_outputs(window, input, [&](int axis) {
                            return window.size[static_cast<size_t>(axis)];
                          }));

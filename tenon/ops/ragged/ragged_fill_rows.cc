@@ -75,6 +75,15 @@ Status ragged_fill(KernelRun& r) {
 
 StatusOr<Kernel> make_ragged_fill(Prepare&) { return Kernel(ragged_fill); }
 
+// ragged_array_ops.py, _ragged_fill_empty_rows_grad.
+Status fill_rows_gradient(Gradient& g) {
+  const std::vector<Endpoint> dx = g.build().ops("RaggedFillEmptyRowsGrad", {g.output(3), g.dy(1)});
+  if (dx.size() != 2) return absl::OkStatus();
+  g.set_dx(1, dx[0]);
+  g.set_dx(3, dx[1]);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 TENON_OP(RaggedFillEmptyRows) = {
@@ -85,7 +94,7 @@ TENON_OP(RaggedFillEmptyRows) = {
     .attrs = "T: type",
     .supplies_outputs = true,
     .shape = ragged_fill_shape,
-    .gradient = not_differentiable,
+    .gradient = fill_rows_gradient,
     .kernels = {make_ragged_fill},
 };
 

@@ -47,6 +47,24 @@ int ragged_dims(const std::vector<Partition>& partitions) {
   return static_cast<int>(partitions.size()) + (partitions[0] == Partition::kFirstDimSize ? 0 : 1);
 }
 
+// Puts the sizes that are asked for, -1 where none is, into `dims`.
+Status ask_for_sizes(std::span<const int64_t> sizes, std::vector<int64_t>& dims) {
+  if (sizes.size() != dims.size()) {
+    return invalid_argument("shape has ", sizes.size(), " dimensions, the ragged tensor has ",
+                            dims.size());
+  }
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    if (sizes[i] < -1) return invalid_argument("shape must not have a dimension of ", sizes[i]);
+    if (sizes[i] < 0) continue;
+    if (dims[i] >= 0 && dims[i] != sizes[i]) {
+      return invalid_argument("shape and the values' shape are incompatible: ", sizes[i], " and ",
+                              dims[i]);
+    }
+    dims[i] = sizes[i];
+  }
+  return absl::OkStatus();
+}
+
 Status ragged_to_tensor_shape(ShapeContext& c) {
   TENON_ASSIGN_OR_RETURN(const auto partitions, partitions_of(c.attrs(), c.num_inputs()));
   const PartialShape& values = c.input(1);
@@ -72,19 +90,7 @@ Status ragged_to_tensor_shape(ShapeContext& c) {
   std::vector<int64_t> dims(static_cast<size_t>(ragged), -1);
   dims.insert(dims.end(), values.dims().begin() + 1, values.dims().end());
   if (asked.has_rank() && asked.rank() == 1 && c.constant(0)) {
-    const std::vector<int64_t> sizes = integers_of(*c.constant(0));
-    if (sizes.size() != dims.size()) {
-      return invalid_argument("shape has ", sizes.size(), " dimensions, the ragged tensor has ",
-                              dims.size());
-    }
-    for (size_t i = 0; i < sizes.size(); ++i) {
-      if (sizes[i] < 0) continue;
-      if (dims[i] >= 0 && dims[i] != sizes[i]) {
-        return invalid_argument("shape and the values' shape are incompatible: ", sizes[i], " and ",
-                                dims[i]);
-      }
-      dims[i] = sizes[i];
-    }
+    TENON_RETURN_IF_ERROR(ask_for_sizes(integers_of(*c.constant(0)), dims));
   }
   c.set_output(0, PartialShape(std::span<const int64_t>(dims)));
   return absl::OkStatus();
@@ -204,9 +210,14 @@ StatusOr<Kernel> make_ragged_to_tensor(Prepare& p) {
   return Kernel([partitions](KernelRun& r) -> Status {
     const bool any = r.input(0).rank() == 0;
     const std::vector<int64_t> asked = any ? std::vector<int64_t>() : integers_of(r.input(0));
+    const Shape& values = r.input(1).shape();
+    if (!any) {
+      std::vector<int64_t> dims(static_cast<size_t>(ragged_dims(partitions)), -1);
+      dims.insert(dims.end(), values.dims().begin() + 1, values.dims().end());
+      TENON_RETURN_IF_ERROR(ask_for_sizes(asked, dims));
+    }
     TENON_ASSIGN_OR_RETURN(const Placement placement, place_values(r, partitions, asked));
     Shape shape = placement.shape;
-    const Shape& values = r.input(1).shape();
     Shape inner;
     for (int axis = 1; axis < values.rank(); ++axis) inner.append(values[axis]);
     for (int64_t dim : inner.dims()) shape.append(dim);

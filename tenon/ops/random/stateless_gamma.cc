@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "tenon/base/parallel.h"
+#include "tenon/graph/gradient.h"
 #include "tenon/ops/random/random_fill.h"
 #include "tenon/ops/random/random_stream.h"
 
@@ -161,9 +162,13 @@ StatusOr<Kernel> make_random_gamma(Prepare& p) {
   return kernel;
 }
 
-// random_grad.py: by RandomGammaGrad.
-Status gamma_gradient(Gradient&) {
-  return unimplemented("the gradient of a gamma distribution with respect to alpha");
+// random_grad.py: alpha's shape is the last dimensions of the samples'.
+template <int alpha>
+Status gamma_gradient(Gradient& g) {
+  GraphBuilder& b = g.build();
+  const Endpoint slope = b.op("RandomGammaGrad", {g.input(alpha), g.output(0)});
+  g.set_dx_broadcast(alpha, b.mul(g.dy(), slope));
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -175,7 +180,7 @@ TENON_OP(RandomGamma) = {
     .effect = Effect::kRandom,
     .host_inputs = {0},
     .shape = random_gamma_shape,
-    .gradient = gamma_gradient,
+    .gradient = gamma_gradient<1>,
     .kernels = {make_random_gamma},
 };
 TENON_OP(StatelessRandomGammaV2) = {
@@ -184,7 +189,7 @@ TENON_OP(StatelessRandomGammaV2) = {
     .attrs = "dtype: {half, float, double}; T: {int32, int64}; Tseed: {int32, int64} = int64",
     .host_inputs = {0},
     .shape = gamma_shape<2>,
-    .gradient = gamma_gradient,
+    .gradient = gamma_gradient<2>,
     .kernels = {make_gamma<2>},
 };
 TENON_OP(StatelessRandomGammaV3) = {
@@ -193,7 +198,7 @@ TENON_OP(StatelessRandomGammaV3) = {
     .attrs = "dtype: {half, float, double}; shape_dtype: {int32, int64} = int32",
     .host_inputs = {0, 3},
     .shape = gamma_shape<4>,
-    .gradient = gamma_gradient,
+    .gradient = gamma_gradient<4>,
     .kernels = {make_gamma<4>},
 };
 

@@ -1,4 +1,4 @@
-// ReduceJoin: strings joined along axes, in the order in which the axes are given.
+// ReduceJoin: strings joined along axes, first along the one that is given first.
 // UnsortedSegmentJoin: strings joined by segment.
 #include "tenon/core/op.h"
 #include "tenon/core/shape_context.h"
@@ -61,9 +61,9 @@ StatusOr<Kernel> make_reduce_join(Prepare& p) {
     kept_sizes.push_back(x[axis]);
     kept_steps.push_back(strides[static_cast<size_t>(axis)]);
   }
-  for (int axis : reduced) {
-    joined_sizes.push_back(x[axis]);
-    joined_steps.push_back(strides[static_cast<size_t>(axis)]);
+  for (auto axis = reduced.rbegin(); axis != reduced.rend(); ++axis) {
+    joined_sizes.push_back(x[*axis]);
+    joined_steps.push_back(strides[static_cast<size_t>(*axis)]);
   }
   return Kernel([kept = offsets_of(kept_sizes, kept_steps),
                  joined = offsets_of(joined_sizes, joined_steps),

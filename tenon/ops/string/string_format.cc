@@ -1,28 +1,56 @@
 // StringFormat: tensors printed into a template.
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+
 #include "tenon/core/op.h"
 #include "tenon/core/shape_context.h"
 
 namespace tenon {
 namespace {
 
+// The digits that read back as the same number: few where they do, else as many as always do
+// (tensorflow/core/lib/strings/numbers.cc, FloatToBuffer and DoubleToBuffer).
+template <class T>
+std::string shortest_digits(T value, int few, int enough) {
+  if (std::isnan(value)) return "nan";
+  char text[40];
+  std::snprintf(text, sizeof(text), "%.*g", few, static_cast<double>(value));
+  const auto read = std::is_same_v<T, float> ? static_cast<T>(std::strtof(text, nullptr))
+                                             : static_cast<T>(std::strtod(text, nullptr));
+  if (read != value) {
+    std::snprintf(text, sizeof(text), "%.*g", enough, static_cast<double>(value));
+  }
+  return text;
+}
+
 // As TensorFlow's Tensor::SummarizeValue(most, print_v2 = true): nested brackets, at most `most`
 // elements from either end of an axis, all when it is negative.
 class TensorPrinter {
  public:
   TensorPrinter(const Tensor& tensor, int64_t most, std::string& out)
-      : tensor_(tensor), most_(most), out_(out) {}
+      : tensor_(tensor),
+        most_(most < 0 ? tensor.num_elements() : std::min(most, tensor.num_elements())),
+        out_(out) {}
 
-  void print() { print_axis(0, 0); }
+  void print() {
+    if (most_ == 0 && tensor_.dtype() == DType::kBool) return;
+    if (most_ == 0 && tensor_.rank() == 0) {
+      out_ += "...";
+      return;
+    }
+    print_axis(0, 0);
+  }
 
  private:
   void print_axis(int axis, int64_t begin) {
     if (axis == tensor_.rank()) return print_one(begin);
     const int64_t size = tensor_.dim(axis);
     const int64_t step = tensor_.shape().product(axis + 1, tensor_.rank());
-    const bool cut = most_ >= 0 && size > 2 * most_;
+    const bool cut = size > 2 * most_;
     out_ += '[';
     for (int64_t i = 0; i < size; ++i) {
-      if (i > 0) separate(axis);
+      if (i > 0 || most_ == 0) separate(axis);
       if (cut && i == most_) {
         out_ += "...";
         i = size - most_ - 1;
@@ -52,9 +80,11 @@ class TensorPrinter {
       } else if constexpr (std::is_same_v<T, std::string_view>) {
         out_ += cat("\"", value, "\"");
       } else if constexpr (is_complex(dtype_of<T>)) {
-        out_ += cat("(", value.real(), ",", value.imag(), ")");
+        out_ += '?';
+      } else if constexpr (std::is_same_v<T, double>) {
+        out_ += shortest_digits(value, 15, 17);
       } else if constexpr (is_floating(dtype_of<T>)) {
-        out_ += cat(static_cast<double>(value));
+        out_ += shortest_digits(static_cast<float>(value), 6, 9);
       } else {
         out_ += cat(static_cast<int64_t>(value));
       }
