@@ -31,7 +31,8 @@ struct RawOp {
 struct Renamed {
   std::string_view op, declared, keyword;  // op empty: of every op
 };
-constexpr Renamed kRenamed[] = {{"", "reduction_indices", "axis"},
+constexpr Renamed kRenamed[] = {{"ReduceJoin", "reduction_indices", "reduction_indices"},
+                                {"", "reduction_indices", "axis"},
                                 {"ExpandDims", "dim", "axis"},
                                 {"Select", "e", "y"},
                                 {"Select", "t", "x"},

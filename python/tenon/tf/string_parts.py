@@ -174,8 +174,8 @@ def reduce_join(inputs, axis=None, keepdims=False, separator="", name=None):
             return inputs.with_values(reduce_join(inputs.values, axis % inputs.shape.rank - 1, keepdims, separator))
         raise NotImplementedError("reduce_join() of a ragged tensor goes along its last dimension.")
     if axis is None:
-        axis = list(range(inputs.shape.rank)) if inputs.shape.rank is not None else raw_ops.Range(
-            start=0, limit=raw_ops.Rank(input=inputs), delta=1)
+        axis = list(range(inputs.shape.rank))[::-1] if inputs.shape.rank is not None else raw_ops.Range(
+            start=raw_ops.Sub(x=raw_ops.Rank(input=inputs), y=1), limit=-1, delta=-1)
     axis = [axis] if isinstance(axis, int) else axis
     axis = axis if isinstance(axis, _tenon.Tensor) else _tenon.convert(list(axis), "int32")
-    return raw_ops.ReduceJoin(inputs=inputs, axis=axis, keep_dims=keepdims, separator=separator)
+    return raw_ops.ReduceJoin(inputs=inputs, reduction_indices=axis, keep_dims=keepdims, separator=separator)
