@@ -60,12 +60,25 @@ void sum_range(std::span<const void* const> parts, bool mean, T* to, int64_t beg
   }
 }
 
-bool is_free(const Tensor& tensor, const Tensor& like) {
-  return tensor.has_value() && tensor.dtype() == like.dtype() && tensor.shape() == like.shape() &&
-         tensor.writable();
+}  // namespace
+
+Status sum_elements(DType dtype, int64_t elements, std::span<const void* const> values,
+                    Reduction reduction, void* to) {
+  const bool known = visit<SummedTypes>(dtype, [&]<class T>() {
+    parallel_for(elements, kRange, [&](int64_t begin, int64_t end) {
+      sum_range<T>(values, reduction == Reduction::kMean, static_cast<T*>(to), begin, end);
+    });
+  });
+  return known ? absl::OkStatus() : unimplemented("values of dtype ", dtype, " are not reduced");
 }
 
-}  // namespace
+Status make_room_for_sum(const Tensor& like, Tensor& result) {
+  const bool fits = result.has_value() && result.dtype() == like.dtype() &&
+                    result.shape() == like.shape() && result.writable();
+  if (fits) return absl::OkStatus();
+  TENON_ASSIGN_OR_RETURN(result, Tensor::allocate(like.dtype(), like.shape()));
+  return absl::OkStatus();
+}
 
 Status sum_replicas(std::span<const Part> parts, Reduction reduction,
                     std::vector<Tensor>& results) {
@@ -73,21 +86,13 @@ Status sum_replicas(std::span<const Part> parts, Reduction reduction,
   results.resize(first.size());
   std::vector<const void*> values;
   for (size_t i = 0; i < first.size(); ++i) {
-    if (!is_free(results[i], first[i])) {
-      TENON_ASSIGN_OR_RETURN(results[i], Tensor::allocate(first[i].dtype(), first[i].shape()));
-    }
+    TENON_RETURN_IF_ERROR(make_room_for_sum(first[i], results[i]));
     values.clear();
     for (const Part& part : parts) {
       if (part.present) values.push_back(part.values[i].raw());
     }
-    Tensor& result = results[i];
-    const bool known = visit<SummedTypes>(first[i].dtype(), [&]<class T>() {
-      T* to = result.mutable_data<T>();
-      parallel_for(result.num_elements(), kRange, [&](int64_t begin, int64_t end) {
-        sum_range<T>(values, reduction == Reduction::kMean, to, begin, end);
-      });
-    });
-    if (!known) return unimplemented("values of dtype ", first[i].dtype(), " are not reduced");
+    TENON_RETURN_IF_ERROR(sum_elements(first[i].dtype(), first[i].num_elements(), values, reduction,
+                                       results[i].mutable_raw()));
   }
   return absl::OkStatus();
 }
