@@ -127,13 +127,20 @@ bool is_builtin_model(std::string_view source) {
                      [&](const auto& named) { return named.name == source; });
 }
 
-StatusOr<std::shared_ptr<const keras::MirroredStrategy>> open_strategy(const StrategyFlags& flags) {
+StatusOr<std::shared_ptr<const keras::MirroredStrategy>> open_strategy(
+    const StrategyFlags& flags, std::shared_ptr<dist::WorkerGroup> workers) {
   if (flags.strategy.empty()) {
     if (flags.devices.empty()) return std::shared_ptr<const keras::MirroredStrategy>();
     return wrong_usage("--devices needs --strategy mirrored");
   }
-  if (flags.strategy != "mirrored") return wrong_usage("--strategy: expected mirrored");
+  if (flags.strategy == "multi_worker" && !workers) {
+    return wrong_usage("--strategy multi_worker is for `tenon train`");
+  }
+  if (flags.strategy != "mirrored" && !workers) {
+    return wrong_usage("--strategy: expected mirrored or multi_worker");
+  }
   keras::MirroredOptions options;
+  options.workers = std::move(workers);
   for (std::string_view name : split(flags.devices, ',')) {
     if (!trim(name).empty()) options.devices.emplace_back(trim(name));
   }

@@ -30,12 +30,14 @@ StatusOr<std::unique_ptr<keras::Model>> open_model(const std::string& source,
 bool is_builtin_model(std::string_view source);
 
 struct StrategyFlags {
-  std::string strategy;  // "mirrored", or empty: none
+  std::string strategy;  // "mirrored", "multi_worker", or empty: none
   std::string devices;   // "GPU:0,GPU:1"; empty: all of the kind where models run
 };
 
-// Null without a strategy. What is not mirrored, evaluation, runs on its first device from then on.
-StatusOr<std::shared_ptr<const keras::MirroredStrategy>> open_strategy(const StrategyFlags& flags);
+// `workers` are those of --strategy multi_worker, null for others. Null without a strategy. What is
+// not mirrored, evaluation, runs on its first device from then on.
+StatusOr<std::shared_ptr<const keras::MirroredStrategy>> open_strategy(
+    const StrategyFlags& flags, std::shared_ptr<dist::WorkerGroup> workers = {});
 
 struct CompileFlags {
   std::string optimizer;  // a name, or Keras' JSON

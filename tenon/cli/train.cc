@@ -12,8 +12,10 @@
 #include "tenon/cli/output_check.h"
 #include "tenon/cli/training/callback_spec.h"
 #include "tenon/cli/training/divergence_guard.h"
+#include "tenon/cli/training/evaluator.h"
 #include "tenon/cli/training/model_export.h"
 #include "tenon/cli/training/training_checkpoint.h"
+#include "tenon/cli/training/workers.h"
 #include "tenon/cli/verbs.h"
 #include "tenon/data/transforms.h"
 #include "tenon/keras/distribute/mirrored_strategy.h"
@@ -25,6 +27,7 @@ struct TrainFlags {
   std::string model, callbacks, validation_data, validation_labels;
   std::string export_dir, save, checkpoint_dir, log_dir, cache;
   StrategyFlags strategy;
+  WorkerFlags workers;
   DataFlags data;
   CompileFlags compile;
   int64_t epochs = 1, batch_size = 32, seed = 0, threads = 0, virtual_cpus = 1;
@@ -126,14 +129,33 @@ class TrainRun {
     TENON_RETURN_IF_ERROR(check_train_flags(flags_));
     TENON_RETURN_IF_ERROR(start_engine(flags_.threads));
     TENON_RETURN_IF_ERROR(set_virtual_cpus(flags_.virtual_cpus));
+    if (flags_.strategy.strategy == "multi_worker") {
+      TENON_ASSIGN_OR_RETURN(cluster_, read_cluster(flags_.workers));
+      if (cluster_.evaluator) return judge_checkpoints();
+      TENON_ASSIGN_OR_RETURN(workers_, join_workers(flags_.workers, cluster_));
+    }
+    Status status = train();
+    if (!workers_) return status;
+    if (status.ok()) status = workers_->leave();
+    if (!status.ok()) workers_->fail(status);
+    const Status lost = workers_->lost();
+    lost_worker_ = !lost.ok() && absl::IsUnavailable(status);
+    return lost_worker_ ? lost_worker(lost) : status;
+  }
+
+  // Did the training end because another worker did?
+  bool has_lost_worker() const { return lost_worker_; }
+
+ private:
+  Status train() {
     TENON_RETURN_IF_ERROR(make_strategy());
-    TENON_RETURN_IF_ERROR(check_outputs(0));
-    TENON_ASSIGN_OR_RETURN(callbacks_, parse_callbacks(flags_.callbacks));
+    if (writes()) TENON_RETURN_IF_ERROR(check_outputs(0));
+    TENON_ASSIGN_OR_RETURN(callbacks_, parse_callbacks(flags_.callbacks, writes()));
     if (flags_.resume) {
       TENON_ASSIGN_OR_RETURN(from_, newest_checkpoint(flags_.checkpoint_dir));
     }
     TENON_RETURN_IF_ERROR(read_data_and_model());
-    TENON_RETURN_IF_ERROR(check_outputs(bytes_of_model()));
+    if (writes()) TENON_RETURN_IF_ERROR(check_outputs(bytes_of_model()));
     if (!flags_.export_dir.empty()) {
       TENON_RETURN_IF_ERROR(with_context(check_export(*model_, data_.x), "--export_dir"));
     }
@@ -144,8 +166,10 @@ class TrainRun {
       options.initial_epoch = from_->checkpoint.progress.epoch;
       log_info("resuming after epoch ", options.initial_epoch, " of ", flags_.epochs);
     }
+    if (workers_) TENON_RETURN_IF_ERROR(workers_->agree("training", description()));
     const Status status = fit(std::move(options));
     if (!status.ok()) return guard_->diverged() ? keep_last_good(status) : status;
+    if (!writes()) return absl::OkStatus();
     if (!flags_.save.empty()) TENON_RETURN_IF_ERROR(model_->save(flags_.save));
     if (!flags_.export_dir.empty()) {
       TENON_RETURN_IF_ERROR(export_model(*model_, flags_.export_dir, &data_.x, false));
@@ -153,10 +177,47 @@ class TrainRun {
     return absl::OkStatus();
   }
 
- private:
+  // Of several workers the chief alone writes and prints.
+  bool writes() const { return cluster_.is_chief(); }
+
+  // What all workers must do alike, a line each.
+  std::string description() const {
+    const int64_t rows = data_.x.empty() || flags_.streams() ? 0 : data_.x[0].dim(0);
+    const int64_t done = from_ ? from_->checkpoint.progress.epoch : 0;
+    return cat("--epochs=", flags_.epochs, "\n--batch_size=", flags_.batch_size,
+               "\n--seed=", flags_.seed, "\n--shuffle=", flags_.shuffle,
+               "\n--shuffle_buffer=", flags_.shuffle_buffer,
+               "\n--steps_per_epoch=", flags_.steps_per_epoch,
+               "\n--validation_split=", flags_.validation_split, "\n--callbacks=", flags_.callbacks,
+               "\n", rows, " rows in memory\n", done, " epochs done in its checkpoint\n",
+               from_ ? from_->checkpoint.progress.step : 0, " steps done in its checkpoint");
+  }
+
+  // The task `evaluator`.
+  Status judge_checkpoints() {
+    if (flags_.checkpoint_dir.empty() || flags_.validation_data.empty()) {
+      return wrong_usage("the evaluator needs --checkpoint_dir and --validation_data");
+    }
+    TENON_RETURN_IF_ERROR(read_data_and_model());
+    keras::FitOptions held;
+    TENON_RETURN_IF_ERROR(read_validation_data(held));
+    keras::EvaluateOptions options{
+        .batch_size = flags_.batch_size, .verbose = 0, .steps = flags_.validation_steps};
+    const auto evaluate = [&]() -> StatusOr<keras::Logs> {
+      if (held.validation_batches) return model_->evaluate(held.validation_batches, options);
+      return model_->evaluate(held.validation_data->x, held.validation_data->y, options);
+    };
+    return evaluate_checkpoints(*model_,
+                                {.checkpoint_dir = flags_.checkpoint_dir,
+                                 .log_dir = flags_.log_dir,
+                                 .epochs = flags_.epochs,
+                                 .json = flags_.json},
+                                evaluate);
+  }
+
   Status make_strategy() {
-    TENON_ASSIGN_OR_RETURN(strategy_, open_strategy(flags_.strategy));
-    if (!strategy_) return absl::OkStatus();
+    TENON_ASSIGN_OR_RETURN(strategy_, open_strategy(flags_.strategy, workers_));
+    if (!strategy_ || workers_) return absl::OkStatus();
     std::vector<std::string> names;
     for (const Device* device : strategy_->devices()) names.push_back(device->name());
     log_info("training is mirrored on ", join(names, ", "));
@@ -281,7 +342,7 @@ class TrainRun {
   Status fill_options(keras::FitOptions& options) {
     options.batch_size = flags_.batch_size;
     options.epochs = flags_.epochs;
-    options.verbose = flags_.json ? 0 : isatty(STDOUT_FILENO) ? 1 : 2;
+    options.verbose = flags_.json || !writes() ? 0 : isatty(STDOUT_FILENO) ? 1 : 2;
     // Nothing but the objects goes where a program reads them.
     if (flags_.json) options.output = print_to_stderr;
     options.validation_split = flags_.validation_split;
@@ -293,11 +354,13 @@ class TrainRun {
     if (!flags_.validation_data.empty()) TENON_RETURN_IF_ERROR(read_validation_data(options));
     options.callbacks.push_back(guard_);
     options.callbacks.insert(options.callbacks.end(), callbacks_.begin(), callbacks_.end());
-    if (!flags_.log_dir.empty()) options.callbacks.push_back(keras::TensorBoard(flags_.log_dir));
-    if (flags_.json) options.callbacks.push_back(std::make_shared<JsonLines>());
+    if (!flags_.log_dir.empty() && writes()) {
+      options.callbacks.push_back(keras::TensorBoard(flags_.log_dir));
+    }
+    if (flags_.json && writes()) options.callbacks.push_back(std::make_shared<JsonLines>());
     if (!flags_.checkpoint_dir.empty()) {
-      options.callbacks.push_back(
-          checkpoint_callback(flags_.checkpoint_dir, seed_, callbacks_, from_ ? &*from_ : nullptr));
+      options.callbacks.push_back(checkpoint_callback(flags_.checkpoint_dir, seed_, callbacks_,
+                                                      from_ ? &*from_ : nullptr, writes()));
     }
     return absl::OkStatus();
   }
@@ -329,7 +392,7 @@ class TrainRun {
   // After a training that diverged, what --save names holds the last epoch that ended well.
   Status keep_last_good(const Status& status) {
     const int64_t epoch = guard_->good_epoch();
-    if (epoch == 0 || flags_.save.empty()) return status;
+    if (epoch == 0 || flags_.save.empty() || !writes()) return status;
     TENON_RETURN_IF_ERROR(guard_->restore_values(*model_));
     TENON_RETURN_IF_ERROR(model_->save(flags_.save));
     return make_status(status.code(), cat(message_of(status), "; '", flags_.save,
@@ -344,6 +407,9 @@ class TrainRun {
   const uint64_t seed_;
   ModelData data_;
   data::DatasetPtr rows_;  // where they are read as they are needed
+  dist::Cluster cluster_;
+  std::shared_ptr<dist::WorkerGroup> workers_;  // of --strategy multi_worker
+  bool lost_worker_ = false;
   std::shared_ptr<const keras::MirroredStrategy> strategy_;
   std::unique_ptr<keras::Model> model_;
   std::vector<keras::CallbackPtr> callbacks_;
@@ -374,8 +440,13 @@ std::vector<Flag> train_table(TrainFlags& f) {
       {"prefetch", &f.prefetch, "N", "batches made ahead; 0: as many as help"},
       {"seed", &f.seed, "N", "of first weights, dropout and shuffling"},
       {"threads", &f.threads, "N", "threads that compute; 0: all"},
-      {"strategy", &f.strategy.strategy, "NAME", "mirrored: one replica on each device"},
+      {"strategy", &f.strategy.strategy, "NAME",
+       "mirrored: one replica on each device; multi_worker"},
       {"devices", &f.strategy.devices, "NAMES", "of --strategy: 'GPU:0,GPU:1'; else all there are"},
+      {"workers", &f.workers.workers, "HOST:PORT,...",
+       "of multi_worker; else TF_CONFIG or Slurm's"},
+      {"task_index", &f.workers.task_index, "N", "which of --workers this process is"},
+      {"health_timeout", &f.workers.health_timeout, "S", "all stop S seconds after one is lost"},
       {"virtual_cpus", &f.virtual_cpus, "N", "logical devices that the processor is"},
       {"callbacks", &f.callbacks, "LIST", "'EarlyStopping(patience=3),CSVLogger(log.csv)'"},
       {"save", &f.save, "FILE.keras", "write the trained model"},
@@ -393,8 +464,14 @@ std::vector<Flag> train_table(TrainFlags& f) {
 
 int train_command(Words words) {
   TrainFlags f;
-  return run_verb(kTrainUsage, train_table(f), words,
-                  [&](const Operands&) { return TrainRun(f).run(); });
+  bool has_lost_worker = false;
+  const int code = run_verb(kTrainUsage, train_table(f), words, [&](const Operands&) {
+    TrainRun run(f);
+    const Status status = run.run();
+    has_lost_worker = run.has_lost_worker();
+    return status;
+  });
+  return has_lost_worker ? kLostWorkerExitCode : code;
 }
 
 }  // namespace tenon::cli

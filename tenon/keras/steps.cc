@@ -181,15 +181,19 @@ void Steps::add_metrics(Trace& trace, Endpoint loss, Endpoint x, std::span<const
                           masked_weight(g, weight, output.y_pred.mask, false));
     }
   }
-  for (const Mean& mean : means_) {
-    if (trace.replication()) {
-      // What the replicas have counted is added up by take_replicas_results().
+  if (trace.replication()) {
+    // What the replicas of this process have counted is added up by take_replicas_results().
+    std::vector<Endpoint> counts;
+    for (const Mean& mean : means_) {
       for (const Weight& part : mean.metric->state()) {
-        g.graph().results.push_back(trace.read(part));
+        counts.push_back(trace.read(part));
         g.graph().result_names.push_back(part.path);
       }
-      continue;
     }
+    g.graph().results = replicas_->sum_over_workers(trace, std::move(counts));
+    return;
+  }
+  for (const Mean& mean : means_) {
     g.graph().results.push_back(mean.metric->result(trace));
     g.graph().result_names.push_back(mean.metric->name());
   }

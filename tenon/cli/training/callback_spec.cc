@@ -159,14 +159,13 @@ CallbackPtr reduce_on_plateau(SpecArguments& args) {
 constexpr struct {
   std::string_view name;
   CallbackPtr (*make)(SpecArguments& args);
-} kCallbacks[] = {{"EarlyStopping", early_stopping},
-                  {"ModelCheckpoint", model_checkpoint},
-                  {"CSVLogger", csv_logger},
-                  {"TensorBoard", tensor_board},
-                  {"TerminateOnNaN", terminate_on_nan},
-                  {"ReduceLROnPlateau", reduce_on_plateau}};
+  bool writes_files = false;
+} kCallbacks[] = {{"EarlyStopping", early_stopping},    {"ModelCheckpoint", model_checkpoint, true},
+                  {"CSVLogger", csv_logger, true},      {"TensorBoard", tensor_board, true},
+                  {"TerminateOnNaN", terminate_on_nan}, {"ReduceLROnPlateau", reduce_on_plateau}};
 
-StatusOr<CallbackPtr> parse_callback(std::string_view text) {
+// Null: one that writes files, where none is to.
+StatusOr<CallbackPtr> parse_callback(std::string_view text, bool with_files) {
   const size_t open = text.find('(');
   const std::string_view name = trim(text.substr(0, open));
   std::string_view inside;
@@ -183,6 +182,7 @@ StatusOr<CallbackPtr> parse_callback(std::string_view text) {
     SpecArguments args(name, inside);
     CallbackPtr callback = known.make(args);
     TENON_RETURN_IF_ERROR(args.check());
+    if (known.writes_files && !with_files) callback.reset();
     return callback;
   }
   return unimplemented("--callbacks: '", name, "' is not known; known are ", join(names, ", "));
@@ -190,11 +190,11 @@ StatusOr<CallbackPtr> parse_callback(std::string_view text) {
 
 }  // namespace
 
-StatusOr<std::vector<CallbackPtr>> parse_callbacks(std::string_view text) {
+StatusOr<std::vector<CallbackPtr>> parse_callbacks(std::string_view text, bool with_files) {
   std::vector<CallbackPtr> callbacks;
   for (std::string_view piece : SpecArguments::split_outside(text)) {
-    TENON_ASSIGN_OR_RETURN(CallbackPtr callback, parse_callback(piece));
-    callbacks.push_back(std::move(callback));
+    TENON_ASSIGN_OR_RETURN(CallbackPtr callback, parse_callback(piece, with_files));
+    if (callback) callbacks.push_back(std::move(callback));
   }
   return callbacks;
 }

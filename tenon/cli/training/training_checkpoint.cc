@@ -20,12 +20,16 @@ keras::Json compiled_as(const keras::Model& model) {
 class CheckpointCallback final : public keras::Callback {
  public:
   CheckpointCallback(std::string folder, uint64_t seed, std::vector<keras::CallbackPtr> callbacks,
-                     const TrainingCheckpoint* from)
-      : folder_(std::move(folder)), seed_(seed), callbacks_(std::move(callbacks)), from_(from) {
+                     const TrainingCheckpoint* from, bool writes)
+      : folder_(std::move(folder)),
+        seed_(seed),
+        callbacks_(std::move(callbacks)),
+        from_(from),
+        writes_(writes) {
     if (from) steps_ = from->checkpoint.progress.step;
   }
   Status on_train_begin(keras::Model& model) override {
-    TENON_RETURN_IF_ERROR(create_directories(folder_));
+    if (writes_) TENON_RETURN_IF_ERROR(create_directories(folder_));
     return from_ ? with_context(restore_callbacks(model), "resuming") : absl::OkStatus();
   }
   Status on_batch_end(keras::Model&, int64_t, const keras::Logs&) override {
@@ -33,6 +37,7 @@ class CheckpointCallback final : public keras::Callback {
     return absl::OkStatus();
   }
   Status on_epoch_end(keras::Model& model, int64_t epoch, keras::Logs&) override {
+    if (!writes_) return absl::OkStatus();
     std::vector<NamedTensor> values;
     for (const keras::Weight* weight : model.checkpoint_variables()) {
       TENON_ASSIGN_OR_RETURN(Tensor value, weight->variable->read());
@@ -104,6 +109,7 @@ class CheckpointCallback final : public keras::Callback {
   const uint64_t seed_;
   const std::vector<keras::CallbackPtr> callbacks_;
   const TrainingCheckpoint* from_;
+  const bool writes_;
   int64_t steps_ = 0;
 };
 
@@ -159,12 +165,10 @@ Status assign_weights(const Checkpoint& checkpoint, std::span<keras::Weight* con
   return absl::OkStatus();
 }
 
-}  // namespace
-
-StatusOr<std::optional<TrainingCheckpoint>> newest_checkpoint(const std::string& folder) {
-  if (!path_exists(join_path(folder, "checkpoint"))) return std::nullopt;
+// Reads what the training noted in it.
+StatusOr<TrainingCheckpoint> with_details(Checkpoint checkpoint, const std::string& folder) {
   TrainingCheckpoint found;
-  TENON_ASSIGN_OR_RETURN(found.checkpoint, load_latest_checkpoint(folder));
+  found.checkpoint = std::move(checkpoint);
   const std::string& details = found.checkpoint.progress.details;
   if (!details.empty()) {
     StatusOr<keras::Json> json = keras::Json::parse(details);
@@ -179,10 +183,26 @@ StatusOr<std::optional<TrainingCheckpoint>> newest_checkpoint(const std::string&
   return found;
 }
 
+}  // namespace
+
+StatusOr<std::optional<TrainingCheckpoint>> newest_checkpoint(const std::string& folder) {
+  if (!path_exists(join_path(folder, "checkpoint"))) return std::nullopt;
+  TENON_ASSIGN_OR_RETURN(Checkpoint newest, load_latest_checkpoint(folder));
+  return with_details(std::move(newest), folder);
+}
+
+StatusOr<std::optional<TrainingCheckpoint>> checkpoint_of(const std::string& folder,
+                                                          int64_t epoch) {
+  StatusOr<Checkpoint> found = load_checkpoint(join_path(folder, cat("ckpt-", epoch)));
+  if (absl::IsNotFound(found.status())) return std::nullopt;
+  TENON_RETURN_IF_ERROR(found.status());
+  return with_details(*std::move(found), folder);
+}
+
 keras::CallbackPtr checkpoint_callback(const std::string& folder, uint64_t seed,
                                        std::vector<keras::CallbackPtr> callbacks,
-                                       const TrainingCheckpoint* from) {
-  return std::make_shared<CheckpointCallback>(folder, seed, std::move(callbacks), from);
+                                       const TrainingCheckpoint* from, bool writes) {
+  return std::make_shared<CheckpointCallback>(folder, seed, std::move(callbacks), from, writes);
 }
 
 Status resume_training(keras::Model& model, const TrainingCheckpoint& from, uint64_t seed) {
@@ -197,9 +217,12 @@ Status resume_training(keras::Model& model, const TrainingCheckpoint& from, uint
 Status restore_weights(keras::Model& model, const std::string& folder) {
   TENON_ASSIGN_OR_RETURN(const auto from, newest_checkpoint(folder));
   if (!from) return not_found("'", folder, "' has no checkpoint");
-  TENON_RETURN_IF_ERROR(with_context(assign_weights(from->checkpoint, model.weights()),
-                                     cat("the checkpoint in '", folder, "'")));
-  model.set_data_names(from->data_names);
+  return with_context(restore_weights(model, *from), cat("the checkpoint in '", folder, "'"));
+}
+
+Status restore_weights(keras::Model& model, const TrainingCheckpoint& from) {
+  TENON_RETURN_IF_ERROR(assign_weights(from.checkpoint, model.weights()));
+  model.set_data_names(from.data_names);
   return absl::OkStatus();
 }
 

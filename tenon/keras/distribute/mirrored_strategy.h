@@ -7,6 +7,10 @@
 // side by side with the others; the gradients are summed within the step, so that all copies stay
 // equal. fit() and train_on_batch() work this way; evaluate(), predict(), checkpoints and exports
 // use the copy of replica 0. docs/distributed.md says what is split, scaled and averaged.
+//
+// Over several processes it is TensorFlow's MultiWorkerMirroredStrategy: `workers` are those of the
+// cluster, each with one replica. Every one runs the same program on the same data, of which it
+// takes its share of each batch; before the first step all get the weights of the chief.
 #pragma once
 
 #include <memory>
@@ -14,6 +18,10 @@
 #include <vector>
 
 #include "tenon/core/device.h"
+
+namespace tenon::dist {
+class WorkerGroup;
+}
 
 namespace tenon::keras {
 
@@ -23,6 +31,8 @@ struct MirroredOptions {
   // Gradients are summed in buckets of at most so many bytes (or one gradient), those of the last
   // weights first, as soon as the backward pass has them.
   int64_t bucket_bytes = int64_t{4} << 20;
+  // dist/cluster/worker_group.h; null: this process alone.
+  std::shared_ptr<dist::WorkerGroup> workers = {};
 };
 
 // Immutable; may be that of several models.
@@ -30,15 +40,20 @@ class MirroredStrategy {
  public:
   // NOT_FOUND names the devices there are; INVALID_ARGUMENT when one is named twice. Devices of one
   // backend that sums values among its devices do that; values of others are summed on the host.
+  // UNIMPLEMENTED for several devices in each of several workers.
   static StatusOr<std::shared_ptr<const MirroredStrategy>> create(MirroredOptions options = {});
 
-  int num_replicas_in_sync() const { return static_cast<int>(devices_.size()); }
+  // Of all workers.
+  int num_replicas_in_sync() const;
+  // Of this process.
   const std::vector<Device*>& devices() const { return devices_; }
+  const std::shared_ptr<dist::WorkerGroup>& workers() const { return workers_; }
   int64_t bucket_bytes() const { return bucket_bytes_; }
 
  private:
   MirroredStrategy() = default;
   std::vector<Device*> devices_;
+  std::shared_ptr<dist::WorkerGroup> workers_;
   int64_t bucket_bytes_ = 0;
 };
 

@@ -104,8 +104,9 @@ void average_statistics(Trace& trace, std::span<Weight* const> weights) {
 
 Replicas::Replicas(const MirroredStrategy& strategy, std::vector<Weight*> mirrored)
     : devices_(strategy.devices()),
-      gradients_(strategy.num_replicas_in_sync()),
-      layers_(strategy.num_replicas_in_sync()),
+      gradients_(static_cast<int>(devices_.size())),
+      layers_(static_cast<int>(devices_.size())),
+      workers_(strategy.workers()),
       mirrored_(std::move(mirrored)),
       seen_(mirrored_.size(), kNeverSeen) {}
 
@@ -120,7 +121,7 @@ StatusOr<std::unique_ptr<Replicas>> Replicas::create(const MirroredStrategy& str
     }
   }
   std::unique_ptr<Replicas> made(new Replicas(strategy, std::move(mirrored)));
-  const int size = strategy.num_replicas_in_sync();
+  const int size = static_cast<int>(strategy.devices().size());
   TENON_ASSIGN_OR_RETURN(made->team_, dist::ReplicaTeam::create(size));
   for (int rank = 0; rank < size; ++rank) {
     made->states_.push_back(rank == 0 ? std::move(primary) : std::make_shared<ModelState>());
@@ -150,6 +151,10 @@ Status Replicas::meet() {
       if (state->find("", group)) TENON_RETURN_IF_ERROR(state->remove("", group));
     }
   }
+  if (workers_) {
+    TENON_RETURN_IF_ERROR(workers_->install(kGradientsGroup, *states_[0]));
+    return workers_->install(kLayersGroup, *states_[0]);
+  }
   TENON_ASSIGN_OR_RETURN(group_, open_device_group(devices_));
   for (size_t rank = 0; rank < states_.size(); ++rank) {
     ModelState& state = *states_[rank];
@@ -168,12 +173,21 @@ Status Replicas::meet() {
 void Replicas::describe(Trace& trace) const {
   GraphBuilder& g = trace.build();
   Replication others;
-  others.replicas = size();
+  others.replicas = all_replicas();
   others.present = g.arg("present", DType::kBool, PartialShape(Shape()));
   const bool on_device = !group_.empty();
   others.gradients = communicator(g, kGradientsGroup, on_device);
   others.layers = on_device ? others.gradients : communicator(g, kLayersGroup);
   trace.set_replication(others);
+}
+
+// A replica without rows in this step has counted those of others.
+std::vector<Endpoint> Replicas::sum_over_workers(Trace& trace, std::vector<Endpoint> counts) const {
+  if (!workers_ || counts.empty()) return counts;
+  GraphBuilder& g = trace.build();
+  const Endpoint always = g.constant(Tensor::scalar(true));
+  return finish_all_reduce(g, start_all_reduce(g, trace.replication()->layers, always,
+                                               std::move(counts), "counts", false));
 }
 
 Status Replicas::set_local(std::span<Weight* const> weights) {
@@ -199,6 +213,12 @@ Status Replicas::reset_local() {
 }
 
 Status Replicas::set_step(const Graph& graph) {
+  if (workers_) {
+    const std::string text = to_string(graph);
+    TENON_RETURN_IF_ERROR(
+        workers_->agree("step", cat("a training step of ", graph.size(), " ops\na training step ",
+                                    std::hash<std::string>()(text))));
+  }
   step_ = graph;
   return make_steps();
 }
@@ -219,7 +239,29 @@ Status Replicas::make_steps() {
   return absl::OkStatus();
 }
 
+// The chief's values are the only ones that count in this sum.
+Status Replicas::take_weights_of_chief() {
+  const Ref<Communicator> all = workers_->communicator("weights");
+  std::vector<Tensor> values;
+  for (const Weight* weight : mirrored_) {
+    TENON_ASSIGN_OR_RETURN(Tensor value, weight->variable->read());
+    values.push_back(std::move(value));
+  }
+  const bool is_chief = workers_->rank() == 0;
+  TENON_ASSIGN_OR_RETURN(const Ref<PendingReduction> pending,
+                         all->start("", Reduction::kSum, is_chief, std::move(values)));
+  TENON_ASSIGN_OR_RETURN(const std::span<const Tensor> found, pending->wait());
+  for (size_t i = 0; i < mirrored_.size() && !is_chief; ++i) {
+    Tensor own = mirrored_[i]->kind == WeightKind::kSeed ? seed_state_of(found[i], workers_->rank())
+                                                         : found[i].clone();
+    TENON_RETURN_IF_ERROR(mirrored_[i]->variable->assign(std::move(own)));
+  }
+  has_met_chief_ = true;
+  return absl::OkStatus();
+}
+
 Status Replicas::mirror() {
+  if (workers_) return has_met_chief_ ? absl::OkStatus() : take_weights_of_chief();
   for (size_t i = 0; i < mirrored_.size(); ++i) {
     const Variable& primary = *mirrored_[i]->variable;
     const uint64_t version = primary.version();
@@ -237,10 +279,11 @@ Status Replicas::mirror() {
 }
 
 void Replicas::split(std::span<const Tensor> batch) {
-  const int64_t rows = batch[0].dim(0), replicas = size();
+  const int64_t rows = batch[0].dim(0), replicas = all_replicas();
   const int64_t share = (rows + replicas - 1) / replicas;
-  for (int64_t rank = 0; rank < replicas; ++rank) {
-    int64_t begin = std::min(rank * share, rows);
+  const int64_t first = workers_ ? int64_t{workers_->rank()} * size() : 0;
+  for (int64_t rank = 0; rank < size(); ++rank) {
+    int64_t begin = std::min((first + rank) * share, rows);
     int64_t count = std::min(share, rows - begin);
     const bool present = count > 0;
     if (!present) begin = 0, count = 1;
@@ -258,6 +301,7 @@ void Replicas::split(std::span<const Tensor> batch) {
 // Called by the replica that has failed, so that the others do not wait for it.
 void Replicas::fail(const Status& status) {
   if (!group_.empty()) group_[0]->abort();
+  if (workers_) workers_->fail(status);
   gradients_.fail(status);
   layers_.fail(status);
 }

@@ -1,7 +1,8 @@
 // Replicas: the copies of a model's variables under a MirroredStrategy, and their training steps
-// run side by side. Internal to keras/.
+// run side by side; where there are several workers, this one's replica. Internal to keras/.
 #pragma once
 
+#include "tenon/dist/cluster/worker_group.h"
 #include "tenon/dist/replica_group.h"
 #include "tenon/dist/replica_team.h"
 #include "tenon/keras/distribute/mirrored_strategy.h"
@@ -32,18 +33,23 @@ class Replicas {
                                                     std::shared_ptr<ModelState> primary,
                                                     std::vector<Weight*> mirrored);
 
+  // Of this process.
   int size() const { return static_cast<int>(states_.size()); }
 
   // In a step's graph, before its ops: the argument that says whether the replica has rows, and how
   // it meets the others.
   void describe(Trace& trace) const;
+  // What each replica of this process has of `counts`: where there are several workers, the sums
+  // over them.
+  std::vector<Endpoint> sum_over_workers(Trace& trace, std::vector<Endpoint> counts) const;
 
   // Scalars of which each replica has one of its own, such as metrics'; replaces those before.
   Status set_local(std::span<Weight* const> weights);
   // Sets them to 0.
   Status reset_local();
 
-  // The step of every replica, planned for its device.
+  // The step of every replica, planned for its device. FAILED_PRECONDITION where another worker has
+  // another one.
   Status set_step(const Graph& graph);
 
   // Splits the batch by TensorFlow's rule (each replica gets ceil(rows / replicas) rows, the last
@@ -66,12 +72,16 @@ class Replicas {
   void fail(const Status& status);
   void end_failure(const Status& status);
   Status mirror();
+  Status take_weights_of_chief();
   void split(std::span<const Tensor> batch);
+  int all_replicas() const { return size() * (workers_ ? workers_->size() : 1); }
 
   const std::vector<Device*> devices_;
   // How they meet: by rank, where the devices sum themselves; else by the host.
   std::vector<Ref<DeviceCommunicator>> group_;
   dist::ReplicaGroup gradients_, layers_;
+  const std::shared_ptr<dist::WorkerGroup> workers_;  // in place of both; null: this process alone
+  bool has_met_chief_ = false;
   std::unique_ptr<dist::ReplicaTeam> team_;
   std::vector<std::shared_ptr<ModelState>> states_;  // by rank; the model's own first
   std::vector<Weight*> mirrored_;
