@@ -43,7 +43,7 @@ def free_port():
 
 def manifests():
     objects = {}
-    for name in sorted(os.listdir(os.path.join(DEPLOY, "kubernetes"))):
+    for name in sorted(n for n in os.listdir(os.path.join(DEPLOY, "kubernetes")) if n.endswith(".yaml")):
         for document in yaml.safe_load_all(read(f"kubernetes/{name}")):
             if "kind" in document:
                 expect(f"{name}: {document['kind']} is {KINDS.get(document['kind'])}",
