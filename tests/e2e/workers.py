@@ -2,6 +2,7 @@
 
 With --slow also four workers, many kills, a slow worker, a full disk, and network namespaces (as root).
 """
+import contextlib
 import json
 import os
 import random
@@ -269,13 +270,20 @@ def full_disk(check, folder):
     """The chief's checkpoints stand on a file system that fills up: all stop, and say why."""
     disk = os.path.join(folder, "disk")
     os.mkdir(disk)
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "none", disk], check=False).returncode:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "none", disk], check=False).returncode:
         return print("skipped: a full disk needs root")
     try:
-        workers = start(2, flags(disk, 50, batch_size=240))
+        workers = start(2, flags(disk, 500))
+        wait_for_epoch(disk, 2, workers)
+        with contextlib.suppress(OSError), open(os.path.join(disk, "filler"), "wb", buffering=0) as f:
+            while f.write(bytes(4096)):
+                pass
         results = [worker.finish() for worker in workers]
         check.that(results[0][0] == 1 and results[1][0] == LOST and "worker 0 (127.0.0.1:" in results[1][2].splitlines()[-1]
                    and "No space left" in results[1][2].splitlines()[-1], "a full disk of the chief stops all", results)
+        os.remove(os.path.join(disk, "filler"))
+        again = [worker.finish() for worker in start(2, [*flags(disk, 8), "--resume"])]
+        check.that([code for code, _, _ in again] == [0, 0], "with room again they go on", again)
     finally:
         subprocess.run(["umount", disk], check=True)
 
