@@ -200,6 +200,24 @@ def hostile_clients(program, models):
         expect("it stops", server.stops() == 0, server)
 
 
+def lacking_memory(program, models):
+    """A body that memory lacks for costs its own connection, and nothing else."""
+    limited = ["prlimit", f"--as={1200 << 20}", *program]
+    flags = [f"--model_base_path={models}/half_plus_two", "--model_name=m"]
+    length, piece, answer = 1 << 30, bytes(1 << 22), b""
+    with Server(limited, *flags) as server:
+        expect("it serves", server.comes_to(lambda: server.predict("m"), 3.0), server)
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
+            client.sendall(f"POST /v1/models/m:predict HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode())
+            with contextlib.suppress(OSError):
+                for _ in range(length // len(piece)):
+                    client.sendall(piece)
+            answer = client.recv(1 << 16)
+        expect("a body that memory lacks for is refused", answer == b"" or answer.startswith(b"HTTP/1.1 429 "), server)
+        expect("and others are answered", server.process.poll() is None and server.predict("m") == 3.0, server)
+        expect("it stops", server.stops() == 0, server)
+
+
 def main():
     program, models = arguments(__doc__)
     with tempfile.TemporaryDirectory() as folder:
@@ -208,6 +226,7 @@ def main():
         starting(program, models, folder)
         draining(program, models)
         json_log(program, models)
+        lacking_memory(program, models)
         hostile_clients(program, models)
     return summary()
 

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "tenon/base/out_of_memory.h"
 #include "tenon/base/percent.h"
 #include "tenon/io/gzip.h"
 
@@ -90,12 +91,14 @@ Status GrpcMessageReader::read(std::string_view& bytes) {
     if (length_ > most_) {
       return resource_exhausted("Received message larger than max (", length_, " vs. ", most_, ")");
     }
-    message_.reserve(std::min(length_, kReserved));
   }
-  const size_t taken = std::min(bytes.size(), length_ - message_.size());
-  message_.append(bytes.substr(0, taken));
-  bytes.remove_prefix(taken);
-  return absl::OkStatus();
+  return or_out_of_memory([&] {
+    const size_t taken = std::min(bytes.size(), length_ - message_.size());
+    message_.reserve(std::min(length_, kReserved));
+    message_.append(bytes.substr(0, taken));
+    bytes.remove_prefix(taken);
+    return absl::OkStatus();
+  });
 }
 
 std::string GrpcMessageReader::take(bool& compressed) {

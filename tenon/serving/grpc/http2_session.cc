@@ -3,6 +3,7 @@
 #include <nghttp2/nghttp2.h>
 
 #include "tenon/serving/grpc/http2_stream.h"
+#include "tenon/serving/net/append_bytes.h"
 
 namespace tenon::serving {
 namespace {
@@ -347,7 +348,7 @@ void Http2Session::on_data(Stream& stream, std::string_view bytes) {
     if (body.size() + bytes.size() > services_.http_limits.body_bytes) {
       return refuse_http(stream, 413);
     }
-    body.append(bytes);
+    if (!append_bytes(body, bytes)) refuse_http(stream, 429);
     return;
   }
   receive_messages(stream, bytes);

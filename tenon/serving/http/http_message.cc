@@ -1,6 +1,7 @@
 #include "tenon/serving/http/http_message.h"
 
 #include "tenon/base/strings.h"
+#include "tenon/serving/net/append_bytes.h"
 
 namespace tenon::serving {
 namespace {
@@ -186,7 +187,7 @@ int ChunkDecoder::decode(std::string_view& input, std::string& body) {
     if (state_ == State::kData) {
       const size_t taken = std::min<uint64_t>(left_, input.size());
       if (taken == 0) return 0;
-      body.append(input.substr(0, taken));
+      if (!append_bytes(body, input.substr(0, taken))) return 429;
       input.remove_prefix(taken);
       left_ -= taken;
       if (left_ == 0) state_ = State::kDataEnd;

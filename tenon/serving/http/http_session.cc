@@ -5,6 +5,7 @@
 #include "tenon/base/timeline.h"
 #include "tenon/io/gzip.h"
 #include "tenon/serving/json/json_predict.h"
+#include "tenon/serving/net/append_bytes.h"
 
 namespace tenon::serving {
 namespace {
@@ -118,7 +119,7 @@ void HttpSession::receive(std::string_view bytes, std::vector<RequestPtr>& ready
   if (state_ == State::kBody && unread().empty()) {
     const uint64_t missing = exchange_->framing.content_length - exchange_->body.size();
     const std::string_view own = bytes.substr(0, missing);
-    exchange_->body.append(own);
+    if (!append_bytes(exchange_->body, own)) return (void)refuse(429);
     bytes.remove_prefix(own.size());
   }
   input_.append(bytes);
@@ -184,7 +185,7 @@ HttpSession::Step HttpSession::parse_body() {
     if (status != 0) return refuse(status);
   } else {
     text = text.substr(0, exchange_->framing.content_length - body.size());
-    body.append(text);
+    if (!append_bytes(body, text)) return refuse(429);
     consumed_ += text.size();
   }
   expect_progress(body.size());
@@ -214,8 +215,13 @@ HttpSession::Step HttpSession::refuse(int status) {
 }
 
 void HttpSession::send(const HttpResponse& response, bool keep_alive, bool with_body) {
+  const size_t before = output_.size();
   output_ += http_response_head(response, keep_alive);
-  if (with_body) output_ += response.body;
+  if (with_body && !append_bytes(output_, response.body)) {
+    output_.resize(before);
+    const HttpResponse lacking = json_error_response(429, "out of memory: the answer is too large");
+    output_ += cat(http_response_head(lacking, keep_alive), lacking.body);
+  }
   state_ = keep_alive ? State::kHead : State::kOver;
   expect_within(timeouts_.idle);
 }

@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <chrono>
 
+#include "tenon/base/out_of_memory.h"
+
 namespace tenon::serving {
 namespace {
 
@@ -17,6 +19,12 @@ constexpr int kReadsAtOnce = 16;              // then others have their turn
 char* receive_buffer() {
   thread_local const std::unique_ptr<char[]> buffer(new char[kReceiveBytes]);
   return buffer.get();
+}
+
+// What `step` says; where memory is lacking false: the connection is lost, and nothing else.
+template <class Step>
+bool with_memory(Step&& step) {
+  return or_out_of_memory([&] { return step() ? Status() : unavailable("lost"); }).ok();
 }
 
 bool would_block() { return errno == EAGAIN || errno == EWOULDBLOCK; }
@@ -52,15 +60,19 @@ bool Connection::drive(std::vector<RequestPtr>& ready) {
   std::lock_guard lock(mutex_);
   watched_ = false;
   if (closed_) return false;
-  return flush() && read(ready) && flush() ? settle() : close();
+  const bool open = with_memory([&] { return flush() && read(ready) && flush(); });
+  return open ? settle() : close();
 }
 
 bool Connection::answered(ServerRequest& request, bool flush_now, std::vector<RequestPtr>& ready) {
   std::lock_guard lock(mutex_);
   if (closed_) return false;
-  session_->answered(request, ready);
-  if (!flush_now) return true;
-  return flush() ? settle() : close();
+  const bool open = with_memory([&] {
+    session_->answered(request, ready);
+    return !flush_now || flush();
+  });
+  if (!open) return close();
+  return !flush_now || settle();
 }
 
 bool Connection::refuse(ServerRequest& request, const Status& why, std::vector<RequestPtr>& ready) {
@@ -71,9 +83,12 @@ bool Connection::refuse(ServerRequest& request, const Status& why, std::vector<R
 bool Connection::drain(std::vector<RequestPtr>& ready) {
   std::lock_guard lock(mutex_);
   if (closed_) return false;
-  if (!flush() || !read(ready)) return close();
-  session_->drain();
-  return flush() ? settle() : close();
+  const bool open = with_memory([&] {
+    if (!flush() || !read(ready)) return false;
+    session_->drain();
+    return flush();
+  });
+  return open ? settle() : close();
 }
 
 void Connection::cut_off() {
