@@ -382,7 +382,13 @@ def where(condition, x=None, y=None, name=None):
         return raw_ops.Where(condition=condition, name=name)
     if not _is_tensor(x) and _is_tensor(y):
         x = _tenon.convert(x, y.dtype)
-    return raw_ops.SelectV2(condition=condition, t=x, e=y, name=name)
+    chosen = raw_ops.SelectV2(condition=condition, t=x, e=y, name=name)
+    if chosen.is_symbolic and chosen.shape.rank is None:  # of open dimensions
+        shape = TensorShape([])
+        for each in (condition, x, y):
+            shape = broadcast_static_shape(shape, each.shape if _is_tensor(each) else _tenon.convert(each).shape)
+        chosen.set_shape(shape)
+    return chosen
 
 
 def one_hot(indices, depth, on_value=None, off_value=None, axis=None, dtype=None, name=None):
