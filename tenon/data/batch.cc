@@ -19,6 +19,12 @@ void gather(const Tensor& column, std::span<const int64_t> rows, Tensor& out) {
   }
 }
 
+void gather_objects(const Tensor& column, std::span<const int64_t> rows, Tensor& out) {
+  const int64_t each = column.num_elements() / std::max<int64_t>(1, column.dim(0));
+  auto* to = out.mutable_data<Ref<Object>>();
+  for (int64_t row : rows) to = std::copy_n(column.data<Ref<Object>>() + row * each, each, to);
+}
+
 Status gather_strings(const Tensor& column, std::span<const int64_t> rows, const Shape& shape,
                       Tensor& out) {
   StringTensorBuilder builder(shape);
@@ -61,7 +67,11 @@ class ColumnBatches final : public Iterator {
         continue;
       }
       TENON_RETURN_IF_ERROR(make_room(element[i], column.dtype(), shape));
-      gather(column, rows, element[i]);
+      if (is_object(column.dtype())) {
+        gather_objects(column, rows, element[i]);
+      } else {
+        gather(column, rows, element[i]);
+      }
     }
     at_ += count;
     return true;

@@ -1,5 +1,6 @@
 #include "tenon/data/transforms.h"
 
+#include <set>
 #include <thread>
 
 #include "tenon/base/files.h"
@@ -360,6 +361,28 @@ TEST(Transforms, RepeatedPassesAreShuffledAnew) {
       EXPECT_EQ(text_of(repeat(cache(shuffled), 2)), cat(first, "|", first));
     }
   }
+}
+
+// Each batch holds its objects itself: they outlive the tensor that they came from.
+TEST(Transforms, ShuffledBatchesKeepTheirObjects) {
+  constexpr int kRows = 5;
+  Tensor variants(DType::kVariant, Shape{kRows});
+  for (int64_t i = 0; i < kRows; ++i) {
+    variants.mutable_data<Ref<Object>>()[i] = *dataset_tensor(range(i, i + 1)).data<Ref<Object>>();
+  }
+  std::vector<Element> batches;
+  {
+    const DatasetPtr rows = *from_tensors({std::move(variants)});
+    const auto iterator = *batch(shuffle(rows, kRows, 3), 2)->iterate(0);
+    for (Element element; *iterator->next(element);) batches.push_back(std::move(element));
+  }
+  std::set<std::string> texts;
+  for (const Element& element : batches) {
+    for (int64_t i = 0; i < element[0].dim(0); ++i) {
+      texts.insert(text_of(*dataset_in(element[0].slice(i, 1).reshaped(Shape())), 0));
+    }
+  }
+  EXPECT_EQ(texts.size(), static_cast<size_t>(kRows));
 }
 
 // The pipeline of a training, as far as order goes.

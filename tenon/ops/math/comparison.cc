@@ -12,7 +12,8 @@ namespace {
 Status equality_shape(ShapeContext& c) {
   StatusOr<PartialShape> shape = broadcast_shapes(c.input(0), c.input(1));
   if (!shape.ok() && c.attr<bool>("incompatible_shape_error")) return shape.status();
-  const bool decided = c.attr<bool>("incompatible_shape_error") ||
+  const auto is_scalar = [&](int i) { return c.input(i).has_rank() && c.input(i).rank() == 0; };
+  const bool decided = c.attr<bool>("incompatible_shape_error") || is_scalar(0) || is_scalar(1) ||
                        (c.input(0).is_fully_known() && c.input(1).is_fully_known());
   if (!shape.ok()) {
     c.set_output(0, Shape());
