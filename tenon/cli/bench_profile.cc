@@ -24,11 +24,16 @@ std::string row_of(double share, const StepTime& step, int64_t runs) {
   return text;
 }
 
+// What the host does beside a device is told apart.
+std::string name_of(const StepTime& step) {
+  return step.on_host ? cat(step.op, " on the host") : step.op;
+}
+
 std::vector<StepTime> by_op(const std::vector<StepTime>& steps) {
   std::map<std::string, StepTime> sums;
   for (const StepTime& step : steps) {
-    StepTime& sum = sums[step.op];
-    sum.op = step.op;
+    StepTime& sum = sums[name_of(step)];
+    sum.op = name_of(step);
     sum.team = std::max(sum.team, step.team);
     sum.runs += step.runs;
     sum.ns += step.ns;
@@ -54,8 +59,8 @@ std::string profile_table(const BenchProfile& profile) {
   for (const StepTime& op : by_op(steps)) text += row_of(share(op), op, runs) + op.op + "\n";
   text += "\n   share   ms a run   steps  threads  node\n";
   for (size_t i = 0; i < std::min(steps.size(), kNodesShown); ++i) {
-    text += cat(row_of(share(steps[i]), steps[i], runs), steps[i].op, " ", steps[i].node, "  ",
-                steps[i].shapes, "\n");
+    text += cat(row_of(share(steps[i]), steps[i], runs), name_of(steps[i]), " ", steps[i].node,
+                "  ", steps[i].shapes, "\n");
   }
   return text + "\n";
 }
@@ -68,6 +73,7 @@ std::string profile_json(const BenchProfile& profile) {
                 ",\"shapes\":", json_string(step.shapes),
                 ",\"ms\":", json_number(ms_of(step, profile.runs)),
                 ",\"runs\":", json_number(runs_of(step, profile.runs)), ",\"threads\":", step.team,
+                step.on_host ? ",\"on_host\":true" : "",
                 ",\"estimated_ms\":", json_number(static_cast<double>(step.work_ns) * 1e-6), "}");
   }
   return text + "]";

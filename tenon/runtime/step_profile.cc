@@ -51,6 +51,7 @@ void StepProfile::add(const Binding& binding, const Step& step, std::chrono::nan
     // The graph may be gone when the times are read.
     sum.op = step.node ? std::string(step.node->op->name()) : "copy";
     if (step.node) sum.node = step.node->name;
+    sum.on_host = step.node && !step.on_stream;
     for (int input : step.inputs) {
       const Slot& slot = binding.slots[static_cast<size_t>(input)];
       sum.shapes += cat(sum.shapes.empty() ? "" : " ", slot.shape);

@@ -10,10 +10,11 @@
 namespace tenon {
 
 struct StepTime {
-  std::string op;      // "copy" for copies between host and device
-  std::string node;    // empty for copies
-  std::string shapes;  // of the inputs that are known before a run
-  int team = 1;        // threads that the step was made for, the most of all its runs
+  std::string op;        // "copy" for copies between host and device
+  std::string node;      // empty for copies
+  std::string shapes;    // of the inputs that are known before a run
+  bool on_host = false;  // of a run on a device, whose kernel is the host's
+  int team = 1;          // threads that the step was made for, the most of all its runs
   int64_t work_ns =
       0;  // estimated for one run on one thread, what its team was chosen by; 0: unknown
   int64_t runs = 0;

@@ -4,6 +4,8 @@ namespace tenon::keras {
 
 namespace {
 
+bool is_narrow(DType dtype) { return dtype == DType::kHalf || dtype == DType::kBfloat16; }
+
 class BatchNormalizationLayer final : public Layer {
  public:
   explicit BatchNormalizationLayer(BatchNormalizationOptions o) : o_(std::move(o)) {
@@ -47,7 +49,7 @@ class BatchNormalizationLayer final : public Layer {
   Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
     const int rank = g.shape(inputs[0]).rank();
-    const Endpoint x = g.cast(inputs[0], DType::kFloat), mask = inputs.mask(0);
+    const Endpoint mask = inputs.mask(0);
     if (mask && g.shape(mask).rank() != rank - 1) {
       g.fail(invalid_argument("the mask has shape ", g.shape(mask), ", the input ",
                               g.shape(inputs[0]), ", expected one dimension more"));
@@ -56,6 +58,9 @@ class BatchNormalizationLayer final : public Layer {
     // A frozen layer does not follow the batch.
     const bool training = trace.training() && trainable();
     const bool plain = rank == 4 && axis_ == 3 && !((mask || o_.synchronized) && training);
+    // The fused op computes in float32 by itself, so that training moves half the bytes.
+    const bool narrow = plain && training && is_narrow(g.dtype(inputs[0]));
+    const Endpoint x = narrow ? inputs[0] : g.cast(inputs[0], DType::kFloat);
     const Endpoint y = plain ? fused(trace, x, training) : composed(trace, x, mask, rank, training);
     return g.cast(y, g.dtype(inputs[0]));
   }
