@@ -68,6 +68,44 @@ def floats(check, work):
         check.close(list(run_saved_model(path, **{key: x}).values())[0], want, f"{name}, read by Tenon", 1e-5)
 
 
+def recurrent_networks(steps):
+    """Keras' recurrent layers over so many steps, None: as many as come."""
+    keras.utils.set_random_seed(6)
+    x = layers.Input((steps, 4))
+    yield "lstm", keras.Model(x, layers.Dense(3)(layers.LSTM(5)(x)))
+    yield "lstms", keras.Model(x, layers.LSTM(3, go_backwards=True)(layers.LSTM(5, return_sequences=True)(x)))
+    yield "gru", keras.Model(x, layers.GRU(5, return_sequences=True)(x))
+    yield "gru_reset_before", keras.Model(x, layers.GRU(5, reset_after=False)(x))
+    yield "rnn", keras.Model(x, layers.SimpleRNN(5, return_sequences=True, activation="relu")(x))
+    yield "bidirectional", keras.Model(x, layers.Bidirectional(layers.GRU(5, return_sequences=True))(x))
+    yield "masked", keras.Model(x, layers.LSTM(5, return_sequences=True)(layers.Masking()(x)))
+
+
+def recurrent(check, work):
+    """Written out where the number of steps is known, else a WHILE; any batch, from both kinds of file."""
+    draw = np.random.default_rng(7)
+    for steps in (6, None):
+        for name, net in recurrent_networks(steps):
+            name += "" if steps else "_open"
+            file, folder = os.path.join(work, name + ".keras"), os.path.join(work, name)
+            net.save(file)
+            net.export(folder, verbose=False)
+            for source in (file, folder):
+                path = os.path.join(work, name + ".tflite")
+                done = attempt("convert", source, "--to", "tflite", "--output", path, "--overwrite")
+                if done.returncode:
+                    check.that(False, f"{name} from {os.path.basename(source)}", done.stderr.strip())
+                    continue
+                runner = tf.lite.Interpreter(model_path=path).get_signature_runner("serving_default")
+                key = next(iter(runner.get_input_details()))
+                for shape in ((1, steps or 6, 4), (3, steps or 2, 4)):
+                    x = draw.normal(0, 1, shape).astype(np.float32)
+                    x[:, 1] *= "masked" not in name
+                    want = np.asarray(net(x))
+                    check.close(list(runner(**{key: x}).values())[0], want, f"{name} {shape} from {os.path.basename(source)}", 1e-5)
+                    check.close(list(run_saved_model(path, **{key: x}).values())[0], want, f"{name} {shape}, read by Tenon", 1e-5)
+
+
 class Several(tf.Module):
     """Two signatures with several inputs and outputs."""
 
@@ -168,7 +206,7 @@ def wrong(check, work):
 def main():
     check = Checks()
     with tempfile.TemporaryDirectory() as work:
-        for part in (floats, signatures, quantised, wrong):
+        for part in (floats, recurrent, signatures, quantised, wrong):
             part(check, work)
     check.done()
 

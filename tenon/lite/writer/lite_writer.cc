@@ -14,6 +14,7 @@ namespace {
 constexpr NamedPass kBefore[] = {
     {"inline_functions", inline_functions},
     {"freeze_variables", freeze_variables},
+    {"specialize_functions", specialize_functions},  // what loops are given is constant in them
     {"remove_dead_nodes", remove_dead_nodes},
     {"order_effects", order_effects},
     {"fold_constants", fold_constants},
@@ -41,6 +42,7 @@ Status forget_effects(Graph& graph, const PassContext&) {
 constexpr NamedPass kAfter[] = {
     {"forget_effects", forget_effects},
     {"unroll_loops", unroll_loops},
+    {"freeze_variables", freeze_variables},  // those that bodies read
     {"fold_constants", fold_constants},
     {"simplify_arithmetic", simplify_arithmetic},
     {"eliminate_common_subexpressions", eliminate_common_subexpressions},
@@ -103,7 +105,7 @@ Status add_signature(LiteModel& lite, const SavedModel& model, const Signature& 
   TENON_ASSIGN_OR_RETURN(int index, write_subgraph(lite, graph, frozen));
   fuse_activations(lite, index);
   const std::string bytes = packed(lite.subgraph(index));
-  for (int other = 0; other < index; ++other) {
+  for (int other = 0; other < index && index + 1 == lite.num_subgraphs(); ++other) {
     if (packed(lite.subgraph(other)) != bytes) continue;
     lite.model().subgraphs.pop_back();
     index = other;
@@ -115,6 +117,18 @@ Status add_signature(LiteModel& lite, const SavedModel& model, const Signature& 
   def->inputs = named_tensors(signature.inputs, lite.subgraph(index).inputs);
   def->outputs = named_tensors(signature.outputs, lite.subgraph(index).outputs);
   lite.model().signature_defs.push_back(std::move(def));
+  return absl::OkStatus();
+}
+
+// Quantisation measures every operator on examples.
+Status check_steps(const LiteModel& lite) {
+  for (const auto& graph : lite.model().subgraphs) {
+    for (const auto& op : graph->operators) {
+      if (lite.builtin(*op) != op::WHILE) continue;
+      return unimplemented("the model has a loop over a dimension that is not known, whose steps ",
+                           "int8 and int16x8 would have to measure; fix the dimension");
+    }
+  }
   return absl::OkStatus();
 }
 
@@ -144,6 +158,7 @@ StatusOr<LiteFile> write_lite(const SavedModel& model, const LiteOptions& option
       break;
     case Weights::kInt8:
     case Weights::kInt16x8: {
+      TENON_RETURN_IF_ERROR(check_steps(lite));
       TENON_ASSIGN_OR_RETURN(file.layers, quantize(lite, options.weights == Weights::kInt16x8,
                                                    options.representative));
     }

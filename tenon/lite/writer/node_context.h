@@ -19,6 +19,8 @@ class SubgraphScope {
   virtual void set_tensor(Endpoint value, int tensor) = 0;
   // The value of a variable that nobody writes; empty for others.
   virtual Tensor frozen_variable(Endpoint handle) = 0;
+  // Writes a function of the graph as a subgraph of its own.
+  virtual StatusOr<int> subgraph(const FunctionAttr& function) = 0;
 };
 
 class NodeContext {

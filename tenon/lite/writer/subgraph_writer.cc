@@ -1,5 +1,6 @@
 #include "tenon/lite/writer/subgraph_writer.h"
 
+#include "tenon/graph/function_library.h"
 #include "tenon/lite/constants.h"
 #include "tenon/passes/pattern.h"
 
@@ -107,6 +108,13 @@ class SubgraphWriter final : public SubgraphScope {
     if (!node.is("VarHandleOp")) return {};
     const std::string shared = node.attrs.get_or<std::string>("shared_name", "");
     return frozen_(shared.empty() ? node.name : shared);
+  }
+
+  StatusOr<int> subgraph(const FunctionAttr& function) override {
+    TENON_ASSIGN_OR_RETURN(const auto graph, find_function(graph_, function.name));
+    TENON_ASSIGN_OR_RETURN(const int index, write_subgraph(model_, *graph, frozen_));
+    fuse_activations(model_, index);
+    return index;
   }
 
  private:

@@ -1,8 +1,11 @@
 #include "tenon/lite/writer/unroll.h"
 
+#include <set>
+
 #include "tenon/graph/builder.h"
 #include "tenon/graph/function_copy.h"
 #include "tenon/graph/uses.h"
+#include "tenon/lite/writer/loops.h"
 
 namespace tenon::lite {
 namespace {
@@ -23,7 +26,9 @@ StatusOr<Loop> loop_of(const Graph& graph, const Node& node) {
   return loop;
 }
 
-// How often the loop runs, found by running what of its state is constant.
+// How often the loop runs, found by running what of its state is constant; kNotConstant where that
+// does not say it.
+constexpr int kNotConstant = -1;
 StatusOr<int> count_iterations(const Graph& graph, const Node& node, const Loop& loop,
                                const PassContext& context) {
   std::vector<Tensor> known(node.inputs.size());
@@ -56,16 +61,16 @@ StatusOr<int> count_iterations(const Graph& graph, const Node& node, const Loop&
       known[i] = constant ? *constant : Tensor();
     }
   }
-  return unimplemented(describe(node), " runs for as long as its data say, or more than ",
-                       kMostIterations, " times; loops are written out, which takes a number: fix ",
-                       "the dimension that it goes along");
+  return kNotConstant;
 }
 
-Status unroll(Graph& graph, NodeId id, const PassContext& context) {
+// The node that stays in its place, -1 for none.
+StatusOr<NodeId> unroll(Graph& graph, NodeId id, const PassContext& context) {
   Uses uses(graph);
   const Node node = graph.node(id);
   TENON_ASSIGN_OR_RETURN(const Loop loop, loop_of(graph, node));
   TENON_ASSIGN_OR_RETURN(const int count, count_iterations(graph, node, loop, context));
+  if (count == kNotConstant) return lists_to_tensors(graph, id, context);
   std::vector<Endpoint> state = node.inputs;
   for (int i = 0; i < count; ++i) {
     const std::string prefix = cat(node.name, "/", i);
@@ -84,7 +89,7 @@ Status unroll(Graph& graph, NodeId id, const PassContext& context) {
     uses.replace_value({id, static_cast<int32_t>(i)}, state[i]);
   }
   uses.remove_if_unused(id);
-  return absl::OkStatus();
+  return -1;
 }
 
 // One dimension of a value, where it is known though others are not. Shapes are inferred again
@@ -126,6 +131,7 @@ class ListResolver {
     for (NodeId id : order) {
       if (!graph_.alive(id)) continue;
       const Node node = graph_.node(id);
+      if (is_loop(node) || is_for_loops(id, node)) continue;  // those that are looked at next
       const bool takes = std::any_of(node.inputs.begin(), node.inputs.end(),
                                      [&](Endpoint e) { return lists_.contains(e); });
       if (!takes && !makes_list(node)) continue;
@@ -148,6 +154,12 @@ class ListResolver {
   static bool makes_list(const Node& node) {
     return node.is("TensorListFromTensor") || node.is("EmptyTensorList") ||
            node.is("TensorListReserve");
+  }
+
+  bool is_for_loops(NodeId id, const Node& node) {
+    return makes_list(node) && uses_.is_read_only_among({id, 0}, [&](NodeId reader) {
+      return is_loop(graph_.node(reader));
+    });
   }
 
   const List* list(const Node& node) const {
@@ -223,16 +235,18 @@ class ListResolver {
 }  // namespace
 
 Status unroll_loops(Graph& graph, const PassContext& context) {
+  std::set<NodeId> kept;
   for (;;) {
     TENON_ASSIGN_OR_RETURN(const std::vector<NodeId> order, graph.topological_order());
     TENON_RETURN_IF_ERROR(fold_dimensions(graph, order));
     TENON_RETURN_IF_ERROR(remove_dead_nodes(graph, context));
     TENON_RETURN_IF_ERROR(fold_constants(graph, context));
     const auto loop = std::find_if(order.begin(), order.end(), [&](NodeId id) {
-      return graph.alive(id) && is_loop(graph.node(id));
+      return graph.alive(id) && is_loop(graph.node(id)) && !kept.contains(id);
     });
     if (loop == order.end()) return absl::OkStatus();
-    TENON_RETURN_IF_ERROR(unroll(graph, *loop, context));
+    TENON_ASSIGN_OR_RETURN(const NodeId stays, unroll(graph, *loop, context));
+    if (stays >= 0) kept.insert(stays);
     TENON_RETURN_IF_ERROR(remove_dead_nodes(graph, context));
     TENON_RETURN_IF_ERROR(fold_constants(graph, context));
     TENON_RETURN_IF_ERROR(ListResolver(graph).run());

@@ -6,9 +6,9 @@
 
 namespace tenon::lite {
 
-// Every While becomes copies of its body, one for each iteration; lists of tensors then become
-// their elements. UNIMPLEMENTED names a loop whose length constants and known dimensions do not
-// say, and an op on a list that stays one.
+// Every While whose length constants and known dimensions say becomes copies of its body, one for
+// each iteration; lists of tensors then become their elements. The others stay, on tensors alone
+// (writer/loops.h). UNIMPLEMENTED names an op on a list that stays one.
 Status unroll_loops(Graph& graph, const PassContext& context);
 
 }  // namespace tenon::lite

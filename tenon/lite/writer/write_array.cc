@@ -151,6 +151,21 @@ void write_fill(NodeContext& c) { c.emit(op::FILL, {c.in_int32(0), c.in(1)}, {c.
 // Where(x) alone; of three inputs it is Select.
 void write_where(NodeContext& c) { c.emit(op::WHERE, {c.in(0)}, {c.out()}); }
 
+void write_dynamic_update_slice(NodeContext& c) {
+  c.emit(op::DYNAMIC_UPDATE_SLICE, {c.in(0), c.in(1), c.in_int32(2)}, {c.out()});
+}
+
+void write_while(NodeContext& c) {
+  const auto condition = c.scope().subgraph(c.node().attrs.get<FunctionAttr>("cond"));
+  const auto body = c.scope().subgraph(c.node().attrs.get<FunctionAttr>("body"));
+  if (!condition.ok()) return c.fail(condition.status());
+  if (!body.ok()) return c.fail(body.status());
+  schema::WhileOptionsT options;
+  options.cond_subgraph_index = *condition;
+  options.body_subgraph_index = *body;
+  c.emit(op::WHILE, c.all_inputs(), c.all_outputs(), options);
+}
+
 constexpr NodeWriter kArrayWriters[] = {
     {"BatchToSpaceND", moved_by_int32<op::BATCH_TO_SPACE_ND>},
     {"BroadcastArgs", write_as<op::BROADCAST_ARGS>},
@@ -184,6 +199,7 @@ constexpr NodeWriter kArrayWriters[] = {
     {"Split", write_split},
     {"SplitV", write_split_v},
     {"Squeeze", write_squeeze},
+    {"StatelessWhile", write_while},
     {"StopGradient", write_identity},
     {"StridedSlice", write_strided_slice},
     {"Tile", moved_by_int32<op::TILE>},
@@ -191,6 +207,7 @@ constexpr NodeWriter kArrayWriters[] = {
     {"Transpose", moved_by_int32<op::TRANSPOSE>},
     {"Unpack", write_unpack},
     {"Where", write_where},
+    {"XlaDynamicUpdateSlice", write_dynamic_update_slice},
 };
 
 }  // namespace

@@ -163,7 +163,9 @@ TEST(LiteWriter, WhatTensorFlowLiteLacksIsOneSentence) {
   EXPECT_TRUE(absl::IsUnimplemented(file.status())) << file.status();
   EXPECT_NE(file.status().message().find("op NonMaxSuppressionV5"), std::string::npos)
       << file.status();
-  const auto loop = write_lite(*load_stored("while"), {});
+  LiteOptions integers;
+  integers.weights = Weights::kInt8;
+  const auto loop = write_lite(*load_stored("while"), integers);
   EXPECT_TRUE(absl::IsUnimplemented(loop.status())) << loop.status();
 }
 
