@@ -53,7 +53,7 @@ target_compile_options(tenon_flags INTERFACE -Wall -Wextra -Werror -fPIC -fvisib
   -fno-semantic-interposition)
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
   # False positives: on "a" + std::string in g++ 12; on anonymous namespaces in a unity chunk.
-  target_compile_options(tenon_flags INTERFACE -Wno-restrict -Wno-subobject-linkage)
+  target_compile_options(tenon_flags INTERFACE -Wno-restrict $<$<COMPILE_LANGUAGE:CXX>:-Wno-subobject-linkage>)
 endif()
 if(CMAKE_SYSTEM_PROCESSOR STREQUAL x86_64)
   target_compile_options(tenon_flags INTERFACE -march=x86-64-v2)

@@ -1,7 +1,7 @@
 # What `cmake --install build --prefix DIR` puts in place, by component, and what CPack packs.
 #   sdk      what a plug-in needs: three headers, tenon_add_plugin
 #   program  bin/tenon
-#   library  headers, archives and the target Tenon::tenon
+#   library  headers, archives and the targets Tenon::tenon and Tenon::lite (tenon/lite.h)
 #   python   (python/CMakeLists.txt) what images with Python take; no part of the packages
 include(CMakePackageConfigHelpers)
 write_basic_package_version_file(${tenon_BINARY_DIR}/TenonConfigVersion.cmake
@@ -16,7 +16,8 @@ install(FILES ${tenon_SOURCE_DIR}/cmake/TenonConfig.cmake ${tenon_SOURCE_DIR}/cm
 install(TARGETS tenon RUNTIME DESTINATION bin COMPONENT program)
 install(FILES ${tenon_SOURCE_DIR}/LICENSE DESTINATION share/doc/tenon RENAME copyright COMPONENT program)
 
-set(targets tenon_library tenon_include)
+set(targets tenon_library tenon_include tenon_lite)
+install(FILES ${tenon_SOURCE_DIR}/tenon/lite.h DESTINATION include/tenon COMPONENT library)
 foreach(folder ${TENON_LIBRARY_FOLDERS})
   list(APPEND targets tenon_${folder})
   install(DIRECTORY ${tenon_SOURCE_DIR}/tenon/${folder} DESTINATION include/tenon COMPONENT library

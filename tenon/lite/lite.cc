@@ -6,6 +6,7 @@
 #include "tenon/base/wire.h"
 #include "tenon/core/tensor_message.h"
 #include "tenon/graph/export.h"
+#include "tenon/lite/signatures.h"
 #include "tenon/lite/subgraph.h"
 #include "tenon/saved_model/calls.h"
 
@@ -17,26 +18,13 @@ using saved_model_internal::add_constant;
 
 constexpr std::string_view kInitialisation = "initialisation";
 
-// A name of a signature's input or output, and the tensor's place among the subgraph's.
-struct NamedTensor {
-  std::string name;
-  int place;
-  ValueInfo value;
-};
-
-struct LiteSignature {
-  std::string name;
-  int subgraph = 0;
-  std::vector<NamedTensor> inputs, outputs;
-};
-
 class SavedModelWriter {
  public:
   explicit SavedModelWriter(std::shared_ptr<const ModelFile> file)
       : functions_(file), file_(std::move(file)) {}
 
   StatusOr<std::string> write() {
-    TENON_ASSIGN_OR_RETURN(const std::vector<LiteSignature> signatures, find_signatures());
+    TENON_ASSIGN_OR_RETURN(const std::vector<LiteSignature> signatures, find_signatures(*file_));
     for (const LiteSignature& signature : signatures) {
       TENON_RETURN_IF_ERROR(add_signature(signature));
     }
@@ -45,61 +33,6 @@ class SavedModelWriter {
   }
 
  private:
-  StatusOr<std::vector<LiteSignature>> find_signatures() {
-    std::vector<LiteSignature> signatures;
-    const auto* given = file_->model().signature_defs();
-    for (int i = 0; i < length(given); ++i) {
-      const auto* def = given->Get(static_cast<uint32_t>(i));
-      LiteSignature& added = signatures.emplace_back();
-      added.name = text(def->signature_key());
-      added.subgraph = static_cast<int>(def->subgraph_index());
-      const schema::SubGraph& graph = file_->subgraph(added.subgraph);
-      TENON_RETURN_IF_ERROR(
-          add_named(added, graph, graph.inputs(), def->inputs(), "input", added.inputs));
-      TENON_RETURN_IF_ERROR(
-          add_named(added, graph, graph.outputs(), def->outputs(), "output", added.outputs));
-    }
-    if (signatures.empty()) {
-      LiteSignature& added = signatures.emplace_back();
-      added.name = "serving_default";
-      const schema::SubGraph& graph = file_->subgraph(0);
-      TENON_RETURN_IF_ERROR(
-          add_named(added, graph, graph.inputs(), nullptr, "input", added.inputs));
-      TENON_RETURN_IF_ERROR(
-          add_named(added, graph, graph.outputs(), nullptr, "output", added.outputs));
-    }
-    return signatures;
-  }
-
-  // The subgraph's inputs or outputs by the names of the signature, or else of the tensors.
-  Status add_named(const LiteSignature& signature, const schema::SubGraph& graph,
-                   const flatbuffers::Vector<int32_t>* tensors,
-                   const flatbuffers::Vector<flatbuffers::Offset<schema::TensorMap>>* names,
-                   std::string_view kind, std::vector<NamedTensor>& out) {
-    std::map<uint32_t, std::string_view> given;
-    for (int i = 0; i < length(names); ++i) {
-      const auto* map = names->Get(static_cast<uint32_t>(i));
-      given.emplace(map->tensor_index(), text(map->name()));
-    }
-    std::set<std::string> taken;
-    std::map<std::string_view, int> suffixes;  // the last one by name
-    for (int i = 0; i < length(tensors); ++i) {
-      const auto index = static_cast<uint32_t>(tensors->Get(static_cast<uint32_t>(i)));
-      const schema::Tensor& tensor = *graph.tensors()->Get(index);
-      const auto named = given.find(index);
-      std::string_view wanted = named == given.end() ? text(tensor.name()) : named->second;
-      std::string name = wanted.empty() ? cat(kind, "_", i) : std::string(wanted);
-      while (!taken.insert(name).second) name = cat(wanted, "_", ++suffixes[wanted]);
-      const StatusOr<ValueInfo> value = declared_value(tensor);
-      if (!value.ok()) {
-        return with_context(value.status(),
-                            cat(kind, " '", name, "' of signature '", signature.name, "'"));
-      }
-      out.push_back({std::move(name), i, *value});
-    }
-    return absl::OkStatus();
-  }
-
   // The function of a subgraph and those it reaches, once.
   StatusOr<std::string> add_function(int subgraph) {
     const std::string name = functions_.function(subgraph);
@@ -176,13 +109,8 @@ class SavedModelWriter {
                        {{"dtype", variable.dtype},
                         {"shape", PartialShape(variable.shape)},
                         {"shared_name", name}});
-      Tensor fill(variable.dtype, Shape());
-      std::memset(fill.mutable_raw(), 0, fill.num_bytes());
-      visit<TypeList<int8_t, uint8_t, int16_t>>(variable.dtype,
-                                                [&, level = variable.fill]<class T>() {
-                                                  *fill.mutable_data<T>() = static_cast<T>(level);
-                                                });
-      add_constant(init.nodes(), zero, fill);
+      TENON_ASSIGN_OR_RETURN(const Tensor level, filled(variable.dtype, Shape(), variable.fill));
+      add_constant(init.nodes(), zero, level);
       add_constant(init.nodes(), dims, Tensor::vector<int64_t>(variable.shape.dims()));
       init.nodes().add(value, "Fill", {cat(dims, ":output:0"), cat(zero, ":output:0")},
                        {{"T", variable.dtype}, {"index_type", DType::kInt64}});

@@ -275,6 +275,15 @@ class SubgraphTranslation : public TensorTable {
 
 }  // namespace
 
+StatusOr<Tensor> filled(DType dtype, Shape shape, int64_t level) {
+  TENON_ASSIGN_OR_RETURN(Tensor tensor, Tensor::allocate(dtype, std::move(shape)));
+  if (!is_object(dtype)) std::memset(tensor.mutable_raw(), 0, tensor.num_bytes());
+  visit<TypeList<int8_t, uint8_t, int16_t>>(dtype, [&]<class T>() {
+    std::fill_n(tensor.mutable_data<T>(), tensor.num_elements(), static_cast<T>(level));
+  });
+  return tensor;
+}
+
 StatusOr<ValueInfo> declared_value(const schema::Tensor& tensor) {
   ValueInfo info;
   TENON_ASSIGN_OR_RETURN(info.dtype, dtype_of_tensor(tensor.type()));

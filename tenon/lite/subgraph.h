@@ -46,6 +46,10 @@ class SubgraphFunctions {
   std::map<VariableKey, DType> variable_dtypes_;
 };
 
+// A tensor of `dtype` whose elements are all `level` where they are integers of 8 or 16 bits, else
+// 0.
+StatusOr<Tensor> filled(DType dtype, Shape shape, int64_t level);
+
 // The declared type and shape of a tensor, checked.
 StatusOr<ValueInfo> declared_value(const schema::Tensor& tensor);
 

@@ -81,7 +81,7 @@ constexpr const char* kRewritten[] = {
     "conv_grouped",  "binary_floormod", "depthwise_dilated_SAME", "bilinear_True_False_18",
     "array_strided", "array_split_v",   "array_gather_batch",     "array_mirror_reflect",
     "array_one_hot", "array_top_k",     "dynamic_mean",           "dynamic_reshape",
-    "matmul_3d",     "cast_int",        "transpose_conv_VALID_2"};
+    "matmul_3d",     "cast_int",        "transpose_conv_VALID_2", "while"};
 
 TEST(LiteWriter, WhatIsWrittenAnswersAsTensorFlowLite) {
   for (const char* name : kRewritten) {
