@@ -240,6 +240,8 @@ class WorkerMesh::Loop {
       if (peers_[i].readable) read_from(static_cast<int>(i));
     }
     const Deadline now = MeshClock::now();
+    // A process that was stopped for a while looks at what has come before it judges others.
+    const bool was_stopped = now - std::exchange(turned_, now) > 2 * beat_;
     for (size_t i = 0; i < peers_.size() && status_.ok(); ++i) {
       Peer& peer = peers_[i];
       if (!peer.socket.open()) continue;
@@ -247,7 +249,7 @@ class WorkerMesh::Loop {
         peer.outgoing.push_back(encoded(Message()));
       }
       write_to(static_cast<int>(i));
-      if (now - peer.heard > silence_) {
+      if (now - peer.heard > silence_ && !was_stopped) {
         const auto seconds = std::chrono::duration<double>(now - peer.heard).count();
         lose(static_cast<int>(i),
              cat("has not been heard of for ", static_cast<int64_t>(seconds + 0.5), " s"));
@@ -361,6 +363,7 @@ class WorkerMesh::Loop {
   const MeshEvents events_;
   std::vector<Peer> peers_;  // by rank; of the thread alone
   std::vector<pollfd> entries_;
+  Deadline turned_ = MeshClock::now();
   Status status_;
   Message farewell_;
   Socket wake_;
