@@ -242,6 +242,34 @@ TEST(Dropout, DropsWhatKerasDropsUnderTheSameSeed) {
   }
 }
 
+// Rows that Keras 3.15 keeps in two calls of Dropout(0.4, seed=5, noise_shape=(None, 1)).
+TEST(Dropout, DropsWholeRowsWhereTheNoiseShapeSaysSo) {
+  const auto config = Json::parse(
+      R"({"module": "keras", "class_name": "Sequential", "config": {"name": "s", "layers": [
+          {"module": "keras.layers", "class_name": "InputLayer",
+           "config": {"batch_shape": [null, 6], "dtype": "float32", "name": "x"}},
+          {"module": "keras.layers", "class_name": "Dropout",
+           "config": {"name": "d", "rate": 0.4, "seed": 5, "noise_shape": [null, 1]}}]}})");
+  ASSERT_TRUE(config.ok()) << config.status();
+  const auto model = Model::from_json(*config);
+  ASSERT_TRUE(model.ok()) << model.status();
+  const StatusOr<Graph> graph = (*model)->forward_graph(true);
+  ASSERT_TRUE(graph.ok()) << graph.status();
+  const auto executable = Executable::create(*graph, (*model)->state());
+  ASSERT_TRUE(executable.ok()) << executable.status();
+  Tensor ones(DType::kFloat, Shape{4, 6});
+  std::fill_n(ones.mutable_data<float>(), 24, 1.0f);
+  constexpr bool kKept[2][4] = {{false, true, true, false}, {true, true, false, true}};
+  for (const auto& kept : kKept) {
+    std::vector<Tensor> results;
+    const Status status = (*executable)->run(std::span(&ones, 1), results);
+    ASSERT_TRUE(status.ok()) << status;
+    for (size_t i = 0; i < 24; ++i) {
+      EXPECT_FLOAT_EQ(results[0].data<float>()[i], kept[i / 6] ? 1 / 0.6f : 0.0f) << i;
+    }
+  }
+}
+
 TEST(Loss, ValuesAreThoseOfKeras) {
   const Json cases = testdata_json("losses.json");
   for (const Json& c : *cases.items()) {

@@ -15,12 +15,13 @@ class DropoutLayer final : public Layer {
   void fields(ConfigFields& f) override {
     f.field("rate", o_.rate);
     f.field("seed", o_.seed);
-    f.only("noise_shape", nullptr);
+    f.field("noise_shape", noise_shape_);
   }
-  Status build(const Shapes&) override {
+  Status build(const Shapes& inputs) override {
     if (!(o_.rate >= 0 && o_.rate <= 1)) {
       return invalid_argument("rate is ", o_.rate, ", expected a number from 0 to 1");
     }
+    TENON_RETURN_IF_ERROR(check_noise_shape(inputs[0]));
     layers::add_dropout_seed(*this, o_.rate, o_.seed);
     return absl::OkStatus();
   }
@@ -29,11 +30,43 @@ class DropoutLayer final : public Layer {
     const Endpoint x = inputs[0];
     if (!trace.training() || o_.rate == 0) return x;
     if (o_.rate == 1) return g.zeros_like(x);
-    return layers::dropout(trace, x, o_.rate, weight(0));
+    return layers::dropout(trace, x, o_.rate, weight(0), noise_shape(g, x));
   }
 
  private:
+  // Null, or for each axis null (the input's size) or a size that is broadcast to the input's.
+  Status check_noise_shape(const PartialShape& x) const {
+    if (noise_shape_.is_null()) return absl::OkStatus();
+    const Json::Array* sizes = noise_shape_.items();
+    bool fits = sizes && x.has_rank() && sizes->size() == static_cast<size_t>(x.rank());
+    for (int axis = 0; fits && axis < x.rank(); ++axis) {
+      const Json& entry = (*sizes)[static_cast<size_t>(axis)];
+      const int64_t* size = entry.integer();
+      fits = entry.is_null() || (size && (*size == 1 || x[axis] < 0 || *size == x[axis]));
+    }
+    if (fits) return absl::OkStatus();
+    return invalid_argument("noise_shape is ", noise_shape_.dump(), ", which is not broadcast to ",
+                            x);
+  }
+  // Of the draws, as a tensor; none: the input's own.
+  Endpoint noise_shape(GraphBuilder& g, Endpoint x) const {
+    if (noise_shape_.is_null()) return {};
+    const Endpoint own = g.shape_of(x);
+    std::vector<Endpoint> sizes;
+    for (const Json& entry : *noise_shape_.items()) {
+      const auto at = static_cast<int64_t>(sizes.size());
+      const int64_t* size = entry.integer();
+      sizes.push_back(size ? g.integers({*size})
+                           : g.op("StridedSlice",
+                                  {own, g.integers({at}), g.integers({at + 1}), g.integers({1})}));
+    }
+    const auto count = static_cast<int64_t>(sizes.size());
+    sizes.push_back(g.scalar<int32_t>(0));
+    return g.op("ConcatV2", sizes, {{"N", count}});
+  }
+
   DropoutOptions o_;
+  Json noise_shape_;  // as Keras writes it
 };
 
 }  // namespace

@@ -11,16 +11,15 @@ class NormalizationLayer final : public Layer {
   std::string_view class_name() const override { return "Normalization"; }
   bool supports_masking() const override { return true; }
   void fields(ConfigFields& f) override {
-    // Keras turns a number into a list of one.
-    Json axis{Json::Array{-1}};
-    f.field("axis", axis);
-    axis_is_last_ = axis == Json(-1) || axis == Json(Json::Array{-1});
+    f.field("axis", axis_);
     f.field("invert", o_.invert);
     f.field("mean", o_.mean);
     f.field("variance", o_.variance);
   }
   Status build(const Shapes& inputs) override {
-    if (!axis_is_last_) return unimplemented("'axis' is not the last; only that is implemented");
+    if (!is_last_axis(inputs[0].rank())) {
+      return unimplemented("'axis' is not the last; only that is implemented");
+    }
     TENON_ASSIGN_OR_RETURN(const int64_t width, layers::known_dim(inputs[0], -1, -1));
     if (o_.mean.is_null() != o_.variance.is_null()) {
       return invalid_argument("mean and variance are given together or not at all");
@@ -48,6 +47,12 @@ class NormalizationLayer final : public Layer {
   }
 
  private:
+  // Keras turns a number into a list of one.
+  bool is_last_axis(int rank) const {
+    const Json& axis = axis_.items() && axis_.items()->size() == 1 ? (*axis_.items())[0] : axis_;
+    const int64_t* value = axis.integer();
+    return value && (*value == -1 || *value == rank - 1);
+  }
   // A number for all features, or a list of one for each, nested as Keras nests it.
   static StatusOr<Tensor> moments(const Json& json, int64_t width) {
     const Json* at = &json;
@@ -65,7 +70,7 @@ class NormalizationLayer final : public Layer {
   }
 
   NormalizationOptions o_;
-  bool axis_is_last_ = true;
+  Json axis_{Json::Array{-1}};
   Tensor mean_, variance_;
 };
 
