@@ -5,6 +5,7 @@
 #include "tenon/base/files.h"
 #include "tenon/io/hdf5_reader.h"
 #include "tenon/io/zip.h"
+#include "tenon/keras/legacy_file.h"
 #include "tenon/keras/object_config.h"
 #include "tenon/keras/weights_file.h"
 
@@ -156,7 +157,7 @@ StatusOr<std::unique_ptr<Model>> Model::load(const std::string& path, ModelOptio
   const StatusOr<Json> json = Json::parse(config);
   if (!json.ok()) return in_file(with_context(json.status(), "config.json"));
   options.max_weight_bytes = std::min<uint64_t>(options.max_weight_bytes, weights.size());
-  StatusOr<std::unique_ptr<Model>> model = from_json(*json, std::move(options));
+  StatusOr<std::unique_ptr<Model>> model = from_json(modern_config(*json), std::move(options));
   if (!model.ok()) return in_file(model.status());
   StatusOr<data::Names> names = read_data_names(*zip, path);
   if (!names.ok()) return in_file(with_context(names.status(), kOwnMember));
@@ -164,6 +165,7 @@ StatusOr<std::unique_ptr<Model>> Model::load(const std::string& path, ModelOptio
   TENON_ASSIGN_OR_RETURN(
       const auto file, Hdf5Reader::from_bytes(std::move(weights), cat(path, ":model.weights.h5")));
   TENON_RETURN_IF_ERROR(decode_weights(*file, **model));
+  TENON_RETURN_IF_ERROR(decode_vocabularies(*zip, *file, **model));
   if (Optimizer* optimizer = (*model)->optimizer()) {
     TENON_ASSIGN_OR_RETURN((*model)->trained_, decode_optimizer(*file, *optimizer));
   }

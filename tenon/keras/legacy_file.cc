@@ -9,6 +9,8 @@ namespace {
 
 constexpr std::string_view kWeights = "model_weights";
 
+Json modern_layer(const Json& layer);
+
 // An attribute of texts. Lists over 64 KB are cut into parts: name0, name1, ...
 StatusOr<std::vector<std::string>> texts_of(const Hdf5Reader& file, const std::string& path,
                                             const std::string& name) {
@@ -35,29 +37,50 @@ StatusOr<std::vector<std::string>> texts_of(const Hdf5Reader& file, const std::s
   }
 }
 
-// `config` without Keras 2's shape of the input, which an input layer keeps under its new name.
-Json modern_shape(const Json& config, bool is_input) {
+// Options that Keras 2 wrote and Keras 3 does not have, at the values that change nothing.
+bool is_old_option(std::string_view class_name, std::string_view name, const Json& value) {
+  constexpr std::string_view kAlways[] = {"batch_input_shape", "implementation", "input_length",
+                                          "query_shape",       "key_shape",      "value_shape",
+                                          "rng_type"};
+  if (std::find(std::begin(kAlways), std::end(kAlways), name) != std::end(kAlways)) return true;
+  if (name == "time_major" || name == "softmax_robust_masking") return value == Json(false);
+  if (name == "groups" && !class_name.starts_with("Conv")) return value == Json(1);
+  if (name == "groups" && class_name.ends_with("Transpose")) return value == Json(1);
+  return class_name.starts_with("Separable") && name.starts_with("kernel_") &&
+         name != "kernel_size";
+}
+
+// Under Keras 3's names, layers within the layer too. An input layer keeps the shape of the input.
+Json modern_options(const Json& config, std::string_view class_name) {
+  const bool is_input = class_name == "InputLayer";
   const Json* shape = config.find("batch_input_shape");
-  if (!shape) return config;
   Json modern = Json::object();
   for (const auto& [name, value] : *config.members()) {
-    if (name != "batch_input_shape" && (name != "batch_shape" || !is_input)) {
-      modern.set(name, value);
+    if (is_old_option(class_name, name, value)) continue;
+    if (name == "batch_shape" && is_input && shape) continue;
+    const bool renamed = class_name == "LeakyReLU" && name == "alpha";
+    if (name == "cells" && value.items()) {
+      Json cells{Json::Array()};
+      for (const Json& cell : *value.items()) cells.push(modern_layer(cell));
+      modern.append(name, std::move(cells));
+    } else {
+      const bool is_layer = name == "layer" || name == "backward_layer" || name == "cell";
+      modern.append(renamed ? "negative_slope" : name, is_layer ? modern_layer(value) : value);
     }
   }
-  if (is_input) modern.set("batch_shape", *shape);
+  if (is_input && shape) modern.set("batch_shape", *shape);
+  const auto* axes = modern["axis"].items();
+  if (class_name == "BatchNormalization" && axes && axes->size() == 1) {
+    modern.set("axis", Json((*axes)[0]));
+  }
   return modern;
 }
 
 Json modern_layer(const Json& layer) {
   if (!layer.is_object() || !layer["config"].is_object()) return layer;
-  const std::string class_name = layer.text("class_name");
-  Json modern = layer, config = modern_shape(layer["config"], class_name == "InputLayer");
-  const auto* axes = config["axis"].items();
-  if (class_name == "BatchNormalization" && axes && axes->size() == 1) {
-    config.set("axis", Json((*axes)[0]));
-  }
-  modern.set("config", std::move(config));
+  if (layer["config"]["layers"].items()) return modern_config(layer);
+  Json modern = layer;
+  modern.set("config", modern_options(layer["config"], layer.text("class_name")));
   return modern;
 }
 
@@ -73,9 +96,26 @@ std::optional<Json> input_of(const Json& first) {
                                 {"name", cat(first["config"].text("name", "layer"), "_input")}})}});
 }
 
-Status read_layer(const Hdf5Reader& file, Layer& layer,
+// Keras' trainable_weights and non_trainable_weights of a layer and of those within it.
+struct LayerWeights {
+  std::vector<Weight*> trained, fixed;
+
+  void add(Layer& layer) {
+    for (Weight* weight : layer.stored_weights()) {
+      const bool moves = layer.trainable() && weight->kind == WeightKind::kTrainable;
+      (moves ? trained : fixed).push_back(weight);
+    }
+  }
+};
+
+Status read_layer(const Hdf5Reader& file, const std::shared_ptr<Layer>& shared,
                   std::vector<std::pair<Weight*, Tensor>>& values) {
-  const std::vector<Weight*> weights = layer.stored_weights();
+  const Layer& layer = *shared;
+  LayerWeights parts;
+  std::set<const Layer*> seen;
+  visit_layers(shared, seen, [&](Layer& each) { parts.add(each); });
+  std::vector<Weight*> weights = std::move(parts.trained);
+  weights.insert(weights.end(), parts.fixed.begin(), parts.fixed.end());
   const std::string group = cat(kWeights, "/", layer.name());
   if (weights.empty()) return absl::OkStatus();
   TENON_ASSIGN_OR_RETURN(const std::vector<std::string> names,
@@ -98,7 +138,7 @@ Status read_layer(const Hdf5Reader& file, Layer& layer,
 Status read_weights(const Hdf5Reader& file, const Model& model) {
   std::vector<std::pair<Weight*, Tensor>> values;
   for (const auto& layer : model.network().layers) {
-    const Status status = read_layer(file, *layer, values);
+    const Status status = read_layer(file, layer, values);
     if (!status.ok()) return with_context(status, cat("layer '", layer->name(), "'"));
   }
   for (auto& [weight, value] : values) {

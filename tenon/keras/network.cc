@@ -232,7 +232,10 @@ std::vector<Layer::Child> Network::file_groups(bool sequential) const {
   std::vector<Layer::Child> groups;
   for (const auto& layer : own_layers()) {
     if (sequential && layer->class_name() == "InputLayer") continue;
-    const std::string base = to_snake_case(layer->class_name());
+    // Keras exports this one class under another name than its own, by which files call it.
+    const bool grouped = layer->class_name() == "GroupQueryAttention";
+    const std::string base =
+        grouped ? "grouped_query_attention" : to_snake_case(layer->class_name());
     const int count = counts[base]++;
     groups.push_back({cat("layers/", base, count == 0 ? "" : cat("_", count)), layer});
   }

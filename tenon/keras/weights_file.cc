@@ -6,10 +6,14 @@
 #include "tenon/base/log.h"
 #include "tenon/io/hdf5_reader.h"
 #include "tenon/io/hdf5_writer.h"
+#include "tenon/io/zip.h"
+#include "tenon/keras/layers/preprocessing/lookup.h"
 
 namespace tenon::keras {
 
 namespace {
+
+constexpr std::string_view kIdfWeights = "/vars/idf_weights";
 
 using LayerGroups = std::vector<std::pair<std::string, Layer*>>;
 
@@ -32,6 +36,11 @@ LayerGroups layer_groups(const Model& model) {
     add_groups(child, "", seen, groups);
   }
   return groups;
+}
+
+std::vector<Weight*> file_weights(Layer& layer) {
+  auto* holder = dynamic_cast<HasFileWeights*>(&layer);
+  return holder ? holder->file_weights() : layer.stored_weights();
 }
 
 Status write_variables(Hdf5Writer& file, const std::string& group, std::string_view name,
@@ -65,7 +74,14 @@ StatusOr<Tensor> read_variable(const Hdf5Reader& file, const std::string& path,
 StatusOr<std::string> encode_weights(const Model& model, const Optimizer* optimizer) {
   Hdf5Writer file;
   for (const auto& [group, layer] : layer_groups(model)) {
-    TENON_RETURN_IF_ERROR(write_variables(file, group, layer->name(), layer->stored_weights()));
+    TENON_RETURN_IF_ERROR(write_variables(file, group, layer->name(), file_weights(*layer)));
+    auto* holder = dynamic_cast<layers::HasLookup*>(layer);
+    if (!holder || !holder->lookup().weights().has_value()) continue;
+    for (const std::string& below : holder->weight_groups()) {
+      if (!below.empty()) TENON_RETURN_IF_ERROR(file.group(cat(group, below, "/vars")));
+      TENON_RETURN_IF_ERROR(
+          file.dataset(cat(group, below, kIdfWeights), holder->lookup().weights().clone()));
+    }
   }
   if (optimizer) {
     TENON_RETURN_IF_ERROR(write_variables(file, "optimizer", to_snake_case(optimizer->class_name()),
@@ -79,7 +95,7 @@ StatusOr<std::string> encode_weights(const Model& model, const Optimizer* optimi
 Status decode_weights(const Hdf5Reader& file, const Model& model) {
   std::vector<std::pair<Weight*, Tensor>> values;
   for (const auto& [group, layer] : layer_groups(model)) {
-    const std::vector<Weight*> weights = layer->stored_weights();
+    const std::vector<Weight*> weights = file_weights(*layer);
     for (size_t i = 0; i < weights.size(); ++i) {
       StatusOr<Tensor> value = read_variable(file, cat(group, "/vars/", i), *weights[i]);
       if (!value.ok()) return with_context(value.status(), cat("layer '", layer->name(), "'"));
@@ -92,6 +108,21 @@ Status decode_weights(const Hdf5Reader& file, const Model& model) {
   }
   for (auto& [weight, value] : values) {
     TENON_RETURN_IF_ERROR(weight->variable->assign(std::move(value)));
+  }
+  return absl::OkStatus();
+}
+
+Status decode_vocabularies(const ZipReader& archive, const Hdf5Reader& file, const Model& model) {
+  for (const auto& [group, layer] : layer_groups(model)) {
+    auto* holder = dynamic_cast<layers::HasLookup*>(layer);
+    if (!holder || holder->lookup().is_known()) continue;
+    TENON_ASSIGN_OR_RETURN(const std::string lines,
+                           archive.read(cat("assets/", group, "/vocabulary.txt")));
+    Tensor weights;
+    if (holder->lookup().output_mode == "tf_idf") {
+      TENON_ASSIGN_OR_RETURN(weights, file.read(cat(group, kIdfWeights)));
+    }
+    TENON_RETURN_IF_ERROR(with_context(holder->lookup().set_found(lines, weights), layer->who()));
   }
   return absl::OkStatus();
 }

@@ -83,6 +83,69 @@ void truncate_to_float16(const void* from, void* to, int64_t count) {
   }
 }
 
+// The eight-bit floats of the OCP specification (OFP8, 2023), rounded to nearest even. What is too
+// large is infinite where there are infinities, otherwise not a number.
+template <DType format>
+struct Float8 {
+  static constexpr bool kHasInfinity = format == DType::kFloat8E5m2;
+  static constexpr int kMantissaBits = kHasInfinity ? 2 : 3, kBias = kHasInfinity ? 15 : 7;
+  static constexpr double kLargest = kHasInfinity ? 57344.0 : 448.0;
+  static constexpr uint8_t kInfinity = 0x7c, kNan = kHasInfinity ? 0x7e : 0x7f;
+
+  static float decode(uint8_t bits) {
+    const int magnitude = bits & 0x7f, exponent = magnitude >> kMantissaBits;
+    const int mantissa = magnitude & ((1 << kMantissaBits) - 1);
+    const int whole = exponent == 0 ? mantissa : mantissa | (1 << kMantissaBits);
+    float value =
+        std::ldexp(static_cast<float>(whole), std::max(exponent, 1) - kBias - kMantissaBits);
+    if (kHasInfinity ? magnitude > kInfinity : magnitude == kNan) {
+      value = std::numeric_limits<float>::quiet_NaN();
+    } else if (kHasInfinity && magnitude == kInfinity) {
+      value = std::numeric_limits<float>::infinity();
+    }
+    return bits & 0x80 ? -value : value;
+  }
+
+  static uint8_t encode(double x) {
+    const uint8_t sign = std::signbit(x) ? 0x80 : 0;
+    if (std::isnan(x)) return sign | kNan;
+    constexpr uint8_t kBeyond = kHasInfinity ? kInfinity : kNan;
+    const double magnitude = std::abs(x);
+    if (magnitude >= 2 * kLargest) return sign | kBeyond;
+    const int exponent = magnitude == 0 ? 1 : std::max(std::ilogb(magnitude) + kBias, 1);
+    // Numbers of one exponent follow one another; a mantissa that overflows is the next exponent.
+    const double unit = std::ldexp(1.0, exponent - kBias - kMantissaBits);
+    const auto steps = static_cast<int>(std::nearbyint(magnitude / unit));
+    if (steps * unit > kLargest) return sign | kBeyond;
+    return static_cast<uint8_t>(sign | (((exponent - 1) << kMantissaBits) + steps));
+  }
+};
+
+template <DType format, class From>
+void to_float8(const void* from, void* to, int64_t count) {
+  const From* x = static_cast<const From*>(from);
+  uint8_t* y = static_cast<uint8_t*>(to);
+  for (int64_t i = 0; i < count; ++i) y[i] = Float8<format>::encode(convert<double>(x[i]));
+}
+
+template <DType format, class To>
+void from_float8(const void* from, void* to, int64_t count) {
+  const uint8_t* x = static_cast<const uint8_t*>(from);
+  To* y = static_cast<To*>(to);
+  for (int64_t i = 0; i < count; ++i) y[i] = convert<To>(Float8<format>::decode(x[i]));
+}
+
+template <DType format>
+CastKernel find_float8_cast(DType from, DType to) {
+  CastKernel kernel = nullptr;
+  if (to == format) {
+    visit<CastTypes>(from, [&]<class From>() { kernel = &to_float8<format, From>; });
+  } else if (from == format) {
+    visit<CastTypes>(to, [&]<class To>() { kernel = &from_float8<format, To>; });
+  }
+  return kernel;
+}
+
 }  // namespace
 
 CastKernel find_cast(DType from, DType to, bool truncate) {
@@ -92,6 +155,8 @@ CastKernel find_cast(DType from, DType to, bool truncate) {
   visit<CastTypes>(from, [&]<class From>() {
     visit<CastTypes>(to, [&]<class To>() { kernel = &cast_loop<To, From>; });
   });
+  if (!kernel) kernel = find_float8_cast<DType::kFloat8E4m3fn>(from, to);
+  if (!kernel) kernel = find_float8_cast<DType::kFloat8E5m2>(from, to);
   return kernel;
 }
 

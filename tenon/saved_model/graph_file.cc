@@ -39,15 +39,17 @@ GraphOr parse_graph_file(const std::string& path) {
     return !status.ok() && !absl::IsDataLoss(status) && !absl::IsInvalidArgument(status);
   };
   // Some bytes are both; the name decides.
+  std::string why;
   if (!path.ends_with(".meta")) {
     GraphOr graph = parse_as(TextMessage::kGraph, path);
     if (is_about_the_file(graph.status())) return graph;
     if (graph.ok() && is_plausible(**graph)) return graph;
+    if (!graph.ok()) why = cat("; as a GraphDef: ", message_of(graph.status()));
   }
   GraphOr graph = parse_as(TextMessage::kMetaGraph, path);
   if (is_about_the_file(graph.status())) return graph;
   if (graph.ok() && is_plausible(**graph)) return graph;
-  return data_loss("'", path, "' is neither a GraphDef nor a MetaGraphDef, or it is damaged");
+  return data_loss("'", path, "' is neither a GraphDef nor a MetaGraphDef, or it is damaged", why);
 }
 
 bool is_variable(std::string_view op) {

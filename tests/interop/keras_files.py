@@ -2,11 +2,12 @@
 import os
 import tempfile
 
-from common import DIGITS, Checks, digits, predict, tenon, train
+from common import DIGITS, Checks, digits, predict, run_saved_model, tenon, train
 
 import keras
 import numpy as np
 import tensorflow as tf
+import tf_keras
 from keras import layers
 
 
@@ -49,9 +50,9 @@ def layers_within_layers():
 def give_state(model, rng):
     """Random values in every variable, moving averages too, so that none is left at its initial value."""
     for variable in model.variables:
-        if variable.dtype == "float32":
+        if variable.dtype in ("float32", tf.float32):
             value = rng.normal(0, 0.3, variable.shape)
-            variable.assign(np.abs(value) + 0.5 if "variance" in variable.path else value)
+            variable.assign(np.abs(value) + 0.5 if "variance" in variable.name else value)
 
 
 def keras_file_in_tenon(check, folder):
@@ -121,6 +122,115 @@ def classes_in_keras(check, folder):
     check.close(keras.saving.load_model(path).predict(x, verbose=0), predict(path, x), "a model with names of classes in Keras", 1e-5)
 
 
+TEXTS = np.array(["The quick, brown fox", "the lazy dog's  dog", "", "a fox!", "zebra  and the FOX the fox", "na\u00efve \u00dcn\u00ef dog"])
+WORDS = np.array([["fox", "dog", "cat"], ["the", "bird", "fox"], ["zzz", "yyy", "dog"], ["dog", "dog", "dog"], ["a", "the", "cat"], ["fox", "x", "fox"]])
+NUMBERS = np.array([[3, 5, 7], [99, 0, 3], [-4, 12, 5], [5, 5, 5], [1, 2, 3], [7, 7, 0]], np.int64)
+
+
+def preprocessing():
+    """A model of all preprocessing layers, each output one of them; and its inputs."""
+    kinds = {"text": ((), "string"), "words": ((3,), "string"), "numbers": ((3,), "int64"), "reals": ((3,), "float32"), "word": ((1,), "string"),
+             "number": ((1,), "int64")}
+    inputs = {name: keras.Input(shape, dtype=dtype, name=name) for name, (shape, dtype) in kinds.items()}
+    text, words, numbers, reals, word, number = inputs.values()
+    some = ["fox", "dog", "the"]
+
+    def adapted(layer, data):
+        layer.adapt(data)
+        return layer
+
+    def on_text(**options):
+        return adapted(layers.TextVectorization(**options), TEXTS)(text)
+
+    crossed = layers.HashedCrossing(11)((word, number)), layers.HashedCrossing(5, output_mode="one_hot")((word, word))
+    outputs = [
+        on_text(), on_text(output_sequence_length=4, max_tokens=6), on_text(output_mode="multi_hot"), on_text(output_mode="count", ngrams=2),
+        on_text(output_mode="tf_idf", max_tokens=30, pad_to_max_tokens=True), on_text(split="character", ngrams=(1, 3), standardize="lower"),
+        on_text(standardize="strip_punctuation"), on_text(split="character", standardize=None, output_mode="count"),
+        layers.TextVectorization(vocabulary=some, output_mode="tf_idf", idf_weights=[1.0, 2.0, 3.0])(text),
+        layers.TextVectorization(vocabulary=[*some, "fox dog"], split=None, ngrams=2, output_sequence_length=4)(words),
+        layers.StringLookup(vocabulary=some, mask_token="")(words), layers.StringLookup(vocabulary=some, num_oov_indices=4, salt=9)(words),
+        layers.StringLookup(vocabulary=some, num_oov_indices=3, output_mode="multi_hot")(words),
+        adapted(layers.StringLookup(output_mode="tf_idf"), WORDS)(words), adapted(layers.StringLookup(max_tokens=4), WORDS)(words),
+        layers.StringLookup(vocabulary=some, invert=True, mask_token="pad")(numbers), adapted(layers.IntegerLookup(), NUMBERS)(numbers),
+        layers.IntegerLookup(vocabulary=[3, 5], num_oov_indices=3, oov_method="farmhash")(numbers),
+        layers.IntegerLookup(vocabulary=[3, 5, -4], output_mode="count", num_oov_indices=2)(numbers),
+        layers.IntegerLookup(vocabulary=[10, 20, 30, 40], invert=True)(numbers), layers.Hashing(7, mask_value="fox")(words),
+        layers.Hashing(9, salt=[3, 4], output_mode="multi_hot")(words), layers.Hashing(7, mask_value=5)(numbers), *crossed,
+        adapted(layers.Discretization(num_bins=4, output_mode="one_hot"), np.arange(30.0))(reals), layers.Discretization([0.0, 1.5, 4.0])(reals),
+        layers.SpectralNormalization(layers.Dense(4), power_iterations=2)(reals),
+    ]
+    named = {f"{index:02}_{output._keras_history.operation.name}": output for index, output in enumerate(outputs)}
+    values = TEXTS, WORDS, NUMBERS, (NUMBERS / 3).astype(np.float32), WORDS[:, :1], NUMBERS[:, :1]
+    return keras.Model(inputs, named), dict(zip(kinds, values))
+
+
+def as_bytes(value):
+    return np.char.encode(value, "utf-8") if value.dtype.kind == "U" else np.asarray(value)
+
+
+def compare_export(check, what, path, to, inputs, wanted, tolerance=1e-6):
+    """A file's SavedModel by `tenon convert`: Tenon's and TensorFlow's answers are Keras'."""
+    tenon("convert", path, "--export_dir", to)
+    in_tenon = run_saved_model(to, **{name: as_bytes(value) for name, value in inputs.items()})
+    served = tf.saved_model.load(to).signatures["serving_default"](**{name: tf.constant(value) for name, value in inputs.items()})
+    for name, want in wanted.items():
+        for who, got in (("Tenon", in_tenon[name]), ("TensorFlow", served[name].numpy())):
+            if want.dtype == object:
+                check.that(np.array_equal(got.astype("S"), want.astype("S")), f"{what}: {name} in {who}", got)
+            else:
+                check.close(got, want, f"{what}: {name} in {who}", tolerance)
+
+
+def preprocessing_layers(check, folder):
+    model, inputs = preprocessing()
+    path = os.path.join(folder, "preprocessing.keras")
+    model.save(path)
+    wanted = {name: np.asarray(value) for name, value in model({k: tf.constant(v) for k, v in inputs.items()}).items()}
+    compare_export(check, "preprocessing", path, os.path.join(folder, "preprocessing", "1"), inputs, wanted)
+
+
+def slices_and_activations(check, folder):
+    """Python's slices, each activation, images enlarged by interpolation, layers that augment, attention by groups."""
+    image, steps = keras.Input((6, 5, 2), name="image"), keras.Input((4, 6), name="steps")
+    x = keras.Sequential([layers.RandomFlip(), layers.RandomRotation(0.1), layers.RandomZoom(0.2), layers.RandomContrast(0.1)], name="augment")(image)
+    named = {"bilinear": layers.UpSampling2D((2, 3), interpolation="bilinear")(x), "bicubic": layers.UpSampling2D(2, interpolation="bicubic")(x)}
+    named |= {"last": steps[:, -1], "some": steps[:, 1:-1:2, ::-1], "column": steps[..., 0], "new": steps[:, None, 2], "reach": steps[:, :3, None]}
+    named["grouped"] = layers.GroupQueryAttention(3, 4, 1)(steps, steps)
+    for name in ("celu", "glu", "hard_shrink", "hard_tanh", "log_sigmoid", "mish", "soft_shrink", "sparse_plus", "sparse_sigmoid", "sparsemax", "squareplus",
+                 "tanh_shrink"):
+        named[name] = layers.Activation(name)(steps)
+    model, path = keras.Model({"image": image, "steps": steps}, named), os.path.join(folder, "options.keras")
+    rng = np.random.default_rng(4)
+    give_state(model, rng)
+    model.save(path)
+    inputs = {"image": rng.normal(size=(3, 6, 5, 2)).astype(np.float32), "steps": rng.normal(size=(3, 4, 6)).astype(np.float32)}
+    wanted = {name: value.numpy() for name, value in model(inputs, training=False).items()}
+    compare_export(check, "options", path, os.path.join(folder, "options", "1"), inputs, wanted, 1e-5)
+
+
+def files_of_keras_2(check, folder):
+    """Files of Keras 2, and of Keras 3 under Keras 2's name: weights of layers within layers, options that Keras 3 has no more."""
+    for package, one in (("keras_3", keras), ("keras_2", tf_keras)):
+        made = one.layers
+        cells = made.RNN([made.LSTMCell(3), made.GRUCell(2)], return_sequences=True)
+        inner = one.Sequential([made.Input((6, 2)), made.TimeDistributed(made.Dense(3)), made.BatchNormalization()])
+        net = one.Sequential([
+            made.Input((6, 6, 2), name="x"), made.SeparableConv2D(4, 3, padding="same"), made.Conv2DTranspose(3, 2, strides=2), made.DepthwiseConv2D(3),
+            made.LeakyReLU(0.2), made.BatchNormalization(), made.SpatialDropout2D(0.1), made.Reshape((10, 30)), made.Conv1D(6, 5),
+            made.Bidirectional(made.LSTM(3, return_sequences=True)), made.GRU(4, return_sequences=True), made.SimpleRNN(5, return_sequences=True), cells, inner,
+            made.Flatten(), made.Dense(3)])
+        give_state(net, np.random.default_rng(5))
+        x = np.random.default_rng(6).normal(size=(3, 6, 6, 2)).astype(np.float32)
+        for ending in ("h5", "keras"):
+            path, to = os.path.join(folder, f"{package}.{ending}"), os.path.join(folder, f"{package}_{ending}", "1")
+            net.save(path)
+            tenon("convert", path, "--export_dir", to)
+            name = next(iter(tf.saved_model.load(to).signatures["serving_default"].structured_input_signature[1]))
+            got = next(iter(run_saved_model(to, **{name: x}).values()))
+            check.close(got, np.asarray(net(x, training=False)), f"a .{ending} file of {package}", 1e-5)
+
+
 def main():
     check = Checks()
     with tempfile.TemporaryDirectory() as folder:
@@ -128,6 +238,9 @@ def main():
         layers_within_layers_both_ways(check, folder)
         tenon_file_in_keras(check, folder)
         classes_in_keras(check, folder)
+        preprocessing_layers(check, folder)
+        slices_and_activations(check, folder)
+        files_of_keras_2(check, folder)
     check.done()
 
 

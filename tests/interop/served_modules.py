@@ -182,7 +182,15 @@ def quantised_keras_int8(folder):
 
 
 @model
-def keras_lora_float8_names(folder):
+def quantised_keras_float8(folder):
+    x = keras.Input((12,), name="x")
+    net = keras.Model(x, layers.Dense(4)(layers.Dense(16, activation="relu")(x)))
+    net.quantize("float8")
+    return export_keras(net, folder, x=normal(12))
+
+
+@model
+def keras_lora_int4(folder):
     x = keras.Input((12,), name="x")
     d = layers.Dense(8, activation="relu")
     y = layers.Dense(4)(d(x))

@@ -95,6 +95,15 @@ std::shared_ptr<Layer> make_conv1d_transpose();
 std::shared_ptr<Layer> make_conv3d_transpose();
 std::shared_ptr<Layer> make_category_encoding();
 std::shared_ptr<Layer> make_resizing();
+std::shared_ptr<Layer> make_discretization();
+std::shared_ptr<Layer> make_hashing();
+std::shared_ptr<Layer> make_hashed_crossing();
+std::shared_ptr<Layer> make_string_lookup();
+std::shared_ptr<Layer> make_integer_lookup();
+std::shared_ptr<Layer> make_text_vectorization();
+std::shared_ptr<Layer> make_feature_concat();
+std::shared_ptr<Layer> make_feature_identity();
+std::shared_ptr<Layer> make_spectral_normalization();
 
 // Adds the state of a random layer; nothing where `rate` is 0.
 size_t add_dropout_seed(Layer& layer, double rate, std::optional<int64_t> seed);
@@ -105,6 +114,9 @@ Endpoint random_key(Trace& trace, const Weight& state, Endpoint& counter);
 // the same elements are dropped. `noise_shape`, int32, is that of the draws; invalid: x's.
 Endpoint dropout(Trace& trace, Endpoint x, double rate, const Weight& state,
                  Endpoint noise_shape = {});
+
+// A layer that changes images at random; null where `class_name` is none of them.
+std::shared_ptr<Layer> augmentation(std::string_view class_name);
 
 // A model within a model.
 StatusOr<std::shared_ptr<Layer>> nested_model(const Json& json, SharedLayers& shared);

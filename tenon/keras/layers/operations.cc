@@ -6,10 +6,11 @@ namespace tenon::keras {
 
 namespace {
 
-// The tensors of a call and the config.
+// The tensors of a call, the plain values in their places, and the config.
 struct OperationCall {
   GraphBuilder& g;
   std::vector<Endpoint> x;
+  const std::vector<Json>& values;
   const Json& config;
 
   std::vector<int64_t> axes() const {
@@ -71,6 +72,47 @@ Endpoint joined(const OperationCall& c, std::string_view op) {
   return c.g.op(op, std::move(inputs), {{"N", count}});
 }
 
+// Python's x[key]: integers, slices, None and an ellipsis.
+Endpoint item(const OperationCall& c, std::string_view op) {
+  const Json& given = c.values.size() == 2 ? c.values[1] : c.values[0];
+  const Json::Array keys = given.items() ? *given.items() : Json::Array{given};
+  std::vector<int64_t> begin, end, step;
+  int64_t begin_mask = 0, end_mask = 0, ellipsis_mask = 0, new_axis_mask = 0, shrink_mask = 0;
+  constexpr size_t kMostKeys = 30;
+  for (size_t i = 0; i < std::min(keys.size(), kMostKeys); ++i) {
+    const Json& key = keys[i];
+    const int64_t bit = int64_t{1} << i;
+    const std::string kind = key.text("class_name");
+    const auto part = [&](std::string_view name, int64_t otherwise) {
+      const int64_t* value = key["config"][name].integer();
+      return value ? *value : otherwise;
+    };
+    begin.push_back(key.integer() ? *key.integer() : part("start", 0));
+    end.push_back(key.integer() ? *key.integer() + 1 : part("stop", 0));
+    step.push_back(part("step", 1));
+    if (key.integer()) {
+      shrink_mask |= bit;
+    } else if (key.is_null()) {
+      new_axis_mask |= bit;
+    } else if (kind == "__ellipsis__") {
+      ellipsis_mask |= bit;
+    } else if (kind == "__slice__") {
+      if (key["config"]["start"].is_null()) begin_mask |= bit;
+      if (key["config"]["stop"].is_null()) end_mask |= bit;
+    } else {
+      c.g.fail(unimplemented("an index is ", key.dump().substr(0, 100),
+                             ", neither an integer nor a slice, None or an ellipsis"));
+      return {};
+    }
+  }
+  return c.g.op(op, {c.x[0], c.g.integers(begin), c.g.integers(end), c.g.integers(step)},
+                {{"begin_mask", begin_mask},
+                 {"end_mask", end_mask},
+                 {"ellipsis_mask", ellipsis_mask},
+                 {"new_axis_mask", new_axis_mask},
+                 {"shrink_axis_mask", shrink_mask}});
+}
+
 constexpr OperationRow kOperations[] = {
     {"Add", "AddV2", binary},
     {"Subtract", "Sub", binary},
@@ -113,6 +155,7 @@ constexpr OperationRow kOperations[] = {
     {"OnesLike", "OnesLike", filled},
     {"Concatenate", "ConcatV2", joined},
     {"Stack", "Pack", joined},
+    {"GetItem", "StridedSlice", item},
     {"Cast", "Cast",
      [](const OperationCall& c, std::string_view) {
        return c.g.cast(c.x[0], parse_dtype(c.config.text("dtype")).value_or(DType::kInvalid));
@@ -194,12 +237,12 @@ class OperationLayer final : public Layer {
       x.emplace_back();
       values.push_back(argument.value);
     }
-    if (x.size() > 1) match_dtypes(g, row_.op, x, values);
+    if (x.size() > 1 && row_.make != item) match_dtypes(g, row_.op, x, values);
     if (!g.status().ok() || x.empty() || !x[0]) {
       g.fail(invalid_argument("the operation is called without a tensor"));
       return {};
     }
-    return row_.make({g, std::move(x), json_["config"]}, row_.op);
+    return row_.make({g, std::move(x), values, json_["config"]}, row_.op);
   }
   Json describe() const override {
     Json config = json_["config"];

@@ -60,18 +60,41 @@ class UpSampling2DLayer final : public Layer {
   void fields(ConfigFields& f) override {
     f.pair("size", size_);
     f.only("data_format", "channels_last");
-    f.only("interpolation", "nearest");
+    f.field("interpolation", interpolation_);
   }
   Status build(const Shapes& inputs) override {
-    if (size_[0] <= 0 || size_[1] <= 0) return invalid_argument("size must be above 0");
+    if (std::min(size_[0], size_[1]) <= 0 || std::max(size_[0], size_[1]) > INT32_MAX) {
+      return invalid_argument("size must be above 0");
+    }
+    if (interpolation_ != "nearest" && interpolation_ != "bilinear" &&
+        interpolation_ != "bicubic") {
+      return unimplemented("interpolation '", interpolation_,
+                           "' is not implemented; there are nearest, bilinear and bicubic");
+    }
     return check_known(inputs[0], 4);
   }
   Outputs call(Trace& trace, const Arguments& inputs) override {
-    return repeat_positions(trace.build(), inputs[0], size_);
+    GraphBuilder& g = trace.build();
+    if (interpolation_ == "nearest") return repeat_positions(g, inputs[0], size_);
+    std::vector<int64_t> sizes;
+    for (int axis : {1, 2}) {
+      int64_t size = 0;
+      if (__builtin_mul_overflow(g.shape(inputs[0])[axis], size_[static_cast<size_t>(axis) - 1],
+                                 &size) ||
+          size > INT32_MAX) {
+        g.fail(invalid_argument("size makes the output too large"));
+        return {};
+      }
+      sizes.push_back(size);
+    }
+    const Endpoint y = g.op(interpolation_ == "bilinear" ? "ResizeBilinear" : "ResizeBicubic",
+                            {inputs[0], g.integers(sizes)}, {{"half_pixel_centers", true}});
+    return g.cast(y, g.dtype(inputs[0]));
   }
 
  private:
   std::array<int64_t, 2> size_;
+  std::string interpolation_ = "nearest";
 };
 
 class UpSampling3DLayer final : public Layer {

@@ -8,6 +8,7 @@ namespace {
 struct LayerRow {
   std::string_view class_name;
   layers::Make make;
+  bool takes_whole_numbers = false;  // as dtype policy: int32 and int64
 };
 
 // Every layer there is. Adding one is a file and a row.
@@ -99,12 +100,26 @@ constexpr LayerRow kLayers[] = {
     {"Conv3DTranspose", layers::make_conv3d_transpose},
     {"CategoryEncoding", layers::make_category_encoding},
     {"Resizing", layers::make_resizing},
+    {"Discretization", layers::make_discretization},
+    {"Hashing", layers::make_hashing, true},
+    {"HashedCrossing", layers::make_hashed_crossing, true},
+    {"StringLookup", layers::make_string_lookup},
+    {"IntegerLookup", layers::make_integer_lookup},
+    {"TextVectorization", layers::make_text_vectorization},
+    {"TFDConcat", layers::make_feature_concat},
+    {"TFDIdentity", layers::make_feature_identity},
+    {"SpectralNormalization", layers::make_spectral_normalization},
 };
 
-StatusOr<DTypePolicy> policy_from_json(const Json& dtype) {
+StatusOr<DTypePolicy> policy_from_json(const Json& dtype, bool takes_whole_numbers) {
   if (dtype.is_null()) return DTypePolicy();
   TENON_ASSIGN_OR_RETURN(const ObjectConfig policy, object_config(ObjectKind::kDTypePolicy, dtype));
-  return DTypePolicy::of(policy.config ? policy.config->text("name") : policy.name);
+  const std::string name = policy.config ? policy.config->text("name") : policy.name;
+  if (takes_whole_numbers && (name == "int32" || name == "int64")) {
+    const DType whole = name == "int32" ? DType::kInt32 : DType::kInt64;
+    return DTypePolicy{name, whole, whole};
+  }
+  return DTypePolicy::of(name);
 }
 
 StatusOr<std::shared_ptr<Layer>> read_layer(const Json& json, SharedLayers& shared) {
@@ -121,14 +136,15 @@ StatusOr<std::shared_ptr<Layer>> read_layer(const Json& json, SharedLayers& shar
   for (const LayerRow& known : kLayers) {
     if (known.class_name == class_name) row = &known;
   }
-  if (!row) {
+  std::shared_ptr<Layer> layer = row ? row->make() : layers::augmentation(class_name);
+  if (!layer) {
     std::vector<std::string_view> names;
     for (const LayerRow& known : kLayers) names.push_back(known.class_name);
     return unimplemented("layer class '", class_name, "' (layer '", config.text("name"),
-                         "') is not implemented; there are ", join(names, ", "));
+                         "') is not implemented; there are ", join(names, ", "),
+                         " and those that augment images");
   }
   const std::string who = cat("layer '", config.text("name"), "' (", class_name, ")");
-  std::shared_ptr<Layer> layer = row->make();
   bool trainable = true;
   Json own = Json::object();
   for (const auto& [name, value] : config.members() ? *config.members() : Json::Object()) {
@@ -139,7 +155,7 @@ StatusOr<std::shared_ptr<Layer>> read_layer(const Json& json, SharedLayers& shar
       if (!value.boolean()) return invalid_argument(who, ": 'trainable' is neither true nor false");
       trainable = *value.boolean();
     } else if (name == "dtype" && class_name != "InputLayer") {
-      StatusOr<DTypePolicy> policy = policy_from_json(value);
+      StatusOr<DTypePolicy> policy = policy_from_json(value, row && row->takes_whole_numbers);
       if (!policy.ok()) return with_context(policy.status(), who);
       layer->set_policy(*std::move(policy));
     } else {
