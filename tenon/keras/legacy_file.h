@@ -12,8 +12,8 @@ namespace tenon::keras {
 StatusOr<std::unique_ptr<Model>> load_legacy_file(const std::string& path, ModelOptions options);
 
 // A configuration of Keras 2 in the words of Keras 3; one of Keras 3 stays what it is. Only what
-// differs for the layers that there are: the shape of inputs, the axis of batch normalisation, names
-// of options, and options that Keras 3 has no more.
+// differs for the layers that there are: the shape of inputs, the axis of batch normalisation,
+// names of options, and options that Keras 3 has no more.
 Json modern_config(const Json& model);
 
 }  // namespace tenon::keras

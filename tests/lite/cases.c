@@ -1,10 +1,10 @@
 /* The stored models of TensorFlow Lite by the C interface: the answers of its interpreter.
  *
- *   lite_cases FOLDER [NAME]     FOLDER holds NAME.tflite and NAME.npz, whose arrays "in:X" and "out:X" are what the
- *                                interpreter was given and answered (tests/interop/lite_models.py --store)
+ *   lite_cases FOLDER [NAME]     FOLDER holds NAME.tflite and NAME.npz, whose arrays "in:X" and
+ * "out:X" are what the interpreter was given and answered (tests/interop/lite_models.py --store)
  *
- * Several threads at once run all of them, each with interpreters of its own. Prints what differs, and a last line with
- * counts. Floats agree within 1e-5 of the largest value, all else is equal. */
+ * Several threads at once run all of them, each with interpreters of its own. Prints what differs,
+ * and a last line with counts. Floats agree within 1e-5 of the largest value, all else is equal. */
 #include <dirent.h>
 #include <math.h>
 #include <pthread.h>
@@ -108,7 +108,8 @@ static const Array* find(const Arrays* arrays, const char* kind, const char* nam
   int i;
   for (i = 0; i < arrays->count; ++i) {
     const Array* array = &arrays->array[i];
-    if (strncmp(array->name, kind, length) == 0 && strcmp(array->name + length, name) == 0) return array;
+    if (strncmp(array->name, kind, length) == 0 && strcmp(array->name + length, name) == 0)
+      return array;
   }
   return NULL;
 }
@@ -134,19 +135,22 @@ static int give(TenonLiteInterpreter* interpreter, int index, const Array* array
   const char* texts[ITEM_OF_STRINGS];
   size_t lengths[ITEM_OF_STRINGS];
   int64_t i;
-  if (tenon_lite_resize_input(interpreter, index, array->rank, array->dims) != TENON_LITE_OK) return 0;
+  if (tenon_lite_resize_input(interpreter, index, array->rank, array->dims) != TENON_LITE_OK)
+    return 0;
   if (array->descr[1] != 'S') {
     return tenon_lite_set_input(interpreter, index, array->data, array->bytes) == TENON_LITE_OK;
   }
   if (elements(array) > ITEM_OF_STRINGS) die("too many strings", array->name);
   for (i = 0; i < elements(array); ++i) lengths[i] = text_length(array, i, &texts[i]);
-  return tenon_lite_set_strings(interpreter, index, texts, lengths, (size_t)elements(array)) == TENON_LITE_OK;
+  return tenon_lite_set_strings(interpreter, index, texts, lengths, (size_t)elements(array)) ==
+         TENON_LITE_OK;
 }
 
 static int agrees(TenonLiteInterpreter* interpreter, int index, const Array* want) {
   TenonLiteTensor got;
   int64_t i;
-  if (tenon_lite_output(interpreter, index, &got) != TENON_LITE_OK || got.rank != want->rank) return 0;
+  if (tenon_lite_output(interpreter, index, &got) != TENON_LITE_OK || got.rank != want->rank)
+    return 0;
   for (i = 0; i < got.rank; ++i) {
     if (got.dims[i] != want->dims[i]) return 0;
   }
@@ -154,8 +158,8 @@ static int agrees(TenonLiteInterpreter* interpreter, int index, const Array* wan
     for (i = 0; i < elements(want); ++i) {
       const char *text, *wanted;
       size_t length, size = text_length(want, i, &wanted);
-      if (tenon_lite_get_string(interpreter, index, (size_t)i, &text, &length) != TENON_LITE_OK || length != size ||
-          memcmp(text, wanted, size) != 0) {
+      if (tenon_lite_get_string(interpreter, index, (size_t)i, &text, &length) != TENON_LITE_OK ||
+          length != size || memcmp(text, wanted, size) != 0) {
         return 0;
       }
     }
@@ -233,20 +237,26 @@ static int run_mistakes(const char* folder) {
   model = tenon_lite_model_from_file(path);
   interpreter = model ? tenon_lite_interpreter_new(model) : NULL;
   if (!interpreter) return 0;
-#define EXPECT(condition, part)                                          \
-  if (!(condition) || !strstr(tenon_lite_error(), part)) {               \
-    printf("mistakes: " #condition ": '%s'\n", tenon_lite_error());      \
-    good = 0;                                                            \
+#define EXPECT(condition, part)                                     \
+  if (!(condition) || !strstr(tenon_lite_error(), part)) {          \
+    printf("mistakes: " #condition ": '%s'\n", tenon_lite_error()); \
+    good = 0;                                                       \
   }
   EXPECT(!tenon_lite_model_from_file("/nowhere.tflite"), "NOT_FOUND")
   EXPECT(!tenon_lite_model_from_memory("garbage", 7), "INVALID_ARGUMENT")
   EXPECT(!tenon_lite_model_from_memory(NULL, 0), "INVALID_ARGUMENT")
-  EXPECT(tenon_lite_input(interpreter, 9, &tensor) == TENON_LITE_OUT_OF_RANGE, "there is no input 9")
-  EXPECT(tenon_lite_output(interpreter, -1, &tensor) == TENON_LITE_OUT_OF_RANGE, "there is no output -1")
-  EXPECT(tenon_lite_get_output(interpreter, 0, &tensor, 4) == TENON_LITE_FAILED_PRECONDITION, "has no value")
-  EXPECT(tenon_lite_set_input(interpreter, 0, dims, 3) == TENON_LITE_INVALID_ARGUMENT, "3 were given")
-  EXPECT(tenon_lite_resize_input(interpreter, 0, 5, dims) == TENON_LITE_INVALID_ARGUMENT, "5 dimensions")
-  EXPECT(tenon_lite_select_signature(interpreter, "none") == TENON_LITE_NOT_FOUND, "no signature 'none'")
+  EXPECT(tenon_lite_input(interpreter, 9, &tensor) == TENON_LITE_OUT_OF_RANGE,
+         "there is no input 9")
+  EXPECT(tenon_lite_output(interpreter, -1, &tensor) == TENON_LITE_OUT_OF_RANGE,
+         "there is no output -1")
+  EXPECT(tenon_lite_get_output(interpreter, 0, &tensor, 4) == TENON_LITE_FAILED_PRECONDITION,
+         "has no value")
+  EXPECT(tenon_lite_set_input(interpreter, 0, dims, 3) == TENON_LITE_INVALID_ARGUMENT,
+         "3 were given")
+  EXPECT(tenon_lite_resize_input(interpreter, 0, 5, dims) == TENON_LITE_INVALID_ARGUMENT,
+         "5 dimensions")
+  EXPECT(tenon_lite_select_signature(interpreter, "none") == TENON_LITE_NOT_FOUND,
+         "no signature 'none'")
   EXPECT(!tenon_lite_signature_name(interpreter, 99), "no signature 99")
   tenon_lite_interpreter_free(interpreter);
   tenon_lite_model_free(model);
@@ -270,7 +280,8 @@ static void list_cases(const char* path, Cases* cases) {
   while ((entry = readdir(folder))) {
     const size_t length = strlen(entry->d_name);
     if (length < 8 || strcmp(entry->d_name + length - 7, ".tflite") != 0) continue;
-    if (cases->count == MOST_CASES || length - 7 >= sizeof cases->name[0]) die("too many cases", path);
+    if (cases->count == MOST_CASES || length - 7 >= sizeof cases->name[0])
+      die("too many cases", path);
     memcpy(cases->name[cases->count], entry->d_name, length - 7);
     cases->name[cases->count++][length - 7] = 0;
   }

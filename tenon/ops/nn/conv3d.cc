@@ -7,8 +7,8 @@
 namespace tenon {
 namespace {
 
-// Channels may come in groups, as in Conv2D: TensorFlow's CPU kernel refuses that, but XLA's does not,
-// by which Keras' Conv3D(groups=2) runs there.
+// Channels may come in groups, as in Conv2D: TensorFlow's CPU kernel refuses that, but XLA's does
+// not, by which Keras' Conv3D(groups=2) runs there.
 Status conv3d_shape(ShapeContext& c) {
   TENON_ASSIGN_OR_RETURN(PartialShape shape,
                          conv_output_shape(c.attrs(), c.input(0), c.input(1), false));

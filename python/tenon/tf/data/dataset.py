@@ -242,8 +242,6 @@ class Dataset:
         from tenon.tf.data import grouping
         return grouping.reduce(self, initial_state, reduce_func)
 
-    # In files.
-
     def save(self, path, compression=None, shard_func=None, checkpoint_args=None):
         """Writes the elements to a folder, for load()."""
         from tenon.tf.data import stored
