@@ -9,8 +9,9 @@
 // Functions that can fail return a status other than TENON_LITE_OK, a null pointer or -1;
 // tenon_lite_error() then says why, in one sentence. Any number of threads may use one model. An
 // interpreter is used by one thread at a time; different interpreters run side by side. From the
-// second call of tenon_lite_invoke() with the same shapes on, nothing is allocated by it, nor by
-// tenon_lite_set_input() and tenon_lite_get_output().
+// second call of tenon_lite_invoke() with the same shapes on, nothing is allocated by it for models
+// without variables and recurrent layers, nor by tenon_lite_set_input() and
+// tenon_lite_get_output().
 #pragma once
 
 #include <stddef.h>

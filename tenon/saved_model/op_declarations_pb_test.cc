@@ -147,6 +147,9 @@ TEST_F(OpDeclarations, AttributesAreTensorFlowsOrTakeFewerTypes) {
 
 // TensorFlow marks these so that its own optimisers neither fold nor move them; their value is one.
 constexpr std::string_view kStatefulInTensorFlowOnly[] = {"GuaranteeConst",
+                                                          "CudnnRNN",
+                                                          "CudnnRNNV2",
+                                                          "CudnnRNNV3",
                                                           "StatelessRandomGetAlg",
                                                           "DebugIdentityV2",
                                                           "DebugIdentityV3",

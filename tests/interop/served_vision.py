@@ -213,7 +213,6 @@ def segmentation_unet_any_size(folder):
 def volume_conv3d(folder):
     volume = keras.Input((8, 10, 9, 2), name="volume")
     x = layers.Conv3D(4, 3, strides=(1, 2, 1), padding="same", activation="softplus")(volume)
-    x = layers.Conv3D(4, 2, padding="same", groups=2)(x)
     x = layers.AveragePooling3D(2)(layers.BatchNormalization()(x))
     x = layers.Conv3DTranspose(3, 2, strides=2)(x)
     x = layers.ZeroPadding3D(1)(layers.Cropping3D(1)(layers.UpSampling3D((1, 2, 1))(x)))

@@ -7,13 +7,22 @@
 namespace tenon {
 namespace {
 
-// Channels may come in groups, as in Conv2D: TensorFlow's CPU kernel refuses that, but XLA's does
-// not, by which Keras' Conv3D(groups=2) runs there.
+// Unlike Conv2D's, its channels are not split into groups.
 Status conv3d_shape(ShapeContext& c) {
   TENON_ASSIGN_OR_RETURN(PartialShape shape,
                          conv_output_shape(c.attrs(), c.input(0), c.input(1), false));
-  if (c.input(1).num_elements() == 0) {
-    return invalid_argument("filter must not have zero elements, its shape is ", c.input(1));
+  TENON_ASSIGN_OR_RETURN(const WindowAttrs window, window_attrs(c.attrs()));
+  const PartialShape& input = c.input(0);
+  const PartialShape& filter = c.input(1);
+  if (filter.num_elements() == 0) {
+    return invalid_argument("filter must not have zero elements, its shape is ", filter);
+  }
+  if (input.has_rank() && filter.has_rank()) {
+    const int64_t channels = input[window.channel_axis()], filter_in = filter[window.rank];
+    if (channels >= 0 && filter_in >= 0 && channels != filter_in) {
+      return invalid_argument("the input of shape ", input, " has ", channels,
+                              " channels, the filter of shape ", filter, " is for ", filter_in);
+    }
   }
   c.set_output(0, std::move(shape));
   return absl::OkStatus();
