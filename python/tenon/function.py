@@ -7,7 +7,6 @@ from tenon import _tenon, nest
 from tenon.composite import CompositeSpec, is_composite
 from tenon.eager import init_scope
 from tenon.errors import OutOfTraceError
-from tenon.held import Holder, hold
 from tenon.tensor_spec import TensorSpec
 
 
@@ -36,9 +35,8 @@ class ConcreteFunction:
             flat.append(leaf)
         args, kwargs = nest.pack_sequence_as((args, kwargs), flat, True)
         tapes = _tenon.stop_recording()
-        self._held = []  # what its graph calls in Python
         try:
-            with trace, Holder(self._held):
+            with trace:
                 self._result = python_function(*args, **kwargs)
                 leaves = nest.flatten(self._result, True)
                 self._kept = [leaf is None for leaf in leaves]
@@ -91,8 +89,6 @@ class ConcreteFunction:
 
     def run(self, tensors):
         """Takes the tensors of the signature in its order."""
-        if self._held and _tenon.tracing():
-            hold(self)  # its nodes are copied into the graph around
         results = self.graph_function(tensors + self._around)
         if self._is_single:
             return results[0]

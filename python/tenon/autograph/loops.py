@@ -1,6 +1,4 @@
 """while and for: Python's own, or While where tensors decide."""
-import sys
-
 from tenon import _tenon, errors, nest, raw_ops
 from tenon.autograph import values
 from tenon.tensor_shape import TensorShape
@@ -49,8 +47,6 @@ def for_stmt(iterated, body, state, ends, name, options):
         _for_range(iterated, body, state or values.STATELESS, ends, name, options)
     elif values.is_tensor(iterated) and _tenon.tracing():
         _for_rows(iterated, body, state or values.STATELESS, ends, options)
-    elif _tenon.tracing() and (elements := _graph_iterator(iterated)) is not None:
-        _for_elements(elements, body, state or values.STATELESS, ends, options)
     elif ends is None:
         for item in iterated:
             body(item)
@@ -65,24 +61,6 @@ def _and_not(more, ends):
     if ends is None:
         return more
     return raw_ops.LogicalAnd(x=more, y=raw_ops.LogicalNot(x=_tenon.convert(ends())))
-
-
-def _graph_iterator(iterated):
-    """Of a dataset, or an iterator of one: only who has imported tf.data has any."""
-    reader = sys.modules.get("tenon.tf.data.in_graph")
-    return reader and reader.graph_iterator(iterated)
-
-
-def _for_elements(elements, body, state, ends, options):
-    loop = _Loop(state, options, elements.optional())
-
-    def step():
-        body(elements.element(loop.index))
-        # An iterator that the program goes on with loses no element where the loop is left.
-        loop.index = elements.optional() if ends is None else control_flow.cond(
-            _tenon.convert(ends()), raw_ops.OptionalNone, elements.optional)
-
-    loop.run(lambda: _and_not(raw_ops.OptionalHasValue(optional=loop.index), ends), step)
 
 
 def _for_rows(tensor, body, state, ends, options):

@@ -6,7 +6,6 @@ from tenon.composite import CompositeSpec
 from tenon.tensor_shape import TensorShape
 from tenon.tensor_spec import TensorSpec
 from tenon.tf.data import iterator, structure
-from tenon.tf.data.in_graph import GraphIterator
 from tenon.tf.data.options import AUTOTUNE, Options, threads_of
 from tenon.tf.data.traced import TracedFunction
 
@@ -468,15 +467,11 @@ class Dataset:
 
     def __iter__(self):
         if _tenon.tracing():
-            return GraphIterator(self)
+            raise RuntimeError("A dataset is read by Python, not within a function that is being traced.")
         if self.symbols:
             raise RuntimeError("The dataset depends on a tensor of a function that was traced: it has elements only there.")
-        return self._pass()
-
-    def _pass(self, ids=(), values=()):
-        """One pass; `values` of the traced tensors of these ids, for which the pipeline waits."""
         self._passes += 1
-        return iterator.Iterator(self, self._passes - 1, list(ids), list(values))
+        return iterator.Iterator(self, self._passes - 1)
 
     def __len__(self):
         if self._cardinality == INFINITE_CARDINALITY:

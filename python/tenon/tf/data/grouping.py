@@ -1,9 +1,8 @@
 """Steps that carry something from element to element, and those that choose among datasets."""
-from tenon import _tenon, raw_ops
+from tenon import _tenon
 from tenon.tensor_spec import TensorSpec
 from tenon.tf.data import structure
 from tenon.tf.data.dataset import INFINITE_CARDINALITY, UNKNOWN_CARDINALITY, Dataset, _draw_seed, symbolic
-from tenon.tf.data.in_graph import GraphIterator
 from tenon.tf.data.traced import TracedFunction, converted
 
 _INT64 = TensorSpec([], "int64")
@@ -26,22 +25,9 @@ def reduce(dataset, initial_state, reduce_func):
         return structure.encoded(found)
 
     flat = structure.encoded(state)
-    if _tenon.tracing():
-        return structure.pack(wanted, _reduce_in_graph(dataset, flat, step))
     for element in iter(dataset):
         flat = step(flat, structure.encoded(element))
     return structure.pack(wanted, flat)
-
-
-def _reduce_in_graph(dataset, flat, step):
-    from tenon.tf.control_flow import while_loop
-    elements = GraphIterator(dataset)
-
-    def body(optional, *state):
-        state = step(list(state), structure.encoded(elements.element(optional)))
-        return [elements.optional(), *state]
-
-    return while_loop(lambda optional, *_: raw_ops.OptionalHasValue(optional=optional), body, [elements.optional(), *flat])[1:]
 
 
 def scan(dataset, initial_state, scan_func):

@@ -4,7 +4,6 @@ import collections.abc
 
 from tenon import _tenon, errors, nest
 from tenon.tf.data import structure
-from tenon.tf.data.in_graph import GraphIterator
 from tenon.tf.trackable import Trackable
 
 atexit.register(_tenon.close_pipelines)
@@ -13,13 +12,12 @@ atexit.register(_tenon.close_pipelines)
 class Iterator(Trackable, collections.abc.Iterator):
     """One pass over a dataset. A checkpoint holds how many elements have been taken of it, and which pass it is."""
 
-    def __init__(self, dataset, epoch, ids=(), values=()):
+    def __init__(self, dataset, epoch):
         self._dataset = dataset  # its functions and variables live as long
-        self._known = list(ids), list(values)  # of traced tensors on which it depends
         self._begin(epoch)
 
     def _begin(self, epoch):
-        self._native = _tenon.PipelineIterator(self._dataset.pipeline, epoch, *self._known)
+        self._native = _tenon.PipelineIterator(self._dataset.pipeline, epoch)
         self._epoch, self._taken = epoch, 0
 
     def _next(self):
@@ -44,8 +42,6 @@ class Iterator(Trackable, collections.abc.Iterator):
         return self._dataset.element_spec
 
     def __next__(self):
-        if _tenon.tracing():
-            return next(GraphIterator(self._dataset, self))
         tensors = self._next()
         if tensors is None:
             raise StopIteration
@@ -59,8 +55,6 @@ class Iterator(Trackable, collections.abc.Iterator):
             raise errors.OutOfRangeError(None, None, "End of sequence [Op:IteratorGetNext]") from None
 
     def get_next_as_optional(self):
-        if _tenon.tracing():
-            return GraphIterator(self._dataset, self).get_next_as_optional()
         return Optional(self.element_spec, self._next())
 
 
