@@ -68,7 +68,7 @@ def entries(build, apart, headers):
         path = entry["file"]
         if "cmake_pch" in path or os.path.basename(path) in ("tenon_pch.cc", "tenon_test_pch.cc"):
             continue
-        if path.endswith(".cu"):  # nvcc's
+        if path.endswith((".cu", ".c")):  # nvcc's, and C's own compiler's
             continue
         arguments, header = clang_arguments(entry["command"])
         arguments = headers.options(header, arguments) + arguments

@@ -146,16 +146,9 @@ TEST_F(OpDeclarations, AttributesAreTensorFlowsOrTakeFewerTypes) {
 }
 
 // TensorFlow marks these so that its own optimisers neither fold nor move them; their value is one.
-constexpr std::string_view kStatefulInTensorFlowOnly[] = {"GuaranteeConst",
-                                                          "CudnnRNN",
-                                                          "CudnnRNNV2",
-                                                          "CudnnRNNV3",
-                                                          "StatelessRandomGetAlg",
-                                                          "DebugIdentityV2",
-                                                          "DebugIdentityV3",
-                                                          "DeepCopy",
-                                                          "DeviceIndex",
-                                                          "Empty"};
+constexpr std::string_view kStatefulInTensorFlowOnly[] = {
+    "GuaranteeConst",  "CudnnRNN",        "CudnnRNNV2", "CudnnRNNV3",  "StatelessRandomGetAlg",
+    "DebugIdentityV2", "DebugIdentityV3", "DeepCopy",   "DeviceIndex", "Empty"};
 // A file may change between two runs, and without seeds so do random numbers.
 constexpr std::string_view kEffectHereOnly[] = {
     "ReadFile", "FractionalAvgPool", "FractionalMaxPool", "ExtractGlimpse", "ExtractGlimpseV2"};
