@@ -38,7 +38,7 @@ StatusOr<std::shared_ptr<dist::WorkerGroup>> join_workers(const WorkerFlags& fla
   }
   dist::WorkerGroupOptions options;
   options.cluster = cluster;
-  options.build = TENON_VERSION;
+  TENON_ASSIGN_OR_RETURN(options.build, dist::name_of_build(TENON_VERSION));
   if (const char* secret = std::getenv("TENON_CLUSTER_SECRET")) options.secret = secret;
   options.health_timeout = std::chrono::seconds(flags.health_timeout);
   options.abandon = abandon_training;

@@ -8,10 +8,8 @@
 #include "tenon/io/crc32c.h"
 
 namespace tenon::dist {
-namespace {
 
-// The version, and a checksum of the program's file: two builds of one version are two.
-StatusOr<std::string> name_of_build(const std::string& version) {
+StatusOr<std::string> name_of_build(std::string_view version) {
   TENON_ASSIGN_OR_RETURN(const auto file, RandomAccessFile::open("/proc/self/exe"));
   std::string window(size_t{1} << 20, '\0');
   uint32_t checksum = 0;
@@ -24,8 +22,6 @@ StatusOr<std::string> name_of_build(const std::string& version) {
   std::snprintf(text, sizeof(text), "%08x", checksum);
   return cat(version, " (program ", text, ")");
 }
-
-}  // namespace
 
 // The lock is held.
 void WorkerGroup::Shared::fail(const Status& why, bool is_lost) {
@@ -101,7 +97,7 @@ StatusOr<std::shared_ptr<WorkerGroup>> WorkerGroup::join(WorkerGroupOptions opti
   const WorkerGroupOptions& o = shared->options;
   Identity identity;
   identity.secret = o.secret;
-  TENON_ASSIGN_OR_RETURN(identity.build, name_of_build(o.build));
+  identity.build = o.build;
   TENON_ASSIGN_OR_RETURN(std::vector<Socket> peers,
                          meet_workers(o.cluster, std::move(identity), after(o.join_timeout)));
   // The mesh ends before what its events refer to.

@@ -14,9 +14,13 @@
 
 namespace tenon::dist {
 
+// The version, and a checksum of the program's file: two builds of one version are two. Reads the
+// whole file.
+StatusOr<std::string> name_of_build(std::string_view version);
+
 struct WorkerGroupOptions {
   Cluster cluster;
-  std::string build;   // the version of the program
+  std::string build;   // of the program, see name_of_build()
   std::string secret;  // that all workers must prove to know; empty: none is asked for
   // Every worker has stopped so long after one is lost.
   std::chrono::milliseconds health_timeout{30'000};
