@@ -204,7 +204,7 @@ struct SumOf {
 };
 template <>
 struct SumOf<int16_t> {
-  using Type = uint16_t;
+  using Type = uint32_t;  // uint16_t's products would be computed as int
 };
 template <>
 struct SumOf<int32_t> {
