@@ -3,7 +3,8 @@
 //
 // It holds the variables of one session and the tensors that its caller reads and writes. One
 // thread at a time uses an interpreter; different ones share nothing but the file and run side by
-// side. From the second run with the same shapes on, runs allocate nothing.
+// side. From the second run with the same shapes on, runs of models without variables and recurrent
+// layers allocate nothing.
 #pragma once
 
 #include "tenon/lite/signatures.h"
