@@ -120,6 +120,21 @@ class ErrorsTest(unittest.TestCase):
         yield 1
         raise self.Own("mine")
 
+    def test_save_replaces_datasets_and_nothing_else(self):
+        with tempfile.TemporaryDirectory() as folder:
+            other = os.path.join(folder, "mine.txt")
+            with open(other, "w", encoding="utf-8") as file:
+                file.write("mine")
+            for path in (folder, other):
+                with self.assertRaises(tf.errors.AlreadyExistsError):
+                    D.range(3).save(path)
+            self.assertEqual(os.listdir(folder), ["mine.txt"])
+            path = os.path.join(folder, "kept")
+            os.mkdir(path)
+            for count in (3, 5):
+                D.range(count).save(path)
+                self.assertEqual([int(x) for x in D.load(path)], list(range(count)))
+
     def test_what_generators_raise_comes_out_as_it_is(self):
         source = D.from_generator(self.failing, output_signature=INT)
         for dataset in (source, source.prefetch(2), source.map(lambda x: x, num_parallel_calls=3), source.batch(1).prefetch(1),

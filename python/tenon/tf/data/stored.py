@@ -66,6 +66,10 @@ class _Writer:
     def __init__(self, path, spec, compression, shard_func):
         self._path, self._spec, self._compression = os.fspath(path), spec, compression or ""
         self._shard_func = shard_func
+        # What is replaced is a dataset, and no folder of somebody's that has this name by mistake.
+        if os.path.exists(self._path) and not os.path.exists(os.path.join(self._path, _SPEC)) and (
+                not os.path.isdir(self._path) or os.listdir(self._path)):
+            raise errors.AlreadyExistsError(None, None, f"'{self._path}' is there and holds no dataset of Tenon's: name another folder.")
         described = _described(spec)
         parent = os.path.dirname(os.path.abspath(self._path))
         os.makedirs(parent, exist_ok=True)
