@@ -79,7 +79,12 @@ Endpoint item(const OperationCall& c, std::string_view op) {
   std::vector<int64_t> begin, end, step;
   int64_t begin_mask = 0, end_mask = 0, ellipsis_mask = 0, new_axis_mask = 0, shrink_mask = 0;
   constexpr size_t kMostKeys = 30;
-  for (size_t i = 0; i < std::min(keys.size(), kMostKeys); ++i) {
+  if (keys.size() > kMostKeys) {
+    c.g.fail(invalid_argument("x[...] has ", keys.size(), " indices, at most ", kMostKeys,
+                              " are possible"));
+    return {};
+  }
+  for (size_t i = 0; i < keys.size(); ++i) {
     const Json& key = keys[i];
     const int64_t bit = int64_t{1} << i;
     const std::string kind = key.text("class_name");
@@ -88,7 +93,7 @@ Endpoint item(const OperationCall& c, std::string_view op) {
       return value ? *value : otherwise;
     };
     begin.push_back(key.integer() ? *key.integer() : part("start", 0));
-    end.push_back(key.integer() ? *key.integer() + 1 : part("stop", 0));
+    end.push_back(key.integer() ? std::min(*key.integer(), INT64_MAX - 1) + 1 : part("stop", 0));
     step.push_back(part("step", 1));
     if (key.integer()) {
       shrink_mask |= bit;
@@ -105,7 +110,10 @@ Endpoint item(const OperationCall& c, std::string_view op) {
       return {};
     }
   }
-  return c.g.op(op, {c.x[0], c.g.integers(begin), c.g.integers(end), c.g.integers(step)},
+  const auto integers = [&](const std::vector<int64_t>& values) {
+    return c.g.constant(Tensor::vector<int64_t>(values));  // a file may hold any
+  };
+  return c.g.op(op, {c.x[0], integers(begin), integers(end), integers(step)},
                 {{"begin_mask", begin_mask},
                  {"end_mask", end_mask},
                  {"ellipsis_mask", ellipsis_mask},

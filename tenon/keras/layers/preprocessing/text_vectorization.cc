@@ -148,8 +148,7 @@ class TextVectorizationLayer final : public Layer, public layers::HasLookup {
     if (split_.is_null()) {
       const Endpoint rows = dim(g, x, 0), width = dim(g, x, 1);
       // Where rows are empty, there are as many beginnings all the same.
-      const Endpoint each = g.op(
-          "Range", {g.scalar<int64_t>(0), g.add(rows, g.scalar<int64_t>(1)), g.scalar<int64_t>(1)});
+      const Endpoint each = even_splits(g, rows, g.scalar<int64_t>(1));
       return {g.reshape(x, g.integers({-1})), g.mul(each, width)};
     }
     if (g.shape(x).rank() == 2) x = g.reshape(x, g.integers({-1}));
