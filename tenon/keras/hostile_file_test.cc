@@ -240,6 +240,28 @@ TEST_F(HostileFile, AnyValueInSomePlacesOfOtherModelsIsRefusedOrRuns) {
   }
 }
 
+// The same of preprocessing layers and slices (tests/keras/make_preprocessing_cases.py).
+TEST_F(HostileFile, AnyValueInAnyPlaceOfPreprocessingIsRefusedOrRuns) {
+  std::vector<Json> values = hostile_values("count");
+  values.push_back(std::numeric_limits<int64_t>::max());
+  values.push_back(std::numeric_limits<int64_t>::min());
+  const Json cases = testdata_json("preprocessing.json");
+  for (const char* name : {"texts", "numbers", "slices"}) {
+    const Json& json = cases[name];
+    ASSERT_TRUE(json.is_object()) << name;
+    ASSERT_EQ(use_model(json), absl::OkStatus()) << name;
+    int64_t count = 0;
+    with_value(json, count, -1, Json());
+    for (int64_t target = 0; target < count; ++target) {
+      const Json& value = values[static_cast<size_t>(target) % std::size(values)];
+      int64_t at = 0;
+      const Status status = use_model(with_value(json, at, target, value));
+      EXPECT_NE(status.code(), absl::StatusCode::kInternal)
+          << name << ", value " << target << " as " << value.dump() << ": " << status;
+    }
+  }
+}
+
 // A model that calls the one within it twice, which does the same, and so on.
 TEST(HostileModel, ModelsWithinModelsDoNotMultiply) {
   const auto text = [](int depth, const std::string& inner) {
