@@ -95,6 +95,20 @@ cudaError_t visit_floats(int32_t dtype, const Body& body) {
       return cudaErrorInvalidValue;
   }
 }
+// The same for one of these, double, int32 or int64.
+template <class Body>
+cudaError_t visit_numbers(int32_t dtype, const Body& body) {
+  switch (dtype) {
+    case kDouble:
+      return body(double());
+    case kInt32:
+      return body(int32_t());
+    case kInt64:
+      return body(int64_t());
+    default:
+      return visit_floats(dtype, body);
+  }
+}
 
 // A matrix [rows, columns] cut into blocks of kBlockThreads threads: `across` of them stand beside
 // each other along the columns, V columns each, the others take the rows of a part in turns.

@@ -326,24 +326,10 @@ size_t reduce_scratch(const ReduceShape& s) {
 
 cudaError_t reduce(cudaStream_t stream, ReduceOp op, int32_t dtype, const ReduceShape& s,
                    double scale, const void* x, void* y, void* scratch) {
-  switch (dtype) {
-    case kFloat:
-      return reduce_of<float>(stream, op, s, scale, x, y, scratch);
-    case kDouble:
-      return reduce_of<double>(stream, op, s, scale, x, y, scratch);
-    case kHalf:
-      return reduce_of<__half>(stream, op, s, scale, x, y, scratch);
-    case kBfloat16:
-      return reduce_of<__nv_bfloat16>(stream, op, s, scale, x, y, scratch);
-    case kInt32:
-      return reduce_of<int32_t>(stream, op, s, scale, x, y, scratch);
-    case kInt64:
-      return reduce_of<int64_t>(stream, op, s, scale, x, y, scratch);
-    case kBool:
-      return reduce_of<bool>(stream, op, s, scale, x, y, scratch);
-    default:
-      return cudaErrorInvalidValue;
-  }
+  if (dtype == kBool) return reduce_of<bool>(stream, op, s, scale, x, y, scratch);
+  return visit_numbers(dtype, [&](auto element) {
+    return reduce_of<decltype(element)>(stream, op, s, scale, x, y, scratch);
+  });
 }
 
 cudaError_t sum_parts(cudaStream_t stream, int32_t dtype, int64_t parts, int64_t columns,

@@ -195,22 +195,9 @@ cudaError_t scatter_sum(cudaStream_t stream, int32_t dtype, int32_t id_dtype, co
         s.rows, s.segments, c, static_cast<const int64_t*>(ids), m.keys[0]);
   }
   const int in = sort(stream, s, m);
-  switch (dtype) {
-    case kFloat:
-      return add_of<float>(stream, s, m, in, x, y);
-    case kDouble:
-      return add_of<double>(stream, s, m, in, x, y);
-    case kHalf:
-      return add_of<__half>(stream, s, m, in, x, y);
-    case kBfloat16:
-      return add_of<__nv_bfloat16>(stream, s, m, in, x, y);
-    case kInt32:
-      return add_of<int32_t>(stream, s, m, in, x, y);
-    case kInt64:
-      return add_of<int64_t>(stream, s, m, in, x, y);
-    default:
-      return cudaErrorInvalidValue;
-  }
+  return visit_numbers(dtype, [&](auto element) {
+    return add_of<decltype(element)>(stream, s, m, in, x, y);
+  });
 }
 
 }  // namespace plugin::cuda
