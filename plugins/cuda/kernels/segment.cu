@@ -195,9 +195,8 @@ cudaError_t scatter_sum(cudaStream_t stream, int32_t dtype, int32_t id_dtype, co
         s.rows, s.segments, c, static_cast<const int64_t*>(ids), m.keys[0]);
   }
   const int in = sort(stream, s, m);
-  return visit_numbers(dtype, [&](auto element) {
-    return add_of<decltype(element)>(stream, s, m, in, x, y);
-  });
+  return visit_numbers(
+      dtype, [&](auto element) { return add_of<decltype(element)>(stream, s, m, in, x, y); });
 }
 
 }  // namespace plugin::cuda
