@@ -22,7 +22,8 @@ kernels::StridedCopy StridedSlice::copy(const Shape& input, int64_t& offset) con
   offset = 0;
   for (size_t axis = 0; axis < size.size(); ++axis) {
     if (size[axis] > 0) offset += begin[axis] * copy.source_strides[axis];
-    copy.source_strides[axis] *= stride[axis];
+    // An axis of one element takes no step, so its step may be any int64_t.
+    copy.source_strides[axis] *= size[axis] > 1 ? stride[axis] : 0;
   }
   return copy;
 }
