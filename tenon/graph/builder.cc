@@ -121,6 +121,25 @@ Endpoint GraphBuilder::cast(Endpoint a, DType to) {
   return dtype(a) == to ? a : op("Cast", {a}, {{"DstT", to}});
 }
 
+Endpoint GraphBuilder::concat(std::vector<Endpoint> parts, int64_t axis) {
+  parts.push_back(scalar(static_cast<int32_t>(axis)));
+  return op("ConcatV2", std::move(parts));
+}
+
+Endpoint GraphBuilder::slice(Endpoint a, int64_t begin, int64_t end) {
+  return op("StridedSlice", {a, integers({begin}), integers({end}), integers({1})});
+}
+
+Endpoint GraphBuilder::slice(Endpoint a, int64_t begin) {
+  return op("StridedSlice", {a, integers({begin}), integers({0}), integers({1})},
+            {{"end_mask", int64_t{1}}});
+}
+
+Endpoint GraphBuilder::element(Endpoint a, int64_t index) {
+  return op("StridedSlice", {a, integers({index}), integers({index + 1}), integers({1})},
+            {{"shrink_axis_mask", int64_t{1}}});
+}
+
 Endpoint GraphBuilder::shape_of(Endpoint a) {
   return op("Shape", {a}, {{"out_type", DType::kInt32}});
 }

@@ -56,7 +56,16 @@ class GraphBuilder {
   Endpoint cast(Endpoint a, DType dtype);
   Endpoint reshape(Endpoint a, Endpoint shape) { return op("Reshape", {a, shape}); }
   Endpoint reshape(Endpoint a, std::span<const int64_t> dims) { return reshape(a, integers(dims)); }
-  Endpoint shape_of(Endpoint a);  // int32
+  // `parts` one after the other along `axis`.
+  Endpoint concat(std::vector<Endpoint> parts, int64_t axis);
+  // Parts of `a` along axis 0, counted from its end where negative, as Python's a[begin:end],
+  // a[begin:] and a[index].
+  Endpoint slice(Endpoint a, int64_t begin, int64_t end);
+  Endpoint slice(Endpoint a, int64_t begin);
+  Endpoint element(Endpoint a, int64_t index);
+  // What only a run knows for sure, int32: all of a's dimensions, and the one of `axis`, a scalar.
+  Endpoint shape_of(Endpoint a);
+  Endpoint dim(Endpoint a, int64_t axis) { return element(shape_of(a), axis); }
   Endpoint sum(Endpoint a, std::span<const int64_t> axes, bool keep_dims = false);
   Endpoint mean(Endpoint a, std::span<const int64_t> axes, bool keep_dims = false);
   Endpoint zeros_like(Endpoint a) { return op("ZerosLike", {a}); }

@@ -69,10 +69,7 @@ void Trace::add_activity_loss(const Regularizer& regularizer, Endpoint output) {
   if (!losses_ || !output) return;
   Endpoint loss = regularizer(build_, output);
   if (build_.status().ok() && build_.shape(output).rank() != 0) {
-    const Endpoint rows = build_.op(
-        "StridedSlice",
-        {build_.shape_of(output), build_.integers({0}), build_.integers({1}), build_.integers({1})},
-        {{"shrink_axis_mask", int64_t{1}}});
+    const Endpoint rows = build_.dim(output, 0);
     loss = build_.op("DivNoNan", {loss, build_.cast(rows, build_.dtype(loss))});
   }
   losses_->push_back(loss);

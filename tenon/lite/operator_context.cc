@@ -106,9 +106,7 @@ Endpoint connected_result(OperatorContext& c, Endpoint rows) {
   }
   const Endpoint outer =
       c.b.op("Slice", {c.b.shape_of(c.in(0)), c.b.integers({0}), c.b.integers({input.rank() - 1})});
-  const Endpoint dims =
-      c.b.op("ConcatV2", {outer, c.b.integers({c.in_shape(1)[0]}), c.b.scalar<int32_t>(0)},
-             {{"N", int64_t{2}}});
+  const Endpoint dims = c.b.concat({outer, c.b.integers({c.in_shape(1)[0]})}, 0);
   return c.b.reshape(rows, dims);
 }
 

@@ -36,10 +36,7 @@ void concatenation(OperatorContext& c) {
   const auto& o = c.options<schema::ConcatenationOptions>();
   std::vector<Endpoint> inputs = c.all_inputs();
   if (inputs.size() == 1) return c.set_activated(inputs[0], o.fused_activation_function());
-  const auto count = static_cast<int64_t>(inputs.size());
-  inputs.push_back(c.b.scalar<int32_t>(o.axis()));
-  c.set_activated(c.b.op("ConcatV2", std::move(inputs), {{"N", count}}),
-                  o.fused_activation_function());
+  c.set_activated(c.b.concat(std::move(inputs), o.axis()), o.fused_activation_function());
 }
 
 void pack(OperatorContext& c) {

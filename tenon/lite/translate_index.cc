@@ -38,9 +38,7 @@ void embedding_lookup_sparse(OperatorContext& c) {
         "StridedSlice", {from, c.b.integers({0, 0}), c.b.integers({0, 1}), c.b.integers({1, 1})},
         {{"begin_mask", int64_t{1}}, {"end_mask", int64_t{1}}, {"shrink_axis_mask", int64_t{2}}});
   };
-  const Endpoint rows =
-      c.b.op("StridedSlice", {dense_shape, c.b.integers({0}), c.b.integers({1}), c.b.integers({1})},
-             {{"shrink_axis_mask", int64_t{1}}});
+  const Endpoint rows = c.b.element(dense_shape, 0);
   const Endpoint segment = column(indices);
   const auto sum = [&](Endpoint of) { return c.b.op("UnsortedSegmentSum", {of, segment, rows}); };
   const Endpoint picked = c.b.op("GatherV2", {table, ids, c.b.scalar<int32_t>(0)});

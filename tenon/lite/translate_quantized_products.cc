@@ -176,9 +176,7 @@ bool space_to_batch_levels(OperatorContext& c) {
   };
   std::vector<Endpoint> parts = {zeros(1), c.in(2)};
   if (rest > 0) parts.push_back(zeros(rest));
-  const auto count = static_cast<int64_t>(parts.size());
-  parts.push_back(c.b.scalar<int32_t>(0));
-  const Endpoint paddings = c.b.op("ConcatV2", std::move(parts), {{"N", count}});
+  const Endpoint paddings = c.b.concat(std::move(parts), 0);
   const Endpoint level = c.b.scalar_of(c.in_dtype(0), output_levels(c).zero_point);
   const Endpoint padded = c.b.op("PadV2", {c.in(0), paddings, level});
   c.set(0, c.b.op("SpaceToBatchND", {padded, c.in(1), zeros(blocks)}));

@@ -79,7 +79,7 @@ void set_directions(OperatorContext& c, Endpoint forward, Endpoint backward, boo
     c.set(0, forward);
     return c.set(1, backward);
   }
-  c.set(0, c.b.op("ConcatV2", {forward, backward, c.b.scalar<int32_t>(2)}, {{"N", int64_t{2}}}));
+  c.set(0, c.b.concat({forward, backward}, 2));
 }
 
 void bidirectional_lstm(OperatorContext& c) {
@@ -178,8 +178,7 @@ Endpoint svdf_remember(OperatorContext& c, const SvdfForm& form, Endpoint now) {
   const Endpoint old = c.b.op("Slice", {c.b.reshape(c.in(4), cube), c.b.integers({0, 0, 1}),
                                         c.b.integers({-1, -1, form.memory - 1})});
   const Endpoint newest = c.b.op("ExpandDims", {now, c.b.scalar<int32_t>(2)});
-  const Endpoint kept =
-      c.b.op("ConcatV2", {old, newest, c.b.scalar<int32_t>(2)}, {{"N", int64_t{2}}});
+  const Endpoint kept = c.b.concat({old, newest}, 2);
   const int64_t flat[] = {-1, form.filters * form.memory};
   c.assign(4, c.b.reshape(kept, flat));
   return kept;

@@ -111,9 +111,7 @@ class SimpleAttentionLayer final : public Layer {
 
 // The index of each step of dimension 1 of `x`, int32.
 Endpoint step_numbers(GraphBuilder& g, Endpoint x) {
-  const Endpoint steps =
-      g.op("StridedSlice", {g.shape_of(x), g.integers({1}), g.integers({2}), g.integers({1})},
-           {{"shrink_axis_mask", int64_t{1}}});
+  const Endpoint steps = g.dim(x, 1);
   return g.op("Range", {g.scalar<int32_t>(0), steps, g.scalar<int32_t>(1)});
 }
 

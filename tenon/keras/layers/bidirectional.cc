@@ -99,7 +99,7 @@ class BidirectionalLayer final : public Layer {
     if (merge_mode_ == Json("sum")) return g.add(y, z);
     if (merge_mode_ == Json("mul")) return g.mul(y, z);
     if (merge_mode_ == Json("ave")) return g.div(g.add(y, z), g.scalar_of(g.dtype(y), 2));
-    return g.op("ConcatV2", {y, z, g.scalar<int32_t>(-1)}, {{"N", int64_t{2}}});
+    return g.concat({y, z}, -1);
   }
 
   // Keras names copies of the layers "forward_lstm" and "backward_lstm".

@@ -44,11 +44,8 @@ class Conv2DTransposeLayer final : public Layer {
                                                o_.kernel_size[axis], o_.strides[axis], o_.padding);
     }
     if (!g.status().ok()) return {};
-    const Endpoint rows = g.op(
-        "StridedSlice", {g.shape_of(inputs[0]), g.integers({0}), g.integers({1}), g.integers({1})});
-    const Endpoint whole =
-        g.op("ConcatV2", {rows, g.integers({size[1], size[2], size[3]}), g.scalar<int32_t>(0)},
-             {{"N", int64_t{2}}});
+    const Endpoint rows = g.slice(g.shape_of(inputs[0]), 0, 1);
+    const Endpoint whole = g.concat({rows, g.integers({size[1], size[2], size[3]})}, 0);
     Endpoint x = g.op(
         "Conv2DBackpropInput", {whole, trace.read(weight(0)), inputs[0]},
         {{"strides", layers::nhwc(o_.strides)}, {"padding", layers::padding_attr(g, o_.padding)}});

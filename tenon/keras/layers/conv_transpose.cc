@@ -79,9 +79,8 @@ class ConvTransposeLayer final : public Layer {
  private:
   // The shape of the output: the rows of `x`, then `size`.
   static Endpoint whole_size(GraphBuilder& g, Endpoint x, const std::vector<int64_t>& size) {
-    const Endpoint rows =
-        g.op("StridedSlice", {g.shape_of(x), g.integers({0}), g.integers({1}), g.integers({1})});
-    return g.op("ConcatV2", {rows, g.integers(size), g.scalar<int32_t>(0)}, {{"N", int64_t{2}}});
+    const Endpoint rows = g.slice(g.shape_of(x), 0, 1);
+    return g.concat({rows, g.integers(size)}, 0);
   }
 
   std::string_view class_name_;

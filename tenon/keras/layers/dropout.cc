@@ -56,13 +56,9 @@ class DropoutLayer final : public Layer {
     for (const Json& entry : *noise_shape_.items()) {
       const auto at = static_cast<int64_t>(sizes.size());
       const int64_t* size = entry.integer();
-      sizes.push_back(size ? g.integers({*size})
-                           : g.op("StridedSlice",
-                                  {own, g.integers({at}), g.integers({at + 1}), g.integers({1})}));
+      sizes.push_back(size ? g.integers({*size}) : g.slice(own, at, at + 1));
     }
-    const auto count = static_cast<int64_t>(sizes.size());
-    sizes.push_back(g.scalar<int32_t>(0));
-    return g.op("ConcatV2", sizes, {{"N", count}});
+    return g.concat(std::move(sizes), 0);
   }
 
   DropoutOptions o_;

@@ -63,8 +63,7 @@ class ConcatenateLayer final : public Layer {
     GraphBuilder& g = trace.build();
     std::vector<Endpoint> values;
     for (size_t i = 0; i < inputs.size(); ++i) values.push_back(inputs[i]);
-    values.push_back(g.scalar<int32_t>(static_cast<int32_t>(axis_)));
-    return g.op("ConcatV2", std::move(values), {{"N", static_cast<int64_t>(inputs.size())}});
+    return g.concat(std::move(values), axis_);
   }
   // The masks are concatenated like the values, those that lack filled up with true; a step counts
   // where any of its features does.
@@ -85,10 +84,7 @@ class ConcatenateLayer final : public Layer {
       }
     }
     if (!any) return;
-    masks.push_back(g.scalar<int32_t>(static_cast<int32_t>(axis_)));
-    const Endpoint all =
-        g.op("ConcatV2", std::move(masks), {{"N", static_cast<int64_t>(inputs.size())}});
-    outputs[0].mask = g.op("Any", {all, g.integers({-1})});
+    outputs[0].mask = g.op("Any", {g.concat(std::move(masks), axis_), g.integers({-1})});
   }
 
  private:

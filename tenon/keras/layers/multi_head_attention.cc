@@ -211,14 +211,10 @@ class HeadsLayer final : public Layer {
     const Endpoint each = g.op("ExpandDims", {x, g.scalar<int32_t>(2)});
     const Endpoint wide = g.op("Tile", {each, g.integers({1, 1, times, 1, 1})});
     const Endpoint shape = g.shape_of(x);
-    const Endpoint rows =
-        g.op("StridedSlice", {shape, g.integers({0}), g.integers({1}), g.integers({1})});
-    const Endpoint steps =
-        g.op("StridedSlice", {shape, g.integers({2}), g.integers({3}), g.integers({1})});
-    return g.reshape(wide, g.op("ConcatV2",
-                                {rows, g.integers({h_.o.num_heads}), steps, g.integers({width}),
-                                 g.scalar<int32_t>(0)},
-                                {{"N", int64_t{4}}}));
+    const Endpoint rows = g.slice(shape, 0, 1);
+    const Endpoint steps = g.slice(shape, 2, 3);
+    return g.reshape(wide,
+                     g.concat({rows, g.integers({h_.o.num_heads}), steps, g.integers({width})}, 0));
   }
   // [batch, heads or 1, query steps, value steps]; invalid: none.
   Endpoint attention_mask(GraphBuilder& g, const Arguments& inputs, const Value& query,

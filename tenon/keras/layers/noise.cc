@@ -56,14 +56,9 @@ Endpoint spatial_dropout(Trace& trace, Endpoint x, double rate, const Weight& st
   GraphBuilder& g = trace.build();
   const Endpoint shape = g.shape_of(x);
   const int64_t rank = g.shape(x).rank();
-  const auto part = [&](int64_t from) {
-    return g.op("StridedSlice",
-                {shape, g.integers({from}), g.integers({from + 1}), g.integers({1})});
-  };
+  const auto part = [&](int64_t from) { return g.slice(shape, from, from + 1); };
   const std::vector<int64_t> ones(static_cast<size_t>(rank - 2), 1);
-  const Endpoint noise_shape =
-      g.op("ConcatV2", {part(0), g.integers(ones), part(rank - 1), g.scalar<int32_t>(0)},
-           {{"N", int64_t{3}}});
+  const Endpoint noise_shape = g.concat({part(0), g.integers(ones), part(rank - 1)}, 0);
   return layers::dropout(trace, x, rate, state, noise_shape);
 }
 

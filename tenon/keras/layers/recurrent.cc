@@ -87,7 +87,7 @@ class RNNLayer final : public RecurrentLayer {
     if (!checks_inputs(g, inputs, sizes)) return {};
     std::vector<Endpoint> states;
     const std::span<const Value> given = inputs.of("initial_state");
-    const Endpoint rows = rows_of(g, x);
+    const Endpoint rows = g.dim(x, 0);
     for (size_t i = 0; i < sizes.size(); ++i) {
       if (!given.empty()) {
         states.push_back(g.cast(given[i].tensor, g.dtype(x)));

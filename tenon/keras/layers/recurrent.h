@@ -48,8 +48,6 @@ struct RecurrentResult {
 RecurrentResult run_recurrent(Trace& trace, RecurrentCell& cell, const RecurrentLoop& options,
                               Endpoint sequences, Endpoint mask, std::vector<Endpoint> states);
 
-// The rows of a tensor, an int32 scalar.
-Endpoint rows_of(GraphBuilder& build, Endpoint x);
 // [rows, width] of zeros.
 Endpoint zero_state(GraphBuilder& build, Endpoint rows, int64_t width, DType dtype);
 

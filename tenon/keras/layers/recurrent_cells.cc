@@ -104,9 +104,7 @@ class GatedCell : public RecurrentCell {
   }
   Endpoint join_gates(GraphBuilder& g, std::vector<Endpoint> parts) const {
     if (parts.size() == 1) return parts[0];
-    const auto count = static_cast<int64_t>(parts.size());
-    parts.push_back(g.scalar<int32_t>(-1));
-    return g.op("ConcatV2", std::move(parts), {{"N", count}});
+    return g.concat(std::move(parts), -1);
   }
   // [batch, time, width] times [width, n].
   Endpoint times_kernel(GraphBuilder& g, Endpoint x, Endpoint kernel) const {
@@ -116,10 +114,8 @@ class GatedCell : public RecurrentCell {
     const PartialShape& shape = g.shape(x);
     if (shape.rank() == 2) return rows;
     if (shape[1] >= 0) return g.reshape(rows, g.integers({-1, shape[1], wide}));
-    const Endpoint first =
-        g.op("StridedSlice", {g.shape_of(x), g.integers({0}), g.integers({2}), g.integers({1})});
-    return g.reshape(rows, g.op("ConcatV2", {first, g.integers({wide}), g.scalar<int32_t>(0)},
-                                {{"N", int64_t{2}}}));
+    const Endpoint first = g.slice(g.shape_of(x), 0, 2);
+    return g.reshape(rows, g.concat({first, g.integers({wide})}, 0));
   }
   // The state times blocks [from, to) of the recurrent kernel, with dropout.
   Endpoint times_recurrent(GraphBuilder& g, Endpoint h, std::span<const Endpoint> constants,

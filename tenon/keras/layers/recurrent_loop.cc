@@ -138,11 +138,6 @@ Outputs RecurrentCell::call(Trace& trace, const Arguments&) {
   return {};
 }
 
-Endpoint rows_of(GraphBuilder& g, Endpoint x) {
-  return g.op("StridedSlice", {g.shape_of(x), g.integers({0}), g.integers({1}), g.integers({1})},
-              {{"shrink_axis_mask", int64_t{1}}});
-}
-
 Endpoint zero_state(GraphBuilder& g, Endpoint rows, int64_t width, DType dtype) {
   const Endpoint shape =
       g.op("Pack", {rows, g.scalar(static_cast<int32_t>(width))}, {{"N", int64_t{2}}});
@@ -153,13 +148,11 @@ RecurrentResult run_recurrent(Trace& trace, RecurrentCell& cell, const Recurrent
                               Endpoint sequences, Endpoint mask, std::vector<Endpoint> states) {
   GraphBuilder& g = trace.build();
   if (!g.graph().library()) g.graph().set_library(std::make_shared<FunctionLibrary>());
-  const Endpoint rows = rows_of(g, sequences);
+  const Endpoint rows = g.dim(sequences, 0);
   const DType dtype = g.dtype(sequences);
   const std::vector<Endpoint> constants = cell.constants(trace, rows, dtype);
   const Endpoint projected = cell.project(g, sequences, constants);
-  const Endpoint steps = g.op(
-      "StridedSlice", {g.shape_of(sequences), g.integers({1}), g.integers({2}), g.integers({1})},
-      {{"shrink_axis_mask", int64_t{1}}});
+  const Endpoint steps = g.dim(sequences, 1);
   LoopLayout layout{static_cast<bool>(mask), options.return_sequences, states.size()};
   LoopValues initial = {g.scalar<int32_t>(0), steps,
                         list_of_steps(g, projected, options.go_backwards)};

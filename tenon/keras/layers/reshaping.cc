@@ -23,11 +23,9 @@ class FlattenLayer final : public Layer {
     const int64_t width = elements_of(dims.subspan(std::min<size_t>(1, dims.size())));
     if (width >= 0) return g.reshape(inputs[0], g.integers({-1, width}));
     // Only the running batch knows the width.
-    const Endpoint rows = g.op(
-        "StridedSlice", {g.shape_of(inputs[0]), g.integers({0}), g.integers({1}), g.integers({1})});
+    const Endpoint rows = g.slice(g.shape_of(inputs[0]), 0, 1);
     const Endpoint rest = g.integers({-1});
-    return g.reshape(inputs[0],
-                     g.op("ConcatV2", {rows, rest, g.scalar<int32_t>(0)}, {{"N", int64_t{2}}}));
+    return g.reshape(inputs[0], g.concat({rows, rest}, 0));
   }
 };
 

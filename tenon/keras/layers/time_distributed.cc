@@ -76,8 +76,7 @@ class TimeDistributedLayer final : public Layer {
     const Outputs out = apply_layer(trace, merge(inputs[0]), merge(inputs.mask(0)));
     if (!g.status().ok()) return {};
     const Endpoint y = out[0].tensor;
-    const Endpoint rows_and_steps = g.op(
-        "StridedSlice", {g.shape_of(inputs[0]), g.integers({0}), g.integers({2}), g.integers({1})});
+    const Endpoint rows_and_steps = g.slice(g.shape_of(inputs[0]), 0, 2);
     return with_front(g, y, {-1, shape[1]}, rows_and_steps, y, 1);
   }
 
@@ -91,10 +90,8 @@ class TimeDistributedLayer final : public Layer {
     if (std::all_of(dims.begin() + 1, dims.end(), [](int64_t dim) { return dim >= 0; })) {
       return g.reshape(x, g.integers(dims));
     }
-    const Endpoint rest = g.op("StridedSlice", {g.shape_of(like), g.integers({from}),
-                                                g.integers({shape.rank()}), g.integers({1})});
-    return g.reshape(
-        x, g.op("ConcatV2", {front_shape, rest, g.scalar<int32_t>(0)}, {{"N", int64_t{2}}}));
+    const Endpoint rest = g.slice(g.shape_of(like), from, shape.rank());
+    return g.reshape(x, g.concat({front_shape, rest}, 0));
   }
 
   Outputs step_by_step(Trace& trace, const Arguments& inputs, const PartialShape& shape) {

@@ -33,23 +33,9 @@ Endpoint with_row(GraphBuilder& b, Endpoint rows, Endpoint index, Endpoint item)
   }
   const std::vector<int64_t> zeros(static_cast<size_t>(b.shape(item).rank()), 0);
   const int64_t vector[] = {1};
-  std::vector<Endpoint> start = {b.reshape(index, vector)};
-  if (!zeros.empty()) start.push_back(b.cast(b.integers(zeros), b.dtype(index)));
-  const Endpoint at =
-      start.size() == 1 ? start[0] : b.op("ConcatV2", {start[0], start[1], b.scalar<int32_t>(0)});
+  Endpoint at = b.reshape(index, vector);
+  if (!zeros.empty()) at = b.concat({at, b.cast(b.integers(zeros), b.dtype(index))}, 0);
   return b.op("XlaDynamicUpdateSlice", {rows, one_row(b, item), at});
-}
-Endpoint last_row(GraphBuilder& b, Endpoint rows) {
-  return b.op("StridedSlice", {rows, b.integers({-1}), b.integers({0}), b.integers({1})},
-              {{"shrink_axis_mask", int64_t{1}}});
-}
-Endpoint without_last_row(GraphBuilder& b, Endpoint rows) {
-  return b.op("StridedSlice", {rows, b.integers({0}), b.integers({-1}), b.integers({1})},
-              {{"begin_mask", int64_t{1}}});
-}
-Endpoint number_of_rows(GraphBuilder& b, Endpoint rows) {
-  return b.op("StridedSlice", {b.shape_of(rows), b.integers({0}), b.integers({1}), b.integers({1})},
-              {{"shrink_axis_mask", int64_t{1}}});
 }
 
 // What `node`, whose inputs are `in` (tensors for lists), gives as ops on tensors. Empty: it has no
@@ -59,10 +45,10 @@ std::vector<Endpoint> on_rows(GraphBuilder& b, const Node& node, const std::vect
   if (node.is("TensorListGetItem")) return {row_of(b, in[0], in[1])};
   if (node.is("TensorListSetItem")) return {with_row(b, in[0], in[1], in[2])};
   if (node.is("TensorListPushBack")) {
-    return {b.op("ConcatV2", {in[0], one_row(b, in[1]), b.scalar<int32_t>(0)})};
+    return {b.concat({in[0], one_row(b, in[1])}, 0)};
   }
-  if (node.is("TensorListPopBack")) return {without_last_row(b, in[0]), last_row(b, in[0])};
-  if (node.is("TensorListLength")) return {number_of_rows(b, in[0])};
+  if (node.is("TensorListPopBack")) return {b.slice(in[0], 0, -1), b.element(in[0], -1)};
+  if (node.is("TensorListLength")) return {b.dim(in[0], 0)};
   return {};
 }
 
@@ -128,7 +114,7 @@ class LoopLowering {
     const Endpoint count =
         reserves ? b_.reshape(b_.cast(source.inputs[1], DType::kInt32), vector) : b_.integers({0});
     TENON_ASSIGN_OR_RETURN(const Endpoint dims, item_dims(items_[i]));
-    const Endpoint shape = b_.op("ConcatV2", {count, dims, b_.scalar<int32_t>(0)});
+    const Endpoint shape = b_.concat({count, dims}, 0);
     return b_.op("Fill", {shape, b_.scalar_of(body_->value(items_[i]).dtype, 0)});
   }
 

@@ -135,33 +135,26 @@ Status patches_gradient(Gradient& g) {
   }
   GraphBuilder& b = g.build();
   const int rank = x.rank() - 2;
-  const auto part = [&](Endpoint of, int64_t begin, int64_t end) {
-    return b.op("StridedSlice",
-                {b.shape_of(of), b.integers({begin}), b.integers({end}), b.integers({1})});
-  };
-  const auto concat = [&](std::vector<Endpoint> parts) {
-    parts.push_back(b.scalar<int32_t>(0));
-    return b.op("ConcatV2", std::move(parts));
-  };
-  const Endpoint space = part(g.input(0), 1, rank + 1);
-  const Endpoint batch = part(g.input(0), 0, 1), depth = part(g.input(0), rank + 1, rank + 2);
+  const Endpoint shape = b.shape_of(g.input(0));
+  const Endpoint space = b.slice(shape, 1, rank + 1);
+  const Endpoint batch = b.slice(shape, 0, 1), depth = b.slice(shape, rank + 1, rank + 2);
   const Endpoint pixels = b.op("Prod", {space, b.integers({0})}, {{"keep_dims", false}});
   // From one on: padding gives 0.
   const Endpoint numbers = b.reshape(
       b.op("Range",
            {b.scalar<int32_t>(1), b.add(pixels, b.scalar<int32_t>(1)), b.scalar<int32_t>(1)}),
-      concat({b.integers({1}), space, b.integers({1})}));
+      b.concat({b.integers({1}), space, b.integers({1})}, 0));
   AttrMap attrs = g.forward().attrs;
   attrs.set("T", DType::kInt32);
   const Endpoint from =
       b.sub(b.reshape(b.op(g.forward().op->name(), {numbers}, std::move(attrs)), b.integers({-1})),
             b.scalar<int32_t>(1));
   // [batch, places, depth] to [places, batch, depth].
-  const Endpoint rows =
-      b.op("Transpose",
-           {b.reshape(g.dy(), concat({batch, b.shape_of(from), depth})), b.integers({1, 0, 2})});
+  const Endpoint rows = b.op(
+      "Transpose",
+      {b.reshape(g.dy(), b.concat({batch, b.shape_of(from), depth}, 0)), b.integers({1, 0, 2})});
   const Endpoint sums = b.op("UnsortedSegmentSum", {rows, from, pixels});
-  g.set_dx(0, b.reshape(b.op("Transpose", {sums, b.integers({1, 0, 2})}), b.shape_of(g.input(0))));
+  g.set_dx(0, b.reshape(b.op("Transpose", {sums, b.integers({1, 0, 2})}), shape));
   return absl::OkStatus();
 }
 

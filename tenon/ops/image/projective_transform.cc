@@ -185,8 +185,7 @@ Status projective_gradient(Gradient& g) {
   std::vector<Endpoint> inverse;
   for (Endpoint element : adjugate) inverse.push_back(b.div(element, last));
   const Endpoint transforms = b.op("Pack", inverse, {{"axis", int64_t{1}}});
-  const Endpoint size = b.op(
-      "StridedSlice", {b.shape_of(g.input(0)), b.integers({1}), b.integers({3}), b.integers({1})});
+  const Endpoint size = b.slice(b.shape_of(g.input(0)), 1, 3);
   std::vector<Endpoint> inputs{g.dy(), transforms, size};
   if (g.num_inputs() > 3) inputs.push_back(b.scalar<float>(0));
   g.set_dx(0, b.op(g.forward().op->name(), std::move(inputs),

@@ -35,8 +35,7 @@ StatusOr<Kernel> make_resize_nearest(Prepare& p) {
 
 Status resize_nearest_gradient(Gradient& g) {
   GraphBuilder& b = g.build();
-  const Endpoint size = b.op(
-      "StridedSlice", {b.shape_of(g.input(0)), b.integers({1}), b.integers({3}), b.integers({1})});
+  const Endpoint size = b.slice(b.shape_of(g.input(0)), 1, 3);
   g.set_dx(0, b.op("ResizeNearestNeighborGrad", {g.dy(), size},
                    {{"align_corners", g.attr<bool>("align_corners")},
                     {"half_pixel_centers", g.attr<bool>("half_pixel_centers")}}));
@@ -81,8 +80,7 @@ StatusOr<Kernel> make_resize_nearest_grad(Prepare& p) {
 
 Status resize_nearest_grad_gradient(Gradient& g) {
   GraphBuilder& b = g.build();
-  const Endpoint size = b.op(
-      "StridedSlice", {b.shape_of(g.input(0)), b.integers({1}), b.integers({3}), b.integers({1})});
+  const Endpoint size = b.slice(b.shape_of(g.input(0)), 1, 3);
   g.set_dx(0, b.op("ResizeNearestNeighbor", {g.dy(), size},
                    {{"align_corners", g.attr<bool>("align_corners")},
                     {"half_pixel_centers", g.attr<bool>("half_pixel_centers")}}));

@@ -117,11 +117,7 @@ Status einsum_operand_gradient(Gradient& g, const EinsumEquation& equation, int 
     const int64_t axis = dot != std::string::npos && place > dot
                              ? static_cast<int64_t>(place) - static_cast<int64_t>(own.size())
                              : static_cast<int64_t>(place);
-    const Endpoint begin = b.integers({axis});
-    AttrMap attrs{{"shrink_axis_mask", int64_t{1}}};
-    if (axis == -1) attrs.set("end_mask", int64_t{1});
-    sizes.push_back(b.op("StridedSlice", {shape, begin, b.integers({axis + 1}), b.integers({1})},
-                         std::move(attrs)));
+    sizes.push_back(b.element(shape, axis));
   }
   const Endpoint ones =
       b.op("Fill", {b.op("Pack", sizes), b.scalar_of(b.dtype(g.input(index)), 1)});

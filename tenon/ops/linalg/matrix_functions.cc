@@ -67,10 +67,8 @@ StatusOr<Kernel> make_exponential(Prepare& p) {
 
 // [batch..., dims...] for the batch of `x`, as a tensor.
 Endpoint shape_in_batch(MatrixGraph& m, Endpoint x, std::vector<Endpoint> dims) {
-  const Endpoint batch = m.b.op(
-      "StridedSlice", {m.b.shape_of(x), m.b.integers({0}), m.b.integers({-2}), m.b.integers({1})},
-      {{"begin_mask", int64_t{1}}});
-  return m.concat({batch, m.b.op("Pack", std::move(dims))}, 0);
+  const Endpoint batch = m.b.slice(m.b.shape_of(x), 0, -2);
+  return m.b.concat({batch, m.b.op("Pack", std::move(dims))}, 0);
 }
 
 // The Sylvester equation R^T dX^T + dX^T R^T = dY^T as one linear system of n^2 unknowns:
@@ -81,9 +79,7 @@ Status square_root_gradient(Gradient& g) {
   const Endpoint root = g.output(0);
   const Endpoint ones = b.op("OnesLike", {m.diag_part(root)});
   const Endpoint eye = m.diag(ones);
-  const Endpoint size =
-      b.op("StridedSlice", {b.shape_of(root), b.integers({-1}), b.integers({0}), b.integers({1})},
-           {{"end_mask", int64_t{1}}, {"shrink_axis_mask", int64_t{1}}});
+  const Endpoint size = b.dim(root, -1);
   const Endpoint square = b.mul(size, size);
   const auto kronecker = [&](Endpoint x, Endpoint y) {
     const Endpoint product = b.op(

@@ -45,12 +45,6 @@ Endpoint MatrixGraph::columns(Endpoint x, int64_t begin, int64_t end) {
   return slice(x, {0, begin}, {0, end});
 }
 
-Endpoint MatrixGraph::concat(std::vector<Endpoint> parts, int32_t axis) {
-  const auto count = static_cast<int64_t>(parts.size());
-  parts.push_back(b.scalar(axis));
-  return b.op("ConcatV2", std::move(parts), {{"N", count}});
-}
-
 Endpoint MatrixGraph::scaled(Endpoint x, double factor) {
   return b.mul(x, b.cast(b.scalar(factor), b.dtype(x)));
 }

@@ -24,7 +24,6 @@ class MatrixGraph {
   // Rows (columns) [begin, end) of each matrix; end 0: to the last, negative: that many from it.
   Endpoint rows(Endpoint x, int64_t begin, int64_t end);
   Endpoint columns(Endpoint x, int64_t begin, int64_t end);
-  Endpoint concat(std::vector<Endpoint> parts, int32_t axis);
   Endpoint scaled(Endpoint x, double factor);
   Endpoint sum_last(Endpoint x);
   // x / (x^2 + 1e-20): TensorFlow's guard against equal eigenvalues.

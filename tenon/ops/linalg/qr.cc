@@ -92,7 +92,7 @@ Status qr_gradient(Gradient& g) {
   const Endpoint dq_all = m.b.add(dq, m.mul(rest, d_rest, false, true));
   const Endpoint left =
       deep_qr_gradient(m, q, m.columns(r, 0, rows), dq_all, m.columns(dr, 0, rows));
-  g.set_dx(0, m.concat({left, m.mul(q, d_rest)}, -1));
+  g.set_dx(0, m.b.concat({left, m.mul(q, d_rest)}, -1));
   return absl::OkStatus();
 }
 

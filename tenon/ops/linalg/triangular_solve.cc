@@ -161,10 +161,7 @@ Status banded_solve_gradient(Gradient& g) {
   MatrixGraph m(g.build());
   const SolveSlopes slopes = solve_slopes(g, m);
   const Endpoint one = m.b.scalar(int32_t{1});
-  const Endpoint bands =
-      m.b.op("StridedSlice",
-             {m.b.shape_of(g.input(0)), m.b.integers({-2}), m.b.integers({-1}), m.b.integers({1})},
-             {{"shrink_axis_mask", int64_t{1}}});
+  const Endpoint bands = m.b.dim(g.input(0), -2);
   const Endpoint beside = m.b.sub(bands, one), none = m.b.sub(one, one);
   const bool lower = g.attr<bool>("lower");
   const Endpoint range = m.b.op("Pack", lower ? std::vector<Endpoint>{m.b.neg(beside), none}

@@ -239,15 +239,15 @@ Status tridiagonal_solve_gradient(Gradient& g) {
   const Endpoint columns = m.transpose(diagonals);
   const auto row_of_zeros = [&](Endpoint of) { return b.zeros_like(m.rows(of, 0, 1)); };
   const Endpoint above = m.columns(columns, 0, 1), below = m.columns(columns, 2, 3);
-  const Endpoint up = m.concat({m.rows(below, 1, 0), row_of_zeros(below)}, -2);
-  const Endpoint down = m.concat({row_of_zeros(above), m.rows(above, 0, -1)}, -2);
-  const Endpoint flipped = m.transpose(m.concat({up, m.columns(columns, 1, 2), down}, -1));
+  const Endpoint up = m.b.concat({m.rows(below, 1, 0), row_of_zeros(below)}, -2);
+  const Endpoint down = m.b.concat({row_of_zeros(above), m.rows(above, 0, -1)}, -2);
+  const Endpoint flipped = m.transpose(m.b.concat({up, m.columns(columns, 1, 2), down}, -1));
   const Endpoint db = b.op("TridiagonalSolve", {flipped, g.dy()},
                            {{"partial_pivoting", g.attr<bool>("partial_pivoting")},
                             {"perturb_singular", g.attr<bool>("perturb_singular")}});
   // The three diagonals of -dB X^T.
-  const Endpoint next = m.concat({m.rows(x, 1, 0), row_of_zeros(x)}, -2);
-  const Endpoint last = m.concat({row_of_zeros(x), m.rows(x, 0, -1)}, -2);
+  const Endpoint next = m.b.concat({m.rows(x, 1, 0), row_of_zeros(x)}, -2);
+  const Endpoint last = m.b.concat({row_of_zeros(x), m.rows(x, 0, -1)}, -2);
   const auto diagonal_of = [&](Endpoint other) { return m.sum_last(b.mul(db, other)); };
   const Endpoint all =
       b.op("Pack", {diagonal_of(next), diagonal_of(x), diagonal_of(last)}, {{"axis", int64_t{-2}}});
@@ -301,8 +301,8 @@ Status tridiagonal_matmul_gradient(Gradient& g) {
   GraphBuilder& b = m.b;
   const Endpoint dy = g.dy(), x = m.conj(g.input(3));
   const auto zeros = [&](Endpoint of) { return b.zeros_like(m.rows(of, 0, 1)); };
-  const auto up = [&](Endpoint of) { return m.concat({m.rows(of, 1, 0), zeros(of)}, -2); };
-  const auto down = [&](Endpoint of) { return m.concat({zeros(of), m.rows(of, 0, -1)}, -2); };
+  const auto up = [&](Endpoint of) { return m.b.concat({m.rows(of, 1, 0), zeros(of)}, -2); };
+  const auto down = [&](Endpoint of) { return m.b.concat({zeros(of), m.rows(of, 0, -1)}, -2); };
   const auto set_diagonal = [&](int index, Endpoint other) {
     g.set_dx(index, m.expand(m.sum_last(b.mul(other, dy)), -2));
   };

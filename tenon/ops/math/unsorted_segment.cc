@@ -108,8 +108,7 @@ Endpoint with_trailing_ones(GraphBuilder& b, Endpoint x, Endpoint like) {
   const Endpoint more = b.sub(b.op("Rank", {like}), b.op("Rank", {x}));
   const Endpoint count = b.op("ExpandDims", {more, b.scalar(int32_t{0})});
   const Endpoint ones = b.op("Fill", {count, b.scalar(int32_t{1})});
-  const Endpoint shape =
-      b.op("ConcatV2", {b.shape_of(x), ones, b.scalar(int32_t{0})}, {{"N", int64_t{2}}});
+  const Endpoint shape = b.concat({b.shape_of(x), ones}, 0);
   return b.reshape(x, shape);
 }
 

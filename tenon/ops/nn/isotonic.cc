@@ -78,13 +78,9 @@ Status isotonic_gradient(Gradient& g) {
   GraphBuilder& b = g.build();
   const Endpoint dy = g.dy(), segments = g.output(1);
   const Endpoint shape = b.shape_of(dy);
-  const Endpoint size =
-      b.op("StridedSlice", {shape, b.integers({-1}), b.integers({0}), b.integers({1})},
-           {{"end_mask", int64_t{1}}, {"shrink_axis_mask", int64_t{1}}});
+  const Endpoint size = b.element(shape, -1);
   const Endpoint flat = b.reshape(segments, b.op("Pack", {b.scalar(int32_t{-1}), size}));
-  const Endpoint rows =
-      b.op("StridedSlice", {b.shape_of(flat), b.integers({0}), b.integers({1}), b.integers({1})},
-           {{"shrink_axis_mask", int64_t{1}}});
+  const Endpoint rows = b.dim(flat, 0);
   // Pools of different rows get numbers of their own.
   const Endpoint starts = b.op(
       "ExpandDims", {b.mul(b.op("Range", {b.scalar(int32_t{0}), rows, b.scalar(int32_t{1})}), size),

@@ -104,13 +104,9 @@ StatusOr<Kernel> make_top_k(Prepare& p) {
 Status top_k_gradient(Gradient& g) {
   GraphBuilder& b = g.build();
   const Endpoint x = g.input(0);
-  const Endpoint size =
-      b.op("StridedSlice", {b.shape_of(x), b.integers({-1}), b.integers({0}), b.integers({1})},
-           {{"shrink_axis_mask", int64_t{1}}, {"end_mask", int64_t{1}}});
+  const Endpoint size = b.dim(x, -1);
   const Endpoint dy = g.dy();
-  const Endpoint k =
-      b.op("StridedSlice", {b.shape_of(dy), b.integers({-1}), b.integers({0}), b.integers({1})},
-           {{"shrink_axis_mask", int64_t{1}}, {"end_mask", int64_t{1}}});
+  const Endpoint k = b.dim(dy, -1);
   const Endpoint zero = b.scalar<int32_t>(0);
   const Endpoint all = b.op("Size", {x});
   const Endpoint row_starts =

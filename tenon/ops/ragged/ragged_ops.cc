@@ -194,10 +194,7 @@ StatusOr<Kernel> make_ragged_gather(Prepare& p) {
 Status ragged_gather_gradient(Gradient& g) {
   GraphBuilder& b = g.build();
   const int values = g.num_inputs() - 2;
-  const Endpoint count =
-      b.op("StridedSlice",
-           {b.shape_of(g.input(values)), b.integers({0}), b.integers({1}), b.integers({1})},
-           {{"shrink_axis_mask", int64_t{1}}});
+  const Endpoint count = b.dim(g.input(values), 0);
   std::vector<Endpoint> inputs = g.forward().inputs;
   inputs[static_cast<size_t>(values)] =
       b.op("Range", {b.scalar<int32_t>(0), count, b.scalar<int32_t>(1)});

@@ -259,24 +259,17 @@ Status ragged_to_tensor_gradient(Gradient& g) {
     return unimplemented("the gradient of RaggedTensorToTensor needs a known rank");
   }
   const int ragged = ragged_dims(partitions);
-  const auto part = [&](Endpoint of, int64_t begin, int64_t end) {
-    return b.op("StridedSlice", {of, b.integers({begin}), b.integers({end}), b.integers({1})});
-  };
-  const auto concat = [&](std::vector<Endpoint> parts) {
-    parts.push_back(b.scalar<int32_t>(0));
-    return b.op("ConcatV2", std::move(parts));
-  };
-  const Endpoint count = b.op("Squeeze", {part(b.shape_of(g.input(1)), 0, 1)});
+  const Endpoint count = b.dim(g.input(1), 0);
   const Endpoint numbers = b.op("Range", {b.scalar<int32_t>(0), count, b.scalar<int32_t>(1)});
-  const Endpoint shape = g.input_shape(0).rank() == 0 ? g.input(0) : part(g.input(0), 0, ragged);
+  const Endpoint shape = g.input_shape(0).rank() == 0 ? g.input(0) : b.slice(g.input(0), 0, ragged);
   std::vector<Endpoint> inputs{shape, numbers, b.scalar<int32_t>(-1)};
   for (int i = kFirstPartition; i < g.num_inputs(); ++i) inputs.push_back(g.input(i));
   AttrMap attrs = g.forward().attrs;
   attrs.set("T", DType::kInt32);
   const Endpoint from =
       b.reshape(b.op("RaggedTensorToTensor", inputs, std::move(attrs)), b.integers({-1}));
-  const Endpoint value = part(b.shape_of(g.input(1)), 1, values.rank());
-  const Endpoint rows = b.reshape(g.dy(), concat({b.shape_of(from), value}));
+  const Endpoint value = b.slice(b.shape_of(g.input(1)), 1, values.rank());
+  const Endpoint rows = b.reshape(g.dy(), b.concat({b.shape_of(from), value}, 0));
   g.set_dx(1, b.op("UnsortedSegmentSum", {rows, from, count}));
   // Padding is segment 0 of two when the others are dropped.
   const Endpoint padding =

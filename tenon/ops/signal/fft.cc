@@ -247,9 +247,7 @@ StatusOr<Kernel> make_real_inverse(Prepare& p) {
 
 // The product of the last `rank` dimensions of `x`, as a number of dtype `dtype`.
 Endpoint size_of_transform(GraphBuilder& b, Endpoint x, int rank, DType dtype) {
-  const Endpoint dims =
-      b.op("StridedSlice", {b.shape_of(x), b.integers({-rank}), b.integers({0}), b.integers({1})},
-           {{"end_mask", int64_t{1}}});
+  const Endpoint dims = b.slice(b.shape_of(x), -rank);
   return b.cast(b.op("Prod", {dims, b.integers({0})}), dtype);
 }
 
@@ -271,24 +269,11 @@ Status real_forward_gradient(Gradient& g) {
   GraphBuilder& b = g.build();
   const DType dtype = b.dtype(g.dy());
   const Endpoint lengths = g.input(1), half = b.shape_of(g.dy());
-  const auto last = [&](Endpoint x) {
-    return b.op("StridedSlice", {x, b.integers({-1}), b.integers({0}), b.integers({1})},
-                {{"end_mask", int64_t{1}}});
-  };
-  const auto all_but = [&](Endpoint x, int count) {
-    return b.op("StridedSlice", {x, b.integers({0}), b.integers({-count}), b.integers({1})},
-                {{"begin_mask", int64_t{1}}});
-  };
-  const auto concat = [&](std::vector<Endpoint> parts) {
-    const auto count = static_cast<int64_t>(parts.size());
-    parts.push_back(b.scalar(int32_t{0}));
-    return b.op("ConcatV2", std::move(parts), {{"N", count}});
-  };
   // Zeros behind the last axis, as a tensor of their own.
-  const Endpoint missing = concat({all_but(half, 1), b.sub(last(lengths), last(half))});
+  const Endpoint missing =
+      b.concat({b.slice(half, 0, -1), b.sub(b.slice(lengths, -1), b.slice(half, -1))}, 0);
   const Endpoint zeros = b.op("Fill", {missing, b.cast(b.scalar(0.0), dtype)});
-  const Endpoint whole =
-      b.op("ConcatV2", {g.dy(), zeros, b.scalar(int32_t{-1})}, {{"N", int64_t{2}}});
+  const Endpoint whole = b.concat({g.dy(), zeros}, -1);
   constexpr const char* kInverse = rank == 1 ? "IFFT" : "IFFT2D";
   const Endpoint spectrum = b.op(kInverse, {whole});
   const Endpoint real = b.op("Real", {spectrum}, {{"Tout", g.input_dtype(0)}});
@@ -305,9 +290,7 @@ template <int rank>
 Status real_inverse_gradient(Gradient& g) {
   GraphBuilder& b = g.build();
   const DType dtype = g.input_dtype(0), real = b.dtype(g.dy());
-  const Endpoint length =
-      b.op("StridedSlice", {g.input(1), b.integers({-1}), b.integers({0}), b.integers({1})},
-           {{"end_mask", int64_t{1}}, {"shrink_axis_mask", int64_t{1}}});
+  const Endpoint length = b.element(g.input(1), -1);
   const Endpoint dy =
       b.op(rank == 1 ? "RFFT" : "RFFT2D", {g.dy(), g.input(1)}, {{"Tcomplex", dtype}});
   const Endpoint zero = b.scalar(int32_t{0}), one = b.scalar(int32_t{1});

@@ -246,9 +246,7 @@ constexpr std::string_view grad_op(Scaling scaling) {
 template <Scaling scaling>
 Status sparse_segment_gradient(Gradient& g) {
   GraphBuilder& b = g.build();
-  const Endpoint rows = b.op(
-      "StridedSlice", {b.shape_of(g.input(0)), b.integers({0}), b.integers({1}), b.integers({1})},
-      {{"shrink_axis_mask", int64_t{1}}});
+  const Endpoint rows = b.dim(g.input(0), 0);
   g.set_dx(0, b.op(grad_op(scaling), {g.dy(), g.input(1), g.input(2), rows}));
   return absl::OkStatus();
 }

@@ -95,15 +95,9 @@ Status resource_gather_gradient(Gradient& g) {
   }
   GraphBuilder& b = g.build();
   const Endpoint shape = b.op("VariableShape", {g.input(0)}, {{"out_type", DType::kInt32}});
-  const Endpoint one = b.integers({1});
-  const auto part = [&](Endpoint begin, Endpoint end, int64_t open_end, int64_t shrink) {
-    return b.op("StridedSlice", {shape, begin, end, one},
-                {{"end_mask", open_end}, {"shrink_axis_mask", shrink}});
-  };
-  const Endpoint rows = part(b.integers({0}), one, 0, 1);
-  const Endpoint inner = part(one, b.integers({0}), 1, 0);
+  const Endpoint rows = b.element(shape, 0);
   const Endpoint any = b.integers({-1});
-  const Endpoint values_shape = b.op("ConcatV2", {any, inner, b.scalar<int32_t>(0)});
+  const Endpoint values_shape = b.concat({any, b.slice(shape, 1)}, 0);
   const Endpoint values = b.reshape(g.dy(), values_shape);
   const Endpoint indices = b.reshape(g.input(1), any);
   g.set_dx(0, b.op("UnsortedSegmentSum", {values, indices, rows}));

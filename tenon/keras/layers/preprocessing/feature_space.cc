@@ -32,8 +32,7 @@ class FeatureConcatLayer final : public Layer {
       }
       values.push_back(g.cast(inputs[i], policy().compute));
     }
-    values.push_back(g.scalar<int32_t>(static_cast<int32_t>(axis_)));
-    return g.op("ConcatV2", std::move(values), {{"N", static_cast<int64_t>(inputs.size())}});
+    return g.concat(std::move(values), axis_);
   }
   Json describe() const override { return of_feature_space(Layer::describe(), class_name()); }
 

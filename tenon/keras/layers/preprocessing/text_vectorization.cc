@@ -18,10 +18,7 @@ Endpoint even_splits(GraphBuilder& g, Endpoint last, Endpoint step) {
 }
 
 Endpoint dim(GraphBuilder& g, Endpoint x, int64_t axis) {
-  const Endpoint one = g.op(
-      "StridedSlice", {g.shape_of(x), g.integers({axis}), g.integers({axis + 1}), g.integers({1})},
-      {{"shrink_axis_mask", int64_t{1}}});
-  return g.cast(one, DType::kInt64);
+  return g.cast(g.dim(x, axis), DType::kInt64);
 }
 
 Rows split_at_whitespace(GraphBuilder& g, Endpoint x) {
@@ -34,7 +31,7 @@ Rows split_at_whitespace(GraphBuilder& g, Endpoint x) {
       g.op("UnsortedSegmentSum", {g.op("OnesLike", {rows}), rows, dim(g, x, 0)});
   const Endpoint ends = g.op("Cumsum", {lengths, g.scalar<int32_t>(0)});
   const Endpoint first = g.constant(Tensor::vector<int64_t>({0}));
-  return {split[1], g.op("ConcatV2", {first, ends, g.scalar<int32_t>(0)}, {{"N", int64_t{2}}})};
+  return {split[1], g.concat({first, ends}, 0)};
 }
 
 Rows split_characters(GraphBuilder& g, Endpoint x) {
