@@ -42,6 +42,29 @@ bool is_open_to_all(const HttpRequest& request) {
          path == "/v2/health/ready";
 }
 
+const RestApi::Page RestApi::kPages[] = {
+    {"/healthz", nullptr, &RestApi::health},
+    {"/readyz", nullptr, &RestApi::readiness},
+    {"/", &RestOptions::status_page, &RestApi::page},
+    {"/status.json", &RestOptions::status_page, &RestApi::figures},
+};
+
+// Behind /v1/models[/NAME[/versions/N|/labels/L]].
+const RestCall RestApi::kCalls[] = {
+    {"GET", "", [](const RestApi& api, auto& model, auto&) { return api.status(model); }},
+    {"GET", "metadata", [](const RestApi& api, auto& model, auto&) { return api.metadata(model); }},
+    {"POST", "predict",
+     [](const RestApi& api, auto& model, auto& request) { return api.predict(model, request); }},
+    {"POST", "classify",
+     [](const RestApi& api, auto& model, auto& request) {
+       return api.infer(InferenceMethod::kClassify, model, request);
+     }},
+    {"POST", "regress",
+     [](const RestApi& api, auto& model, auto& request) {
+       return api.infer(InferenceMethod::kRegress, model, request);
+     }},
+};
+
 RestApi::RestApi(ServedModels& models, RestOptions options)
     : models_(models),
       options_(std::move(options)),
@@ -75,28 +98,36 @@ HttpResponse RestApi::answer_unlogged(const HttpRequest& request) {
 
 HttpResponse RestApi::answer_page(const HttpRequest& request, std::string_view path) {
   const bool reads = request.method == "GET" || request.method == "HEAD";
-  if (reads && path == "/healthz") return plain_text(200, "ok\n");
-  if (reads && path == "/readyz") {
-    return !draining_ && models_.ready() ? plain_text(200, "ok\n") : plain_text(503, "not ready\n");
+  for (const Page& page : kPages) {
+    const bool shown = page.shown == nullptr || options_.*page.shown;
+    if (reads && shown && path == page.path) return (this->*page.answer)();
   }
   if (options_.monitoring.enable && path == options_.monitoring.path) {
     return plain_text(200, prometheus_text(*options_.metrics));
   }
-  if (reads && options_.status_page && path == "/") {
-    HttpResponse page;
-    page.content_type = "text/html; charset=utf-8";
-    page.headers = {{"Content-Security-Policy",
-                     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-                     "connect-src 'self'; img-src data:; frame-ancestors 'none'"}};
-    page.body = status_page();
-    return page;
-  }
-  if (reads && options_.status_page && path == "/status.json") {
-    HttpResponse response;
-    response.body = server_status_json(models_, *options_.metrics, draining_);
-    return response;
-  }
   return http_error_page(404);
+}
+
+HttpResponse RestApi::health() const { return plain_text(200, "ok\n"); }
+
+HttpResponse RestApi::readiness() const {
+  return !draining_ && models_.ready() ? plain_text(200, "ok\n") : plain_text(503, "not ready\n");
+}
+
+HttpResponse RestApi::page() const {
+  HttpResponse page;
+  page.content_type = "text/html; charset=utf-8";
+  page.headers = {{"Content-Security-Policy",
+                   "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+                   "connect-src 'self'; img-src data:; frame-ancestors 'none'"}};
+  page.body = status_page();
+  return page;
+}
+
+HttpResponse RestApi::figures() const {
+  HttpResponse response;
+  response.body = server_status_json(models_, *options_.metrics, draining_);
+  return response;
 }
 
 void RestApi::add_cors_headers(HttpResponse& response) const {
@@ -134,10 +165,10 @@ HttpResponse RestApi::answer_api(const HttpRequest& request) {
   const int64_t start = steady_microseconds();
   HttpResponse response;
   RestRoute route;
-  StatusOr<RestRoute> parsed = parse_rest_route(request.method, request.target);
-  StatusOr<Answer> answer =
+  StatusOr<RestRoute> parsed = parse_rest_route(kCalls, request.method, request.target);
+  StatusOr<RestAnswer> answer =
       parsed.ok() ? or_out_of_memory([&] { return dispatch(route = *parsed, request); })
-                  : StatusOr<Answer>(parsed.status());
+                  : StatusOr<RestAnswer>(parsed.status());
   count(route, request, answer, start);
   response.status = http_status_of(answer.status().code());
   response.body =
@@ -146,9 +177,9 @@ HttpResponse RestApi::answer_api(const HttpRequest& request) {
 }
 
 void RestApi::count(const RestRoute& route, const HttpRequest& request,
-                    const StatusOr<Answer>& answer, int64_t start) {
+                    const StatusOr<RestAnswer>& answer, int64_t start) {
   const int64_t took = microseconds_since(start);
-  if (answer.ok() && answer->served && route.kind == RestRoute::Kind::kPredict) {
+  if (answer.ok() && answer->served && route.api() == "predict") {
     answer->served->cells.ok.add();
     answer->served->cells.rest_latency.observe(static_cast<double>(took));
     return;
@@ -163,21 +194,8 @@ void RestApi::count(const RestRoute& route, const HttpRequest& request,
   requests_.observe(name, route.api(), "REST", took);
 }
 
-StatusOr<RestApi::Answer> RestApi::dispatch(const RestRoute& route,
-                                            const HttpRequest& request) const {
-  switch (route.kind) {
-    case RestRoute::Kind::kPredict:
-      return predict(route.model, request);
-    case RestRoute::Kind::kStatus:
-      return status(route.model);
-    case RestRoute::Kind::kMetadata:
-      return metadata(route.model);
-    case RestRoute::Kind::kClassify:
-    case RestRoute::Kind::kRegress:
-      return infer(route, request);
-    case RestRoute::Kind::kMalformed:
-      break;
-  }
+StatusOr<RestAnswer> RestApi::dispatch(const RestRoute& route, const HttpRequest& request) const {
+  if (route.call) return route.call->answer(*this, route.model, request);
   return invalid_argument("Malformed request: ", request.method, " ", request.target);
 }
 
@@ -190,7 +208,7 @@ RunLimits RestApi::limits_of(const HttpRequest& request) const {
   return limits;
 }
 
-StatusOr<RestApi::Answer> RestApi::predict(const ModelSpec& spec, const HttpRequest& http) const {
+StatusOr<RestAnswer> RestApi::predict(const ModelSpec& spec, const HttpRequest& http) const {
   std::shared_ptr<const ServedVersion> served;
   const Signature* signature = nullptr;
   TENON_ASSIGN_OR_RETURN(
@@ -214,19 +232,17 @@ StatusOr<RestApi::Answer> RestApi::predict(const ModelSpec& spec, const HttpRequ
   for (size_t i = 0; i < results.size(); ++i) {
     named.push_back({signature->outputs[i].name, &results[i]});
   }
-  Answer answer;
+  RestAnswer answer;
   TENON_ASSIGN_OR_RETURN(answer.body, write_predict_response(request.format, named));
   answer.served = std::move(served);
   return answer;
 }
 
-StatusOr<RestApi::Answer> RestApi::infer(const RestRoute& route, const HttpRequest& http) const {
+StatusOr<RestAnswer> RestApi::infer(InferenceMethod method, const ModelSpec& spec,
+                                    const HttpRequest& http) const {
   TENON_ASSIGN_OR_RETURN(JsonExamplesRequest request, parse_examples_request(http.body));
-  Answer answer;
-  TENON_ASSIGN_OR_RETURN(answer.served, models_.find(route.model));
-  const InferenceMethod method = route.kind == RestRoute::Kind::kClassify
-                                     ? InferenceMethod::kClassify
-                                     : InferenceMethod::kRegress;
+  RestAnswer answer;
+  TENON_ASSIGN_OR_RETURN(answer.served, models_.find(spec));
   TENON_ASSIGN_OR_RETURN(
       const InferenceResult result,
       serving::infer(answer.served, request.signature_name, method, options_.check_method_name,
@@ -236,20 +252,20 @@ StatusOr<RestApi::Answer> RestApi::infer(const RestRoute& route, const HttpReque
 }
 
 // Labels are not looked at: TensorFlow Serving answers with every version.
-StatusOr<RestApi::Answer> RestApi::status(const ModelSpec& spec) const {
+StatusOr<RestAnswer> RestApi::status(const ModelSpec& spec) const {
   if (spec.name.empty() && options_.model_list && !spec.version && spec.label.empty()) {
-    return Answer{model_list_json(models_), nullptr};
+    return RestAnswer{model_list_json(models_), nullptr};
   }
   if (spec.name.empty()) return invalid_argument("Missing model name in request.");
   TENON_ASSIGN_OR_RETURN(const auto versions, models_.status(spec.name, spec.version));
-  Answer answer;
+  RestAnswer answer;
   TENON_ASSIGN_OR_RETURN(answer.body, model_status_json(versions));
   return answer;
 }
 
-StatusOr<RestApi::Answer> RestApi::metadata(const ModelSpec& spec) const {
+StatusOr<RestAnswer> RestApi::metadata(const ModelSpec& spec) const {
   if (spec.name.empty()) return invalid_argument("Missing model name in request.");
-  Answer answer;
+  RestAnswer answer;
   TENON_ASSIGN_OR_RETURN(answer.served, models_.find(spec));
   TENON_ASSIGN_OR_RETURN(answer.body, model_metadata_json(*answer.served));
   return answer;

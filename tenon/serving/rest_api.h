@@ -50,20 +50,31 @@ class RestApi {
   void set_draining() { draining_ = true; }
 
  private:
-  struct Answer {
-    std::string body;
-    std::shared_ptr<const ServedVersion> served;  // by which model, where one ran
+  // A page that is read by GET.
+  struct Page {
+    std::string_view path;
+    bool RestOptions::*shown;  // null: always
+    HttpResponse (RestApi::*answer)() const;
   };
+  static const Page kPages[];
+  static const RestCall kCalls[];
+
   HttpResponse answer_unlogged(const HttpRequest& request);
   HttpResponse answer_page(const HttpRequest& request, std::string_view path);
   HttpResponse answer_api(const HttpRequest& request);
-  StatusOr<Answer> dispatch(const RestRoute& route, const HttpRequest& request) const;
-  StatusOr<Answer> predict(const ModelSpec& spec, const HttpRequest& request) const;
-  StatusOr<Answer> infer(const RestRoute& route, const HttpRequest& request) const;
+  HttpResponse health() const;
+  HttpResponse readiness() const;
+  HttpResponse page() const;
+  HttpResponse figures() const;
+
+  StatusOr<RestAnswer> dispatch(const RestRoute& route, const HttpRequest& request) const;
+  StatusOr<RestAnswer> predict(const ModelSpec& spec, const HttpRequest& request) const;
+  StatusOr<RestAnswer> infer(InferenceMethod method, const ModelSpec& spec,
+                             const HttpRequest& request) const;
+  StatusOr<RestAnswer> status(const ModelSpec& spec) const;
+  StatusOr<RestAnswer> metadata(const ModelSpec& spec) const;
   RunLimits limits_of(const HttpRequest& request) const;
-  StatusOr<Answer> status(const ModelSpec& spec) const;
-  StatusOr<Answer> metadata(const ModelSpec& spec) const;
-  void count(const RestRoute& route, const HttpRequest& request, const StatusOr<Answer>& answer,
+  void count(const RestRoute& route, const HttpRequest& request, const StatusOr<RestAnswer>& answer,
              int64_t start);
 
   void add_cors_headers(HttpResponse& response) const;

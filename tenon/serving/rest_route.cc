@@ -44,32 +44,40 @@ bool take_version(std::string_view& text, Parts& parts) {
   return true;
 }
 
+// Is all of `text` one of the calls' words, whatever its case?
+bool is_word(std::span<const RestCall> calls, std::string_view method, std::string_view text) {
+  return std::any_of(calls.begin(), calls.end(), [&](const RestCall& call) {
+    std::string_view rest = text;
+    return call.method == method && take(rest, call.word) && rest.empty();
+  });
+}
+
 // /([^/:]+)<version>?:(classify|regress|predict)
-bool match_post(std::string_view text, Parts& parts) {
+bool match_post(std::span<const RestCall> calls, std::string_view text, Parts& parts) {
   if (!take(text, "/") || !take_name(text, parts.name)) return false;
   take_version(text, parts);
   if (!take(text, ":")) return false;
   parts.tail = text;
-  for (const std::string_view method : {"classify", "regress", "predict"}) {
-    if (std::string_view rest = text; take(rest, method) && rest.empty()) return true;
-  }
-  return false;
+  return is_word(calls, "POST", text);
 }
 
 // <version>?(?:/(metadata))?
-bool match_get_rest(std::string_view text, Parts& parts) {
+bool match_get_rest(std::span<const RestCall> calls, std::string_view text, Parts& parts) {
   take_version(text, parts);
   if (text.empty()) return true;
-  parts.tail = text.substr(1);
-  return take(text, "/metadata") && text.empty();
+  if (!take(text, "/") || text.empty()) return false;
+  parts.tail = text;
+  return is_word(calls, "GET", text);
 }
 
 // (?:/([^/:]+))?<rest>: with a name where that matches, else without.
-bool match_get(std::string_view text, Parts& parts) {
+bool match_get(std::span<const RestCall> calls, std::string_view text, Parts& parts) {
   std::string_view named = text;
-  if (take(named, "/") && take_name(named, parts.name) && match_get_rest(named, parts)) return true;
+  if (take(named, "/") && take_name(named, parts.name) && match_get_rest(calls, named, parts)) {
+    return true;
+  }
   parts = {};
-  return match_get_rest(text, parts);
+  return match_get_rest(calls, text, parts);
 }
 
 int hex_digit(char c) {
@@ -78,15 +86,17 @@ int hex_digit(char c) {
   return letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
 }
 
-// TensorFlow Serving matches these words without case, and compares them with case afterwards.
-RestRoute::Kind kind_of(std::string_view method, std::string_view tail) {
-  if (method == "GET") {
-    return tail == "metadata" ? RestRoute::Kind::kMetadata : RestRoute::Kind::kStatus;
+// TensorFlow Serving matches these words without case, and compares them with case afterwards: a
+// GET of another case is one without a word.
+const RestCall* find_call(std::span<const RestCall> calls, std::string_view method,
+                          std::string_view word) {
+  const RestCall* wordless = nullptr;
+  for (const RestCall& call : calls) {
+    if (call.method != method) continue;
+    if (call.word == word) return &call;
+    if (call.word.empty()) wordless = &call;
   }
-  if (tail == "predict") return RestRoute::Kind::kPredict;
-  if (tail == "classify") return RestRoute::Kind::kClassify;
-  if (tail == "regress") return RestRoute::Kind::kRegress;
-  return RestRoute::Kind::kMalformed;
+  return wordless;
 }
 
 }  // namespace
@@ -106,29 +116,17 @@ std::string percent_decoded(std::string_view text) {
   return out;
 }
 
-std::string_view RestRoute::api() const {
-  switch (kind) {
-    case Kind::kPredict:
-      return "predict";
-    case Kind::kClassify:
-      return "classify";
-    case Kind::kRegress:
-      return "regress";
-    default:
-      return "";
-  }
-}
-
 bool is_rest_target(std::string_view target) { return take(target, "/v1/"); }
 
-StatusOr<RestRoute> parse_rest_route(std::string_view method, std::string_view target) {
+StatusOr<RestRoute> parse_rest_route(std::span<const RestCall> calls, std::string_view method,
+                                     std::string_view target) {
   RestRoute route;
   Parts parts;
   if (!take(target, "/v1/models")) return route;
-  const bool matched =
-      method == "POST" ? match_post(target, parts) : method == "GET" && match_get(target, parts);
+  const bool matched = method == "POST" ? match_post(calls, target, parts)
+                                        : method == "GET" && match_get(calls, target, parts);
   if (!matched) return route;
-  route.kind = kind_of(method, parts.tail);
+  route.call = find_call(calls, method, parts.tail);
   route.model.name = percent_decoded(parts.name);
   route.model.label = percent_decoded(parts.label);
   if (!parts.version.empty()) {
