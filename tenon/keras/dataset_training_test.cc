@@ -1,6 +1,8 @@
 // Training, evaluation and prediction on a dataset that is read as it is needed.
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "tenon/data/sources.h"
 #include "tenon/data/transforms.h"
 #include "tenon/keras/callbacks.h"
@@ -52,6 +54,22 @@ void expect_losses(const std::vector<double>& found, const std::vector<double>& 
   for (size_t i = 0; i < found.size(); ++i) {
     EXPECT_NEAR(found[i], expected[i], 2e-6 * std::max(1.0, expected[i])) << what << " " << i;
   }
+}
+
+TEST(DatasetTraining, SaysThatAnEpochWaitedForItsData) {
+  const LineData line;
+  const data::DatasetPtr slow =
+      data::map(data::batch(line.pairs(), 4), [](data::Element batch) -> StatusOr<data::Element> {
+        std::this_thread::sleep_for(std::chrono::milliseconds(250));
+        return batch;
+      });
+  const std::unique_ptr<Sequential> model = line_model();
+  testing::internal::CaptureStderr();
+  const StatusOr<History> history = model->fit(slow, {.epochs = 1, .verbose = 0});
+  const std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(history.status(), absl::OkStatus());
+  EXPECT_NE(said.find("input-bound: "), std::string::npos) << said;
+  EXPECT_NE(said.find(" % of epoch 1 "), std::string::npos) << said;
 }
 
 // What Keras 3.15 on TensorFlow 2.21 says of the same model and tf.data's dataset of these batches.

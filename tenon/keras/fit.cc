@@ -219,9 +219,13 @@ class Fit {
       output_(cat("Epoch ", epoch + 1, "/", options_.epochs, "\n"));
     }
     const int64_t most = options_.steps_per_epoch > 0 ? options_.steps_per_epoch : INT64_MAX;
+    const double begun = steady_seconds();
+    double waited = 0;
     int64_t step = 0;
     while (step < most && !model_.stop_training) {
+      const double asked = steady_seconds();
       TENON_ASSIGN_OR_RETURN(const bool more, next_batch(step));
+      waited += steady_seconds() - asked;
       if (!more) break;
       TENON_RETURN_IF_ERROR(steps.run(StepKind::kTrain, batches_.layout, batch_));
       warn_of_nan(epoch, step);
@@ -232,6 +236,7 @@ class Fit {
     }
     if (options_.steps_per_epoch > 0 && step < most && !model_.stop_training) warn_of_end();
     steps_seen_ = step;
+    warn_of_slow_input(epoch, waited, steady_seconds() - begun);
     TENON_RETURN_IF_ERROR(end_of_epoch());
     return finish_epoch(epoch, step, bar);
   }
@@ -287,6 +292,15 @@ class Fit {
     warned_ = true;
     log_warning("the loss is no longer a finite number at epoch ", epoch + 1, ", step ", step + 1,
                 "; a lower learning rate or clipnorm may help, TerminateOnNaN stops here");
+  }
+
+  // Not of epochs that are over soon, nor where faster data would gain little.
+  static void warn_of_slow_input(int64_t epoch, double waited, double whole) {
+    constexpr double kShortest = 1, kLeastShare = 0.2;
+    if (whole < kShortest || waited < kLeastShare * whole) return;
+    log_warning("input-bound: ", std::lround(100 * waited / whole), " % of epoch ", epoch + 1,
+                " went by waiting for batches; rows that are cached once they are decoded, or "
+                "decoded by more threads, would make it shorter");
   }
 
   static void warn_of_end() {
