@@ -14,7 +14,7 @@ namespace tenon::cli {
 namespace {
 
 struct InspectFlags {
-  std::string model, tag_set, signature;
+  std::string model, tag_set, signature, device;
   bool all = false, graph = false, json = false, list_ops = false;
 };
 
@@ -55,6 +55,23 @@ std::string merge_verdict(const SavedModel& model, const Signature& signature) {
   const StatusOr<MergeVerdict> verdict = may_merge_rows((*executable)->graph());
   if (!verdict.ok()) return std::string(message_of(verdict.status()));
   return verdict->mergeable ? "yes" : cat("no: ", verdict->reason);
+}
+
+// What the preferred device leaves to the host for one row of each input.
+StatusOr<HostWork> host_work(const SavedModel& model, const Signature& signature) {
+  TENON_ASSIGN_OR_RETURN(const auto executable, model.executable(signature));
+  std::vector<Shape> shapes;
+  for (const SignatureTensor& input : signature.inputs) {
+    if (!input.shape.has_rank()) {
+      return invalid_argument("input '", input.name, "' of signature '", signature.name,
+                              "' may have any rank, so that its ops cannot be placed before a run");
+    }
+    std::vector<int64_t> dims(input.shape.dims().begin(), input.shape.dims().end());
+    std::replace(dims.begin(), dims.end(), int64_t{-1}, int64_t{1});
+    TENON_ASSIGN_OR_RETURN(Shape shape, Shape::make(dims));
+    shapes.push_back(std::move(shape));
+  }
+  return executable->host_work(shapes);
 }
 
 struct VariableSummary {
@@ -184,6 +201,37 @@ std::string json_missing(const MissingParts& missing) {
              ",\"assets\":", json_strings(missing.assets), "}");
 }
 
+std::string host_work_line(const HostWork& work) {
+  if (work.steps.empty()) return "nothing runs on the host";
+  return cat("on the host run ", work.ops(), "; a run copies ", human_bytes(work.copied_bytes),
+             " for that");
+}
+
+std::string json_host_work(const HostWork& work) {
+  std::vector<std::string> steps;
+  for (const HostWork::Step& step : work.steps) {
+    steps.push_back(
+        cat("{\"op\":", json_string(step.op), ",\"node\":", json_string(step.node), "}"));
+  }
+  return cat("{\"on_host\":[", join(steps, ","), "],\"copied_bytes\":", work.copied_bytes, "}");
+}
+
+Status print_host_work(const SavedModel& model, const InspectFlags& flags) {
+  const std::string device = DeviceRegistry::global().preferred()->name();
+  std::vector<std::string> by_signature;
+  for (const Signature& signature : model.signatures()) {
+    if (!flags.signature.empty() && signature.name != flags.signature) continue;
+    TENON_ASSIGN_OR_RETURN(const HostWork work, host_work(model, signature));
+    by_signature.push_back(flags.json ? cat(json_string(signature.name), ":", json_host_work(work))
+                                      : cat("signature_def['", signature.name, "'] on ", device,
+                                            ": ", host_work_line(work), "\n"));
+  }
+  print(flags.json ? cat("{\"device\":", json_string(device), ",\"signatures\":{",
+                         join(by_signature, ","), "}}\n")
+                   : join(by_signature, ""));
+  return absl::OkStatus();
+}
+
 void print_json(const Inspected& inspected, const std::vector<std::string>& tags) {
   const SavedModel& model = *inspected.model;
   std::vector<std::string> signatures;
@@ -222,6 +270,10 @@ void print_keys(const SavedModel& model) {
 Status show(const Inspected& inspected, const std::vector<std::string>& tags,
             const InspectFlags& flags) {
   const SavedModel& model = *inspected.model;
+  if (!flags.device.empty()) {
+    TENON_RETURN_IF_ERROR(inspected.load);
+    return print_host_work(model, flags);
+  }
   if (flags.json) {
     print_json(inspected, tags);
     return absl::OkStatus();
@@ -249,13 +301,21 @@ Status show(const Inspected& inspected, const std::vector<std::string>& tags,
 Status inspect(const InspectFlags& flags) {
   // It says who reads models in other formats.
   TENON_RETURN_IF_ERROR(start_engine());
+  if (!flags.device.empty()) {
+    DeviceRegistry& devices = DeviceRegistry::global();
+    TENON_ASSIGN_OR_RETURN(Device * device, devices.find(flags.device));
+    devices.prefer(device);
+  }
+  if (is_model_file(flags.model) && !flags.device.empty()) {
+    return wrong_usage("--device is for SavedModels");
+  }
   if (is_model_file(flags.model)) return inspect_file(flags.model, flags.json);
   TENON_ASSIGN_OR_RETURN(const std::string folder, model_folder(flags.model));
   TENON_ASSIGN_OR_RETURN(auto sets, SavedModel::tag_sets(folder));
   for (auto& tags : sets) std::sort(tags.begin(), tags.end());
   std::sort(sets.begin(), sets.end());
-  const bool wants_graph =
-      flags.all || flags.json || flags.graph || flags.list_ops || !flags.signature.empty();
+  const bool wants_graph = flags.all || flags.json || flags.graph || flags.list_ops ||
+                           !flags.signature.empty() || !flags.device.empty();
   if (flags.tag_set.empty() && !wants_graph) return print_tag_sets(sets);
   if (!flags.tag_set.empty()) {
     sets = {parse_tags(flags.tag_set)};
@@ -284,6 +344,7 @@ int inspect_command(Words words) {
       {"all", &f.all, "", "show everything"},
       {"list_ops", &f.list_ops, "", "list the ops"},
       {"graph", &f.graph, "", "print the signature's graph after the passes"},
+      {"device", &f.device, "NAME", "show which ops that device leaves to the host"},
       {"json", &f.json, "", "everything as one JSON object a tag set"},
   };
   return run_verb(kInspectUsage, flags, words, [&](const Operands&) { return inspect(f); });

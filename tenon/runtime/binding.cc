@@ -1,11 +1,13 @@
 #include "tenon/runtime/binding.h"
 
+#include "tenon/base/log.h"
 #include "tenon/base/thread_pool.h"
 #include "tenon/core/device.h"
 #include "tenon/core/node_prepare.h"
 #include "tenon/graph/function_library.h"
 #include "tenon/graph/shape_inference.h"
 #include "tenon/runtime/binding_memory.h"
+#include "tenon/runtime/host_work.h"
 #include "tenon/runtime/segments.h"
 #include "tenon/runtime/work.h"
 
@@ -397,6 +399,17 @@ Status Binder::bind_results() {
   return absl::OkStatus();
 }
 
+// In one line for each Plan, whatever the number of its Bindings.
+void tell_host_work(const Binding& binding) {
+  const Device& device = *binding.plan->device();
+  if (device.host_accessible()) return;
+  const HostWork work = host_work_of(binding);
+  if (work.steps.empty() || !binding.plan->first_to_say()) return;
+  log_info(device.name(), " has no kernel for ", work.ops(),
+           " as used here: ", work.steps.size() == 1 ? "it runs" : "they run",
+           " on the host, and a run copies ", human_bytes(work.copied_bytes), " for that");
+}
+
 }  // namespace
 
 BindingKey::BindingKey(std::span<const Tensor> args, bool results_stay)
@@ -430,6 +443,7 @@ StatusOr<std::shared_ptr<const Binding>> Binding::create(std::shared_ptr<const P
     binding = std::make_shared<Binding>(plan, std::move(key), 1);
     TENON_RETURN_IF_ERROR(Binder(*binding, *plan).run());
   }
+  tell_host_work(*binding);
   return std::shared_ptr<const Binding>(std::move(binding));
 }
 

@@ -149,6 +149,13 @@ Status Executable::prepare(std::span<const Shape> arg_shapes) {
   return or_out_of_memory([&] { return impl_->cache.bind(BindingKey(arg_shapes), {}).status(); });
 }
 
+StatusOr<HostWork> Executable::host_work(std::span<const Shape> arg_shapes) {
+  return or_out_of_memory([&]() -> StatusOr<HostWork> {
+    TENON_ASSIGN_OR_RETURN(const auto binding, impl_->cache.bind(BindingKey(arg_shapes), {}));
+    return host_work_of(*binding);
+  });
+}
+
 int Executable::num_args() const { return static_cast<int>(graph().args.size()); }
 int Executable::num_results() const { return static_cast<int>(graph().results.size()); }
 const ValueInfo& Executable::arg(int index) const {

@@ -8,6 +8,7 @@
 
 #include "tenon/core/device.h"
 #include "tenon/graph/graph.h"
+#include "tenon/runtime/host_work.h"
 #include "tenon/runtime/model_state.h"
 #include "tenon/runtime/run_turn.h"
 
@@ -65,6 +66,10 @@ class Executable {
 
   // Makes the Binding for these argument shapes now, off the request path.
   Status prepare(std::span<const Shape> arg_shapes);
+
+  // What the device leaves to the host in runs with these argument shapes; functions that loops and
+  // branches call, which are bound when they run, are not looked into.
+  StatusOr<HostWork> host_work(std::span<const Shape> arg_shapes);
 
   int num_args() const;
   int num_results() const;

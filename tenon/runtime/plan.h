@@ -26,6 +26,9 @@ class Plan {
   bool writes_state() const { return writes_state_; }
   bool has_effects() const { return has_effects_; }
 
+  // True for the first caller: what is true of all its Bindings is said once.
+  bool first_to_say() const { return !said_.exchange(true); }
+
   // The packed copy of the constant that `value` is, made once for each `layout`.
   StatusOr<Ref<Buffer>> packed(Endpoint value, const Tensor& tensor, std::string_view layout,
                                FunctionRef<StatusOr<Ref<Buffer>>(const Tensor&)> pack) const;
@@ -59,6 +62,7 @@ class Plan {
   std::shared_ptr<ModelState> state_;
   bool writes_state_ = false;
   bool has_effects_ = false;
+  mutable std::atomic<bool> said_{false};
   mutable std::mutex mutex_;
   mutable std::map<std::pair<Endpoint, std::string>, Ref<Buffer>> packed_;
   std::unique_ptr<Functions> own_functions_;  // null: it is itself among those of another

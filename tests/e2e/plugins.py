@@ -108,6 +108,10 @@ def custom_op(check, folder):
           f"--grad_outputs=y={folder}/dy.npy", f"--outdir={folder}/grad")
     check.close(np.load(os.path.join(folder, "grad", "grad_x.npy")), 2 * x, "and so does its gradient", 1e-7)
     check.that("FoldAngle" in tenon("ops"), "`tenon ops` lists it")
+    os.environ["TENON_PLUGIN_PATH"] = f"{library}:{LAZY}"
+    done = attempt("run", "--dir", model, "--tag_set=serve", "--signature_def=serving_default", f"--inputs=x={path}")
+    check.that(done.returncode == 0 and done.stderr.count("/device:LAZY:0 has no kernel for FoldAngle as used here: it runs on the host") == 1,
+               "an op that a device has no kernel for is named in one line, and runs on the host", done.stderr)
     for name, text, code, part in (("old", WRONG_VERSION, "FAILED_PRECONDITION", "made for Tenon 0.0.1"),
                                    ("card", NO_DRIVER, "UNAVAILABLE", "there is no driver for the card: install it")):
         os.environ["TENON_PLUGIN_PATH"] = compiled(folder, sdk, name, text)
@@ -128,6 +132,10 @@ def lazy_device(check, folder):
     listed = [json.loads(line) for line in tenon("devices", "--json").splitlines()]
     check.that([d["name"] for d in listed if d["used"]] == ["/device:LAZY:0"], "the plug-in's device is the one in use", listed)
     history = train_digits(on_lazy)
+    placed = json.loads(tenon("inspect", on_lazy, "--device=LAZY", "--json"))["signatures"]["serving_default"]["on_host"]
+    steps = json.loads(tenon("bench", "--model", on_lazy, "--seconds=0.1", "--profile", "--json"))["steps"]
+    check.that(sorted(step["node"] for step in placed) == sorted(step["node"] for step in steps if step.get("on_host")),
+               "`tenon inspect --device` names what a run leaves to the host", (placed, steps))
     os.environ["TENON_DEVICE"] = "CPU"
     want = train_digits(on_cpu)
     check.that(all(abs(got["loss"] - wanted["loss"]) < 1e-3 * wanted["loss"] for got, wanted in zip(history, want)),
