@@ -18,6 +18,9 @@ class ConfigWriter final : public ConfigFields {
   void field(std::string_view name, std::vector<int64_t>& value) override {
     config.set(name, Json::array(value));
   }
+  void sizes(std::string_view name, std::span<int64_t> value, std::span<const int64_t>) override {
+    config.set(name, Json::array(std::vector<int64_t>(value.begin(), value.end())));
+  }
   void field(std::string_view name, std::optional<int64_t>& value) override {
     config.set(name, value ? Json(*value) : Json());
   }
@@ -87,6 +90,29 @@ class ConfigReader final : public ConfigFields {
         values.push_back(*item.integer());
       }
       value = std::move(values);
+      return true;
+    });
+  }
+  void sizes(std::string_view name, std::span<int64_t> value,
+             std::span<const int64_t> if_null) override {
+    const std::string expected = value.size() == 1
+                                     ? "an integer or a list of one"
+                                     : cat("an integer or ", value.size(), " of them");
+    read(name, expected, [&](const Json& json) {
+      if (json.is_null() && !if_null.empty()) {
+        std::copy(if_null.begin(), if_null.end(), value.begin());
+        return true;
+      }
+      if (const int64_t* all = json.integer()) {
+        std::fill(value.begin(), value.end(), *all);
+        return true;
+      }
+      if (!json.items() || json.items()->size() != value.size()) return false;
+      for (size_t axis = 0; axis < value.size(); ++axis) {
+        const int64_t* size = (*json.items())[axis].integer();
+        if (!size) return false;
+        value[axis] = *size;
+      }
       return true;
     });
   }
@@ -188,22 +214,6 @@ class ConfigReader final : public ConfigFields {
 };
 
 }  // namespace
-
-void ConfigFields::single(std::string_view name, int64_t& value) {
-  Json json = Json::array(std::vector<int64_t>{value});
-  field(name, json);
-  if (const auto* items = json.items(); items && items->size() == 1) json = Json((*items)[0]);
-  value = json.integer() ? *json.integer() : 0;
-}
-
-void ConfigFields::pair(std::string_view name, std::array<int64_t, 2>& value) {
-  Json json = Json::array(std::vector<int64_t>{value[0], value[1]});
-  field(name, json);
-  if (json.integer()) value = {*json.integer(), *json.integer()};
-  if (const auto* items = json.items(); items && items->size() == 2) {
-    for (size_t i = 0; i < 2; ++i) value[i] = (*items)[i].integer() ? *(*items)[i].integer() : 0;
-  }
-}
 
 namespace config_internal {
 

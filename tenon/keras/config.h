@@ -43,11 +43,12 @@ class ConfigFields {
     for (std::string_view name : names) only(name, nullptr);
   }
 
-  // A list of one number, as Keras writes options along one axis; it takes the number alone too.
-  void single(std::string_view name, int64_t& value);
-
-  // Two numbers for height and width; Keras takes one for both.
-  void pair(std::string_view name, std::array<int64_t, 2>& value);
+  // A number for each axis, as many as `value` holds; Keras takes one number for all. Null stands
+  // for `if_null` where that is given.
+  virtual void sizes(std::string_view name, std::span<int64_t> value,
+                     std::span<const int64_t> if_null = {}) = 0;
+  // The same along one axis: Keras writes a list of one number.
+  void size(std::string_view name, int64_t& value) { sizes(name, std::span(&value, 1)); }
 };
 
 // The config that `object.fields(...)` describes.

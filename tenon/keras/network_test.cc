@@ -56,6 +56,43 @@ TEST(Summary, IsTheTableThatKerasPrints) {
   }
 }
 
+// What keras.layers.X.from_config() takes and gives, Keras 3.15.
+TEST(LayerConfig, SizesAreOneForEachAxisOrOneForAll) {
+  const auto layer_of = [](std::string_view class_name, std::string_view config) {
+    return layer_from_json(*Json::parse(cat("{\"class_name\": \"", class_name, "\", \"module\": ",
+                                            "\"keras.layers\", \"config\": ", config, "}")));
+  };
+  const auto sizes_of = [&](std::string_view class_name, std::string_view config,
+                            std::string_view option) {
+    const auto layer = layer_of(class_name, config);
+    EXPECT_TRUE(layer.ok()) << layer.status();
+    return layer.ok() ? (*layer)->describe()["config"][option].dump() : "";
+  };
+  EXPECT_EQ(sizes_of("Conv1D", R"({"filters": 1, "kernel_size": 3})", "kernel_size"), "[3]");
+  EXPECT_EQ(sizes_of("Conv2D", R"({"filters": 1, "kernel_size": 3})", "kernel_size"), "[3,3]");
+  EXPECT_EQ(sizes_of("Conv3D", R"({"filters": 1, "kernel_size": 3})", "kernel_size"), "[3,3,3]");
+  EXPECT_EQ(sizes_of("Conv3DTranspose", R"({"filters": 1, "kernel_size": 2})", "kernel_size"),
+            "[2,2,2]");
+  EXPECT_EQ(sizes_of("MaxPooling1D", R"({"pool_size": 3})", "strides"), "[3]");
+  EXPECT_EQ(sizes_of("MaxPooling2D", R"({"pool_size": [2, 3]})", "strides"), "[2,3]");
+  EXPECT_EQ(sizes_of("MaxPooling2D", R"({"strides": null})", "strides"), "[2,2]");
+  EXPECT_EQ(sizes_of("AveragePooling3D", R"({"pool_size": [1, 2, 3]})", "strides"), "[1,2,3]");
+  for (const auto& [class_name, config] :
+       std::initializer_list<std::pair<const char*, const char*>>{
+           {"Conv1D", R"({"filters": 1, "kernel_size": [3, 3]})"},
+           {"Conv1D", R"({"filters": 1, "kernel_size": "3"})"},
+           {"Conv2D", R"({"filters": 1, "kernel_size": [3]})"},
+           {"Conv2D", R"({"filters": 1, "kernel_size": [3, 3, 3]})"},
+           {"Conv3D", R"({"filters": 1, "kernel_size": [3, 3]})"},
+           {"MaxPooling1D", R"({"pool_size": [2, 2]})"},
+           {"MaxPooling2D", R"({"pool_size": [2]})"},
+           {"MaxPooling2D", R"({"strides": [1]})"},
+           {"AveragePooling3D", R"({"pool_size": [2, 2]})"}}) {
+    EXPECT_EQ(layer_of(class_name, config).status().code(), absl::StatusCode::kInvalidArgument)
+        << class_name << config;
+  }
+}
+
 TEST(Network, NamesAndOrderAreThoseOfKeras) {
   KTensor image = Input({.shape = {8, 8, 3}, .name = "image"});
   KTensor extra = Input({.shape = {4}, .name = "extra"});

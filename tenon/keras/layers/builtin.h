@@ -132,6 +132,9 @@ inline DType at_least_float(DType dtype) {
 // "SAME" for "same", "VALID" for "valid"; anything else fails the trace.
 std::string padding_attr(GraphBuilder& build, std::string_view padding);
 
+// INVALID_ARGUMENT when the input has not `rank` dimensions.
+Status check_rank(const PartialShape& input, int rank);
+
 // The known size of dimension `axis` (may be negative); INVALID_ARGUMENT when the input has not
 // `rank` dimensions or the size is not known.
 StatusOr<int64_t> known_dim(const PartialShape& input, int rank, int axis);
@@ -147,7 +150,13 @@ Status check_encoding(std::string_view mode, const PartialShape& input);
 Endpoint encode_categories(GraphBuilder& build, Endpoint x, std::string_view mode, int64_t depth,
                            DType dtype);
 
-// A NHWC attribute list {1, h, w, 1}.
-std::vector<int64_t> nhwc(const std::array<int64_t, 2>& hw);
+// INVALID_ARGUMENT where a size is not above 0 or not below 2^31.
+Status check_window(std::string_view name, std::span<const int64_t> sizes);
+
+// An attribute of all dimensions, channels last: {1, sizes..., 1}.
+std::vector<int64_t> window_attr(std::span<const int64_t> sizes);
+inline std::vector<int64_t> window_attr(std::initializer_list<int64_t> sizes) {
+  return window_attr(std::span<const int64_t>(sizes.begin(), sizes.size()));
+}
 
 }  // namespace tenon::keras::layers

@@ -11,11 +11,11 @@ class Conv1DLayer final : public Layer {
   std::string_view class_name() const override { return "Conv1D"; }
   void fields(ConfigFields& f) override {
     f.field("filters", o_.filters);
-    f.single("kernel_size", o_.kernel_size);
-    f.single("strides", o_.strides);
+    f.size("kernel_size", o_.kernel_size);
+    f.size("strides", o_.strides);
     f.field("padding", o_.padding);
     f.only("data_format", "channels_last");
-    f.single("dilation_rate", o_.dilation_rate);
+    f.size("dilation_rate", o_.dilation_rate);
     f.field("groups", o_.groups);
     f.activation("activation", o_.activation);
     f.field("use_bias", o_.use_bias);
@@ -50,9 +50,9 @@ class Conv1DLayer final : public Layer {
     }
     const Endpoint kernel = g.op("ExpandDims", {trace.read(weight(0)), g.scalar<int32_t>(0)});
     x = g.op("Conv2D", {x, kernel},
-             {{"strides", layers::nhwc({1, o_.strides})},
+             {{"strides", layers::window_attr({1, o_.strides})},
               {"padding", causal ? std::string("VALID") : layers::padding_attr(g, o_.padding)},
-              {"dilations", layers::nhwc({1, o_.dilation_rate})}});
+              {"dilations", layers::window_attr({1, o_.dilation_rate})}});
     x = g.op("Squeeze", {x}, {{"squeeze_dims", std::vector<int64_t>{1}}});
     if (o_.use_bias) x = g.op("BiasAdd", {x, trace.read(weight(1))});
     return activate(g, o_.activation, x);

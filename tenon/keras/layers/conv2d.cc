@@ -4,38 +4,30 @@ namespace tenon::keras {
 
 namespace {
 
-Status check_window(const std::array<int64_t, 2>& size, std::string_view name) {
-  if (std::min(size[0], size[1]) > 0 && std::max(size[0], size[1]) <= INT32_MAX) {
-    return absl::OkStatus();
-  }
-  return invalid_argument(name, " is (", size[0], ", ", size[1],
-                          "), expected numbers above 0, below 2^31");
-}
-
 // What the options of both layers have in common.
 template <class Options>
 Status check_windows(const Options& o) {
-  TENON_RETURN_IF_ERROR(check_window(o.kernel_size, "kernel_size"));
-  TENON_RETURN_IF_ERROR(check_window(o.strides, "strides"));
-  return check_window(o.dilation_rate, "dilation_rate");
+  TENON_RETURN_IF_ERROR(layers::check_window("kernel_size", o.kernel_size));
+  TENON_RETURN_IF_ERROR(layers::check_window("strides", o.strides));
+  return layers::check_window("dilation_rate", o.dilation_rate);
 }
 
 template <class Options>
 void window_fields(ConfigFields& f, Options& o) {
-  f.pair("kernel_size", o.kernel_size);
-  f.pair("strides", o.strides);
+  f.sizes("kernel_size", o.kernel_size);
+  f.sizes("strides", o.strides);
   f.field("padding", o.padding);
   f.only("data_format", "channels_last");
-  f.pair("dilation_rate", o.dilation_rate);
+  f.sizes("dilation_rate", o.dilation_rate);
 }
 
 template <class Options>
 Endpoint convolve(std::string_view op, const Options& o, GraphBuilder& g, Endpoint x,
                   Endpoint kernel) {
   return g.op(op, {x, kernel},
-              {{"strides", layers::nhwc(o.strides)},
+              {{"strides", layers::window_attr(o.strides)},
                {"padding", layers::padding_attr(g, o.padding)},
-               {"dilations", layers::nhwc(o.dilation_rate)}});
+               {"dilations", layers::window_attr(o.dilation_rate)}});
 }
 
 class Conv2DLayer final : public Layer {

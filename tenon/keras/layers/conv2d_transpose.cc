@@ -10,8 +10,8 @@ class Conv2DTransposeLayer final : public Layer {
   std::string_view class_name() const override { return "Conv2DTranspose"; }
   void fields(ConfigFields& f) override {
     f.field("filters", o_.filters);
-    f.pair("kernel_size", o_.kernel_size);
-    f.pair("strides", o_.strides);
+    f.sizes("kernel_size", o_.kernel_size);
+    f.sizes("strides", o_.strides);
     f.field("padding", o_.padding);
     f.only("output_padding", nullptr);
     f.only("data_format", "channels_last");
@@ -46,9 +46,9 @@ class Conv2DTransposeLayer final : public Layer {
     if (!g.status().ok()) return {};
     const Endpoint rows = g.slice(g.shape_of(inputs[0]), 0, 1);
     const Endpoint whole = g.concat({rows, g.integers({size[1], size[2], size[3]})}, 0);
-    Endpoint x = g.op(
-        "Conv2DBackpropInput", {whole, trace.read(weight(0)), inputs[0]},
-        {{"strides", layers::nhwc(o_.strides)}, {"padding", layers::padding_attr(g, o_.padding)}});
+    Endpoint x = g.op("Conv2DBackpropInput", {whole, trace.read(weight(0)), inputs[0]},
+                      {{"strides", layers::window_attr(o_.strides)},
+                       {"padding", layers::padding_attr(g, o_.padding)}});
     // The shape that is known of the result, for the layers above.
     x = g.reshape(x, size);
     if (o_.use_bias) x = g.op("BiasAdd", {x, trace.read(weight(1))});

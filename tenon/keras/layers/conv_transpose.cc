@@ -9,12 +9,12 @@ class ConvTransposeLayer final : public Layer {
  public:
   // `rank`: 1 or 3 axes beside rows and channels.
   ConvTransposeLayer(std::string_view class_name, size_t rank)
-      : class_name_(class_name), rank_(rank), strides_(rank, 1) {}
+      : class_name_(class_name), rank_(rank), kernel_size_(rank, 0), strides_(rank, 1) {}
   std::string_view class_name() const override { return class_name_; }
   void fields(ConfigFields& f) override {
     f.field("filters", filters_);
-    f.field("kernel_size", kernel_size_);
-    f.field("strides", strides_);
+    f.sizes("kernel_size", kernel_size_);
+    f.sizes("strides", strides_);
     f.field("padding", padding_);
     f.only("output_padding", nullptr);
     f.only("data_format", "channels_last");
@@ -27,15 +27,8 @@ class ConvTransposeLayer final : public Layer {
                     "kernel_constraint", "bias_constraint"});
   }
   Status build(const Shapes& inputs) override {
-    for (const std::vector<int64_t>* sizes : {&kernel_size_, &strides_}) {
-      const bool fits = sizes->size() == rank_ &&
-                        *std::min_element(sizes->begin(), sizes->end()) > 0 &&
-                        *std::max_element(sizes->begin(), sizes->end()) <= INT32_MAX;
-      if (!fits) {
-        return invalid_argument(sizes == &strides_ ? "strides" : "kernel_size", " is (",
-                                join(*sizes, ", "), "), expected ", rank_, " numbers above 0");
-      }
-    }
+    TENON_RETURN_IF_ERROR(layers::check_window("kernel_size", kernel_size_));
+    TENON_RETURN_IF_ERROR(layers::check_window("strides", strides_));
     if (filters_ <= 0) return invalid_argument("filters is ", filters_, ", expected more than 0");
     const int rank = static_cast<int>(rank_) + 2;
     TENON_ASSIGN_OR_RETURN(const int64_t channels, layers::known_dim(inputs[0], rank, -1));

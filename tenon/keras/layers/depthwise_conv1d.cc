@@ -14,11 +14,11 @@ class DepthwiseConv1DLayer final : public Layer {
   void fields(ConfigFields& f) override {
     f.field("depth_multiplier", depth_multiplier_);
     if (separable_) f.field("filters", filters_);
-    f.single("kernel_size", kernel_size_);
-    f.single("strides", strides_);
+    f.size("kernel_size", kernel_size_);
+    f.size("strides", strides_);
     f.field("padding", padding_);
     f.only("data_format", "channels_last");
-    f.single("dilation_rate", dilation_rate_);
+    f.size("dilation_rate", dilation_rate_);
     f.activation("activation", activation_);
     f.field("use_bias", use_bias_);
     f.field("depthwise_initializer", depthwise_initializer_);
@@ -53,12 +53,12 @@ class DepthwiseConv1DLayer final : public Layer {
     };
     Endpoint x = g.op("ExpandDims", {inputs[0], g.scalar<int32_t>(1)});
     x = g.op("DepthwiseConv2dNative", {x, image(0)},
-             {{"strides", layers::nhwc({strides_, strides_})},
+             {{"strides", layers::window_attr({strides_, strides_})},
               {"padding", layers::padding_attr(g, padding_)},
-              {"dilations", layers::nhwc({dilation_rate_, dilation_rate_})}});
+              {"dilations", layers::window_attr({dilation_rate_, dilation_rate_})}});
     if (separable_) {
       x = g.op("Conv2D", {x, image(1)},
-               {{"strides", layers::nhwc({1, 1})}, {"padding", std::string("VALID")}});
+               {{"strides", layers::window_attr({1, 1})}, {"padding", std::string("VALID")}});
     }
     x = g.op("Squeeze", {x}, {{"squeeze_dims", std::vector<int64_t>{1}}});
     if (use_bias_) x = g.op("BiasAdd", {x, trace.read(weight(separable_ ? 2 : 1))});

@@ -58,7 +58,7 @@ class UpSampling2DLayer final : public Layer {
   explicit UpSampling2DLayer(std::array<int64_t, 2> size) : size_(size) {}
   std::string_view class_name() const override { return "UpSampling2D"; }
   void fields(ConfigFields& f) override {
-    f.pair("size", size_);
+    f.sizes("size", size_);
     f.only("data_format", "channels_last");
     f.field("interpolation", interpolation_);
   }
@@ -141,7 +141,7 @@ class RepeatVectorLayer final : public Layer {
 using Margins = std::vector<std::array<int64_t, 2>>;
 
 void margin_field(ConfigFields& f, std::string_view name, Margins& margins) {
-  if (margins.size() == 1) return f.pair(name, margins[0]);
+  if (margins.size() == 1) return f.sizes(name, margins[0]);
   Json json{Json::Array()};
   for (const auto& [before, after] : margins) json.push(Json(Json::Array{before, after}));
   f.field(name, json);

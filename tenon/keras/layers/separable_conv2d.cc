@@ -12,11 +12,11 @@ class SeparableConv2DLayer final : public Layer {
   void fields(ConfigFields& f) override {
     f.field("depth_multiplier", o_.depth_multiplier);
     f.field("filters", o_.filters);
-    f.pair("kernel_size", o_.kernel_size);
-    f.pair("strides", o_.strides);
+    f.sizes("kernel_size", o_.kernel_size);
+    f.sizes("strides", o_.strides);
     f.field("padding", o_.padding);
     f.only("data_format", "channels_last");
-    f.pair("dilation_rate", o_.dilation_rate);
+    f.sizes("dilation_rate", o_.dilation_rate);
     f.activation("activation", o_.activation);
     f.field("use_bias", o_.use_bias);
     f.field("depthwise_initializer", o_.depthwise_initializer);
@@ -50,11 +50,11 @@ class SeparableConv2DLayer final : public Layer {
   Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
     Endpoint x = g.op("DepthwiseConv2dNative", {inputs[0], trace.read(weight(0))},
-                      {{"strides", layers::nhwc(o_.strides)},
+                      {{"strides", layers::window_attr(o_.strides)},
                        {"padding", layers::padding_attr(g, o_.padding)},
-                       {"dilations", layers::nhwc(o_.dilation_rate)}});
+                       {"dilations", layers::window_attr(o_.dilation_rate)}});
     x = g.op("Conv2D", {x, trace.read(weight(1))},
-             {{"strides", layers::nhwc({1, 1})}, {"padding", std::string("VALID")}});
+             {{"strides", layers::window_attr({1, 1})}, {"padding", std::string("VALID")}});
     if (o_.use_bias) x = g.op("BiasAdd", {x, trace.read(weight(2))});
     return activate(g, o_.activation, x);
   }

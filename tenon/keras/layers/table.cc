@@ -194,10 +194,13 @@ std::string padding_attr(GraphBuilder& build, std::string_view padding) {
   return "VALID";
 }
 
+Status check_rank(const PartialShape& input, int rank) {
+  if (input.rank() == rank) return absl::OkStatus();
+  return invalid_argument("the input has shape ", input, ", expected ", rank, " dimensions");
+}
+
 StatusOr<int64_t> known_dim(const PartialShape& input, int rank, int axis) {
-  if (rank >= 0 && input.rank() != rank) {
-    return invalid_argument("the input has shape ", input, ", expected ", rank, " dimensions");
-  }
+  if (rank >= 0) TENON_RETURN_IF_ERROR(check_rank(input, rank));
   TENON_ASSIGN_OR_RETURN(const int at, resolve_axis(axis, input.rank()));
   if (input[at] < 0) {
     return invalid_argument("dimension ", axis, " of the input ", input, " must be known");
@@ -205,7 +208,19 @@ StatusOr<int64_t> known_dim(const PartialShape& input, int rank, int axis) {
   return input[at];
 }
 
-std::vector<int64_t> nhwc(const std::array<int64_t, 2>& hw) { return {1, hw[0], hw[1], 1}; }
+std::vector<int64_t> window_attr(std::span<const int64_t> sizes) {
+  std::vector<int64_t> whole(sizes.size() + 2, 1);
+  std::copy(sizes.begin(), sizes.end(), whole.begin() + 1);
+  return whole;
+}
+
+Status check_window(std::string_view name, std::span<const int64_t> sizes) {
+  const bool fits = std::all_of(sizes.begin(), sizes.end(),
+                                [](int64_t size) { return size > 0 && size <= INT32_MAX; });
+  if (fits) return absl::OkStatus();
+  return invalid_argument(name, " is (", join(sizes, ", "),
+                          "), expected numbers above 0, below 2^31");
+}
 
 }  // namespace layers
 
