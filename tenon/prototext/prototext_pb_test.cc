@@ -44,5 +44,31 @@ TEST(TextFormat, ErrorsNameLineAndColumn) {
       << wire.status();
 }
 
+TEST(TextFormat, AnEntryOfAMapMayLeaveOutKeyOrValue) {
+  const auto wire = read_text_message(TextMessage::kGraph, R"(library { function {
+      signature { name: "f" }
+      arg_attr { value { attr { key: "_user_specified_name" value { s: "x" } } } }
+      attr { key: "a" value { func { name: "g" attr { key: "b" } } } }
+      ret { key: "y" } ret { value: "z" } resource_arg_unique_id {} } })");
+  ASSERT_TRUE(wire.ok()) << wire.status();
+  tensorflow::GraphDef graph;
+  ASSERT_TRUE(graph.ParseFromString(*wire));
+  const tensorflow::FunctionDef& function = graph.library().function(0);
+  ASSERT_EQ(function.arg_attr().count(0), 1U);
+  EXPECT_EQ(function.arg_attr().at(0).attr().at("_user_specified_name").s(), "x");
+  EXPECT_EQ(function.attr().at("a").func().attr().count("b"), 1U);
+  EXPECT_EQ(function.ret().at("y"), "");
+  EXPECT_EQ(function.ret().at(""), "z");
+  EXPECT_EQ(function.resource_arg_unique_id().at(0), 0U);
+}
+
+TEST(TextFormat, MessagesDeeperThanOnTheWireAreRefused) {
+  std::string text = "node { attr { key: 'k' value {";
+  for (int i = 0; i < 100000; ++i) text += "func { attr { key: 'k' value {";
+  for (int i = 0; i < 100000; ++i) text += "}}}";
+  EXPECT_EQ(read_text_message(TextMessage::kGraph, text + "}}}").status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
 }  // namespace
 }  // namespace tenon

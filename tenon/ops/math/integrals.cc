@@ -13,17 +13,18 @@ constexpr double kUnbounded = std::numeric_limits<double>::infinity();
 constexpr double kNotANumber = std::numeric_limits<double>::quiet_NaN();
 constexpr double kPi = std::numbers::pi;
 
-// exp(x) K_order(x) as the integral 10.32.9, whose trapezoid rule converges faster than any power.
+// exp(x) K_order(x) as the integral 10.32.9, whose trapezoid rule converges faster than any power
+// once its steps are smaller than the integrand is wide, which is 1 / sqrt(x).
 double scaled_k_by_integral(int order, double x) {
-  constexpr double kStep = 0.0625;
+  const double step = std::min(0.0625, 0.7 / std::sqrt(x));
   double sum = 0.5;
   for (int i = 1;; ++i) {
-    const double t = kStep * i;
+    const double t = step * i;
     // cosh(t) - 1 without cancellation.
     const double half = std::sinh(t / 2);
     const double term = std::exp(-2 * x * half * half) * (order == 0 ? 1 : std::cosh(t));
     sum += term;
-    if (term < 1e-18 * sum) return sum * kStep;
+    if (term < 1e-18 * sum) return sum * step;
   }
 }
 
@@ -54,8 +55,8 @@ double k1_by_series(double x) {
 
 // K_order(x), or exp(x) times it.
 double bessel_k(int order, double x, bool scaled) {
-  if (std::isnan(x) || x < 0) return kNotANumber;
-  if (x == 0) return kUnbounded;
+  if (std::isnan(x)) return x;
+  if (x <= 0) return kUnbounded;
   if (x <= 2) {
     const double y = order == 0 ? k0_by_series(x) : k1_by_series(x);
     return scaled ? y * std::exp(x) : y;
@@ -176,10 +177,10 @@ double spence(double x) {
   return -spence(1 / x) - log * log / 2;
 }
 
-double bessel_j0(double x) { return ::j0(x); }
-double bessel_j1(double x) { return ::j1(x); }
-double bessel_y0(double x) { return x < 0 ? -HUGE_VAL : ::y0(x); }
-double bessel_y1(double x) { return x < 0 ? -HUGE_VAL : ::y1(x); }
+double bessel_j0(double x) { return std::isinf(x) ? kNotANumber : ::j0(x); }
+double bessel_j1(double x) { return std::isinf(x) ? kNotANumber : ::j1(x); }
+double bessel_y0(double x) { return x < 0 ? -kUnbounded : x == kUnbounded ? kNotANumber : ::y0(x); }
+double bessel_y1(double x) { return x < 0 ? -kUnbounded : x == kUnbounded ? kNotANumber : ::y1(x); }
 double bessel_k0(double x) { return bessel_k(0, x, false); }
 double bessel_k1(double x) { return bessel_k(1, x, false); }
 double bessel_k0e(double x) { return bessel_k(0, x, true); }

@@ -60,6 +60,9 @@ Status dequantize_shape(ShapeContext& c) {
     return invalid_argument("When output type is bfloat16, mode must be MIN_COMBINED");
   }
   TENON_RETURN_IF_ERROR(check_slices(c));
+  if (quantize_mode(c.attrs()) == QuantizeMode::kMinFirst && c.attr<int64_t>("axis") != -1) {
+    return unimplemented("MIN_FIRST mode is not implemented for Dequantize with axis != -1.");
+  }
   c.set_output(0, c.input(0));
   return absl::OkStatus();
 }
