@@ -16,6 +16,28 @@ StatusOr<std::map<int64_t, std::string>> find_versions(const ModelConfig& model)
   return versions_among(model.base_path, *children);
 }
 
+StatusOr<std::vector<ModelConfig>> find_models(const std::string& folder) {
+  const StatusOr<std::vector<std::string>> children = list_directory(folder);
+  if (!children.ok()) {
+    return not_found("Could not find models directory ", folder, ": ",
+                     message_of(children.status()));
+  }
+  std::vector<ModelConfig> models;
+  for (const std::string& child : *children) {
+    ModelConfig model;
+    model.name = child;
+    model.base_path = join_path(folder, child);
+    const auto versions = list_directory(model.base_path);  // a file has none
+    const bool any = versions.ok() && !child.starts_with('.') &&
+                     std::any_of(versions->begin(), versions->end(), [](const std::string& name) {
+                       int64_t number = 0;
+                       return parse_number(name, number);
+                     });
+    if (any) models.push_back(std::move(model));
+  }
+  return models;
+}
+
 std::map<int64_t, std::string> versions_among(const std::string& base_path,
                                               const std::vector<std::string>& children) {
   std::map<int64_t, std::string> versions;

@@ -12,7 +12,11 @@ namespace tenon::serving {
 // folder is not there.
 StatusOr<std::map<int64_t, std::string>> find_versions(const ModelConfig& model);
 
-// The same of the names in a folder that is elsewhere.
+// The models in a folder of models: its children that hold a version, each under its own name;
+// those whose names begin with a dot are left out. NOT_FOUND when the folder is not there.
+StatusOr<std::vector<ModelConfig>> find_models(const std::string& folder);
+
+// As find_versions(), of the names in a folder that is elsewhere.
 std::map<int64_t, std::string> versions_among(const std::string& base_path,
                                               const std::vector<std::string>& children);
 

@@ -17,6 +17,7 @@
 #include "tenon/serving/http/http_server.h"
 #include "tenon/serving/model_loading.h"
 #include "tenon/serving/model_metrics.h"
+#include "tenon/serving/model_versions.h"
 #include "tenon/serving/net/bearer_tokens.h"
 #include "tenon/serving/net/ssl_config.h"
 #include "tenon/serving/rest_api.h"
@@ -49,7 +50,31 @@ class StopSignals {
   sigset_t before_;
 };
 
+// `path` from the root on; a URI stays as it is.
+std::string absolute(const std::string& path) {
+  if (path.starts_with('/') || path.find("://") != std::string::npos) return path;
+  char* here = ::realpath(".", nullptr);
+  std::string made = join_path(here ? here : "/", path);
+  std::free(here);
+  return made;
+}
+
+StatusOr<std::vector<ModelConfig>> models_in_directory(const ServerFlags& flags) {
+  const std::string folder = absolute(flags.models_directory);
+  auto models = find_models(folder);
+  if (!models.ok()) {
+    if (flags.file_system_poll_wait_seconds <= 0) return models;
+    log_warning(message_of(models.status()), "; models are served once it is there");
+    return std::vector<ModelConfig>();
+  }
+  if (models->empty()) {
+    log_warning(folder, " holds no model yet, that is a folder of versions (1, 2, ...)");
+  }
+  return models;
+}
+
 StatusOr<std::vector<ModelConfig>> configs_of(const ServerFlags& flags) {
+  if (!flags.models_directory.empty()) return models_in_directory(flags);
   if (!flags.model_config_file.empty()) {
     TENON_ASSIGN_OR_RETURN(const std::string text, read_config_file(flags.model_config_file));
     StatusOr<std::vector<ModelConfig>> configs = parse_model_configs(text, flags.model_config_file);
@@ -59,13 +84,7 @@ StatusOr<std::vector<ModelConfig>> configs_of(const ServerFlags& flags) {
   }
   ModelConfig config;
   config.name = flags.model_name;
-  config.base_path = flags.model_base_path;
-  const bool is_uri = config.base_path.find("://") != std::string::npos;
-  if (!is_uri && !config.base_path.starts_with('/')) {
-    char* here = ::realpath(".", nullptr);
-    config.base_path = join_path(here ? here : "/", config.base_path);
-    std::free(here);
-  }
+  config.base_path = absolute(flags.model_base_path);
   TENON_RETURN_IF_ERROR(check_base_path(config));
   return std::vector{config};
 }
@@ -166,20 +185,31 @@ StatusOr<RestOptions> rest_options_of(const ServerFlags& flags) {
   return options;
 }
 
-// Follows the configuration file: what is wrong with it is logged, once, and changes nothing; what
-// could not be done yet, such as a label of a version that still loads, is tried again.
+// Follows what says which models there are, the configuration file or the folder of models: what is
+// wrong with it is logged, once, and changes nothing; what could not be done yet, such as a label
+// of a version that still loads, is tried again. Made before the configuration is read first, so
+// that no change is missed while the models load.
 class ConfigFollower {
  public:
-  ConfigFollower(ServedModels& models, std::string path)
-      : models_(models), path_(std::move(path)), done_(read_config_file(path_).value_or("")) {}
+  explicit ConfigFollower(const ServerFlags& flags)
+      : file_(flags.model_config_file),
+        folder_(flags.models_directory.empty() ? "" : absolute(flags.models_directory)),
+        interval_seconds_(!folder_.empty() ? flags.file_system_poll_wait_seconds
+                          : !file_.empty() ? flags.model_config_file_poll_wait_seconds
+                                           : 0),
+        done_(read().value_or("")) {}
 
-  void look() {
-    const StatusOr<std::string> text = read_config_file(path_);
+  // Between two looks; 0: there is nothing to follow.
+  int64_t interval_milliseconds() const { return std::max<int64_t>(interval_seconds_, 0) * 1000; }
+
+  void look(ServedModels& models) {
+    const StatusOr<std::string> text = read();
     if (text.ok() && *text == done_) return;
     Status status = text.status();
     if (text.ok()) {
-      const auto configs = parse_model_configs(*text, path_);
-      status = configs.ok() ? models_.configure(*configs) : configs.status();
+      const auto configs =
+          folder_.empty() ? parse_model_configs(*text, file_) : find_models(folder_);
+      status = configs.ok() ? models.configure(*configs) : configs.status();
     }
     if (status.ok()) done_ = *text;
     const std::string error(message_of(status));
@@ -188,24 +218,32 @@ class ConfigFollower {
   }
 
  private:
-  ServedModels& models_;
-  const std::string path_;
-  std::string done_;  // the text that is in force
+  // The file, or the names of the models in the folder.
+  StatusOr<std::string> read() const {
+    if (folder_.empty()) return read_config_file(file_);
+    TENON_ASSIGN_OR_RETURN(const std::vector<ModelConfig> models, find_models(folder_));
+    std::string names;
+    for (const ModelConfig& model : models) names += cat(model.name, "/");
+    return names;
+  }
+
+  const std::string file_;
+  const std::string folder_;  // empty: the file says it
+  const int64_t interval_seconds_;
+  std::string done_;  // what is in force
   std::string said_;  // the last error
 };
 
-void wait_for_stop(const StopSignals& signals, ServedModels& models, BearerTokens* tokens,
-                   const ServerFlags& flags) {
+void wait_for_stop(const StopSignals& signals, ServedModels& models, ConfigFollower& follower,
+                   BearerTokens* tokens) {
   constexpr int64_t kSecond = 1000, kHour = 3600 * kSecond;
-  const int64_t poll = flags.model_config_file_poll_wait_seconds * kSecond;
-  const bool follows_models = poll > 0 && !flags.model_config_file.empty();
-  const int64_t interval = follows_models ? poll : kHour;
-  ConfigFollower follower(models, flags.model_config_file);
+  const int64_t poll = follower.interval_milliseconds();
+  const int64_t interval = poll > 0 ? poll : kHour;
   int64_t next_look = steady_milliseconds() + interval;
   while (!signals.wait(tokens != nullptr ? std::min(interval, kSecond) : interval)) {
     if (tokens != nullptr) tokens->follow();
-    if (!follows_models || steady_milliseconds() < next_look) continue;
-    follower.look();
+    if (poll <= 0 || steady_milliseconds() < next_look) continue;
+    follower.look(models);
     next_look = steady_milliseconds() + interval;
   }
 }
@@ -248,6 +286,7 @@ Status run(const ServerFlags& flags) {
   raise_descriptor_limit();
   declare_metrics(MetricRegistry::global());
   TENON_RETURN_IF_ERROR(check_config_files(flags));
+  ConfigFollower follower(flags);
   TENON_ASSIGN_OR_RETURN(const std::vector<ModelConfig> configs, configs_of(flags));
   TENON_ASSIGN_OR_RETURN(const RestOptions rest_options, rest_options_of(flags));
   std::unique_ptr<BearerTokens> tokens;
@@ -280,7 +319,7 @@ Status run(const ServerFlags& flags) {
   } else if (flags.rest_api_port != 0) {
     TENON_ASSIGN_OR_RETURN(rest, start_rest(api, tokens.get(), flags));
   }
-  wait_for_stop(signals, models, tokens.get(), flags);
+  wait_for_stop(signals, models, follower, tokens.get());
   api.set_draining();
   if (grpc) grpc->set_draining();
   models.end_waiting();

@@ -97,6 +97,7 @@ const Flag kFlags[] = {
                "MODEL:VERSION,MODEL:LABEL that make each prediction of MODEL again, to compare"),
     TENON_FLAG(enable_model_control, "clients of /v2/repository may load and unload models"),
     TENON_FLAG(enable_model_list, "GET /v1/models lists the models instead of being an error"),
+    TENON_FLAG(models_directory, "folder whose children are models, followed while it serves"),
     TENON_FLAG(threads, "threads that compute; 0: all CPUs"),
     TENON_FLAG(as_tensorflow_model_server,
                "texts and exit codes of tensorflow_model_server, as under that name"),
@@ -235,10 +236,15 @@ Status check_server_flags(const ServerFlags& flags) {
     return invalid_argument(
         "nothing to listen on: --port, --grpc_socket_path and --rest_api_port are all off");
   }
-  if (flags.model_base_path.empty() && flags.model_config_file.empty()) {
+  const bool named = !flags.model_base_path.empty() || !flags.model_config_file.empty();
+  if (!named && flags.models_directory.empty()) {
     return invalid_argument(
-        "no model to serve: give --model_base_path (with --model_name) or --model_config_file, or "
-        "set MODEL_BASE_PATH and MODEL_NAME");
+        "no model to serve: give --model_base_path (with --model_name), --model_config_file or "
+        "--models_directory, or set MODEL_BASE_PATH and MODEL_NAME");
+  }
+  if (named && !flags.models_directory.empty()) {
+    return invalid_argument("--models_directory=", flags.models_directory,
+                            ": the models are named by --model_base_path or --model_config_file");
   }
   if (flags.log_format != "text" && flags.log_format != "json") {
     return invalid_argument("--log_format=", flags.log_format, ": expected text or json");
@@ -250,7 +256,10 @@ Status check_server_flags(const ServerFlags& flags) {
 }
 
 void apply_environment(ServerFlags& flags, const std::function<const char*(const char*)>& get) {
-  if (!flags.model_base_path.empty() || !flags.model_config_file.empty()) return;
+  if (!flags.model_base_path.empty() || !flags.model_config_file.empty() ||
+      !flags.models_directory.empty()) {
+    return;
+  }
   const char* base = get("MODEL_BASE_PATH");
   const char* name = get("MODEL_NAME");
   if (base == nullptr && name == nullptr) return;

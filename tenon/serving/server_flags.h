@@ -83,6 +83,7 @@ struct ServerFlags {
   std::string shadow_model;                 // "MODEL:VERSION,MODEL:LABEL"
   bool enable_model_control = false;        // clients of /v2/repository may load and unload models
   bool enable_model_list = false;           // GET /v1/models lists them
+  std::string models_directory;             // whose children are models; empty: none is
   int32_t threads = 0;                      // that compute; 0: all CPUs
   bool as_tensorflow_model_server = false;  // its texts and exit codes where start fails
 };

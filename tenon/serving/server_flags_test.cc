@@ -97,6 +97,11 @@ TEST(ServerFlagsTest, ContradictionsAreErrors) {
   precision.mixed_precision = "float8";
   EXPECT_FALSE(check_server_flags(precision).ok());
   EXPECT_FALSE(check_server_flags(ServerFlags()).ok());
+  ServerFlags directory;
+  directory.models_directory = "/models";
+  EXPECT_TRUE(check_server_flags(directory).ok());
+  directory.model_base_path = "/m";
+  EXPECT_FALSE(check_server_flags(directory).ok());
 }
 
 TEST(ServerFlagsTest, FlagsWithoutEffectSaySo) {
@@ -158,6 +163,10 @@ TEST(ServerFlagsTest, TheImagesVariablesStandInForTheModelFlags) {
   apply_environment(given, get);
   EXPECT_EQ(given.model_base_path, "/other");
   EXPECT_EQ(given.model_name, "default");
+  ServerFlags directory;
+  directory.models_directory = "/all";
+  apply_environment(directory, get);
+  EXPECT_EQ(directory.model_base_path, "");
   environment.clear();
   ServerFlags none;
   apply_environment(none, get);

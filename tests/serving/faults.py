@@ -53,6 +53,33 @@ def configurations(program, models, folder):
         expect("SIGTERM ends it while a model is missing", server.stops() == 0, server)
 
 
+def directory(program, models, folder):
+    """The children of --models_directory that hold a version are models, as they come and go."""
+    place = os.path.join(folder, "directory")
+    with Server(program, f"--models_directory={place}") as server:
+        expect("ports open without the folder", server.comes_to(lambda: server.get("/healthz")[0], 200), server)
+        os.makedirs(os.path.join(place, "lost+found"))
+        with open(os.path.join(place, "README"), "w", encoding="utf-8") as f:
+            f.write("no model")
+        shutil.copytree(os.path.join(models, "half_plus_two"), os.path.join(place, "two"))
+        expect("a model of a folder is served", server.comes_to(lambda: server.predict("two"), 3.0), server)
+        expect("what holds no version is no model", server.get("/readyz")[0] == 200, server)
+        shutil.copytree(os.path.join(models, "half_plus_three"), os.path.join(place, ".new"))
+        os.rename(os.path.join(place, ".new"), os.path.join(place, "three"))
+        expect("one that comes is served", server.comes_to(lambda: server.predict("three"), 4.0), server)
+        expect("and only under its last name", ".new" not in server.text(), server)
+        shutil.rmtree(os.path.join(place, "two"))
+        expect("one that goes is not", server.comes_to(lambda: server.predict("two"), 404), server)
+        expect("and is not waited for", server.get("/readyz")[0] == 200, server)
+        os.rename(place, place + ".away")
+        expect("a folder that goes is told of",
+               server.comes_to(lambda: "reloaded: Could not find models directory" in server.text(), True), server)
+        expect("and changes nothing", server.predict("three") == 4.0, server)
+        expect("it stops", server.stops() == 0, server)
+    with Server(program, f"--models_directory={place}", "--file_system_poll_wait_seconds=0") as server:
+        expect("a folder that nobody looks for again ends the program", server.process.wait(20) == 1, server)
+
+
 def half_copied(program, models, folder):
     """A version without its variables does not replace a good one, and does once they have come."""
     base = os.path.join(folder, "copied")
@@ -222,6 +249,7 @@ def main():
     program, models = arguments(__doc__)
     with tempfile.TemporaryDirectory() as folder:
         configurations(program, models, folder)
+        directory(program, models, folder)
         half_copied(program, models, folder)
         starting(program, models, folder)
         draining(program, models)
