@@ -2,6 +2,7 @@
 #include "tenon/cli/engine.h"
 #include "tenon/cli/flags.h"
 #include "tenon/cli/model_folder.h"
+#include "tenon/cli/unpack.h"
 #include "tenon/cli/verbs.h"
 #include "tenon/serving/server.h"
 #include "tenon/serving/server_flags.h"
@@ -62,7 +63,7 @@ int serve_command(Words words) {
   const StatusOr<std::vector<std::string>> arguments = with_base_path(words);
   Status status = arguments.status();
   if (status.ok()) status = start_engine();
-  if (status.ok()) return serving::serve(*arguments);
+  if (status.ok()) return serving::serve(*arguments, unpack_archive);
   print_error(status);
   return is_wrong_usage(status) ? 2 : 1;
 }

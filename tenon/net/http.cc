@@ -359,6 +359,7 @@ Status download(const std::string& url, ByteSink& sink, uint64_t limit) {
   TENON_ASSIGN_OR_RETURN(const Url parsed, parse_url(url));
   if (parsed.scheme == "file") return download_file(parsed.path, sink, limit);
   ArrivalSink counted(sink, limit);
+  const std::string shown = url.substr(0, url.find('?'));  // a query may be secret
   Status last;
   for (int attempt = 0; attempt < kMostAttempts; ++attempt) {
     if (attempt > 0) pause_before_retry(attempt);
@@ -372,14 +373,14 @@ Status download(const std::string& url, ByteSink& sink, uint64_t limit) {
       last = response.status();
       const bool may_pass = last.code() == absl::StatusCode::kUnavailable ||
                             last.code() == absl::StatusCode::kDeadlineExceeded;
-      if (!may_pass) return with_context(last, url);
+      if (!may_pass) return with_context(last, shown);
       continue;
     }
     if (response->status == 404 || response->status == 410) {
-      return not_found(url, " is not there (HTTP ", response->status, ")");
+      return not_found(shown, " is not there (HTTP ", response->status, ")");
     }
     if (offset > 0 ? response->status == 206 : response->status == 200) return {};
-    last = unavailable(url, " answers HTTP ", response->status);
+    last = unavailable(shown, " answers HTTP ", response->status);
     if (response->status < 500 && response->status != 429) return last;
   }
   return last;

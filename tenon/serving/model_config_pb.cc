@@ -5,6 +5,7 @@
 
 #include "tenon/net/s3.h"
 #include "tenon/serving/model_config.h"
+#include "tenon/serving/remote/archive_models.h"
 #include "tensorflow_serving/config/model_server_config.pb.h"
 #include "tensorflow_serving/config/monitoring_config.pb.h"
 
@@ -114,6 +115,9 @@ Status check_base_path(ModelConfig& model) {
   if (model.base_path.starts_with('/')) return absl::OkStatus();
   if (net::is_s3_uri(model.base_path)) {
     return with_context(net::parse_s3_uri(model.base_path).status(), cat("model ", model.name));
+  }
+  if (ArchiveModels::is_archive(model.base_path)) {
+    return with_context(ArchiveModels::check_url(model.base_path), cat("model ", model.name));
   }
   const size_t scheme = model.base_path.find("://");
   if (scheme != std::string::npos) {

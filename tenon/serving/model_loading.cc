@@ -5,7 +5,7 @@
 #include "tenon/base/files.h"
 #include "tenon/serving/batching/batching_servable.h"
 #include "tenon/serving/config_files.h"
-#include "tenon/serving/remote_models.h"
+#include "tenon/serving/remote/remote_models.h"
 #include "tenon/serving/saved_model_servable.h"
 #include "tenon/serving/warmup.h"
 
@@ -48,7 +48,8 @@ struct Batcher {
 
 }  // namespace
 
-StatusOr<ServedModelsOptions> model_options_of(const ServerFlags& flags) {
+StatusOr<ServedModelsOptions> model_options_of(const ServerFlags& flags,
+                                               const UnpackArchive& unpack) {
   std::optional<Batcher> batcher;
   if (flags.enable_batching) {
     batcher.emplace();
@@ -62,21 +63,26 @@ StatusOr<ServedModelsOptions> model_options_of(const ServerFlags& flags) {
   remote_options.store.environment = [](const char* name) { return std::getenv(name); };
   remote_options.cache_folder = flags.model_cache_dir;
   const auto remote = std::make_shared<RemoteModels>(std::move(remote_options));
+  const auto archives = std::make_shared<ArchiveModels>(
+      ArchiveModelsOptions{.unpack = unpack,
+                           .cache_folder = flags.model_cache_dir,
+                           .in_background = flags.file_system_poll_wait_seconds > 0});
   WarmupOptions warmup;
   warmup.iterations = flags.num_request_iterations_for_warmup;
   ServedModelsOptions options;
-  options.find = [remote](const ModelConfig& model) {
-    return RemoteModels::is_remote(model.base_path) ? remote->find_versions(model)
-                                                    : find_versions(model);
+  options.find = [remote, archives](const ModelConfig& model) {
+    if (RemoteModels::is_remote(model.base_path)) return remote->find_versions(model);
+    if (ArchiveModels::is_archive(model.base_path)) return archives->find_versions(model);
+    return find_versions(model);
   };
   options.fingerprint = [remote](const std::string& path) {
     return RemoteModels::is_remote(path) ? remote->fingerprint(path) : folder_fingerprint(path);
   };
-  options.load = [saved_model = saved_model_options_of(flags), warmup, batcher, remote,
+  options.load = [saved_model = saved_model_options_of(flags), warmup, batcher, remote, archives,
                   enabled = flags.enable_model_warmup](
                      const std::string&, int64_t,
                      std::string path) -> StatusOr<std::shared_ptr<const Servable>> {
-    std::shared_ptr<const RemoteCopy> copy;
+    std::shared_ptr<const RemoteCopy> copy = archives->copy_of(path);
     if (RemoteModels::is_remote(path)) {
       TENON_ASSIGN_OR_RETURN(copy, remote->fetch(path));
       path = copy->path();

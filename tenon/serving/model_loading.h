@@ -2,12 +2,14 @@
 // merged, behind queues.
 #pragma once
 
+#include "tenon/serving/remote/archive_models.h"
 #include "tenon/serving/served_models.h"
 #include "tenon/serving/server_flags.h"
 
 namespace tenon::serving {
 
 // INVALID_ARGUMENT or NOT_FOUND where the batching parameters that the flags name cannot be had.
-StatusOr<ServedModelsOptions> model_options_of(const ServerFlags& flags);
+StatusOr<ServedModelsOptions> model_options_of(const ServerFlags& flags,
+                                               const UnpackArchive& unpack);
 
 }  // namespace tenon::serving

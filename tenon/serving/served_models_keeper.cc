@@ -128,7 +128,8 @@ void ServedModels::Impl::want(Model& model, const std::map<int64_t, std::string>
   for (const auto& [number, path] : wanted) {
     Version& version = model.versions[number];
     const bool again = !version.wanted && version.state == VersionState::kEnd;
-    const bool moved = version.path != path && version.state == VersionState::kStart;
+    const bool moved = version.path != path && (version.state == VersionState::kStart ||
+                                                version.state == VersionState::kEnd);
     if (version.path.empty() || again || moved) {
       version = Version();
       version.path = path;

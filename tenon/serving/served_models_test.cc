@@ -127,6 +127,20 @@ TEST_F(ServedModelsTest, ANewVersionReplacesTheOldOneWhichStaysListed) {
   EXPECT_EQ(latest(), 2);
 }
 
+TEST_F(ServedModelsTest, AVersionThatFailedForGoodIsTriedWhereElseItLies) {
+  add("1");
+  ASSERT_TRUE(start().ok());
+  fail(2, absl::StatusCode::kInvalidArgument);
+  add("2");
+  EXPECT_TRUE(comes_to("2:50 1:30"));
+  heal(2);
+  const auto elsewhere = *TemporaryDirectory::create();
+  ASSERT_TRUE(create_directories(join_path(elsewhere.path(), "2")).ok());
+  config_.base_path = elsewhere.path();
+  ASSERT_TRUE(served_->configure({config_}).ok());
+  EXPECT_TRUE(comes_to("2:30 1:50"));
+}
+
 TEST_F(ServedModelsTest, AVersionInUseIsFreedOnlyAfterItsLastRequest) {
   add("1");
   ASSERT_TRUE(start().ok());

@@ -279,7 +279,7 @@ void stop_servers(const StopSignals& signals, HttpServer* rest, GrpcServer* grpc
 }
 
 // Serves until told to stop; an error is why it could not start.
-Status run(const ServerFlags& flags) {
+Status run(const ServerFlags& flags, const UnpackArchive& unpack) {
   const StopSignals signals;
   std::signal(SIGXFSZ, SIG_IGN);  // a limit on the size of files is an error of writing
   std::signal(SIGPIPE, SIG_IGN);  // an object store that hangs up as well
@@ -295,7 +295,7 @@ Status run(const ServerFlags& flags) {
     if (!read.ok()) return with_context(read.status(), "--auth_token_file");
     tokens = *std::move(read);
   }
-  TENON_ASSIGN_OR_RETURN(ServedModelsOptions options, model_options_of(flags));
+  TENON_ASSIGN_OR_RETURN(ServedModelsOptions options, model_options_of(flags, unpack));
   Taps taps;
   TENON_RETURN_IF_ERROR(taps.start(flags, options));
   bool stopped = false;
@@ -353,7 +353,7 @@ int fail(const ServerFlags& flags, const Status& status, bool wrong_usage) {
 
 }  // namespace
 
-int serve(std::span<const std::string> arguments) {
+int serve(std::span<const std::string> arguments, const UnpackArchive& unpack) {
   StatusOr<ParsedServerFlags> parsed = parse_server_flags(arguments);
   if (!parsed.ok()) {
     ServerFlags flags;
@@ -385,7 +385,7 @@ int serve(std::span<const std::string> arguments) {
                             ? flags.threads
                             : static_cast<int>(std::max(flags.tensorflow_session_parallelism,
                                                         flags.tensorflow_intra_op_parallelism)));
-  status = run(flags);
+  status = run(flags, unpack);
   return status.ok() ? 0 : fail(flags, status, false);
 }
 

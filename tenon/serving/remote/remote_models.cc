@@ -1,9 +1,6 @@
-#include "tenon/serving/remote_models.h"
+#include "tenon/serving/remote/remote_models.h"
 
 #include <unistd.h>
-
-#include <cerrno>
-#include <cstdio>
 
 #include "tenon/base/log.h"
 #include "tenon/serving/model_versions.h"
@@ -23,33 +20,16 @@ Status check_relative(std::string_view path) {
   return absl::OkStatus();
 }
 
-// Of the version's content, as far as the listing tells it.
-uint64_t hash_of(const net::S3Listing& listing, uint64_t hash) {
+// The version's content, as far as the listing tells it.
+std::string content_of(const net::S3Listing& listing) {
+  std::string content;
   for (const net::S3Object& object : listing.objects) {
-    for (const char c : cat(object.key, "\n", object.size, "\n", object.etag, "\n")) {
-      hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;  // FNV-1a
-    }
+    content += cat(object.key, "\n", object.size, "\n", object.etag, "\n");
   }
-  return hash;
-}
-
-constexpr uint64_t kHashStart = 0xcbf29ce484222325;
-
-std::string name_of(const net::S3Listing& listing) {
-  std::string name;  // two starts make 128 bits of it
-  for (const uint64_t start : {kHashStart, ~kHashStart}) {
-    char digits[17];
-    std::snprintf(digits, sizeof(digits), "%016lx", hash_of(listing, start));
-    name += digits;
-  }
-  return name;
+  return content;
 }
 
 }  // namespace
-
-RemoteCopy::~RemoteCopy() {
-  if (!temporary_.empty()) remove_tree(temporary_).IgnoreError();
-}
 
 StatusOr<std::map<int64_t, std::string>> RemoteModels::find_versions(const ModelConfig& model) {
   const auto now = Clock::now();
@@ -85,22 +65,6 @@ StatusOr<std::map<int64_t, std::string>> RemoteModels::find_versions(const Model
   return versions;
 }
 
-StatusOr<std::string> RemoteModels::folder_of(const net::S3Listing& listing) {
-  std::string folder = options_.cache_folder;
-  std::string name = name_of(listing);
-  if (folder.empty()) {
-    const std::lock_guard lock(mutex_);
-    if (!temporary_) {
-      TENON_ASSIGN_OR_RETURN(temporary_, TemporaryDirectory::create());
-    }
-    folder = temporary_->path();
-    name = cat(++copies_);  // a folder each: one may still be going while the next is made
-  }
-  folder = join_path(folder, name);
-  TENON_RETURN_IF_ERROR(create_directories(folder));
-  return folder;
-}
-
 Status RemoteModels::fetch_all(const net::S3Place& place, const net::S3Listing& listing,
                                const std::string& path) {
   const auto start = Clock::now();
@@ -126,19 +90,17 @@ StatusOr<std::shared_ptr<const RemoteCopy>> RemoteModels::fetch(const std::strin
   TENON_ASSIGN_OR_RETURN(const net::S3Place place, net::parse_s3_uri(uri));
   TENON_ASSIGN_OR_RETURN(const net::S3Listing listing, client_.list(place, false));
   if (listing.objects.empty()) return not_found(uri, " is not there");
-  TENON_ASSIGN_OR_RETURN(const std::string folder, folder_of(listing));
+  TENON_ASSIGN_OR_RETURN(const std::string folder,
+                         folders_.path_for(content_name(content_of(listing))));
+  TENON_RETURN_IF_ERROR(create_directories(folder));
   // Loaders know a version by the number that its folder is named.
-  auto copy =
-      std::make_shared<const RemoteCopy>(join_path(folder, uri.substr(uri.rfind('/') + 1)),
-                                         options_.cache_folder.empty() ? folder : std::string());
+  auto copy = std::make_shared<const RemoteCopy>(join_path(folder, uri.substr(uri.rfind('/') + 1)),
+                                                 folders_.stay() ? std::string() : folder);
   if (path_exists(copy->path())) return copy;
   const std::string partial = cat(copy->path(), ".partial.", ::getpid());
   TENON_RETURN_IF_ERROR(remove_tree(partial));
   Status status = fetch_all(place, listing, partial);
-  if (status.ok() && ::rename(partial.c_str(), copy->path().c_str()) != 0 &&
-      !path_exists(copy->path())) {
-    status = errno_status(errno, "renaming", partial);
-  }
+  if (status.ok()) status = move_into_place(partial, copy->path());
   remove_tree(partial).IgnoreError();
   TENON_RETURN_IF_ERROR(with_context(status, uri));
   return copy;
@@ -156,7 +118,7 @@ uint64_t RemoteModels::fingerprint(const std::string& uri) {
   const auto place = net::parse_s3_uri(uri);
   const auto listing =
       place.ok() ? client_.list(*place, false) : StatusOr<net::S3Listing>(place.status());
-  const uint64_t value = listing.ok() ? hash_of(*listing, kHashStart) : 0;
+  const uint64_t value = listing.ok() ? std::hash<std::string>()(content_of(*listing)) : 0;
   const std::lock_guard lock(mutex_);
   fingerprints_[uri] = {now, value};
   return value;

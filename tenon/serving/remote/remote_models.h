@@ -8,9 +8,9 @@
 
 #include <chrono>
 
-#include "tenon/base/files.h"
 #include "tenon/net/s3.h"
 #include "tenon/serving/model_config.h"
+#include "tenon/serving/remote/remote_copy.h"
 
 namespace tenon::serving {
 
@@ -22,25 +22,10 @@ struct RemoteModelsOptions {
   std::chrono::milliseconds ask_interval = std::chrono::seconds(10);
 };
 
-// A version on this machine, for as long as this lives.
-class RemoteCopy {
- public:
-  RemoteCopy(std::string path, std::string temporary)
-      : path_(std::move(path)), temporary_(std::move(temporary)) {}
-  ~RemoteCopy();
-  RemoteCopy(const RemoteCopy&) = delete;
-  RemoteCopy& operator=(const RemoteCopy&) = delete;
-  const std::string& path() const { return path_; }
-
- private:
-  const std::string path_;
-  const std::string temporary_;  // goes with it; empty: nothing does
-};
-
 class RemoteModels {
  public:
   explicit RemoteModels(RemoteModelsOptions options)
-      : options_(std::move(options)), client_(options_.store) {}
+      : options_(std::move(options)), folders_(options_.cache_folder), client_(options_.store) {}
 
   static bool is_remote(std::string_view path) { return net::is_s3_uri(path); }
 
@@ -63,18 +48,15 @@ class RemoteModels {
     Clock::time_point at;
     uint64_t value;
   };
-  // A folder for the version of that listing, with its parents.
-  StatusOr<std::string> folder_of(const net::S3Listing& listing);
   Status fetch_all(const net::S3Place& place, const net::S3Listing& listing,
                    const std::string& path);
 
   const RemoteModelsOptions options_;
+  CopyFolders folders_;
   net::S3Client client_;
   std::mutex mutex_;                                 // guards what follows
   std::map<std::string, Found> found_;               // by base path
   std::map<std::string, Fingerprint> fingerprints_;  // by URI
-  std::optional<TemporaryDirectory> temporary_;
-  int64_t copies_ = 0;  // in it so far
 };
 
 }  // namespace tenon::serving
