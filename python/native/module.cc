@@ -5,6 +5,7 @@
 #include "python/native/files.h"
 #include "python/native/models.h"
 #include "python/native/pipeline.h"
+#include "python/native/python_call.h"
 #include "python/native/raw_ops.h"
 #include "python/native/tape.h"
 #include "python/native/tensor.h"
@@ -20,6 +21,7 @@ NB_MODULE(_tenon, m) {
   tenon::python::register_errors(m);
   tenon::python::register_dtypes(m);
   tenon::python::register_tensor(m);
+  tenon::python::register_python_call(m);  // whose op is one of the raw ops
   tenon::python::register_raw_ops(m);
   tenon::python::register_variable(m);
   tenon::python::register_trace(m);

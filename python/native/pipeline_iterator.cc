@@ -4,39 +4,12 @@
 
 #include "python/native/convert.h"
 #include "python/native/pipeline.h"
-#include "python/native/trace.h"
+#include "python/native/python_call.h"
 #include "tenon/base/out_of_memory.h"
 #include "tenon/data/sources.h"
 
 namespace tenon::python {
 namespace {
-
-// Python's code within a pipeline, which may run on a thread of the pipeline's own.
-thread_local int calls_within_pipelines = 0;
-
-// Takes the interpreter's lock for a call of Python's code; ops of such code run.
-class PythonCall {
- public:
-  PythonCall() { ++calls_within_pipelines; }
-  ~PythonCall() { --calls_within_pipelines; }
-  PythonCall(const PythonCall&) = delete;
-  PythonCall& operator=(const PythonCall&) = delete;
-
- private:
-  nb::gil_scoped_acquire acquired_;
-  Untraced untraced_;
-};
-
-using PythonObject = std::shared_ptr<PyObject>;
-
-// An object that whatever thread may let go of.
-PythonObject shared(nb::object object) {
-  return {object.release().ptr(), [](PyObject* held) {
-            if (!Py_IsInitialized()) return;
-            const PythonCall call;
-            Py_DECREF(held);
-          }};
-}
 
 // What Python raised within a pipeline waits here for the iterator's caller, by the number that the
 // status carries. One that nobody comes for is dropped when others have come after it.
@@ -133,7 +106,7 @@ class PipelineIterator {
   }
   ~PipelineIterator() {
     open().erase(this);
-    if (calls_within_pipelines > 0) {
+    if (PythonCall::is_within()) {
       abandoned().push_back(std::move(reads_));
     } else {
       const nb::gil_scoped_release released;
@@ -205,7 +178,7 @@ class PipelineIterator {
     return *iterators;
   }
   static void close_abandoned() {
-    if (abandoned().empty() || calls_within_pipelines > 0) return;
+    if (abandoned().empty() || PythonCall::is_within()) return;
     const auto closing = std::exchange(abandoned(), {});
     const nb::gil_scoped_release released;
     for (const auto& each : closing) each->iterator = nullptr;
@@ -232,8 +205,15 @@ PipelinePtr generator_pipeline(nb::handle start, std::vector<Given> args) {
 void register_pipeline_iterator(nb::module_& m) {
   nb::class_<PipelineIterator>(m, "PipelineIterator")
       .def("__init__",
-           [](PipelineIterator* self, const Pipeline& of, uint64_t epoch) {
-             new (self) PipelineIterator(value_of(of.make({})), epoch);
+           [](PipelineIterator* self, const Pipeline& of, uint64_t epoch,
+              const std::vector<int64_t>& ids, nb::sequence tensors) {
+             KnownValues known;
+             size_t at = 0;
+             for (nb::handle tensor : tensors) {
+               const Value value = to_value(tensor);
+               known[ids.at(at++)] = eager(value, "what a dataset depends on");
+             }
+             new (self) PipelineIterator(value_of(of.make(known)), epoch);
            })
       .def("next", &PipelineIterator::next)
       .def("skip", &PipelineIterator::skip);

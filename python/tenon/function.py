@@ -7,6 +7,7 @@ from tenon import _tenon, nest
 from tenon.composite import CompositeSpec, is_composite
 from tenon.eager import init_scope
 from tenon.errors import OutOfTraceError
+from tenon.held import Holder, hold
 from tenon.tensor_spec import TensorSpec
 
 
@@ -35,8 +36,9 @@ class ConcreteFunction:
             flat.append(leaf)
         args, kwargs = nest.pack_sequence_as((args, kwargs), flat, True)
         tapes = _tenon.stop_recording()
+        self._held = []  # what its graph calls in Python
         try:
-            with trace:
+            with trace, Holder(self._held):
                 self._result = python_function(*args, **kwargs)
                 leaves = nest.flatten(self._result, True)
                 self._kept = [leaf is None for leaf in leaves]
@@ -60,6 +62,11 @@ class ConcreteFunction:
             return ConcreteFunction(self._python_function, *self.structured_input_signature, self.name)
         finally:
             _saving.depth -= 1
+
+    @property
+    def calls_python(self):
+        """Whether its graph means something in this process alone."""
+        return bool(self._held)
 
     @property
     def trainable_variables(self):
@@ -89,6 +96,8 @@ class ConcreteFunction:
 
     def run(self, tensors):
         """Takes the tensors of the signature in its order."""
+        if self._held and _tenon.tracing():
+            hold(self)  # its nodes are copied into the graph around
         results = self.graph_function(tensors + self._around)
         if self._is_single:
             return results[0]

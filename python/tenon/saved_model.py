@@ -80,6 +80,9 @@ def save(obj, export_dir, signatures=None, options=None):
             raise ValueError(f"Signature '{name}' is a {type(function).__name__}: expected a tenon.function with an "
                              "input_signature or a concrete function.")
         concrete = concrete.for_file()
+        if concrete.calls_python:
+            raise ValueError(f"Signature '{name}' calls Python's code, by py_function, numpy_function or a dataset that it reads: "
+                             "a SavedModel can not hold it. Leave the call outside of what is saved.")
         outputs = concrete.structured_outputs
         named = outputs if isinstance(outputs, dict) else {
             f"output_{i}": spec for i, spec in enumerate(nest.flatten(outputs))}

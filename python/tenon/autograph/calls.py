@@ -5,6 +5,7 @@ import types
 
 from tenon import _tenon, raw_ops
 from tenon.autograph import conversion, loops, values
+from tenon.autograph.experimental import MARK
 from tenon.tf import arrays, elementwise
 
 
@@ -70,6 +71,8 @@ def call(function, /, *args, **kwargs):
     builtin = _builtin(function)
     if builtin is not function:
         return builtin(*args, **kwargs)
+    if not _tenon.tracing():  # Python that the graph calls, or init_scope()
+        return function(*args, **kwargs)
     if _is_tenons(function):
         # What takes functions, as map_fn() does, calls them where nothing converts them.
         args = [conversion.convert(a) if isinstance(a, _FUNCTIONS) else a for a in args]
@@ -80,7 +83,9 @@ def call(function, /, *args, **kwargs):
 
 def _is_tenons(function):
     function = getattr(function, "__func__", function)
-    module = function.__globals__.get("__name__", "") if isinstance(function, types.FunctionType) else ""
+    if not isinstance(function, types.FunctionType) or MARK in function.__dict__:
+        return False
+    module = function.__globals__.get("__name__", "")
     return module.startswith("tenon.") and not module.startswith("tenon.autograph")
 
 

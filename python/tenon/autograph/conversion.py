@@ -53,6 +53,8 @@ def _factory(function, node):
         body = syntax.statements(f"class {around}:\n  body", node, body=body)
         if around not in function.__code__.co_freevars:  # a class of the module
             body = syntax.statements(f"global {around}", node) + body
+    elif isinstance(node, ast.FunctionDef) and node.name not in function.__code__.co_freevars:
+        body = syntax.statements(f"global {node.name}", node) + body  # which it may call: it is no name of the factory's
     free = ", ".join(dict.fromkeys(("ag__", *function.__code__.co_freevars)))
     return ast.Module(syntax.statements(f"def factory({free}):\n  body", node, body=body), [])
 

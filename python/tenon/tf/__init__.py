@@ -6,6 +6,7 @@ from tenon import (DType, GradientTape, Tensor, TensorShape, TensorSpec, Unconne
                    as_dtype, autograph, constant, convert_to_tensor, custom_gradient, errors, executing_eagerly, function, init_scope,
                    is_tensor, nest, raw_ops, saved_model, stop_gradient)
 from tenon.function import Function as _Function
+from tenon.python_function import numpy_function, py_function  # noqa: F401
 from tenon.replicas import VariableAggregation, VariableSynchronization  # noqa: F401
 from tenon.tensor_spec import TypeSpec  # noqa: F401
 from tenon.tf import arrays as _arrays

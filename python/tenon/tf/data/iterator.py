@@ -12,12 +12,13 @@ atexit.register(_tenon.close_pipelines)
 class Iterator(Trackable, collections.abc.Iterator):
     """One pass over a dataset. A checkpoint holds how many elements have been taken of it, and which pass it is."""
 
-    def __init__(self, dataset, epoch):
+    def __init__(self, dataset, epoch, ids=(), values=()):
         self._dataset = dataset  # its functions and variables live as long
+        self._known = list(ids), list(values)  # of traced tensors on which it depends
         self._begin(epoch)
 
     def _begin(self, epoch):
-        self._native = _tenon.PipelineIterator(self._dataset.pipeline, epoch)
+        self._native = _tenon.PipelineIterator(self._dataset.pipeline, epoch, *self._known)
         self._epoch, self._taken = epoch, 0
 
     def _next(self):

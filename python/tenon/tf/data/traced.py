@@ -1,6 +1,7 @@
 """Functions that users give to datasets, traced for their elements."""
 from tenon import _tenon
 from tenon.composite import CompositeSpec
+from tenon.held import Holder
 from tenon.tf.data import structure
 
 
@@ -23,8 +24,9 @@ class TracedFunction:
         leaves = structure.tensor_leaves(spec)
         tensors = [trace.argument(f"args_{i}", *structure.dtype_and_shape(leaf)) for i, leaf in enumerate(leaves)]
         tapes = _tenon.stop_recording()
+        self._held = []  # what its graph calls in Python
         try:
-            with trace:
+            with trace, Holder(self._held):
                 element = structure.pack(spec, tensors)
                 result = function(*element) if type(element) is tuple else function(element)
                 result = structure.normalize(tuple(result) if isinstance(result, list) else result)
