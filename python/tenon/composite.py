@@ -7,14 +7,8 @@ class NotATensor(TypeError, ValueError):
     """A value of several tensors stands where a tensor has to."""
 
 
-class CompositeTensor(TensorLike):
-    """A value of several tensors. Subclasses have `_type_spec` and `_components`, the tensors in its order."""
-
-    __array_ufunc__ = None  # operators of arrays and of tensors leave what is to be done to it
-
-    def __tf_tensor__(self, dtype=None, name=None):
-        raise NotATensor(f"Failed to convert a {type(self).__name__} to Tensor: it is made of several. Consider to_tensor(), "
-                         "or tf.sparse.to_dense().")
+class Composite:
+    """A value that is made of tensors. Subclasses have `_type_spec` and `_components`, the tensors in its order."""
 
     def _parts(self):
         return self._components
@@ -25,6 +19,16 @@ class CompositeTensor(TensorLike):
     @property
     def is_symbolic(self):
         return any(part.is_symbolic for part in self._components)
+
+
+class CompositeTensor(Composite, TensorLike):
+    """A tensor that is made of several."""
+
+    __array_ufunc__ = None  # operators of arrays and of tensors leave what is to be done to it
+
+    def __tf_tensor__(self, dtype=None, name=None):
+        raise NotATensor(f"Failed to convert a {type(self).__name__} to Tensor: it is made of several. Consider to_tensor(), "
+                         "or tf.sparse.to_dense().")
 
 
 class CompositeSpec(ShapedSpec):
@@ -71,4 +75,4 @@ class CompositeSpec(ShapedSpec):
 
 
 def is_composite(value):
-    return isinstance(value, (CompositeTensor, CompositeSpec))
+    return isinstance(value, (Composite, CompositeSpec))

@@ -96,13 +96,22 @@ class ConcreteFunction:
 
     def run(self, tensors):
         """Takes the tensors of the signature in its order."""
-        if self._held and _tenon.tracing():
-            hold(self)  # its nodes are copied into the graph around
-        results = self.graph_function(tensors + self._around)
+        results = self._run_with_python(tensors) if self._held else self.graph_function(tensors + self._around)
         if self._is_single:
             return results[0]
         values = iter(results)
         return nest.pack_sequence_as(self._result, [None if none else next(values) for none in self._kept], True)
+
+    def _run_with_python(self, tensors):
+        if _tenon.tracing():
+            hold(self)  # its nodes are copied into the graph around
+            return self.graph_function(tensors + self._around)
+        try:
+            return self.graph_function(tensors + self._around)
+        finally:
+            # Making an iterator closes those that the run let go of where it could not close them.
+            zero = _tenon.convert(0, "int64")
+            _tenon.PipelineIterator(_tenon.Pipeline.range(zero, zero, _tenon.convert(1, "int64")), 0, [], [])
 
     def pretty_printed_signature(self, verbose=True):
         """What it takes and returns, for people."""

@@ -1,5 +1,5 @@
 """Nested structures: lists, tuples, named tuples and dictionaries, whose values are taken in the order of their keys."""
-from tenon.composite import CompositeSpec, CompositeTensor
+from tenon.composite import Composite, CompositeSpec
 from tenon.tensor_shape import TensorShape
 
 
@@ -38,7 +38,7 @@ def _flatten_tensors_into(value, flat):
     elif is_nested(value):
         for child in _children(value):
             _flatten_tensors_into(child, flat)
-    elif isinstance(value, (CompositeTensor, CompositeSpec)):
+    elif isinstance(value, (Composite, CompositeSpec)):
         flat.extend(value._parts())
     else:
         flat.append(value)
@@ -68,7 +68,7 @@ def pack_sequence_as(structure, flat_sequence, expand_composites=False):
     flat = list(flat_sequence)
 
     def expands(part):
-        return expand_composites and isinstance(part, (CompositeTensor, CompositeSpec))
+        return expand_composites and isinstance(part, (Composite, CompositeSpec))
 
     if not is_nested(structure) and not expands(structure):
         if len(flat) != 1:

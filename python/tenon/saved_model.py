@@ -81,8 +81,8 @@ def save(obj, export_dir, signatures=None, options=None):
                              "input_signature or a concrete function.")
         concrete = concrete.for_file()
         if concrete.calls_python:
-            raise ValueError(f"Signature '{name}' calls Python's code, by py_function, numpy_function or a dataset that it reads: "
-                             "a SavedModel can not hold it. Leave the call outside of what is saved.")
+            raise ValueError(f"Signature '{name}' calls Python's code, by py_function, numpy_function or a dataset that it "
+                             "reads: a SavedModel can not hold it. Leave the call outside of what is saved.")
         outputs = concrete.structured_outputs
         named = outputs if isinstance(outputs, dict) else {
             f"output_{i}": spec for i, spec in enumerate(nest.flatten(outputs))}

@@ -107,9 +107,13 @@ class IterationTest(unittest.TestCase):
         dataset = D.range(100).map(f, num_parallel_calls=4)
         self.assertEqual([sum(values(dataset)), sum(values(dataset)), len(traced)], [5050, 5050, 1])
 
-    def test_traced_functions_do_not_read_datasets(self):
-        with self.assertRaisesRegex(RuntimeError, "within a function"):
-            tf.function(lambda: list(D.range(2)))()
+    def test_python_does_not_read_datasets_in_traced_functions(self):
+        for read in (list, lambda d: [x for x in d], lambda d: [x for x in iter(d)], sum):
+            with self.assertRaisesRegex(ValueError, "unusually high number"):
+                tf.function(lambda read=read: read(D.range(2)))()
+        iterator = iter(D.range(2))
+        with self.assertRaisesRegex(ValueError, "unusually high number"):
+            tf.function(lambda: list(iterator))()
 
 
 class ErrorsTest(unittest.TestCase):

@@ -6,7 +6,7 @@ import types
 from tenon import _tenon, raw_ops
 from tenon.autograph import conversion, loops, values
 from tenon.autograph.experimental import MARK
-from tenon.tf import arrays, elementwise
+from tenon.tf import arrays, control_flow, elementwise
 
 
 def _len(value):
@@ -49,8 +49,49 @@ def _range(*args):
     return arrays.range(*args)
 
 
-_BUILTINS = {builtins.len: _len, builtins.int: _number("int32", int), builtins.float: _number("float32", float),
-             builtins.range: _range}
+def _next(iterator, *default):
+    if not (_tenon.tracing() and values.is_dataset(iterator) and hasattr(iterator, "__next__")):
+        return next(iterator, *default)
+    if not default:
+        return iterator.get_next()
+    optional = iterator.get_next_as_optional()
+    return control_flow.cond(optional.has_value(), optional.get_value, lambda: default[0])
+
+
+def _enumerate(iterable, start=0):
+    return iterable.enumerate(start) if _is_read(iterable, "enumerate") else enumerate(iterable, start)
+
+
+def _zip(*iterables, **kwargs):
+    if any(_is_read(each, "zip") for each in iterables):
+        return type(iterables[0]).zip(iterables)
+    return zip(*iterables, **kwargs)
+
+
+def _map(function, *iterables):
+    if any(_is_read(each, "map") for each in iterables):
+        dataset = iterables[0] if len(iterables) == 1 else type(iterables[0]).zip(iterables)
+        return dataset.map(function)
+    return map(function, *iterables)
+
+
+def _filter(function, iterable):
+    return iterable.filter(function) if _is_read(iterable, "filter") else filter(function, iterable)
+
+
+def _is_read(iterable, name):
+    """Whether the graph reads the elements, and so a dataset takes the place of Python's iterator."""
+    if not (_tenon.tracing() and values.is_dataset(iterable)):
+        return False
+    if not hasattr(iterable, name):
+        raise NotImplementedError(f"{name}() takes no {type(iterable).__name__} within a tf.function: use a `for` loop over it and "
+                                  "count or choose there.")
+    return True
+
+
+_BUILTINS = {builtins.next: _next, builtins.enumerate: _enumerate, builtins.zip: _zip, builtins.map: _map,
+             builtins.filter: _filter, builtins.len: _len, builtins.int: _number("int32", int),
+             builtins.float: _number("float32", float), builtins.range: _range}
 
 
 _FUNCTIONS = (types.FunctionType, types.MethodType, functools.partial)

@@ -47,6 +47,8 @@ def for_stmt(iterated, body, state, ends, name, options):
         _for_range(iterated, body, state or values.STATELESS, ends, name, options)
     elif values.is_tensor(iterated) and _tenon.tracing():
         _for_rows(iterated, body, state or values.STATELESS, ends, options)
+    elif _tenon.tracing() and values.is_dataset(iterated):
+        _for_elements(iterated, body, state or values.STATELESS, ends, options)
     elif ends is None:
         for item in iterated:
             body(item)
@@ -61,6 +63,19 @@ def _and_not(more, ends):
     if ends is None:
         return more
     return raw_ops.LogicalAnd(x=more, y=raw_ops.LogicalNot(x=_tenon.convert(ends())))
+
+
+def _for_elements(iterated, body, state, ends, options):
+    elements = iterated._in_graph()
+    loop = _Loop(state, options, elements.optional())
+
+    def step():
+        body(elements.element(loop.index))
+        # An iterator that the program goes on with loses no element where the loop is left.
+        loop.index = elements.optional() if ends is None else control_flow.cond(
+            _tenon.convert(ends()), raw_ops.OptionalNone, elements.optional)
+
+    loop.run(lambda: _and_not(raw_ops.OptionalHasValue(optional=loop.index), ends), step)
 
 
 def _for_rows(tensor, body, state, ends, options):

@@ -77,6 +77,11 @@ def is_array(value):
     return hasattr(type(value), "with_flow")
 
 
+def is_dataset(value):
+    """Whether a graph can read it: a dataset, or an iterator of one."""
+    return hasattr(type(value), "_in_graph")
+
+
 def is_like_tensor(value):
     """Whether a tensor can stand for the value."""
     return is_tensor(value) or isinstance(value, _NUMBERS) or hasattr(value, "__array__") or is_array(value)

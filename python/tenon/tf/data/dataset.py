@@ -6,6 +6,7 @@ from tenon.composite import CompositeSpec
 from tenon.tensor_shape import TensorShape
 from tenon.tensor_spec import TensorSpec
 from tenon.tf.data import iterator, structure
+from tenon.tf.data.in_graph import Elements, begin
 from tenon.tf.data.options import AUTOTUNE, Options, threads_of
 from tenon.tf.data.traced import TracedFunction
 
@@ -466,12 +467,16 @@ class Dataset:
         return iterator.NumpyIterator(self)
 
     def __iter__(self):
-        if _tenon.tracing():
-            raise RuntimeError("A dataset is read by Python, not within a function that is being traced.")
-        if self.symbols:
-            raise RuntimeError("The dataset depends on a tensor of a function that was traced: it has elements only there.")
-        self._passes += 1
-        return iterator.Iterator(self, self._passes - 1)
+        if _tenon.tracing() or not self.symbols:
+            return self._in_graph() if _tenon.tracing() else self._pass()
+        raise RuntimeError("The dataset depends on a tensor of a function that was traced: it has elements only there.")
+
+    def _pass(self, ids=(), values=()):
+        self._passes += 1  # `values`: of the traced tensors of these ids, for which the pipeline waits
+        return iterator.Iterator(self, self._passes - 1, ids, values)
+
+    def _in_graph(self):
+        return begin(Elements(self.element_spec), self._pass, self.symbols)
 
     def __len__(self):
         if self._cardinality == INFINITE_CARDINALITY:

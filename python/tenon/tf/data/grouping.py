@@ -1,6 +1,8 @@
 """Steps that carry something from element to element, and those that choose among datasets."""
-from tenon import _tenon
+from tenon import _tenon, raw_ops
+from tenon.tensor_shape import TensorShape
 from tenon.tensor_spec import TensorSpec
+from tenon.tf import graphs
 from tenon.tf.data import structure
 from tenon.tf.data.dataset import INFINITE_CARDINALITY, UNKNOWN_CARDINALITY, Dataset, _draw_seed, symbolic
 from tenon.tf.data.traced import TracedFunction, converted
@@ -25,9 +27,28 @@ def reduce(dataset, initial_state, reduce_func):
         return structure.encoded(found)
 
     flat = structure.encoded(state)
-    for element in iter(dataset):
-        flat = step(flat, structure.encoded(element))
+    if _tenon.tracing():
+        return structure.pack(wanted, _reduce_in_graph(dataset, flat, step))
+    iterator = iter(dataset)
+    while (element := iterator._read()) is not None:
+        flat = step(flat, element)
     return structure.pack(wanted, flat)
+
+
+def _reduce_in_graph(dataset, flat, step):
+    from tenon.tf.control_flow import while_loop
+    elements = dataset._in_graph()
+    kinds = [structure.dtype_and_shape(leaf) for leaf in structure.tensor_leaves(dataset.element_spec)]
+    once = graphs.trace(lambda *given: step(list(given[:len(flat)]), list(given[len(flat):])),
+                        [(each.dtype, each.shape) for each in flat] + kinds)[1]
+    shapes = [before.shape.most_specific_compatible_shape(after.shape) for before, after in zip(flat, once)]
+
+    def body(optional, *state):
+        state = step(list(state), elements.tensors(optional))
+        return [elements.optional(), *state]
+
+    return while_loop(lambda optional, *_: raw_ops.OptionalHasValue(optional=optional), body, [elements.optional(), *flat],
+                      shape_invariants=[TensorShape([]), *shapes])[1:]
 
 
 def scan(dataset, initial_state, scan_func):

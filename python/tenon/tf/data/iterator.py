@@ -4,16 +4,18 @@ import collections.abc
 
 from tenon import _tenon, errors, nest
 from tenon.tf.data import structure
+from tenon.tf.data.in_graph import Elements, ReadIterator
 from tenon.tf.trackable import Trackable
 
 atexit.register(_tenon.close_pipelines)
 
 
-class Iterator(Trackable, collections.abc.Iterator):
+class Iterator(Trackable, ReadIterator, collections.abc.Iterator):
     """One pass over a dataset. A checkpoint holds how many elements have been taken of it, and which pass it is."""
 
     def __init__(self, dataset, epoch, ids=(), values=()):
         self._dataset = dataset  # its functions and variables live as long
+        self._elements = Elements(dataset.element_spec)
         self._known = list(ids), list(values)  # of traced tensors on which it depends
         self._begin(epoch)
 
@@ -21,7 +23,10 @@ class Iterator(Trackable, collections.abc.Iterator):
         self._native = _tenon.PipelineIterator(self._dataset.pipeline, epoch, *self._known)
         self._epoch, self._taken = epoch, 0
 
-    def _next(self):
+    def __iter__(self):
+        return self._in_graph() if _tenon.tracing() else self
+
+    def _read(self):
         tensors = self._native.next()
         self._taken += tensors is not None
         return tensors
@@ -43,7 +48,9 @@ class Iterator(Trackable, collections.abc.Iterator):
         return self._dataset.element_spec
 
     def __next__(self):
-        tensors = self._next()
+        if _tenon.tracing():
+            return self._in_graph().get_next()
+        tensors = self._read()
         if tensors is None:
             raise StopIteration
         return structure.pack(self._dataset.element_spec, tensors)
@@ -56,7 +63,9 @@ class Iterator(Trackable, collections.abc.Iterator):
             raise errors.OutOfRangeError(None, None, "End of sequence [Op:IteratorGetNext]") from None
 
     def get_next_as_optional(self):
-        return Optional(self.element_spec, self._next())
+        if _tenon.tracing():
+            return self._in_graph().get_next_as_optional()
+        return Optional(self.element_spec, self._read())
 
 
 class NumpyIterator(collections.abc.Iterator):
