@@ -48,6 +48,21 @@ struct Symbol {
   const char* name;
 };
 
+// NVRTC asks the loader for its builtins by their name alone, which it does not find beside a
+// library that was opened by its path: loaded before, they are found.
+void open_nvrtc_builtins() {
+  int major = 0, minor = 0;
+  Dl_info info;
+  if (nvrtc_table.Version(&major, &minor) != NVRTC_SUCCESS ||
+      dladdr(reinterpret_cast<void*>(nvrtc_table.Version), &info) == 0) {
+    return;
+  }
+  const std::string path = info.dli_fname;
+  const std::string name =
+      "libnvrtc-builtins.so." + std::to_string(major) + "." + std::to_string(minor);
+  dlopen((path.substr(0, path.rfind('/') + 1) + name).c_str(), RTLD_NOW | RTLD_LOCAL);
+}
+
 TenonStatus* open_table(const std::string& name, const std::vector<Symbol>& symbols) {
   void* library = nullptr;
   if (TenonStatus* status = open_library(name, &library)) return status;
@@ -72,6 +87,7 @@ TenonStatus* open_libraries() {
   status = open_table("libnvrtc.so.13", {TENON_NVRTC_FUNCTIONS(X)});
 #undef X
   if (status) return status;
+  open_nvrtc_builtins();
 #define X(name) {reinterpret_cast<void**>(&cudnn_table.name), "cudnn" #name},
   return open_table("libcudnn.so.9", {TENON_CUDNN_FUNCTIONS(X)});
 #undef X

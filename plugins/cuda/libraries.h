@@ -31,7 +31,7 @@ namespace plugin::cuda {
   X(ConvolutionBackwardFilter)
 #define TENON_NVRTC_FUNCTIONS(X) \
   X(CreateProgram) X(DestroyProgram) X(CompileProgram) X(GetCUBINSize) X(GetCUBIN) X(GetPTXSize) \
-  X(GetPTX) X(GetProgramLogSize) X(GetProgramLog) X(GetErrorString)
+  X(GetPTX) X(GetProgramLogSize) X(GetProgramLog) X(GetErrorString) X(Version)
 #define TENON_NCCL_FUNCTIONS(X) \
   X(CommInitAll) X(CommDestroy) X(CommAbort) X(AllReduce) X(GroupStart) X(GroupEnd) \
   X(GetErrorString)
