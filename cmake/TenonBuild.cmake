@@ -1,85 +1,11 @@
-# Compiler settings and the two functions every folder uses: tenon_library and tenon_binary.
+# How folders are built and tested: tenon_library and tenon_unit_test.
 
-set(CMAKE_CXX_STANDARD 20)
-set(CMAKE_CXX_STANDARD_REQUIRED ON)
-set(CMAKE_CXX_EXTENSIONS OFF)
-if(PROJECT_IS_TOP_LEVEL)
-  set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
-  set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${tenon_BINARY_DIR})
-endif()
-if(NOT CMAKE_BUILD_TYPE)
-  set(CMAKE_BUILD_TYPE Release)
-endif()
+include(TenonFlags)
 
 option(TENON_UNITY "Compile several sources as one, for a fast full build" ON)
 set(TENON_SEPARATE "" CACHE STRING "Folders of tenon/ that are compiled file by file all the same: those worked on")
-set(TENON_SANITIZE "" CACHE STRING "address,undefined or thread")
-option(TENON_FUZZ "Build the libFuzzer targets of tests/fuzz too (clang)" OFF)
 set(TENON_TEST_PREFIX "" CACHE STRING "Stands before the names of this build's tests")
 
-find_program(CCACHE ccache)
-if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  set(CMAKE_CXX_COMPILER_LAUNCHER
-      ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${tenon_SOURCE_DIR} CCACHE_NOHASHDIR=1
-      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${CCACHE})
-endif()
-
-# -O2 alone does not vectorise a loop of unknown length in g++ 12 (docs/architecture.md, "Build").
-set(CMAKE_CXX_FLAGS_RELEASE "-O2 -fvect-cost-model=dynamic -DNDEBUG")
-if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
-  set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
-endif()
-set(CMAKE_CXX_FLAGS_DEBUG "-O0 -g1")
-# A sanitizer's build waits for its compiler more than for what it compiles: only the folders that all tests spend their
-# time in are optimised (docs/architecture.md, "Tests").
-set(CMAKE_CXX_FLAGS_SANITIZE "-O0 -g1")
-set(TENON_OPTIMIZED_UNDER_SANITIZERS base core graph kernels passes runtime saved_model)
-
-# Where headers are: what a user of the library needs of this. The flags are those of this tree alone.
-add_library(tenon_include INTERFACE)
-target_include_directories(tenon_include INTERFACE $<BUILD_INTERFACE:${tenon_SOURCE_DIR}>
-  $<BUILD_INTERFACE:${tenon_BINARY_DIR}/generated> $<INSTALL_INTERFACE:include>)
-target_compile_features(tenon_include INTERFACE cxx_std_20)
-add_library(tenon_flags INTERFACE)
-target_link_libraries(tenon_flags INTERFACE tenon_include)
-set(TENON_FLAGS_SCOPE PUBLIC)
-if(NOT PROJECT_IS_TOP_LEVEL)
-  set(TENON_FLAGS_SCOPE PRIVATE)
-endif()
-# -fPIC: the archives become a part of Python's extension module too. With hidden names and the linker's
-# relaxations the program's code is the same but for a few reads of thread-local and library data.
-target_compile_options(tenon_flags INTERFACE -Wall -Wextra -Werror -fPIC -fvisibility=hidden
-  -ffile-prefix-map=${tenon_SOURCE_DIR}=. -ffile-prefix-map=${tenon_BINARY_DIR}=build
-  -fno-semantic-interposition)
-if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
-  # False positives: on "a" + std::string in g++ 12; on anonymous namespaces in a unity chunk.
-  target_compile_options(tenon_flags INTERFACE -Wno-restrict $<$<COMPILE_LANGUAGE:CXX>:-Wno-subobject-linkage>)
-endif()
-if(CMAKE_SYSTEM_PROCESSOR STREQUAL x86_64)
-  target_compile_options(tenon_flags INTERFACE -march=x86-64-v2)
-endif()
-if(TENON_SANITIZE)
-  target_compile_options(tenon_flags INTERFACE -fsanitize=${TENON_SANITIZE} -fno-omit-frame-pointer
-    -fno-sanitize-recover=all)
-  if(TENON_SANITIZE MATCHES undefined)
-    # Half of the time that this preset's compiler takes, for what AddressSanitizer finds as well.
-    target_compile_options(tenon_flags INTERFACE -fno-sanitize=vptr,null,alignment,object-size)
-  endif()
-  # Their programs hold hundreds of megabytes of names and lines, which LLVM's linker writes in a fifth of ld's time.
-  target_link_options(tenon_flags INTERFACE -fsanitize=${TENON_SANITIZE} -fuse-ld=lld)
-endif()
-if(TENON_SANITIZE STREQUAL "thread")
-  # Under __SANITIZE_THREAD__ protobuf's map fields get two members (google/protobuf/map_field.h) that
-  # Debian's libprotobuf, built without, does not have: messages of ours and its code disagree on the
-  # layout. The instrumentation itself does not need the macro; libstdc++ wants its own.
-  target_compile_options(tenon_flags INTERFACE -U__SANITIZE_THREAD__ -D_GLIBCXX_TSAN=1)
-endif()
-if(TENON_FUZZ)
-  target_compile_options(tenon_flags INTERFACE -fsanitize=fuzzer-no-link)
-endif()
-target_link_options(tenon_flags INTERFACE -Wl,--build-id=none -Wl,--as-needed)
-
-find_package(Threads REQUIRED)
 find_package(absl REQUIRED)
 
 # One precompiled header for the engine, one that also holds gtest; every target reuses one of them.
@@ -89,9 +15,6 @@ function(tenon_pch_target name)
   target_link_libraries(${name} PUBLIC tenon_flags absl::status absl::statusor)
   target_precompile_headers(${name} PRIVATE ${ARGN})
 endfunction()
-set(TENON_PCH <algorithm> <array> <atomic> <cmath> <cstdint> <cstring> <functional> <map> <memory>
-  <mutex> <optional> <span> <string> <string_view> <utility> <variant> <vector>
-  <absl/status/status.h> <absl/status/statusor.h>)
 tenon_pch_target(tenon_pch ${TENON_PCH})
 if(TENON_SANITIZE)
   tenon_pch_target(tenon_optimized_pch ${TENON_PCH})

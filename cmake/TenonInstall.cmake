@@ -21,7 +21,8 @@ install(FILES ${tenon_SOURCE_DIR}/tenon/lite.h DESTINATION include/tenon COMPONE
 foreach(folder ${TENON_LIBRARY_FOLDERS})
   list(APPEND targets tenon_${folder})
   install(DIRECTORY ${tenon_SOURCE_DIR}/tenon/${folder} DESTINATION include/tenon COMPONENT library
-          FILES_MATCHING PATTERN "*.h" PATTERN "*_test.h" EXCLUDE PATTERN "testdata" EXCLUDE)
+          FILES_MATCHING PATTERN "*.h" PATTERN "*_test.h" EXCLUDE PATTERN "testdata" EXCLUDE
+          PATTERN "small_status" EXCLUDE)
 endforeach()
 install(TARGETS ${targets} EXPORT TenonTargets ARCHIVE DESTINATION lib COMPONENT library)
 install(EXPORT TenonTargets NAMESPACE Tenon:: DESTINATION lib/cmake/Tenon COMPONENT library)

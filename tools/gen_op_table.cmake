@@ -1,5 +1,6 @@
 # Writes the table of all ops: cmake -DSOURCES=a.cc;b.cc -DOUTPUT=register_all.cc -P gen_op_table.cmake
-# Every TENON_OP(Name) in the sources becomes a row. The file is only touched when it changes.
+# Every TENON_OP(Name) in the sources becomes a row, where -DONLY=A;B names some only those. The file is only touched when it
+# changes.
 set(names "")
 foreach(source ${SOURCES})
   file(STRINGS ${source} lines REGEX "^TENON_OP\\(")
@@ -8,6 +9,9 @@ foreach(source ${SOURCES})
     list(APPEND names ${name})
   endforeach()
 endforeach()
+if(ONLY)
+  set(names ${ONLY})
+endif()
 list(SORT names)
 set(declarations "")
 set(rows "")

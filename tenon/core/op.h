@@ -161,7 +161,16 @@ using ShapeFn = Required<Status(ShapeContext&)>;
 
 // Adds the gradient's nodes to the graph; see tenon/graph/gradient.h. Null (`not_differentiable`):
 // TensorFlow registers no gradient for the op (NotDifferentiable), and none flows through it.
+#ifdef TENON_LITE
+// Taken and forgotten, so that none of its code is linked.
+struct GradientFn {
+  template <class Function>
+  constexpr GradientFn(Function) {}  // NOLINT: implicit
+  static constexpr Status (*function)(Gradient&) = nullptr;
+};
+#else
 using GradientFn = Required<Status(Gradient&)>;
+#endif
 inline constexpr Status (*not_differentiable)(Gradient&) = nullptr;
 
 // CPU factories in the order in which they are tried, the reference last.

@@ -65,6 +65,10 @@ StatusOr<DType> dtype_of_tensor(int type) {
   if (type < 0 || type >= static_cast<int>(std::size(kTypes))) {
     return unimplemented("a tensor has type ", type, ", which is not known");
   }
+  if (is_left_out(kTypes[type])) {
+    return unimplemented("a tensor is ", kTypes[type],
+                         ", which a small build does not compute with");
+  }
   return kTypes[type];
 }
 
