@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Resolves the wheels of the shipped images for CPython 3.11 on x86-64 Linux, pinned by hash.
 
-    tools/lock_wheels.py [NAME ...]    of tenon/image/declarations; all of them by default
+    tools/lock_wheels.py [NAME ...]    of tenon/image/declarations (`gpu/cuda` is one); default: all
 
 In a declaration the line `# wheels of REQUIREMENT ...` above `wheels:` says what to resolve; the
 list below is written anew. A later layer keeps to the versions of the layers before it and lists
 what they lack. pip asks the index that it is configured for; declarations name files and digests.
 """
+import glob
 import json
 import os
 import re
@@ -61,7 +62,8 @@ def locked(text):
 def main():
     if sys.version_info[:2] != (3, 11):
         sys.exit("tools/lock_wheels.py wants Python 3.11, Debian 12's")
-    for name in sys.argv[1:] or sorted(f[:-5] for f in os.listdir(FOLDER)):
+    files = glob.glob("**/*.yaml", root_dir=FOLDER, recursive=True)
+    for name in sys.argv[1:] or sorted(file[:-len(".yaml")] for file in files):
         path = os.path.join(FOLDER, name + ".yaml")
         with open(path, encoding="utf-8") as f:
             text, count = locked(f.read())

@@ -109,9 +109,9 @@ StatusOr<int> run_lock(const Arguments& arguments, const CommandContext& context
 }
 
 // Build and verify share the flags that name a build's inputs.
-#define TENON_BUILD_INPUTS                                                                 \
-  "lock", "store", "tenon", "sdk", "python", "model", "model_name", "from", "copy", "env", \
-      "label", "name", "threads", "platform", "tag", "compression"
+#define TENON_BUILD_INPUTS                                                                     \
+  "lock", "store", "tenon", "sdk", "python", "plugins", "model", "model_name", "from", "copy", \
+      "env", "label", "name", "threads", "platform", "tag", "compression"
 constexpr std::string_view kBuildFlags[] = {TENON_BUILD_INPUTS, "output", "ledger", "head"};
 constexpr std::string_view kVerifyFlags[] = {TENON_BUILD_INPUTS, "key"};
 #undef TENON_BUILD_INPUTS
@@ -169,6 +169,7 @@ StatusOr<BuildOptions> build_options(const Arguments& arguments, const CommandCo
   TENON_ASSIGN_OR_RETURN(options.inputs.programs, program_paths(arguments, context));
   options.inputs.sdk_path = arguments.get("sdk");
   options.inputs.python_path = arguments.get("python");
+  options.inputs.plugins_path = arguments.get("plugins");
   int64_t threads = std::min<int64_t>(4, std::max(1U, std::thread::hardware_concurrency()));
   if (arguments.has("threads") &&
       (!parse_number(arguments.get("threads"), threads) || threads < 1 || threads > 64)) {
@@ -228,7 +229,7 @@ std::string result_lines(const BuildResult& result) {
 
 constexpr std::string_view kBuildUsage =
     "build DECLARATION --lock LOCK --output FILE.tar|DIR/ [--store DIR] "
-    "[--tenon [PLATFORM=]PATH] [--sdk DIR] [--python DIR] "
+    "[--tenon [PLATFORM=]PATH] [--sdk DIR] [--python DIR] [--plugins DIR] "
     "[--model DIR] [--model_name NAME] [--no_golden] [--from IMAGE --copy SOURCE[:TARGET]] "
     "[--env K=V] [--label K=V] [--name REPOSITORY] [--tag [NAME:]TAG] [--platform P] "
     "[--ledger FILE [--head SHA256]] "

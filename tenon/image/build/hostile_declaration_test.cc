@@ -159,6 +159,8 @@ constexpr BadDeclaration kBadBuilds[] = {
     {"source that climbs inside", "files: [{path: /a, source: sub/../../pipes}]\n", "outside"},
     {"source that is not there", "files: [{path: /a, source: nothing}]\n", "nothing"},
     {"sdk that climbs", "files: [{path: /a, source: \"@tenon-sdk/../file\"}]\n", "--sdk"},
+    {"plug-ins without a folder", "files: [{path: /a, source: \"@tenon-plugins/cuda.so\"}]\n",
+     "--plugins"},
     {"whiteout", "files: [{path: /usr/.wh.lib, content: x}]\n", ".wh."},
     {"opaque whiteout", "files: [{path: /usr/.wh..wh..opq, content: x}]\n", ".wh."},
     {"file in the place of a folder", "files: [{path: /tmp, content: x}]\n", "would hide"},

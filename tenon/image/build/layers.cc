@@ -126,12 +126,13 @@ StatusOr<std::string> host_source(const FileItem& item, const Declaration& decla
     std::string_view name, flag;
     const std::string& path;
   } kInstalled[] = {{"@tenon-sdk", "--sdk", inputs.sdk_path},
-                    {"@tenon-python", "--python", inputs.python_path}};
+                    {"@tenon-python", "--python", inputs.python_path},
+                    {"@tenon-plugins", "--plugins", inputs.plugins_path}};
   for (const auto& [name, flag, path] : kInstalled) {
     if (!item.source.starts_with(name)) continue;
     if (path.empty()) {
-      return failed_precondition("'", item.path, "' comes from what Tenon's build installs: pass ",
-                                 flag, " FOLDER");
+      return failed_precondition("'", item.path, "' comes from Tenon's build: pass ", flag,
+                                 " FOLDER");
     }
     const std::string source = cat(path, item.source.substr(name.size()));
     TENON_RETURN_IF_ERROR(check_inside(source, path, item));

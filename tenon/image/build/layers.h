@@ -8,9 +8,10 @@
 namespace tenon::image {
 
 struct LayerInputs {
-  ProgramPaths programs;    // for "@tenon"
-  std::string sdk_path;     // headers and CMake package, for "@tenon-sdk/..."
-  std::string python_path;  // the Python package and what images add, for "@tenon-python/..."
+  ProgramPaths programs;     // for "@tenon"
+  std::string sdk_path;      // headers and CMake package, for "@tenon-sdk/..."
+  std::string python_path;   // the Python package and what images add, for "@tenon-python/..."
+  std::string plugins_path;  // compiled plug-ins, for "@tenon-plugins/..."
   int threads = 2;
   int64_t fixed_time = -1;     // SOURCE_DATE_EPOCH; -1: each layer takes its newest package's time
   bool allow_outside = false;  // sources may stand outside the declaration's folder

@@ -12,6 +12,9 @@ constexpr uint64_t kSumsLimit = 64 << 20;
 constexpr uint64_t kMetadataLimit = 4 << 20;
 
 bool is_wheel_metadata(std::string_view path) { return path.ends_with(".dist-info/METADATA"); }
+bool is_wheel_licence(std::string_view path) {
+  return path.find(".dist-info/licenses/") != std::string_view::npos;
+}
 
 // Configuration is no program; packages list it as conffiles, not in md5sums.
 bool is_program(const std::string& path, const TreeNode& node) {
@@ -148,13 +151,38 @@ Inventory::Model model_of(const ImageConfig& config) {
   return {label("name"), label("version"), label("digest"), label("golden")};
 }
 
-Status add_wheel_metadata(const TreeNode& node, Inventory& inventory) {
+// The files that a wheel's metadata, the file `path`, names as its licence, one after another.
+StatusOr<std::string> wheel_licence_text(const Tree& tree, const std::string& path,
+                                         std::string_view metadata) {
+  constexpr std::string_view kField = "License-File:";
+  std::string all;
+  for (std::string_view line : split(metadata, '\n')) {
+    if (trim(line).empty()) break;
+    if (!line.starts_with(kField)) continue;
+    const std::string folder = path.substr(0, path.rfind('/'));
+    const std::string file(trim(line.substr(kField.size())));
+    const TreeNode* node = tree.find(cat(folder, "/licenses/", file));
+    if (node == nullptr || node->type != EntryType::kFile || node->size > kCopyrightLimit) continue;
+    TENON_ASSIGN_OR_RETURN(const std::string text, read_text(*node, kCopyrightLimit));
+    all += cat(all.empty() ? "" : "\n", text);
+  }
+  return all;
+}
+
+Status add_wheel_metadata(const Tree& tree, const std::string& path, const TreeNode& node,
+                          Inventory& inventory) {
   TENON_ASSIGN_OR_RETURN(const std::string text, read_text(node, kMetadataLimit));
   Inventory::Wheel wheel;
   wheel.facts.supplier = field_of(text, "Author-email");
   if (wheel.facts.supplier.empty()) wheel.facts.supplier = field_of(text, "Author");
   wheel.facts.homepage = field_of(text, "Home-page");
-  wheel.facts.licence.expression = wheel_licence(text);
+  Licence& licence = wheel.facts.licence;
+  licence.expression = wheel_licence(text);
+  if (licence.expression.starts_with("LicenseRef-") &&
+      licence.expression.find(' ') == std::string::npos) {
+    TENON_ASSIGN_OR_RETURN(std::string words, wheel_licence_text(tree, path, text));
+    if (!words.empty()) licence.texts[licence.expression] = std::move(words);
+  }
   for (std::string_view line : split(text, '\n')) {
     if (trim(line).empty()) break;
     if (line.starts_with("Name:")) wheel.name = trim(line.substr(5));
@@ -171,7 +199,8 @@ StatusOr<Inventory> take_inventory(const ImageReader& reader, const Image& image
   const auto wanted = [](const std::string& path, const TreeNode& node) {
     const bool unpackaged_program = is_program(path, node) && !path.starts_with("usr/lib/");
     return is_package_metadata(path, node) || path.starts_with("var/lib/dpkg/") ||
-           is_wheel_metadata(path) || is_copyright(path) || unpackaged_program;
+           is_wheel_metadata(path) || is_wheel_licence(path) || is_copyright(path) ||
+           unpackaged_program;
   };
   TENON_ASSIGN_OR_RETURN(const auto tree, read_file_system(reader, image, wanted, true));
   Inventory inventory;
@@ -187,7 +216,7 @@ StatusOr<Inventory> take_inventory(const ImageReader& reader, const Image& image
   TENON_ASSIGN_OR_RETURN(const auto owned, owned_paths(*tree));
   TENON_RETURN_IF_ERROR(
       tree->for_each([&](const std::string& path, const TreeNode& node) -> Status {
-        if (is_wheel_metadata(path)) return add_wheel_metadata(node, inventory);
+        if (is_wheel_metadata(path)) return add_wheel_metadata(*tree, path, node, inventory);
         if (is_program(path, node) && !owned.contains(path)) {
           inventory.unowned_programs.push_back(
               {cat("/", path), node.sha256, linked_packages(*tree, node, owned)});

@@ -77,6 +77,11 @@ std::string reference_of(std::string_view name) {
   return out;
 }
 
+// A name of a licence that SPDX does not know, in SPDX's form.
+bool is_reference(std::string_view name) {
+  return name.starts_with("LicenseRef-") && reference_of(name.substr(11)) == name;
+}
+
 // The parts of "GPL-2+ or Artistic, and BSD-3-clause" between `word`s.
 std::vector<std::string> parts_between(std::string_view text, std::string_view word) {
   std::vector<std::string> parts;
@@ -165,8 +170,10 @@ std::string wheel_licence(std::string_view metadata) {
     if (line.empty()) break;
     if (line.starts_with("License-Expression:")) expression = trim(line.substr(19));
     if (line.starts_with("License:")) {
-      const std::string_view spdx = spdx_of(trim(line.substr(8)));
+      const std::string_view name = trim(line.substr(8));
+      const std::string_view spdx = spdx_of(name);
       if (!spdx.empty()) found.emplace(spdx);
+      if (is_reference(name)) found.emplace(name);
     }
     if (!line.starts_with("Classifier: License ::")) continue;
     const std::string_view name = trim(line.substr(line.rfind("::") + 2));

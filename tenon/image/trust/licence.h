@@ -19,7 +19,8 @@ struct Licence {
 // one reference to its whole text.
 Licence read_copyright(std::string_view copyright, std::string_view package);
 
-// A wheel's License-Expression as it is; of its License field and classifiers what SPDX knows.
+// A wheel's License-Expression as it is; of its License field and classifiers what SPDX knows, or
+// what is a LicenseRef-.
 std::string wheel_licence(std::string_view metadata);
 
 }  // namespace tenon::image

@@ -38,6 +38,9 @@ TEST(Licence, WheelsSayItInTheirMetadata) {
   EXPECT_EQ(wheel_licence("Name: a\nLicense-Expression: MIT OR Apache-2.0\n"), "MIT OR Apache-2.0");
   EXPECT_EQ(wheel_licence("Classifier: License :: OSI Approved :: MIT License\n"), "MIT");
   EXPECT_EQ(wheel_licence("Name: a\nLicense: see file\n\nLicense: MIT\n"), "");
+  EXPECT_EQ(wheel_licence("License: LicenseRef-NVIDIA-Proprietary\n"),
+            "LicenseRef-NVIDIA-Proprietary");
+  EXPECT_EQ(wheel_licence("License: LicenseRef-see my file\n"), "");
 }
 
 class InventoryTest : public BuildTest {};
@@ -81,6 +84,24 @@ TEST_F(InventoryTest, FactsComeFromPackagesLockAndLabels) {
   other.created += 1;
   EXPECT_EQ(take_inventory(**reader, *image, &other).status().code(),
             absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(InventoryTest, OneNameOfALicenceHoldsTheTextsOfAllWheels) {
+  const auto wheel = [](const char* name, const char* text) {
+    const std::string folder = cat("/usr/lib/python3/dist-packages/", name, "-1.dist-info/");
+    return cat("  - {path: ", folder, "METADATA, content: \"Name: ", name,
+               "\\nVersion: 1\\nLicense: LicenseRef-Ours\\nLicense-File: L.txt\\n\"}\n",
+               "  - {path: ", folder, "licenses/L.txt, content: ", text, "}\n");
+  };
+  const auto built =
+      make(cat("packages: [base-files]\nfiles:\n", wheel("a", "one"), wheel("b", "two")), "a");
+  ASSERT_TRUE(built.ok()) << built.status();
+  const auto reader = ImageReader::open(path("a"));
+  const auto inventory = take_inventory(**reader, *find_image(**reader, nullptr), nullptr);
+  ASSERT_TRUE(inventory.ok()) << inventory.status();
+  const std::string spdx = write_spdx(*inventory, "1");
+  EXPECT_NE(spdx.find("\"licenseDeclared\": \"LicenseRef-Ours\""), std::string::npos) << spdx;
+  EXPECT_NE(spdx.find("\"a 1:\\n\\none\\n\\nb 1:\\n\\ntwo\""), std::string::npos) << spdx;
 }
 
 }  // namespace

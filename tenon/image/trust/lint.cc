@@ -149,6 +149,7 @@ bool breaks_rule(const LintFinding& finding) { return finding.rule != "unjudged"
 StatusOr<std::vector<LintFinding>> lint_image(const ImageReader& reader, const Image& image,
                                               bool no_shell) {
   std::vector<LintFinding> findings;
+  NvidiaContract nvidia;
   lint_config(image, findings);
   TENON_ASSIGN_OR_RETURN(
       const auto tree,
@@ -164,6 +165,7 @@ StatusOr<std::vector<LintFinding>> lint_image(const ImageReader& reader, const I
         if (node.type != EntryType::kSymlink && (node.mode & 0002) != 0 && !sticky_folder) {
           findings.push_back({"writable", cat("/", path, " can be written by everyone")});
         }
+        if (node.type != EntryType::kDirectory) nvidia.see(path);
         if (no_shell && is_shell(path))
           findings.push_back({"shell", cat("/", path, " is a shell")});
         if (may_hold_secret(path, node)) {
@@ -174,6 +176,7 @@ StatusOr<std::vector<LintFinding>> lint_image(const ImageReader& reader, const I
         }
         return {};
       }));
+  nvidia.judge(image.config.environment, findings);
   return findings;
 }
 

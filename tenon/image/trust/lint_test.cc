@@ -123,6 +123,72 @@ TEST_F(LintImageTest, EnvFilesAndCloudKeysAreFound) {
   EXPECT_EQ(rules_of("files: [{path: /app/x.json, content: \"AKIAshort\"}]\n"), "");
 }
 
+struct NvidiaCase {
+  const char* name;
+  std::map<std::string, std::string> environment;
+  std::vector<const char*> paths;
+  std::vector<const char*> messages;  // a part of each finding, in order
+};
+
+TEST(LintNvidia, TheImageIsGivenAGpuAndADriver) {
+  const std::map<std::string, std::string> good = {
+      {"NVIDIA_VISIBLE_DEVICES", "all"},
+      {"NVIDIA_DRIVER_CAPABILITIES", "compute,utility"},
+      {"NVIDIA_REQUIRE_CUDA", "cuda>=13.0"}};
+  const auto with = [&](const char* name, const char* value) {
+    auto changed = good;
+    changed[name] = value;
+    return changed;
+  };
+  const NvidiaCase kCases[] = {
+      {"nothing of GPUs", {{"PATH", "/bin"}}, {"usr/lib/libz.so.1"}, {}},
+      {"good", good, {"usr/lib/libcudnn.so.9", "usr/lib/stubs/libcuda.so"}, {}},
+      {"libraries alone", {}, {"opt/libcublasLt.so.13"}, {"VISIBLE_DEVICES is ''", "is missing"}},
+      {"void", with("NVIDIA_VISIBLE_DEVICES", "void"), {}, {"is given no GPU"}},
+      {"a list", with("NVIDIA_VISIBLE_DEVICES", "0,1"), {}, {}},
+      {"utility", with("NVIDIA_DRIVER_CAPABILITIES", "utility"), {}, {"CUDA needs compute"}},
+      {"all", with("NVIDIA_DRIVER_CAPABILITIES", "all"), {}, {}},
+      {"default", with("NVIDIA_DRIVER_CAPABILITIES", ""), {}, {}},
+      {"a word", with("NVIDIA_DRIVER_CAPABILITIES", "compute,utility,cuda"), {}, {"no 'cuda'"}},
+      {"NVIDIA's own",
+       with("NVIDIA_REQUIRE_CUDA", "cuda>=13.0 brand=tesla,driver>=580,driver<581"),
+       {},
+       {}},
+      {"no operator", with("NVIDIA_REQUIRE_CUDA", "cuda13"), {}, {"'cuda13' has no operator"}},
+      {"other operator", with("NVIDIA_REQUIRE_CUDA", "cuda!13"), {}, {"has no operator"}},
+      {"doubled", with("NVIDIA_REQUIRE_CUDA", "cuda==13.0"), {}, {"no version"}},
+      {"no value", with("NVIDIA_REQUIRE_CUDA", "cuda>="), {}, {"has no value"}},
+      {"no version", with("NVIDIA_REQUIRE_CUDA", "cuda>=13.x"), {}, {"no version"}},
+      {"empty term", with("NVIDIA_REQUIRE_CUDA", "cuda>=13,,arch>=8"), {}, {"'' has no operator"}},
+      {"property", with("NVIDIA_REQUIRE_X", "memory>=5"), {}, {"none of cuda"}},
+      {"jetpack", with("NVIDIA_REQUIRE_JETPACK", "csv-mounts=all"), {}, {}},
+      {"disabled", with("NVIDIA_DISABLE_REQUIRE", "true"), {}, {"switches"}},
+      {"a stub", good, {"usr/lib/libcuda.so.1"}, {"/usr/lib/libcuda.so.1 belongs"}},
+  };
+  for (const NvidiaCase& test : kCases) {
+    NvidiaContract contract;
+    for (const char* path : test.paths) contract.see(path);
+    std::vector<LintFinding> findings;
+    contract.judge(test.environment, findings);
+    ASSERT_EQ(findings.size(), test.messages.size()) << test.name;
+    for (size_t i = 0; i < findings.size(); ++i) {
+      EXPECT_EQ(findings[i].rule, "nvidia") << test.name;
+      EXPECT_NE(findings[i].message.find(test.messages[i]), std::string::npos)
+          << test.name << ": " << findings[i].message;
+    }
+  }
+}
+
+TEST_F(LintImageTest, ADriverInTheImageIsFound) {
+  const std::string files =
+      "files: [{path: /usr/lib/libcudart.so.13, content: x},"
+      "{path: /usr/lib/libcuda.so.1, link: libcudart.so.13}]\n";
+  const std::string environment =
+      "environment: {NVIDIA_VISIBLE_DEVICES: all, NVIDIA_REQUIRE_CUDA: cuda>=13.0}\n";
+  EXPECT_EQ(rules_of(cat(files, environment)), "nvidia ");
+  EXPECT_EQ(rules_of(files), "nvidia nvidia nvidia ");
+}
+
 TEST_F(LintImageTest, ModesAreJudgedAfterAllLayers) {
   const std::string open = "files: [{path: /x, content: x, mode: \"0666\"}]\n";
   const std::string closed =

@@ -110,11 +110,19 @@ void add_cyclonedx_facts(const Inventory::Facts& facts, Json& component) {
   if (!references.empty()) component["externalReferences"] = std::move(references);
 }
 
-// The texts behind LicenseRef- names, each once.
+// The texts behind LicenseRef- names, each once. Wheels may call several texts by one name.
 Json extracted_licences(const Inventory& inventory) {
   std::map<std::string, std::string> texts;
   for (const Inventory::Facts& facts : inventory.facts) {
     for (const auto& [reference, text] : facts.licence.texts) texts.emplace(reference, text);
+  }
+  std::set<std::string> seen;
+  for (const Inventory::Wheel& wheel : inventory.wheels) {
+    for (const auto& [reference, text] : wheel.facts.licence.texts) {
+      if (!seen.insert(cat(reference, "\n", text)).second) continue;
+      std::string& all = texts[reference];
+      all += cat(all.empty() ? "" : "\n\n", wheel.name, " ", wheel.version, ":\n\n", text);
+    }
   }
   Json json = Json::array();
   for (const auto& [reference, text] : texts) {
