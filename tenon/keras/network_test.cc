@@ -69,14 +69,14 @@ TEST(LayerConfig, SizesAreOneForEachAxisOrOneForAll) {
     return layer.ok() ? (*layer)->describe()["config"][option].dump() : "";
   };
   EXPECT_EQ(sizes_of("Conv1D", R"({"filters": 1, "kernel_size": 3})", "kernel_size"), "[3]");
-  EXPECT_EQ(sizes_of("Conv2D", R"({"filters": 1, "kernel_size": 3})", "kernel_size"), "[3,3]");
-  EXPECT_EQ(sizes_of("Conv3D", R"({"filters": 1, "kernel_size": 3})", "kernel_size"), "[3,3,3]");
+  EXPECT_EQ(sizes_of("Conv2D", R"({"filters": 1, "kernel_size": 3})", "kernel_size"), "[3, 3]");
+  EXPECT_EQ(sizes_of("Conv3D", R"({"filters": 1, "kernel_size": 3})", "kernel_size"), "[3, 3, 3]");
   EXPECT_EQ(sizes_of("Conv3DTranspose", R"({"filters": 1, "kernel_size": 2})", "kernel_size"),
-            "[2,2,2]");
+            "[2, 2, 2]");
   EXPECT_EQ(sizes_of("MaxPooling1D", R"({"pool_size": 3})", "strides"), "[3]");
-  EXPECT_EQ(sizes_of("MaxPooling2D", R"({"pool_size": [2, 3]})", "strides"), "[2,3]");
-  EXPECT_EQ(sizes_of("MaxPooling2D", R"({"strides": null})", "strides"), "[2,2]");
-  EXPECT_EQ(sizes_of("AveragePooling3D", R"({"pool_size": [1, 2, 3]})", "strides"), "[1,2,3]");
+  EXPECT_EQ(sizes_of("MaxPooling2D", R"({"pool_size": [2, 3]})", "strides"), "[2, 3]");
+  EXPECT_EQ(sizes_of("MaxPooling2D", R"({"strides": null})", "strides"), "[2, 2]");
+  EXPECT_EQ(sizes_of("AveragePooling3D", R"({"pool_size": [1, 2, 3]})", "strides"), "[1, 2, 3]");
   for (const auto& [class_name, config] :
        std::initializer_list<std::pair<const char*, const char*>>{
            {"Conv1D", R"({"filters": 1, "kernel_size": [3, 3]})"},
