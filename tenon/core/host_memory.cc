@@ -15,6 +15,13 @@ namespace tenon {
 namespace {
 
 std::atomic<size_t> counted_bytes{0};
+std::atomic<size_t> refused_bytes{0};
+
+void refuse(size_t bytes) {
+  size_t most = refused_bytes.load(std::memory_order_relaxed);
+  while (most < bytes && !refused_bytes.compare_exchange_weak(most, bytes)) {
+  }
+}
 
 // A number in `path`; SIZE_MAX where there is none ("max").
 size_t limit_in(const std::string& path) {
@@ -66,13 +73,19 @@ void set_host_memory_limit(size_t bytes) {
 }
 
 bool take_host_memory(size_t bytes) {
-  if (bytes > host_memory_limit()) return false;
+  if (bytes > host_memory_limit()) {
+    refuse(bytes);
+    return false;
+  }
   if (counted_bytes.fetch_add(bytes, std::memory_order_relaxed) + bytes <= host_memory_limit()) {
     return true;
   }
   give_back_host_memory(bytes);
+  refuse(bytes);
   return false;
 }
+
+size_t take_refused_host_memory() { return refused_bytes.exchange(0, std::memory_order_relaxed); }
 
 void give_back_host_memory(size_t bytes) {
   counted_bytes.fetch_sub(bytes, std::memory_order_relaxed);

@@ -28,7 +28,9 @@ void give_back(void* data) {
 // Finding the limit reads files and so allocates: small blocks must not ask for it.
 void refuse_beyond_limit(size_t bytes) {
   if (bytes < tenon::kCountedHostMemory) return;
-  if (bytes > tenon::host_memory_limit()) throw std::bad_alloc();
+  if (bytes <= tenon::host_memory_limit()) return;
+  (void)tenon::take_host_memory(bytes);  // which tells of it
+  throw std::bad_alloc();
 }
 
 }  // namespace

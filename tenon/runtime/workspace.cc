@@ -79,6 +79,11 @@ void WorkspacePool::give_back(std::unique_ptr<Workspace> workspace, size_t most_
   }
 }
 
+void WorkspacePool::drop_idle() {
+  const std::lock_guard lock(mutex_);
+  idle_.clear();
+}
+
 size_t WorkspacePool::bytes() const {
   const std::lock_guard lock(mutex_);
   size_t total = 0;

@@ -50,6 +50,7 @@ class WorkspacePool {
   StatusOr<std::unique_ptr<Workspace>> take(const Binding& binding);
   // Drops others where all would have more than `most_bytes`.
   void give_back(std::unique_ptr<Workspace> workspace, size_t most_bytes);
+  void drop_idle();
   size_t bytes() const;
 
  private:

@@ -3,6 +3,7 @@
 #include "tenon/base/out_of_memory.h"
 #include "tenon/graph/effects.h"
 #include "tenon/io/tensor_bundle.h"
+#include "tenon/runtime/workspace.h"
 #include "tenon/saved_model/folder_access.h"
 #include "tenon/saved_model/meta_graph.h"
 
@@ -222,6 +223,19 @@ StatusOr<std::shared_ptr<Executable>> SavedModel::executable(const Signature& si
   if (!made.ok()) return with_context(made.status(), cat("signature '", signature.name, "'"));
   place = *std::move(made);
   return place;
+}
+
+void SavedModel::drop_executable(const std::string& signature) const {
+  const std::lock_guard lock(mutex_);
+  executables_.erase(signature);
+  // Each look drops the copies that nobody has, this one for nothing.
+  (void)state_->packed_weights().find_or_pack(
+      Tensor(), "none", [](const Tensor&) -> StatusOr<Ref<Buffer>> { return Ref<Buffer>(); });
+}
+
+void SavedModel::drop_idle_workspaces() const {
+  Device* const own = options_.executable.device;
+  state_->workspaces(own ? own : DeviceRegistry::global().preferred())->drop_idle();
 }
 
 std::vector<std::string> SavedModel::ops() const { return meta::ops_of(*meta_graph_->graph); }

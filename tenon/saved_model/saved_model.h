@@ -67,6 +67,12 @@ class SavedModel {
   // Planned at first use.
   StatusOr<std::shared_ptr<Executable>> executable(const Signature& signature) const;
 
+  // Drops the Executable that executable() keeps, which makes it again when it is asked, and packed
+  // weights that no other has. It lives on with whoever has it.
+  void drop_executable(const std::string& signature) const;
+  // Gives back the memory that runs have computed in and that none is using.
+  void drop_idle_workspaces() const;
+
   // The function that computes the outputs from the inputs, before any pass.
   StatusOr<Graph> function(const Signature& signature) const;
 

@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "tenon/base/files.h"
+#include "tenon/core/host_memory.h"
 #include "tenon/serving/batching/batching_servable.h"
 #include "tenon/serving/config_files.h"
 #include "tenon/serving/remote/remote_models.h"
@@ -12,7 +13,8 @@
 namespace tenon::serving {
 namespace {
 
-SavedModelOptions saved_model_options_of(const ServerFlags& flags) {
+SavedModelOptions saved_model_options_of(const ServerFlags& flags,
+                                         std::shared_ptr<MemoryKeeper> memory) {
   SavedModelOptions options;
   options.tags.clear();
   for (const std::string_view tag : split(flags.saved_model_tags, ',')) {
@@ -23,6 +25,11 @@ SavedModelOptions saved_model_options_of(const ServerFlags& flags) {
                                               : GoldenMode::kWarn;
   if (flags.mixed_precision == "bfloat16") options.executable.precision = Precision::kBfloat16;
   options.prepare = flags.enable_model_warmup;
+  options.memory = std::move(memory);
+  if (options.memory) {  // one signature's shapes do not take it all
+    size_t& most = options.executable.cache_bytes;
+    most = std::min(most, options.memory->limit() / 8);
+  }
   return options;
 }
 
@@ -46,9 +53,38 @@ struct Batcher {
   }
 };
 
+// Loads where there is room for it, as far as memory can be given back for that.
+struct RoomyLoader {
+  std::shared_ptr<MemoryKeeper> memory;  // null: there is no limit
+  std::function<StatusOr<std::shared_ptr<const Servable>>(const std::string& folder)> load;
+
+  StatusOr<std::shared_ptr<const Servable>> operator()(const std::string& folder) const {
+    if (!memory) return load(folder);
+    const size_t bytes = folder_bytes(folder);
+    if (!memory->make_room(bytes, MemoryKeeper::For::kLoad)) return refuse(folder, bytes);
+    auto servable = load(folder);
+    if (absl::IsResourceExhausted(servable.status()) &&
+        memory->make_room(std::max(bytes, take_refused_host_memory()), MemoryKeeper::For::kLoad)) {
+      servable = load(folder);
+    }
+    const bool lacking = absl::IsResourceExhausted(servable.status());
+    if (!lacking && memory->make_room(0, MemoryKeeper::For::kLoad)) return servable;
+    return refuse(folder, bytes);
+  }
+
+  Status refuse(const std::string& folder, size_t bytes) const {
+    memory->count_refusal("load");
+    return resource_exhausted("no memory for ", folder, ", whose files have ", human_bytes(bytes),
+                              ": ", human_bytes(memory->used()),
+                              " of --memory_limit=", memory->limit(),
+                              " are in use by what is not given back");
+  }
+};
+
 }  // namespace
 
 StatusOr<ServedModelsOptions> model_options_of(const ServerFlags& flags,
+                                               const std::shared_ptr<MemoryKeeper>& memory,
                                                const UnpackArchive& unpack) {
   std::optional<Batcher> batcher;
   if (flags.enable_batching) {
@@ -78,8 +114,19 @@ StatusOr<ServedModelsOptions> model_options_of(const ServerFlags& flags,
   options.fingerprint = [remote](const std::string& path) {
     return RemoteModels::is_remote(path) ? remote->fingerprint(path) : folder_fingerprint(path);
   };
-  options.load = [saved_model = saved_model_options_of(flags), warmup, batcher, remote, archives,
-                  enabled = flags.enable_model_warmup](
+  const RoomyLoader load = {
+      memory,
+      [saved_model = saved_model_options_of(flags, memory), warmup, batcher,
+       enabled = flags.enable_model_warmup](
+          const std::string& path) -> StatusOr<std::shared_ptr<const Servable>> {
+        TENON_ASSIGN_OR_RETURN(auto servable, load_saved_model(path, saved_model));
+        if (enabled) TENON_RETURN_IF_ERROR(replay_warmup(*servable, path, warmup));
+        if (batcher) {
+          TENON_ASSIGN_OR_RETURN(servable, batcher->wrap(std::move(servable), path));
+        }
+        return servable;
+      }};
+  options.load = [load, remote, archives](
                      const std::string&, int64_t,
                      std::string path) -> StatusOr<std::shared_ptr<const Servable>> {
     std::shared_ptr<const RemoteCopy> copy = archives->copy_of(path);
@@ -87,11 +134,7 @@ StatusOr<ServedModelsOptions> model_options_of(const ServerFlags& flags,
       TENON_ASSIGN_OR_RETURN(copy, remote->fetch(path));
       path = copy->path();
     }
-    TENON_ASSIGN_OR_RETURN(auto servable, load_saved_model(path, saved_model));
-    if (enabled) TENON_RETURN_IF_ERROR(replay_warmup(*servable, path, warmup));
-    if (batcher) {
-      TENON_ASSIGN_OR_RETURN(servable, batcher->wrap(std::move(servable), path));
-    }
+    TENON_ASSIGN_OR_RETURN(auto servable, load(path));
     if (!copy) return servable;
     const Servable* const raw = servable.get();  // its folder stays as long as it
     return std::shared_ptr<const Servable>(raw, [servable, copy](const Servable*) mutable {

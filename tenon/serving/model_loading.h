@@ -2,14 +2,18 @@
 // merged, behind queues.
 #pragma once
 
+#include "tenon/serving/memory/memory_keeper.h"
 #include "tenon/serving/remote/archive_models.h"
 #include "tenon/serving/served_models.h"
 #include "tenon/serving/server_flags.h"
 
 namespace tenon::serving {
 
-// INVALID_ARGUMENT or NOT_FOUND where the batching parameters that the flags name cannot be had.
+// `memory` is null where there is no --memory_limit; a load for which it has no room is
+// RESOURCE_EXHAUSTED. INVALID_ARGUMENT or NOT_FOUND where the batching parameters that the flags
+// name cannot be had.
 StatusOr<ServedModelsOptions> model_options_of(const ServerFlags& flags,
+                                               const std::shared_ptr<MemoryKeeper>& memory,
                                                const UnpackArchive& unpack);
 
 }  // namespace tenon::serving

@@ -3,9 +3,30 @@
 #include <sys/stat.h>
 
 #include "tenon/base/files.h"
+#include "tenon/base/function_ref.h"
 #include "tenon/base/log.h"
 
 namespace tenon::serving {
+namespace {
+
+// Calls `visit` with the folder and what is below it.
+void for_each_entry(const std::string& path,
+                    FunctionRef<void(const std::string&, const struct stat&)> visit) {
+  constexpr size_t kMostEntries = 10'000;
+  std::vector<std::string> paths = {path};
+  for (size_t i = 0; i < paths.size() && i < kMostEntries; ++i) {
+    const std::string entry = paths[i];
+    struct stat info = {};
+    if (::stat(entry.c_str(), &info) != 0) continue;
+    visit(entry, info);
+    if (!S_ISDIR(info.st_mode)) continue;
+    for (const std::string& child : list_directory(entry).value_or(std::vector<std::string>())) {
+      if (paths.size() < kMostEntries) paths.push_back(join_path(entry, child));
+    }
+  }
+}
+
+}  // namespace
 
 StatusOr<std::map<int64_t, std::string>> find_versions(const ModelConfig& model) {
   const StatusOr<std::vector<std::string>> children = list_directory(model.base_path);
@@ -91,23 +112,22 @@ std::map<int64_t, std::string> wanted_versions(const ModelConfig& model,
 }
 
 uint64_t folder_fingerprint(const std::string& path) {
-  constexpr size_t kMostEntries = 10'000;
   uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
-  const auto add = [&](std::string_view bytes) {
-    for (const char c : bytes) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
-  };
-  std::vector<std::string> paths = {path};
-  for (size_t i = 0; i < paths.size() && i < kMostEntries; ++i) {
-    const std::string entry = paths[i];
-    struct stat info = {};
-    if (::stat(entry.c_str(), &info) != 0) continue;
-    add(cat(entry, " ", info.st_size, " ", info.st_mtim.tv_sec, " ", info.st_mtim.tv_nsec, " "));
-    if (!S_ISDIR(info.st_mode)) continue;
-    for (const std::string& child : list_directory(entry).value_or(std::vector<std::string>())) {
-      if (paths.size() < kMostEntries) paths.push_back(join_path(entry, child));
+  for_each_entry(path, [&](const std::string& entry, const struct stat& info) {
+    for (const char c :
+         cat(entry, " ", info.st_size, " ", info.st_mtim.tv_sec, " ", info.st_mtim.tv_nsec, " ")) {
+      hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
     }
-  }
+  });
   return hash;
+}
+
+uint64_t folder_bytes(const std::string& path) {
+  uint64_t bytes = 0;
+  for_each_entry(path, [&](const std::string&, const struct stat& info) {
+    if (S_ISREG(info.st_mode)) bytes += static_cast<uint64_t>(info.st_size);
+  });
+  return bytes;
 }
 
 }  // namespace tenon::serving

@@ -30,4 +30,7 @@ std::map<int64_t, std::string> wanted_versions(const ModelConfig& model,
 // folder differ when it has changed between them. Looks at 10,000 entries at most.
 uint64_t folder_fingerprint(const std::string& path);
 
+// Of the files in a folder and below it; looks at 10,000 entries at most.
+uint64_t folder_bytes(const std::string& path);
+
 }  // namespace tenon::serving

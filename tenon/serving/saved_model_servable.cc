@@ -1,8 +1,9 @@
 #include "tenon/serving/saved_model_servable.h"
 
 #include "tenon/base/log.h"
-#include "tenon/base/out_of_memory.h"
+#include "tenon/core/host_memory.h"
 #include "tenon/saved_model/golden.h"
+#include "tenon/serving/memory/planned_signature.h"
 #include "tenon/serving/model_metrics.h"
 #include "tenon/serving/request_metrics.h"
 
@@ -17,44 +18,14 @@ std::vector<TensorSpec> specs_of(const std::vector<SignatureTensor>& tensors) {
   return specs;
 }
 
-// A signature that cannot be planned is no fault of who asks for it: codes that would say so become
-// INTERNAL.
-Status fault_of_model(const Status& status) {
-  switch (status.code()) {
-    case absl::StatusCode::kInvalidArgument:
-    case absl::StatusCode::kNotFound:
-    case absl::StatusCode::kFailedPrecondition:
-    case absl::StatusCode::kOutOfRange:
-    case absl::StatusCode::kAlreadyExists:
-    case absl::StatusCode::kPermissionDenied:
-      return internal(message_of(status));
-    default:
-      return status;
-  }
-}
-
-// Makes what a first run makes (memory plans, packed weights), with 1 for dimensions that the
-// signature leaves open. What cannot be done ahead is done, or fails, when a request comes.
-void prepare_for_one_row(Executable& executable, const tenon::Signature& signature) {
-  std::vector<Shape> shapes;
-  for (const SignatureTensor& input : signature.inputs) {
-    if (!input.shape.has_rank()) return;
-    std::vector<int64_t> dims;
-    for (const int64_t dim : input.shape.dims()) dims.push_back(dim < 0 ? 1 : dim);
-    const StatusOr<Shape> shape = Shape::make(dims, size_of(input.dtype));
-    if (!shape.ok()) return;
-    shapes.push_back(*shape);
-  }
-  (void)or_out_of_memory([&] { return executable.prepare(shapes); });
-}
-
 class SavedModelServable final : public Servable {
  public:
   SavedModelServable(std::shared_ptr<SavedModel> model, const SavedModelOptions& options)
       : model_(std::move(model)),
         metrics_(*options.metrics),
         manifest_(read_manifest(model_->folder()).value_or(GoldenManifest())),
-        precision_(options.executable.precision) {
+        precision_(options.executable.precision),
+        memory_(options.memory) {
     for (const tenon::Signature& signature : model_->signatures()) {
       Signature& own = signatures_.emplace_back();
       own.name = signature.name;
@@ -64,14 +35,12 @@ class SavedModelServable final : public Servable {
       for (const SignatureTensor& input : signature.inputs) {
         own.defaults.push_back(input.default_value);
       }
+      planned_.push_back(planned_signature(signature));
       const int64_t start = steady_microseconds();
-      executables_.push_back(model_->executable(signature));
-      if (executables_.back().ok() && options.prepare) {
-        prepare_for_one_row(**executables_.back(), signature);
-      }
+      const Status status = planned_.back()->plan(options.prepare);
       metrics_.builds.add();
       metrics_.build_microseconds.add(microseconds_since(start));
-      if (const Status& status = executables_.back().status(); !status.ok()) {
+      if (!status.ok()) {
         log_warning("signature ", signature.name, " of ", model_->folder(),
                     " cannot be served: ", message_of(status));
       }
@@ -84,12 +53,8 @@ class SavedModelServable final : public Servable {
                                     std::span<const int> outputs,
                                     const RunLimits& limits) const override {
     const auto index = static_cast<size_t>(&signature - signatures_.data());
-    const StatusOr<std::shared_ptr<Executable>>& executable = executables_[index];
-    if (!executable.ok()) return fault_of_model(executable.status());
     std::vector<Tensor> all;
-    const int64_t start = steady_microseconds();
-    TENON_RETURN_IF_ERROR((*executable)->run(inputs, all, limits));
-    count_run(microseconds_since(start), inputs, all);
+    TENON_RETURN_IF_ERROR(run(*planned_[index], inputs, all, limits));
     std::vector<Tensor> selected;
     for (const int output : outputs)
       selected.push_back(std::move(all[static_cast<size_t>(output)]));
@@ -99,12 +64,11 @@ class SavedModelServable final : public Servable {
   StatusOr<std::vector<std::vector<Tensor>>> run_together(std::span<const Part> parts,
                                                           const Tensor& input,
                                                           const RunLimits& limits) const override {
-    const std::shared_ptr<Executable> joint = parts.size() > 1 ? joint_executable(parts) : nullptr;
+    const std::shared_ptr<PlannedSignature> joint =
+        parts.size() > 1 ? joint_signature(parts) : nullptr;
     if (!joint) return Servable::run_together(parts, input, limits);
     std::vector<Tensor> all;
-    const int64_t start = steady_microseconds();
-    TENON_RETURN_IF_ERROR(joint->run(std::span(&input, 1), all, limits));
-    count_run(microseconds_since(start), std::span(&input, 1), all);
+    TENON_RETURN_IF_ERROR(run(*joint, std::span(&input, 1), all, limits));
     std::vector<std::vector<Tensor>> results;
     size_t first = 0;  // output of the part
     for (const Part& part : parts) {
@@ -117,6 +81,12 @@ class SavedModelServable final : public Servable {
     return results;
   }
 
+  int64_t last_used() const override {
+    int64_t last = 0;
+    for (const auto& each : planned_) last = std::max(last, each->last_used());
+    return last;
+  }
+
   std::string signature_def_map() const override { return model_->signature_def_map(); }
   Tolerance tolerance(std::string_view signature, std::string_view output) const override {
     return manifest_.allowed(cat(signature, "/", output), precision_);
@@ -125,7 +95,7 @@ class SavedModelServable final : public Servable {
  private:
   // All outputs of all parts from the input that they share; null where they share none, or where
   // there are more such sets already than anybody needs.
-  std::shared_ptr<Executable> joint_executable(std::span<const Part> parts) const {
+  std::shared_ptr<PlannedSignature> joint_signature(std::span<const Part> parts) const {
     constexpr size_t kMostSets = 64;
     tenon::Signature joint;
     for (const Part& part : parts) {
@@ -143,8 +113,36 @@ class SavedModelServable final : public Servable {
     const auto found = joint_.find(joint.name);
     if (found != joint_.end()) return found->second;
     if (joint_.size() >= kMostSets) return nullptr;
-    StatusOr<std::shared_ptr<Executable>> made = model_->executable(joint);
-    return joint_[joint.name] = made.ok() ? *std::move(made) : nullptr;
+    std::shared_ptr<PlannedSignature> made = planned_signature(joint);
+    const Status status = made->plan(false);
+    if (absl::IsResourceExhausted(status)) return nullptr;  // another time
+    return joint_[joint.name] = status.ok() ? std::move(made) : nullptr;
+  }
+
+  std::shared_ptr<PlannedSignature> planned_signature(const tenon::Signature& signature) const {
+    auto made = std::make_shared<PlannedSignature>(model_, signature, memory_ != nullptr);
+    if (memory_) memory_->add(made);
+    return made;
+  }
+
+  // A run that lacks memory is made again once others have given theirs back.
+  Status run(PlannedSignature& planned, std::span<const Tensor> inputs, std::vector<Tensor>& all,
+             const RunLimits& limits) const {
+    const int64_t start = steady_microseconds();
+    Status status = planned.run(inputs, all, limits);
+    if (memory_ && absl::IsResourceExhausted(status)) {
+      const size_t refused = take_refused_host_memory();
+      const bool again =
+          !planned.has_effects() && memory_->make_room(refused, MemoryKeeper::For::kRun);
+      if (again) status = planned.run(inputs, all, limits);
+      if (absl::IsResourceExhausted(status)) {
+        memory_->count_refusal("run");
+        return resource_exhausted(message_of(status), " (--memory_limit is ", memory_->limit(),
+                                  " bytes)");
+      }
+    }
+    if (status.ok()) count_run(microseconds_since(start), inputs, all);
+    return status;
   }
 
   void count_run(int64_t took, std::span<const Tensor> inputs,
@@ -167,9 +165,10 @@ class SavedModelServable final : public Servable {
   const GoldenManifest manifest_;
   const Precision precision_;
   std::vector<Signature> signatures_;
-  std::vector<StatusOr<std::shared_ptr<Executable>>> executables_;  // one a signature
+  const std::shared_ptr<MemoryKeeper> memory_;              // null: there is no limit
+  std::vector<std::shared_ptr<PlannedSignature>> planned_;  // one a signature
   mutable std::mutex mutex_;
-  mutable std::map<std::string, std::shared_ptr<Executable>> joint_;  // guarded by mutex_
+  mutable std::map<std::string, std::shared_ptr<PlannedSignature>> joint_;  // guarded by mutex_
 };
 
 Status check_goldens(const SavedModel& model, const SavedModelOptions& options) {

@@ -3,6 +3,7 @@
 
 #include "tenon/observe/metrics.h"
 #include "tenon/runtime/executable.h"
+#include "tenon/serving/memory/memory_keeper.h"
 #include "tenon/serving/servable.h"
 
 namespace tenon::serving {
@@ -16,6 +17,7 @@ struct SavedModelOptions {
   ExecutableOptions executable;
   bool prepare = false;  // for requests of one row, so that the first pays no more than others
   MetricRegistry* metrics = &MetricRegistry::global();
+  std::shared_ptr<MemoryKeeper> memory;  // null: there is no limit
 };
 
 // Loads the model in `folder` and plans every signature, so that no request has to. A signature

@@ -64,6 +64,9 @@ class Servable {
     return {};
   }
 
+  // When a run began last, in steady_microseconds(); 0: it is not known.
+  virtual int64_t last_used() const { return 0; }
+
   // tensorflow.serving.SignatureDefMap, serialized: what GetModelMetadata answers.
   virtual std::string signature_def_map() const = 0;
 };

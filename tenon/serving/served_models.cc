@@ -143,6 +143,38 @@ Status ServedModels::unload(const std::string& name) {
   return absl::OkStatus();
 }
 
+std::optional<std::weak_ptr<const void>> ServedModels::unload_spare() {
+  std::unique_lock lock(impl_->mutex);
+  Model* of = nullptr;
+  std::pair<const int64_t, Version>* spare = nullptr;
+  int64_t longest = INT64_MAX;
+  for (auto& [name, model] : impl_->models) {
+    bool newest = true;
+    for (auto& entry : model.versions) {
+      const Version& version = entry.second;
+      if (!version.served) continue;
+      const bool labelled =
+          std::any_of(model.config.labels.begin(), model.config.labels.end(),
+                      [&](const auto& label) { return label.second == entry.first; });
+      const int64_t last_used = version.served->servable->unmerged().last_used();
+      if (!newest && !labelled && version.wanted && last_used < longest) {
+        of = &model;
+        spare = &entry;
+        longest = last_used;
+      }
+      newest = false;
+    }
+  }
+  if (spare == nullptr) return std::nullopt;
+  auto& [number, version] = *spare;
+  version.status = resource_exhausted("Version ", number, " of model ", of->config.name,
+                                      " was unloaded to keep --memory_limit");
+  version.failures = 1;
+  impl_->unload(*of, number, version);
+  impl_->changed.notify_all();
+  return version.unloading;
+}
+
 Status ServedModels::load(const std::string& name, const std::function<bool()>& keep_waiting) {
   {
     std::unique_lock lock(impl_->mutex);
@@ -193,13 +225,17 @@ StatusOr<std::shared_ptr<const ServedVersion>> ServedModels::find(const ModelSpe
   }
   if (known && number) {
     const auto version = model->second.versions.find(*number);
-    if (version != model->second.versions.end() && version->second.served) {
-      return version->second.served;
+    if (version != model->second.versions.end()) {
+      if (version->second.served) return version->second.served;
+      if (absl::IsResourceExhausted(version->second.status)) return version->second.status;
     }
   } else if (known) {
+    const Version* lacking = nullptr;  // memory
     for (const auto& [version_number, version] : model->second.versions) {
       if (version.served) return version.served;
+      if (absl::IsResourceExhausted(version.status)) lacking = &version;
     }
+    if (lacking != nullptr) return lacking->status;
   }
   if (number) {
     return not_found("Servable not found for request: Specific(", spec.name, ", ", *number, ")");

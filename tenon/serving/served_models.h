@@ -103,6 +103,11 @@ class ServedModels {
   // NOT_FOUND for a model that is not configured.
   Status unload(const std::string& model);
 
+  // Begins to unload, for lack of memory, the longest unused version that is neither its model's
+  // newest nor has a label; requests for it are RESOURCE_EXHAUSTED until load() or until its folder
+  // changes. Nothing where there is none.
+  std::optional<std::weak_ptr<const void>> unload_spare();
+
   // Looks for versions of a configured model at once, tries again those that failed, and waits as
   // reload() does. NOT_FOUND also where the model has no version.
   Status load(

@@ -170,7 +170,7 @@ void ServedModels::Impl::reap() {
       if (version.state != VersionState::kUnloading || !version.unloading.expired()) continue;
       freed = true;
       version.state = VersionState::kEnd;
-      if (version.wanted) {  // again, since it was told to go
+      if (version.wanted && version.status.ok()) {  // again, since it was told to go
         const std::string path = version.path;
         version = Version();
         version.path = path;

@@ -318,6 +318,25 @@ TEST_F(ServedModelsTest, ReloadReportsANewModelThatFails) {
   EXPECT_EQ(latest(), 1);
 }
 
+TEST_F(ServedModelsTest, WithoutMemoryVersionsGoThatNeitherAreTheNewestNorHaveALabel) {
+  for (const char* version : {"1", "2", "3"}) add(version);
+  config_.policy.kind = VersionPolicy::Kind::kAll;
+  config_.labels["stable"] = 2;
+  options_.allow_labels_for_unavailable = true;
+  ASSERT_TRUE(start().ok());
+  EXPECT_TRUE(comes_to("3:30 2:30 1:30"));
+  ASSERT_TRUE(served_->unload_spare().has_value());
+  EXPECT_TRUE(comes_to("3:30 2:30 1:50"));
+  EXPECT_FALSE(served_->unload_spare().has_value());
+  EXPECT_TRUE(served_->ready());
+  EXPECT_EQ(served_->find({"m", 1, {}}).status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(latest(), 3);
+  for (int i = 0; i < 20; ++i) pause();  // looking again brings nothing back
+  EXPECT_EQ(states(), "3:30 2:30 1:50");
+  ASSERT_TRUE(served_->load("m").ok());
+  EXPECT_TRUE(comes_to("3:30 2:30 1:30"));
+}
+
 TEST_F(ServedModelsTest, LoadsAreCounted) {
   add("1");
   ASSERT_TRUE(start().ok());

@@ -1,5 +1,6 @@
 #include "tenon/serving/server.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -12,6 +13,7 @@
 #include "tenon/base/log.h"
 #include "tenon/base/thread.h"
 #include "tenon/base/thread_pool.h"
+#include "tenon/core/host_memory.h"
 #include "tenon/serving/config_files.h"
 #include "tenon/serving/grpc/grpc_server.h"
 #include "tenon/serving/http/http_server.h"
@@ -235,13 +237,18 @@ class ConfigFollower {
 };
 
 void wait_for_stop(const StopSignals& signals, ServedModels& models, ConfigFollower& follower,
-                   BearerTokens* tokens) {
-  constexpr int64_t kSecond = 1000, kHour = 3600 * kSecond;
+                   BearerTokens* tokens, MemoryKeeper* memory) {
+  constexpr int64_t kUpkeep = 100, kSecond = 1000, kHour = 3600 * kSecond;
   const int64_t poll = follower.interval_milliseconds();
   const int64_t interval = poll > 0 ? poll : kHour;
-  int64_t next_look = steady_milliseconds() + interval;
-  while (!signals.wait(tokens != nullptr ? std::min(interval, kSecond) : interval)) {
-    if (tokens != nullptr) tokens->follow();
+  const int64_t nap = memory != nullptr ? kUpkeep : tokens != nullptr ? kSecond : kHour;
+  int64_t next_look = steady_milliseconds() + interval, next_follow = 0;
+  while (!signals.wait(std::min(interval, nap))) {
+    if (memory != nullptr) memory->upkeep();
+    if (tokens != nullptr && steady_milliseconds() >= next_follow) {
+      tokens->follow();
+      next_follow = steady_milliseconds() + kSecond;
+    }
     if (poll <= 0 || steady_milliseconds() < next_look) continue;
     follower.look(models);
     next_look = steady_milliseconds() + interval;
@@ -295,7 +302,15 @@ Status run(const ServerFlags& flags, const UnpackArchive& unpack) {
     if (!read.ok()) return with_context(read.status(), "--auth_token_file");
     tokens = *std::move(read);
   }
-  TENON_ASSIGN_OR_RETURN(ServedModelsOptions options, model_options_of(flags, unpack));
+  std::shared_ptr<MemoryKeeper> memory;
+  if (flags.memory_limit > 0) {
+    const auto limit = static_cast<size_t>(flags.memory_limit);
+    set_host_memory_limit(limit);
+    // What is counted goes back to the system when it is freed, not to glibc's heaps.
+    ::mallopt(M_MMAP_THRESHOLD, static_cast<int>(kCountedHostMemory));
+    memory = std::make_shared<MemoryKeeper>(MemoryOptions{.limit = limit});
+  }
+  TENON_ASSIGN_OR_RETURN(ServedModelsOptions options, model_options_of(flags, memory, unpack));
   Taps taps;
   TENON_RETURN_IF_ERROR(taps.start(flags, options));
   bool stopped = false;
@@ -308,6 +323,7 @@ Status run(const ServerFlags& flags, const UnpackArchive& unpack) {
   TENON_RETURN_IF_ERROR(started.status());
   ServedModels& models = **started;
   if (taps.shadow) taps.shadow->attach(models);
+  if (memory) memory->set_unload_version([&models] { return models.unload_spare(); });
   RestApi api(models, rest_options);
   std::unique_ptr<HttpServer> rest;
   std::unique_ptr<GrpcServer> grpc;
@@ -319,7 +335,8 @@ Status run(const ServerFlags& flags, const UnpackArchive& unpack) {
   } else if (flags.rest_api_port != 0) {
     TENON_ASSIGN_OR_RETURN(rest, start_rest(api, tokens.get(), flags));
   }
-  wait_for_stop(signals, models, follower, tokens.get());
+  wait_for_stop(signals, models, follower, tokens.get(), memory.get());
+  if (memory) memory->set_unload_version({});
   api.set_draining();
   if (grpc) grpc->set_draining();
   models.end_waiting();

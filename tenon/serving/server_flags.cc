@@ -99,6 +99,7 @@ const Flag kFlags[] = {
     TENON_FLAG(enable_model_list, "GET /v1/models lists the models instead of being an error"),
     TENON_FLAG(models_directory, "folder whose children are models, followed while it serves"),
     TENON_FLAG(threads, "threads that compute; 0: all CPUs"),
+    TENON_FLAG(memory_limit, "bytes of memory for models and requests; 0: what the machine has"),
     TENON_FLAG(as_tensorflow_model_server,
                "texts and exit codes of tensorflow_model_server, as under that name"),
 };
@@ -215,6 +216,9 @@ Status check_server_flags(const ServerFlags& flags) {
   if (flags.rest_api_gzip_from < 0) {
     return invalid_argument("--rest_api_gzip_from=", flags.rest_api_gzip_from,
                             ": expected at least 0");
+  }
+  if (flags.memory_limit < 0) {
+    return invalid_argument("--memory_limit=", flags.memory_limit, ": expected at least 0");
   }
   if (!flags.mixed_precision.empty() && flags.mixed_precision != "bfloat16") {
     return invalid_argument("--mixed_precision=", flags.mixed_precision, ": expected bfloat16");

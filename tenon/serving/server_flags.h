@@ -85,6 +85,7 @@ struct ServerFlags {
   bool enable_model_list = false;           // GET /v1/models lists them
   std::string models_directory;             // whose children are models; empty: none is
   int32_t threads = 0;                      // that compute; 0: all CPUs
+  int64_t memory_limit = 0;                 // bytes; 0: as much as the machine has
   bool as_tensorflow_model_server = false;  // its texts and exit codes where start fails
 };
 

@@ -96,6 +96,9 @@ TEST(ServerFlagsTest, ContradictionsAreErrors) {
   ServerFlags precision = flags;
   precision.mixed_precision = "float8";
   EXPECT_FALSE(check_server_flags(precision).ok());
+  ServerFlags memory = flags;
+  memory.memory_limit = -1;
+  EXPECT_FALSE(check_server_flags(memory).ok());
   EXPECT_FALSE(check_server_flags(ServerFlags()).ok());
   ServerFlags directory;
   directory.models_directory = "/models";

@@ -62,6 +62,7 @@ Status InstancesReader::read(const JsonNode& instances) {
     if (objects) {
       TENON_RETURN_IF_ERROR(read_object(*element, i));
     } else if (const Status status = read_value(0, *element, i); !status.ok()) {
+      if (absl::IsResourceExhausted(status)) return status;  // no fault of the request
       return invalid_argument("Failed to process element: ", i,
                               " of 'instances' list. Error: ", status_text(status));
     }
@@ -84,6 +85,7 @@ Status InstancesReader::read_object(const JsonNode& object, int64_t index) {
       ++given;
     }
     if (!status.ok()) {
+      if (absl::IsResourceExhausted(status)) return status;
       return invalid_argument("Failed to process element: ", index, " key: ", key->string(),
                               " of 'instances' list. Error: ", status_text(status));
     }
