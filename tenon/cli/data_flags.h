@@ -17,11 +17,12 @@ struct DataFlags {
   // What the flags say of the file. `names` are the model's: see data::FileOptions.
   StatusOr<data::FileOptions> options(data::Labels labels, data::Names names = {}) const;
 
-  // Reads --data. With labels that are read, data without any are INVALID_ARGUMENT.
-  StatusOr<data::Table> read(data::Labels labels, data::Names names = {}) const;
+  // Reads --data. With labels that are read, data without any are INVALID_ARGUMENT; so are features
+  // that are texts, where the model takes none.
+  StatusOr<data::Table> read(data::Labels labels, data::Names names, bool takes_texts) const;
 
   // As read(), row by row.
-  StatusOr<data::RowStream> open(data::Labels labels, data::Names names = {}) const;
+  StatusOr<data::RowStream> open(data::Labels labels, data::Names names, bool takes_texts) const;
 };
 
 }  // namespace tenon::cli

@@ -45,6 +45,12 @@ bool wants_named_data(const keras::Model& model) {
   return model.network().inputs.size() > 1 || model.network().outputs.size() > 1;
 }
 
+bool takes_texts(const keras::Model& model) {
+  const std::vector<keras::KTensor>& inputs = model.network().inputs;
+  return std::any_of(inputs.begin(), inputs.end(),
+                     [](const keras::KTensor& input) { return input.dtype() == DType::kString; });
+}
+
 StatusOr<data::NamedRows> open_named_data(const DataFlags& flags, std::vector<NamedTensor> wanted,
                                           data::Labels labels) {
   if (flags.data == "-") {
@@ -85,7 +91,7 @@ StatusOr<ModelData> read_named_data(const DataFlags& flags, const keras::Model& 
 StatusOr<ModelData> read_model_data(const DataFlags& flags, const keras::Model& model,
                                     data::Labels labels, data::Names& names) {
   if (wants_named_data(model)) return read_named_data(flags, model, labels);
-  TENON_ASSIGN_OR_RETURN(data::Table table, flags.read(labels, names));
+  TENON_ASSIGN_OR_RETURN(data::Table table, flags.read(labels, names, takes_texts(model)));
   names = std::move(table.names);
   return ModelData{keras::Inputs(std::move(table.x)), keras::Targets(std::move(table.y))};
 }

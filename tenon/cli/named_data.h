@@ -15,6 +15,9 @@ struct ModelData {
 // Does the model have several inputs or outputs?
 bool wants_named_data(const keras::Model& model);
 
+// Does an input of the model hold texts?
+bool takes_texts(const keras::Model& model);
+
 // See data::open_named_rows().
 StatusOr<data::NamedRows> open_named_data(const DataFlags& flags,
                                           std::vector<data::NamedTensor> wanted,

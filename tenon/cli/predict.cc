@@ -86,8 +86,9 @@ StatusOr<data::DatasetPtr> rows_for(const PredictFlags& flags, const Signature& 
   TENON_ASSIGN_OR_RETURN(const data::Names names, exported_data_names(flags.model));
   classes = names.classes;
   if (signature.inputs.size() == 1) {
-    TENON_ASSIGN_OR_RETURN(const data::RowStream stream,
-                           flags.data.open(data::Labels::kNone, names));
+    TENON_ASSIGN_OR_RETURN(
+        const data::RowStream stream,
+        flags.data.open(data::Labels::kNone, names, signature.inputs[0].dtype == DType::kString));
     TENON_RETURN_IF_ERROR(check_columns(flags, stream.shape, signature.inputs[0].shape));
     return stream.rows;
   }
@@ -146,8 +147,9 @@ StatusOr<Predictions> predict_keras(const PredictFlags& flags) {
     TENON_ASSIGN_OR_RETURN(predictions.outputs,
                            model->predict(data::batch(std::move(rows), flags.batch_size)));
   } else {
-    TENON_ASSIGN_OR_RETURN(const data::RowStream stream,
-                           flags.data.open(data::Labels::kNone, model->data_names()));
+    TENON_ASSIGN_OR_RETURN(
+        const data::RowStream stream,
+        flags.data.open(data::Labels::kNone, model->data_names(), takes_texts(*model)));
     TENON_RETURN_IF_ERROR(check_columns(flags, stream.shape, model->network().inputs[0].shape()));
     TENON_ASSIGN_OR_RETURN(predictions.outputs,
                            model->predict(data::batch(stream.rows, flags.batch_size)));

@@ -90,9 +90,6 @@ StatusOr<Table> read_checked(const std::string& path, const FileOptions& options
     TENON_ASSIGN_OR_RETURN(table.y, decode_array(labels));
   }
   if (table.x.rank() == 0) return invalid_argument(name, ": a scalar has no rows");
-  if (is_object(table.x.dtype())) {
-    return invalid_argument(name, ": the features are texts; encode them as numbers");
-  }
   for (const Tensor* part : {&table.x, &table.y}) {
     if (part->has_value() && is_complex(part->dtype())) {
       return invalid_argument(name, ": ", part->dtype(),

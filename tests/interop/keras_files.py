@@ -190,6 +190,34 @@ def preprocessing_layers(check, folder):
     compare_export(check, "preprocessing", path, os.path.join(folder, "preprocessing", "1"), inputs, wanted)
 
 
+def training_behind_preprocessing(check, folder):
+    """Models that begin with preprocessing layers learn in Tenon what they learn in Keras, from texts too."""
+    rng = np.random.default_rng(8)
+    texts = np.array([" ".join(rng.choice(["red", "green", "blue", "moon"], rng.integers(1, 5))) for _ in range(48)])
+    words, numbers = rng.choice(["a", "b", "c"], (48, 1)), rng.normal(size=(48, 4)).astype(np.float32)
+    classes, normalised = rng.integers(0, 3, 48), layers.Normalization()
+    counted = layers.TextVectorization(output_mode="tf_idf", ngrams=2)
+    normalised.adapt(numbers)
+    counted.adapt(texts)
+    text = ((1,), "string")
+    for name, (shape, dtype), made, x in (
+            ("normalised", ((4,), "float32"), [normalised], numbers),
+            ("one_hot", text, [layers.StringLookup(vocabulary=["a", "b"], output_mode="one_hot")], words),
+            ("hashed", text, [layers.Hashing(5), layers.Embedding(5, 3), layers.Flatten()], words),
+            ("counted", text, [counted], texts[:, None])):
+        model = keras.Sequential([keras.Input(shape, dtype=dtype), *made, layers.Dense(3, activation="softmax")])
+        # Adam squares the gradient of an Embedding for each occurrence of a word in Keras; SGD has no squares.
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        path, data, to = (os.path.join(folder, name + ending) for ending in (".keras", ".npz", "_trained.keras"))
+        model.save(path)
+        np.savez(data, x=x.astype("S") if dtype == "string" else x, y=classes)
+        epochs = train(path, data, epochs=2, batch_size=16, shuffle="false", save=to)
+        fed = tf.constant(x)
+        losses = model.fit(fed, tf.constant(classes), epochs=2, batch_size=16, shuffle=False, verbose=0).history["loss"]
+        check.close([epoch["loss"] for epoch in epochs], losses, f"losses behind preprocessing: {name}", 1e-5)
+        check.close(keras.models.load_model(to)(fed), np.asarray(model(fed)), f"trained behind preprocessing: {name}", 1e-5)
+
+
 def slices_and_activations(check, folder):
     """Python's slices, each activation, images enlarged by interpolation, layers that augment, attention by groups."""
     image, steps = keras.Input((6, 5, 2), name="image"), keras.Input((4, 6), name="steps")
@@ -239,6 +267,7 @@ def main():
         tenon_file_in_keras(check, folder)
         classes_in_keras(check, folder)
         preprocessing_layers(check, folder)
+        training_behind_preprocessing(check, folder)
         slices_and_activations(check, folder)
         files_of_keras_2(check, folder)
     check.done()

@@ -182,6 +182,12 @@ CASES = {
     "category_encoding": lambda: chain((6,), L.CategoryEncoding(5), dtype="int32"),
     "category_one_hot": lambda: chain((6,), L.CategoryEncoding(4, output_mode="one_hot"), dtype="int32"),
     "category_count": lambda: chain((6,), L.CategoryEncoding(4, output_mode="count"), dtype="int32"),
+    "relu_threshold": lambda: chain((4, 3), L.ReLU(threshold=0.2), L.ReLU(max_value=0.9, negative_slope=0.3, threshold=0.1)),
+    "softmax_axes": lambda: chain((4, 3, 2), L.Softmax(axis=[1, 3])),
+    "layer_normalization_axes": lambda: chain((4, 3, 2), L.LayerNormalization(axis=[-1, 1])),
+    "resizing_cropped": lambda: chain((5, 8, 2), L.Resizing(6, 4, crop_to_aspect_ratio=True), L.Resizing(3, 9, "lanczos3")),
+    "resizing_padded": lambda: chain((5, 8, 2), L.Resizing(6, 4, pad_to_aspect_ratio=True, fill_value=0.5),
+                                     L.Resizing(3, 3, antialias=True), L.Resizing(2, 2, "bicubic", antialias=True)),
 }
 
 

@@ -1,3 +1,5 @@
+#include <numeric>
+
 #include "tenon/keras/layers/builtin.h"
 
 namespace tenon::keras {
@@ -32,9 +34,7 @@ class ReLULayer final : public Layer {
   }
   Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
-    if (o_.threshold != 0) {
-      g.fail(unimplemented("ReLU with threshold ", o_.threshold, " is not implemented; 0 is"));
-    }
+    if (o_.threshold != 0) return above_threshold(g, inputs[0]);
     if (o_.max_value == 6.0 && o_.negative_slope == 0) return g.op("Relu6", {inputs[0]});
     Endpoint y = o_.negative_slope == 0 ? g.op("Relu", {inputs[0]})
                                         : g.op("LeakyRelu", {inputs[0]},
@@ -44,6 +44,19 @@ class ReLULayer final : public Layer {
   }
 
  private:
+  // What is not above the threshold becomes 0, or as far below as its slope says.
+  Endpoint above_threshold(GraphBuilder& g, Endpoint x) const {
+    const DType dtype = g.dtype(x);
+    const Endpoint threshold = g.scalar_of(dtype, o_.threshold), zero = g.scalar_of(dtype, 0);
+    Endpoint y = g.op("SelectV2", {g.op("Greater", {x, threshold}), x, zero});
+    if (o_.max_value) {
+      y = g.op("Minimum", {g.op("Maximum", {y, zero}), g.scalar_of(dtype, *o_.max_value)});
+    }
+    if (o_.negative_slope == 0) return y;
+    const Endpoint below = g.op("Relu", {g.sub(threshold, x)});
+    return g.sub(y, g.mul(g.scalar_of(dtype, o_.negative_slope), below));
+  }
+
   ReLUOptions o_;
 };
 
@@ -93,18 +106,16 @@ class IdentityLayer final : public Layer {
 
 class SoftmaxLayer final : public Layer {
  public:
-  explicit SoftmaxLayer(int64_t axis) : axis_(axis) {}
+  explicit SoftmaxLayer(int64_t axis) : axes_(axis) {}
   std::string_view class_name() const override { return "Softmax"; }
   bool supports_masking() const override { return true; }
   bool is_built_at_init() const override { return true; }
-  void fields(ConfigFields& f) override { f.field("axis", axis_); }
+  void fields(ConfigFields& f) override { f.field("axis", axes_); }
   std::span<const std::string_view> parameters() const override {
     static constexpr std::string_view kParameters[] = {"inputs", "mask"};
     return kParameters;
   }
-  Status build(const Shapes& inputs) override {
-    return resolve_axis(axis_, inputs[0].rank()).status();
-  }
+  Status build(const Shapes& inputs) override { return resolve(inputs[0].rank()).status(); }
   // Positions that the mask leaves out have no part in it.
   Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
@@ -113,19 +124,48 @@ class SoftmaxLayer final : public Layer {
     const int rank = g.shape(x).rank();
     const Endpoint mask = inputs.mask(0);
     if (mask) x = g.op("SelectV2", {mask, x, g.scalar_of(g.dtype(x), -1e9)});
-    std::vector<int64_t> order;
-    for (int axis = 0; axis < rank; ++axis) order.push_back(axis);
-    const auto at = static_cast<size_t>(axis_ < 0 ? axis_ + rank : axis_);
-    std::swap(order[at], order.back());
-    const bool last = at + 1 == order.size();
-    if (!last) x = g.op("Transpose", {x, g.integers(order)});
-    Endpoint y = activate(g, "softmax", x);
-    if (!last) y = g.op("Transpose", {y, g.integers(order)});
+    const StatusOr<std::vector<int64_t>> axes = resolve(rank);
+    if (!axes.ok()) {
+      g.fail(axes.status());
+      return {};
+    }
+    const Endpoint y = axes->size() == 1 ? along(g, x, (*axes)[0]) : over_axes(g, x, *axes);
     return mask ? g.op("SelectV2", {mask, y, g.scalar_of(g.dtype(y), 0)}) : y;
   }
 
  private:
-  int64_t axis_;
+  StatusOr<std::vector<int64_t>> resolve(int rank) const {
+    const auto* list = axes_.items();
+    std::vector<int64_t> resolved;
+    for (const Json& axis :
+         list ? std::span<const Json>(*list) : std::span<const Json>(&axes_, 1)) {
+      if (!axis.integer()) {
+        return invalid_argument("axis is ", axes_.dump(),
+                                ", expected an integer or a list of them");
+      }
+      TENON_ASSIGN_OR_RETURN(const int at, resolve_axis(*axis.integer(), rank));
+      resolved.push_back(at);
+    }
+    if (resolved.empty()) return invalid_argument("axis is an empty list");
+    return resolved;
+  }
+  static Endpoint along(GraphBuilder& g, Endpoint x, int64_t axis) {
+    std::vector<int64_t> order(static_cast<size_t>(g.shape(x).rank()));
+    std::iota(order.begin(), order.end(), int64_t{0});
+    const auto at = static_cast<size_t>(axis);
+    std::swap(order[at], order.back());
+    const bool last = at + 1 == order.size();
+    if (!last) x = g.op("Transpose", {x, g.integers(order)});
+    const Endpoint y = activate(g, "softmax", x);
+    return last ? y : g.op("Transpose", {y, g.integers(order)});
+  }
+  static Endpoint over_axes(GraphBuilder& g, Endpoint x, std::span<const int64_t> axes) {
+    const Endpoint most = g.op("Max", {x, g.integers(axes)}, {{"keep_dims", true}});
+    const Endpoint y = g.op("Exp", {g.sub(x, g.op("StopGradient", {most}))});
+    return g.div(y, g.sum(y, axes, true));
+  }
+
+  Json axes_;  // an integer or a list of them
 };
 
 }  // namespace

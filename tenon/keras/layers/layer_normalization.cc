@@ -6,7 +6,8 @@ namespace {
 
 class LayerNormalizationLayer final : public Layer {
  public:
-  explicit LayerNormalizationLayer(LayerNormalizationOptions o) : o_(std::move(o)) {
+  explicit LayerNormalizationLayer(LayerNormalizationOptions o)
+      : o_(std::move(o)), given_axes_({o_.axis}) {
     set_name(o_.name);
   }
   std::string_view class_name() const override { return "LayerNormalization"; }
@@ -14,11 +15,14 @@ class LayerNormalizationLayer final : public Layer {
   bool casts_inputs() const override { return false; }
   void fields(ConfigFields& f) override {
     // Keras turns a number into a list of one when the layer is built.
-    Json axis = built() ? Json(Json::Array{o_.axis}) : Json(o_.axis);
+    Json axis{Json::Array(given_axes_.begin(), given_axes_.end())};
+    if (!built() && given_axes_.size() == 1) axis = Json(given_axes_[0]);
     f.field("axis", axis);
-    if (axis.items() && axis.items()->size() == 1) axis = Json((*axis.items())[0]);
-    axis_is_number_ = axis.integer() != nullptr;
-    if (axis_is_number_) o_.axis = *axis.integer();
+    if (axis.integer()) axis = Json(Json::Array{axis});
+    given_axes_.clear();
+    for (const Json& item : axis.items() ? *axis.items() : Json::Array()) {
+      if (item.integer()) given_axes_.push_back(*item.integer());
+    }
     f.field("epsilon", o_.epsilon);
     f.field("center", o_.center);
     f.field("scale", o_.scale);
@@ -29,11 +33,20 @@ class LayerNormalizationLayer final : public Layer {
                 {"beta_regularizer", "gamma_regularizer", "beta_constraint", "gamma_constraint"});
   }
   Status build(const Shapes& inputs) override {
-    if (!axis_is_number_) return unimplemented("normalising over several axes is not implemented");
-    TENON_ASSIGN_OR_RETURN(axis_, resolve_axis(o_.axis, inputs[0].rank()));
-    TENON_ASSIGN_OR_RETURN(const int64_t width, layers::known_dim(inputs[0], -1, axis_));
-    if (o_.scale) gamma_ = add_weight("gamma", {width}, gamma_initializer_);
-    if (o_.center) beta_ = add_weight("beta", {width}, beta_initializer_);
+    if (given_axes_.empty()) return invalid_argument("axis must be a number or a list of numbers");
+    std::vector<int64_t> sizes;
+    axes_.clear();
+    for (int64_t axis : given_axes_) {
+      TENON_ASSIGN_OR_RETURN(const int at, resolve_axis(axis, inputs[0].rank()));
+      TENON_ASSIGN_OR_RETURN(const int64_t size, layers::known_dim(inputs[0], -1, at));
+      if (std::find(axes_.begin(), axes_.end(), at) != axes_.end()) {
+        return invalid_argument("axis names the axis ", at, " twice");
+      }
+      axes_.push_back(at);
+      sizes.push_back(size);
+    }
+    if (o_.scale) gamma_ = add_weight("gamma", Shape(sizes), gamma_initializer_);
+    if (o_.center) beta_ = add_weight("beta", Shape(sizes), beta_initializer_);
     return absl::OkStatus();
   }
   Outputs call(Trace& trace, const Arguments& inputs) override {
@@ -41,16 +54,19 @@ class LayerNormalizationLayer final : public Layer {
     const DType dtype = layers::at_least_float(g.dtype(inputs[0]));
     const Endpoint x = g.cast(inputs[0], dtype);
     const int rank = g.shape(x).rank();
-    const int64_t axes[] = {axis_};
+    // Keras stores weights in the order of `axis` and reads them as they lie.
     std::vector<int64_t> shape(static_cast<size_t>(rank), 1);
+    for (int64_t axis : axes_) {
+      shape[static_cast<size_t>(axis)] = g.shape(x)[static_cast<int>(axis)];
+    }
+    const bool last = axes_.size() == 1 && axes_[0] == rank - 1;
     const auto spread = [&](const Weight& v) {
-      shape[static_cast<size_t>(axis_)] = v.shape[0];
       const Endpoint value = g.cast(trace.read_stored(v), dtype);
-      return axis_ == rank - 1 ? value : g.reshape(value, g.integers(shape));
+      return last ? value : g.reshape(value, g.integers(shape));
     };
-    const Endpoint mean = g.mean(x, axes, true);
+    const Endpoint mean = g.mean(x, axes_, true);
     const Endpoint variance =
-        g.mean(g.op("SquaredDifference", {x, g.op("StopGradient", {mean})}), axes, true);
+        g.mean(g.op("SquaredDifference", {x, g.op("StopGradient", {mean})}), axes_, true);
     Endpoint inverse = g.op("Rsqrt", {g.add(variance, g.scalar_of(dtype, o_.epsilon))});
     if (o_.scale) inverse = g.mul(inverse, spread(weight(gamma_)));
     Endpoint shift = g.mul(g.neg(mean), inverse);
@@ -61,8 +77,7 @@ class LayerNormalizationLayer final : public Layer {
  private:
   LayerNormalizationOptions o_;
   Initializer beta_initializer_ = "zeros", gamma_initializer_ = "ones";
-  bool axis_is_number_ = true;
-  int axis_ = -1;
+  std::vector<int64_t> given_axes_, axes_;  // as in the config; from 0 on
   size_t gamma_ = 0, beta_ = 0;
 };
 

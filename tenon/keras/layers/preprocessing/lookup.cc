@@ -49,6 +49,18 @@ StatusOr<bool> drop_special_tokens(int64_t masks, const T& mask, int64_t unknown
   return found;
 }
 
+// `y` in the shape of `x`, whose dimensions stay known where one at most is not.
+Endpoint reshape_like(GraphBuilder& g, Endpoint y, Endpoint x) {
+  if (!g.status().ok()) return {};
+  const PartialShape& shape = g.shape(x);
+  const auto unknown = [&] { return std::count(shape.dims().begin(), shape.dims().end(), -1); };
+  if (!shape.has_rank() || std::count(shape.dims().begin(), shape.dims().end(), 0) ||
+      unknown() > 1) {
+    return g.reshape(y, g.shape_of(x));
+  }
+  return g.reshape(y, shape.dims());
+}
+
 std::vector<std::string_view> lines_of(std::string_view text) {
   std::vector<std::string_view> lines;
   while (!text.empty()) {
@@ -262,7 +274,7 @@ Endpoint Lookup::find_in_order(GraphBuilder& g, Endpoint x) const {
   const Endpoint found =
       g.op("LowerBound", {g.constant(sorted_), g.reshape(hash, g.integers({1, -1}))});
   const Endpoint at =
-      g.op("Minimum", {g.reshape(found, g.shape_of(x)), g.scalar(static_cast<int32_t>(size - 1))});
+      g.op("Minimum", {reshape_like(g, found, x), g.scalar(static_cast<int32_t>(size - 1))});
   const auto gather = [&](const Tensor& from) {
     return g.op("GatherV2", {g.constant(from), at, g.scalar<int32_t>(0)});
   };
