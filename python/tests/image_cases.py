@@ -68,4 +68,14 @@ def quality(tf):
             error_of(lambda: i.ssim(x[:, :5], y[:, :5], 1.)), error_of(lambda: i.total_variation(tf.constant([1., 2.])))]
 
 
-CASES = [colours, cuts, draws, quality]
+def stateless(tf):
+    i = tf.image
+    x = tf.reshape(tf.range(72, dtype=tf.float32) / 72, [2, 4, 3, 3])
+    return [plain([i.stateless_random_brightness(x[0], .4, seed)[0, 0], i.stateless_random_contrast(x[0], .2, .9, seed)[0, 0],
+                   i.stateless_random_hue(x[0], .2, seed)[0, 0], i.stateless_random_saturation(x[0], .3, .8, seed)[0, 0],
+                   i.stateless_random_flip_left_right(x[0], seed)[0, 0], i.stateless_random_flip_up_down(x, seed)[:, 0, 0],
+                   i.stateless_random_flip_left_right(x, seed)[:, 0, 0], i.stateless_random_crop(x, [1, 2, 2, 3], seed)])
+            for seed in ((1, 2), (5, 9))]
+
+
+CASES = [colours, cuts, draws, quality, stateless]

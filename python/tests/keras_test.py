@@ -14,6 +14,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import numpy as np  # noqa: E402
 
 import tenon  # noqa: E402,F401
+import tenon.tf as tf  # noqa: E402
 import keras  # noqa: E402
 import keras_cases  # noqa: E402
 from keras_tenon import hook  # noqa: E402
@@ -117,6 +118,31 @@ class Training(unittest.TestCase):
             model.export(path, verbose=False)
             found = tenon.saved_model.load(path).signatures["serving_default"](x)
             np.testing.assert_allclose(found["output_0"].numpy(), expected, rtol=1e-6)
+
+    def test_a_checkpoint_is_restored_before_the_model_is_built(self):
+        class Net(keras.Model):
+            def __init__(self):
+                super().__init__()
+                self.hidden = keras.layers.Dense(5)
+
+            def call(self, x):
+                return self.hidden(x)
+
+        def step(net, optimizer):
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean(net(tf.ones([2, 1])) ** 2)
+            optimizer.apply_gradients(zip(tape.gradient(loss, net.trainable_variables), net.trainable_variables))
+            return float(loss)
+
+        net, optimizer = Net(), keras.optimizers.Adam(0.1)
+        step(net, optimizer)
+        with tempfile.TemporaryDirectory() as folder:
+            path = tf.train.Checkpoint(optimizer=optimizer, net=net).save(folder + "/c")
+            losses = [step(net, optimizer) for _ in range(3)]
+            again, its_optimizer = Net(), keras.optimizers.Adam(0.1)
+            tf.train.Checkpoint(optimizer=its_optimizer, net=again).restore(path)
+            self.assertEqual([step(again, its_optimizer) for _ in range(3)], losses)
+            self.assertEqual(len(again.trainable_variables), 2)
 
     def test_gradient_of_functions_in_a_step(self):
         """Keras compiles grouped convolutions by a function of their own, which uses tensors of the step around it."""

@@ -1,5 +1,5 @@
 """What sparse tensors and the features of Examples that are made of several do, as functions of `tf`."""
-from data_cases import error_of
+from data_cases import error_of, plain
 from ragged_cases import shown
 
 
@@ -109,4 +109,17 @@ def features(tf):
         [shown(tf, {k: e[k] for k in sorted(e)}) for e in d] for d in sets]
 
 
-CASES = [edits, gradients, lookups, datasets, features]
+def slices(tf):
+    """IndexedSlices beside tensors; gradients made shorter together."""
+    s = tf.IndexedSlices(tf.ones([2, 2]), tf.constant([1, 1]), tf.constant([3, 2]))
+    three, ones = tf.constant(3.), tf.ones([3, 2])
+    clipped, length = tf.clip_by_global_norm([s, None, tf.ones([2])], 1.0)
+    lists = [tf.clip_by_global_norm([tf.constant(x)], 1.)[0][0] for x in ([3., 4.], [.3, .4])]
+    known = tf.clip_by_global_norm([tf.constant([3., 4.])], 1., use_norm=tf.constant(10.))[0][0]
+    return [plain([s * three, three * s, s + ones, ones - s, s - ones]), type(clipped[0]).__name__, clipped[1],
+            plain([clipped[0].values, clipped[2], length, tf.linalg.global_norm([s]), lists, known]),
+            plain([tf.strided_slice(tf.range(8), [1], [7], [2]), tf.strided_slice(tf.range(8), [1], [7], begin_mask=1),
+                   tf.reduce_mean(tf.ragged.constant([[3, 1, 4, 1], [5, 9, 2]]), axis=1)])]
+
+
+CASES = [edits, gradients, lookups, datasets, features, slices]

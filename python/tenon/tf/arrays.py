@@ -361,6 +361,11 @@ def slice(input_, begin, size, name=None):  # noqa: A001
                          size)
 
 
+def strided_slice(input_, begin, end, strides=None, var=None, name=None, **masks):
+    strides = raw_ops.OnesLike(x=shape_vector(begin)) if strides is None else shape_vector(strides)
+    return raw_ops.StridedSlice(input=input_, begin=shape_vector(begin), end=shape_vector(end), strides=strides, **masks)
+
+
 def boolean_mask(tensor, mask, axis=None, name="boolean_mask"):
     tensor, mask = _tenon.convert(tensor), _tenon.convert(mask)
     axis = 0 if axis is None else int(axis)

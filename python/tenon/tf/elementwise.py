@@ -116,6 +116,22 @@ def clip_by_norm(t, clip_norm, axes=None, name=None):
     return t * clip_norm / raw_ops.Maximum(x=length, y=_tenon.convert(clip_norm, t.dtype))
 
 
+def clip_by_global_norm(t_list, clip_norm, use_norm=None, name=None):
+    """The tensors, made shorter together where their length is more than `clip_norm`, and that length."""
+    from tenon.tf import linalg
+    length = linalg.global_norm(t_list) if use_norm is None else use_norm
+    clip_norm = _tenon.convert(clip_norm, length.dtype)
+    # Nothing is a number any more where the length is not finite.
+    scale = clip_norm * raw_ops.Minimum(x=1. / length, y=1. / clip_norm) + (length - length)
+    return [t if t is None else _scaled(t, scale) for t in t_list], length
+
+
+def _scaled(t, scale):
+    if isinstance(t, sparse.IndexedSlices):
+        return sparse.IndexedSlices(t.values * scale, t.indices, t.dense_shape)
+    return _tenon.convert(t) * scale
+
+
 def bitcast(input, type, name=None):  # noqa: A002: TensorFlow's names
     return raw_ops.Bitcast(input=_tenon.convert(input), type=_tenon.as_dtype(type))
 

@@ -50,36 +50,49 @@ def adjust_saturation(image, saturation_factor, name=None):
     return _edited(image, lambda x: raw_ops.AdjustSaturation(images=x, scale=_number(saturation_factor)))
 
 
+class _Pair:
+    """A seed of two numbers, from which the same is drawn each time."""
+
+    def __init__(self, seed):
+        self.seed = seed
+
+
+def _uniform(shape, low, high, seed, dtype="float32"):
+    if isinstance(seed, _Pair):
+        return random.stateless_uniform(shape, seed.seed, low, high, dtype)
+    return random.uniform(shape, low, high, dtype, seed)
+
+
 def random_brightness(image, max_delta, seed=None):
     if max_delta < 0:
         raise ValueError("max_delta must be non-negative.")
-    return adjust_brightness(image, random.uniform([], -max_delta, max_delta, seed=seed))
+    return adjust_brightness(image, _uniform([], -max_delta, max_delta, seed))
 
 
 def random_contrast(image, lower, upper, seed=None):
     if upper <= lower or lower < 0:
         raise ValueError("upper must be > lower, and lower non-negative.")
-    return adjust_contrast(image, random.uniform([], lower, upper, seed=seed))
+    return adjust_contrast(image, _uniform([], lower, upper, seed))
 
 
 def random_hue(image, max_delta, seed=None):
     if not 0 <= max_delta <= 0.5:
         raise ValueError("max_delta must be between 0 and 0.5.")
-    return adjust_hue(image, random.uniform([], -max_delta, max_delta, seed=seed))
+    return adjust_hue(image, _uniform([], -max_delta, max_delta, seed))
 
 
 def random_saturation(image, lower, upper, seed=None):
     if upper <= lower or lower < 0:
         raise ValueError("upper must be > lower, and lower non-negative.")
-    return adjust_saturation(image, random.uniform([], lower, upper, seed=seed))
+    return adjust_saturation(image, _uniform([], lower, upper, seed))
 
 
 def _random_flip(image, axis, seed):
     image = _tenon.convert(image)
     flipped = arrays.reverse(image, [axis])
     if image.shape.rank == 3:
-        return arrays.where(random.uniform([], 0, 1., seed=seed) < .5, flipped, image)
-    draws = random.uniform(arrays.shape(image)[:1], seed=seed)
+        return arrays.where(_uniform([], 0, 1., seed) < .5, flipped, image)
+    draws = _uniform(arrays.shape(image)[:1], 0, 1., seed)
     return arrays.where(arrays.reshape(draws, [-1, 1, 1, 1]) < .5, image, flipped)
 
 
@@ -95,11 +108,39 @@ def random_crop(value, size, seed=None, name=None):
     """A part of `size` at a place drawn at random."""
     value, size = _tenon.convert(value), _tenon.convert(size, "int32")
     limit = arrays.shape(value) - size + 1
-    offset = random.uniform(arrays.shape(size), 0, 2 ** 31 - 1, "int32", seed) % limit
+    offset = _uniform(arrays.shape(size), 0, 2 ** 31 - 1, seed, "int32") % limit
     part = raw_ops.Slice(input=value, begin=offset, size=size)
     if part.is_symbolic and not size.is_symbolic:
         part.set_shape(size.tolist())
     return part
+
+
+def stateless_random_brightness(image, max_delta, seed):
+    return random_brightness(image, max_delta, _Pair(seed))
+
+
+def stateless_random_contrast(image, lower, upper, seed):
+    return random_contrast(image, lower, upper, _Pair(seed))
+
+
+def stateless_random_hue(image, max_delta, seed):
+    return random_hue(image, max_delta, _Pair(seed))
+
+
+def stateless_random_saturation(image, lower, upper, seed=None):
+    return random_saturation(image, lower, upper, _Pair(seed))
+
+
+def stateless_random_flip_left_right(image, seed):
+    return random_flip_left_right(image, _Pair(seed))
+
+
+def stateless_random_flip_up_down(image, seed):
+    return random_flip_up_down(image, _Pair(seed))
+
+
+def stateless_random_crop(value, size, seed, name=None):
+    return random_crop(value, size, _Pair(seed))
 
 
 def crop_to_bounding_box(image, offset_height, offset_width, target_height, target_width):

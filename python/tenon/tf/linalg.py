@@ -73,6 +73,12 @@ def _product(dimensions):
     return product
 
 
+def global_norm(t_list, name=None):
+    """The Euclidean length of all tensors together; of IndexedSlices that of their rows."""
+    parts = [getattr(t, "values", t) for t in t_list if t is not None]
+    return raw_ops.Sqrt(x=2. * raw_ops.AddN(inputs=[raw_ops.L2Loss(t=_tenon.convert(part)) for part in parts]))
+
+
 def norm(tensor, ord="euclidean", axis=None, keepdims=None, name=None):  # noqa: A002: TensorFlow's name
     x = abs(_tenon.convert(tensor))
     keepdims = bool(keepdims)

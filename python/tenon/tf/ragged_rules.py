@@ -121,7 +121,7 @@ def _by_segment(kind, values, ids, count):
         rank = values.shape.rank
         if rank and rank > 1:
             number = raw_ops.Reshape(tensor=number, shape=_tenon.convert([-1] + [1] * (rank - 1), "int32"))
-        return total / number if values.dtype.is_floating or values.dtype.is_complex else raw_ops.FloorDiv(x=total, y=number)
+        return total / number  # of integers a float64
     return getattr(raw_ops, _SEGMENTS[kind])(data=values, segment_ids=ids, num_segments=count)
 
 

@@ -1,4 +1,6 @@
 """SparseTensor, values at places with zeros between them, and IndexedSlices, rows at places."""
+import operator
+
 from tenon import _tenon, raw_ops
 from tenon.composite import CompositeSpec, CompositeTensor
 from tenon.tensor_shape import TensorShape
@@ -201,6 +203,20 @@ class IndexedSlices(CompositeTensor):
 
     def __repr__(self):
         return f"IndexedSlices(indices={self.indices}, values={self.values}, dense_shape={self.dense_shape})"
+
+
+def _as_tensor(function):
+    return lambda self, other: function(_tenon.convert(self), other)
+
+
+def _to_tensor(function):
+    return lambda self, other: function(other, _tenon.convert(self))
+
+
+# Beside a tensor they are one.
+for _name in ("add", "sub", "mul", "truediv"):
+    setattr(IndexedSlices, f"__{_name}__", _as_tensor(getattr(operator, _name)))
+    setattr(IndexedSlices, f"__r{_name}__", _to_tensor(getattr(operator, _name)))
 
 
 class IndexedSlicesSpec(CompositeSpec):

@@ -48,6 +48,11 @@ def _is_of_keras(value, tensor):
     return not is_variable(value) and getattr(tensor, "dtype", None) == "int32"
 
 
+def _awaits_its_value(value):
+    """Whether it is a variable of Keras', of a model that is just being built: all variables get their first values together."""
+    return getattr(value, "_initializer", None) is not None and getattr(value, "_value", value) is None
+
+
 def _full_name(value):
     return value.name.rsplit(":", 1)[0] if is_variable(value) else ""
 
@@ -102,6 +107,10 @@ class _Restoration:
 
     def _restore(self, node, value):
         if not node.values or not hasattr(value, "_restore_from_tensors"):
+            return
+        if _awaits_its_value(value):
+            tensor = self._reader.get_tensor_value(next(iter(node.values.values()))[1])
+            value._initializer = lambda shape, dtype: raw_ops.Cast(x=tensor, DstT=dtype)
             return
         wanted = _tensors_of(value)
         restored = {}
