@@ -152,6 +152,22 @@ class PipelineIterator {
     return *passed;
   }
 
+  // Ends the pass, and its threads. Not for one of them.
+  void close() {
+    const std::shared_ptr<Reads> reads = reads_;
+    const nb::gil_scoped_release released;
+    const std::lock_guard<std::mutex> lock(reads->mutex);
+    reads->iterator = nullptr;
+  }
+
+  // Those that were let go of where they could not be closed.
+  static void close_abandoned() {
+    if (abandoned().empty() || PythonCall::is_within()) return;
+    const auto closing = std::exchange(abandoned(), {});
+    const nb::gil_scoped_release released;
+    for (const auto& each : closing) each->iterator = nullptr;
+  }
+
   // Before the interpreter ends: threads of pipelines would wait for its lock for ever.
   static void close_all() {
     for (PipelineIterator* iterator : open()) {
@@ -176,12 +192,6 @@ class PipelineIterator {
   static std::vector<std::shared_ptr<Reads>>& abandoned() {
     static auto* iterators = new std::vector<std::shared_ptr<Reads>>;
     return *iterators;
-  }
-  static void close_abandoned() {
-    if (abandoned().empty() || PythonCall::is_within()) return;
-    const auto closing = std::exchange(abandoned(), {});
-    const nb::gil_scoped_release released;
-    for (const auto& each : closing) each->iterator = nullptr;
   }
 
   std::shared_ptr<Reads> reads_;
@@ -216,7 +226,9 @@ void register_pipeline_iterator(nb::module_& m) {
              new (self) PipelineIterator(value_of(of.make(known)), epoch);
            })
       .def("next", &PipelineIterator::next)
-      .def("skip", &PipelineIterator::skip);
+      .def("skip", &PipelineIterator::skip)
+      .def("close", &PipelineIterator::close);
+  m.def("close_abandoned_pipelines", &PipelineIterator::close_abandoned);
   m.def("close_pipelines", &PipelineIterator::close_all);
 }
 

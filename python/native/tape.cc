@@ -83,7 +83,10 @@ void Tape::renew(Trace& trace, NodeId node) {
 }
 
 void Tape::record_read(const Value& handle, const Value& value) {
-  add_to_active({.inputs = {handle}, .outputs = {value}});
+  const Record record{.inputs = {handle}, .outputs = {value}};
+  for (const std::shared_ptr<Tape>& tape : active()) {
+    if (!tape->watches(value.id)) tape->add(record);
+  }
 }
 
 void Tape::record_custom(nb::object backward, std::span<const Value> inputs,
@@ -260,6 +263,45 @@ Gradients Tape::gradient(std::span<const Value> targets,
   return result;
 }
 
+namespace {
+
+std::vector<Value> values_in(nb::sequence tensors) {
+  std::vector<Value> values;
+  for (nb::handle each : tensors) values.push_back(to_value(each));
+  return values;
+}
+
+// In the graph that is being traced: the results with a gradient of their own. `function`, of the
+// library, takes their gradients and `read`, and gives those of the `sources` that `of` numbers.
+// Where it is empty, asking for the gradient is the error `error`.
+nb::list with_gradient(nb::sequence results, nb::sequence sources, nb::sequence read,
+                       const std::string& function, const std::vector<int64_t>& of,
+                       const std::string& error) {
+  std::vector<Value> inputs = values_in(results);
+  const size_t count = inputs.size();
+  for (const nb::sequence& more : {sources, read}) {
+    for (Value& value : values_in(more)) inputs.push_back(std::move(value));
+  }
+  std::vector<DType> types;
+  for (const Value& input : inputs) types.push_back(input.dtype());
+  AttrMap attrs{{"T", std::move(types)}};
+  if (function.empty()) {
+    attrs.set("_gradient_error", error);
+  } else {
+    attrs.set("_gradient_function", FunctionAttr{function, nullptr});
+    attrs.set("_gradient_results", static_cast<int64_t>(count));
+    attrs.set("_gradient_sources", static_cast<int64_t>(nb::len(sources)));
+    attrs.set("_gradient_of", of);
+  }
+  const std::vector<Value> outputs =
+      Trace::current()->add(find_op("IdentityN"), inputs, std::move(attrs), "custom_gradient");
+  nb::list made;
+  for (size_t i = 0; i < count; ++i) made.append(wrap(outputs[i]));
+  return made;
+}
+
+}  // namespace
+
 void register_tape(nb::module_& m) {
   nb::class_<Tape>(m, "Tape")
       .def(nb::new_([](bool persistent, bool watch_variables) {
@@ -317,6 +359,7 @@ void register_tape(nb::module_& m) {
     for (nb::handle each : outputs) out.push_back(to_value(each));
     Tape::record_custom(std::move(backward), in, out);
   });
+  m.def("with_gradient", &with_gradient);
   m.def("stop_recording", [] {
     nb::list tapes;
     for (const std::shared_ptr<Tape>& tape : Tape::active()) tapes.append(nb::cast(tape));

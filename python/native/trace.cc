@@ -119,9 +119,13 @@ Value Trace::handle_of(const VariableObject& variable) {
 }
 
 Value Trace::read(const VariableObject& variable) {
-  const auto found = reads_.find(variable.id());
-  if (found != reads_.end()) return value(found->second);
   const Value inputs[] = {handle_of(variable)};
+  if (const auto found = reads_.find(variable.id()); found != reads_.end()) {
+    // By a tape too that was opened since it was read.
+    const Value known = value(found->second);
+    Tape::record_read(inputs[0], known);
+    return known;
+  }
   const Value read = run_op("ReadVariableOp", inputs, {{"dtype", variable.dtype()}})[0];
   reads_[variable.id()] = read.endpoint;
   return read;
@@ -289,6 +293,33 @@ std::shared_ptr<GraphFunction> Trace::function() {
                                          all_files());
 }
 
+std::optional<Value> Trace::lifted(Endpoint value) const {
+  Graph body = graph_;
+  body.results = {value};
+  body.control_results.clear();
+  const std::vector<bool> needed = needed_by_results(body);
+  for (Endpoint handle : handle_inputs_) {
+    if (needed[static_cast<size_t>(handle.node)]) return std::nullopt;
+  }
+  Graph alone;
+  alone.set_library(graph_.library());
+  GraphBuilder build(alone);
+  std::vector<Endpoint> args(body.args.size());
+  const size_t first_capture = args.size() - captures_.size();
+  for (size_t i = 0; i < args.size(); ++i) {
+    if (!needed[static_cast<size_t>(body.args[i])]) continue;
+    if (i < first_capture || captures_[i - first_capture].symbolic()) return std::nullopt;
+    args[i] = build.constant(captures_[i - first_capture].tensor);
+    if (!build.status().ok()) return std::nullopt;
+  }
+  alone.results = value_of(copy_function(alone, body, args, {.results_only = true})).results;
+  const auto function = std::make_shared<GraphFunction>(std::move(alone), std::vector<Endpoint>(),
+                                                        eager_state(), all_files());
+  std::vector<Tensor> results;
+  function->run({}, results);
+  return Value(std::move(results.at(0)));
+}
+
 std::string Trace::add_to_library(std::string_view prefix) {
   std::string name = unique_function_name(prefix);
   Graph graph = graph_;
@@ -354,6 +385,15 @@ void register_trace(nb::module_& m) {
         return known ? wrap(Value(*known)) : nb::none();
       },
       "The eager tensor of what a tensor is known to hold, None where that shows when it runs.");
+  m.def(
+      "lifted_value",
+      [](nb::handle object) -> nb::object {
+        const Value& value = *value_if(object);
+        if (!value.symbolic()) return nb::borrow(object);
+        std::optional<Value> lifted = value.trace->lifted(value.endpoint);
+        return lifted ? wrap(*std::move(lifted)) : nb::none();
+      },
+      "The eager tensor of what a tensor is in every run, None where that shows when it runs.");
   m.def("current_trace", []() -> nb::object {
     Trace* trace = Trace::current();
     return trace ? nb::cast(trace->shared_from_this()) : nb::none();

@@ -51,6 +51,11 @@ class Trace : public std::enable_shared_from_this<Trace> {
   // Python's objects of the variables whose handles are in the graph, by input of function().
   const std::vector<nb::object>& variables() const { return variable_objects_; }
 
+  // What `value`, of this trace, is wherever that depends on no argument and no variable: so are
+  // the first values of variables that are made while a function is traced. What draws does so
+  // anew.
+  std::optional<Value> lifted(Endpoint value) const;
+
   // Ends the trace.
   void set_results(std::span<const Value> results);
   // Inputs: arguments, captures, then handles of variables. Ends the trace.

@@ -41,12 +41,34 @@ def custom_gradient(f=None):
             dxs, dvariables = gradient(*dys, variables=variables)
             return _listed(dxs, len(inputs)) + list(dvariables)
 
-        for variable in variables:
-            variable.read_value()  # outer tapes watch it from now on
-        _tenon.record_custom(backward, inputs + variables, flat_result)
-        return nest.pack_sequence_as(result, flat_result)
+        return nest.pack_sequence_as(result, with_gradient(flat_result, inputs, variables, backward))
 
     return decorated
+
+
+def with_gradient(results, inputs, variables, backward):
+    """The tensors `results`, for which `backward` gives the gradients of `inputs` and `variables`: in a graph too, whoever
+    differentiates it."""
+    read = [variable.read_value() for variable in variables]  # outer tapes watch them from now on
+    if not _tenon.tracing():
+        _tenon.record_custom(backward, inputs + variables, results)
+        return results
+    from tenon.tf import graphs  # slow to load
+    try:
+        made, dxs = graphs.trace(lambda *dys: backward(list(dys)), [(each.dtype, each.shape) for each in results])
+        of = [i for i, dx in enumerate(dxs) if dx is not None]
+        found = graphs.inside(made, [_tenon.convert(dxs[i]) for i in of])
+    except Exception as error:
+        tapes = _tenon.stop_recording()
+        _tenon.resume_recording(tapes)
+        if tapes:  # who differentiates it here calls it here, as replicas have to that meet in it
+            _tenon.record_custom(backward, inputs + variables, results)
+            return results
+        return _tenon.with_gradient(results, inputs + read, [], "", [], f"gradient function: {type(error).__name__}: {error}")
+    captures = graphs.captures_of(made)
+    made.take(len(results), captures)
+    made.finish(found)
+    return _tenon.with_gradient(results, inputs + read, captures, made.add_to_library("gradient"), of, "")
 
 
 def _differentiable(value):

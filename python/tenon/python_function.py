@@ -10,6 +10,7 @@ import weakref
 from tenon import _tenon, errors, nest, raw_ops
 from tenon.autograph.experimental import do_not_convert
 from tenon.composite import CompositeSpec, is_composite
+from tenon.custom_gradient import with_gradient
 from tenon.gradient_tape import GradientTape
 from tenon.held import hold
 
@@ -183,6 +184,4 @@ def _with_gradient(called, inputs, dtypes):
         made = emit(called, inputs, dtypes)
     finally:
         _tenon.resume_recording(tapes)
-    if made and wanted:
-        _tenon.record_custom(backward, inputs, made)
-    return made
+    return with_gradient(made, inputs, [], backward) if made and wanted else made

@@ -27,7 +27,7 @@ class Variable(_tenon.VariableBase):
         with init_scope():
             value = initial_value() if callable(initial_value) else initial_value
             if isinstance(value, _tenon.Tensor) and value.is_symbolic:
-                known = _tenon.static_value(value)
+                known = _tenon.lifted_value(value)
                 value = value if known is None else known
             if isinstance(value, _tenon.Tensor) and value.is_symbolic:
                 raise ValueError("A variable that is made while a function is traced needs an initial value that does "

@@ -9,12 +9,33 @@ import weakref
 import numpy as np
 
 import tenon as tf
+import tenon.tf as full
 
 raw = tf.raw_ops
 CASES = os.path.join(os.environ.get("TENON_SHARED", ""), "cases/models")
 
 
 class RetracingTest(unittest.TestCase):
+    def test_first_values_of_variables_that_are_made_inside(self):
+        class Layer(full.Module):
+            w = None
+
+            @full.function
+            def __call__(self, x):
+                if self.w is None:
+                    self.w = full.Variable(full.random.normal([x.shape[-1], 2]) * 0. + full.ones([2]) * 3.)
+                return x @ self.w
+
+        self.assertEqual(Layer()(tf.constant([[1., 2., 3.]])).tolist(), [[18., 18.]])
+        made = []
+
+        @full.function
+        def of_argument(x):
+            made.append(full.Variable(x + 1))
+
+        with self.assertRaisesRegex(ValueError, "initial value"):
+            of_argument(tf.constant(1.))
+
     def traces(self, calls, **options):
         f = tf.function(lambda *args, **kwargs: tf.constant(0), **options)
         for args in calls:

@@ -128,6 +128,63 @@ class TapeTest(unittest.TestCase):
             y = x * x
         np.testing.assert_array_equal(tape.jacobian(y, x).numpy(), np.diag([2., 4., 6.]))
 
+    def test_a_variable_that_was_read_before_the_tape(self):
+        v = tf.Variable(2.)
+
+        @tf.function
+        def slopes():
+            before = v * 2
+            with tf.GradientTape() as outer:
+                with tf.GradientTape() as inner:
+                    y = v * v * v + v
+                first = inner.gradient(y, v)
+            return first, outer.gradient(first, v), before
+
+        self.assertEqual([float(x) for x in slopes()], [13, 12, 4])
+
+    def test_custom_gradient_of_a_function_from_outside(self):
+        w = tf.Variable(5.)
+
+        @tf.custom_gradient
+        def square(x):
+            y = x * x * w
+
+            def backward(dy, variables):
+                self.assertIs(variables[0], w)
+                return dy * 100. * x, [dy * 7.]
+            return y, backward
+
+        @tf.custom_gradient
+        def broken(x):
+            def backward(dy):
+                raise KeyError("of mine")
+            return x * 1., backward
+
+        function = tf.function(lambda x: square(x) * 2)
+
+        @tf.function
+        def looped(x):
+            i = tf.constant(0)
+            while i < 2:
+                x = square(x)
+                i += 1
+            return x
+
+        x = tf.constant(3.)
+        for traced, slope in ((function, [600., 14.]), (tf.function(lambda x: function(x) + 1), [600., 14.]),
+                              (looped, [100. * 3 * 100 * 45, 7 * 100 * 45 + 7.])):
+            def gradients():
+                with tf.GradientTape() as tape:
+                    tape.watch(x)
+                    y = traced(x)
+                return tape.gradient(y, [x, w])
+            self.assertEqual([[float(g) for g in gradients()], [float(g) for g in tf.function(gradients)()]], [slope] * 2)
+        traced = tf.function(broken)
+        self.assertEqual(float(traced(x)), 3)
+        with self.assertRaisesRegex(tf.errors.InvalidArgumentError, "KeyError.*of mine"), tf.GradientTape() as tape:
+            tape.watch(x)
+            tape.gradient(traced(x), x)
+
     def test_custom_gradient(self):
         @tf.custom_gradient
         def clipped(x):

@@ -51,8 +51,15 @@ def gradients(tf):
             y = tf.reduce_sum(cube(x, w)) * 2
         return tape.gradient(y, [x, w])
 
+    def of_function(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = function(x) * 2
+        return tape.gradient(y, x)
+
+    function = tf.function(lambda x: tf.py_function(lambda a: a * a * a, [x], tf.float32))
     given = tf.constant([1., 2.]), tf.constant([3., 1.])
-    return plain([slope(*given), tf.function(slope)(*given)])
+    return plain([slope(*given), tf.function(slope)(*given), of_function(given[0]), tf.function(of_function)(given[0])])
 
 
 def ragged(tf):

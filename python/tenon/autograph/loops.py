@@ -76,6 +76,8 @@ def _for_elements(iterated, body, state, ends, options):
             _tenon.convert(ends()), raw_ops.OptionalNone, elements.optional)
 
     loop.run(lambda: _and_not(raw_ops.OptionalHasValue(optional=loop.index), ends), step)
+    if ends is not None and not hasattr(iterated, "__next__"):
+        elements.close()  # a pass of the loop's own
 
 
 def _for_rows(tensor, body, state, ends, options):

@@ -1,5 +1,6 @@
 // Ops that give their input on.
 #include "tenon/core/shape_context.h"
+#include "tenon/graph/function_copy.h"
 #include "tenon/graph/gradient.h"
 #include "tenon/ops/array/elements.h"
 
@@ -19,6 +20,50 @@ Status identity_gradient(Gradient& g) {
     if (g.has_dy(i)) g.set_dx(i, g.dy(i));
   }
   return absl::OkStatus();
+}
+
+// What Python's custom_gradient writes: an IdentityN of a function's results, of what its gradient
+// is with respect to ("sources") and of what its gradient function reads. That function takes the
+// gradients of the results and what it reads; its results are the gradients of the sources that
+// _gradient_of numbers.
+Status custom_gradient(Gradient& g, const FunctionAttr& function) {
+  const auto* results = g.forward().attrs.get_if<int64_t>("_gradient_results");
+  const auto* sources = g.forward().attrs.get_if<int64_t>("_gradient_sources");
+  const auto* of = g.forward().attrs.get_if<std::vector<int64_t>>("_gradient_of");
+  if (!results || !sources || !of || *results < 0 || *results > g.num_inputs() || *sources < 0 ||
+      *sources > g.num_inputs() - *results) {
+    return invalid_argument("the gradient function ", function.name,
+                            " is given without what it is the gradient of");
+  }
+  const int first_source = static_cast<int>(*results);
+  std::vector<Endpoint> args;
+  for (int i = 0; i < first_source; ++i) args.push_back(g.dy(i));
+  for (int i = first_source + static_cast<int>(*sources); i < g.num_inputs(); ++i) {
+    args.push_back(g.input(i));
+  }
+  TENON_ASSIGN_OR_RETURN(const auto body, g.graph().library()->find(function.name));
+  bool fits = body->args.size() == args.size() && body->results.size() == of->size();
+  for (size_t i = 0; fits && i < args.size(); ++i) {
+    fits = body->value({body->args[i], 0}).dtype == g.graph().value(args[i]).dtype;
+  }
+  for (int64_t source : *of) fits = fits && source >= 0 && source < *sources;
+  if (!fits) {
+    return invalid_argument("the gradient function ", function.name, " does not fit its node");
+  }
+  TENON_ASSIGN_OR_RETURN(const FunctionCopy copy,
+                         copy_function(g.graph(), *body, args, {.infer = true}));
+  for (size_t i = 0; i < of->size(); ++i) {
+    g.set_dx(first_source + static_cast<int>((*of)[i]), copy.results[i]);
+  }
+  return absl::OkStatus();
+}
+
+Status identity_n_gradient(Gradient& g) {
+  if (const auto* error = g.forward().attrs.get_if<std::string>("_gradient_error")) {
+    return invalid_argument(*error);
+  }
+  const auto* function = g.forward().attrs.get_if<FunctionAttr>("_gradient_function");
+  return function ? custom_gradient(g, *function) : identity_gradient(g);
 }
 
 Status prevent_gradient(Gradient& g) {
@@ -130,7 +175,7 @@ TENON_OP(IdentityN) = {
     .attrs = "T: list(type) >= 1",
     .shape = identity_shape,
     .rows = Rows::kIndependent,
-    .gradient = identity_gradient,
+    .gradient = identity_n_gradient,
     .kernels = {make_identity_n},
 };
 

@@ -59,8 +59,8 @@ class IteratorSpec(CompositeSpec):
 
 
 class ReadIterator(Composite):
-    """An iterator that graphs can read too. Subclasses have `_elements`, and `_read`, which takes the tensors of an element or
-    gives None."""
+    """An iterator that graphs can read too. Subclasses have `_elements`, `_read`, which takes the tensors of an element or
+    gives None, and `close`."""
 
     @property
     def _type_spec(self):
@@ -139,6 +139,10 @@ class GraphIterator(Composite):
 
     def element(self, optional):
         return self._elements.packed(self.tensors(optional))
+
+    def close(self):
+        """Ends the pass when the graph comes by."""
+        emit(lambda tensors: _tenon.held_object(tensors[0]).close() or [], [self._handle], [])
 
 
 class GraphOptional:

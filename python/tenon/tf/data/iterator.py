@@ -23,6 +23,10 @@ class Iterator(Trackable, ReadIterator, collections.abc.Iterator):
         self._native = _tenon.PipelineIterator(self._dataset.pipeline, epoch, *self._known)
         self._epoch, self._taken = epoch, 0
 
+    def close(self):
+        """Ends the pass: nothing comes any more."""
+        self._native.close()
+
     def __iter__(self):
         return self._in_graph() if _tenon.tracing() else self
 

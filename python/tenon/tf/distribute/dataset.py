@@ -74,6 +74,9 @@ class DistributedIterator(ReadIterator):
     def element_spec(self):
         return self._dataset.element_spec
 
+    def close(self):
+        self._iterator.close()
+
     def _read(self):
         try:
             parts = self._dataset._parts(self._iterator)
