@@ -35,6 +35,7 @@ class ResizingLayer final : public Layer {
     for (int axis = 1; axis < 3 && (crop_ || pad_); ++axis) {
       TENON_RETURN_IF_ERROR(layers::known_dim(inputs[0], 4, axis).status());
     }
+    if (pad_) TENON_RETURN_IF_ERROR(layers::check_window("the padded size", in_aspect(inputs[0])));
     return layers::known_dim(inputs[0], 4, -1).status();
   }
   Outputs call(Trace& trace, const Arguments& inputs) override {
@@ -51,8 +52,7 @@ class ResizingLayer final : public Layer {
     if (filter().empty()) {  // of nearest neighbours there is no other way
       return g.op(op(), {x, size}, {{"half_pixel_centers", true}});
     }
-    const Endpoint from =
-        g.op("StridedSlice", {g.shape_of(x), g.integers({1}), g.integers({3}), g.integers({1})});
+    const Endpoint from = g.slice(g.shape_of(x), 1, 3);
     const Endpoint scale = g.div(g.cast(size, DType::kFloat), g.cast(from, DType::kFloat));
     const Endpoint origin = g.constant(Tensor::vector<float>(std::vector<float>{0, 0}));
     const Endpoint y = g.op("ScaleAndTranslate", {x, size, scale, origin},
@@ -65,8 +65,9 @@ class ResizingLayer final : public Layer {
   // room for it: keras/src/backend/tensorflow/image.py, resize, in its float32.
   std::array<int64_t, 2> in_aspect(const PartialShape& shape) const {
     const auto scaled = [&](int64_t other, size_t to, size_t from) {
-      return static_cast<int64_t>(static_cast<float>(other * size_[to]) /
-                                  static_cast<float>(size_[from]));
+      const double product = static_cast<double>(other) * static_cast<double>(size_[to]);
+      const float size = static_cast<float>(product) / static_cast<float>(size_[from]);
+      return size < 0x1p62f ? static_cast<int64_t>(size) : int64_t{1} << 62;
     };
     std::array<int64_t, 2> sizes = {scaled(shape[2], 0, 1), scaled(shape[1], 1, 0)};
     for (size_t axis = 0; axis < 2; ++axis) {

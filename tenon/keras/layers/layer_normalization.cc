@@ -21,7 +21,7 @@ class LayerNormalizationLayer final : public Layer {
     if (axis.integer()) axis = Json(Json::Array{axis});
     given_axes_.clear();
     for (const Json& item : axis.items() ? *axis.items() : Json::Array()) {
-      if (item.integer()) given_axes_.push_back(*item.integer());
+      given_axes_.push_back(item.integer() ? *item.integer() : INT64_MAX);  // no axis
     }
     f.field("epsilon", o_.epsilon);
     f.field("center", o_.center);
