@@ -109,7 +109,8 @@ def custom_op(check, folder):
     check.close(np.load(os.path.join(folder, "grad", "grad_x.npy")), 2 * x, "and so does its gradient", 1e-7)
     check.that("FoldAngle" in tenon("ops"), "`tenon ops` lists it")
     os.environ["TENON_PLUGIN_PATH"] = f"{library}:{LAZY}"
-    done = attempt("run", "--dir", model, "--tag_set=serve", "--signature_def=serving_default", f"--inputs=x={path}")
+    done = attempt("run", "--dir", model, "--tag_set=serve", "--signature_def=serving_default", f"--inputs=x={path}",
+                   env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "0"})
     check.that(done.returncode == 0 and done.stderr.count("/device:LAZY:0 has no kernel for FoldAngle as used here: it runs on the host") == 1,
                "an op that a device has no kernel for is named in one line, and runs on the host", done.stderr)
     for name, text, code, part in (("old", WRONG_VERSION, "FAILED_PRECONDITION", "made for Tenon 0.0.1"),
