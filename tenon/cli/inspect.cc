@@ -60,18 +60,11 @@ std::string merge_verdict(const SavedModel& model, const Signature& signature) {
 // What the preferred device leaves to the host for one row of each input.
 StatusOr<HostWork> host_work(const SavedModel& model, const Signature& signature) {
   TENON_ASSIGN_OR_RETURN(const auto executable, model.executable(signature));
-  std::vector<Shape> shapes;
-  for (const SignatureTensor& input : signature.inputs) {
-    if (!input.shape.has_rank()) {
-      return invalid_argument("input '", input.name, "' of signature '", signature.name,
-                              "' may have any rank, so that its ops cannot be placed before a run");
-    }
-    std::vector<int64_t> dims(input.shape.dims().begin(), input.shape.dims().end());
-    std::replace(dims.begin(), dims.end(), int64_t{-1}, int64_t{1});
-    TENON_ASSIGN_OR_RETURN(Shape shape, Shape::make(dims));
-    shapes.push_back(std::move(shape));
+  const StatusOr<std::vector<Shape>> shapes = one_row_shapes(signature);
+  if (!shapes.ok()) {
+    return invalid_argument(message_of(shapes.status()), ": its ops are placed when it runs");
   }
-  return executable->host_work(shapes);
+  return executable->host_work(*shapes);
 }
 
 struct VariableSummary {

@@ -17,12 +17,6 @@ namespace {
 std::atomic<size_t> counted_bytes{0};
 std::atomic<size_t> refused_bytes{0};
 
-void refuse(size_t bytes) {
-  size_t most = refused_bytes.load(std::memory_order_relaxed);
-  while (most < bytes && !refused_bytes.compare_exchange_weak(most, bytes)) {
-  }
-}
-
 // A number in `path`; SIZE_MAX where there is none ("max").
 size_t limit_in(const std::string& path) {
   std::ifstream file(path);
@@ -74,15 +68,21 @@ void set_host_memory_limit(size_t bytes) {
 
 bool take_host_memory(size_t bytes) {
   if (bytes > host_memory_limit()) {
-    refuse(bytes);
+    note_refused_host_memory(bytes);
     return false;
   }
   if (counted_bytes.fetch_add(bytes, std::memory_order_relaxed) + bytes <= host_memory_limit()) {
     return true;
   }
   give_back_host_memory(bytes);
-  refuse(bytes);
+  note_refused_host_memory(bytes);
   return false;
+}
+
+void note_refused_host_memory(size_t bytes) {
+  size_t most = refused_bytes.load(std::memory_order_relaxed);
+  while (most < bytes && !refused_bytes.compare_exchange_weak(most, bytes)) {
+  }
 }
 
 size_t take_refused_host_memory() { return refused_bytes.exchange(0, std::memory_order_relaxed); }

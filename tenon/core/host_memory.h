@@ -22,6 +22,9 @@ void set_host_memory_limit(size_t bytes);
 [[nodiscard]] bool take_host_memory(size_t bytes);
 void give_back_host_memory(size_t bytes);
 
+// Notes that a block was refused: take_host_memory() does, and who asks for the limit alone.
+void note_refused_host_memory(size_t bytes);
+
 // The largest block that was refused since this was asked last; 0: none was.
 size_t take_refused_host_memory();
 

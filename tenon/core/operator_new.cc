@@ -29,7 +29,7 @@ void give_back(void* data) {
 void refuse_beyond_limit(size_t bytes) {
   if (bytes < tenon::kCountedHostMemory) return;
   if (bytes <= tenon::host_memory_limit()) return;
-  (void)tenon::take_host_memory(bytes);  // which tells of it
+  tenon::note_refused_host_memory(bytes);
   throw std::bad_alloc();
 }
 

@@ -14,9 +14,13 @@ class PackedWeights {
   // has it.
   StatusOr<Ref<Buffer>> find_or_pack(const Tensor& value, std::string_view layout,
                                      FunctionRef<StatusOr<Ref<Buffer>>(const Tensor&)> pack);
+  // Drops the copies that nobody else has.
+  void drop_unused();
   size_t size() const;
 
  private:
+  void drop_unused_locked();
+
   struct Entry {
     Tensor source;  // so that its address stays its own
     Ref<Buffer> packed;

@@ -207,6 +207,21 @@ StatusOr<Graph> SavedModel::function(const Signature& signature) const {
   return graph;
 }
 
+StatusOr<std::vector<Shape>> one_row_shapes(const Signature& signature) {
+  std::vector<Shape> shapes;
+  for (const SignatureTensor& input : signature.inputs) {
+    if (!input.shape.has_rank()) {
+      return invalid_argument("input '", input.name, "' of signature '", signature.name,
+                              "' may have any rank");
+    }
+    std::vector<int64_t> dims(input.shape.dims().begin(), input.shape.dims().end());
+    std::replace(dims.begin(), dims.end(), int64_t{-1}, int64_t{1});
+    TENON_ASSIGN_OR_RETURN(Shape shape, Shape::make(dims, size_of(input.dtype)));
+    shapes.push_back(std::move(shape));
+  }
+  return shapes;
+}
+
 StatusOr<std::shared_ptr<Executable>> SavedModel::executable(const Signature& signature) const {
   if (const auto found = unusable_.find(signature.name); found != unusable_.end()) {
     return with_context(found->second, cat("signature '", signature.name, "'"));
@@ -228,9 +243,7 @@ StatusOr<std::shared_ptr<Executable>> SavedModel::executable(const Signature& si
 void SavedModel::drop_executable(const std::string& signature) const {
   const std::lock_guard lock(mutex_);
   executables_.erase(signature);
-  // Each look drops the copies that nobody has, this one for nothing.
-  (void)state_->packed_weights().find_or_pack(
-      Tensor(), "none", [](const Tensor&) -> StatusOr<Ref<Buffer>> { return Ref<Buffer>(); });
+  state_->packed_weights().drop_unused();
 }
 
 void SavedModel::drop_idle_workspaces() const {

@@ -30,6 +30,10 @@ struct Signature {
   std::vector<SignatureTensor> outputs;  // sorted by name
 };
 
+// The shapes of its inputs with 1 for each dimension that is left open. INVALID_ARGUMENT where an
+// input may have any rank.
+StatusOr<std::vector<Shape>> one_row_shapes(const Signature& signature);
+
 struct LoadOptions {
   std::vector<std::string> tags = {"serve"};
   ExecutableOptions executable;

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "tenon/base/files.h"
+#include "tenon/base/fnv1a.h"
 #include "tenon/base/function_ref.h"
 #include "tenon/base/log.h"
 
@@ -112,12 +113,11 @@ std::map<int64_t, std::string> wanted_versions(const ModelConfig& model,
 }
 
 uint64_t folder_fingerprint(const std::string& path) {
-  uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
+  uint64_t hash = kFnv1aStart;
   for_each_entry(path, [&](const std::string& entry, const struct stat& info) {
-    for (const char c :
-         cat(entry, " ", info.st_size, " ", info.st_mtim.tv_sec, " ", info.st_mtim.tv_nsec, " ")) {
-      hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
-    }
+    hash = fnv1a(
+        cat(entry, " ", info.st_size, " ", info.st_mtim.tv_sec, " ", info.st_mtim.tv_nsec, " "),
+        hash);
   });
   return hash;
 }

@@ -2,23 +2,24 @@
 
 #include <cstring>
 
+#include "tenon/base/fnv1a.h"
+
 namespace tenon::dist {
 namespace {
 
 constexpr size_t kPieceAlignment = 8;
 
-// FNV-1a, a number at a time.
+// Its lowest byte first.
 uint64_t mix_in(uint64_t hash, uint64_t value) {
-  for (int byte = 0; byte < 8; ++byte) {
-    hash = (hash ^ ((value >> (8 * byte)) & 255)) * 0x100000001b3;
-  }
-  return hash;
+  char bytes[8];
+  for (int byte = 0; byte < 8; ++byte) bytes[byte] = static_cast<char>(value >> (8 * byte));
+  return fnv1a({bytes, sizeof(bytes)}, hash);
 }
 
 }  // namespace
 
 Pieces::Pieces(std::span<const Tensor> like, int workers, bool whole)
-    : workers_(workers), whole_(whole), signature_(0xcbf29ce484222325) {
+    : workers_(workers), whole_(whole), signature_(kFnv1aStart) {
   for (const Tensor& tensor : like) {
     values_.push_back({tensor.num_elements(), size_of(tensor.dtype())});
     signature_ = mix_in(signature_, static_cast<uint64_t>(tensor.dtype()));

@@ -115,7 +115,9 @@ class SoftmaxLayer final : public Layer {
     static constexpr std::string_view kParameters[] = {"inputs", "mask"};
     return kParameters;
   }
-  Status build(const Shapes& inputs) override { return resolve(inputs[0].rank()).status(); }
+  Status build(const Shapes& inputs) override {
+    return layers::resolve_axes(axes_, inputs[0].rank()).status();
+  }
   // Positions that the mask leaves out have no part in it.
   Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
@@ -124,7 +126,7 @@ class SoftmaxLayer final : public Layer {
     const int rank = g.shape(x).rank();
     const Endpoint mask = inputs.mask(0);
     if (mask) x = g.op("SelectV2", {mask, x, g.scalar_of(g.dtype(x), -1e9)});
-    const StatusOr<std::vector<int64_t>> axes = resolve(rank);
+    const StatusOr<std::vector<int64_t>> axes = layers::resolve_axes(axes_, rank);
     if (!axes.ok()) {
       g.fail(axes.status());
       return {};
@@ -134,21 +136,6 @@ class SoftmaxLayer final : public Layer {
   }
 
  private:
-  StatusOr<std::vector<int64_t>> resolve(int rank) const {
-    const auto* list = axes_.items();
-    std::vector<int64_t> resolved;
-    for (const Json& axis :
-         list ? std::span<const Json>(*list) : std::span<const Json>(&axes_, 1)) {
-      if (!axis.integer()) {
-        return invalid_argument("axis is ", axes_.dump(),
-                                ", expected an integer or a list of them");
-      }
-      TENON_ASSIGN_OR_RETURN(const int at, resolve_axis(*axis.integer(), rank));
-      resolved.push_back(at);
-    }
-    if (resolved.empty()) return invalid_argument("axis is an empty list");
-    return resolved;
-  }
   static Endpoint along(GraphBuilder& g, Endpoint x, int64_t axis) {
     std::vector<int64_t> order(static_cast<size_t>(g.shape(x).rank()));
     std::iota(order.begin(), order.end(), int64_t{0});

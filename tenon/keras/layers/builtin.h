@@ -132,6 +132,10 @@ inline DType at_least_float(DType dtype) {
 // "SAME" for "same", "VALID" for "valid"; anything else fails the trace.
 std::string padding_attr(GraphBuilder& build, std::string_view padding);
 
+// The axes, from 0 on, that a config names by an integer or a list of them. INVALID_ARGUMENT for
+// anything else, for none, and for one that `rank` does not have or that is named twice.
+StatusOr<std::vector<int64_t>> resolve_axes(const Json& axes, int rank);
+
 // INVALID_ARGUMENT when the input has not `rank` dimensions.
 Status check_rank(const PartialShape& input, int rank);
 

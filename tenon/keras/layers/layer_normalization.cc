@@ -6,8 +6,7 @@ namespace {
 
 class LayerNormalizationLayer final : public Layer {
  public:
-  explicit LayerNormalizationLayer(LayerNormalizationOptions o)
-      : o_(std::move(o)), given_axes_({o_.axis}) {
+  explicit LayerNormalizationLayer(LayerNormalizationOptions o) : o_(std::move(o)), axis_(o_.axis) {
     set_name(o_.name);
   }
   std::string_view class_name() const override { return "LayerNormalization"; }
@@ -15,14 +14,8 @@ class LayerNormalizationLayer final : public Layer {
   bool casts_inputs() const override { return false; }
   void fields(ConfigFields& f) override {
     // Keras turns a number into a list of one when the layer is built.
-    Json axis{Json::Array(given_axes_.begin(), given_axes_.end())};
-    if (!built() && given_axes_.size() == 1) axis = Json(given_axes_[0]);
-    f.field("axis", axis);
-    if (axis.integer()) axis = Json(Json::Array{axis});
-    given_axes_.clear();
-    for (const Json& item : axis.items() ? *axis.items() : Json::Array()) {
-      given_axes_.push_back(item.integer() ? *item.integer() : INT64_MAX);  // no axis
-    }
+    if (built() && axis_.integer()) axis_ = Json(Json::Array{axis_});
+    f.field("axis", axis_);
     f.field("epsilon", o_.epsilon);
     f.field("center", o_.center);
     f.field("scale", o_.scale);
@@ -33,16 +26,11 @@ class LayerNormalizationLayer final : public Layer {
                 {"beta_regularizer", "gamma_regularizer", "beta_constraint", "gamma_constraint"});
   }
   Status build(const Shapes& inputs) override {
-    if (given_axes_.empty()) return invalid_argument("axis must be a number or a list of numbers");
+    TENON_ASSIGN_OR_RETURN(axes_, layers::resolve_axes(axis_, inputs[0].rank()));
     std::vector<int64_t> sizes;
-    axes_.clear();
-    for (int64_t axis : given_axes_) {
-      TENON_ASSIGN_OR_RETURN(const int at, resolve_axis(axis, inputs[0].rank()));
-      TENON_ASSIGN_OR_RETURN(const int64_t size, layers::known_dim(inputs[0], -1, at));
-      if (std::find(axes_.begin(), axes_.end(), at) != axes_.end()) {
-        return invalid_argument("axis names the axis ", at, " twice");
-      }
-      axes_.push_back(at);
+    for (int64_t axis : axes_) {
+      TENON_ASSIGN_OR_RETURN(const int64_t size,
+                             layers::known_dim(inputs[0], -1, static_cast<int>(axis)));
       sizes.push_back(size);
     }
     if (o_.scale) gamma_ = add_weight("gamma", Shape(sizes), gamma_initializer_);
@@ -77,7 +65,8 @@ class LayerNormalizationLayer final : public Layer {
  private:
   LayerNormalizationOptions o_;
   Initializer beta_initializer_ = "zeros", gamma_initializer_ = "ones";
-  std::vector<int64_t> given_axes_, axes_;  // as in the config; from 0 on
+  Json axis_;                  // as in the config
+  std::vector<int64_t> axes_;  // from 0 on
   size_t gamma_ = 0, beta_ = 0;
 };
 

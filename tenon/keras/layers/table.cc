@@ -194,6 +194,23 @@ std::string padding_attr(GraphBuilder& build, std::string_view padding) {
   return "VALID";
 }
 
+StatusOr<std::vector<int64_t>> resolve_axes(const Json& axes, int rank) {
+  const auto* list = axes.items();
+  std::vector<int64_t> resolved;
+  for (const Json& axis : list ? std::span<const Json>(*list) : std::span<const Json>(&axes, 1)) {
+    if (!axis.integer()) {
+      return invalid_argument("axis is ", axes.dump(), ", expected an integer or a list of them");
+    }
+    TENON_ASSIGN_OR_RETURN(const int at, resolve_axis(*axis.integer(), rank));
+    if (std::find(resolved.begin(), resolved.end(), at) != resolved.end()) {
+      return invalid_argument("axis is ", axes.dump(), ", which names axis ", at, " twice");
+    }
+    resolved.push_back(at);
+  }
+  if (resolved.empty()) return invalid_argument("axis is an empty list");
+  return resolved;
+}
+
 Status check_rank(const PartialShape& input, int rank) {
   if (input.rank() == rank) return absl::OkStatus();
   return invalid_argument("the input has shape ", input, ", expected ", rank, " dimensions");

@@ -1,16 +1,13 @@
 #include "tenon/ops/random/random_stream.h"
 
+#include "tenon/base/fnv1a.h"
 #include "tenon/core/interfaces.h"
 
 namespace tenon {
 namespace {
 
-// FNV-1a: nodes without seeds must not draw the same numbers. Never 0.
-uint64_t hash_of_name(std::string_view name) {
-  uint64_t hash = 0xcbf29ce484222325u;
-  for (unsigned char c : name) hash = (hash ^ c) * 0x100000001b3u;
-  return hash | 1;
-}
+// Nodes without seeds must not draw the same numbers. Never 0.
+uint64_t hash_of_name(std::string_view name) { return fnv1a(name) | 1; }
 
 }  // namespace
 

@@ -25,16 +25,9 @@ Status fault_of_model(const Status& status) {
 // Makes what a first run makes (memory plans, packed weights), with 1 for dimensions that the
 // signature leaves open. What cannot be done ahead is done, or fails, when a request comes.
 void prepare_for_one_row(Executable& executable, const tenon::Signature& signature) {
-  std::vector<Shape> shapes;
-  for (const SignatureTensor& input : signature.inputs) {
-    if (!input.shape.has_rank()) return;
-    std::vector<int64_t> dims;
-    for (const int64_t dim : input.shape.dims()) dims.push_back(dim < 0 ? 1 : dim);
-    const StatusOr<Shape> shape = Shape::make(dims, size_of(input.dtype));
-    if (!shape.ok()) return;
-    shapes.push_back(*shape);
-  }
-  (void)or_out_of_memory([&] { return executable.prepare(shapes); });
+  const StatusOr<std::vector<Shape>> shapes = one_row_shapes(signature);
+  if (!shapes.ok()) return;
+  (void)or_out_of_memory([&] { return executable.prepare(*shapes); });
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "tenon/base/fnv1a.h"
+
 namespace tenon::serving {
 
 RemoteCopy::~RemoteCopy() {
@@ -10,14 +12,10 @@ RemoteCopy::~RemoteCopy() {
 }
 
 std::string content_name(std::string_view content) {
-  constexpr uint64_t kStart = 0xcbf29ce484222325;
   std::string name;
-  for (uint64_t hash : {kStart, ~kStart}) {  // two starts make 128 bits of it
-    for (const char c : content) {
-      hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;  // FNV-1a
-    }
+  for (const uint64_t start : {kFnv1aStart, ~kFnv1aStart}) {  // two make 128 bits of it
     char digits[17];
-    std::snprintf(digits, sizeof(digits), "%016lx", hash);
+    std::snprintf(digits, sizeof(digits), "%016lx", fnv1a(content, start));
     name += digits;
   }
   return name;
