@@ -444,5 +444,24 @@ TEST(OpGradients, OfGatheringFromAVariableIsItsSlope) {
   }
 }
 
+// Files may say so.
+TEST(OpGradients, OfACustomGradientWhoseFunctionIsNotThereIsAnError) {
+  register_all_once();
+  for (int64_t results : {int64_t{1}, int64_t{2}, int64_t{-1}, INT64_MAX}) {
+    Graph graph;
+    GraphBuilder b(graph);
+    const Endpoint x = b.arg("x", DType::kDouble, PartialShape{2});
+    const Endpoint y = b.op("IdentityN", {x},
+                            {{"T", std::vector<DType>{DType::kDouble}},
+                             {"_gradient_function", FunctionAttr{"nowhere", nullptr}},
+                             {"_gradient_results", results},
+                             {"_gradient_sources", int64_t{0}},
+                             {"_gradient_of", std::vector<int64_t>{0}}});
+    const Endpoint loss = b.sum(y, std::array<int64_t, 1>{0});
+    ASSERT_EQ(b.status(), absl::OkStatus());
+    EXPECT_FALSE(gradients(graph, std::array{loss}, {}, std::array{x}).ok()) << results;
+  }
+}
+
 }  // namespace
 }  // namespace tenon::gradient_rows

@@ -41,7 +41,7 @@ Status custom_gradient(Gradient& g, const FunctionAttr& function) {
   for (int i = first_source + static_cast<int>(*sources); i < g.num_inputs(); ++i) {
     args.push_back(g.input(i));
   }
-  TENON_ASSIGN_OR_RETURN(const auto body, g.graph().library()->find(function.name));
+  TENON_ASSIGN_OR_RETURN(const auto body, find_function(g.graph(), function.name));
   bool fits = body->args.size() == args.size() && body->results.size() == of->size();
   for (size_t i = 0; fits && i < args.size(); ++i) {
     fits = body->value({body->args[i], 0}).dtype == g.graph().value(args[i]).dtype;
