@@ -55,24 +55,22 @@ endif()
 if(CMAKE_SYSTEM_PROCESSOR STREQUAL x86_64)
   target_compile_options(tenon_flags INTERFACE -march=x86-64-v2)
 endif()
+# Targets may set TENON_UNSANITIZED (code of others, that a sanitizer's build holds as it is) and TENON_NO_COVERAGE (code
+# that the fuzzers of files need not follow). By properties, because a target's own options stand before these.
 if(TENON_SANITIZE)
-  target_compile_options(tenon_flags INTERFACE -fsanitize=${TENON_SANITIZE} -fno-omit-frame-pointer
-    -fno-sanitize-recover=all)
+  set(checks -fsanitize=${TENON_SANITIZE} -fno-sanitize-recover=all)
   if(TENON_SANITIZE MATCHES undefined)
     # Half of the time that this preset's compiler takes, for what AddressSanitizer finds as well.
-    target_compile_options(tenon_flags INTERFACE -fno-sanitize=vptr,null,alignment,object-size)
+    list(APPEND checks -fno-sanitize=vptr,null,alignment,object-size)
   endif()
+  target_compile_options(tenon_flags INTERFACE -fno-omit-frame-pointer
+    "$<$<NOT:$<BOOL:$<TARGET_PROPERTY:TENON_UNSANITIZED>>>:${checks}>")
   # Their programs hold hundreds of megabytes of names and lines, which LLVM's linker writes in a fifth of ld's time.
   target_link_options(tenon_flags INTERFACE -fsanitize=${TENON_SANITIZE} -fuse-ld=lld)
 endif()
-if(TENON_SANITIZE STREQUAL "thread")
-  # Under __SANITIZE_THREAD__ protobuf's map fields get two members (google/protobuf/map_field.h) that
-  # Debian's libprotobuf, built without, does not have: messages of ours and its code disagree on the
-  # layout. The instrumentation itself does not need the macro; libstdc++ wants its own.
-  target_compile_options(tenon_flags INTERFACE -U__SANITIZE_THREAD__ -D_GLIBCXX_TSAN=1)
-endif()
 if(TENON_FUZZ)
-  target_compile_options(tenon_flags INTERFACE -fsanitize=fuzzer-no-link)
+  set(without $<OR:$<BOOL:$<TARGET_PROPERTY:TENON_UNSANITIZED>>,$<BOOL:$<TARGET_PROPERTY:TENON_NO_COVERAGE>>>)
+  target_compile_options(tenon_flags INTERFACE $<$<NOT:${without}>:-fsanitize=fuzzer-no-link>)
 endif()
 target_link_options(tenon_flags INTERFACE -Wl,--build-id=none -Wl,--as-needed)
 

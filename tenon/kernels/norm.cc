@@ -15,7 +15,7 @@ constexpr int64_t kChannelChunk = 64;
 // Rows of a chunk that stay in the L2 cache for a second pass.
 constexpr int64_t kBlockRows = 256;
 // Pieces of rows that are summed apart, of all chunks together where there are several.
-constexpr int64_t kMostParts = 64;
+constexpr int64_t kMostNormParts = 64;
 
 // A State of all rows for each chunk of channels: `add(rows begin, rows end, first channel,
 // channels, state)` makes it of some rows (at least one), `State::merge` puts two of successive
@@ -25,7 +25,8 @@ template <class State, class Add, class Finish>
 void sum_channels(int64_t rows, int64_t channels, Add&& add, Finish&& finish) {
   const int64_t chunks = (channels + kChannelChunk - 1) / kChannelChunk;
   const int64_t blocks = (rows + kBlockRows - 1) / kBlockRows;
-  const int64_t parts = std::clamp<int64_t>(kMostParts / std::max<int64_t>(chunks, 1), 1, blocks);
+  const int64_t parts =
+      std::clamp<int64_t>(kMostNormParts / std::max<int64_t>(chunks, 1), 1, blocks);
   const auto sum = [&](int64_t part, int64_t chunk, State& state) {
     const int64_t first = chunk * kChannelChunk;
     add(rows * part / parts, rows * (part + 1) / parts, first,
@@ -43,7 +44,7 @@ void sum_channels(int64_t rows, int64_t channels, Add&& add, Finish&& finish) {
     });
     return;
   }
-  State states[kMostParts];
+  State states[kMostNormParts];
   parallel_for(parts * chunks, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) sum(i / chunks, i % chunks, states[i]);
   });

@@ -14,19 +14,7 @@ using tensorflow::DataType;
 using tensorflow::GraphDef;
 using tensorflow::NodeDef;
 
-// Sanitizers take ten times the time for each node.
-#if defined(__has_feature)
-#define TENON_SANITIZED __has_feature(address_sanitizer)
-#elif defined(__SANITIZE_ADDRESS__)
-#define TENON_SANITIZED 1
-#else
-#define TENON_SANITIZED 0
-#endif
-#if TENON_SANITIZED
-constexpr int kNodes = 200;
-#else
-constexpr int kNodes = 5000;
-#endif
+constexpr int kNodes = TENON_SANITIZED ? 200 : 5000;
 
 NodeDef& add_node(google::protobuf::RepeatedPtrField<NodeDef>& nodes, const std::string& name,
                   const std::string& op, const std::vector<std::string>& inputs,
@@ -89,12 +77,12 @@ class File {
 
 std::string numbered(const char* name, int i) { return cat(name, i); }
 
-struct Pattern {
+struct GrowthPattern {
   const char* name;
   void (*write)(File&, int nodes);  // a node "result"
 };
 
-const Pattern kPatterns[] = {
+const GrowthPattern kPatterns[] = {
     {"Identities",
      [](File& f, int n) {
        std::string last = "x";
@@ -326,7 +314,7 @@ double seconds_to_load(const GraphDef& graph, const std::shared_ptr<ModelState>&
   return static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
 }
 
-class LoadGrowth : public PassTest, public testing::WithParamInterface<Pattern> {
+class LoadGrowth : public PassTest, public testing::WithParamInterface<GrowthPattern> {
  protected:
   static void SetUpTestSuite() { PassTest::SetUpTestSuite(); }
 };

@@ -36,7 +36,7 @@ Endpoint tanh_part(GraphBuilder& b, Endpoint x) {
 
 const std::vector<Shape> kRows{{1, 5}, {3, 5}, {32, 5}};
 const std::vector<Shape> kImages{{1, 4, 5, 3}, {3, 6, 4, 3}};
-constexpr double kRounding = 1e-5;
+constexpr double kRuleRounding = 1e-5;
 
 std::vector<RuleCase> rule_cases() {
   using B = GraphBuilder;
@@ -71,7 +71,7 @@ std::vector<RuleCase> rule_cases() {
              Tensor::from<int32_t>({4, 2}, std::vector<int32_t>{0, 0, 1, 2, 0, 1, 0, 0});
          return Endpoints{image_product(b, b.op("Pad", {in[0], b.constant(by)}))};
        },
-       kRounding},
+       kRuleRounding},
       {"transpose of transpose",
        {{1, 2, 3}, {4, 3, 2}},
        [](B& b, In in) {
@@ -104,69 +104,69 @@ std::vector<RuleCase> rule_cases() {
                                 b.constant(numbers({3}, 3)), b.constant(variance)},
                                {{"is_training", false}})};
        },
-       kRounding},
+       kRuleRounding},
       {"scale in weights", kImages,
        [](B& b, In in) {
          return Endpoints{b.mul(image_product(b, in[0]), b.constant(numbers({4}, 3)))};
        },
-       kRounding},
+       kRuleRounding},
       {"scale in weights and bias", kRows,
        [](B& b, In in) { return Endpoints{b.mul(b.constant(numbers({8}, 3)), biased(b, in[0]))}; },
-       kRounding},
+       kRuleRounding},
       {"bias", kImages,
        [](B& b, In in) {
          return Endpoints{b.add(b.constant(numbers({1, 1, 1, 4}, 3)), image_product(b, in[0]))};
        },
-       kRounding},
+       kRuleRounding},
       {"residual", kRows,
        [](B& b, In in) {
          const Endpoint x = biased(b, in[0]);
          return Endpoints{b.add(b.op("Cos", {x}), biased(b, x, 8, 8))};
        },
-       kRounding},
+       kRuleRounding},
       {"activation", kRows,
        [](B& b, In in) {
          return Endpoints{b.op("Elu", {biased(b, in[0])}),
                           b.op("LeakyRelu", {biased(b, b.neg(in[0]))}, {{"alpha", 0.3f}})};
        },
-       kRounding},
+       kRuleRounding},
       {"swish", kRows,
        [](B& b, In in) {
          const Endpoint y = biased(b, in[0]);
          return Endpoints{b.mul(b.op("Sigmoid", {y}), y)};
        },
-       kRounding},
+       kRuleRounding},
       {"gelu", kRows,
        [](B& b, In in) {
          const Endpoint y = biased(b, in[0]);
          return Endpoints{b.mul(half(b, y), erf_part(b, b.div(y, b.scalar(1.4142135623730951f))))};
        },
-       kRounding},
+       kRuleRounding},
       {"gelu, halved last", kRows,
        [](B& b, In in) {
          const Endpoint y = biased(b, in[0]);
          return Endpoints{b.mul(half(b, erf_part(b, b.mul(y, b.scalar(0.7071067811865476f)))), y)};
        },
-       kRounding},
+       kRuleRounding},
       {"gelu by erfc", kRows,
        [](B& b, In in) {
          const Endpoint y = biased(b, in[0]);
          const Endpoint scaled = b.mul(b.neg(y), b.scalar(0.7071067811865476f));
          return Endpoints{b.mul(half(b, y), b.op("Erfc", {scaled}))};
        },
-       kRounding},
+       kRuleRounding},
       {"gelu by tanh", kRows,
        [](B& b, In in) {
          const Endpoint y = biased(b, in[0]);
          return Endpoints{b.mul(half(b, y), tanh_part(b, y))};
        },
-       kRounding},
+       kRuleRounding},
       {"gelu by tanh, halved last", kRows,
        [](B& b, In in) {
          const Endpoint y = biased(b, in[0]);
          return Endpoints{b.mul(y, half(b, tanh_part(b, y)))};
        },
-       kRounding},
+       kRuleRounding},
   };
 }
 
@@ -241,7 +241,7 @@ TEST_F(Rules, AGeluWhosePartsAreReadOrThatIsNoneStays) {
     int gelus = 0;
     for (const Rewrite& rewrite : rewrites) gelus += rewrite.rule == "gelu";
     EXPECT_EQ(gelus, variant == 0 ? 1 : 0) << variant;
-    expect_same(build, args, kRounding);
+    expect_same(build, args, kRuleRounding);
   }
 }
 
@@ -258,7 +258,7 @@ TEST_F(Rules, ABroadcastResidualStays) {
     for (const Rewrite& rewrite : rewrites) residuals += rewrite.rule == "residual";
     const bool same = r == Shape{4, 8};
     EXPECT_EQ(residuals, same ? 1 : 0);
-    expect_same(build, args, kRounding);
+    expect_same(build, args, kRuleRounding);
   }
 }
 

@@ -8,7 +8,7 @@ namespace tenon::kernels {
 namespace {
 
 constexpr int64_t kCellsOfPart = 512;  // at least
-constexpr int64_t kMostParts = 16;
+constexpr int64_t kMostFilterParts = 16;
 constexpr int64_t kPartValues = 4'000'000;  // of all parts' sums
 constexpr int64_t kJobsWanted = 64;
 constexpr int64_t kJobTerms = 200'000;  // multiplications that are worth a thread
@@ -29,7 +29,7 @@ class GatheredFilterGradient : public ConvGradientKernel {
         filter_values_(conv_filter_count(spec)),
         zeros_(static_cast<size_t>(in_), 0.0f),
         parts_(std::clamp<int64_t>(std::min(cells_ / kCellsOfPart, kPartValues / filter_values_), 1,
-                                   kMostParts)),
+                                   kMostFilterParts)),
         tap_pieces_(pieces(parts_ * spec.groups * panel_count(out_), gather_.taps())),
         row_pieces_(pieces(parts_ * spec.groups * panel_count(out_) * tap_pieces_,
                            (in_ + kRows - 1) / kRows)),
