@@ -83,14 +83,23 @@ bool has_gpus() {
   return false;
 }
 
+// The version that the kernel module names. In some containers the file is there and empty.
+std::string nvidia_driver() {
+  const StatusOr<std::string> text = read_file("/proc/driver/nvidia/version", 1 << 16);
+  if (!text.ok()) return std::string(message_of(text.status()));
+  for (const std::string_view line : split(*text, '\n')) {
+    if (!line.empty()) return std::string(line);
+  }
+  return "present, of a version that /proc/driver/nvidia/version does not say";
+}
+
 Finding nvidia() {
   if (!path_exists("/proc/driver/nvidia/version")) {
+    if (has_gpus()) return {"NVIDIA driver", "present: a plug-in has found GPUs", ""};
     return {"NVIDIA driver", "none",
             "GPUs are not used; for one, install its driver (Debian: nvidia-driver)"};
   }
-  const StatusOr<std::string> text = read_file("/proc/driver/nvidia/version", 1 << 16);
-  return {"NVIDIA driver",
-          text.ok() ? std::string(split(*text, '\n')[0]) : std::string(message_of(text.status())),
+  return {"NVIDIA driver", nvidia_driver(),
           has_gpus() ? ""
                      : "no CUDA plug-in is in use: models run on the CPU; TENON_PLUGIN_PATH names "
                        "the file cuda.so"};

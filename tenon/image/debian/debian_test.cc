@@ -85,7 +85,7 @@ TEST(ArchiveDate, IsSecondsSince1970) {
 }
 
 // An index from stanzas without files.
-PackageIndex index_of(std::string_view stanzas) {
+PackageIndex package_index_of(std::string_view stanzas) {
   PackageIndex index("amd64");
   StringSource source(stanzas);
   const Status status = for_each_stanza(source, "test", [&](const Stanza& stanza) -> Status {
@@ -100,7 +100,7 @@ PackageIndex index_of(std::string_view stanzas) {
 
 StatusOr<std::string> resolved(std::string_view stanzas, std::vector<std::string> packages,
                                std::vector<std::string> waived = {}) {
-  const PackageIndex index = index_of(stanzas);
+  const PackageIndex index = package_index_of(stanzas);
   TENON_ASSIGN_OR_RETURN(const auto chosen,
                          resolve(index, {std::move(packages), std::move(waived), {}}));
   std::vector<std::string> names;
