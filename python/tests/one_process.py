@@ -92,6 +92,13 @@ def check(tf, tenon, folder):
     for library in (tf, names, tf):
         ids = library.saved_model.load(folder + "3").signatures["serving_default"](t=library.constant(["a tree", "bird"]))["ids"]
         assert ids.numpy().tolist() == [[-1, 5], [7, -2]], (library, ids)
+    # Objects: each answers to what the other has saved as it does to its own.
+    import saved_model_cases as cases
+    for writer in (tf, names):
+        model, path = cases.make_model(writer), folder + "4" + writer.__name__
+        writer.saved_model.save(model, path, signatures=model.serve)
+        answers = [cases.calls_of(reader, reader.saved_model.load(path)) for reader in (tf, names)]
+        assert answers[0] == answers[1], [pair for pair in zip(*answers) if pair[0] != pair[1]]
     np.testing.assert_array_equal((tenon.constant(tf.constant([1., 2.])) + tf.constant([3., 4.])).numpy(), [4, 6])
 """
 ORDERS = {"TensorFlow first": "import tensorflow as tf, tenon", "Tenon first": "import tenon, tensorflow as tf"}
@@ -102,7 +109,8 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             code = f"{imports}\n{MODEL}\ncheck(tf, tenon, {os.path.join(folder, 'model')!r})\n"
             done = subprocess.run([sys.executable, "-B", "-c", code], capture_output=True, text=True, check=False,
-                                  env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})
+                                  env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": os.pathsep.join(
+                                      [os.path.dirname(os.path.abspath(__file__)), os.environ.get("PYTHONPATH", "")])})
         if done.returncode:
             sys.exit(f"FAIL {name}: exit {done.returncode}\n{done.stderr[-4000:]}")
         print(f"{name}: the same answers")

@@ -68,14 +68,7 @@ def _write(view, prefix):
             node.values[name] = (_full_name(value), key)
             tensors.append((key, raw_ops.Cast(x=tensor, DstT="int64") if _is_of_keras(value, tensor) else tensor))
         nodes.append(node)
-    for node in nodes:
-        node.has_values = bool(node.values)
-    changed = True
-    while changed:
-        changed = False
-        for node in nodes:
-            if not node.has_values and any(nodes[child].has_values for child in node.children.values()):
-                node.has_values = changed = True
+    object_graph.mark_values(nodes)
     tensors.append((object_graph.KEY, object_graph.serialize(nodes)))
     folder = os.path.dirname(prefix)
     if folder:

@@ -23,6 +23,18 @@ def serialize(nodes):
     return b"".join(wire.bytes_field(1, node.serialize()) for node in nodes)
 
 
+def mark_values(nodes):
+    """Says of which nodes a value is reached."""
+    for node in nodes:
+        node.has_values = bool(node.values)
+    changed = True
+    while changed:
+        changed = False
+        for node in nodes:
+            if not node.has_values and any(nodes[child].has_values for child in node.children.values()):
+                node.has_values = changed = True
+
+
 def parse(data):
     """The nodes; ValueError for malformed bytes and for children that are no nodes."""
     nodes = [_parse_node(value) for number, kind, value in wire.fields(data) if number == 1 and kind == wire.BYTES]
