@@ -14,14 +14,23 @@ def _is_index(value):
     return hasattr(value, "__index__")
 
 
-def _is_mask(value):
+def is_mask(value):
     return isinstance(value, (_tenon.Tensor, _tenon.VariableBase)) and value.dtype.is_bool
 
 
 def getitem(tensor, key):
     """NumPy's basic indexing as StridedSlice; a mask of booleans alone selects rows."""
-    if _is_mask(key):
+    if is_mask(key):
         return boolean_mask(tensor, key)
+    part = raw_ops.StridedSlice(input=tensor, **strided_slice(key))
+    partly = getattr(tensor, "partly_known", None)
+    if partly is not None and not isinstance(key, (tuple, list)):
+        _know(part, partly, key)
+    return part
+
+
+def strided_slice(key):
+    """The inputs and attributes of the ops that slice, for an index that is no mask."""
     keys = key if isinstance(key, tuple) else tuple(key) if isinstance(key, list) else (key,)
     begin, end, strides = [], [], []
     masks = dict.fromkeys(("begin", "end", "ellipsis", "new_axis", "shrink_axis"), 0)
@@ -51,12 +60,7 @@ def getitem(tensor, key):
         for target, bound in zip((begin, end, strides), bounds):
             target.append(bound)
     begin, end, strides = _index_vectors(begin, end, strides)
-    part = raw_ops.StridedSlice(input=tensor, begin=begin, end=end, strides=strides,
-                                **{f"{name}_mask": mask for name, mask in masks.items()})
-    partly = getattr(tensor, "partly_known", None)
-    if partly is not None and len(keys) == 1:
-        _know(part, partly, keys[0])
-    return part
+    return {"begin": begin, "end": end, "strides": strides, **{f"{name}_mask": mask for name, mask in masks.items()}}
 
 
 def _know(part, partly, key):

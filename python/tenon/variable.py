@@ -1,4 +1,5 @@
 """Variable: a tensor that programs change."""
+import functools
 import weakref
 
 from tenon import _tenon, raw_ops, replicas
@@ -91,12 +92,23 @@ class Variable(_tenon.VariableBase):
         return self._scatter("ResourceScatterUpdate", sparse_delta)
 
     def _scatter(self, op, slices):
+        for variable in self._written_in_part():
+            getattr(raw_ops, op)(resource=variable.handle, indices=slices.indices, updates=slices.values)
+        return self
+
+    def _assign_part(self, key, value, name=None):
+        """What variable[key].assign does."""
+        from tenon.tensor_methods import strided_slice
+        value, bounds = _tenon.convert(value, self.dtype), strided_slice(key)
+        for variable in self._written_in_part():
+            raw_ops.ResourceStridedSliceAssign(ref=variable.handle, value=value, **bounds)
+        return self
+
+    def _written_in_part(self):
         if self._others and self.aggregation is not VariableAggregation.NONE:
             raise NotImplementedError(f"Rows of a variable of several replicas are written where its aggregation is NONE, not "
                                       f"{self.aggregation.name}: write all of it.")
-        for variable in self._written():
-            getattr(raw_ops, op)(resource=variable.handle, indices=slices.indices, updates=slices.values)
-        return self
+        return self._written()
 
     def _written(self):
         """The variables that a write here is for: that of the replica, or those of all."""
@@ -155,7 +167,11 @@ class Variable(_tenon.VariableBase):
         return self.read_value().__array__(dtype)
 
     def __getitem__(self, key):
-        return self.read_value()[key]
+        """The part, as a tensor, whose assign() writes it."""
+        part = self.read_value()[key]
+        if not (isinstance(key, (_tenon.Tensor, _tenon.VariableBase)) and key.dtype.is_bool):
+            part.assign = functools.partial(self._assign_part, key)
+        return part
 
     def __iter__(self):
         return iter(self.read_value())

@@ -1,0 +1,54 @@
+"""What people try first: parts of variables, graphs of functions, loops of their own."""
+import numpy as np
+
+
+def _tried(calls):
+    """What each gives, or the class of its error."""
+    answers = []
+    for call in calls:
+        try:
+            answer = call()
+            answers.append(answer.numpy().tolist() if hasattr(answer, "numpy") else answer)
+        except Exception as error:
+            answers.append(type(error).__name__)
+    return answers
+
+
+def parts_of_variables(tf):
+    """variable[...].assign by the rules of slices, eagerly and in traced functions."""
+    every, rows = slice(None), slice(1, 3)
+    cases = [
+        (rows, [[1.] * 4] * 2), ((every, 1), [7., 8., 9.]), ((0, 0), 5.), (slice(None, None, -1), [[1.] * 4, [2.] * 4, [3.] * 4]),
+        ((slice(0, 2), slice(1, None, 2)), np.full((2, 2), 9, np.float32)), ((Ellipsis, -1), tf.constant([1., 1., 1.])),
+        (rows, [1.]), (rows, 1.), (rows, [[1] * 4] * 2), ((None, 0), [[1.] * 4]), (tf.constant(1), [1.] * 4),
+        ((slice(1, 2), tf.constant(0)), [4.]), (slice(2, 2), np.zeros((0, 4), np.float32)), (rows, np.zeros((2, 4)))]
+
+    def written(key, value, trace):
+        v = tf.Variable(np.arange(12, dtype=np.float32).reshape(3, 4))
+
+        def write():
+            v[key].assign(value)
+        (tf.function(write) if trace else write)()
+        return v
+    answers = _tried([lambda case=case, trace=trace: written(*case, trace) for case in cases for trace in (False, True)])
+    v, wide = tf.Variable([1, 2, 3]), tf.Variable([[1., 2.], [3., 4.]], shape=[None, 2])
+
+    @tf.function
+    def diagonal():
+        for i in tf.range(2):
+            wide[i, i].assign(100. + tf.cast(i, tf.float32))
+        return wide.read_value(), wide[0]
+
+    def gradient():
+        with tf.GradientTape() as tape:
+            wide[0, 0].assign(5.)
+            y = wide[0, 0] * wide[0, 0] + tf.reduce_sum(wide[1:] ** 2)
+        return tape.gradient(y, wide)
+    return answers + _tried([
+        lambda: v[0].assign(9)[0], lambda: v[0].assign(9.5), lambda: v[5].assign(1), lambda: v["x"].assign(1), lambda: v,
+        lambda: v[tf.constant([True, False, True])].assign([1, 1]), lambda: v[0].assign(tf.constant(1.)),
+        lambda: tf.constant([1.])[0].assign(1.), lambda: wide[0][1].assign(1.), lambda: tf.Variable(1.)[...].assign(3.),
+        lambda: diagonal()[0], lambda: diagonal()[1], gradient])
+
+
+CASES = [parts_of_variables]
