@@ -1,5 +1,6 @@
 """function: Python traced into a graph once for each kind of arguments, and run as a graph from then on."""
 import functools
+import itertools
 import threading
 import weakref
 
@@ -8,10 +9,12 @@ from tenon.composite import CompositeSpec, is_composite
 from tenon.eager import init_scope
 from tenon.errors import OutOfTraceError
 from tenon.held import Holder, hold
+from tenon.tensor_shape import TensorShape
 from tenon.tensor_spec import TensorSpec
 
 
 _saving = threading.local()
+_numbers = itertools.count()
 
 
 def saving():
@@ -24,7 +27,7 @@ class ConcreteFunction:
 
     def __init__(self, python_function, args, kwargs, name):
         """`args` and `kwargs` hold TensorSpecs where tensors will come; everything else stands as it is."""
-        self.name = name
+        self._name, self._number = name, next(_numbers)
         self.structured_input_signature = (args, kwargs)
         self._python_function = python_function
         trace = _tenon.Trace()
@@ -59,7 +62,7 @@ class ConcreteFunction:
             return self
         _saving.depth = getattr(_saving, "depth", 0) + 1
         try:
-            return ConcreteFunction(self._python_function, *self.structured_input_signature, self.name)
+            return ConcreteFunction(self._python_function, *self.structured_input_signature, self._name)
         finally:
             _saving.depth -= 1
 
@@ -73,8 +76,33 @@ class ConcreteFunction:
         return tuple(v for v in self.variables if v.trainable)
 
     @property
+    def name(self):
+        """Unique in the process."""
+        return f"__inference_{self._name}_{self._number}".encode()
+
+    @property
+    def graph(self):
+        """Its nodes, to be looked at."""
+        from tenon.func_graph import FuncGraph
+        return FuncGraph(self)
+
+    @property
     def inputs(self):
-        return list(self._specs)
+        """The tensors of its graph that stand for arguments and for what it captures."""
+        return self.graph.inputs
+
+    @property
+    def outputs(self):
+        return self.graph.outputs
+
+    @property
+    def output_shapes(self):
+        """The shapes of what it returns; an unknown one for None."""
+        return nest.map_structure(lambda spec: TensorShape(None) if spec is None else spec.shape, self.structured_outputs)
+
+    @property
+    def output_dtypes(self):
+        return nest.map_structure(lambda spec: None if spec is None else spec.dtype, self.structured_outputs)
 
     @property
     def structured_outputs(self):
@@ -91,7 +119,7 @@ class ConcreteFunction:
             leaves = [x for x in leaves if isinstance(x, (_tenon.Tensor, _tenon.VariableBase)) or hasattr(x, "__array__")
                       or len(leaves) == len(self._specs)]
         if len(leaves) != len(self._specs):
-            raise TypeError(f"{self.name} takes {len(self._specs)} tensors, {len(leaves)} were given.")
+            raise TypeError(f"{self._name} takes {len(self._specs)} tensors, {len(leaves)} were given.")
         return self.run([_tenon.convert(x, spec.dtype) for x, spec in zip(leaves, self._specs)])
 
     def run(self, tensors):
@@ -113,13 +141,13 @@ class ConcreteFunction:
 
     def pretty_printed_signature(self, verbose=True):
         """What it takes and returns, for people."""
-        lines = [f"{self.name}({', '.join(spec.name or f'args_{i}' for i, spec in enumerate(self._specs))})"]
+        lines = [f"{self._name}({', '.join(spec.name or f'args_{i}' for i, spec in enumerate(self._specs))})"]
         lines += ["Args:"] + [f"  {spec.name or f'args_{i}'}: {spec}" for i, spec in enumerate(self._specs)]
         lines += ["Returns:"] + [f"  {spec}" for spec in nest.flatten(self.structured_outputs)]
         return "\n".join(lines)
 
     def __repr__(self):
-        return f"<ConcreteFunction {self.name}{self.structured_input_signature}>"
+        return f"<ConcreteFunction {self._name}{self.structured_input_signature}>"
 
 
 class Function:
@@ -271,7 +299,7 @@ class Function:
             concrete = self._traced.get(key)
             if concrete is not None:
                 return concrete
-            specs = self._specs_of(leaves)
+            specs = self._specs_of(args, kwargs, leaves)
             loose = None
             if self._reduce_retracing and self.input_signature is None:
                 parts = tuple(p[:1] if isinstance(s, TensorSpec) else p for p, s in zip(key[1], specs))
@@ -285,7 +313,7 @@ class Function:
                         return known[1]
             packed = nest.pack_sequence_as((args, kwargs), specs, True)
             with init_scope():
-                concrete = self._concrete(*packed)
+                concrete = self._concrete(*self._with_defaults(*packed))
             self._traced[key] = concrete
             if loose is not None:
                 self._relaxed[loose] = (specs, concrete)
@@ -299,28 +327,37 @@ class Function:
             from tenon.autograph import conversion
             raise error.with_traceback(conversion.without_machinery(error.__traceback__))
 
-    def _specs_of(self, leaves):
+    def _specs_of(self, args, kwargs, leaves):
         """The leaves with TensorSpecs in the place of tensors, named as the arguments are."""
-        if self.input_signature is not None:
-            fixed = nest.flatten(self.input_signature, True)
-            names = self._argument_names()
-            return [TensorSpec(s.shape, s.dtype, s.name or (names[i] if len(names) == len(fixed) else None))
-                    for i, s in enumerate(fixed)]
-        names = self._argument_names()
-        specs = []
-        for i, leaf in enumerate(leaves):
-            if isinstance(leaf, (_tenon.Tensor, TensorSpec)):
-                name = getattr(leaf, "_name", None) or (names[i] if i < len(names) else None)
-                leaf = TensorSpec(leaf.shape, leaf.dtype, name)
-            specs.append(leaf)
-        return specs
+        given = leaves if self.input_signature is None else nest.flatten(self.input_signature, True)
+        return [TensorSpec(leaf.shape, leaf.dtype, getattr(leaf, "_name", None) or name)
+                if isinstance(leaf, (_tenon.Tensor, TensorSpec)) else leaf
+                for leaf, name in zip(given, self._leaf_names(args, kwargs))]
+
+    def _leaf_names(self, args, kwargs):
+        """What the leaves are called after: their argument and their places in it."""
+        names, rest = self._argument_names()
+        names = names[:len(args)] + [f"{rest}_{i}" for i in range(len(args) - len(names))]
+        paths = [path for name, arg in zip(names, args) for path in _paths(arg, name)]
+        return paths + [path for key in nest._keys(kwargs) for path in _paths(kwargs[key], key)]
 
     def _argument_names(self):
+        """Those of the parameters that take arguments by their places, and that of what takes all further ones."""
         try:
-            parameters = self._python_signature().parameters
+            parameters = self._python_signature().parameters.values()
         except (TypeError, ValueError):
-            return []
-        return [n for n, p in parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+            return [], "args"
+        rest = [p.name for p in parameters if p.kind is p.VAR_POSITIONAL]
+        return [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)], rest[0] if rest else "args"
+
+    def _with_defaults(self, args, kwargs):
+        """The arguments with those that were left out."""
+        try:
+            bound = self._python_signature().bind(*args, **kwargs)
+        except (TypeError, ValueError):
+            return args, kwargs  # the call says what is wrong
+        bound.apply_defaults()
+        return bound.args, bound.kwargs
 
     def _python_signature(self):
         if self._signature is None:
@@ -336,6 +373,14 @@ def _without_self(python_function):
     import inspect
     signature = inspect.signature(python_function)
     return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+
+def _paths(value, path):
+    """For each leaf its place; None for the parts of a ragged or sparse tensor."""
+    if not nest.is_nested(value):
+        return [None] * len(value._parts()) if is_composite(value) else [path]
+    keys = nest._keys(value) if isinstance(value, dict) else getattr(value, "_fields", range(len(value)))
+    return [each for key, child in zip(keys, nest._children(value)) for each in _paths(child, f"{path}_{key}")]
 
 
 def _object_key(value):

@@ -51,4 +51,39 @@ def parts_of_variables(tf):
         lambda: diagonal()[0], lambda: diagonal()[1], gradient])
 
 
-CASES = [parts_of_variables]
+def concrete_functions(tf):
+    """What a concrete function says of itself."""
+    v, big = tf.Variable([[1.], [2.]]), tf.constant([1.] * 200)
+
+    @tf.function
+    def f(x, pair, scale=2.0, *, flag=True):
+        v.assign_add(tf.ones([2, 1]))
+        return {"y": tf.matmul(x, v) * scale + pair["a"], "rest": (tf.reduce_sum(big), [None, tf.cast(x, tf.int32)])}
+
+    @tf.function
+    def nothing():
+        v.assign_add(tf.ones([2, 1]))
+    one = f.get_concrete_function(tf.TensorSpec([None, 2], name="rows"), {"a": tf.constant(1.)}, flag=False)
+    none = nothing.get_concrete_function()
+
+    def shown(tensor):
+        return [None if tensor.shape.rank is None else tensor.shape.as_list(), tensor.dtype.name]
+
+    def of(concrete):
+        graph = concrete.graph
+        kinds = [op.type for op in graph.get_operations()]
+        return [isinstance(concrete.name, bytes), concrete.name.startswith(b"__inference_"), graph.name,
+                str(concrete.structured_input_signature), str(concrete.output_shapes), str(concrete.output_dtypes),
+                [shown(tensor) for tensor in concrete.outputs], sorted((shown(tensor) for tensor in concrete.inputs), key=str),
+                [tensor.shape.as_list() for tensor in tf.nest.flatten(concrete.structured_outputs) if tensor is not None],
+                [len(concrete.variables), len(concrete.trainable_variables), len(graph.variables)],
+                [kinds.count(kind) for kind in ("MatMul", "Mul", "AssignAddVariableOp")]]
+    graph = one.graph
+    matmul = [op for op in graph.get_operations() if op.type == "MatMul"][0]
+    return [of(one), of(none), one.inputs[0].name, shown(graph.get_tensor_by_name(matmul.name + ":0")), matmul.inputs[0].name,
+            matmul.inputs[1].op.type, len(matmul.inputs)] + _tried([
+                lambda: graph.get_operation_by_name("zzz"), lambda: graph.get_tensor_by_name("zzz:0"),
+                lambda: one.name == f.get_concrete_function(tf.TensorSpec([3, 2]), {"a": tf.constant(1.)}).name])
+
+
+CASES = [parts_of_variables, concrete_functions]

@@ -2,6 +2,7 @@
 import inspect
 import os
 import pprint
+import re
 import tempfile
 import threading
 
@@ -85,6 +86,11 @@ def _tensor_info(name, dtype, shape):
     return wire.text_field(1, name) + wire.varint_field(2, dtype) + wire.bytes_field(3, shape)
 
 
+def bare_name(name):
+    """Of a function, without what files put around it."""
+    return re.sub(r"^__inference_|_\d+$", "", name)
+
+
 class RestoredConcreteFunction(ConcreteFunction):
     """A graph that was saved. It is read when it is first needed."""
 
@@ -105,10 +111,10 @@ class RestoredConcreteFunction(ConcreteFunction):
             given = nest.flatten((args, kwargs), True)
             tensors = [tensor for tensor, leaf in zip(given, leaves) if isinstance(leaf, TensorSpec)]
             values = iter(library.function(number)(tensors + captures()))
-            return nest.pack_sequence_as(results, [None if leaf is None else next(values)
+            return nest.pack_sequence_as(results, [None if leaf is None else _shaped(next(values), leaf)
                                                    for leaf in nest.flatten(results, True)], True)
 
-        vars(self).update(name=name, structured_input_signature=arguments, _python_function=call, _results=results,
+        vars(self).update(_saved_name=name, structured_input_signature=arguments, _python_function=call, _results=results,
                           _reading=threading.RLock())
 
     def __getattr__(self, name):
@@ -120,11 +126,15 @@ class RestoredConcreteFunction(ConcreteFunction):
                 raise AttributeError(f"'{type(self).__name__}' has no attribute '{name}'.")
             try:
                 with init_scope():
-                    super().__init__(self._python_function, *self.structured_input_signature, self.name)
+                    super().__init__(self._python_function, *self.structured_input_signature, bare_name(self._saved_name))
             except BaseException:
                 vars(self).pop("_specs", None)
                 raise
             return getattr(self, name)
+
+    @property
+    def name(self):
+        return self._saved_name.encode()
 
     @property
     def structured_outputs(self):
@@ -135,6 +145,13 @@ class RestoredConcreteFunction(ConcreteFunction):
         tensors = []
         fits = _match(self.structured_input_signature, (args, kwargs), converts, tensors)
         return tensors if fits else None
+
+
+def _shaped(tensor, spec):
+    """The tensor, of the shape that was saved for it."""
+    if isinstance(spec, TensorSpec) and tensor.is_symbolic:
+        tensor.set_shape(spec.shape)
+    return tensor
 
 
 def _match(expected, given, converts, tensors):
@@ -302,13 +319,13 @@ class Signature(RestoredConcreteFunction):
     def __call__(self, *args, **kwargs):
         names = self._keywords
         if len(args) > self._num_positional:
-            raise TypeError(f"Signature '{self.name}' takes its inputs by name: {', '.join(names)}.")
+            raise TypeError(f"Signature '{self._saved_name}' takes its inputs by name: {', '.join(names)}.")
         kwargs = {**dict(zip(names, args)), **kwargs}
         unknown = [name for name in kwargs if name not in names]
         if unknown:
-            raise TypeError(f"Signature '{self.name}' has no input {unknown[0]!r}; it has {', '.join(names)}.")
+            raise TypeError(f"Signature '{self._saved_name}' has no input {unknown[0]!r}; it has {', '.join(names)}.")
         kwargs = {**self._defaults, **kwargs}
         missing = [name for name in names if name not in kwargs]
         if missing:
-            raise TypeError(f"Signature '{self.name}' is missing its input '{missing[0]}'.")
+            raise TypeError(f"Signature '{self._saved_name}' is missing its input '{missing[0]}'.")
         return self.run([_tenon.convert(kwargs[name], spec.dtype) for name, spec in zip(names, self._specs)])

@@ -2,13 +2,13 @@
 import collections
 import inspect
 import os
-import re
 import shutil
 import tempfile
 
 from tenon import _tenon, nest, wire
 from tenon.function import ConcreteFunction, Function
 from tenon.saved_model import messages
+from tenon.saved_model.restored import bare_name
 from tenon.saved_model.structured_value import NotEncodable, encode, fields_by_number
 from tenon.tensor_spec import TensorSpec
 from tenon.tf.train import object_graph
@@ -114,7 +114,7 @@ class _Graphs:
     def __init__(self):
         self._endpoints, self._names, self._kept = {}, {}, []
         self.without_results = set()  # names
-        self.of_function = {}  # by id of a Function's traces: [(name, concrete function, canonical arguments)]
+        self.of_function = {}  # by id of a Function's traces: [(name, concrete function, its arguments)]
 
     def concrete_functions(self):
         return [concrete for concrete, _ in self._endpoints.values()]
@@ -134,7 +134,7 @@ class _Graphs:
         traces = [function] if is_concrete else function._list_all_concrete_functions()
         kept = self.of_function.setdefault(id(function if is_concrete else function._traced), [])
         for concrete in traces:
-            arguments = concrete.structured_input_signature if is_concrete else _canonical(function, concrete)
+            arguments = concrete.structured_input_signature
             try:
                 encode(arguments)
                 encode(concrete.structured_outputs)
@@ -147,7 +147,7 @@ class _Graphs:
         name = self._names.get(id(concrete))
         if name is None:
             # Sorts behind those of signatures.
-            name = self._names[id(concrete)] = f"~{len(self._names):06}_{_bare_name(concrete.name)}"
+            name = self._names[id(concrete)] = f"~{len(self._names):06}_{bare_name(concrete._name)}"
             self._kept.append(concrete)
             writes = concrete.for_file()
             if not writes.graph_function.outputs:
@@ -169,29 +169,13 @@ class _Graphs:
         _tenon.write_saved_model(folder, endpoints, [(name, v.trainable) for name, v in variables.items()], True)
 
 
-def _bare_name(name):
-    """Without what files put around it."""
-    return re.sub(r"^__inference_|_\d+$", "", name)
-
-
 def _with_a_result(concrete):
     """The function for the engine, which wants one; what is written has none again."""
     def function(*args, **kwargs):
         concrete.run([leaf for leaf in nest.flatten((args, kwargs), True) if isinstance(leaf, _tenon.Tensor)])
         return _tenon.convert(True)
 
-    return ConcreteFunction(function, *concrete.structured_input_signature, concrete.name)
-
-
-def _canonical(function, concrete):
-    """Its arguments at their places, defaults among them."""
-    args, kwargs = concrete.structured_input_signature
-    try:
-        bound = function._python_signature().bind(*args, **kwargs)
-    except (TypeError, ValueError):
-        return args, kwargs
-    bound.apply_defaults()
-    return bound.args, bound.kwargs
+    return ConcreteFunction(function, *concrete.structured_input_signature, concrete._name)
 
 
 def _full_arg_spec(function):
