@@ -163,7 +163,7 @@ class Function:
         self._autograph = autograph
         self._name = name or getattr(python_function, "__name__", "function")
         self._traced = {}  # by key
-        self._relaxed = {}  # by key without shapes: flat specs, ConcreteFunction
+        self._similar = {}  # by key without shapes: [(flat specs, ConcreteFunction)]
         self._lock = threading.RLock()
         self._of_instances = weakref.WeakKeyDictionary()
         self.of_strategies = weakref.WeakKeyDictionary()  # what tf.distribute's strategies made of it
@@ -300,23 +300,22 @@ class Function:
             if concrete is not None:
                 return concrete
             specs = self._specs_of(args, kwargs, leaves)
-            loose = None
-            if self._reduce_retracing and self.input_signature is None:
+            similar = []
+            if self.input_signature is None:
                 parts = tuple(p[:1] if isinstance(s, TensorSpec) else p for p, s in zip(key[1], specs))
-                loose = (key[0], parts, key[2])
-                known = self._relaxed.get(loose)
-                if known is not None:
+                similar = self._similar.setdefault((key[0], parts, key[2]), [])
+                found = _most_specific([each for each in similar if _takes(each[0], specs)])
+                if found is not None:
+                    self._traced[key] = found
+                    return found
+                if self._reduce_retracing and similar:
                     specs = [s.most_specific_common_supertype([k]) if isinstance(s, TensorSpec) else s
-                             for s, k in zip(specs, known[0])]
-                    if specs == known[0]:
-                        self._traced[key] = known[1]
-                        return known[1]
+                             for s, k in zip(specs, similar[-1][0])]
             packed = nest.pack_sequence_as((args, kwargs), specs, True)
             with init_scope():
                 concrete = self._concrete(*self._with_defaults(*packed))
             self._traced[key] = concrete
-            if loose is not None:
-                self._relaxed[loose] = (specs, concrete)
+            similar.append((specs, concrete))
             return concrete
 
     def _concrete(self, args, kwargs):
@@ -373,6 +372,23 @@ def _without_self(python_function):
     import inspect
     signature = inspect.signature(python_function)
     return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+
+def _takes(general, specs):
+    """Whether what was traced for the specs `general` takes such tensors as `specs`."""
+    return all(_is_within(s.shape, g.shape) for s, g in zip(specs, general) if isinstance(s, TensorSpec))
+
+
+def _is_within(shape, general):
+    return general.rank is None or shape.rank == general.rank and all(g is None or g == n for n, g in zip(shape, general))
+
+
+def _most_specific(candidates):
+    """Of several that take the arguments the one that the others would take for theirs."""
+    for specs, concrete in candidates:
+        if all(_takes(others, specs) for others, _ in candidates):
+            return concrete
+    return candidates[0][1] if candidates else None
 
 
 def _paths(value, path):

@@ -1,5 +1,6 @@
 """What Tensor does in Python: indexing, iteration, printing."""
 from tenon import _tenon, raw_ops
+from tenon.tensor_shape import broadcast
 from tenon.variable import Reference
 
 _BAD_INDEX = ("Only integers, slices (`:`), ellipsis (`...`), tf.newaxis (`None`) and scalar tf.int32/tf.int64 tensors are "
@@ -173,10 +174,25 @@ def _limit(dtype, which):
         return float(getattr(ml_dtypes.finfo(kind), which))
 
 
+def _comparison(compare):
+    """== or !=, which give one False or True where shapes do not fit; while a function is traced they are taken to."""
+    def of_elements(tensor, other):
+        result = compare(tensor, other)
+        if isinstance(other, (_tenon.Tensor, _tenon.VariableBase)) and result.is_symbolic and result.shape.rank is None:
+            shape = broadcast(tensor.shape, other.shape)
+            if shape is not None:
+                result.set_shape(shape)
+        return result
+
+    of_elements.__name__ = of_elements.__qualname__ = compare.__name__
+    return of_elements
+
+
 def _install():
     members = {"__getitem__": getitem, "__iter__": iterate, "__repr__": _repr, "__str__": _str, "__format__": _format,
                "set_shape": _set_shape, "get_shape": lambda self: self.shape, "ref": lambda self: Reference(self), "__reduce__": _reduce,
                "__copy__": lambda self: self, "__deepcopy__": lambda self, memo: self}
+    members.update((name, _comparison(getattr(_tenon.Tensor, name))) for name in ("__eq__", "__ne__"))
     for name, member in members.items():
         setattr(_tenon.Tensor, name, member)
     _tenon.DType.min = property(lambda self: _limit(self, "min"))

@@ -163,3 +163,15 @@ def as_shape(shape):
 
 def unknown_shape(rank=None):
     return TensorShape(None if rank is None else [None] * rank)
+
+
+def broadcast(a, b):
+    """The shape of what is made of two shapes element by element; None where that is not known, or where they do not fit."""
+    if a.rank is None or b.rank is None:
+        return None
+    longest, dims = max(a.rank, b.rank), []
+    for x, y in zip([1] * (longest - a.rank) + list(a), [1] * (longest - b.rank) + list(b)):
+        if None not in (x, y) and x != y and 1 not in (x, y):
+            return None
+        dims.append(y if x == 1 else x if y == 1 or y is None else y if x is None else x)
+    return dims

@@ -86,4 +86,23 @@ def concrete_functions(tf):
                 lambda: one.name == f.get_concrete_function(tf.TensorSpec([3, 2]), {"a": tf.constant(1.)}).name])
 
 
-CASES = [parts_of_variables, concrete_functions]
+def shapes_in_functions(tf):
+    """What is known of shapes while a function is traced, of tensors of known rank and of unknown."""
+    found = []
+
+    @tf.function
+    def look(x, y):
+        same = x == y
+        results = [same, x != y, same & (x > 0.), tf.reduce_sum(tf.cast(same, tf.float32)), tf.shape(x), tf.size(x)]
+        results += [reduce(x) for reduce in (tf.reduce_sum, tf.reduce_mean, tf.reduce_max, tf.reduce_min, tf.reduce_prod,
+                                             tf.reduce_logsumexp, tf.math.reduce_std, tf.nn.l2_loss)]
+        results += [tf.reduce_all(same), tf.reduce_any(same), tf.reduce_sum(x, axis=0), tf.reduce_sum(x, keepdims=True)]
+        found.append([None if each.shape.rank is None else each.shape.as_list() for each in results])
+        return results[0]
+    for shapes in (([None, None], [None, None]), ([None, 3], [2, 1]), ([None], [2, None]), (None, [2]), (None, None), ([2, 3], [2, 3])):
+        look.get_concrete_function(*(tf.TensorSpec(shape) for shape in shapes))
+    x = tf.constant([[1., 2.]])
+    return found + _tried([lambda: look(x, x), lambda: look(x, tf.constant([1., 5.])), lambda: x == tf.constant([1., 2., 3.])])
+
+
+CASES = [parts_of_variables, concrete_functions, shapes_in_functions]

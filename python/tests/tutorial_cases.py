@@ -255,5 +255,84 @@ def transfer(tf):
     return plain(losses)
 
 
+def translation(tf):
+    """An encoder and a decoder with masks, from ragged pairs that a map pads; loss and accuracy of one's own."""
+    k, words, depth = tf.keras, 12, 8
+    k.utils.set_random_seed(3)
+
+    class Positions(k.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.embedding = k.layers.Embedding(words, depth, mask_zero=True)
+            angles = np.arange(64)[:, None] / 10000 ** (np.arange(depth // 2)[None] / (depth / 2))
+            self.positions = tf.cast(np.concatenate([np.sin(angles), np.cos(angles)], -1), tf.float32)
+
+        def compute_mask(self, *args, **kwargs):
+            return self.embedding.compute_mask(*args, **kwargs)
+
+        def call(self, x):
+            length = tf.shape(x)[1]
+            return self.embedding(x) * tf.math.sqrt(tf.cast(depth, tf.float32)) + self.positions[tf.newaxis, :length, :]
+
+    class Attention(k.layers.Layer):
+        def __init__(self, causal=False):
+            super().__init__()
+            self.attention, self.norm = k.layers.MultiHeadAttention(2, depth // 2), k.layers.LayerNormalization()
+            self.add, self.causal = k.layers.Add(), causal
+
+        def call(self, x, context=None):
+            if context is None:
+                return self.norm(self.add([x, self.attention(query=x, value=x, key=x, use_causal_mask=self.causal)]))
+            found, self.last_scores = self.attention(query=x, key=context, value=context, return_attention_scores=True)
+            return self.norm(self.add([x, found]))
+
+    class Transformer(k.Model):
+        def __init__(self):
+            super().__init__()
+            self.source, self.target, self.encode, self.decode = Positions(), Positions(), Attention(), Attention(True)
+            self.cross, self.dropout, self.last = Attention(), k.layers.Dropout(.1, seed=2), k.layers.Dense(words)
+
+        def call(self, inputs):
+            context, x = inputs
+            context = self.encode(self.dropout(self.source(context)))
+            logits = self.last(self.cross(self.decode(self.target(x)), context))
+            try:
+                del logits._keras_mask  # so that losses are not scaled by it
+            except AttributeError:
+                pass
+            return logits
+
+    class Schedule(k.optimizers.schedules.LearningRateSchedule):
+        def __call__(self, step):
+            step = tf.cast(step, tf.float32)
+            return tf.math.rsqrt(float(depth)) * tf.math.minimum(tf.math.rsqrt(step), step * 40 ** -1.5)
+
+    def loss(label, logits):
+        mask = label != 0
+        each = k.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="none")(label, logits)
+        mask = tf.cast(mask, each.dtype)
+        return tf.reduce_sum(each * mask) / tf.reduce_sum(mask)
+
+    def accuracy(label, logits):
+        found = tf.argmax(logits, axis=2)
+        label = tf.cast(label, found.dtype)
+        mask = label != 0
+        match = tf.cast((label == found) & mask, tf.float32)
+        return tf.reduce_sum(match) / tf.reduce_sum(tf.cast(mask, tf.float32))
+
+    def padded(source, target):
+        target = target[:, :7]
+        return (source[:, :6].to_tensor(), target[:, :-1].to_tensor()), target[:, 1:].to_tensor()
+    rng = np.random.RandomState(0)
+    sides = [tf.ragged.constant([rng.randint(1, words, rng.randint(3, 8)).tolist() for _ in range(24)], dtype=tf.int64)
+             for _ in range(2)]
+    rows = tf.data.Dataset.from_tensor_slices(tuple(sides)).batch(8).map(padded, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    model = Transformer()
+    model.compile(loss=loss, optimizer=k.optimizers.SGD(Schedule()), metrics=[accuracy])
+    history = model.fit(rows, epochs=2, validation_data=rows, verbose=0).history
+    return [{name: [float(x) for x in values] for name, values in history.items()},
+            [float(x) for x in model.evaluate(rows, verbose=0)], len(model.trainable_variables)]
+
+
 CASES = [classification, convolutions, regression, texts, loop_of_ones_own, tapes, functions, saving, series, attention, autoencoder,
-         adversaries, transfer]
+         adversaries, transfer, translation]

@@ -4,7 +4,7 @@ import builtins
 from tenon import _tenon, nest, raw_ops
 from tenon.tensor_methods import boolean_mask as _mask
 from tenon.eager import init_scope
-from tenon.tensor_shape import as_shape, is_number, TensorShape
+from tenon.tensor_shape import as_shape, broadcast, is_number, TensorShape
 from tenon.tf import elementwise
 
 newaxis = None
@@ -479,14 +479,9 @@ def ensure_shape(x, shape, name=None):
 def broadcast_static_shape(shape_x, shape_y):
     """The shape of what an element-by-element op makes of two shapes."""
     a, b = as_shape(shape_x), as_shape(shape_y)
-    if a.rank is None or b.rank is None:
-        return TensorShape(None)
-    longest = max(a.rank, b.rank)
-    dims = []
-    for x, y in zip([1] * (longest - a.rank) + list(a), [1] * (longest - b.rank) + list(b)):
-        if x is not None and y is not None and x != y and 1 not in (x, y):
-            raise ValueError(f"Incompatible shapes for broadcasting: {a} and {b}")
-        dims.append(y if x == 1 else x if y == 1 or y is None else y if x is None else x)
+    dims = broadcast(a, b)
+    if dims is None and None not in (a.rank, b.rank):
+        raise ValueError(f"Incompatible shapes for broadcasting: {a} and {b}")
     return TensorShape(dims)
 
 

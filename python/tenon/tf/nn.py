@@ -173,3 +173,8 @@ def scale_regularization_loss(regularization_loss):
     loss = _tenon.convert(regularization_loss)
     return raw_ops.Sum(input=loss, axis=list(range(loss.shape.rank))) / elementwise.cast(
         _replicas_here("scale_regularization_loss"), loss.dtype)
+
+
+def l2_loss(t, name=None):
+    """Half of the sum of the squares."""
+    return raw_ops.L2Loss(t=t, name=name)

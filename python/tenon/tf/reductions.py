@@ -16,7 +16,10 @@ def _axes(x, axis):
 def _reduction(name, op):
     def reduce(input_tensor, axis=None, keepdims=False, name=None):
         x = _tenon.convert(input_tensor)
-        return getattr(raw_ops, op)(input=x, axis=_axes(x, axis), keep_dims=keepdims, name=name)
+        reduced = getattr(raw_ops, op)(input=x, axis=_axes(x, axis), keep_dims=keepdims, name=name)
+        if axis is None and not keepdims and x.shape.rank is None:
+            reduced.set_shape([])
+        return reduced
 
     reduce.__name__ = reduce.__qualname__ = name
     reduce.__doc__ = f"The op {op} over `axis`, over everything where it is None."
