@@ -38,14 +38,21 @@ class ConcreteFunction:
                 leaf = trace.argument(leaf.name or f"args_{i}", leaf.dtype, leaf.shape)
             flat.append(leaf)
         args, kwargs = nest.pack_sequence_as((args, kwargs), flat, True)
+        given = nest.flatten((args, kwargs))
         tapes = _tenon.stop_recording()
         self._held = []  # what its graph calls in Python
         try:
             with trace, Holder(self._held):
                 self._result = python_function(*args, **kwargs)
+                _check_unchanged(given, nest.flatten((args, kwargs)), name)
                 leaves = nest.flatten(self._result, True)
                 self._kept = [leaf is None for leaf in leaves]
-                trace.finish([leaf for leaf in leaves if leaf is not None])
+                try:
+                    trace.finish([leaf for leaf in leaves if leaf is not None])
+                except (TypeError, ValueError) as error:
+                    raise TypeError("To be compatible with tf.function, Python functions must return zero or more Tensors or "
+                                    f"ExtensionTypes or None values; in compilation of {name}, found a return value that is "
+                                    f"none: {error}") from None
         finally:
             _tenon.resume_recording(tapes)
         self.captured_inputs = trace.captures
@@ -167,7 +174,7 @@ class Function:
         self._lock = threading.RLock()
         self._of_instances = weakref.WeakKeyDictionary()
         self.of_strategies = weakref.WeakKeyDictionary()  # what tf.distribute's strategies made of it
-        self._signature = None
+        self._signature = self._num_places = None
 
     def __get__(self, instance, owner):
         """A method: of each instance a Function of its own, which does not keep it alive."""
@@ -245,6 +252,8 @@ class Function:
         if kwargs:
             bound = self._python_signature().bind(*args, **kwargs)
             args, kwargs = bound.args, bound.kwargs
+        if self.input_signature is None and len(args) < self._places():
+            args, kwargs = self._with_defaults(args, kwargs)
         if self.input_signature is None:
             return args, kwargs
         if kwargs or len(args) != len(self.input_signature):
@@ -349,6 +358,19 @@ class Function:
         rest = [p.name for p in parameters if p.kind is p.VAR_POSITIONAL]
         return [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)], rest[0] if rest else "args"
 
+    def _places(self):
+        """How many arguments there are at places, with a default for each that may be left out; more where some have names
+        alone."""
+        if self._num_places is None:
+            try:
+                parameters = self._python_signature().parameters.values()
+            except (TypeError, ValueError):
+                parameters = ()
+            self._num_places = sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
+            if any(p.kind is p.KEYWORD_ONLY and p.default is not p.empty for p in parameters):
+                self._num_places = float("inf")
+        return self._num_places
+
     def _with_defaults(self, args, kwargs):
         """The arguments with those that were left out."""
         try:
@@ -372,6 +394,12 @@ def _without_self(python_function):
     import inspect
     signature = inspect.signature(python_function)
     return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+
+def _check_unchanged(before, after, name):
+    """ValueError where a function that was traced has put something into its arguments, or taken it out."""
+    if len(after) != len(before) or any(a is not b for a, b in zip(after, before)):
+        raise ValueError(f"{name} should not modify its Python input arguments. Modifying a copy is allowed.")
 
 
 def _takes(general, specs):
@@ -430,6 +458,8 @@ def function(func=None, input_signature=None, autograph=True, jit_compile=None, 
     while the function is traced.
     """
     def make(python_function):
+        if not callable(python_function):
+            raise TypeError(f"{python_function} is not a callable object")
         if isinstance(python_function, Function):
             python_function = python_function.python_function
         return Function(python_function, input_signature, bool(reduce_retracing or experimental_relax_shapes),

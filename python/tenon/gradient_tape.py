@@ -16,13 +16,14 @@ class GradientTape:
     def __init__(self, persistent=False, watch_accessed_variables=True):
         self._persistent = persistent
         self._tape = _tenon.Tape(persistent, watch_accessed_variables)
-        self._recording = self._used = False
+        self._recording = self._used = self._entered = False
         self._read = ()  # the variables, once the tape is empty
+        self._watched = []  # those that watch() was given
 
     def __enter__(self):
         if self._recording:
             raise ValueError("Tape is still recording, This can happen if you try to re-enter an already-active tape.")
-        self._recording = True
+        self._recording = self._entered = True
         self._tape.push()
         return self
 
@@ -37,16 +38,18 @@ class GradientTape:
     def watch(self, tensor):
         for each in nest.flatten(tensor):
             self._tape.watch(_source(each))
+            if isinstance(each, _tenon.VariableBase):
+                self._watched.append(each)
 
     def watched_variables(self):
-        found = [getattr(v, "_container", lambda v=v: v)() for v in (*self._read, *self._tape.variables())]
+        found = [getattr(v, "_container", lambda v=v: v)() for v in (*self._watched, *self._read, *self._tape.variables())]
         return tuple({id(v): v for v in found}.values())
 
     def stop_recording(self):
         return _Stopped(self)
 
     def reset(self):
-        self._read = ()
+        self._read, self._watched = (), []
         self._tape.reset()
 
     def _target(self, value):
@@ -61,7 +64,7 @@ class GradientTape:
 
     def gradient(self, target, sources, output_gradients=None, unconnected_gradients=UnconnectedGradients.NONE):
         """The gradient of the sum of `target` for each of `sources`, in their structure; None where nothing flows."""
-        if self._used and not self._persistent:
+        if not self._entered or self._used and not self._persistent:
             raise RuntimeError("A non-persistent GradientTape can only be used to compute one set of gradients (or "
                                "jacobians)")
         self._used = True

@@ -91,9 +91,49 @@ class Variable(_tenon.VariableBase):
     def scatter_update(self, sparse_delta, use_locking=False, name=None):
         return self._scatter("ResourceScatterUpdate", sparse_delta)
 
+    def scatter_max(self, sparse_delta, use_locking=False, name=None):
+        return self._scatter("ResourceScatterMax", sparse_delta)
+
+    def scatter_min(self, sparse_delta, use_locking=False, name=None):
+        return self._scatter("ResourceScatterMin", sparse_delta)
+
+    def scatter_mul(self, sparse_delta, use_locking=False, name=None):
+        return self._scatter("ResourceScatterMul", sparse_delta)
+
+    def scatter_div(self, sparse_delta, use_locking=False, name=None):
+        return self._scatter("ResourceScatterDiv", sparse_delta)
+
+    def scatter_nd_add(self, indices, updates, name=None):
+        return self._scatter_nd("ResourceScatterNdAdd", indices, updates)
+
+    def scatter_nd_sub(self, indices, updates, name=None):
+        return self._scatter_nd("ResourceScatterNdSub", indices, updates)
+
+    def scatter_nd_update(self, indices, updates, name=None):
+        return self._scatter_nd("ResourceScatterNdUpdate", indices, updates)
+
+    def scatter_nd_max(self, indices, updates, name=None):
+        return self._scatter_nd("ResourceScatterNdMax", indices, updates)
+
+    def scatter_nd_min(self, indices, updates, name=None):
+        return self._scatter_nd("ResourceScatterNdMin", indices, updates)
+
+    def sparse_read(self, indices, name=None):
+        """Rows of it."""
+        return raw_ops.GatherV2(params=self.read_value(), indices=indices, axis=0)
+
+    def gather_nd(self, indices, name=None):
+        return raw_ops.GatherNd(params=self.read_value(), indices=indices)
+
     def _scatter(self, op, slices):
         for variable in self._written_in_part():
             getattr(raw_ops, op)(resource=variable.handle, indices=slices.indices, updates=slices.values)
+        return self
+
+    def _scatter_nd(self, op, indices, updates):
+        indices, updates = _tenon.convert(indices), _tenon.convert(updates, self.dtype)
+        for variable in self._written_in_part():
+            getattr(raw_ops, op)(ref=variable.handle, indices=indices, updates=updates)
         return self
 
     def _assign_part(self, key, value, name=None):

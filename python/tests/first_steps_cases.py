@@ -105,4 +105,52 @@ def shapes_in_functions(tf):
     return found + _tried([lambda: look(x, x), lambda: look(x, tf.constant([1., 5.])), lambda: x == tf.constant([1., 2., 3.])])
 
 
-CASES = [parts_of_variables, concrete_functions, shapes_in_functions]
+def rows_of_variables(tf):
+    """Writing and reading rows and single elements."""
+    v = tf.Variable([1., 2., 3.])
+
+    def rows(*values):
+        return tf.IndexedSlices(tf.constant(values), tf.constant([0, 2][:len(values)]))
+    return _tried([
+        lambda: v.scatter_update(rows(5.)), lambda: v.scatter_max(rows(4., 9.)), lambda: v.scatter_min(rows(1., 8.)),
+        lambda: v.scatter_mul(rows(2., 3.)), lambda: v.scatter_div(rows(4.)), lambda: v.scatter_nd_update([[1]], [7.]),
+        lambda: v.scatter_nd_add([[0], [0]], [1., 1.]), lambda: v.scatter_nd_sub([[2]], [1.]), lambda: v.scatter_nd_max([[2]], [50.]),
+        lambda: v.scatter_nd_min([[2]], [30.]), lambda: v.sparse_read([0, 2]), lambda: v.gather_nd([[1]]),
+        lambda: v.scatter_nd_update([[9]], [1.])])
+
+
+def tapes_and_traces(tf):
+    """What a tape watches, how often functions are traced, and what they may not do."""
+    v, x, traces = tf.Variable([1., 2.]), tf.constant(3.), []
+
+    def watched():
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(v)
+            y = tf.reduce_sum(v * v)
+        return [len(tape.watched_variables()), tape.gradient(y, v).numpy().tolist()]
+
+    @tf.function
+    def f(a, b=1, *, c=2):
+        traces.append(0)
+        return a * b + c
+
+    def counted():
+        for call in (lambda: f(x), lambda: f(x, 1), lambda: f(a=x), lambda: f(x, b=1), lambda: f(x, c=2), lambda: f(x, 1, c=2),
+                     lambda: f(x, 3), lambda: f(tf.constant([1.])), lambda: f(tf.constant([1.]), b=1)):
+            call()
+        return [len(traces), f.experimental_get_tracing_count()]
+
+    @tf.function
+    def appends(items):
+        items.append(1)
+        return items
+
+    @tf.function
+    def adds(items):
+        items["new"] = 1
+        return x
+    return _tried([watched, counted, lambda: tf.GradientTape().gradient(x, x), lambda: appends([x]), lambda: adds({"a": x}),
+                   lambda: tf.function(5), lambda: tf.function(lambda: tf.float32)(), lambda: tf.function(lambda: [x, None])()[0]])
+
+
+CASES = [parts_of_variables, concrete_functions, shapes_in_functions, rows_of_variables, tapes_and_traces]
