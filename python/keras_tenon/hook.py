@@ -26,7 +26,7 @@ GRAPHS = {"keras.src.utils.backend_utils"}
 ALIKE = {f"keras.src.layers.preprocessing.{name}" for name in (
     "feature_space", "hashed_crossing", "integer_lookup", "string_lookup", "text_vectorization")} | {
     "keras.src.layers.normalization.batch_normalization", "keras.src.losses.loss",
-    "keras.src.optimizers.loss_scale_optimizer", "keras.src.utils.numerical_utils"}
+    "keras.src.optimizers.loss_scale_optimizer", "keras.src.utils.numerical_utils", "keras.src.export.tfsm_layer"}
 # These know datasets by the names of TensorFlow's modules.
 DATASETS = {"keras.src.utils.dataset_utils"}
 SUMMARIES = {"keras.src.callbacks.tensorboard"}

@@ -323,6 +323,7 @@ class Function:
             packed = nest.pack_sequence_as((args, kwargs), specs, True)
             with init_scope():
                 concrete = self._concrete(*self._with_defaults(*packed))
+            concrete._keywords = self._keywords(args, kwargs, leaves)
             self._traced[key] = concrete
             similar.append((specs, concrete))
             return concrete
@@ -344,10 +345,26 @@ class Function:
 
     def _leaf_names(self, args, kwargs):
         """What the leaves are called after: their argument and their places in it."""
+        return [path for name, arg in self._named(args, kwargs) for path in _paths(arg, name)]
+
+    def _named(self, args, kwargs):
+        """The arguments with their names."""
         names, rest = self._argument_names()
         names = names[:len(args)] + [f"{rest}_{i}" for i in range(len(args) - len(names))]
-        paths = [path for name, arg in zip(names, args) for path in _paths(arg, name)]
-        return paths + [path for key in nest._keys(kwargs) for path in _paths(kwargs[key], key)]
+        return [*zip(names, args), *((key, kwargs[key]) for key in nest._keys(kwargs))]
+
+    def _keywords(self, args, kwargs, leaves):
+        """The names by which signatures take the tensors: those that their specs were given, or those of the arguments that
+        they are in, which are numbered where there are several."""
+        given = leaves if self.input_signature is None else nest.flatten(self.input_signature, True)
+        names = [name for name, arg in self._named(args, kwargs) for _ in nest.flatten(arg, True)]
+        taken = []
+        for leaf, name in zip(given, names):
+            if isinstance(leaf, (_tenon.Tensor, TensorSpec)):
+                wanted = getattr(leaf, "_name", None) or name
+                numbered = (wanted if i == 0 else f"{wanted}_{i}" for i in itertools.count())
+                taken.append(next(each for each in numbered if each not in taken))
+        return taken
 
     def _argument_names(self):
         """Those of the parameters that take arguments by their places, and that of what takes all further ones."""

@@ -118,6 +118,13 @@ class Training(unittest.TestCase):
             model.export(path, verbose=False)
             found = tenon.saved_model.load(path).signatures["serving_default"](x)
             np.testing.assert_allclose(found["output_0"].numpy(), expected, rtol=1e-6)
+            layer = keras.layers.TFSMLayer(path, call_endpoint="serve")
+            tuned = keras.Sequential([keras.Input((5,)), layer])
+            np.testing.assert_allclose(tuned.predict(x, verbose=0), expected, rtol=1e-6)
+            self.assertEqual(len(layer.trainable_weights), len(model.trainable_weights))
+            tuned.compile("sgd", "mse")
+            losses = tuned.fit(x, x[:, :2], epochs=3, verbose=0).history["loss"]
+            self.assertLess(losses[2], losses[0])
 
     def test_a_checkpoint_is_restored_before_the_model_is_built(self):
         class Net(keras.Model):

@@ -167,6 +167,11 @@ def signatures(tf):
         def h(self, x):
             return x
 
+    class Structured(tf.Module):
+        @tf.function(input_signature=[{"a": spec, "b": (tf.TensorSpec([None]), tf.TensorSpec([None]))}, tf.TensorSpec([None])])
+        def g(self, x, y):
+            return x["a"] + x["b"][0] + y
+
     class Nested(tf.Module):
         @tf.function(input_signature=[spec])
         def g(self, x):
@@ -176,14 +181,15 @@ def signatures(tf):
         with tempfile.TemporaryDirectory() as root:
             tf.saved_model.save(model, os.path.join(root, "1"), **options)
             loaded = tf.saved_model.load(os.path.join(root, "1"))
-            return {name: [str(f.structured_input_signature), str(f.structured_outputs), f(tf.constant([2.]))]
+            return {name: [sorted(f.structured_input_signature[1]), str(f.structured_outputs),
+                           f(**dict.fromkeys(f.structured_input_signature[1], tf.constant([2.])))]
                     for name, f in loaded.signatures.items()}
     one = One()
     concrete = one.f.get_concrete_function(spec)
     holder = tf.Module()
     holder.variable, holder.empty, holder.f = tf.Variable(1.), [], concrete
     return _tried([
-        lambda: saved(None_()), lambda: saved(one), lambda: saved(Two()), lambda: saved(Nested()), lambda: saved(tf.Module()),
+        lambda: saved(None_()), lambda: saved(one), lambda: saved(Two()), lambda: saved(Structured()), lambda: saved(Nested()), lambda: saved(tf.Module()),
         lambda: saved(one, signatures=concrete), lambda: saved(holder, signatures=concrete),
         lambda: saved(one, signatures=one.f), lambda: saved(one, signatures=lambda x: x), lambda: saved(5),
         lambda: tf.saved_model.load("/nowhere")])

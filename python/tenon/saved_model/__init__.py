@@ -9,6 +9,25 @@ from tenon.tensor_spec import TensorSpec
 DEFAULT_SERVING_SIGNATURE_DEF_KEY = "serving_default"
 
 
+class SaveOptions:
+    """How a model is written; nothing of it changes what is written."""
+
+    def __init__(self, **options):
+        self.__dict__.update(options)
+
+
+class LoadOptions:
+    """How a model is loaded; nothing of it changes what is loaded."""
+
+    def __init__(self, **options):
+        self.__dict__.update(options)
+
+
+def contains_saved_model(export_dir):
+    """Whether there is one in the folder."""
+    return any(os.path.isfile(os.path.join(os.fspath(export_dir), name)) for name in ("saved_model.pb", "saved_model.pbtxt"))
+
+
 class SignatureFunction:
     """A signature: takes its inputs by name and returns its outputs by name."""
 
@@ -71,8 +90,8 @@ def load(export_dir, tags=None, options=None):
     if os.path.isfile(path):
         try:
             metas = _meta_graphs(path)
-        except ValueError as error:
-            raise _damaged(path, error) from None
+        except _WRONG as error:
+            raise _damaged(path, error) from error
         if len(metas) == 1:
             own = metas[0][0]
             if wanted not in (None, own):
@@ -85,8 +104,8 @@ def load(export_dir, tags=None, options=None):
             from tenon.saved_model import loading  # with what it needs of TensorFlow's names
             try:
                 root = loading.load(folder, found[0])
-            except ValueError as error:
-                raise _damaged(path, error) from None
+            except _WRONG as error:
+                raise _damaged(path, error) from error
             if root is not None:
                 return root
     elif not os.path.isfile(folder) and not any(os.path.isfile(os.path.join(folder, other)) for other in _OTHER_FILES):
@@ -94,6 +113,7 @@ def load(export_dir, tags=None, options=None):
     return LoadedModel(_tenon.SavedModel.load(folder, ["serve"] if wanted is None else sorted(wanted)))
 
 
+_WRONG = (ValueError, TypeError, AttributeError, LookupError)  # what bytes of other kinds than expected lead to
 _OTHER_FILES = ("saved_model.pbtxt", "model.tflite")
 
 

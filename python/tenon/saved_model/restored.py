@@ -115,13 +115,16 @@ class RestoredConcreteFunction(ConcreteFunction):
                                                    for leaf in nest.flatten(results, True)], True)
 
         vars(self).update(_saved_name=name, structured_input_signature=arguments, _python_function=call, _results=results,
-                          _reading=threading.RLock())
+                          _reading=threading.RLock(),
+                          _keywords=[leaf.name or f"args_{i}" for i, leaf in enumerate(leaves) if isinstance(leaf, TensorSpec)])
 
     def __getattr__(self, name):
         """What is known once the graph has been read."""
         if name.startswith("__") or "_reading" not in vars(self):
             raise AttributeError(name)
         with self._reading:
+            if name in vars(self):  # another thread has read it meanwhile
+                return vars(self)[name]
             if "_specs" in vars(self):
                 raise AttributeError(f"'{type(self).__name__}' has no attribute '{name}'.")
             try:
@@ -310,7 +313,7 @@ class Signature(RestoredConcreteFunction):
 
     def __init__(self, name, library, saved, captures):
         super().__init__(name, library, saved, captures)
-        vars(self).update(_keywords=[], _num_positional=0, _defaults={})
+        vars(self).update(_num_positional=0, _defaults={})
 
     def takes(self, keywords, num_positional, defaults):
         """The names of its inputs, in the order of its arguments, how many may be given without, and the values of some."""

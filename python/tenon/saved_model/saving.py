@@ -10,7 +10,6 @@ from tenon.function import ConcreteFunction, Function
 from tenon.saved_model import messages
 from tenon.saved_model.restored import bare_name
 from tenon.saved_model.structured_value import NotEncodable, encode, fields_by_number
-from tenon.tensor_spec import TensorSpec
 from tenon.tf.train import object_graph
 from tenon.tf.train.reader import CheckpointReader
 
@@ -124,8 +123,7 @@ class _Graphs:
         if writes.calls_python:
             raise ValueError(f"Signature '{name}' calls Python's code, by py_function, numpy_function or a dataset that it "
                              "reads: a SavedModel can not hold it. Leave the call outside of what is saved.")
-        names = [spec.name or f"args_{i}" for i, spec in enumerate(writes._specs)]
-        self._endpoints[name] = writes, names
+        self._endpoints[name] = writes, concrete._keywords
         self._names[id(concrete)] = name
 
     def add_function(self, function):
@@ -387,11 +385,7 @@ def _variable(saved, variable):
 
 def _bare_function(name, concrete, spec):
     """A SavedBareConcreteFunction, which takes its tensors by name too."""
-    keywords, taken = [], set()
-    for i, each in enumerate(concrete._specs):
-        wanted = each.name if isinstance(each, TensorSpec) and each.name and each.name not in taken else f"args_{i}"
-        taken.add(wanted)
-        keywords.append(wanted)
+    keywords = concrete._keywords
     value = wire.text_field(1, name) + b"".join(wire.text_field(2, keyword) for keyword in keywords)
     value += wire.varint_field(3, len(keywords)) + (wire.bytes_field(4, spec) if spec else b"")
     return wire.bytes_field(messages.BARE_FUNCTION, value)
