@@ -67,6 +67,9 @@ add_custom_target(unit_tests)
 # What ThreadSanitizer tests: the folders that start threads or are called by several. What the others
 # compute is the same on one thread, and their tests take the longest to compile.
 set(TENON_THREADED_FOLDERS base kernels runtime data observe dist keras serving)
+# Where only some of a folder's tests do: those that vary the team; all but what reads files on one thread.
+set(TENON_THREADED_TESTS_OF_kernels *Team*)
+set(TENON_THREADED_TESTS_OF_keras -Hostile*:LargeNetwork.*:LayerCases.*)
 
 # How a sanitizer's build compiles a folder that it optimises. Kernels leave out the coverage that fuzzers of files follow,
 # for which they need a precompiled header of their own, and check addresses by calls: with the checks in line a file of
@@ -132,8 +135,8 @@ function(tenon_library folder)
       return()
     endif()
     set(chosen)
-    if(TENON_SANITIZE STREQUAL "thread" AND folder STREQUAL kernels)
-      set(chosen GTEST_FILTER=*Team*)  # of the kernels' tests, those that vary the team
+    if(TENON_SANITIZE STREQUAL "thread" AND TENON_THREADED_TESTS_OF_${folder})
+      set(chosen GTEST_FILTER=${TENON_THREADED_TESTS_OF_${folder}})
     endif()
     tenon_unit_test(${folder} test_${folder} ${chosen})
     add_dependencies(unit_tests test_${folder})

@@ -48,13 +48,18 @@ TEST(SharedWeights, EqualConstantsArePackedOnceForAllSignatures) {
     EXPECT_EQ(state->packed_weights().size(), i < 2 ? 1u : 2u);
     made.push_back(*std::move(executable));
   }
-  // What nobody uses is let go when another is packed.
+  // What nobody uses is let go when another is packed. A device may let go of what a run used a
+  // little after its results.
   made.clear();
-  auto executable = product(state, false, 3.0f);
-  ASSERT_TRUE(executable.ok()) << executable.status();
-  std::vector<Tensor> results;
-  ASSERT_TRUE((*executable)->run({&ones, 1}, results).ok());
-  EXPECT_EQ(state->packed_weights().size(), 1u);
+  size_t left = 0;
+  for (int i = 0; i < 1000 && left != 1; ++i) {
+    const auto executable = product(state, false, 3.0f + static_cast<float>(i));
+    ASSERT_TRUE(executable.ok()) << executable.status();
+    std::vector<Tensor> results;
+    ASSERT_TRUE((*executable)->run({&ones, 1}, results).ok());
+    left = state->packed_weights().size();
+  }
+  EXPECT_EQ(left, 1u);
 }
 
 }  // namespace
