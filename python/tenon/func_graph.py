@@ -35,8 +35,7 @@ class Operation:
 
     @property
     def inputs(self):
-        return tuple(self.graph.get_tensor_by_name(each if ":" in each else each + ":0")
-                     for each in self._takes if not each.startswith("^"))
+        return tuple(self.graph._tensor(each) for each in self._takes if not each.startswith("^"))
 
     @property
     def control_inputs(self):
@@ -52,7 +51,8 @@ class FuncGraph:
     def __init__(self, concrete):
         self._concrete, self._operations = concrete, {}
         self.name = concrete._name
-        for line in str(concrete.graph_function).splitlines():
+        text = str(concrete.graph_function)
+        for line in text.splitlines():
             found = _LINE.fullmatch(line)
             if found is not None:
                 takes = [each for each in found["inputs"].split(", ") if each]
@@ -60,9 +60,8 @@ class FuncGraph:
                          ((each[1], each[2]) for each in _OUTPUT.finditer(found["outputs"]))]
                 kind = "Placeholder" if found["op"] == "_Arg" else found["op"]
                 self._operations[found["name"]] = Operation(self, found["name"], kind, takes, gives)
-        results = str(concrete.graph_function).rpartition("\nreturn ")[2].split()
-        self.outputs = [self.get_tensor_by_name(name if ":" in name else name + ":0")
-                        for name in (each.rstrip(",") for each in results)] if concrete.graph_function.outputs else []
+        results = text.rpartition("\nreturn ")[2].split()
+        self.outputs = [self._tensor(each.rstrip(",")) for each in results] if concrete.graph_function.outputs else []
 
     @property
     def inputs(self):
@@ -100,6 +99,10 @@ class FuncGraph:
         if not number.isdecimal() or int(number) >= len(self.get_operation_by_name(node).outputs):
             raise KeyError(f"The name {name!r} refers to a Tensor which does not exist.")
         return self._operations[node].outputs[int(number)]
+
+    def _tensor(self, reference):
+        """That which the text of the graph calls NODE:NUMBER, or NODE where the number is 0."""
+        return self.get_tensor_by_name(reference if ":" in reference else reference + ":0")
 
     def __repr__(self):
         return f"<FuncGraph {self.name}>"

@@ -208,8 +208,9 @@ class Variable(_tenon.VariableBase):
 
     def __getitem__(self, key):
         """The part, as a tensor, whose assign() writes it."""
+        from tenon.tensor_methods import is_mask
         part = self.read_value()[key]
-        if not (isinstance(key, (_tenon.Tensor, _tenon.VariableBase)) and key.dtype.is_bool):
+        if not is_mask(key):
             part.assign = functools.partial(self._assign_part, key)
         return part
 

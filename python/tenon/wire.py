@@ -27,6 +27,15 @@ def text_field(number, value):
     return bytes_field(number, value.encode())
 
 
+def field(number, kind, value):
+    """The bytes of a field as fields() gives it."""
+    if kind == BYTES:
+        return bytes_field(number, value)
+    if kind == VARINT:
+        return varint_field(number, value)
+    return varint(number << 3 | kind) + value.to_bytes(4 if kind == FIXED32 else 8, "little")
+
+
 def read_varint(data, at):
     """(value, where the next field begins)."""
     value = shift = 0
@@ -68,6 +77,19 @@ def fields(data):
         else:
             raise ValueError(f"A field at byte {at} has the wire type {kind}.")
         yield number, kind, value
+
+
+def fields_by_number(data):
+    """The last value of each field."""
+    return {number: value for number, _, value in fields(data)}
+
+
+def packed_varints(data):
+    """The numbers of a packed field."""
+    at = 0
+    while at < len(data):
+        value, at = read_varint(data, at)
+        yield value
 
 
 def float_bits(value):

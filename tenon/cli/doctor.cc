@@ -83,18 +83,20 @@ bool has_gpus() {
   return false;
 }
 
-// The version that the kernel module names. In some containers the file is there and empty.
+// Where the kernel module says its version. In some containers the file is there and empty.
+constexpr char kDriverVersion[] = "/proc/driver/nvidia/version";
+
 std::string nvidia_driver() {
-  const StatusOr<std::string> text = read_file("/proc/driver/nvidia/version", 1 << 16);
+  const StatusOr<std::string> text = read_file(kDriverVersion, 1 << 16);
   if (!text.ok()) return std::string(message_of(text.status()));
   for (const std::string_view line : split(*text, '\n')) {
     if (!line.empty()) return std::string(line);
   }
-  return "present, of a version that /proc/driver/nvidia/version does not say";
+  return cat("present, of a version that ", kDriverVersion, " does not say");
 }
 
 Finding nvidia() {
-  if (!path_exists("/proc/driver/nvidia/version")) {
+  if (!path_exists(kDriverVersion)) {
     if (has_gpus()) return {"NVIDIA driver", "present: a plug-in has found GPUs", ""};
     return {"NVIDIA driver", "none",
             "GPUs are not used; for one, install its driver (Debian: nvidia-driver)"};

@@ -28,6 +28,22 @@ def contains_saved_model(export_dir):
     return any(os.path.isfile(os.path.join(os.fspath(export_dir), name)) for name in ("saved_model.pb", "saved_model.pbtxt"))
 
 
+def named_inputs(signature, names, num_positional, default, args, kwargs):
+    """The values of a signature's inputs `names`, of which the first `num_positional` may be given by their places;
+    `default(name)` is that of one that is left out, or None."""
+    if len(args) > num_positional:
+        raise TypeError(f"Signature '{signature}' takes its inputs by name: {', '.join(names)}.")
+    given = {**dict(zip(names, args)), **kwargs}
+    unknown = [name for name in given if name not in names]
+    if unknown:
+        raise TypeError(f"Signature '{signature}' has no input {unknown[0]!r}; it has {', '.join(names)}.")
+    values = [given[name] if name in given else default(name) for name in names]
+    for name, value in zip(names, values):
+        if value is None and name not in given:
+            raise TypeError(f"Signature '{signature}' is missing its input '{name}'.")
+    return values
+
+
 class SignatureFunction:
     """A signature: takes its inputs by name and returns its outputs by name."""
 
@@ -49,25 +65,12 @@ class SignatureFunction:
         return {n: TensorSpec(shape, dtype, n) for n, (shape, dtype) in self._outputs.items()}
 
     def __call__(self, *args, **kwargs):
-        if len(args) == 1 and not kwargs and len(self._inputs) == 1:
-            kwargs = {next(iter(self._inputs)): args[0]}
-        elif args:
-            raise TypeError(f"Signature '{self._name}' takes its inputs by name: {', '.join(self._inputs)}.")
-        unknown = [n for n in kwargs if n not in self._inputs]
-        if unknown:
-            raise TypeError(f"Signature '{self._name}' has no input {unknown[0]!r}; it has {', '.join(self._inputs)}.")
+        given = named_inputs(self._name, self._inputs, int(len(self._inputs) == 1 and not kwargs),
+                             lambda name: self._model.default(self._name, name), args, kwargs)
         if self._function is None:
             self._function = self._model.function(self._name)
-        tensors = [self._input(n, dtype, kwargs) for n, (_, dtype) in self._inputs.items()]
+        tensors = [_tenon.convert(value, dtype) for value, (_, dtype) in zip(given, self._inputs.values())]
         return dict(zip(self._outputs, self._function(tensors)))
-
-    def _input(self, name, dtype, given):
-        if name in given:
-            return _tenon.convert(given[name], dtype)
-        default = self._model.default(self._name, name)
-        if default is None:
-            raise TypeError(f"Signature '{self._name}' is missing its input '{name}'.")
-        return default
 
     def __repr__(self):
         return f"<SignatureFunction {self._name}({', '.join(self._inputs)}) -> {', '.join(self._outputs)}>"

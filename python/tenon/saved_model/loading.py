@@ -8,10 +8,10 @@ from tenon.naming import name_scope
 from tenon.replicas import VariableAggregation, VariableSynchronization
 from tenon.saved_model import messages, structured_value
 from tenon.saved_model.restored import Library, RestoredConcreteFunction, RestoredFunction, Signature
-from tenon.saved_model.structured_value import fields_by_number
 from tenon.tf.trackable import AutoTrackable
 from tenon.tf.train.reader import CheckpointReader
 from tenon.variable import Variable
+from tenon.wire import fields_by_number
 
 _LISTS = ("trackable_list_wrapper", "trackable_tuple_wrapper")  # tuples come back as lists
 
@@ -80,6 +80,7 @@ class _Loader:
         self._library = Library(self._graph_def)
         self._made = [None] * len(graph.objects)  # by number
         self._functions = {}  # by name
+        self._nodes = None  # of the graph by name, once one is looked for
 
     def load(self):
         self._read_variables()
@@ -197,11 +198,13 @@ class _Loader:
                                 messages.joined(saved.value, 2))
 
     def _constant(self, operation):
-        for node in messages.repeated(self._graph_def, messages.NODES):
-            if messages.text(fields_by_number(node), 1) == operation:
-                value = messages.map_entries(node, 5).get("value", b"")
-                return structured_value.decode_tensor(messages.joined(value, 8))
-        raise ValueError(f"The model has no node '{operation}'.")
+        if self._nodes is None:
+            self._nodes = {messages.text(fields_by_number(node), 1): node
+                           for node in messages.repeated(self._graph_def, messages.NODES)}
+        if operation not in self._nodes:
+            raise ValueError(f"The model has no node '{operation}'.")
+        value = messages.map_entries(self._nodes[operation], 5).get("value", b"")
+        return structured_value.decode_tensor(messages.joined(value, 8))
 
     def _attach(self, made, saved):
         """Gives an object its attributes, a list its elements."""

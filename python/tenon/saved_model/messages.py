@@ -1,6 +1,6 @@
 """The messages of saved_model.pb that loading and saving take apart: graphs, functions, objects."""
 from tenon import wire
-from tenon.saved_model.structured_value import fields_by_number
+from tenon.wire import fields_by_number
 
 # Field numbers of MetaGraphDef, of GraphDef and of the kinds of a SavedObject.
 INFO, GRAPH, SIGNATURES, ASSETS, OBJECTS = 1, 2, 5, 6, 7
@@ -63,20 +63,11 @@ class SavedFunction:
             if number == 2 and kind == wire.VARINT:
                 self.captures.append(value)
             elif number == 2:
-                self.captures += packed(value)
+                self.captures.extend(wire.packed_varints(value))
             elif number == 3:
                 self.arguments = value
             elif number == 4:
                 self.results = value
-
-
-def packed(data):
-    """The numbers of a packed field."""
-    numbers, at = [], 0
-    while at < len(data):
-        value, at = wire.read_varint(data, at)
-        numbers.append(value)
-    return numbers
 
 
 class ObjectGraph:

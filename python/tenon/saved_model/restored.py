@@ -10,11 +10,12 @@ from tenon import _tenon, nest, wire
 from tenon.composite import CompositeSpec
 from tenon.eager import init_scope
 from tenon.function import ConcreteFunction, Function, saving
-from tenon.saved_model import messages, structured_value
+from tenon.saved_model import messages, named_inputs, structured_value
+from tenon.tensor_shape import TensorShape
 from tenon.tensor_spec import TensorSpec
 
 _BOOL = 10  # of DataType
-_UNKNOWN_SHAPE = wire.varint_field(3, 1)
+_UNKNOWN_SHAPE = structured_value.encode_shape(TensorShape(None))
 _TAG = "functions"
 
 
@@ -205,7 +206,7 @@ class RestoredFunction(Function):
 
     def __init__(self, name, concrete_functions, specification):
         self.concrete_functions = concrete_functions
-        parts = structured_value.fields_by_number(specification)
+        parts = wire.fields_by_number(specification)
         signature = _signature(structured_value.decode(parts[1])) if 1 in parts else inspect.signature(lambda *args, **kwargs: 0)
         fixed = structured_value.decode(parts[5]) if 5 in parts else None
 
@@ -320,15 +321,5 @@ class Signature(RestoredConcreteFunction):
         vars(self).update(_keywords=keywords, _num_positional=num_positional, _defaults=defaults)
 
     def __call__(self, *args, **kwargs):
-        names = self._keywords
-        if len(args) > self._num_positional:
-            raise TypeError(f"Signature '{self._saved_name}' takes its inputs by name: {', '.join(names)}.")
-        kwargs = {**dict(zip(names, args)), **kwargs}
-        unknown = [name for name in kwargs if name not in names]
-        if unknown:
-            raise TypeError(f"Signature '{self._saved_name}' has no input {unknown[0]!r}; it has {', '.join(names)}.")
-        kwargs = {**self._defaults, **kwargs}
-        missing = [name for name in names if name not in kwargs]
-        if missing:
-            raise TypeError(f"Signature '{self._saved_name}' is missing its input '{missing[0]}'.")
-        return self.run([_tenon.convert(kwargs[name], spec.dtype) for name, spec in zip(names, self._specs)])
+        given = named_inputs(self._saved_name, self._keywords, self._num_positional, self._defaults.get, args, kwargs)
+        return self.run([_tenon.convert(value, spec.dtype) for value, spec in zip(given, self._specs)])

@@ -7,13 +7,13 @@ import tempfile
 
 from tenon import _tenon, nest, wire
 from tenon.function import ConcreteFunction, Function
-from tenon.saved_model import messages
+from tenon.saved_model import DEFAULT_SERVING_SIGNATURE_DEF_KEY, messages
 from tenon.saved_model.restored import bare_name
-from tenon.saved_model.structured_value import NotEncodable, encode, fields_by_number
+from tenon.saved_model.structured_value import NotEncodable, encode
 from tenon.tf.train import object_graph
 from tenon.tf.train.reader import CheckpointReader
+from tenon.wire import fields_by_number
 
-DEFAULT_SERVING_SIGNATURE_DEF_KEY = "serving_default"
 _INIT = "__saved_model_init_op"
 _OF_FIT = {"train_function", "test_function", "predict_function"}  # of Keras' models
 FullArgSpec = collections.namedtuple("FullArgSpec", "args varargs varkw defaults kwonlyargs kwonlydefaults annotations")
@@ -42,6 +42,11 @@ def save(obj, export_dir, signatures):
         os.rename(staged, folder)
 
 
+def _identity(value):
+    """What tells objects apart. Each access to a method makes another Function, which shares its traces."""
+    return id(value._traced) if isinstance(value, Function) else id(value)
+
+
 class _Objects:
     """What is reached from the root, by attributes and elements."""
 
@@ -57,7 +62,7 @@ class _Objects:
             at += 1
 
     def _number(self, value):
-        key = id(value._traced) if isinstance(value, Function) else id(value)  # each access to a method makes another
+        key = _identity(value)
         if key not in self._numbers:
             self._numbers[key] = len(self.found)
             self.found.append(value)
@@ -113,7 +118,7 @@ class _Graphs:
     def __init__(self):
         self._endpoints, self._names, self._kept = {}, {}, []
         self.without_results = set()  # names
-        self.of_function = {}  # by id of a Function's traces: [(name, concrete function, its arguments)]
+        self.of_function = {}  # by _identity(): [(name, concrete function, its arguments)]
 
     def concrete_functions(self):
         return [concrete for concrete, _ in self._endpoints.values()]
@@ -128,9 +133,8 @@ class _Graphs:
 
     def add_function(self, function):
         """Those of its traces that a file can hold: that take no objects and call no Python."""
-        is_concrete = isinstance(function, ConcreteFunction)
-        traces = [function] if is_concrete else function._list_all_concrete_functions()
-        kept = self.of_function.setdefault(id(function if is_concrete else function._traced), [])
+        traces = [function] if isinstance(function, ConcreteFunction) else function._list_all_concrete_functions()
+        kept = self.of_function.setdefault(_identity(function), [])
         for concrete in traces:
             arguments = concrete.structured_input_signature
             try:
@@ -211,7 +215,7 @@ class _Rewriting:
             model = file.read()
         out = b""
         for number, kind, value in wire.fields(model):
-            out += _field(number, kind, self._meta_graph(value) if number == 2 else value)
+            out += wire.field(number, kind, self._meta_graph(value) if number == 2 else value)
         with open(path, "wb") as file:
             file.write(out)
         if self._variables:
@@ -242,9 +246,9 @@ class _Rewriting:
         for number, kind, value in wire.fields(meta):
             if number == messages.SIGNATURES:
                 if messages.text(fields_by_number(value), 1) not in dropped:
-                    out += _field(number, kind, value)
+                    out += wire.field(number, kind, value)
             elif number not in (messages.INFO, messages.GRAPH, messages.OBJECTS):
-                out += _field(number, kind, value)
+                out += wire.field(number, kind, value)
         return out + wire.bytes_field(messages.OBJECTS, self._object_graph(written, wrappers))
 
     def _function_names(self, written):
@@ -270,14 +274,14 @@ class _Rewriting:
             elif number == messages.LIBRARY:
                 library += value
             else:
-                out += _field(number, kind, value)
+                out += wire.field(number, kind, value)
         kept = []
         for number, kind, value in wire.fields(library):
             name = messages.text(fields_by_number(messages.joined(value, 1)), 1) if number == 1 else None
             if name in without_results:
                 value = _without(_without(value, 4), 1) + wire.bytes_field(1, _without(messages.joined(value, 1), 3))
             if name is None or name not in wrappers:
-                kept.append(_field(number, kind, value))
+                kept.append(wire.field(number, kind, value))
         return out + wire.bytes_field(messages.LIBRARY, b"".join(kept)), wrappers
 
     def _object_graph(self, written, wrappers):
@@ -312,12 +316,11 @@ class _Rewriting:
 
     def _add_function(self, made, place, function, names, functions):
         """A tf.function with its traces, which are objects too, or one graph alone."""
-        is_concrete = isinstance(function, ConcreteFunction)
-        traces = self._graphs.of_function[id(function if is_concrete else function._traced)]
+        traces = self._graphs.of_function[_identity(function)]
         for name, concrete, arguments in traces:
             saved = functions[names[name]]
             saved.arguments, saved.results = encode(arguments), encode(concrete.structured_outputs)
-        if is_concrete:
+        if isinstance(function, ConcreteFunction):
             made.set(place, {}, _bare_function(names[traces[0][0]], function, b"") if traces else _user_object(_identifier(None)))
             return
         signature = function.input_signature
@@ -345,16 +348,8 @@ class _Made:
         self._nodes[number].children = children
 
 
-def _field(number, kind, value):
-    if kind == wire.BYTES:
-        return wire.bytes_field(number, value)
-    if kind == wire.VARINT:
-        return wire.varint_field(number, value)
-    return wire.varint(number << 3 | kind) + value.to_bytes(4 if kind == wire.FIXED32 else 8, "little")
-
-
 def _without(message, dropped):
-    return b"".join(_field(number, kind, value) for number, kind, value in wire.fields(message) if number != dropped)
+    return b"".join(wire.field(number, kind, value) for number, kind, value in wire.fields(message) if number != dropped)
 
 
 def _children(children, field=1):

@@ -23,18 +23,13 @@ class NotKnown(ValueError):
     """A value of a kind that is not known here."""
 
 
-def fields_by_number(data):
-    """The last value of each field."""
-    return {number: value for number, _, value in wire.fields(data)}
-
-
 def decode_shape(data):
     dims = []
     for number, kind, value in wire.fields(data):
         if number == 3 and value:
             return TensorShape(None)
         if number == 2 and kind == wire.BYTES:
-            size = wire.signed(fields_by_number(value).get(1, 0))
+            size = wire.signed(wire.fields_by_number(value).get(1, 0))
             dims.append(None if size < 0 else size)
     return TensorShape(dims)
 
@@ -47,7 +42,7 @@ def encode_shape(shape):
 
 def decode_tensor(message):
     """The tensor of a TensorProto."""
-    return raw_ops.ParseTensor(serialized=message, out_type=_tenon.as_dtype(fields_by_number(message).get(1, 0)))
+    return raw_ops.ParseTensor(serialized=message, out_type=_tenon.as_dtype(wire.fields_by_number(message).get(1, 0)))
 
 
 def _tensor_spec(parts):
@@ -79,9 +74,9 @@ def decode(data, depth=0):
     if kind == _DTYPE:
         return _tenon.as_dtype(value)
     if kind in (_TENSOR_SPEC, _BOUNDED_SPEC):
-        return _tensor_spec(fields_by_number(value))
+        return _tensor_spec(wire.fields_by_number(value))
     if kind == _TYPE_SPEC:
-        return _decode_type_spec(fields_by_number(value), depth)
+        return _decode_type_spec(wire.fields_by_number(value), depth)
     if kind in (_LIST, _TUPLE):
         items = [decode(each, depth + 1) for number, _, each in wire.fields(value) if number == 1]
         return items if kind == _LIST else tuple(items)
@@ -89,7 +84,7 @@ def decode(data, depth=0):
         return dict(_decode_pairs(value, 1, depth))
     if kind == _NAMED_TUPLE:
         pairs = _decode_pairs(value, 2, depth)
-        name = fields_by_number(value).get(1, b"").decode()
+        name = wire.fields_by_number(value).get(1, b"").decode()
         return collections.namedtuple(name, [key for key, _ in pairs])(*[each for _, each in pairs])
     if kind in (_TENSOR, _ARRAY):
         tensor = decode_tensor(value)
@@ -101,7 +96,7 @@ def _decode_pairs(data, field, depth):
     pairs = []
     for number, _, pair in wire.fields(data):
         if number == field:
-            parts = fields_by_number(pair)
+            parts = wire.fields_by_number(pair)
             pairs.append((parts.get(1, b"").decode(), decode(parts.get(2, b""), depth + 1)))
     return pairs
 

@@ -123,10 +123,7 @@ class Int64List(_List):
         if number == 1 and kind == wire.VARINT:
             self.value.append(wire.signed(value))
         elif number == 1 and kind == wire.BYTES:
-            at = 0
-            while at < len(value):
-                found, at = wire.read_varint(value, at)
-                self.value.append(wire.signed(found))
+            self.value.extend(map(wire.signed, wire.packed_varints(value)))
 
 
 _KINDS = {"bytes_list": (1, BytesList), "float_list": (2, FloatList), "int64_list": (3, Int64List)}

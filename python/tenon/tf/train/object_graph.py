@@ -49,7 +49,7 @@ def _parse_node(data):
     node = Node()
     for number, kind, value in wire.fields(data):
         if number in (1, 2) and kind == wire.BYTES:
-            parts = {n: v for n, _, v in wire.fields(value)}
+            parts = wire.fields_by_number(value)
             if number == 1:
                 node.children[_text(parts, 2)] = parts.get(1, 0)
             else:
