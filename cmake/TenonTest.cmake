@@ -35,6 +35,13 @@ function(tenon_program_test name)
             PYTHONPATH=${tenon_SOURCE_DIR}/tests/support ${TENON_VENV_PYTHON} -B ${ARG_SCRIPT})
 endfunction()
 
+# ctest starts with the tests that took longest in the runs before, so that none is left to run alone at the end. A fresh
+# clone has seen none: it takes the figures of tests/durations.txt (name, runs, seconds; what ctest keeps after a run).
+set(durations ${tenon_BINARY_DIR}/Testing/Temporary/CTestCostData.txt)
+if(NOT EXISTS ${durations})
+  configure_file(${tenon_SOURCE_DIR}/tests/durations.txt ${durations} COPYONLY)
+endif()
+
 # `./dev test` names presets in TENON_TEST_PRESETS; ctest then runs their tests too, each under its
 # preset's prefix, so that one summary covers all.
 file(WRITE ${tenon_BINARY_DIR}/preset_tests.cmake "

@@ -93,7 +93,7 @@ class HostileShapes : public testing::TestWithParam<std::string> {};
 
 TEST_P(HostileShapes, FitOrAreRefused) {
   const OpDef* op = OpRegistry::global().find(GetParam());
-  const int count = hostile_trials(400);
+  const int count = hostile_trials(TENON_SANITIZED ? 100 : 400);
   for (int trial = 0; trial < count && !HasFatalFailure(); ++trial) {
     HostileNode node(*op, static_cast<uint64_t>(trial));
     if (node.make_up()) node.check();
