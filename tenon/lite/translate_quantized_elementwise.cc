@@ -25,7 +25,6 @@ bool looked_up_8(OperatorContext& c) {
 float tanh_of(float x) { return std::tanh(x); }
 float logistic_of(float x) { return 1.0F / (1.0F + std::exp(-x)); }
 float elu_of(float x) { return x < 0 ? std::expm1(x) : x; }
-float sqrt_of(float x) { return std::sqrt(std::max(x, 0.0F)); }
 float exp_of(float x) { return std::exp(x); }
 
 // Sigmoid at i/24 in 1/65536, for 16 bits: LiteRT interpolates between these.
@@ -111,6 +110,18 @@ bool rsqrt_levels(OperatorContext& c) {
   if (!levels_out(c) || c.in_dtype(0) != DType::kInt16) return false;
   const float most = 32767 * output_levels(c).scale;
   set_by_lookup(c, [&](float x) { return x <= 0 ? most : 1.0F / std::sqrt(x); });
+  return true;
+}
+
+// LiteRT cuts the root's level off where its tables round (SqrtEvalQuantized in elementwise.cc).
+bool sqrt_levels(OperatorContext& c) {
+  if (!levels_out(c)) return false;
+  const TensorLevels x = input_levels(c, 0), y = output_levels(c);
+  set_by_table(c, [&](int32_t level) {
+    const float value = x.scale * static_cast<float>(level - x.zero_point);
+    const float root = std::sqrt(std::max(value, 0.0F)) / y.scale;
+    return static_cast<int32_t>(std::min(root, 65536.0F)) + y.zero_point;
+  });
   return true;
 }
 
@@ -308,7 +319,7 @@ constexpr QuantizedTranslation kQuantizedElementwise[] = {
     {op::RELU6, relu_levels<3>},
     {op::RELU_N1_TO_1, relu_levels<2>},
     {op::RSQRT, rsqrt_levels},
-    {op::SQRT, looked_up_8<sqrt_of>},
+    {op::SQRT, sqrt_levels},
     {op::SQUARED_DIFFERENCE, squared_difference_levels},
     {op::SUB, sub_levels},
     {op::TANH, tanh_levels},
