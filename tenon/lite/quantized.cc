@@ -72,8 +72,8 @@ AttrMap factor_attrs(OperatorContext& c, std::span<const Multiplier> multipliers
           {"high", int64_t{high}}};
 }
 
-void set_by_table(OperatorContext& c, const std::function<int32_t(int32_t)>& f) {
-  if (!c.b.status().ok()) return;
+Endpoint by_table(OperatorContext& c, const std::function<int32_t(int32_t)>& f) {
+  if (!c.b.status().ok()) return {};
   const auto [low, high] = level_limits(c.in_dtype(0));
   const auto [y_low, y_high] = level_limits(c.out_dtype(0));
   Tensor table(c.out_dtype(0), Shape{int64_t{high} - low + 1});
@@ -87,7 +87,11 @@ void set_by_table(OperatorContext& c, const std::function<int32_t(int32_t)>& f) 
       static_cast<uint8_t*>(table.mutable_raw())[index] = static_cast<uint8_t>(y);
     }
   }
-  c.set(0, c.b.op("_LiteTable", {c.in(0), c.b.constant(std::move(table))}));
+  return c.b.op("_LiteTable", {c.in(0), c.b.constant(std::move(table))});
+}
+
+void set_by_table(OperatorContext& c, const std::function<int32_t(int32_t)>& f) {
+  c.set(0, by_table(c, f));
 }
 
 void set_by_lookup(OperatorContext& c, const std::function<float(float)>& f) {

@@ -25,8 +25,9 @@ std::pair<int32_t, int32_t> level_limits(DType dtype);
 AttrMap factor_attrs(OperatorContext& c, std::span<const Multiplier> multipliers,
                      std::span<const int32_t> zero_points, int activation);
 
-// Output 0 as a function of input 0's levels, by a table of all values; `f` gives a level, which is
-// brought within the output's limits.
+// A function of input 0's levels as a table of all values; `f` gives a level, which is brought
+// within the limits of the output's dtype. set_by_table() makes it output 0.
+Endpoint by_table(OperatorContext& c, const std::function<int32_t(int32_t level)>& f);
 void set_by_table(OperatorContext& c, const std::function<int32_t(int32_t level)>& f);
 
 // As set_by_table(), of a function of reals: what LiteRT's lookup tables hold (16 bits:

@@ -27,10 +27,12 @@ float logistic_of(float x) { return 1.0F / (1.0F + std::exp(-x)); }
 float elu_of(float x) { return x < 0 ? std::expm1(x) : x; }
 float exp_of(float x) { return std::exp(x); }
 
-// Sigmoid at i/24 in 1/65536, for 16 bits: LiteRT interpolates between these.
+// What LiteRT interpolates between for 16 bits, in 1/65536: sigmoid at i/24, and half of what a
+// straight line to the next sample lacks in the middle (sigmoid_table_uint16 in common.cc).
 int32_t sigmoid_sample(uint32_t i) {
-  const double value = 1.0 / (1.0 + std::exp(-static_cast<double>(i) / 24));
-  return static_cast<int32_t>(std::min(std::round(65536 * value), 65535.0));
+  const auto sigmoid = [i](double more) { return 65536 / (1 + std::exp(-(i + more) / 24)); };
+  const double lacking = sigmoid(0.5) - (sigmoid(0) + sigmoid(1)) / 2;
+  return static_cast<int32_t>(std::min(std::round(sigmoid(0) + lacking / 2), 65535.0));
 }
 
 // The factor that brings levels to 1/(3 * 4096), and the shift that follows it.
@@ -281,6 +283,24 @@ bool mul_levels(OperatorContext& c) {
   return true;
 }
 
+// Below zero a product by the slopes, above it another scale: LiteRT has two multipliers (8 bits
+// alone).
+bool prelu_levels(OperatorContext& c) {
+  if (!both_levels(c) || !levels_out(c) || c.in_dtype(0) == DType::kInt16) return false;
+  const TensorLevels x = input_levels(c, 0), slope = input_levels(c, 1), y = output_levels(c);
+  const Multiplier identity = make_multiplier(double{x.scale / y.scale});
+  const Multiplier below[] = {make_multiplier(double{x.scale * slope.scale / y.scale})};
+  const int32_t zero_points[] = {x.zero_point, slope.zero_point, y.zero_point};
+  const Endpoint above = by_table(c, [&](int32_t level) {
+    return y.zero_point + scaled(std::max(level - x.zero_point, 0), identity);
+  });
+  const Endpoint product =
+      c.b.op("_LiteMul", {c.in(0), c.in(1)}, factor_attrs(c, below, zero_points, 0));
+  const Endpoint zero = c.b.scalar_of(c.in_dtype(0), x.zero_point);
+  c.set(0, c.b.op("SelectV2", {c.b.op("GreaterEqual", {c.in(0), zero}), above, product}));
+  return true;
+}
+
 constexpr const char* kComparisons[] = {"equal",      "not_equal", "less",
                                         "less_equal", "greater",   "greater_equal"};
 
@@ -315,6 +335,7 @@ constexpr QuantizedTranslation kQuantizedElementwise[] = {
     {op::LOGISTIC, logistic_levels},
     {op::MUL, mul_levels},
     {op::NOT_EQUAL, compare_levels<1>},
+    {op::PRELU, prelu_levels},
     {op::RELU, relu_levels<1>},
     {op::RELU6, relu_levels<3>},
     {op::RELU_N1_TO_1, relu_levels<2>},
