@@ -24,14 +24,16 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 DEPLOY = os.path.join(ROOT, "deploy")
 KUBERNETES = "1.34"
-# Objects of others, whose schemas are not Kubernetes' own, and files that are no objects.
-OTHERS = {"ServiceMonitor", "ServingRuntime"}
+# Each line a name, an object and the schema that its authors publish; null: Kubernetes' own.
 VALIDATE = """
-import sys, json, kubernetes_validate
+import sys, json, jsonschema, kubernetes_validate
 for line in sys.stdin:
-    name, document = json.loads(line)
+    name, document, schema = json.loads(line)
     try:
-        kubernetes_validate.validate(document, sys.argv[1], strict=True)
+        if schema is None:
+            kubernetes_validate.validate(document, sys.argv[1], strict=True)
+        else:
+            jsonschema.validate(document, schema)
         print(json.dumps([name, ""]))
     except Exception as error:
         print(json.dumps([name, str(error)[:500]]))
@@ -42,28 +44,94 @@ import locked_environment  # noqa: E402
 
 
 def documents():
-    for name in sorted(os.listdir(os.path.join(DEPLOY, "kubernetes"))):
-        with open(os.path.join(DEPLOY, "kubernetes", name), encoding="utf-8") as f:
-            for document in yaml.safe_load_all(f):
-                if "kind" in document and document["kind"] not in OTHERS:
-                    yield f"{name}: {document['kind']}", document
+    """Name and object."""
+    kubernetes = os.path.join(DEPLOY, "kubernetes")
+    for folder in (kubernetes, os.path.join(kubernetes, "train")):
+        for name in sorted(name for name in os.listdir(folder) if name.endswith(".yaml")):
+            with open(os.path.join(folder, name), encoding="utf-8") as f:
+                for document in yaml.safe_load_all(f):
+                    if "kind" in document:
+                        yield f"{name}: {document['kind']}", document
+
+
+def closed(schema):
+    """The schema as an API server takes it with strict validation of fields: what is not named there is an error."""
+    if isinstance(schema, list):
+        return [closed(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    result = {key: closed(value) for key, value in schema.items()}
+    if "properties" in result and not result.get("x-kubernetes-preserve-unknown-fields"):
+        result.setdefault("additionalProperties", False)
+    return result
+
+
+def published_schemas():
+    """Kind to API version and schema, of the resources that others define."""
+    schemas = {}
+    for name in sorted(name for name in os.listdir(os.path.join(HERE, "schemas")) if name.endswith(".yaml")):
+        with open(os.path.join(HERE, "schemas", name), encoding="utf-8") as f:
+            definition = yaml.safe_load(f)
+        schemas[definition["kind"]] = definition["apiVersion"], closed(definition["openAPIV3Schema"])
+    return schemas
+
+
+def within(kind, document):
+    """Kubernetes' own objects in one of others."""
+    def pod(spec):
+        return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod"}, "spec": spec}
+
+    spec = document["spec"]
+    if kind == "ServingRuntime":
+        yield pod({key: spec[key] for key in ("containers", "volumes", "affinity", "tolerations") if key in spec})
+    if kind == "TFJob":
+        for replica in spec["tfReplicaSpecs"].values():
+            yield pod(replica["template"]["spec"])
+    if kind == "TrainingRuntime":
+        for job in spec["template"]["spec"]["replicatedJobs"]:
+            yield {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "job"}, "spec": job["template"]["spec"]}
 
 
 def manifests_are_valid():
     python = locked_environment.python_of(os.path.join(HERE, "kubernetes.txt"))
+    schemas = published_schemas()
 
-    def verdicts(pairs):
-        lines = "".join(json.dumps(pair) + "\n" for pair in pairs)
+    def verdicts(triples):
+        lines = "".join(json.dumps(triple) + "\n" for triple in triples)
         out = subprocess.run([python, "-c", VALIDATE, KUBERNETES], input=lines, capture_output=True, text=True, check=True)
         return [json.loads(line) for line in out.stdout.splitlines()]
 
-    all_of_them = list(documents())
-    for name, error in verdicts(all_of_them):
-        expect(f"{name} is as Kubernetes {KUBERNETES} has it {error}", not error)
-    expect("the objects are there", len(all_of_them) >= 4)
-    damaged = json.loads(json.dumps(dict(all_of_them)["deployment.yaml: Deployment"]))
-    damaged["spec"]["template"]["spec"]["containers"][0]["comand"] = ["serve"]
-    expect("a field that is not there is found", verdicts([("damaged", damaged)])[0][1])
+    own, others, inner = [], [], []
+    for name, document in documents():
+        kind = document["kind"]
+        version, schema = schemas.get(kind, (document["apiVersion"], None))
+        expect(f"{name} is of {version}", document["apiVersion"] == version)
+        (own if schema is None else others).append((name, document, schema))
+        inner += [(f"{name}: {part['kind']}", part, None) for part in (within(kind, document) if schema else ())]
+    for name, error in verdicts(own + others + inner):
+        expect(f"{name} is as Kubernetes {KUBERNETES}, or its authors, have it {error}", not error)
+    expect("the objects are there", len(own) >= 5 and {document["kind"] for _, document, _ in others} == set(schemas)
+           and len(inner) >= 5)
+    everything = {name: (document, schema) for name, document, schema in own + others + inner}
+    for name, path, value in (
+            ("deployment.yaml: Deployment", ("spec", "template", "spec", "containers", 0, "comand"), ["serve"]),
+            ("servicemonitor.yaml: ServiceMonitor", ("spec", "endpoints", 0, "interval"), "15 seconds"),
+            ("servicemonitor.yaml: ServiceMonitor", ("spec", "endpoints", 0, "metricRelabeling"), []),
+            ("servicemonitor.yaml: ServiceMonitor", ("spec", "endpoints", 0, "metricRelabelings", 0, "action"), "kept"),
+            ("servingruntime.yaml: ServingRuntime", ("spec", "supportedModelFormats", 0, "version"), 2),
+            ("servingruntime.yaml: ServingRuntime", ("spec", "containers"), None),
+            ("servingruntime.yaml: ServingRuntime: Pod", ("spec", "containers", 0, "ports", 0, "containerPort"), "8080"),
+            ("trainjob.yaml: TrainJob", ("spec", "trainer", "numNodes"), "four"),
+            ("trainjob.yaml: TrainJob", ("spec", "trainer", "resourcesPerNode", "limits", "memory"), "much"),
+            ("trainjob.yaml: TrainingRuntime", ("spec", "template", "spec", "failurePolicy", "restarts"), 3),
+            ("trainjob.yaml: TrainingRuntime: Job", ("spec", "template", "spec", "restartPolicy"), 1),
+            ("tfjob.yaml: TFJob", ("spec", "tfReplicaSpecs", "Worker", "replica"), 3)):
+        document, schema = json.loads(json.dumps(everything[name]))
+        place = document
+        for step in path[:-1]:
+            place = place[step]
+        place[path[-1]] = value
+        expect(f"{name} with {path[-1]}: {value} is refused", verdicts([("damaged", document, schema)])[0][1])
 
 
 class Prometheus:
