@@ -23,8 +23,12 @@ constexpr uint64_t kMostEntries = 100'000;
 // Writes entries below a folder, within bounds.
 class Unpacker {
  public:
-  Unpacker(std::string folder, std::string what, uint64_t most_bytes)
-      : folder_(std::move(folder)), what_(std::move(what)), left_(most_bytes) {}
+  Unpacker(std::string folder, std::string what, uint64_t most_bytes,
+           const std::atomic<bool>& cancelled)
+      : folder_(std::move(folder)),
+        what_(std::move(what)),
+        cancelled_(cancelled),
+        left_(most_bytes) {}
 
   // `size` is what the archive says of the file.
   Status add(const std::string& path, bool is_directory, uint64_t size,
@@ -40,6 +44,7 @@ class Unpacker {
     if (path_exists(target)) return invalid_argument(what_, " holds '", path, "' twice");
     TENON_ASSIGN_OR_RETURN(const auto file, AtomicFile::create(target));
     for (;;) {
+      if (cancelled_) return cancelled("unpacking ", what_);
       TENON_ASSIGN_OR_RETURN(const size_t got, read(window_));
       if (got == 0) break;
       if (got > left_) return too_large();
@@ -54,6 +59,7 @@ class Unpacker {
 
   const std::string folder_;
   const std::string what_;
+  const std::atomic<bool>& cancelled_;
   uint64_t left_;
   uint64_t entries_ = 0;
   std::array<char, 64 << 10> window_;
@@ -90,15 +96,15 @@ Status unpack_tar(ByteSource& file, const std::string& what, Unpacker& unpacker)
 }  // namespace
 
 Status unpack_archive(const std::string& archive, const std::string& sha256,
-                      const std::string& folder) {
+                      const std::string& folder, const std::atomic<bool>& cancelled) {
   TENON_ASSIGN_OR_RETURN(const auto file, RandomAccessFile::open(archive));
   const std::string what(archive.substr(archive.rfind('/') + 1));
   if (!sha256.empty()) {
     TENON_ASSIGN_OR_RETURN(const std::string found, image::sha256_of_file(archive));
     if (found != sha256) return data_loss(what, " has the SHA-256 ", found, "; expected ", sha256);
   }
-  const auto unpacker =
-      std::make_unique<Unpacker>(folder, what, std::max(uint64_t{1} << 30, file->size() * 100));
+  const auto unpacker = std::make_unique<Unpacker>(
+      folder, what, std::max(uint64_t{1} << 30, file->size() * 100), cancelled);
   std::array<char, 4> first = {};
   FileSource head(*file);
   TENON_ASSIGN_OR_RETURN(const size_t got, head.read(first));

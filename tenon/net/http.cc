@@ -1,7 +1,10 @@
 #include "tenon/net/http.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <httplib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -72,10 +75,16 @@ void set_proxy(httplib::Client& client, const Url& url) {
                               colon == std::string::npos ? "" : user.substr(colon + 1));
 }
 
-// Ends a client's exchange when it stalls.
+bool is_cancelled(const std::atomic<bool>* cancelled) { return cancelled != nullptr && *cancelled; }
+
+// Ends a client's exchange when it stalls or is cancelled: by shutting down its socket, through a
+// descriptor of its own, so that it never meets one that has been closed and opened again. Whatever
+// the client waits for then, a connection and a TLS handshake among it, is over.
 class Watchdog {
  public:
-  Watchdog(httplib::Client& client, int seconds) : client_(client), seconds_(seconds) {
+  Watchdog(httplib::Client& client, int seconds, const std::atomic<bool>* cancelled)
+      : seconds_(seconds), cancelled_(cancelled) {
+    client.set_socket_options([this](int socket) { follow(socket); });
     thread_ = std::thread([this] { watch(); });
   }
   ~Watchdog() {
@@ -85,28 +94,46 @@ class Watchdog {
     }
     changed_.notify_all();
     thread_.join();
+    if (socket_ >= 0) ::close(socket_);
   }
   void count(uint64_t bytes) { moved_.fetch_add(bytes, std::memory_order_relaxed); }
   bool fired() const { return fired_.load(); }
 
  private:
+  // The client tries the addresses of a host one after the other, each by a new socket.
+  void follow(int socket) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (socket_ >= 0) ::close(socket_);
+    socket_ = ::fcntl(socket, F_DUPFD_CLOEXEC, 0);
+  }
+
   void watch() {
+    using Clock = std::chrono::steady_clock;
+    const auto period = std::chrono::seconds(seconds_);
+    constexpr std::chrono::milliseconds kLook(50);  // at who may cancel it
     uint64_t before = 0;
+    Clock::time_point due = Clock::now() + period;
     std::unique_lock<std::mutex> lock(mutex_);
-    while (!changed_.wait_for(lock, std::chrono::seconds(seconds_), [this] { return done_; })) {
-      const uint64_t now = moved_.load(std::memory_order_relaxed);
-      if (now - before < kLeastMoved) {
-        fired_.store(true);
-        client_.stop();
+    for (;;) {
+      const bool often = cancelled_ != nullptr || fired_;
+      const auto wake = often ? std::min(due, Clock::now() + kLook) : due;
+      if (changed_.wait_until(lock, wake, [this] { return done_; })) return;
+      if (Clock::now() >= due) {
+        const uint64_t now = moved_.load(std::memory_order_relaxed);
+        if (now - before < kLeastMoved) fired_.store(true);
+        before = now;
+        due += period;
       }
-      before = now;
+      const bool over = fired_ || is_cancelled(cancelled_);
+      if (over && socket_ >= 0) ::shutdown(socket_, SHUT_RDWR);
     }
   }
 
-  httplib::Client& client_;
   const int seconds_;
+  const std::atomic<bool>* const cancelled_;
   std::mutex mutex_;
   std::condition_variable changed_;
+  int socket_ = -1;  // guarded by mutex_, as what follows
   bool done_ = false;
   std::atomic<uint64_t> moved_ = 0;
   std::atomic<bool> fired_ = false;
@@ -149,7 +176,7 @@ StatusOr<HttpResponse> exchange(const HttpRequest& request, const Url& url,
   httplib::Client client(cat(url.scheme, "://", url.host));
   if (!client.is_valid()) return invalid_argument("'", request.url, "' is not a usable URL");
   client.set_connection_timeout(15);
-  // The watchdog decides; these end what it cannot reach (a handshake).
+  // The watchdog decides; these are for what it did not come to.
   client.set_read_timeout(request.timeout + 5);
   client.set_write_timeout(request.timeout + 5);
   client.set_decompress(false);
@@ -161,7 +188,7 @@ StatusOr<HttpResponse> exchange(const HttpRequest& request, const Url& url,
   for (const auto& [name, value] : headers) out.headers.emplace(name, value);
   if (!request.content_type.empty()) out.headers.emplace("Content-Type", request.content_type);
   Status failure;
-  Watchdog watchdog(client, request.timeout);
+  Watchdog watchdog(client, request.timeout, request.cancelled);
   set_body(request, watchdog, failure, out);
 
   HttpResponse response;
@@ -190,6 +217,7 @@ StatusOr<HttpResponse> exchange(const HttpRequest& request, const Url& url,
     // A query may hold what is nobody's business (a session, a signature).
     const std::string shown =
         cat(request.method, " ", request.url.substr(0, request.url.find('?')));
+    if (is_cancelled(request.cancelled)) return cancelled(shown, ": it is not wanted any more");
     if (error == httplib::Error::SSLServerVerification) {
       return failed_precondition(shown, ": the certificate of ", url.host,
                                  " is not trusted; SSL_CERT_FILE names other authorities");
@@ -335,6 +363,9 @@ StatusOr<HttpResponse> send_http(const HttpRequest& request) {
     TENON_RETURN_IF_ERROR(check_named_url(url, url, true));
   }
   for (int hop = 0; hop < kMostRedirects; ++hop) {
+    if (is_cancelled(request.cancelled)) {
+      return cancelled(url.host, " is not asked: it is not wanted any more");
+    }
     TENON_ASSIGN_OR_RETURN(HttpResponse response, exchange(request, url, headers));
     const bool redirect = response.status >= 301 && response.status <= 308 &&
                           response.headers.contains("location") && response.status != 304;
@@ -355,7 +386,8 @@ void pause_before_retry(int retry) {
   std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
 }
 
-Status download(const std::string& url, ByteSink& sink, uint64_t limit) {
+Status download(const std::string& url, ByteSink& sink, uint64_t limit,
+                const std::atomic<bool>* cancelled) {
   TENON_ASSIGN_OR_RETURN(const Url parsed, parse_url(url));
   if (parsed.scheme == "file") return download_file(parsed.path, sink, limit);
   ArrivalSink counted(sink, limit);
@@ -366,6 +398,7 @@ Status download(const std::string& url, ByteSink& sink, uint64_t limit) {
     HttpRequest request;
     request.url = url;
     request.sink = &counted;
+    request.cancelled = cancelled;
     const uint64_t offset = counted.count();
     if (offset > 0) request.headers["Range"] = cat("bytes=", offset, "-");
     const auto response = send_http(request);

@@ -3,6 +3,7 @@
 // Thread-safe: each call makes its own connection.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 
@@ -53,6 +54,9 @@ struct HttpRequest {
   // An exchange in which less than 1 KB moves within so many seconds is given up.
   int timeout = 60;
   std::function<void(uint64_t)> moved;  // told of every piece of a body that went up or came down
+  // CANCELLED soon after it has become true, whatever the exchange waits for but a host's address.
+  // May be null; outlives the call.
+  const std::atomic<bool>* cancelled = nullptr;
 };
 
 struct HttpResponse {
@@ -61,7 +65,7 @@ struct HttpResponse {
   std::string body;                            // at most 16 MB
 };
 
-// One exchange. UNAVAILABLE when no whole answer came, DEADLINE_EXCEEDED when it stalled,
+// One exchange. CANCELLED as the request says, UNAVAILABLE when no whole answer came, DEADLINE_EXCEEDED when it stalled,
 // FAILED_PRECONDITION when the server's certificate is not trusted or a redirect may not be
 // followed; an HTTP error status is an answer.
 StatusOr<HttpResponse> send_http(const HttpRequest& request);
@@ -72,7 +76,8 @@ void pause_before_retry(int retry);
 
 // GET of http:, https: and file: URLs into `sink`, continued with Range after a broken connection,
 // at most `limit` bytes. NOT_FOUND for 404 and 410, UNAVAILABLE or DEADLINE_EXCEEDED for failures
-// of the transfer.
-Status download(const std::string& url, ByteSink& sink, uint64_t limit);
+// of the transfer, CANCELLED as HttpRequest says.
+Status download(const std::string& url, ByteSink& sink, uint64_t limit,
+                const std::atomic<bool>* cancelled = nullptr);
 
 }  // namespace tenon::net

@@ -178,6 +178,7 @@ StatusOr<AwsCredentials> S3Client::credentials() {
                             {"RoleSessionName", session.empty() ? "tenon" : session},
                             {"WebIdentityToken", std::string(trim(token))}});
   request.timeout = kListTimeout;
+  request.cancelled = options_.cancelled;
   TENON_ASSIGN_OR_RETURN(const HttpResponse response, send_http(request));
   if (response.status != 200) return error_of(response, "AssumeRoleWithWebIdentity");
   of_web_identity_ = {element(response.body, "AccessKeyId"),
@@ -222,6 +223,7 @@ StatusOr<std::string> S3Client::ask(Exchange& exchange) {
   }
   request.follow_redirects = false;  // a signature is for one host
   request.timeout = exchange.timeout;
+  request.cancelled = options_.cancelled;
   request.sink = exchange.sink;
   TENON_ASSIGN_OR_RETURN(HttpResponse response, send_http(request));
   exchange.status = response.status;

@@ -4,6 +4,7 @@
 // What a store answers is untrusted: keys and sizes are checked by who uses them.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <mutex>
 
@@ -20,6 +21,8 @@ struct S3Options {
   // AWS_SESSION_TOKEN; else AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN (IRSA), by
   // AWS_ENDPOINT_URL_STS or Amazon's; else nobody's: objects that everybody may read.
   std::function<const char*(const char*)> environment;
+  // Ends what is under way, as HttpRequest::cancelled; may be null, outlives the client.
+  const std::atomic<bool>* cancelled = nullptr;
 };
 
 // "s3://bucket/a/b" or "gs://bucket/a/b".

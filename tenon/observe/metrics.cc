@@ -50,9 +50,34 @@ Cell& MetricFamily<Cell>::cell(std::span<const std::string_view> values) {
 }
 
 template <class Cell>
+std::shared_ptr<Cell> MetricFamily<Cell>::passing_cell(
+    std::initializer_list<std::string_view> values) {
+  TENON_CHECK(values.size() == label_names_.size());
+  LabelValues key(values.begin(), values.end());
+  std::lock_guard lock(mutex_);
+  if (!passing_cells_.contains(key)) {
+    std::erase_if(passing_cells_, [](const auto& entry) { return entry.second.expired(); });
+    if (passing_cells_.size() >= kMaxCells) std::fill(key.begin(), key.end(), "other");
+  }
+  std::weak_ptr<Cell>& known = passing_cells_[key];
+  std::shared_ptr<Cell> cell = known.lock();
+  if (cell) return cell;
+  if constexpr (std::is_same_v<Cell, Histogram>) {
+    cell = std::make_shared<Cell>(limits_);
+  } else {
+    cell = std::make_shared<Cell>();
+  }
+  known = cell;
+  return cell;
+}
+
+template <class Cell>
 void MetricFamily<Cell>::for_each(FunctionRef<void(const LabelValues&, const Cell&)> visit) const {
   std::lock_guard lock(mutex_);
   for (const auto& [values, cell] : cells_) visit(values, *cell);
+  for (const auto& [values, weak] : passing_cells_) {
+    if (const std::shared_ptr<Cell> cell = weak.lock()) visit(values, *cell);
+  }
 }
 
 template class MetricFamily<Counter>;
@@ -90,8 +115,21 @@ MetricFamily<Histogram>& MetricRegistry::histogram(std::string_view name,
   return family<Histogram>(name, std::move(labels), std::move(limits));
 }
 
+std::shared_ptr<void> MetricRegistry::before_reading(std::function<void()> refresh) {
+  std::lock_guard lock(refreshing_);
+  const auto place = refreshes_.insert(refreshes_.end(), std::move(refresh));
+  return {this, [place](MetricRegistry* registry) {
+            std::lock_guard ending(registry->refreshing_);
+            registry->refreshes_.erase(place);
+          }};
+}
+
 void MetricRegistry::for_each(
     FunctionRef<void(const std::string& name, const AnyMetric&)> visit) const {
+  {
+    std::lock_guard lock(refreshing_);
+    for (const auto& refresh : refreshes_) refresh();
+  }
   std::lock_guard lock(mutex_);
   for (const auto& [name, metric] : metrics_) visit(name, metric);
 }

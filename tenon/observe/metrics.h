@@ -2,10 +2,13 @@
 // values.
 //
 // A cell is looked up once (a lock) and then updated without one: relaxed atomics, no order between
-// cells. Cells and families live as long as their registry. All of it is thread-safe.
+// cells. Cells, but for passing ones, and families live as long as their registry. All of it is
+// thread-safe.
 #pragma once
 
 #include <atomic>
+#include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -75,10 +78,14 @@ class MetricFamily {
   }
   Cell& cell(std::span<const std::string_view> values);
 
+  // The same, of what comes and goes: shown for as long as somebody holds it. Not beside a cell() of
+  // the same values.
+  std::shared_ptr<Cell> passing_cell(std::initializer_list<std::string_view> values);
+
   const std::vector<std::string>& label_names() const { return label_names_; }
   const BucketLimits& limits() const { return limits_; }
 
-  // In the order of the label values.
+  // In the order of the label values, passing cells last.
   void for_each(FunctionRef<void(const LabelValues&, const Cell&)> visit) const;
 
   static constexpr size_t kMaxCells = 4096;
@@ -87,7 +94,8 @@ class MetricFamily {
   const std::vector<std::string> label_names_;
   const BucketLimits limits_;  // empty unless Cell is Histogram
   mutable std::mutex mutex_;
-  std::map<LabelValues, std::unique_ptr<Cell>> cells_;  // guarded by mutex_
+  std::map<LabelValues, std::unique_ptr<Cell>> cells_;         // guarded by mutex_
+  std::map<LabelValues, std::weak_ptr<Cell>> passing_cells_;  // guarded by mutex_
 };
 
 using AnyMetric =
@@ -103,6 +111,10 @@ class MetricRegistry {
   MetricFamily<Histogram>& histogram(std::string_view name, std::vector<std::string> labels,
                                      BucketLimits limits);
 
+  // Calls `refresh` before each for_each(), until what is returned is destroyed, which waits for a
+  // call: for gauges of what is counted elsewhere. It may look cells up.
+  [[nodiscard]] std::shared_ptr<void> before_reading(std::function<void()> refresh);
+
   // In the order of the names.
   void for_each(FunctionRef<void(const std::string& name, const AnyMetric&)> visit) const;
 
@@ -113,6 +125,8 @@ class MetricRegistry {
   template <class Cell>
   MetricFamily<Cell>& family(std::string_view name, std::vector<std::string> labels,
                              BucketLimits limits);
+  mutable std::mutex refreshing_;               // before mutex_
+  std::list<std::function<void()>> refreshes_;  // guarded by refreshing_
   mutable std::mutex mutex_;
   std::map<std::string, AnyMetric, std::less<>> metrics_;  // guarded by mutex_
 };

@@ -43,6 +43,48 @@ TEST(PrometheusTest, GaugeAndMetricWithoutPoints) {
             "# TYPE :test:none counter\n");
 }
 
+// What comes and goes, such as versions of a model, neither stays on the page nor grows it for ever.
+TEST(PrometheusTest, PassingCellsAreShownWhileTheyAreHeld) {
+  MetricRegistry registry;
+  auto& family = registry.counter("/c", {"version"});
+  family.cell({"0"}).add();
+  auto first = family.passing_cell({"1"});
+  first->add(2);
+  EXPECT_EQ(family.passing_cell({"1"}), first);
+  const std::string before = "# TYPE :c counter\n:c{version=\"0\"} 1\n";
+  EXPECT_EQ(prometheus_text(registry), before + ":c{version=\"1\"} 2\n");
+  first.reset();
+  EXPECT_EQ(prometheus_text(registry), before);
+  EXPECT_EQ(family.passing_cell({"1"})->value(), 0);
+  using Family = MetricFamily<Counter>;
+  std::vector<std::shared_ptr<Counter>> many;
+  for (size_t i = 0; i < 2 * Family::kMaxCells; ++i) {
+    many.push_back(family.passing_cell({cat("v", i)}));
+    many.back()->add();
+  }
+  size_t shown = 0;
+  int64_t sum = 0;
+  family.for_each([&](const auto&, const Counter& cell) {
+    ++shown;
+    sum += cell.value();
+  });
+  EXPECT_LE(shown, Family::kMaxCells + 2);
+  EXPECT_EQ(sum, static_cast<int64_t>(2 * Family::kMaxCells + 1));
+}
+
+TEST(PrometheusTest, GaugesOfWhatIsCountedElsewhereAreReadWhenThePageIs) {
+  MetricRegistry registry;
+  int64_t elsewhere = 7;
+  auto shown =
+      registry.before_reading([&] { registry.gauge("/g", {"l"}).cell({"x"}).set(elsewhere); });
+  EXPECT_EQ(prometheus_text(registry), "# TYPE :g gauge\n:g{l=\"x\"} 7\n");
+  elsewhere = 8;
+  EXPECT_EQ(prometheus_text(registry), "# TYPE :g gauge\n:g{l=\"x\"} 8\n");
+  shown.reset();
+  elsewhere = 9;
+  EXPECT_EQ(prometheus_text(registry), "# TYPE :g gauge\n:g{l=\"x\"} 8\n");
+}
+
 TEST(PrometheusTest, ValueEqualToALimitCountsInTheNextBucket) {
   MetricRegistry registry;
   auto& cell = registry.histogram("/my/hist", {}, exponential_limits(1, 2, 10)).cell({});

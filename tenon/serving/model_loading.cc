@@ -38,6 +38,20 @@ struct Batcher {
   BatchingParameters parameters;
   bool per_model = false;  // by a file in the model's folder; models without one are not batched
   std::shared_ptr<BatchScheduler> scheduler;
+  std::shared_ptr<void> shown;  // what waits in it, among the metrics
+
+  void show_figures(MetricRegistry& metrics) {
+    const auto gauge = [&](std::string_view what) -> Gauge& {
+      return metrics.gauge(cat("/tensorflow/serving/batching_session/queued_", what)).cell({});
+    };
+    shown = metrics.before_reading([weak = std::weak_ptr(scheduler), &tasks = gauge("tasks"),
+                                    &rows = gauge("rows")] {
+      const std::shared_ptr<BatchScheduler> alive = weak.lock();
+      const auto figures = alive ? alive->figures() : BatchScheduler::Figures();
+      tasks.set(figures.tasks);
+      rows.set(figures.rows);
+    });
+  }
 
   StatusOr<std::shared_ptr<const Servable>> wrap(std::shared_ptr<const Servable> servable,
                                                  const std::string& folder) const {
@@ -85,7 +99,8 @@ struct RoomyLoader {
 
 StatusOr<ServedModelsOptions> model_options_of(const ServerFlags& flags,
                                                const std::shared_ptr<MemoryKeeper>& memory,
-                                               const UnpackArchive& unpack) {
+                                               const UnpackArchive& unpack,
+                                               const std::atomic<bool>& stopping) {
   std::optional<Batcher> batcher;
   if (flags.enable_batching) {
     batcher.emplace();
@@ -93,16 +108,19 @@ StatusOr<ServedModelsOptions> model_options_of(const ServerFlags& flags,
     batcher->per_model = flags.enable_per_model_batching_parameters;
     TENON_ASSIGN_OR_RETURN(batcher->scheduler,
                            BatchScheduler::create(batcher->parameters.num_threads));
+    batcher->show_figures(MetricRegistry::global());
   }
   RemoteModelsOptions remote_options;
   remote_options.store.endpoint = flags.s3_endpoint;
   remote_options.store.environment = [](const char* name) { return std::getenv(name); };
+  remote_options.store.cancelled = &stopping;
   remote_options.cache_folder = flags.model_cache_dir;
   const auto remote = std::make_shared<RemoteModels>(std::move(remote_options));
   const auto archives = std::make_shared<ArchiveModels>(
       ArchiveModelsOptions{.unpack = unpack,
                            .cache_folder = flags.model_cache_dir,
-                           .in_background = flags.file_system_poll_wait_seconds > 0});
+                           .in_background = flags.file_system_poll_wait_seconds > 0,
+                           .stopping = &stopping});
   WarmupOptions warmup;
   warmup.iterations = flags.num_request_iterations_for_warmup;
   ServedModelsOptions options;

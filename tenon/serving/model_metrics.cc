@@ -1,6 +1,7 @@
 #include "tenon/serving/model_metrics.h"
 
 #include "tenon/serving/request_metrics.h"
+#include "tenon/serving/signature_metrics.h"
 
 namespace tenon::serving {
 namespace {
@@ -36,6 +37,7 @@ void observe_load_stage(MetricRegistry& registry, std::string_view model_path,
 void declare_metrics(MetricRegistry& registry) {
   const GraphMetrics graph(registry);
   const RequestMetrics requests(registry);
+  SignatureMetrics::declare(registry);
   registry.counter("/tensorflow/serving/model_warmup_records_read", {"model_path", "status"});
   registry.histogram("/tensorflow/serving/model_warmup_latency", {"model_path", "status"},
                      latency_limits());

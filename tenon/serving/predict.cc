@@ -19,8 +19,33 @@ std::vector<std::string> difference(const std::set<std::string>& a,
   return out;
 }
 
+size_t index_of(const Servable& servable, const Signature& signature) {
+  return static_cast<size_t>(&signature - servable.signatures().data());
+}
+
 bool has_default(const Signature& signature, size_t input) {
   return input < signature.defaults.size() && signature.defaults[input].has_value();
+}
+
+// Takes what a request does not bring from the defaults.
+Status complete_inputs(const Signature& signature, std::vector<Tensor>& inputs) {
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (!inputs[i].has_value()) {
+      if (!has_default(signature, i)) {
+        std::set<std::string> given;
+        for (size_t j = 0; j < inputs.size(); ++j) {
+          if (inputs[j].has_value()) given.insert(signature.inputs[j].name);
+        }
+        return check_input_names(signature, given);
+      }
+      inputs[i] = signature.defaults[i];
+    }
+    if (inputs[i].dtype() != signature.inputs[i].dtype) {
+      return invalid_argument("Expects arg[", i, "] to be ", signature.inputs[i].dtype, " but ",
+                              inputs[i].dtype(), " is provided");
+    }
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -79,28 +104,24 @@ StatusOr<std::vector<int>> select_outputs(const Signature& signature,
 StatusOr<std::vector<Tensor>> run_predict(const PredictionTarget& target, PredictionKind kind,
                                           const Signature& signature, std::vector<Tensor> inputs,
                                           std::span<const int> outputs, const RunLimits& limits) {
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    if (!inputs[i].has_value()) {
-      if (!has_default(signature, i)) {
-        std::set<std::string> given;
-        for (size_t j = 0; j < inputs.size(); ++j) {
-          if (inputs[j].has_value()) given.insert(signature.inputs[j].name);
-        }
-        return check_input_names(signature, given);
-      }
-      inputs[i] = signature.defaults[i];
-    }
-    if (inputs[i].dtype() != signature.inputs[i].dtype) {
-      return invalid_argument("Expects arg[", i, "] to be ", signature.inputs[i].dtype, " but ",
-                              inputs[i].dtype(), " is provided");
-    }
+  if (Status status = complete_inputs(signature, inputs); !status.ok()) {
+    note_failure(target, signature, status);
+    return status;
   }
   const int64_t start = steady_microseconds();
   StatusOr<std::vector<Tensor>> results = target.servable.run(signature, inputs, outputs, limits);
   if (results.ok()) {
     note_prediction(target, kind, signature, inputs, outputs, *results, microseconds_since(start));
+  } else {
+    note_failure(target, signature, results.status());
   }
   return results;
+}
+
+void note_failure(const PredictionTarget& target, const Signature& signature,
+                  const Status& status) {
+  if (!target.served || !target.served->by_signature) return;
+  target.served->by_signature->count_failure(index_of(target.servable, signature), status.code());
 }
 
 void note_prediction(const PredictionTarget& target, PredictionKind kind,
@@ -113,6 +134,9 @@ void note_prediction(const PredictionTarget& target, PredictionKind kind,
                        : kind == PredictionKind::kClassify ? cells.classify_runtime
                                                            : cells.regress_runtime;
   runtime.observe(static_cast<double>(microseconds));
+  if (target.served->by_signature) {
+    target.served->by_signature->count_success(index_of(target.servable, signature), microseconds);
+  }
   for (PredictionTap* const tap : target.served->taps) {
     tap->predicted({target.served, kind, signature, inputs, outputs, results});
   }

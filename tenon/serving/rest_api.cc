@@ -9,6 +9,7 @@
 #include "tenon/serving/net/trace_context.h"
 #include "tenon/serving/open_inference/open_inference_rest.h"
 #include "tenon/serving/predict.h"
+#include "tenon/serving/status/process_metrics.h"
 #include "tenon/serving/status/status_report.h"
 
 namespace tenon::serving {
@@ -103,7 +104,7 @@ HttpResponse RestApi::answer_page(const HttpRequest& request, std::string_view p
     if (reads && shown && path == page.path) return (this->*page.answer)();
   }
   if (options_.monitoring.enable && path == options_.monitoring.path) {
-    return plain_text(200, prometheus_text(*options_.metrics));
+    return plain_text(200, prometheus_text(*options_.metrics) + process_metrics_text());
   }
   return http_error_page(404);
 }

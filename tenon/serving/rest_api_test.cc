@@ -242,6 +242,35 @@ TEST_F(RestApiTest, RequestsAreCountedByModelAndStatus) {
   }
 }
 
+// What clients make up (models, signatures) has no series; what fails in a signature has its code.
+TEST_F(RestApiTest, PredictionsAreCountedByVersionAndSignatureWhileTheVersionIsLoaded) {
+  predict("half_plus_two", R"({"instances": [1.0, 2.0]})");
+  predict("half_plus_two", R"({"instances": [1.0]})");
+  predict("half_plus_two", R"({"instances": [1.0], "signature_name": "made_up"})");
+  predict("half_plus_two", R"({"inputs": {"x": [[1.0], [2.0]]}, "signature_name": "nope"})");
+  ask("POST", "/v1/models/half_plus_two:regress",
+      R"({"signature_name": "regress_x_to_y", "examples": [{"x": 2.0}]})");
+  ask("POST", "/v1/models/half_plus_two:regress",
+      R"({"signature_name": "regress_x_to_y", "examples": [{"x": "a"}]})");
+  const auto lines = [&] {
+    std::vector<std::string> found;
+    const std::string page = ask("GET", "/monitoring/prometheus/metrics", {}).body;
+    for (const std::string_view line : split(page, '\n')) {
+      const bool count = line.starts_with(":tensorflow:serving:signature_request_count{") ||
+                         line.starts_with(":tensorflow:serving:signature_runtime_latency_count{");
+      if (count) found.emplace_back(line.substr(line.find('{')));
+    }
+    return join(found, "\n");
+  };
+  const std::string labels = R"({model_name="half_plus_two",version="123",signature_name=)";
+  EXPECT_EQ(lines(), cat(labels, R"("regress_x_to_y",status="INVALID_ARGUMENT"} 1)", "\n", labels,
+                         R"("regress_x_to_y",status="OK"} 1)", "\n", labels,
+                         R"("serving_default",status="OK"} 2)", "\n", labels,
+                         R"("regress_x_to_y"} 1)", "\n", labels, R"("serving_default"} 2)"));
+  ASSERT_TRUE(models_->unload("half_plus_two").ok());
+  EXPECT_EQ(lines(), "");
+}
+
 TEST_F(RestApiTest, FailuresAreLoggedOnOneLineEachAndNotWithoutEnd) {
   testing::internal::CaptureStderr();
   predict("half_plus_two", "{\"instances\":[\"a\\nb\"]}");

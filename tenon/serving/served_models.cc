@@ -63,7 +63,7 @@ StatusOr<std::unique_ptr<ServedModels>> ServedModels::start(
   for (const ModelConfig& model : models) names.insert(model.name);
   {
     std::unique_lock lock(impl.mutex);
-    TENON_RETURN_IF_ERROR(impl.configure(models));
+    TENON_RETURN_IF_ERROR(impl.configure(models, Unloaded::kReturn));
   }
   impl.scan();
   for (const ModelConfig& config : models) {
@@ -100,10 +100,10 @@ std::set<std::string> ServedModels::Impl::new_among(const std::vector<ModelConfi
   return names;
 }
 
-Status ServedModels::configure(const std::vector<ModelConfig>& models) {
+Status ServedModels::configure(const std::vector<ModelConfig>& models, Unloaded unloaded) {
   {
     std::unique_lock lock(impl_->mutex);
-    TENON_RETURN_IF_ERROR(impl_->configure(models));
+    TENON_RETURN_IF_ERROR(impl_->configure(models, unloaded));
   }
   impl_->scan();
   return absl::OkStatus();
@@ -225,17 +225,12 @@ StatusOr<std::shared_ptr<const ServedVersion>> ServedModels::find(const ModelSpe
   }
   if (known && number) {
     const auto version = model->second.versions.find(*number);
-    if (version != model->second.versions.end()) {
-      if (version->second.served) return version->second.served;
-      if (absl::IsResourceExhausted(version->second.status)) return version->second.status;
-    }
+    const bool served = version != model->second.versions.end() && version->second.served;
+    if (served) return version->second.served;
   } else if (known) {
-    const Version* lacking = nullptr;  // memory
     for (const auto& [version_number, version] : model->second.versions) {
       if (version.served) return version.served;
-      if (absl::IsResourceExhausted(version.status)) lacking = &version;
     }
-    if (lacking != nullptr) return lacking->status;
   }
   if (number) {
     return not_found("Servable not found for request: Specific(", spec.name, ", ", *number, ")");

@@ -16,6 +16,7 @@
 #include "tenon/serving/model_versions.h"
 #include "tenon/serving/request_metrics.h"
 #include "tenon/serving/servable.h"
+#include "tenon/serving/signature_metrics.h"
 
 namespace tenon::serving {
 
@@ -35,6 +36,13 @@ struct ModelSpec {
   std::string label;  // empty: none
 };
 
+// What becomes of a model that ServedModels::unload() has taken away, when a configuration holds it
+// that is like the one before.
+enum class Unloaded : uint8_t {
+  kReturn,  // it is loaded again
+  kStay,    // it stays unloaded, if it was in the configuration before too
+};
+
 class PredictionTap;
 
 struct ServedVersion {
@@ -43,6 +51,7 @@ struct ServedVersion {
   std::shared_ptr<const Servable> servable;
   ModelCells cells;
   std::vector<PredictionTap*> taps = {};  // told of its predictions; they outlive it
+  std::shared_ptr<const SignatureMetrics> by_signature = nullptr;
 };
 
 // A model of the configuration.
@@ -89,7 +98,7 @@ class ServedModels {
 
   // Serves `models` and nothing else: labels change at once, versions come and go while requests
   // are answered. FAILED_PRECONDITION where a label names a version that is not available.
-  Status configure(const std::vector<ModelConfig>& models);
+  Status configure(const std::vector<ModelConfig>& models, Unloaded unloaded = Unloaded::kReturn);
 
   // The same, and waits until each model that is new has an available version, however long that
   // takes: UNKNOWN when all of its versions failed, CANCELLED when `keep_waiting` says no or after
@@ -104,8 +113,8 @@ class ServedModels {
   Status unload(const std::string& model);
 
   // Begins to unload, for lack of memory, the longest unused version that is neither its model's
-  // newest nor has a label; requests for it are RESOURCE_EXHAUSTED until load() or until its folder
-  // changes. Nothing where there is none.
+  // newest nor has a label, which its status says, until load() or until its folder changes. Nothing
+  // where there is none.
   std::optional<std::weak_ptr<const void>> unload_spare();
 
   // Looks for versions of a configured model at once, tries again those that failed, and waits as
@@ -116,7 +125,8 @@ class ServedModels {
   // From now on nobody waits in reload() and load().
   void end_waiting();
 
-  // NOT_FOUND "Servable not found for request: Latest(name)"; INVALID_ARGUMENT for an unknown
+  // NOT_FOUND "Servable not found for request: Latest(name)", whatever the reason: it is not
+  // configured, loads, has failed or was unloaded (status() tells). INVALID_ARGUMENT for an unknown
   // label.
   StatusOr<std::shared_ptr<const ServedVersion>> find(const ModelSpec& spec) const;
 

@@ -74,7 +74,7 @@ struct ServedModels::Impl {
     uint64_t fingerprint;
   };
 
-  Status configure(const std::vector<ModelConfig>& configs);
+  Status configure(const std::vector<ModelConfig>& configs, Unloaded unloaded);
   Status check_labels(const std::vector<ModelConfig>& configs) const;
   Model* configured_model(const std::string& name);
   Status wait_for(const std::set<std::string>& names, const std::function<bool()>& keep_waiting);

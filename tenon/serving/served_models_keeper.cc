@@ -44,15 +44,19 @@ Status ServedModels::Impl::check_labels(const std::vector<ModelConfig>& configs)
 }
 
 // Under the lock.
-Status ServedModels::Impl::configure(const std::vector<ModelConfig>& configs) {
+Status ServedModels::Impl::configure(const std::vector<ModelConfig>& configs, Unloaded unloaded) {
   TENON_RETURN_IF_ERROR(check_labels(configs));
-  for (auto& [name, model] : models) model.configured = false;
+  std::set<std::string> before;
+  for (auto& [name, model] : models) {
+    if (std::exchange(model.configured, false)) before.insert(name);
+  }
   for (const ModelConfig& config : configs) {
     log_info("(Re-)adding model: ", config.name);
     Model& model = models[config.name];
     model.config = config;
     model.configured = true;
-    model.unloaded = false;
+    const bool stays = unloaded == Unloaded::kStay && before.contains(config.name);
+    model.unloaded = model.unloaded && stays;
   }
   for (auto& [name, model] : models) {
     if (model.configured) continue;
@@ -263,8 +267,15 @@ void ServedModels::Impl::load_one(std::unique_lock<std::shared_mutex>& lock,
   version.fingerprint = fingerprint;
   if (servable.ok()) {
     log_info("Successfully loaded servable version {name: ", name, " version: ", number, "}");
-    version.served = std::make_shared<const ServedVersion>(ServedVersion{
-        name, number, *std::move(servable), ModelCells(*options.metrics, name), options.taps});
+    std::vector<std::string> signatures;
+    for (const Signature& signature : (*servable)->signatures()) {
+      signatures.push_back(signature.name);
+    }
+    version.served = std::make_shared<const ServedVersion>(
+        ServedVersion{name, number, *std::move(servable), ModelCells(*options.metrics, name),
+                      options.taps,
+                      std::make_shared<const SignatureMetrics>(*options.metrics, name, number,
+                                                               std::move(signatures))});
     version.state = VersionState::kAvailable;
     version.status = absl::OkStatus();
     version.failures = 0;

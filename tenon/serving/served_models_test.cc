@@ -329,12 +329,54 @@ TEST_F(ServedModelsTest, WithoutMemoryVersionsGoThatNeitherAreTheNewestNorHaveAL
   EXPECT_TRUE(comes_to("3:30 2:30 1:50"));
   EXPECT_FALSE(served_->unload_spare().has_value());
   EXPECT_TRUE(served_->ready());
-  EXPECT_EQ(served_->find({"m", 1, {}}).status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(message_of(served_->find({"m", 1, {}}).status()),
+            "Servable not found for request: Specific(m, 1)");
+  EXPECT_EQ(served_->status("m", 1)->at(0).status.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(latest(), 3);
   for (int i = 0; i < 20; ++i) pause();  // looking again brings nothing back
   EXPECT_EQ(states(), "3:30 2:30 1:50");
   ASSERT_TRUE(served_->load("m").ok());
   EXPECT_TRUE(comes_to("3:30 2:30 1:30"));
+}
+
+// BasicManager knows ready versions alone, and says the same of all others.
+TEST_F(ServedModelsTest, WhatIsNotAvailableIsNotFoundWhateverTheReason) {
+  for (const char* version : {"1", "2"}) add(version);
+  options_.max_load_retries = 0;
+  fail(2, absl::StatusCode::kResourceExhausted);
+  config_.policy.kind = VersionPolicy::Kind::kAll;
+  ASSERT_TRUE(start().ok());
+  EXPECT_TRUE(comes_to("2:50 1:30"));
+  EXPECT_EQ(message_of(served_->find({"m", 2, {}}).status()),
+            "Servable not found for request: Specific(m, 2)");
+  EXPECT_EQ(latest(), 1);
+  ASSERT_TRUE(served_->unload("m").ok());
+  EXPECT_TRUE(comes_to("2:50 1:50"));
+  EXPECT_EQ(served_->find({"m", {}, {}}).status(),
+            not_found("Servable not found for request: Latest(m)"));
+  fail(1, absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(served_->load("m").code(), absl::StatusCode::kUnknown);
+  EXPECT_EQ(served_->find({"m", {}, {}}).status(),
+            not_found("Servable not found for request: Latest(m)"));
+}
+
+// Triton's: an unloaded model stays unloaded until somebody loads it.
+TEST_F(ServedModelsTest, AFolderOfModelsThatChangesLeavesUnloadedModelsUnloaded) {
+  add("1");
+  ASSERT_TRUE(start().ok());
+  ASSERT_TRUE(served_->unload("m").ok());
+  ModelConfig other = config_;
+  other.name = "other";
+  ASSERT_TRUE(served_->configure({config_, other}, Unloaded::kStay).ok());
+  EXPECT_TRUE(comes_to("1:50"));
+  for (int i = 0; i < 20; ++i) pause();
+  EXPECT_EQ(states(), "1:50");
+  ASSERT_TRUE(served_->configure({other}, Unloaded::kStay).ok());
+  ASSERT_TRUE(served_->configure({config_, other}, Unloaded::kStay).ok());  // it has come anew
+  EXPECT_TRUE(comes_to("1:30"));
+  ASSERT_TRUE(served_->unload("m").ok());
+  ASSERT_TRUE(served_->configure({config_, other}).ok());
+  EXPECT_TRUE(comes_to("1:30"));
 }
 
 TEST_F(ServedModelsTest, LoadsAreCounted) {

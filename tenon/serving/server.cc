@@ -1,8 +1,6 @@
 #include "tenon/serving/server.h"
 
 #include <malloc.h>
-#include <pthread.h>
-#include <signal.h>
 #include <sys/resource.h>
 
 #include <csignal>
@@ -24,33 +22,12 @@
 #include "tenon/serving/net/ssl_config.h"
 #include "tenon/serving/rest_api.h"
 #include "tenon/serving/server_flags.h"
+#include "tenon/serving/stop_signals.h"
 #include "tenon/serving/traffic/request_log.h"
 #include "tenon/serving/traffic/shadow.h"
 
 namespace tenon::serving {
 namespace {
-
-// SIGTERM and SIGINT, taken by asking rather than by a handler. Made before any other thread, so
-// that they all leave the signals alone.
-class StopSignals {
- public:
-  StopSignals() {
-    sigemptyset(&set_);
-    sigaddset(&set_, SIGTERM);
-    sigaddset(&set_, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &set_, &before_);
-  }
-  ~StopSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  // Has one come within `milliseconds`?
-  bool wait(int64_t milliseconds) const {
-    const timespec timeout = {milliseconds / 1000, milliseconds % 1000 * 1'000'000};
-    return sigtimedwait(&set_, nullptr, &timeout) > 0;
-  }
-
- private:
-  sigset_t set_;
-  sigset_t before_;
-};
 
 // `path` from the root on; a URI stays as it is.
 std::string absolute(const std::string& path) {
@@ -147,6 +124,7 @@ StatusOr<std::unique_ptr<HttpServer>> start_rest(RestApi& api, const BearerToken
                                                  const ServerFlags& flags) {
   HttpServerOptions options;
   options.port = flags.rest_api_port;
+  options.metrics = &MetricRegistry::global();
   options.limits.deflated_from = static_cast<uint64_t>(flags.rest_api_gzip_from);
   options.threads = flags.rest_api_num_threads > 0 ? flags.rest_api_num_threads : default_threads();
   if (tokens != nullptr) {
@@ -209,9 +187,12 @@ class ConfigFollower {
     if (text.ok() && *text == done_) return;
     Status status = text.status();
     if (text.ok()) {
-      const auto configs =
-          folder_.empty() ? parse_model_configs(*text, file_) : find_models(folder_);
-      status = configs.ok() ? models.configure(*configs) : configs.status();
+      const bool file = folder_.empty();
+      const auto configs = file ? parse_model_configs(*text, file_) : find_models(folder_);
+      // A file that was written says what there is to be; a folder says it of what has come or gone.
+      status = configs.ok()
+                   ? models.configure(*configs, file ? Unloaded::kReturn : Unloaded::kStay)
+                   : configs.status();
     }
     if (status.ok()) done_ = *text;
     const std::string error(message_of(status));
@@ -236,7 +217,7 @@ class ConfigFollower {
   std::string said_;  // the last error
 };
 
-void wait_for_stop(const StopSignals& signals, ServedModels& models, ConfigFollower& follower,
+void wait_for_stop(StopSignals& signals, ServedModels& models, ConfigFollower& follower,
                    BearerTokens* tokens, MemoryKeeper* memory) {
   constexpr int64_t kUpkeep = 100, kSecond = 1000, kHour = 3600 * kSecond;
   const int64_t poll = follower.interval_milliseconds();
@@ -264,7 +245,7 @@ void raise_descriptor_limit() {
 }
 
 // Both at the same time; a second signal does not wait for them.
-void stop_servers(const StopSignals& signals, HttpServer* rest, GrpcServer* grpc,
+void stop_servers(StopSignals& signals, HttpServer* rest, GrpcServer* grpc,
                   int64_t milliseconds) {
   std::atomic<bool> drained{false};
   const auto stop_grpc = [&] {
@@ -287,7 +268,8 @@ void stop_servers(const StopSignals& signals, HttpServer* rest, GrpcServer* grpc
 
 // Serves until told to stop; an error is why it could not start.
 Status run(const ServerFlags& flags, const UnpackArchive& unpack) {
-  const StopSignals signals;
+  TENON_ASSIGN_OR_RETURN(const std::unique_ptr<StopSignals> taken, StopSignals::take());
+  StopSignals& signals = *taken;
   std::signal(SIGXFSZ, SIG_IGN);  // a limit on the size of files is an error of writing
   std::signal(SIGPIPE, SIG_IGN);  // an object store that hangs up as well
   raise_descriptor_limit();
@@ -310,16 +292,12 @@ Status run(const ServerFlags& flags, const UnpackArchive& unpack) {
     ::mallopt(M_MMAP_THRESHOLD, static_cast<int>(kCountedHostMemory));
     memory = std::make_shared<MemoryKeeper>(MemoryOptions{.limit = limit});
   }
-  TENON_ASSIGN_OR_RETURN(ServedModelsOptions options, model_options_of(flags, memory, unpack));
+  TENON_ASSIGN_OR_RETURN(ServedModelsOptions options, model_options_of(flags, memory, unpack, signals.asked()));
   Taps taps;
   TENON_RETURN_IF_ERROR(taps.start(flags, options));
-  bool stopped = false;
   StatusOr<std::unique_ptr<ServedModels>> started =
-      ServedModels::start(std::move(options), configs, [&] {
-        stopped = stopped || signals.wait(0);
-        return !stopped;
-      });
-  if (stopped) return absl::OkStatus();
+      ServedModels::start(std::move(options), configs, [&] { return !signals.asked(); });
+  if (signals.asked()) return absl::OkStatus();
   TENON_RETURN_IF_ERROR(started.status());
   ServedModels& models = **started;
   if (taps.shadow) taps.shadow->attach(models);

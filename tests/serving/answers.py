@@ -8,6 +8,7 @@ spelling, order and form.
 import gzip
 import json
 import os
+import re
 import socket
 import sys
 import tempfile
@@ -195,6 +196,30 @@ def http_forms(port):
         expect(f"OPTIONS from {origin}", ask(port, "OPTIONS", path, None, f"Origin: {origin}")[0] == status)
 
 
+def figures(server):
+    """What the page of metrics says beyond TensorFlow Serving's names."""
+    page = server.get("/monitoring/prometheus/metrics")[1]
+    values = dict(re.findall(r"^(\S+) (\S+)$", page, re.M))
+    kinds = dict(re.findall(r"^# TYPE (\S+) (\w+)$", page, re.M))
+    with open(f"/proc/{server.process.pid}/status", encoding="utf-8") as f:
+        status = dict(re.findall(r"^(\w+):\s+(\d+)", f.read(), re.M))
+    near = {"process_open_fds": len(os.listdir(f"/proc/{server.process.pid}/fd")),
+            "process_threads": int(status["Threads"]), "process_resident_memory_bytes": int(status["VmRSS"]) * 1024,
+            "process_virtual_memory_bytes": int(status["VmSize"]) * 1024,
+            "process_start_time_seconds": os.stat(f"/proc/{server.process.pid}").st_mtime}
+    for name, value in near.items():
+        found = float(values.get(name + "{}", "nan"))
+        expect(f"{name} is {found}, about {value}", abs(found - value) <= max(0.1 * value, 8), server)
+    expect("processor time is counted", float(values.get("process_cpu_seconds_total{}", 0)) > 0, server)
+    expect("as a counter", kinds.get("process_cpu_seconds_total") == "counter")
+    for series, value in (('requests_in_flight{entrypoint="REST",state="running"}', "0"),
+                          ('requests_in_flight{entrypoint="REST",state="queued"}', "0"),
+                          ('requests_in_flight{entrypoint="REST",state="aside"}', "0"),
+                          ('open_connections{entrypoint="REST"}', "1"), ('requests_refused{entrypoint="REST"}', "0")):
+        found = values.get(":tensorflow:serving:" + series)
+        expect(f"{series} is {found}", found == value, server)
+
+
 def main():
     program, models = arguments(__doc__)
     with tempfile.TemporaryDirectory() as folder:
@@ -214,6 +239,7 @@ def main():
             expect("it is ready", server.comes_to(lambda: server.get("/readyz")[0], 200), server)
             tables(server.port)
             http_forms(server.port)
+            figures(server)
     return summary()
 
 

@@ -9,6 +9,7 @@ import http.server
 import io
 import os
 import signal
+import socket
 import sys
 import tarfile
 import tempfile
@@ -40,6 +41,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body, headers = self.server.files.get(name, (None, {}))
         if name in self.server.silent:
             time.sleep(60)
+        if whole and name in self.server.stalling:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body[:len(body) // 2])
+            time.sleep(60)
         if whole and name in self.server.broken:
             self.server.broken.discard(name)
             self.send_response(200)
@@ -67,12 +74,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 class Site(http.server.ThreadingHTTPServer):
     """files: path to bytes and headers. `broken` are paths whose next transfer breaks in the middle, `silent` those that
-    are never answered, `moved` those that lead elsewhere."""
+    are never answered, `stalling` those that stop in the middle, `moved` those that lead elsewhere."""
     daemon_threads = True
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.files, self.asked, self.broken, self.silent, self.moved = {}, [], set(), set(), {}
+        self.files, self.asked, self.broken, self.silent, self.stalling, self.moved = {}, [], set(), set(), set(), {}
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -245,8 +252,45 @@ def slow_sites(program, models, cache):
         expect("a changed archive without a time takes over",
                server.comes_to(lambda: server.predict("good"), 4.0, 30), server)
         expect("under the next version", '"version": "2"' in server.get("/v1/models/good")[1], server)
-        server.process.send_signal(signal.SIGTERM)
-        expect("SIGTERM ends it", server.process.wait(40) == 0, server)
+        expect("SIGTERM ends it, and what is fetched", ends(server), server)
+
+
+def ends(server):
+    """Long before the time in which a server that says nothing is given up, 15 s."""
+    start = time.monotonic()
+    server.process.send_signal(signal.SIGTERM)
+    return server.process.wait(30) == 0 and time.monotonic() - start < 5
+
+
+def stalled(program, models, cache):
+    """SIGTERM ends the wait for a server that accepts and never says a word, for a transfer that stops in the middle, and
+    for what neither accepts nor refuses."""
+    two = os.path.join(models, "half_plus_two", "123")
+    env = {"AWS_ACCESS_KEY_ID": "reader", "AWS_SECRET_ACCESS_KEY": "word", "AWS_WEB_IDENTITY_TOKEN_FILE": ""}
+    site = Site()
+    site.files["/half"] = (tar_of(("1", two)), {"ETag": '"a"'})
+    site.stalling.add("/half")
+    silent, full = socket.create_server(("127.0.0.1", 0)), socket.create_server(("127.0.0.1", 0), backlog=0)
+    waiting = [socket.socket() for _ in range(4)]  # in whose crowd the next one hears nothing
+    for one in waiting:
+        one.setblocking(False)
+        one.connect_ex(full.getsockname())
+    path = os.path.join(cache, "models.config")
+    with silent, full:
+        mute, deaf = (f"127.0.0.1:{one.getsockname()[1]}" for one in (silent, full))
+        bases = ((f"https://{mute}/m.tar.gz", ()), ("s3://models/m", [f"--s3_endpoint=https://{mute}"]),
+                 ("s3://models/m", [f"--s3_endpoint=http://{mute}"]), ("s3://models/m", [f"--s3_endpoint=http://{deaf}"]),
+                 (f"http://{deaf}/m.zip", ()), (f"{site.url}/half", ()))
+        for base, flags in bases:
+            for poll in (0, 1):
+                with open(path, "w", encoding="utf-8") as f:
+                    f.write(f'model_config_list {{ config {{ name: "m" base_path: "{base}" model_platform: "tensorflow" }} }}')
+                with Server(program, f"--model_config_file={path}", f"--file_system_poll_wait_seconds={poll}", *flags,
+                            env=env) as server:
+                    time.sleep(0.3)
+                    expect(f"SIGTERM ends it at {base} {flags} polled {poll}", ends(server), server)
+    for one in waiting:
+        one.close()
 
 
 def lying_zip(size):
@@ -261,7 +305,8 @@ def lying_zip(size):
 def main():
     program, models = arguments(__doc__)
     with tempfile.TemporaryDirectory() as scratch:
-        for name, test in (("followed", served_and_followed), ("refused", refused), ("slow", slow_sites)):
+        for name, test in (("followed", served_and_followed), ("refused", refused), ("slow", slow_sites),
+                           ("stalled", stalled)):
             cache = os.path.join(scratch, name, "cache")
             os.makedirs(cache)
             test(program, models, cache)

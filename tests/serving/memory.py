@@ -122,7 +122,7 @@ def too_large_a_model(server, folder, names):
     config_of(folder, [*names, "large"])
     expect("a model that is larger than the limit is refused",
            server.comes_to(lambda: "RESOURCE_EXHAUSTED" in server.get("/v1/models/large")[1], True), server)
-    expect("requests for it say why", ask(server, "large", 1) == 429, server)
+    expect("requests for it are answered as by TensorFlow Serving", ask(server, "large", 1) == 404, server)
     expect("that is counted", metric(server, "memory_refusals", what="load") >= 1, server)
     expect("the others go on", all(answers(server, name) for name in names), server)
     config_of(folder, names)
@@ -150,7 +150,9 @@ def versions(server, folder):
         expect(f"version {number} is served", server.comes_to(state, "AVAILABLE", 30), server)
     expect("older versions went", metric(server, "memory_evictions", what="version") > 0, server)
     status, text = server.get("/v1/models/m1/versions/1:predict", {"instances": [[1.0] * 1024]})
-    expect(f"who asks for one hears why: {text}", status == 429 and "--memory_limit" in text, server)
+    expect(f"one of them is not found: {text}", status == 404 and "Specific(m1, 1)" in text, server)
+    why = server.get("/v1/models/m1/versions/1")[1]
+    expect(f"its status says why: {why}", "RESOURCE_EXHAUSTED" in why and "--memory_limit" in why, server)
     expect("the newest answers", answers(server, "m1"), server)
     expect("the other models still do", all(answers(server, name) for name in ("m0", "m2", "m3")), server)
 

@@ -143,6 +143,18 @@ BatchScheduler::~BatchScheduler() {
   for (std::thread& thread : threads_) thread.join();
 }
 
+BatchScheduler::Figures BatchScheduler::figures() {
+  Figures figures;
+  std::lock_guard lock(mutex_);
+  for (const Queue* queue : queues_) {
+    for (const Queue::OpenBatch& batch : queue->batches_) {
+      figures.tasks += static_cast<int64_t>(batch.tasks.size());
+      figures.rows += batch.rows;
+    }
+  }
+  return figures;
+}
+
 BatchScheduler::Queue* BatchScheduler::next_ready(SteadyClock::time_point& wake) {
   wake = SteadyClock::time_point::max();
   const auto now = SteadyClock::now();

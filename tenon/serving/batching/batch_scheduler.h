@@ -87,6 +87,13 @@ class BatchScheduler {
   static StatusOr<std::shared_ptr<BatchScheduler>> create(int threads);
   ~BatchScheduler();
 
+  // What waits in all queues, just now.
+  struct Figures {
+    int64_t tasks = 0;
+    int64_t rows = 0;
+  };
+  Figures figures();
+
  private:
   BatchScheduler() = default;
   void run();

@@ -223,6 +223,8 @@ StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::start(ServedModels& models,
       {.most_running = std::max(options.max_threads, 1), .most_waiting = options.max_waiting},
       {.most_running = 4}};
   loop.spare_workers = 2;
+  loop.metrics = options.metrics;
+  loop.entrypoint = "GRPC";
   loop.overload = cat(std::max(options.max_threads, 1),
                       " predictions run already, as many as --grpc_max_threads allows, and ",
                       options.max_waiting, " wait; try again");

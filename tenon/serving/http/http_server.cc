@@ -32,6 +32,8 @@ StatusOr<std::unique_ptr<HttpServer>> HttpServer::start(const HttpServerOptions&
   loop.gates = {{.most_running = std::max(options.threads, 2) - 1}};
   loop.max_connections = options.max_connections;
   loop.timeouts = options.connection_timeouts;
+  loop.metrics = options.metrics;
+  loop.entrypoint = "REST";
   std::vector<Endpoint> endpoints(1);
   endpoints[0].socket = std::move(socket);
   endpoints[0].tls = options.tls;

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "tenon/base/status.h"
+#include "tenon/observe/metrics.h"
 #include "tenon/serving/http/http_session.h"
 #include "tenon/serving/net/connection.h"
 #include "tenon/serving/net/tls.h"
@@ -22,6 +23,7 @@ struct HttpServerOptions {
   HttpLimits limits;
   HttpTimeouts timeouts;
   ConnectionTimeouts connection_timeouts;
+  MetricRegistry* metrics = nullptr;  // where the loop's figures are shown; null: nowhere
 };
 
 class HttpServer {

@@ -20,6 +20,12 @@ HttpResponse json_error_response(int status, std::string_view message) {
   return response;
 }
 
+// What is refused for now may be had in a while (RFC 9110, 10.2.3).
+void say_when_to_retry(HttpResponse& response) {
+  if (response.status != 429 && response.status != 503) return;
+  response.headers.emplace_back("Retry-After", "1");
+}
+
 // RFC 1950, 2.2.
 bool begins_as_zlib(std::string_view bytes) {
   if (bytes.size() < 2) return false;
@@ -35,10 +41,15 @@ void HttpExchange::choose_gate() {
 
 void HttpExchange::refuse(const Status& why) {
   response = json_error_response(429, message_of(why));
+  say_when_to_retry(response);
 }
 
 void HttpExchange::refuse(int status) {
-  response = json_error_response(status, cat("HTTP request refused: ", http_reason(status)));
+  // 429 of a request that has not been read: memory lacks, whoever asks.
+  response = json_error_response(
+      status, status == 429 ? "out of memory: the request is too large to be read"
+                            : cat("HTTP request refused: ", http_reason(status)));
+  say_when_to_retry(response);
 }
 
 void HttpExchange::run() {
@@ -56,6 +67,7 @@ void HttpExchange::run() {
   } catch (const std::bad_alloc&) {
     response = json_error_response(503, "out of memory: the request is too large to be answered");
   }
+  say_when_to_retry(response);
 }
 
 // "deflate" is zlib's format (RFC 9110, 8.4.1.2), for which some clients send bare deflate.

@@ -101,8 +101,12 @@ StatusOr<std::vector<InferenceResult>> run_tasks(const PredictionTarget& target,
     parts.push_back({task.signature, task.outputs});
   }
   const int64_t start = steady_microseconds();
-  TENON_ASSIGN_OR_RETURN(const auto tensors,
-                         target.servable.run_together(parts, *examples, limits));
+  const auto together = target.servable.run_together(parts, *examples, limits);
+  if (!together.ok()) {
+    for (const PreparedTask& task : tasks) note_failure(target, *task.signature, together.status());
+    return together.status();
+  }
+  const std::vector<std::vector<Tensor>>& tensors = *together;
   const int64_t took = microseconds_since(start);
   std::vector<InferenceResult> results;
   for (size_t i = 0; i < tasks.size(); ++i) {

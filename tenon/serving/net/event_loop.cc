@@ -51,6 +51,7 @@ struct EventLoop::Impl {
       : options(loop_options), endpoints(std::move(given)), queue(options.gates) {}
 
   Status start();
+  void show_figures();
   void watch(int fd, int operation, uint32_t events, uint64_t id);
   void work();
   void accept_all(const Endpoint& endpoint, uint64_t id);
@@ -91,6 +92,9 @@ struct EventLoop::Impl {
   uint64_t next_id = kFirstConnection;
   bool stopped = false;
   std::vector<std::thread> more_workers;  // one for each request that has ever stood aside at once
+
+  Counter* refused = nullptr;   // where there are metrics
+  std::shared_ptr<void> shown;  // the last: it looks at what stands above
 };
 
 Status EventLoop::Impl::start() {
@@ -106,12 +110,35 @@ Status EventLoop::Impl::start() {
   for (size_t i = 0; i < endpoints.size(); ++i) {
     watch(endpoints[i].socket.get(), EPOLL_CTL_ADD, EPOLLIN | EPOLLONESHOT, kFirstEndpoint + i);
   }
+  if (options.metrics != nullptr) show_figures();
   for (int i = workers_of(options); i > 0; --i) {
     TENON_ASSIGN_OR_RETURN(workers.emplace_back(), start_thread([this] { work(); }));
     ++worker_count;
   }
   TENON_ASSIGN_OR_RETURN(sweeper, start_thread([this] { sweep(); }));
   return absl::OkStatus();
+}
+
+// Of the predictions, behind gate 0: how many run, wait for a place, or wait for other work.
+void EventLoop::Impl::show_figures() {
+  const std::string& name = options.entrypoint;
+  auto& requests =
+      options.metrics->gauge("/tensorflow/serving/requests_in_flight", {"entrypoint", "state"});
+  Gauge& running = requests.cell({name, "running"});
+  Gauge& queued = requests.cell({name, "queued"});
+  Gauge& aside = requests.cell({name, "aside"});
+  Gauge& open =
+      options.metrics->gauge("/tensorflow/serving/open_connections", {"entrypoint"}).cell({name});
+  refused = &options.metrics->counter("/tensorflow/serving/requests_refused", {"entrypoint"})
+                 .cell({name});
+  shown = options.metrics->before_reading([this, &running, &queued, &aside, &open] {
+    const RequestQueue::Figures figures = queue.figures(0);
+    running.set(figures.running);
+    queued.set(figures.waiting);
+    aside.set(waiting_aside);
+    std::lock_guard lock(mutex);
+    open.set(static_cast<int64_t>(connections.size()));
+  });
 }
 
 void EventLoop::Impl::watch(int fd, int operation, uint32_t events, uint64_t id) {
@@ -202,6 +229,7 @@ void EventLoop::Impl::settle(const std::shared_ptr<Connection>& connection, bool
     std::vector<RequestPtr> more;
     for (RequestPtr& request : ready) {
       if (queue.add({connection, request})) continue;
+      if (refused != nullptr) refused->add();
       open = connection->refuse(*request, resource_exhausted(options.overload), more) && open;
     }
     ready = std::move(more);

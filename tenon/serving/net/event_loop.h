@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "tenon/observe/metrics.h"
 #include "tenon/serving/net/connection.h"
 #include "tenon/serving/net/request_queue.h"
 
@@ -27,6 +28,8 @@ struct EventLoopOptions {
   size_t max_connections = 65'536;
   ConnectionTimeouts timeouts;
   std::string overload = "too many requests wait already; try again";  // why one is refused
+  MetricRegistry* metrics = nullptr;  // where its figures are shown; null: nowhere
+  std::string entrypoint;             // their label: "REST", "GRPC"
 };
 
 // Makes the session of a new connection. Called by several threads at once.

@@ -3,7 +3,9 @@
 namespace tenon::serving {
 
 RequestQueue::RequestQueue(std::span<const Gate> gates) {
-  for (const Gate& gate : gates) gates_.push_back({gate.most_running, gate.most_waiting, {}});
+  for (const Gate& gate : gates) {
+    gates_.push_back({gate.most_running, gate.most_running, gate.most_waiting, {}});
+  }
 }
 
 bool RequestQueue::add(QueuedRequest request) {
@@ -47,6 +49,12 @@ void RequestQueue::done(int gate) {
   }
   ready_.push_back(std::move(state.waiting.front()));
   state.waiting.pop_front();
+}
+
+RequestQueue::Figures RequestQueue::figures(int gate) {
+  std::lock_guard lock(mutex_);
+  const State& state = gates_[static_cast<size_t>(gate)];
+  return {state.most_running - state.free, static_cast<int64_t>(state.waiting.size())};
 }
 
 bool RunTimes::is_short(uint64_t kind) const {

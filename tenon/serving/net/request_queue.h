@@ -38,8 +38,16 @@ class RequestQueue {
   // Gives the place behind `gate` to the request that has waited longest.
   void done(int gate);
 
+  // Of one gate, just now.
+  struct Figures {
+    int64_t running = 0;  // those that are about to run among them
+    int64_t waiting = 0;
+  };
+  Figures figures(int gate);
+
  private:
   struct State {
+    int most_running = 0;
     int free = 0;
     size_t most_waiting = 0;
     std::deque<QueuedRequest> waiting;

@@ -54,23 +54,9 @@ bool is_final(const Status& status) {
          absl::IsUnimplemented(status) || absl::IsOutOfRange(status);
 }
 
-// A file, until there is no more need of it.
-class EndableSink final : public net::ByteSink {
- public:
-  EndableSink(AtomicFile& file, const std::atomic<bool>& ended) : file_(file), ended_(ended) {}
-  Status write(std::string_view bytes) override {
-    return ended_ ? cancelled("the server stops") : file_.append(bytes);
-  }
-
- private:
-  AtomicFile& file_;
-  const std::atomic<bool>& ended_;
-};
-
 }  // namespace
 
 ArchiveModels::~ArchiveModels() {
-  stopping_ = true;
   for (auto& [base_path, archive] : archives_) {
     if (archive.looking.joinable()) archive.looking.join();
   }
@@ -99,12 +85,13 @@ Status ArchiveModels::check_url(const std::string& base_path) {
   return net::check_named_url(parsed, parsed, true);
 }
 
-StatusOr<ArchiveModels::Told> ArchiveModels::ask(const std::string& url) {
+StatusOr<ArchiveModels::Told> ArchiveModels::ask(const std::string& url) const {
   net::HttpRequest request;
   request.method = "HEAD";
   request.url = url;
   request.timeout = kAskTimeout;
   request.plain_on_loopback_only = true;
+  request.cancelled = options_.stopping;
   TENON_ASSIGN_OR_RETURN(net::HttpResponse response, net::send_http(request));
   if (response.status == 404 || response.status == 410) {
     return not_found("it is not there (HTTP ", response.status, ")");
@@ -130,14 +117,14 @@ Status ArchiveModels::fetch_to(const Place& place, const Told& told, const std::
   TENON_RETURN_IF_ERROR(create_directories(tree));
   {
     TENON_ASSIGN_OR_RETURN(const auto file, AtomicFile::create(archive));
-    EndableSink sink(*file, stopping_);
-    TENON_RETURN_IF_ERROR(net::download(place.url, sink, kMostArchiveBytes));
+    net::AtomicFileSink sink(*file);
+    TENON_RETURN_IF_ERROR(net::download(place.url, sink, kMostArchiveBytes, options_.stopping));
     TENON_RETURN_IF_ERROR(file->commit());
   }
   // A transfer that was continued may have halves of two archives.
   TENON_ASSIGN_OR_RETURN(const Told after, ask(place.url));
   if (after.content != told.content) return unavailable("it changed while it was fetched");
-  TENON_RETURN_IF_ERROR(options_.unpack(archive, place.sha256, tree));
+  TENON_RETURN_IF_ERROR(options_.unpack(archive, place.sha256, tree, *options_.stopping));
   TENON_ASSIGN_OR_RETURN(std::string root, root_of(tree));
   if (is_model(root)) {
     const std::string versions = join_path(partial, "versions");

@@ -7,6 +7,7 @@
 // "#sha256=<hex>" at the URL's end says what the archive must be. Thread-safe.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <functional>
@@ -19,9 +20,10 @@
 namespace tenon::serving {
 
 // Unpacks an untrusted archive into an empty folder. DATA_LOSS where it has not the SHA-256
-// `sha256` (hexadecimal; empty: any).
-using UnpackArchive = std::function<Status(const std::string& archive, const std::string& sha256,
-                                           const std::string& folder)>;
+// `sha256` (hexadecimal; empty: any), CANCELLED soon after `cancelled` has become true.
+using UnpackArchive =
+    std::function<Status(const std::string& archive, const std::string& sha256,
+                         const std::string& folder, const std::atomic<bool>& cancelled)>;
 
 struct ArchiveModelsOptions {
   UnpackArchive unpack;
@@ -30,13 +32,15 @@ struct ArchiveModelsOptions {
   bool in_background = true;
   // A server is not asked more often whether an archive has changed.
   std::chrono::milliseconds ask_interval = std::chrono::seconds(10);
+  // Ends what is under way once it has become true. Never null; outlives the models.
+  const std::atomic<bool>* stopping;
 };
 
 class ArchiveModels {
  public:
   explicit ArchiveModels(ArchiveModelsOptions options)
       : options_(std::move(options)), folders_(options_.cache_folder) {}
-  // Ends what is being fetched.
+  // Waits for what is being fetched, which options.stopping ends.
   ~ArchiveModels();
 
   static bool is_archive(std::string_view path);
@@ -74,7 +78,7 @@ class ArchiveModels {
     std::string sha256;
   };
   static StatusOr<Place> place_of(const std::string& base_path);
-  static StatusOr<Told> ask(const std::string& url);
+  StatusOr<Told> ask(const std::string& url) const;
   void look(const std::string& base_path);
   StatusOr<std::shared_ptr<const RemoteCopy>> fetch(const Place& place, Told told,
                                                     const RemoteCopy* before);
@@ -84,7 +88,6 @@ class ArchiveModels {
 
   const ArchiveModelsOptions options_;
   CopyFolders folders_;
-  std::atomic<bool> stopping_{false};
   std::mutex mutex_;  // guards what follows
   std::condition_variable looked_;
   std::map<std::string, Archive> archives_;  // by base path

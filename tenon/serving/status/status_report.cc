@@ -1,11 +1,8 @@
 #include "tenon/serving/status/status_report.h"
 
-#include <unistd.h>
-
-#include <fstream>
-
 #include "tenon/base/log.h"
 #include "tenon/serving/open_inference/open_inference.h"
+#include "tenon/serving/status/process_metrics.h"
 
 namespace tenon::serving {
 namespace {
@@ -14,13 +11,6 @@ namespace {
 int64_t uptime_seconds() {
   static const int64_t start = steady_microseconds();
   return microseconds_since(start) / 1'000'000;
-}
-
-int64_t resident_bytes() {
-  std::ifstream statm("/proc/self/statm");
-  int64_t size = 0, resident = 0;
-  statm >> size >> resident;
-  return resident * ::sysconf(_SC_PAGESIZE);
 }
 
 std::string quoted(std::string_view text) { return cat("\"", json_escape(text), "\""); }
