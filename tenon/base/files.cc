@@ -35,7 +35,8 @@ RandomAccessFile::RandomAccessFile(int fd, uint64_t size, std::string path)
 RandomAccessFile::~RandomAccessFile() { ::close(fd_); }
 
 StatusOr<std::unique_ptr<RandomAccessFile>> RandomAccessFile::open(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // A pipe that nobody writes to is refused like what else is no file, not waited for.
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return errno_status(errno, "opening", path);
   struct stat info;
   if (::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {

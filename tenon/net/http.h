@@ -65,9 +65,9 @@ struct HttpResponse {
   std::string body;                            // at most 16 MB
 };
 
-// One exchange. CANCELLED as the request says, UNAVAILABLE when no whole answer came, DEADLINE_EXCEEDED when it stalled,
-// FAILED_PRECONDITION when the server's certificate is not trusted or a redirect may not be
-// followed; an HTTP error status is an answer.
+// One exchange. CANCELLED as the request says, UNAVAILABLE when no whole answer came,
+// DEADLINE_EXCEEDED when it stalled, FAILED_PRECONDITION when the server's certificate is not
+// trusted or a redirect may not be followed; an HTTP error status is an answer.
 StatusOr<HttpResponse> send_http(const HttpRequest& request);
 
 // Waits before the n-th retry (1, 2, ...) of what was UNAVAILABLE: 0.1 s, doubled each time, at

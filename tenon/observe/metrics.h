@@ -78,8 +78,8 @@ class MetricFamily {
   }
   Cell& cell(std::span<const std::string_view> values);
 
-  // The same, of what comes and goes: shown for as long as somebody holds it. Not beside a cell() of
-  // the same values.
+  // The same, of what comes and goes: shown for as long as somebody holds it. Not beside a cell()
+  // of the same values.
   std::shared_ptr<Cell> passing_cell(std::initializer_list<std::string_view> values);
 
   const std::vector<std::string>& label_names() const { return label_names_; }
@@ -94,7 +94,7 @@ class MetricFamily {
   const std::vector<std::string> label_names_;
   const BucketLimits limits_;  // empty unless Cell is Histogram
   mutable std::mutex mutex_;
-  std::map<LabelValues, std::unique_ptr<Cell>> cells_;         // guarded by mutex_
+  std::map<LabelValues, std::unique_ptr<Cell>> cells_;        // guarded by mutex_
   std::map<LabelValues, std::weak_ptr<Cell>> passing_cells_;  // guarded by mutex_
 };
 

@@ -43,7 +43,8 @@ TEST(PrometheusTest, GaugeAndMetricWithoutPoints) {
             "# TYPE :test:none counter\n");
 }
 
-// What comes and goes, such as versions of a model, neither stays on the page nor grows it for ever.
+// What comes and goes, such as versions of a model, neither stays on the page nor grows it for
+// ever.
 TEST(PrometheusTest, PassingCellsAreShownWhileTheyAreHeld) {
   MetricRegistry registry;
   auto& family = registry.counter("/c", {"version"});

@@ -3,8 +3,10 @@
 #include <cstdlib>
 
 #include "tenon/base/files.h"
+#include "tenon/base/thread_pool.h"
 #include "tenon/core/host_memory.h"
 #include "tenon/serving/batching/batching_servable.h"
+#include "tenon/serving/batching/merging_servable.h"
 #include "tenon/serving/config_files.h"
 #include "tenon/serving/remote/remote_models.h"
 #include "tenon/serving/saved_model_servable.h"
@@ -33,6 +35,15 @@ SavedModelOptions saved_model_options_of(const ServerFlags& flags,
   return options;
 }
 
+std::optional<MergingOptions> merging_of(const ServerFlags& flags) {
+  if (!flags.merge_waiting_requests) return std::nullopt;
+  MergingOptions options;
+  options.runs = ThreadPool::configured_threads();
+  options.merged =
+      &MetricRegistry::global().counter("/tensorflow/serving/merged_request_count").cell({});
+  return options;
+}
+
 // Merges the requests of the models that it is given.
 struct Batcher {
   BatchingParameters parameters;
@@ -44,13 +55,13 @@ struct Batcher {
     const auto gauge = [&](std::string_view what) -> Gauge& {
       return metrics.gauge(cat("/tensorflow/serving/batching_session/queued_", what)).cell({});
     };
-    shown = metrics.before_reading([weak = std::weak_ptr(scheduler), &tasks = gauge("tasks"),
-                                    &rows = gauge("rows")] {
-      const std::shared_ptr<BatchScheduler> alive = weak.lock();
-      const auto figures = alive ? alive->figures() : BatchScheduler::Figures();
-      tasks.set(figures.tasks);
-      rows.set(figures.rows);
-    });
+    shown = metrics.before_reading(
+        [weak = std::weak_ptr(scheduler), &tasks = gauge("tasks"), &rows = gauge("rows")] {
+          const std::shared_ptr<BatchScheduler> alive = weak.lock();
+          const auto figures = alive ? alive->figures() : BatchScheduler::Figures();
+          tasks.set(figures.tasks);
+          rows.set(figures.rows);
+        });
   }
 
   StatusOr<std::shared_ptr<const Servable>> wrap(std::shared_ptr<const Servable> servable,
@@ -135,12 +146,14 @@ StatusOr<ServedModelsOptions> model_options_of(const ServerFlags& flags,
   const RoomyLoader load = {
       memory,
       [saved_model = saved_model_options_of(flags, memory), warmup, batcher,
-       enabled = flags.enable_model_warmup](
+       merging = merging_of(flags), enabled = flags.enable_model_warmup](
           const std::string& path) -> StatusOr<std::shared_ptr<const Servable>> {
         TENON_ASSIGN_OR_RETURN(auto servable, load_saved_model(path, saved_model));
         if (enabled) TENON_RETURN_IF_ERROR(replay_warmup(*servable, path, warmup));
         if (batcher) {
           TENON_ASSIGN_OR_RETURN(servable, batcher->wrap(std::move(servable), path));
+        } else if (merging) {
+          servable = merging_servable(std::move(servable), *merging);
         }
         return servable;
       }};
@@ -160,7 +173,8 @@ StatusOr<ServedModelsOptions> model_options_of(const ServerFlags& flags,
       copy.reset();
     });
   };
-  options.load_threads = std::max(flags.num_load_threads, 1);
+  constexpr int kMostLoadThreads = 256;
+  options.load_threads = std::clamp(flags.num_load_threads, 1, kMostLoadThreads);
   options.max_load_retries = flags.max_num_load_retries;
   options.load_retry_interval = std::chrono::microseconds(flags.load_retry_interval_micros);
   options.poll = flags.file_system_poll_wait_seconds > 0;

@@ -38,6 +38,7 @@ void declare_metrics(MetricRegistry& registry) {
   const GraphMetrics graph(registry);
   const RequestMetrics requests(registry);
   SignatureMetrics::declare(registry);
+  registry.counter("/tensorflow/serving/merged_request_count").cell({});
   registry.counter("/tensorflow/serving/model_warmup_records_read", {"model_path", "status"});
   registry.histogram("/tensorflow/serving/model_warmup_latency", {"model_path", "status"},
                      latency_limits());

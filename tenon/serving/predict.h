@@ -33,8 +33,7 @@ void note_prediction(const PredictionTarget& target, PredictionKind kind,
                      std::span<const int> outputs, std::span<const Tensor> results,
                      int64_t microseconds);
 // The same of one that failed.
-void note_failure(const PredictionTarget& target, const Signature& signature,
-                  const Status& status);
+void note_failure(const PredictionTarget& target, const Signature& signature, const Status& status);
 
 // Runs `signature`; `inputs` in its order, those without value taken from its defaults. Checks
 // dtypes: shapes are the model's affair.

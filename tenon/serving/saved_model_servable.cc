@@ -18,6 +18,10 @@ std::vector<TensorSpec> specs_of(const std::vector<SignatureTensor>& tensors) {
   return specs;
 }
 
+Device* device_of(const ExecutableOptions& options) {
+  return options.device != nullptr ? options.device : DeviceRegistry::global().preferred();
+}
+
 class SavedModelServable final : public Servable {
  public:
   SavedModelServable(std::shared_ptr<SavedModel> model, const SavedModelOptions& options)
@@ -25,6 +29,7 @@ class SavedModelServable final : public Servable {
         metrics_(*options.metrics),
         manifest_(read_manifest(model_->folder()).value_or(GoldenManifest())),
         precision_(options.executable.precision),
+        on_processor_(device_of(options.executable) == cpu_device()),
         memory_(options.memory) {
     for (const tenon::Signature& signature : model_->signatures()) {
       Signature& own = signatures_.emplace_back();
@@ -79,6 +84,12 @@ class SavedModelServable final : public Servable {
       first += part.signature->outputs.size();
     }
     return results;
+  }
+
+  bool merges_rows(const Signature& signature) const override {
+    // The kernels that promise it: those of the processor, in float32.
+    const auto index = static_cast<size_t>(&signature - signatures_.data());
+    return on_processor_ && precision_ == Precision::kFloat32 && planned_[index]->merges_rows();
   }
 
   int64_t last_used() const override {
@@ -164,6 +175,7 @@ class SavedModelServable final : public Servable {
   const GraphMetrics metrics_;
   const GoldenManifest manifest_;
   const Precision precision_;
+  const bool on_processor_;
   std::vector<Signature> signatures_;
   const std::shared_ptr<MemoryKeeper> memory_;              // null: there is no limit
   std::vector<std::shared_ptr<PlannedSignature>> planned_;  // one a signature

@@ -56,6 +56,10 @@ class Servable {
                                                                   const Tensor& input,
                                                                   const RunLimits& limits) const;
 
+  // Is row i of all outputs made of row i of the inputs alone, with the same bits whatever rows are
+  // run beside it? Of inputs of the declared shapes, all with as many rows.
+  virtual bool merges_rows(const Signature& /*signature*/) const { return false; }
+
   // The same version without the queues in which its runs wait to be merged.
   virtual const Servable& unmerged() const { return *this; }
 

@@ -113,8 +113,8 @@ class ServedModels {
   Status unload(const std::string& model);
 
   // Begins to unload, for lack of memory, the longest unused version that is neither its model's
-  // newest nor has a label, which its status says, until load() or until its folder changes. Nothing
-  // where there is none.
+  // newest nor has a label, which its status says, until load() or until its folder changes.
+  // Nothing where there is none.
   std::optional<std::weak_ptr<const void>> unload_spare();
 
   // Looks for versions of a configured model at once, tries again those that failed, and waits as

@@ -271,11 +271,10 @@ void ServedModels::Impl::load_one(std::unique_lock<std::shared_mutex>& lock,
     for (const Signature& signature : (*servable)->signatures()) {
       signatures.push_back(signature.name);
     }
-    version.served = std::make_shared<const ServedVersion>(
-        ServedVersion{name, number, *std::move(servable), ModelCells(*options.metrics, name),
-                      options.taps,
-                      std::make_shared<const SignatureMetrics>(*options.metrics, name, number,
-                                                               std::move(signatures))});
+    version.served = std::make_shared<const ServedVersion>(ServedVersion{
+        name, number, *std::move(servable), ModelCells(*options.metrics, name), options.taps,
+        std::make_shared<const SignatureMetrics>(*options.metrics, name, number,
+                                                 std::move(signatures))});
     version.state = VersionState::kAvailable;
     version.status = absl::OkStatus();
     version.failures = 0;

@@ -94,8 +94,12 @@ struct Taps {
   }
 };
 
-int default_threads() {
-  return 4 * static_cast<int>(std::max(std::thread::hardware_concurrency(), 1U));
+// As the flag says, 4 a processor where it says nothing; no more than a machine has use for.
+int threads_of(int32_t flag, std::string_view name) {
+  constexpr int kMost = 4096;
+  if (flag <= 0) return 4 * static_cast<int>(std::max(std::thread::hardware_concurrency(), 1U));
+  if (flag > kMost) log_warning("--", name, "=", flag, " is taken for ", kMost);
+  return std::min(flag, kMost);
 }
 
 StatusOr<std::unique_ptr<GrpcServer>> start_grpc(ServedModels& models, const BearerTokens* tokens,
@@ -103,7 +107,7 @@ StatusOr<std::unique_ptr<GrpcServer>> start_grpc(ServedModels& models, const Bea
   GrpcOptions options;
   options.port = flags.port == 0 ? -1 : flags.port;
   options.socket_path = flags.grpc_socket_path;
-  options.max_threads = flags.grpc_max_threads > 0 ? flags.grpc_max_threads : default_threads();
+  options.max_threads = threads_of(flags.grpc_max_threads, "grpc_max_threads");
   options.channel_arguments = flags.grpc_channel_arguments;
   options.health_service = flags.enable_grpc_healthcheck_service;
   options.profiler_service = flags.enable_profiler;
@@ -126,7 +130,7 @@ StatusOr<std::unique_ptr<HttpServer>> start_rest(RestApi& api, const BearerToken
   options.port = flags.rest_api_port;
   options.metrics = &MetricRegistry::global();
   options.limits.deflated_from = static_cast<uint64_t>(flags.rest_api_gzip_from);
-  options.threads = flags.rest_api_num_threads > 0 ? flags.rest_api_num_threads : default_threads();
+  options.threads = threads_of(flags.rest_api_num_threads, "rest_api_num_threads");
   if (tokens != nullptr) {
     options.admission = [tokens](const HttpRequest& request) {
       return is_open_to_all(request) || tokens->admit(request.headers.get("authorization"));
@@ -189,10 +193,10 @@ class ConfigFollower {
     if (text.ok()) {
       const bool file = folder_.empty();
       const auto configs = file ? parse_model_configs(*text, file_) : find_models(folder_);
-      // A file that was written says what there is to be; a folder says it of what has come or gone.
-      status = configs.ok()
-                   ? models.configure(*configs, file ? Unloaded::kReturn : Unloaded::kStay)
-                   : configs.status();
+      // A file that was written says what there is to be; a folder says it of what has come or
+      // gone.
+      status = configs.ok() ? models.configure(*configs, file ? Unloaded::kReturn : Unloaded::kStay)
+                            : configs.status();
     }
     if (status.ok()) done_ = *text;
     const std::string error(message_of(status));
@@ -245,8 +249,7 @@ void raise_descriptor_limit() {
 }
 
 // Both at the same time; a second signal does not wait for them.
-void stop_servers(StopSignals& signals, HttpServer* rest, GrpcServer* grpc,
-                  int64_t milliseconds) {
+void stop_servers(StopSignals& signals, HttpServer* rest, GrpcServer* grpc, int64_t milliseconds) {
   std::atomic<bool> drained{false};
   const auto stop_grpc = [&] {
     if (grpc != nullptr) grpc->stop(milliseconds);
@@ -292,7 +295,8 @@ Status run(const ServerFlags& flags, const UnpackArchive& unpack) {
     ::mallopt(M_MMAP_THRESHOLD, static_cast<int>(kCountedHostMemory));
     memory = std::make_shared<MemoryKeeper>(MemoryOptions{.limit = limit});
   }
-  TENON_ASSIGN_OR_RETURN(ServedModelsOptions options, model_options_of(flags, memory, unpack, signals.asked()));
+  TENON_ASSIGN_OR_RETURN(ServedModelsOptions options,
+                         model_options_of(flags, memory, unpack, signals.asked()));
   Taps taps;
   TENON_RETURN_IF_ERROR(taps.start(flags, options));
   StatusOr<std::unique_ptr<ServedModels>> started =

@@ -97,6 +97,8 @@ const Flag kFlags[] = {
                "MODEL:VERSION,MODEL:LABEL that make each prediction of MODEL again, to compare"),
     TENON_FLAG(enable_model_control, "clients of /v2/repository may load and unload models"),
     TENON_FLAG(enable_model_list, "GET /v1/models lists the models instead of being an error"),
+    TENON_FLAG(merge_waiting_requests,
+               "run requests together that would wait, where that changes no bit"),
     TENON_FLAG(models_directory, "folder whose children are models, followed while it serves"),
     TENON_FLAG(threads, "threads that compute; 0: all CPUs"),
     TENON_FLAG(memory_limit, "bytes of memory for models and requests; 0: what the machine has"),

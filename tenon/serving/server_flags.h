@@ -83,6 +83,7 @@ struct ServerFlags {
   std::string shadow_model;                 // "MODEL:VERSION,MODEL:LABEL"
   bool enable_model_control = false;        // clients of /v2/repository may load and unload models
   bool enable_model_list = false;           // GET /v1/models lists them
+  bool merge_waiting_requests = true;       // where rows are independent, without enable_batching
   std::string models_directory;             // whose children are models; empty: none is
   int32_t threads = 0;                      // that compute; 0: all CPUs
   int64_t memory_limit = 0;                 // bytes; 0: as much as the machine has

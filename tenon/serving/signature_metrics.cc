@@ -41,8 +41,8 @@ void SignatureMetrics::count_failure(size_t signature, absl::StatusCode code) co
   const std::lock_guard lock(cells.mutex);
   std::shared_ptr<Counter>& cell = cells.failures[static_cast<size_t>(code) % kCodes];
   if (!cell) {
-    cell = signature_requests(registry_)
-               .passing_cell({model_, version_, names_[signature], code_name(code)});
+    cell = signature_requests(registry_).passing_cell(
+        {model_, version_, names_[signature], code_name(code)});
   }
   cell->add();
 }

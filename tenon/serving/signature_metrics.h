@@ -18,7 +18,8 @@ class SignatureMetrics {
   SignatureMetrics(MetricRegistry& registry, std::string_view model, int64_t version,
                    std::vector<std::string> signatures);
 
-  // A run of the signature of that index that took so long, its wait for a turn or a batch included.
+  // A run of the signature of that index that took so long, its wait for a turn or a batch
+  // included.
   void count_success(size_t signature, int64_t microseconds) const;
   void count_failure(size_t signature, absl::StatusCode code) const;
 

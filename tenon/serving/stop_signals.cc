@@ -15,8 +15,7 @@ StopSignals::StopSignals() {
 
 StatusOr<std::unique_ptr<StopSignals>> StopSignals::take() {
   std::unique_ptr<StopSignals> signals(new StopSignals);
-  TENON_ASSIGN_OR_RETURN(signals->thread_,
-                         start_thread([raw = signals.get()] { raw->follow(); }));
+  TENON_ASSIGN_OR_RETURN(signals->thread_, start_thread([raw = signals.get()] { raw->follow(); }));
   return signals;
 }
 
@@ -49,8 +48,8 @@ void StopSignals::follow() {
 
 bool StopSignals::wait(int64_t milliseconds) {
   std::unique_lock lock(mutex_);
-  const bool come = come_.wait_for(lock, std::chrono::milliseconds(milliseconds),
-                                   [this] { return untold_ > 0; });
+  const bool come =
+      come_.wait_for(lock, std::chrono::milliseconds(milliseconds), [this] { return untold_ > 0; });
   if (come) --untold_;
   return come;
 }

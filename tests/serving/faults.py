@@ -97,6 +97,11 @@ def half_copied(program, models, folder):
         state = '"version": "2",\n   "state": "AVAILABLE"'
         expect("it takes over once it is whole",
                server.comes_to(lambda: state in server.get("/v1/models/m")[1], True), server)
+        os.mkdir(os.path.join(base, "3"))
+        os.mkfifo(os.path.join(base, "3", "saved_model.pb"))
+        expect("a pipe in its place is told of",
+               server.comes_to(lambda: "3/saved_model.pb' is not a regular file" in server.text(), True), server)
+        expect("and is not waited for", server.predict("m") == 3.0 and server.stops() == 0, server)
 
 
 def starting(program, models, folder):
@@ -109,9 +114,12 @@ def starting(program, models, folder):
         shutil.copytree(os.path.join(models, "half_plus_two"), base)
         expect("the model comes", server.comes_to(lambda: server.predict("m"), 3.0), server)
         expect("it is ready", server.comes_to(lambda: server.get("/readyz")[0], 200))
+    pipe = os.path.join(folder, "pipe")
+    os.mkfifo(pipe)
     for flags, text in ((["--model_base_path=hdfs://host/m"], "File system scheme 'hdfs' not implemented"),
                         (["--model_base_path=/nowhere", "--file_system_poll_wait_seconds=0"], "Could not find base path"),
                         (["--model_base_path=/m", "--monitoring_config_file=/nowhere"], "--monitoring_config_file"),
+                        ([f"--model_config_file={pipe}"], "is not a regular file"),
                         (["--model_base_path=/m", "--use_alts_credentials"], "ALTS")):
         with Server(program, *flags) as server:
             code = server.process.wait(20)

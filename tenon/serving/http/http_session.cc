@@ -20,7 +20,7 @@ HttpResponse json_error_response(int status, std::string_view message) {
   return response;
 }
 
-// What is refused for now may be had in a while (RFC 9110, 10.2.3).
+// What cannot be had at the moment may be asked for again (RFC 9110, 10.2.3).
 void say_when_to_retry(HttpResponse& response) {
   if (response.status != 429 && response.status != 503) return;
   response.headers.emplace_back("Retry-After", "1");
@@ -46,9 +46,9 @@ void HttpExchange::refuse(const Status& why) {
 
 void HttpExchange::refuse(int status) {
   // 429 of a request that has not been read: memory lacks, whoever asks.
-  response = json_error_response(
-      status, status == 429 ? "out of memory: the request is too large to be read"
-                            : cat("HTTP request refused: ", http_reason(status)));
+  response = json_error_response(status, status == 429
+                                             ? "out of memory: the request is too large to be read"
+                                             : cat("HTTP request refused: ", http_reason(status)));
   say_when_to_retry(response);
 }
 

@@ -1,6 +1,7 @@
 #include "tenon/serving/memory/planned_signature.h"
 
 #include "tenon/base/out_of_memory.h"
+#include "tenon/graph/batch_dimension.h"
 #include "tenon/serving/request_metrics.h"
 
 namespace tenon::serving {
@@ -55,6 +56,17 @@ Status PlannedSignature::plan_locked(bool prepare) {
   has_effects_ = executable_->has_effects();
   if (prepare) prepare_for_one_row(*executable_, signature_);
   return absl::OkStatus();
+}
+
+bool PlannedSignature::merges_rows() {
+  const std::shared_lock lock(mutex_);
+  if (!executable_) return false;
+  // Other shapes than the graph's run by a plan of their own, of which nothing is known.
+  for (size_t i = 0; i < signature_.inputs.size(); ++i) {
+    if (executable_->arg(static_cast<int>(i)).shape != signature_.inputs[i].shape) return false;
+  }
+  const StatusOr<MergeVerdict> verdict = may_merge_rows(executable_->graph());
+  return verdict.ok() && verdict->mergeable;
 }
 
 Status PlannedSignature::run(std::span<const Tensor> args, std::vector<Tensor>& results,

@@ -23,6 +23,9 @@ class PlannedSignature final : public Evictable {
   // Executable::run(), its results those of the signature, in order.
   Status run(std::span<const Tensor> args, std::vector<Tensor>& results, const RunLimits& limits);
 
+  // What Servable::merges_rows() asks, once it is planned; false where it is not.
+  bool merges_rows();
+
   // May a run that failed be made again? Known once it is planned.
   bool has_effects() const { return has_effects_.load(std::memory_order_relaxed); }
 
