@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <condition_variable>
 #include <deque>
@@ -43,28 +44,44 @@ bool same_shapes(std::span<const Tensor> a, std::span<const Tensor> b) {
                     [](const Tensor& x, const Tensor& y) { return x.shape() == y.shape(); });
 }
 
+// What a run takes when nothing disturbs it: the least of late, slowly forgotten. Two that observe
+// at once lose one of two observations. Thread-safe.
+class LeastTime {
+ public:
+  int64_t microseconds() const { return least_.load(std::memory_order_relaxed); }  // 0: not known
+  void observe(int64_t microseconds) {
+    const int64_t before = this->microseconds();
+    const int64_t now = std::max<int64_t>(microseconds, 1);
+    const int64_t after = before == 0 ? now : std::min(now, before + before / 16 + 1);
+    if (after != before) least_.store(after, std::memory_order_relaxed);
+  }
+
+ private:
+  std::atomic<int64_t> least_{0};
+};
+
 // How many requests are worth one run, as runs have shown: products with many weights cost little
 // more for several rows than for one, convolutions as much for each. Not thread-safe.
 class WorthwhileSize {
  public:
-  // The largest power of two up to `most` that is known to pay, or is to be tried.
-  size_t choose(size_t most) {
+  // The largest power of two up to `most` that is known to pay, or is to be tried, where a request
+  // by itself takes `alone` microseconds.
+  size_t choose(size_t most, int64_t alone) {
     size_t count = 1;
     for (size_t i = 1; i < kSizes && 2 * count <= most; ++i, count *= 2) {
       Size& size = sizes_[i];
-      const bool known = size.runs > kTries;
-      if (!known || size.share <= kWorthwhile) continue;
+      const auto separate = static_cast<double>(alone) * static_cast<double>(2 * count);
+      const auto together = static_cast<double>(size.time.microseconds());
+      if (size.runs < kTries || together <= kWorthwhile * separate) continue;
       if (++size.refused % kAgain != 0) break;
       size.runs = 0;  // what was found may have been the machine's doing
     }
     return count;
   }
-  // `count` requests have been run together, in a share of what they take one by one.
-  void observe(size_t count, double share) {
+  void observe(size_t count, int64_t microseconds) {
     Size& size = sizes_[static_cast<size_t>(std::countr_zero(count))];
-    // The first one has made a plan for its size.
-    if (++size.runs == 1) return;
-    size.share = size.runs == 2 ? share : (7 * size.share + share) / 8;
+    ++size.runs;
+    size.time.observe(microseconds);
   }
   static constexpr size_t kMost = 64;
 
@@ -76,7 +93,7 @@ class WorthwhileSize {
   struct Size {
     int64_t runs = 0;
     int64_t refused = 0;
-    double share = 0;
+    LeastTime time;
   };
   std::array<Size, kSizes> sizes_;
 };
@@ -107,9 +124,9 @@ class SignatureRuns {
   const Signature& signature_;
   const MergingOptions options_;
   std::vector<int> all_;  // outputs
+  LeastTime alone_;       // of one request
   std::mutex mutex_;      // guards what follows
   int running_ = 0;
-  int64_t alone_microseconds_ = 0;  // what runs of one request take, lately
   WorthwhileSize size_;
   std::deque<RunPtr> queue_;
 };
@@ -117,6 +134,10 @@ class SignatureRuns {
 StatusOr<std::vector<Tensor>> SignatureRuns::run(std::span<const Tensor> inputs,
                                                  std::span<const int> outputs,
                                                  const RunLimits& limits) {
+  const int64_t expected = alone_.microseconds();
+  if (expected > 0 && expected < options_.least_microseconds) {
+    return run_alone(inputs, outputs, limits);
+  }
   RunPtr own;
   {
     const std::lock_guard lock(mutex_);
@@ -138,9 +159,7 @@ StatusOr<std::vector<Tensor>> SignatureRuns::run_alone(std::span<const Tensor> i
                                                        const RunLimits& limits) {
   const int64_t start = steady_microseconds();
   auto results = servable_.run(signature_, inputs, outputs, limits);
-  const int64_t took = microseconds_since(start);
-  const std::lock_guard lock(mutex_);
-  alone_microseconds_ = alone_microseconds_ == 0 ? took : (7 * alone_microseconds_ + took) / 8;
+  if (results.ok()) alone_.observe(microseconds_since(start));
   return results;
 }
 
@@ -197,11 +216,7 @@ StatusOr<std::vector<Tensor>> SignatureRuns::lead(const RunPtr& own, std::span<c
   std::vector<Tensor> selected;
   {
     const std::lock_guard lock(mutex_);
-    if (together.ok() && alone_microseconds_ > 0) {
-      size_.observe(company.size(), static_cast<double>(took) /
-                                        static_cast<double>(alone_microseconds_) /
-                                        static_cast<double>(company.size()));
-    }
+    if (together.ok()) size_.observe(company.size(), took);
     const int64_t rows = own->inputs[0].dim(0);
     for (size_t i = 0; i < company.size(); ++i) {
       WaitingRun& one = *company[i];
@@ -244,7 +259,8 @@ StatusOr<std::vector<Tensor>> SignatureRuns::run_together(const std::vector<RunP
 // The one that has waited longest and others of its shapes, a power of two in all: each size costs
 // a memory plan once. Under the lock.
 std::vector<SignatureRuns::RunPtr> SignatureRuns::take_company() {
-  const int64_t by_time = options_.most_microseconds / std::max<int64_t>(alone_microseconds_, 1);
+  const int64_t alone = alone_.microseconds();
+  const int64_t by_time = options_.most_microseconds / std::max<int64_t>(alone, 1);
   const int64_t most = std::min(static_cast<int64_t>(WorthwhileSize::kMost), by_time);
   std::vector<RunPtr> company;
   for (const RunPtr& one : queue_) {
@@ -253,7 +269,7 @@ std::vector<SignatureRuns::RunPtr> SignatureRuns::take_company() {
       company.push_back(one);
     }
   }
-  company.resize(size_.choose(company.size()));
+  company.resize(size_.choose(company.size(), alone));
   for (const RunPtr& one : company) {
     one->state = WaitingRun::State::kTravels;
     std::erase(queue_, one);

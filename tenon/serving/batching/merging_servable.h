@@ -16,6 +16,7 @@ namespace tenon::serving {
 
 struct MergingOptions {
   int runs = 1;                        // of a signature, at once
+  int64_t least_microseconds = 100;    // shorter runs are not worth a wait
   int64_t most_microseconds = 20'000;  // that the requests of a run would take one by one
   Counter* merged = nullptr;           // requests that travelled with others; may be null
 };

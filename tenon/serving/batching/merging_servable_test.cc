@@ -32,6 +32,7 @@ class LineServable final : public Servable {
       changed_.notify_all();
       changed_.wait(lock, [&] { return !held_; });
     }
+    std::this_thread::sleep_for(inputs[0].dim(0) * each_row_);
     Tensor y(DType::kFloat, inputs[0].shape());
     for (int64_t i = 0; i < y.num_elements(); ++i) {
       const float x = inputs[0].data<float>()[i];
@@ -46,6 +47,7 @@ class LineServable final : public Servable {
     held_ = on;
     changed_.notify_all();
   }
+  void take_for_each_row(std::chrono::milliseconds time) { each_row_ = time; }
   void wait_for_runs(size_t count) const {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return rows_.size() >= count; });
@@ -57,6 +59,7 @@ class LineServable final : public Servable {
 
  private:
   const bool independent_;
+  std::chrono::milliseconds each_row_{0};
   std::vector<Signature> signatures_;
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;
@@ -69,6 +72,7 @@ class MergingServableTest : public testing::Test {
   void serve(bool independent = true) {
     line_ = std::make_shared<LineServable>(independent);
     MergingOptions options;
+    options.least_microseconds = least_;
     options.most_microseconds = int64_t{1} << 40;
     options.merged = &merged_;
     servable_ = merging_servable(line_, options);
@@ -107,6 +111,7 @@ class MergingServableTest : public testing::Test {
     threads_.clear();
   }
 
+  int64_t least_ = 0;
   Counter merged_;
   std::shared_ptr<LineServable> line_;
   std::shared_ptr<const Servable> servable_;
@@ -161,6 +166,33 @@ TEST_F(MergingServableTest, WhoCannotWaitLongerLeaves) {
   ask_beside(Shape({1, 2}), 3);
   end();
   EXPECT_EQ(line_->rows(), (std::vector<int64_t>{1, 1}));
+}
+
+TEST_F(MergingServableTest, RunsThatAreOverInNoTimeDoNotWait) {
+  least_ = int64_t{1} << 40;
+  serve();
+  ASSERT_TRUE(ask(Shape({1, 2}), 1).ok());
+  begin();
+  for (int i = 0; i < 3; ++i) ask_beside(Shape({1, 2}), static_cast<float>(i));
+  line_->wait_for_runs(5);
+  end();
+  EXPECT_EQ(line_->rows(), (std::vector<int64_t>{1, 1, 1, 1, 1}));
+}
+
+// Once it is known: a run of several that takes as long as they do one by one is not made.
+TEST_F(MergingServableTest, WhatDoesNotPayIsNotDone) {
+  serve();
+  line_->take_for_each_row(std::chrono::milliseconds(2));
+  ASSERT_TRUE(ask(Shape({1, 2}), 1).ok());
+  std::vector<std::thread> clients;
+  for (int client = 0; client < 4; ++client) {
+    clients.emplace_back([&] {
+      for (int i = 0; i < 30; ++i) EXPECT_TRUE(ask(Shape({1, 2}), 1).ok());
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  const std::vector<int64_t> rows = line_->rows();
+  EXPECT_LE(std::count_if(rows.begin(), rows.end(), [](int64_t each) { return each > 1; }), 20);
 }
 
 TEST_F(MergingServableTest, ModelsThatMixRowsAreLeftAsTheyAre) {
