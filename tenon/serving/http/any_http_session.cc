@@ -26,6 +26,7 @@ void AnyHttpSession::receive(std::string_view bytes, std::vector<RequestPtr>& re
   }
   over_ = !session_;
   if (session_) session_->receive(begun_, ready);
+  if (session_ && draining_) session_->drain();
   std::string().swap(begun_);
 }
 
@@ -36,7 +37,7 @@ Session::End AnyHttpSession::end() const {
 
 void AnyHttpSession::drain() {
   if (session_) return session_->drain();
-  over_ = begun_.empty();
+  over_ = std::exchange(draining_, true) && begun_.empty();
 }
 
 }  // namespace tenon::serving

@@ -30,6 +30,7 @@ class AnyHttpSession final : public Session {
   const Http2Services& services_;
   std::string begun_;  // what may become a preface
   std::unique_ptr<Session> session_;
+  bool draining_ = false;
   bool over_ = false;
   int64_t deadline_;
 };

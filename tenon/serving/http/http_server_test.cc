@@ -407,6 +407,24 @@ TEST(HttpServerTest, StopAnswersWhatHasBegunAndTakesNoMore) {
   EXPECT_FALSE(HttpClient(server->port()).connected());
 }
 
+// A client that has not heard of the stop yet, as over a network, must not find its connection gone.
+TEST(HttpServerTest, StopTakesRequestsThatAreUnderWay) {
+  const auto server = serve();
+  HttpClient kept(server->port());
+  HttpClient fresh(server->port());
+  kept.send("GET /first HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_NE(kept.receive().find("/first"), std::string::npos);
+  std::thread stopper([&] { server->stop(10'000); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  for (HttpClient* client : {&kept, &fresh}) {
+    client->send("GET /second HTTP/1.1\r\nHost: h\r\n\r\n");
+    const std::string answer = client->receive_all();
+    EXPECT_NE(answer.find("/second"), std::string::npos);
+    EXPECT_NE(answer.find("Connection: close"), std::string::npos);
+  }
+  stopper.join();
+}
+
 TEST(HttpServerTest, RefusesConnectionsBeyondItsLimit) {
   HttpServerOptions options;
   options.max_connections = 2;

@@ -117,8 +117,10 @@ Session::End HttpSession::end() const {
   if (state_ == State::kOver) {
     return refused_ || !unread().empty() ? End::kLinger : End::kClose;
   }
-  return draining_ && state_ == State::kHead && unread().empty() ? End::kClose : End::kOpen;
+  return drained_ && state_ == State::kHead && unread().empty() ? End::kClose : End::kOpen;
 }
+
+void HttpSession::drain() { drained_ = std::exchange(draining_, true); }
 
 void HttpSession::cancel() {
   if (exchange_) exchange_->cancelled = true;

@@ -57,7 +57,9 @@ class HttpSession final : public Session {
   void produce(std::string& out) override { out.swap(output_); }
   bool reads() const override { return state_ != State::kRunning; }
   End end() const override;
-  void drain() override { draining_ = true; }
+  // At first a connection without a request stays, since one may be under way; what is answered then
+  // ends it.
+  void drain() override;
   void cancel() override;
   int64_t deadline() const override { return deadline_; }
 
@@ -80,6 +82,7 @@ class HttpSession final : public Session {
   const HttpTimeouts& timeouts_;
   State state_ = State::kHead;
   bool draining_ = false;
+  bool drained_ = false;  // no request is waited for that has not begun to arrive
   bool refused_ = false;  // the rest of the input is not looked at
   std::string input_;
   size_t consumed_ = 0;                     // of input_
