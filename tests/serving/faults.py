@@ -70,7 +70,7 @@ def directory(program, models, folder):
         expect("and only under its last name", ".new" not in server.text(), server)
         shutil.rmtree(os.path.join(place, "two"))
         expect("one that goes is not", server.comes_to(lambda: server.predict("two"), 404), server)
-        expect("and is not waited for", server.get("/readyz")[0] == 200, server)
+        expect("and is not waited for", server.comes_to(lambda: server.get("/readyz")[0], 200), server)
         os.rename(place, place + ".away")
         expect("a folder that goes is told of",
                server.comes_to(lambda: "reloaded: Could not find models directory" in server.text(), True), server)
