@@ -278,17 +278,18 @@ def stalled(program, models, cache):
     path = os.path.join(cache, "models.config")
     with silent, full:
         mute, deaf = (f"127.0.0.1:{one.getsockname()[1]}" for one in (silent, full))
-        bases = ((f"https://{mute}/m.tar.gz", ()), ("s3://models/m", [f"--s3_endpoint=https://{mute}"]),
-                 ("s3://models/m", [f"--s3_endpoint=http://{mute}"]), ("s3://models/m", [f"--s3_endpoint=http://{deaf}"]),
-                 (f"http://{deaf}/m.zip", ()), (f"{site.url}/half", ()))
-        for base, flags in bases:
-            for poll in (0, 1):
-                with open(path, "w", encoding="utf-8") as f:
-                    f.write(f'model_config_list {{ config {{ name: "m" base_path: "{base}" model_platform: "tensorflow" }} }}')
-                with Server(program, f"--model_config_file={path}", f"--file_system_poll_wait_seconds={poll}", *flags,
-                            env=env) as server:
-                    time.sleep(0.3)
-                    expect(f"SIGTERM ends it at {base} {flags} polled {poll}", ends(server), server)
+        endpoint = "--s3_endpoint="
+        for poll, base, *flags in ((0, f"https://{mute}/m.tar.gz"), (1, f"https://{mute}/m.tar.gz"),
+                                   (1, "s3://models/m", f"{endpoint}https://{mute}"),
+                                   (0, "s3://models/m", f"{endpoint}http://{mute}"),
+                                   (1, "s3://models/m", f"{endpoint}http://{deaf}"), (0, f"http://{deaf}/m.zip"),
+                                   (1, f"{site.url}/half")):
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(f'model_config_list {{ config {{ name: "m" base_path: "{base}" model_platform: "tensorflow" }} }}')
+            with Server(program, f"--model_config_file={path}", f"--file_system_poll_wait_seconds={poll}", *flags,
+                        env=env) as server:
+                time.sleep(0.2)
+                expect(f"SIGTERM ends it at {base} {flags} polled {poll}", ends(server), server)
     for one in waiting:
         one.close()
 

@@ -120,21 +120,31 @@ class SignatureRuns {
   std::vector<RunPtr> take_company();
   void give_place_away();
 
+  // What runs have shown of requests that are about as large as each other.
+  struct Experience {
+    LeastTime alone;  // of one request
+    WorthwhileSize size;
+  };
+  Experience& experience_of(std::span<const Tensor> inputs) {
+    uint64_t elements = 0;
+    for (const Tensor& input : inputs) elements += static_cast<uint64_t>(input.num_elements());
+    return experience_[static_cast<size_t>(std::bit_width(elements)) % experience_.size()];
+  }
+
   const Servable& servable_;
   const Signature& signature_;
   const MergingOptions options_;
   std::vector<int> all_;  // outputs
-  LeastTime alone_;       // of one request
-  std::mutex mutex_;      // guards what follows
+  std::mutex mutex_;      // guards what follows, and the sizes
   int running_ = 0;
-  WorthwhileSize size_;
   std::deque<RunPtr> queue_;
+  std::array<Experience, 32> experience_;
 };
 
 StatusOr<std::vector<Tensor>> SignatureRuns::run(std::span<const Tensor> inputs,
                                                  std::span<const int> outputs,
                                                  const RunLimits& limits) {
-  const int64_t expected = alone_.microseconds();
+  const int64_t expected = experience_of(inputs).alone.microseconds();
   if (expected > 0 && expected < options_.least_microseconds) {
     return run_alone(inputs, outputs, limits);
   }
@@ -159,7 +169,7 @@ StatusOr<std::vector<Tensor>> SignatureRuns::run_alone(std::span<const Tensor> i
                                                        const RunLimits& limits) {
   const int64_t start = steady_microseconds();
   auto results = servable_.run(signature_, inputs, outputs, limits);
-  if (results.ok()) alone_.observe(microseconds_since(start));
+  if (results.ok()) experience_of(inputs).alone.observe(microseconds_since(start));
   return results;
 }
 
@@ -216,7 +226,7 @@ StatusOr<std::vector<Tensor>> SignatureRuns::lead(const RunPtr& own, std::span<c
   std::vector<Tensor> selected;
   {
     const std::lock_guard lock(mutex_);
-    if (together.ok()) size_.observe(company.size(), took);
+    if (together.ok()) experience_of(own->inputs).size.observe(company.size(), took);
     const int64_t rows = own->inputs[0].dim(0);
     for (size_t i = 0; i < company.size(); ++i) {
       WaitingRun& one = *company[i];
@@ -259,7 +269,8 @@ StatusOr<std::vector<Tensor>> SignatureRuns::run_together(const std::vector<RunP
 // The one that has waited longest and others of its shapes, a power of two in all: each size costs
 // a memory plan once. Under the lock.
 std::vector<SignatureRuns::RunPtr> SignatureRuns::take_company() {
-  const int64_t alone = alone_.microseconds();
+  Experience& experience = experience_of(queue_.front()->inputs);
+  const int64_t alone = experience.alone.microseconds();
   const int64_t by_time = options_.most_microseconds / std::max<int64_t>(alone, 1);
   const int64_t most = std::min(static_cast<int64_t>(WorthwhileSize::kMost), by_time);
   std::vector<RunPtr> company;
@@ -269,7 +280,7 @@ std::vector<SignatureRuns::RunPtr> SignatureRuns::take_company() {
       company.push_back(one);
     }
   }
-  company.resize(size_.choose(company.size(), alone));
+  company.resize(experience.size.choose(company.size(), alone));
   for (const RunPtr& one : company) {
     one->state = WaitingRun::State::kTravels;
     std::erase(queue_, one);
