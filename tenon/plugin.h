@@ -87,15 +87,19 @@ typedef struct {
   const int32_t* types;
 } TenonAttr;
 
-/* One operation of a _FusedElementwise: what TensorFlow's op of that name computes ("Neg", "AddV2",
- * "Select", "LeakyRelu" with `alpha`, "ClipByValue") of the values `operands` names (-1: none).
+/* One operation of a _FusedElementwise or _FusedMixedElementwise: what TensorFlow's op of that name
+ * computes ("Neg", "AddV2", "Select", "LeakyRelu" with `alpha`, "ClipByValue", "Cast" to `dtype`) of
+ * the values `operands` names (-1: none).
  * Values are numbered: the node's inputs, then its attribute `constants`, then one for each
  * instruction; its attribute `outputs` says which are the node's outputs. Inputs are broadcast to
- * the shape of the outputs. Values are float32, truth is 1 and 0. */
+ * the shape of the outputs. Operands and result have `dtype`: float32, and in a
+ * _FusedMixedElementwise float16 and bfloat16, which compute in float32 and round the result once.
+ * Truth is 1 and 0, in float32. */
 typedef struct {
   const char* op;
   int32_t operands[3];
   float alpha;
+  int32_t dtype; /* tensorflow.DataType */
 } TenonFusedInstruction;
 
 /* Runs many times, from several threads at once. On a device it enqueues work on the run's stream;
@@ -143,7 +147,7 @@ typedef struct {
   int (*attr_shape_at)(const TenonAttrs* attrs, const char* name, int64_t index, TenonType* value);
   int (*attr_tensor_at)(const TenonAttrs* attrs, const char* name, int64_t index,
                         TenonTensor* value);
-  /* Instruction `index` of a _FusedElementwise; 0 behind the last one, and where its operation has
+  /* Instruction `index` of a fused program; 0 behind the last one, and where its operation has
    * no name (then its `op` is null). */
   int (*attr_fused)(const TenonAttrs* attrs, int64_t index, TenonFusedInstruction* value);
 
@@ -342,7 +346,8 @@ typedef struct {
   void (*begin_run)(void* stream); /* null: failures are nobody's in particular */
 
   /* Does the device want nodes to be fused into `op` ("_FusedMatMul", "_FusedConv2D",
-   * "_FusedElementwise", ...)? Null: where it has a kernel for it. */
+   * "_FusedElementwise", and "_FusedMixedElementwise" for chains with casts, truth values and half
+   * precision among them, which may have several outputs)? Null: where it has a kernel for it. */
   int (*wants_fusion)(void* device, const char* op);
 
   /* Null: nothing is captured. destroy_graph() may come while a launch is under way. */

@@ -44,10 +44,10 @@ TenonStatus* read_fused_program(const TenonPrepare* prepare, FusedProgram& progr
       if (operand >= values) return error(kInvalidArgument, "a fused program reads what follows");
     }
     program.instructions.push_back(
-        {one.op, {one.operands[0], one.operands[1], one.operands[2]}, one.alpha});
+        {one.op, {one.operands[0], one.operands[1], one.operands[2]}, one.alpha, one.dtype});
   }
-  // Six words an instruction: one without a name ends the list early.
-  if (words != static_cast<int64_t>(program.instructions.size()) * 6) {
+  // Seven words an instruction: one without a name ends the list early.
+  if (words != static_cast<int64_t>(program.instructions.size()) * 7) {
     return error(kUnimplemented, "an operation without a name");
   }
   const bool fits = std::all_of(program.outputs.begin(), program.outputs.end(),

@@ -32,12 +32,14 @@ bool is_known(const TenonType& type);
 int64_t element_count(const TenonType& type);
 bool same_shape(const TenonType& a, const TenonType& b);
 
-// The attributes of a _FusedElementwise; see TenonFusedInstruction for how values are numbered.
+// The attributes of a _FusedElementwise or _FusedMixedElementwise; see TenonFusedInstruction for how
+// values are numbered.
 struct FusedProgram {
   struct Instruction {
     std::string op;
     std::array<int32_t, 3> operands{-1, -1, -1};
     float alpha = 0;
+    int32_t dtype = kFloat;
   };
   std::vector<float> constants;
   std::vector<Instruction> instructions;

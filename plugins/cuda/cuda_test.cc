@@ -135,6 +135,30 @@ TEST_F(CudaPlugin, AFusedProgramIsOneKernelOfItsOperations) {
   EXPECT_NE(text_of(write_elementwise(p, source)), "");
 }
 
+TEST_F(CudaPlugin, AProgramRoundsWhereItSaysSo) {
+  if (TenonStatus* missing = open_libraries()) GTEST_SKIP() << text_of(missing);
+  ElementwiseProgram p;
+  p.dims = {1024, 1024};
+  p.inputs = {{kBfloat16, {1024, 1024}}, {kFloat, {1024, 1}}, {kBfloat16, {1024}}};
+  p.outputs = {kBfloat16, kHalf};
+  p.program.instructions = {{"AddV2", {0, 2, -1}, 0, kBfloat16},
+                            {"Cast", {3, -1, -1}, 0, kFloat},
+                            {"Mul", {4, 1, -1}, 0, kFloat},
+                            {"Cast", {5, -1, -1}, 0, kHalf}};
+  p.program.outputs = {3, 6};
+  ElementwiseSource source;
+  ASSERT_EQ(text_of(write_elementwise(p, source)), "");
+  EXPECT_EQ(source.per_thread, 8);
+  const auto has = [&](const char* text) { return source.text.find(text) != std::string::npos; };
+  EXPECT_TRUE(has("v3 = from_bfloat16(to_bfloat16(op_AddV2<C>(v0, v2)))"));
+  EXPECT_TRUE(has("v5 = op_Mul<C>(v4, v1)"));
+  EXPECT_TRUE(has("v6 = from_half(to_half((v5)))"));
+  std::string image;
+  for (const char* architecture : {"sm_80", "sm_90"}) {
+    EXPECT_EQ(text_of(compile_source(source.text, architecture, image)), "");
+  }
+}
+
 TEST_F(CudaPlugin, AxesAreJoinedWhereAllInputsWalkOn) {
   ElementwiseProgram p;
   p.dims = {4, 5, 6};

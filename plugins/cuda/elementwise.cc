@@ -9,7 +9,7 @@
 namespace plugin::cuda {
 namespace {
 
-constexpr int64_t kThreads = 256, kPerThread = 4;
+constexpr int64_t kThreads = 256;
 constexpr size_t kMostParameters = 500;  // of eight bytes; CUDA passes 4 KB
 
 constexpr char kFunctions[] =
@@ -60,6 +60,13 @@ std::string stored(int32_t dtype, const std::string& value) {
   if (dtype == kBfloat16) return "to_bfloat16((float)" + value + ")";
   if (dtype == kBool) return "(unsigned char)(" + value + " != 0)";
   return "(" + std::string(type_name(dtype)) + ")" + value;
+}
+
+// `value` as one of `dtype`, in float.
+std::string rounded(int32_t dtype, const std::string& value) {
+  if (dtype == kHalf) return "from_half(to_half(" + value + "))";
+  if (dtype == kBfloat16) return "from_bfloat16(to_bfloat16(" + value + "))";
+  return value;
 }
 const char* stored_type(int32_t dtype) {
   if (dtype == kHalf || dtype == kBfloat16) return "unsigned short";
@@ -143,21 +150,35 @@ std::string write_offsets(const Walk& walk, std::vector<std::string>& offsets) {
   return text;
 }
 
-// Four neighbouring elements, read and written at once.
+// Neighbouring elements, read and written in moves of up to 16 bytes.
 constexpr char kPackText[] =
-    "template <class T> struct alignas(sizeof(T) == 8 ? 16 : 4 * sizeof(T)) Pack { T at[4]; };\n";
+    "template <class T> struct alignas(sizeof(T) * W > 16 ? 16 : sizeof(T) * W) Pack "
+    "{ T at[W]; };\n";
 
-// Do four neighbouring results come from four neighbours, or one element, of each input, at
-// addresses that are multiples of four?
-bool is_packed(const Walk& walk, int64_t count) {
-  if (count % 4 != 0 || walk.dims.empty() || walk.dims.back() % 4 != 0) return false;
+// Do `width` neighbouring results come from as many neighbours, or one element, of each input, at
+// addresses that are multiples of `width`?
+bool is_packed(const Walk& walk, int64_t count, int64_t width) {
+  if (count % width != 0 || walk.dims.empty() || walk.dims.back() % width != 0) return false;
   for (const std::vector<int64_t>& own : walk.strides) {
     if (own.back() != 0 && own.back() != 1) return false;
     const bool whole =
-        std::all_of(own.begin(), own.end() - 1, [](int64_t s) { return s % 4 == 0; });
+        std::all_of(own.begin(), own.end() - 1, [&](int64_t s) { return s % width == 0; });
     if (own.back() == 1 && !whole) return false;
   }
   return true;
+}
+
+// Elements of a thread that are read at once, 1 for none: 16 bytes of half precision where there are
+// threads enough.
+int64_t pack_width(const ElementwiseProgram& p, const Walk& walk, int64_t count) {
+  constexpr int64_t kMany = int64_t{1} << 20;
+  const auto is_short = [](int32_t dtype) { return size_of(dtype) <= 2; };
+  const bool some_short =
+      std::any_of(p.outputs.begin(), p.outputs.end(), is_short) ||
+      std::any_of(p.inputs.begin(), p.inputs.end(),
+                  [&](const ElementwiseProgram::Input& input) { return is_short(input.dtype); });
+  if (some_short && count >= kMany && is_packed(walk, count, 8)) return 8;
+  return is_packed(walk, count, 4) ? 4 : 1;
 }
 
 std::string constant_text(float value) {
@@ -169,18 +190,24 @@ std::string constant_text(float value) {
 TenonStatus* write_instructions(const ElementwiseProgram& p, std::string& text) {
   size_t value = p.inputs.size() + p.program.constants.size();
   for (const FusedProgram::Instruction& one : p.program.instructions) {
-    const Operation* operation = find_operation(one.op);
-    if (!operation || !operation->takes(p.compute)) return unimplemented("an operation it has not");
-    std::string call = std::string(operation->function) + "<C>(";
-    for (int i = 0; i < operation->operands; ++i) {
+    const bool cast = one.op == "Cast";
+    const Operation* operation = cast ? nullptr : find_operation(one.op);
+    if (!cast && (!operation || !operation->takes(p.compute))) {
+      return unimplemented("an operation it has not");
+    }
+    std::string call = cast ? "(" : std::string(operation->function) + "<C>(";
+    for (int i = 0; i < (cast ? 1 : operation->operands); ++i) {
       const int32_t operand = one.operands[static_cast<size_t>(i)];
       if (operand < 0 || static_cast<size_t>(operand) >= value) {
         return error(kInvalidArgument, "an operation lacks an operand");
       }
       call += (i ? ", v" : "v") + std::to_string(operand);
     }
-    if (operation->has_alpha) call += ", " + constant_text(one.alpha);
-    text += "    const C v" + number(value++) + " = " + call + ");\n";
+    if (operation && operation->has_alpha) call += ", " + constant_text(one.alpha);
+    call += ")";
+    const bool truth = operation && operation->gives_truth;
+    text += "    const C v" + number(value++) + " = " +
+            (truth ? call : rounded(one.dtype, call)) + ";\n";
   }
   return nullptr;
 }
@@ -203,7 +230,10 @@ TenonStatus* write_elementwise(const ElementwiseProgram& p, ElementwiseSource& s
   const size_t inputs = std::max<size_t>(p.inputs.size(), 1);
   std::vector<std::string> offsets;
   const std::string offset_text = write_offsets(walk, offsets);
-  const bool packed = is_packed(walk, source.count);
+  const int64_t width = pack_width(p, walk, source.count);
+  const bool packed = width > 1;
+  source.per_thread = packed ? width : 4;
+  const std::string w = std::to_string(source.per_thread);
   std::string loads, body, stores;
   for (size_t i = 0; i < p.inputs.size(); ++i) {
     const std::string type = stored_type(p.inputs[i].dtype), n = number(i);
@@ -233,11 +263,11 @@ TenonStatus* write_elementwise(const ElementwiseProgram& p, ElementwiseSource& s
       (wide ? "long long" : "unsigned") + " index_t;\nstruct P {\n  const void* in[" +
       number(inputs) + "]; void* out[" + number(p.outputs.size()) +
       "]; long long count; long long dims[" + number(rank) + "]; long long strides[" +
-      number(inputs) + "][" + number(rank) + "];\n};\n" + kPackText +
+      number(inputs) + "][" + number(rank) + "];\n};\nenum { W = " + w + " };\n" + kPackText +
       "extern \"C\" __global__ void __launch_bounds__(256) elementwise(const P p) {\n" +
-      (packed ? "  const index_t i = ((index_t)blockIdx.x * 256 + threadIdx.x) * 4;\n"
+      (packed ? "  const index_t i = ((index_t)blockIdx.x * 256 + threadIdx.x) * W;\n"
                 "  if (i >= (index_t)p.count) return;\n" +
-                    offset_text + loads + "  #pragma unroll\n  for (int k = 0; k < 4; ++k) {\n" +
+                    offset_text + loads + "  #pragma unroll\n  for (int k = 0; k < W; ++k) {\n" +
                     body + "  }\n" + stores + "}\n"
               : "  index_t i = (index_t)blockIdx.x * 1024 + threadIdx.x;\n"
                 "  #pragma unroll\n"
@@ -266,6 +296,7 @@ TenonStatus* Elementwise::create(const Device& device, const ElementwiseProgram&
   if (TenonStatus* status = write_elementwise(program, source)) return status;
   made.parameters_ = std::move(source.parameters);
   made.count_ = source.count;
+  made.per_block_ = kThreads * source.per_thread;
   return find_kernel(device, source.text, "elementwise", made.kernel_);
 }
 
@@ -279,8 +310,7 @@ TenonStatus* Elementwise::launch(cudaStream_t stream,
   }
   std::copy(parameters_.begin(), parameters_.end(), parameter + used);
   void* arguments[] = {parameter};
-  constexpr int64_t kPerBlock = kThreads * kPerThread;
-  const dim3 blocks(static_cast<unsigned>((count_ + kPerBlock - 1) / kPerBlock));
+  const dim3 blocks(static_cast<unsigned>((count_ + per_block_ - 1) / per_block_));
   return status_of(cudaLaunchKernel(reinterpret_cast<const void*>(kernel_), blocks,
                                     dim3(static_cast<unsigned>(kThreads)), arguments, 0, stream),
                    "an element-wise kernel");

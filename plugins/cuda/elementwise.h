@@ -15,7 +15,9 @@ struct ElementwiseProgram {
   std::vector<int64_t> dims;
   std::vector<Input> inputs;
   std::vector<int32_t> outputs;  // dtypes
-  int32_t compute = kFloat;      // dtype of values; half precision computes in float
+  // dtype of values; half precision computes in float, and is rounded where an instruction says so
+  // and where it is stored.
+  int32_t compute = kFloat;
   FusedProgram program;
 };
 
@@ -24,6 +26,7 @@ struct ElementwiseSource {
   std::string text;
   std::vector<int64_t> parameters;  // behind the addresses
   int64_t count = 0;
+  int64_t per_thread = 4;  // elements
 };
 
 // UNIMPLEMENTED for operations and dtypes that the device has not, and for too many tensors.
@@ -45,6 +48,7 @@ class Elementwise {
   cudaKernel_t kernel_ = nullptr;
   std::vector<int64_t> parameters_;
   int64_t count_ = 0;
+  int64_t per_block_ = 1;
 };
 
 // What follows a product that stands in the node's output: bias, residual, activation.

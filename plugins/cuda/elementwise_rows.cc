@@ -123,7 +123,7 @@ TenonStatus* prepare_add_n(TenonPrepare* prepare, RunFunction& run) {
   int32_t sum = 0;
   const auto count = static_cast<int32_t>(p.inputs.size());
   for (int32_t i = 1; i < count; ++i) {
-    p.program.instructions.push_back({"AddV2", {sum, i, -1}, 0});
+    p.program.instructions.push_back({"AddV2", {sum, i, -1}, 0, p.compute});
     sum = count + i - 1;
   }
   p.program.outputs = {sum};
@@ -166,6 +166,7 @@ void add_elementwise_rows(const AddRow& add) {
   add("AddN", prepare_add_n);
   add("BiasAdd", prepare_bias_add);
   add("_FusedElementwise", prepare_fused);
+  add("_FusedMixedElementwise", prepare_fused);
 }
 
 }  // namespace plugin::cuda

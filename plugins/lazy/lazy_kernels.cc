@@ -348,6 +348,7 @@ constexpr const char* kLate[] = {
     "_FusedConv2D",
     "_FusedElementwise",
     "_FusedMatMul",
+    "_FusedMixedElementwise",
 };
 
 }  // namespace

@@ -129,6 +129,23 @@ bool SymbolicShapes::equal(Endpoint a, Endpoint b) const {
   return of_a && of_b && *of_a == *of_b;
 }
 
+bool SymbolicShapes::is_column_of(Endpoint column, Endpoint wide) const {
+  const PartialShape& left = graph_->value(column).shape;
+  const PartialShape& right = graph_->value(wide).shape;
+  if (!left.has_rank() || !right.has_rank() || left.rank() != right.rank()) return false;
+  const int last = left.rank() - 1;
+  if (last < 0 || left[last] != 1) return false;
+  const Symbols* of_column = symbols_of(column);
+  const Symbols* of_wide = symbols_of(wide);
+  for (int axis = 0; axis < last; ++axis) {
+    if (left[axis] != right[axis]) return false;
+    if (left[axis] >= 0) continue;
+    const auto at = static_cast<size_t>(axis);
+    if (!of_column || !of_wide || (*of_column)[at] != (*of_wide)[at]) return false;
+  }
+  return true;
+}
+
 void SymbolicShapes::is_same(Endpoint fresh, Endpoint known) {
   if (const auto it = symbols_.find(known); it != symbols_.end()) {
     const Symbols symbols = it->second;

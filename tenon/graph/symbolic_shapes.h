@@ -19,6 +19,9 @@ class SymbolicShapes {
   // same number or the same symbol.
   bool equal(Endpoint a, Endpoint b) const;
 
+  // Whether `column` has the shape of `wide` in every run, but for a last dimension of 1.
+  bool is_column_of(Endpoint column, Endpoint wide) const;
+
   // A node that was added since computes in `fresh` what `known` is.
   void is_same(Endpoint fresh, Endpoint known);
 

@@ -345,6 +345,55 @@ TEST(FusedElementwise, HasTheBitsOfTheUnfusedOperations) {
   }
 }
 
+// y0 = bfloat16(x) * half as bfloat16 + 0.3, y1 = float(y0 > row ? y0 : row), y2 = half(truth).
+TEST(FusedElementwise, RoundsEachValueToItsDtype) {
+  FusedProgram p;
+  constexpr DType kShort = DType::kBfloat16;
+  p.inputs = {{FusedKind::kFull, DType::kFloat},
+              {FusedKind::kFull, DType::kHalf},
+              {FusedKind::kRow, kShort},
+              {FusedKind::kColumn, DType::kBool}};
+  p.constants = {0.30078125f};  // a bfloat16
+  const auto cast = [](int a, DType to) {
+    return FusedInstruction{.kind = FusedInstruction::Kind::kCast, .a = a, .dtype = to};
+  };
+  p.instructions = {cast(0, kShort), cast(1, kShort), binary_step(BinaryOp::kMul, 5, 6),
+                    binary_step(BinaryOp::kAdd, 7, 4), binary_step(BinaryOp::kGreater, 8, 2),
+                    {.kind = FusedInstruction::Kind::kSelect, .a = 9, .b = 8, .c = 2},
+                    cast(10, DType::kFloat), cast(3, DType::kHalf)};
+  for (size_t i : {2, 3, 4, 5}) p.instructions[i].dtype = kShort;
+  p.outputs = {{8, kShort}, {11, DType::kFloat}, {12, DType::kHalf}, {9, DType::kBool}};
+  auto fused = FusedElementwise::compile(p);
+  ASSERT_TRUE(fused.ok()) << fused.status();
+  const int64_t rows = 7, columns = 300, count = rows * columns;
+  const auto x = random_floats(count, 1), h = random_floats(count, 2), r = random_floats(columns, 3);
+  const std::vector<float16> half(h.begin(), h.end());
+  const std::vector<bfloat16> row(r.begin(), r.end());
+  const std::array<bool, 7> column{true, false, true, true, false, false, true};
+  std::vector<bfloat16> y0(half.size());
+  std::vector<float> y1(half.size());
+  std::vector<float16> y2(half.size());
+  std::vector<uint8_t> y3(half.size());
+  const void* in[] = {x.data(), half.data(), row.data(), column.data()};
+  void* out[] = {y0.data(), y1.data(), y2.data(), y3.data()};
+  fused->run(in, out, rows, columns);
+  const auto product = [](bfloat16 a, bfloat16 b) {
+    return bfloat16(static_cast<float>(a) * static_cast<float>(b));
+  };
+  for (size_t i = 0; i < half.size(); ++i) {
+    const bfloat16 factor(static_cast<float>(half[i]));
+    const bfloat16 sum(static_cast<float>(product(bfloat16(x[i]), factor)) + 0.30078125f);
+    const size_t at = i % static_cast<size_t>(columns);
+    const bool above = static_cast<float>(sum) > static_cast<float>(row[at]);
+    ASSERT_EQ(static_cast<float>(y0[i]), static_cast<float>(sum));
+    ASSERT_EQ(y1[i], static_cast<float>(above ? sum : row[at]));
+    ASSERT_EQ(static_cast<float>(y2[i]), column[i / static_cast<size_t>(columns)] ? 1.0f : 0.0f);
+    ASSERT_EQ(y3[i], above);
+  }
+  p.instructions[3].b = 1;  // a float16
+  EXPECT_EQ(FusedElementwise::compile(p).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
 TEST(FusedElementwise, RefusesAValueThatDoesNotExistYet) {
   FusedProgram p;
   p.inputs = {{}};

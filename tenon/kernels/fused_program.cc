@@ -5,7 +5,7 @@
 namespace tenon::kernels {
 namespace {
 
-constexpr size_t kFusedWords = 6;  // of an instruction
+constexpr size_t kFusedWords = 7;  // of an instruction
 
 }  // namespace
 
@@ -15,8 +15,9 @@ void write_fused_program(const FusedProgram& program, AttrMap& attrs) {
     const bool unary = one.kind == FusedInstruction::Kind::kUnary;
     const int64_t operation =
         unary ? static_cast<int64_t>(one.unary) : static_cast<int64_t>(one.binary);
-    instructions.insert(instructions.end(), {static_cast<int64_t>(one.kind), operation, one.a,
-                                             one.b, one.c, std::bit_cast<int32_t>(one.alpha)});
+    instructions.insert(instructions.end(),
+                        {static_cast<int64_t>(one.kind), operation, one.a, one.b, one.c,
+                         std::bit_cast<int32_t>(one.alpha), static_cast<int64_t>(one.dtype)});
   }
   std::vector<int64_t> outputs;
   for (const FusedOutput& output : program.outputs) outputs.push_back(output.value);
@@ -38,7 +39,7 @@ StatusOr<FusedProgram> read_fused_program(const AttrMap& attrs) {
       return value >= 0 && value < static_cast<int64_t>(end);
     };
     FusedInstruction one;
-    if (!in_range(words[at], static_cast<int>(FusedInstruction::Kind::kClip) + 1)) {
+    if (!in_range(words[at], static_cast<int>(FusedInstruction::Kind::kCast) + 1)) {
       return invalid_argument("instruction kind ", words[at], " is not known");
     }
     one.kind = static_cast<FusedInstruction::Kind>(words[at]);
@@ -53,6 +54,10 @@ StatusOr<FusedProgram> read_fused_program(const AttrMap& attrs) {
     one.b = static_cast<int>(words[at + 3]);
     one.c = static_cast<int>(words[at + 4]);
     one.alpha = std::bit_cast<float>(static_cast<int32_t>(words[at + 5]));
+    one.dtype = static_cast<DType>(words[at + 6]);
+    if (words[at + 6] != static_cast<int64_t>(one.dtype) || !is_fused_dtype(one.dtype)) {
+      return invalid_argument("an instruction of dtype ", words[at + 6], ", expected a float's");
+    }
     program.instructions.push_back(one);
   }
   for (int64_t value : attrs.get<std::vector<int64_t>>("outputs")) {

@@ -2,7 +2,7 @@
 // read it.
 //
 //   constants:    list(float)
-//   instructions: list(int), six for each: kind, operation, a, b, c, and the bits of alpha
+//   instructions: list(int), seven for each: kind, operation, a, b, c, the bits of alpha, dtype
 //   outputs:      list(int), the value that each output is
 //
 // Kinds of the inputs are not written: they follow from the shapes when the node is bound.

@@ -1,6 +1,8 @@
 // Outside truth: the same ops without the pass, bit for bit.
 #include "tenon/passes/pass_test.h"
 
+#include <random>
+
 namespace tenon {
 namespace {
 
@@ -94,6 +96,134 @@ TEST_F(FuseElementwise, LargeGroupsAreCut) {
     return level;
   };
   expect_same(tree, std::vector<Tensor>{numbers({4, 3}, 1)});
+}
+
+constexpr DType kFloats[] = {DType::kFloat, DType::kHalf, DType::kBfloat16};
+
+// In each dtype, between casts from another one and to a third.
+TEST_F(FuseElementwise, EveryOpGivesItsBitsInAChainOfAnyDtype) {
+  const std::vector<std::pair<std::string, int>> ops = {
+      {"Neg", 1},        {"Abs", 1},         {"Square", 1},         {"Sqrt", 1},
+      {"Rsqrt", 1},      {"Reciprocal", 1},  {"Exp", 1},            {"Expm1", 1},
+      {"Log", 1},        {"Log1p", 1},       {"Tanh", 1},           {"Sigmoid", 1},
+      {"Relu", 1},       {"Relu6", 1},       {"Elu", 1},            {"Selu", 1},
+      {"Softplus", 1},   {"Softsign", 1},    {"Erf", 1},            {"Erfc", 1},
+      {"Sin", 1},        {"Cos", 1},         {"Floor", 1},          {"Ceil", 1},
+      {"Round", 1},      {"Rint", 1},        {"Sign", 1},           {"LeakyRelu", 1},
+      {"AddV2", 2},      {"Sub", 2},         {"Mul", 2},            {"RealDiv", 2},
+      {"DivNoNan", 2},   {"MulNoNan", 2},    {"Maximum", 2},        {"Minimum", 2},
+      {"TanhGrad", 2},   {"SigmoidGrad", 2}, {"SqrtGrad", 2},       {"RsqrtGrad", 2},
+      {"ReluGrad", 2},   {"Relu6Grad", 2},   {"EluGrad", 2},        {"SeluGrad", 2},
+      {"AddN", 2},       {"SoftplusGrad", 2}, {"SoftsignGrad", 2},  {"SquaredDifference", 2},
+      {"Equal", 2},      {"NotEqual", 2},    {"Less", 2},           {"LessEqual", 2},
+      {"Greater", 2},    {"GreaterEqual", 2}, {"ReciprocalGrad", 2}, {"ClipByValue", 3}};
+  for (size_t i = 0; i < 3 * ops.size(); ++i) {
+    const auto& [op, operands] = ops[i / 3];
+    const DType dtype = kFloats[i % 3], before = kFloats[(i + i / 3) % 3];
+    const DType after = kFloats[(i + i / 9 + 1) % 3];
+    SCOPED_TRACE(cat(op, " of ", dtype));
+    const Build build = [&](GraphBuilder& b, const Endpoints& in) {
+      const Endpoint x = b.cast(b.cast(in[0], before), dtype);
+      Endpoints inputs{x, b.op("Abs", {x}), b.scalar_of(dtype, 1.5)};
+      if (operands == 3) inputs[1] = b.scalar_of(dtype, -0.25);
+      inputs.resize(static_cast<size_t>(operands));
+      const Endpoint y = b.op(op, std::move(inputs));
+      if (b.dtype(y) == DType::kBool) return Endpoints{b.op("SelectV2", {y, x, b.neg(x)}), y};
+      return Endpoints{b.cast(b.op("Neg", {y}), after)};
+    };
+    const Outcome made = expect_same(build, std::vector<Tensor>{hostile_numbers({3, 29}, 5)});
+    EXPECT_GE(made.count("_FusedMixedElementwise") + made.count("_FusedElementwise"), 1);
+    EXPECT_EQ(made.count("Neg") + made.count(op == "Neg" ? "Cast" : op), 0);
+  }
+}
+
+// What others read is an output too, where they come later; columns, rows and scalars are spread, and
+// a mean between two uses of one value parts the group.
+TEST_F(FuseElementwise, NormalisingAndItsNeighboursAreFewLoops) {
+  for (DType dtype : {DType::kHalf, DType::kBfloat16}) {
+    const Build build = [&](GraphBuilder& b, const Endpoints& in) {
+      const std::array<int64_t, 1> last{-1};
+      const Endpoint sum = b.add(b.cast(in[0], dtype), b.cast(in[1], dtype));
+      const Endpoint x = b.cast(sum, DType::kFloat);
+      const Endpoint mean = b.mean(x, last, true);
+      const Endpoint off = b.op("SquaredDifference", {x, mean});
+      const Endpoint variance = b.mean(off, last, true);
+      const Endpoint inverse = b.op("Rsqrt", {b.add(variance, b.scalar(1e-3f))});
+      const Endpoint scale = b.mul(inverse, b.constant(numbers({5}, 3)));
+      const Endpoint y = b.cast(b.add(b.mul(x, scale), b.mul(b.neg(mean), scale)), dtype);
+      const Endpoint kept = b.op("Relu", {y});
+      return Endpoints{kept, b.op("ReluGrad", {sum, kept}), b.mul(y, sum), mean};
+    };
+    for (const Shape& shape : {Shape{4, 3, 5}, Shape{1, 5}, Shape{2, 5}, Shape{0, 5}}) {
+      const std::vector<Tensor> args{numbers(shape, 1), numbers(shape, 2)};
+      const Outcome made = expect_same(build, args);
+      EXPECT_LE(made.count("_FusedMixedElementwise"), 4);
+      EXPECT_EQ(made.count("Relu") + made.count("ReluGrad") + made.count("Cast"), 0);
+    }
+  }
+}
+
+// Element-wise ops of random kinds, dtypes and operands, several of them results.
+Endpoints random_values(GraphBuilder& b, const Endpoints& in, uint32_t seed) {
+  std::mt19937 dice(seed);
+  const auto below = [&](size_t n) { return static_cast<size_t>(dice()) % n; };
+  std::map<DType, Endpoints> made;
+  for (DType dtype : kFloats) {
+    for (Endpoint arg : in) made[dtype].push_back(b.cast(arg, dtype));
+  }
+  constexpr const char* kOne[] = {"Neg", "Tanh", "Square", "Relu", "Sigmoid", "Abs"};
+  constexpr const char* kTwo[] = {"AddV2", "Mul", "Sub", "Maximum", "ReluGrad", "TanhGrad"};
+  Endpoints results;
+  for (int step = 0; step < 30; ++step) {
+    const DType dtype = kFloats[below(3)];
+    Endpoints& values = made[dtype];
+    const auto any = [&] { return values[values.size() - 1 - below(std::min<size_t>(values.size(), 6))]; };
+    Endpoint y;
+    switch (below(8)) {
+      case 0:
+        y = b.cast(any(), kFloats[below(3)]);
+        break;
+      case 1:
+        y = b.op("SelectV2", {b.op("Greater", {any(), b.scalar_of(dtype, 0.25)}), any(), any()});
+        break;
+      case 2:
+        y = b.op("AddN", {any(), any(), any()});
+        break;
+      case 3:
+        y = b.mul(b.cast(b.constant(numbers({1, 5}, seed)), dtype), any());
+        break;
+      case 4:
+        y = b.sub(any(), b.op("Max", {any(), b.integers({1})}, {{"keep_dims", true}}));
+        break;
+      case 5:
+        y = b.op("BroadcastTo", {b.op("Min", {any(), b.integers({1})}, {{"keep_dims", true}}),
+                                 b.shape_of(any())});
+        break;
+      case 6:
+        y = b.op(kOne[below(6)], {any()});
+        break;
+      default:
+        y = b.op(kTwo[below(6)], {any(), any()});
+    }
+    made[b.dtype(y)].push_back(y);
+    if (below(5) == 0) results.push_back(y);
+  }
+  for (DType dtype : kFloats) results.push_back(made[dtype].back());
+  return results;
+}
+
+TEST_F(FuseElementwise, RandomGraphsOverDtypesKeepTheirBits) {
+  int fused = 0;
+  for (uint32_t seed = 0; seed < 60; ++seed) {
+    SCOPED_TRACE(seed);
+    const Build build = [&](GraphBuilder& b, const Endpoints& in) {
+      return random_values(b, in, seed);
+    };
+    const Shape shape{static_cast<int64_t>(seed % 4), 5};
+    const std::vector<Tensor> args{hostile_numbers(shape, seed), numbers(shape, seed + 1)};
+    fused += expect_same(build, args, kEveryKnown[seed % 3]).count("_FusedMixedElementwise");
+  }
+  EXPECT_GT(fused, 100);
 }
 
 }  // namespace

@@ -81,7 +81,8 @@ Status fold_batch_norm(Graph& graph, const PassContext& context);
 // become _FusedConv2D, _FusedDepthwiseConv2dNative or _FusedMatMul.
 Status fuse_bias_activation(Graph& graph, const PassContext& context);
 
-// Chains and trees of float32 element-wise ops become one _FusedElementwise.
+// Chains and trees of float32 element-wise ops become one _FusedElementwise; those with half
+// precision, casts and truth values too one _FusedMixedElementwise.
 Status fuse_elementwise(Graph& graph, const PassContext& context);
 
 struct NamedPass {

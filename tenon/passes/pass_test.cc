@@ -6,6 +6,7 @@
 #include "tenon/base/thread_pool.h"
 #include "tenon/ops/registered_ops_test.h"
 #include "tenon/runtime/executable.h"
+#include "tenon/runtime/plugin/plugin_host.h"
 
 namespace tenon {
 namespace {
@@ -45,6 +46,8 @@ void expect_equal(const Tensor& found, const Tensor& expected, double tolerance)
 void PassTest::SetUpTestSuite() {
   static const bool configured = (ThreadPool::configure(2), true);
   ASSERT_TRUE(configured && registered_ops().ok()) << registered_ops();
+  static const Status loaded = PluginHost::global().load_from_environment();
+  ASSERT_TRUE(loaded.ok()) << loaded;
 }
 
 Tensor numbers(const Shape& shape, uint32_t seed) {

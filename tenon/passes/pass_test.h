@@ -13,7 +13,7 @@ class ModelState;
 using Endpoints = std::vector<Endpoint>;
 using Build = std::function<Endpoints(GraphBuilder&, const Endpoints& args)>;
 
-// All ops, two threads.
+// All ops, two threads; on the device of the plug-ins that TENON_PLUGIN_PATH names, where it does.
 class PassTest : public testing::Test {
  protected:
   static void SetUpTestSuite();

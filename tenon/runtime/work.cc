@@ -198,7 +198,9 @@ double last_dimension(const Prepare& p) {
 // ns of the arithmetic on `elements`.
 double of_elements(const Prepare& p, double elements) {
   const std::string_view name = p.op().name();
-  if (name == "_FusedElementwise") return elements * of_fused_program(p);
+  if (name == "_FusedElementwise" || name == "_FusedMixedElementwise") {
+    return elements * of_fused_program(p);
+  }
   const auto* const cost =
       std::find_if(std::begin(kElementCosts), std::end(kElementCosts),
                    [&](const ElementCost& candidate) { return candidate.op == name; });

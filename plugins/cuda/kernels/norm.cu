@@ -55,31 +55,42 @@ __global__ void part_moments(Blocks b, NormShape s, const T* x, float* means, fl
   __shared__ Moments shared[kBlockThreads];
   const Place p = place_of<V>(b, s.rows);
   const bool inside = p.column < s.channels;
-  constexpr int kRows = 4;  // that are merged at once
+  constexpr int kRows = 4;  // that are loaded at once
   Moments mine[V] = {};
-  const int64_t step = blockDim.y;
-  for (int64_t row = p.first + threadIdx.y; inside && row < p.last; row += kRows * step) {
-    float values[kRows][V] = {};
-    int count = 0;
+  // Sums of the distance from the thread's first value, which lies among the others: of n of them the
+  // squares lose no more than n units in the last place.
+  float first[V] = {}, sums[V] = {}, squares_of[V] = {};
+  float count = 0;
+  const int64_t step = blockDim.y, begin = p.first + threadIdx.y;
+  if (inside && begin < p.last) load_pack<T, V>(x + begin * s.channels + p.column, first);
+  for (int64_t row = begin; inside && row < p.last; row += kRows * step) {
+    float values[kRows][V];
 #pragma unroll
     for (int i = 0; i < kRows; ++i) {
-      if (row + i * step >= p.last) continue;
-      load_pack<T, V>(x + (row + i * step) * s.channels + p.column, values[i]);
-      ++count;
-    }
+      if (row + i * step < p.last) {
+        load_pack<T, V>(x + (row + i * step) * s.channels + p.column, values[i]);
+        ++count;
+      } else {
 #pragma unroll
-    for (int v = 0; v < V; ++v) {
-      Moments some{static_cast<float>(count), 0, 0};
-#pragma unroll
-      for (int i = 0; i < kRows; ++i) some.mean += values[i][v];
-      some.mean /= some.count;
-#pragma unroll
-      for (int i = 0; i < kRows; ++i) {
-        const float off = values[i][v] - some.mean;
-        if (i < count) some.squares += off * off;
+        for (int v = 0; v < V; ++v) values[i][v] = first[v];
       }
-      mine[v] = merge(mine[v], some);
     }
+#pragma unroll
+    for (int i = 0; i < kRows; ++i) {
+#pragma unroll
+      for (int v = 0; v < V; ++v) {
+        const float off = values[i][v] - first[v];
+        sums[v] += off;
+        squares_of[v] += off * off;
+      }
+    }
+  }
+#pragma unroll
+  for (int v = 0; v < V; ++v) {
+    if (count == 0) continue;
+    const float mean = sums[v] / count;
+    const float rest = squares_of[v] - sums[v] * mean;
+    mine[v] = {count, first[v] + mean, rest < 0 ? 0 : rest};
   }
 #pragma unroll
   for (int v = 0; v < V; ++v) {

@@ -1,4 +1,4 @@
-// Poolings of channels-last data: a thread for each result.
+// Poolings of channels-last data: a thread for each result, of maxima for several channels.
 #include "plugins/cuda/kernels/elements.cuh"
 #include "plugins/cuda/kernels/kernels.h"
 
@@ -42,32 +42,50 @@ __device__ int64_t output_index(const PoolShape& s, int64_t n, int h, int w, int
   return ((n * s.out_h + h) * s.out_w + w) * s.channels + c;
 }
 
-// Where the first largest element of the window is.
-template <class T>
-__device__ int64_t largest_in(const PoolShape& s, const Place& p, const Window& window,
-                              const T* x) {
-  int64_t best = -1;
-  float most = 0;
+// The first largest elements of a window in V neighbouring channels, and where they are, counted
+// within the window; -1 where it has none.
+template <int V>
+struct Largest {
+  float value[V];
+  int place[V];
+};
+template <class T, int V>
+__device__ Largest<V> largest_in(const PoolShape& s, const Place& p, const T* x) {
+  const Window window = window_at(s, p.h, p.w);
+  const int first_h = p.h * s.stride_h - s.pad_h, first_w = p.w * s.stride_w - s.pad_w;
+  Largest<V> best;
+#pragma unroll
+  for (int v = 0; v < V; ++v) {
+    best.value[v] = -INFINITY;
+    best.place[v] = -1;
+  }
   for (int h = window.h0; h < window.h1; ++h) {
     for (int w = window.w0; w < window.w1; ++w) {
-      const int64_t index = input_index(s, p.n, h, w, p.c);
-      const float value = load<float, T>(x[index]);
-      if (best < 0 || value > most || (value != value && most == most)) {
-        best = index;
-        most = value;
+      const int place = (h - first_h) * s.size_w + w - first_w;
+      float values[V];
+      load_pack<T, V>(x + input_index(s, p.n, h, w, p.c), values);
+#pragma unroll
+      for (int v = 0; v < V; ++v) {
+        const float most = best.value[v];
+        if (best.place[v] < 0 || values[v] > most || (values[v] != values[v] && most == most)) {
+          best.value[v] = values[v];
+          best.place[v] = place;
+        }
       }
     }
   }
   return best;
 }
 
-template <class T>
+// `count` packs of V channels.
+template <class T, int V>
 __global__ void max_pool_elements(PoolShape s, int64_t count, const T* x, T* y) {
   const int64_t at = blockIdx.x * int64_t{kThreads} + threadIdx.x;
   if (at >= count) return;
-  const Place p = place_of(at, s.out_h, s.out_w, s.channels);
-  const int64_t best = largest_in(s, p, window_at(s, p.h, p.w), x);
-  y[at] = best < 0 ? store<T, float>(-INFINITY) : x[best];
+  Place p = place_of(at, s.out_h, s.out_w, s.channels / V);
+  p.c *= V;
+  const Largest<V> best = largest_in<T, V>(s, p, x);
+  store_pack<T, V>(best.value, y + at * V);
 }
 
 template <class T>
@@ -96,41 +114,45 @@ __device__ Span windows_over(int at, int pad, int size, int stride, int outputs)
   return {first, min(most / stride + 1, outputs)};
 }
 
-// Where the first largest element of each window is, counted within the window; -1 for none.
-template <class T>
-__global__ void largest_places(PoolShape s, int64_t count, const T* x, int32_t* places) {
+// Where the first largest element of each window is. P holds all places of a window and -1.
+template <class T, int V, class P>
+__global__ void largest_places(PoolShape s, int64_t count, const T* x, P* places) {
   const int64_t at = blockIdx.x * int64_t{kThreads} + threadIdx.x;
   if (at >= count) return;
-  const Place p = place_of(at, s.out_h, s.out_w, s.channels);
-  const Window window = window_at(s, p.h, p.w);
-  const int64_t best = largest_in(s, p, window, x);
-  if (best < 0) {
-    places[at] = -1;
-    return;
-  }
-  const Place found = place_of(best, s.in_h, s.in_w, s.channels);
-  places[at] =
-      (found.h - (p.h * s.stride_h - s.pad_h)) * s.size_w + found.w - (p.w * s.stride_w - s.pad_w);
+  Place p = place_of(at, s.out_h, s.out_w, s.channels / V);
+  p.c *= V;
+  const Largest<V> best = largest_in<T, V>(s, p, x);
+  Pack<P, V> pack;
+#pragma unroll
+  for (int v = 0; v < V; ++v) pack.at[v] = static_cast<P>(best.place[v]);
+  *reinterpret_cast<Pack<P, V>*>(places + at * V) = pack;
 }
 
-template <class T>
-__global__ void max_pool_gradients(PoolShape s, int64_t count, const int32_t* places, const T* dy,
+template <class T, int V, class P>
+__global__ void max_pool_gradients(PoolShape s, int64_t count, const P* places, const T* dy,
                                    T* dx) {
   const int64_t at = blockIdx.x * int64_t{kThreads} + threadIdx.x;
   if (at >= count) return;
-  const Place p = place_of(at, s.in_h, s.in_w, s.channels);
+  Place p = place_of(at, s.in_h, s.in_w, s.channels / V);
+  p.c *= V;
   const Span hs = windows_over(p.h, s.pad_h, s.size_h, s.stride_h, s.out_h);
   const Span ws = windows_over(p.w, s.pad_w, s.size_w, s.stride_w, s.out_w);
-  float sum = 0;
+  float sum[V] = {};
   for (int oh = hs.first; oh < hs.last; ++oh) {
     for (int ow = ws.first; ow < ws.last; ++ow) {
       const int own =
           (p.h - (oh * s.stride_h - s.pad_h)) * s.size_w + p.w - (ow * s.stride_w - s.pad_w);
       const int64_t window = output_index(s, p.n, oh, ow, p.c);
-      if (places[window] == own) sum += load<float, T>(dy[window]);
+      const Pack<P, V> place = *reinterpret_cast<const Pack<P, V>*>(places + window);
+      float dys[V];
+      load_pack<T, V>(dy + window, dys);
+#pragma unroll
+      for (int v = 0; v < V; ++v) {
+        if (place.at[v] == static_cast<P>(own)) sum[v] += dys[v];
+      }
     }
   }
-  dx[at] = store<T, float>(sum);
+  store_pack<T, V>(sum, dx + at * V);
 }
 
 template <class T>
@@ -156,15 +178,38 @@ int64_t output_count(const PoolShape& s) {
   return int64_t{s.batch} * s.out_h * s.out_w * s.channels;
 }
 
+// Calls body(T(), width) with the type of elements and how many neighbouring channels a thread takes,
+// as a type's value.
+template <class Body>
+cudaError_t visit_packs(int32_t dtype, int channels, const Body& body) {
+  return visit_floats(dtype, [&](auto element) {
+    constexpr int kWidth = kPackOf16<decltype(element)>;
+    if (channels % kWidth == 0) return body(element, std::integral_constant<int, kWidth>());
+    return body(element, std::integral_constant<int, 1>());
+  });
+}
+
+template <class T, int V, class P>
+cudaError_t launch_max_pool_gradient(cudaStream_t stream, const PoolShape& s, const T* x,
+                                     const T* dy, T* dx, P* places) {
+  const int64_t count = input_count(s) / V, windows = output_count(s) / V;
+  if (windows > 0) {
+    largest_places<T, V, P><<<blocks_for(windows), kThreads, 0, stream>>>(s, windows, x, places);
+  }
+  max_pool_gradients<T, V, P><<<blocks_for(count), kThreads, 0, stream>>>(s, count, places, dy, dx);
+  return cudaGetLastError();
+}
+
 }  // namespace
 
 cudaError_t max_pool(cudaStream_t stream, int32_t dtype, const PoolShape& s, const void* x,
                      void* y) {
-  const int64_t count = output_count(s);
-  if (count == 0) return cudaSuccess;
-  return visit_floats(dtype, [&](auto element) {
+  if (output_count(s) == 0) return cudaSuccess;
+  return visit_packs(dtype, s.channels, [&](auto element, auto width) {
     using T = decltype(element);
-    max_pool_elements<<<blocks_for(count), kThreads, 0, stream>>>(
+    constexpr int V = decltype(width)::value;
+    const int64_t count = output_count(s) / V;
+    max_pool_elements<T, V><<<blocks_for(count), kThreads, 0, stream>>>(
         s, count, static_cast<const T*>(x), static_cast<T*>(y));
     return cudaGetLastError();
   });
@@ -176,18 +221,19 @@ size_t max_pool_scratch(const PoolShape& s) {
 
 cudaError_t max_pool_gradient(cudaStream_t stream, int32_t dtype, const PoolShape& s, const void* x,
                               const void* dy, void* dx, void* scratch) {
-  const int64_t count = input_count(s), windows = output_count(s);
-  if (count == 0) return cudaSuccess;
-  auto* places = static_cast<int32_t*>(scratch);
-  return visit_floats(dtype, [&](auto element) {
+  if (input_count(s) == 0) return cudaSuccess;
+  const bool few = int64_t{s.size_h} * s.size_w < 255;
+  return visit_packs(dtype, s.channels, [&](auto element, auto width) {
     using T = decltype(element);
-    if (windows > 0) {
-      largest_places<<<blocks_for(windows), kThreads, 0, stream>>>(
-          s, windows, static_cast<const T*>(x), places);
+    constexpr int V = decltype(width)::value;
+    const auto *from = static_cast<const T*>(x), *slopes = static_cast<const T*>(dy);
+    auto* to = static_cast<T*>(dx);
+    if (few) {
+      return launch_max_pool_gradient<T, V>(stream, s, from, slopes, to,
+                                            static_cast<uint8_t*>(scratch));
     }
-    max_pool_gradients<<<blocks_for(count), kThreads, 0, stream>>>(
-        s, count, places, static_cast<const T*>(dy), static_cast<T*>(dx));
-    return cudaGetLastError();
+    return launch_max_pool_gradient<T, V>(stream, s, from, slopes, to,
+                                          static_cast<int32_t*>(scratch));
   });
 }
 

@@ -1,5 +1,6 @@
 // _FusedElementwise: a chain of element-wise operations in one pass over memory. Made by a pass;
-// the program stands in attributes (tenon/kernels/fused_program.h).
+// the program stands in attributes (tenon/kernels/fused_program.h). _FusedMixedElementwise is the
+// same with float16, bfloat16, casts and truth values among its values: devices are asked for each.
 #include "tenon/kernels/fused_elementwise.h"
 
 #include "tenon/core/op.h"
@@ -37,6 +38,8 @@ StatusOr<kernels::FusedKind> fused_kind(const Shape& shape, const Shape& output)
 
 constexpr size_t kMostFusedPointers = 64;
 
+Status no_fused_gradient(Gradient&) { return internal("gradients are taken before ops are fused"); }
+
 StatusOr<Kernel> make_fused_elementwise(Prepare& p) {
   TENON_ASSIGN_OR_RETURN(kernels::FusedProgram program, kernels::read_fused_program(p.attrs()));
   if (static_cast<int>(program.outputs.size()) != p.num_outputs()) {
@@ -51,7 +54,7 @@ StatusOr<Kernel> make_fused_elementwise(Prepare& p) {
     TENON_ASSIGN_OR_RETURN(const kernels::FusedKind kind, fused_kind(p.input_shape(i), output));
     program.inputs.push_back({kind, p.input_dtype(i)});
     if (kind == kernels::FusedKind::kFull && p.num_outputs() == 1 &&
-        p.input_dtype(i) == p.output_dtype(0)) {
+        size_of(p.input_dtype(i)) == size_of(p.output_dtype(0))) {
       p.may_overwrite(i, 0);
     }
   }
@@ -87,7 +90,20 @@ TENON_OP(_FusedElementwise) = {
         "constants: list(float) = []; instructions: list(int); outputs: list(int)",
     .shape = fused_elementwise_shape,
     .rows = Rows::kIndependent,
-    .gradient = [](Gradient&) { return internal("gradients are taken before ops are fused"); },
+    .gradient = no_fused_gradient,
+    .kernels = {make_fused_elementwise},
+};
+
+TENON_OP(_FusedMixedElementwise) = {
+    .inputs = "args: Tin",
+    .outputs = "results: Tout",
+    .attrs =
+        "Tin: list({float, half, bfloat16, bool}) >= 1; "
+        "Tout: list({float, half, bfloat16, bool}) >= 1; "
+        "constants: list(float) = []; instructions: list(int); outputs: list(int)",
+    .shape = fused_elementwise_shape,
+    .rows = Rows::kIndependent,
+    .gradient = no_fused_gradient,
     .kernels = {make_fused_elementwise},
 };
 

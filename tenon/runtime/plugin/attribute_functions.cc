@@ -40,10 +40,10 @@ constexpr std::pair<kernels::UnaryOp, const char*> kUnaryNames[] = {
     {kernels::UnaryOp::kRelu, "Relu"},         {kernels::UnaryOp::kRelu6, "Relu6"},
     {kernels::UnaryOp::kElu, "Elu"},           {kernels::UnaryOp::kSelu, "Selu"},
     {kernels::UnaryOp::kSoftplus, "Softplus"}, {kernels::UnaryOp::kSoftsign, "Softsign"},
-    {kernels::UnaryOp::kErf, "Erf"},           {kernels::UnaryOp::kSin, "Sin"},
-    {kernels::UnaryOp::kCos, "Cos"},           {kernels::UnaryOp::kFloor, "Floor"},
-    {kernels::UnaryOp::kCeil, "Ceil"},         {kernels::UnaryOp::kRint, "Round"},
-    {kernels::UnaryOp::kSign, "Sign"},
+    {kernels::UnaryOp::kErf, "Erf"},           {kernels::UnaryOp::kErfc, "Erfc"},
+    {kernels::UnaryOp::kSin, "Sin"},           {kernels::UnaryOp::kCos, "Cos"},
+    {kernels::UnaryOp::kFloor, "Floor"},       {kernels::UnaryOp::kCeil, "Ceil"},
+    {kernels::UnaryOp::kRint, "Round"},        {kernels::UnaryOp::kSign, "Sign"},
 };
 constexpr std::pair<kernels::BinaryOp, const char*> kBinaryNames[] = {
     {kernels::BinaryOp::kAdd, "AddV2"},
@@ -94,6 +94,8 @@ const char* fused_op_name(const kernels::FusedInstruction& one) {
       return "LeakyRelu";
     case Kind::kClip:
       return "ClipByValue";
+    case Kind::kCast:
+      return "Cast";
   }
   return nullptr;
 }
@@ -171,7 +173,7 @@ int attr_tensor_at(const TenonAttrs* attrs, const char* name, int64_t index, Ten
 }
 
 int attr_fused(const TenonAttrs* attrs, int64_t index, TenonFusedInstruction* value) {
-  *value = {nullptr, {-1, -1, -1}, 0.0f};
+  *value = {nullptr, {-1, -1, -1}, 0.0f, static_cast<int32_t>(DType::kFloat)};
   for (const char* needed : {"constants", "instructions", "outputs"}) {
     if (!attrs->map.find(needed)) return 0;
   }
@@ -180,7 +182,10 @@ int attr_fused(const TenonAttrs* attrs, int64_t index, TenonFusedInstruction* va
     return 0;
   }
   const kernels::FusedInstruction& one = program->instructions[static_cast<size_t>(index)];
-  *value = {fused_op_name(one), {one.a, one.b, one.c}, one.alpha};
+  *value = {fused_op_name(one),
+            {one.a, one.b, one.c},
+            one.alpha,
+            static_cast<int32_t>(one.dtype)};
   return value->op != nullptr;
 }
 
