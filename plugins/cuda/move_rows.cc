@@ -91,6 +91,17 @@ TenonStatus* prepare_transpose(TenonPrepare* prepare, RunFunction& run) {
   return run_moves(width_of(prepare), std::move(moves), run);
 }
 
+// The same bytes as another dtype of the same size.
+TenonStatus* prepare_bitcast(TenonPrepare* prepare, RunFunction& run) {
+  if (size_of(host->prepare_input(prepare, 0).dtype) != width_of(prepare)) {
+    return unimplemented("elements of another size");
+  }
+  const Dims dims = dims_of(host->prepare_output(prepare, 0)), steps = steps_of(dims);
+  std::vector<Move> moves;
+  if (!add_move(moves, {}, dims, steps, steps)) return not_this();
+  return run_moves(width_of(prepare), std::move(moves), run);
+}
+
 // values..., axis.
 TenonStatus* prepare_concat(TenonPrepare* prepare, RunFunction& run) {
   const Dims y = dims_of(host->prepare_output(prepare, 0)), y_steps = steps_of(y);
@@ -307,6 +318,7 @@ TenonStatus* prepare_one_hot(TenonPrepare* prepare, RunFunction& run) {
 
 void add_move_rows(const AddRow& add) {
   add("Transpose", prepare_transpose);
+  add("Bitcast", prepare_bitcast);
   add("ConcatV2", prepare_concat);
   add("Split", prepare_split<1, 0>);
   add("SplitV", prepare_split<0, 2>);

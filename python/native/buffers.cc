@@ -1,6 +1,7 @@
 #include "python/native/buffers.h"
 
 #include "python/native/arrays.h"
+#include "python/native/devices.h"
 
 namespace tenon::python {
 namespace {
@@ -288,7 +289,7 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
                                            : "The buffer protocol has no format for the dtype.");
     return -1;
   }
-  auto* loan = new Loan{value->tensor, {}, {}};
+  auto* loan = new Loan{on_host(value->tensor), {}, {}};
   const Tensor& tensor = loan->tensor;
   Py_ssize_t stride = static_cast<Py_ssize_t>(size_of(tensor.dtype()));
   view->itemsize = stride;

@@ -2,6 +2,9 @@
 
 #include <set>
 
+#include "python/native/devices.h"
+#include "python/native/replicated_function.h"
+#include "tenon/base/log.h"
 #include "tenon/graph/builder.h"
 #include "tenon/graph/function_library.h"
 #include "tenon/graph/gradient.h"
@@ -50,6 +53,34 @@ class AllFiles final : public FileAccess {
 
 bool is_made_in_place(const Node& node) { return node.is("Const") || node.is("VarHandleOp"); }
 
+// The devices that nodes name: plug-ins' where one is named, the processor where all that compute
+// name it.
+std::vector<std::string> places_of(const Graph& graph) {
+  std::set<std::string> places;
+  bool everywhere = true;
+  for (NodeId id = 0; id < graph.size(); ++id) {
+    if (!graph.alive(id)) continue;
+    const Node& node = graph.node(id);
+    if (node.is("_Arg") || is_made_in_place(node) || node.is("ReadVariableOp")) continue;
+    if (node.device.empty()) everywhere = false;
+    if (!node.device.empty()) places.insert(node.device);
+  }
+  const auto is_processor = [](const std::string& name) { return name.starts_with("/device:CPU:"); };
+  if (std::all_of(places.begin(), places.end(), is_processor)) {
+    if (!everywhere) places.clear();
+  } else {
+    std::erase_if(places, is_processor);
+  }
+  return {places.begin(), places.end()};
+}
+
+// The plug-in's device in whose memory the tensor is, or the value of the variable behind a handle.
+Device* memory_of(const Tensor& tensor) {
+  if (tensor.dtype() != DType::kResource) return device_of(tensor);
+  const auto* variable = tensor.object_as<Variable>();
+  return variable ? variable->device() : nullptr;
+}
+
 // Marks what `roots` need, by NodeId.
 std::vector<bool> needed_by(const Graph& graph, std::vector<NodeId> roots) {
   std::vector<bool> needed(static_cast<size_t>(graph.size()));
@@ -72,11 +103,14 @@ const FileAccess* all_files() {
 }
 
 GraphFunction::GraphFunction(Graph graph, std::vector<Endpoint> inputs,
-                             std::shared_ptr<ModelState> state, const FileAccess* files)
+                             std::shared_ptr<ModelState> state, Runs runs,
+                             const FileAccess* files)
     : graph_(std::move(graph)),
       inputs_(std::move(inputs)),
       state_(std::move(state)),
-      files_(files) {
+      runs_(runs),
+      files_(files),
+      placed_(places_of(graph_)) {
   for (size_t i = 0; i < inputs_.size(); ++i) {
     if (graph_.node(inputs_[i].node).is("_Arg")) arg_inputs_.push_back(i);
   }
@@ -84,26 +118,72 @@ GraphFunction::GraphFunction(Graph graph, std::vector<Endpoint> inputs,
   saves_itself_ = is_one_op(graph_);
 }
 
-Executable& GraphFunction::executable() {
-  if (!executable_) {
+const std::shared_ptr<Executable>& GraphFunction::executable(Device* device) {
+  std::shared_ptr<Executable>& made = executables_[device];
+  if (!made) {
     ExecutableOptions options;
     options.files = files_;
-    executable_ = value_of(Executable::create(graph_, state_, options));
+    options.device = device;
+    Graph graph = graph_;
+    for (NodeId id = 0; id < graph.size(); ++id) graph.node(id).device.clear();
+    made = value_of(Executable::create(std::move(graph), state_, options));
   }
-  return *executable_;
+  return made;
+}
+
+Device* GraphFunction::place(std::span<const Value> inputs) const {
+  for (const std::string& name : placed_) {
+    if (Device* device = device_of_name(name)) return device;
+  }
+  if (Device* device = placed_device()) return device;
+  if (runs_ == Runs::kOnDefault) return default_device();
+  for (const Value& input : inputs) {
+    if (Device* device = memory_of(input.tensor)) return device;
+  }
+  return cpu_device();
+}
+
+GraphFunction::~GraphFunction() = default;
+
+ReplicatedFunction* GraphFunction::replicated() {
+  if (placed_.size() < 2 || is_whole_) return nullptr;
+  if (replicated_) return replicated_.get();
+  is_whole_ = true;
+  std::vector<Device*> devices;
+  for (const std::string& name : placed_) {
+    Device* device = device_of_name(name);
+    if (!device || device->host_accessible()) return nullptr;
+    devices.push_back(device);
+  }
+  auto made = ReplicatedFunction::create(graph_, placed_, std::move(devices), state_, files_);
+  if (!made.ok() && !absl::IsUnimplemented(made.status())) check(made.status());
+  if (!made.ok()) {
+    log_info("a function of ", placed_.size(), " replicas runs on ", placed_[0],
+             " alone: ", made.status().message());
+    return nullptr;
+  }
+  is_whole_ = false;
+  replicated_ = *std::move(made);
+  return replicated_.get();
 }
 
 void GraphFunction::run(std::span<const Value> inputs, std::vector<Tensor>& results) {
   std::vector<Tensor> args;
   args.reserve(graph_.args.size());
   for (size_t input : arg_inputs_) args.push_back(inputs[input].tensor);
-  Executable& runs = executable();
+  if (ReplicatedFunction* replicas = replicated()) {
+    const nb::gil_scoped_release released;
+    return check(replicas->run(args, results));
+  }
+  Device* const device = place(inputs);
+  const std::shared_ptr<Executable> runs = executable(device);
+  const bool waits = !device->host_accessible();
   Status status;
-  if (small_) {
-    status = runs.run(args, results);
+  if (small_ && !waits) {
+    status = runs->run(args, results);
   } else {
     const nb::gil_scoped_release released;
-    status = runs.run(args, results);
+    status = runs->start(args, results);
   }
   check(status);
 }
@@ -184,7 +264,7 @@ void GraphFunction::make_saving() {
   forward.results.insert(forward.results.end(), saved_.begin(), saved_.end());
   for (Endpoint value : saved_) forward.result_names.push_back(forward.node(value.node).name);
   forward.remove_unreached();
-  saving_ = std::make_shared<GraphFunction>(std::move(forward), inputs_, state_, files_);
+  saving_ = std::make_shared<GraphFunction>(std::move(forward), inputs_, state_, runs_, files_);
   saving_->saves_itself_ = true;
 }
 
@@ -285,7 +365,7 @@ Backward GraphFunction::extract(const Differentiated& from, const std::vector<bo
   for (size_t i = 0; i < results.size(); ++i) graph.result_names.push_back(cat("dx", i));
   graph.remove_unreached();
   backward.function =
-      std::make_shared<GraphFunction>(std::move(graph), std::move(inputs), state_, files_);
+      std::make_shared<GraphFunction>(std::move(graph), std::move(inputs), state_, runs_, files_);
   return backward;
 }
 

@@ -18,6 +18,11 @@ struct BackwardSource {
 };
 
 class GraphFunction;
+class ReplicatedFunction;
+
+// Where a function runs that nobody has placed: one that was traced on the default device, one of
+// an eager op where its arguments are.
+enum class Runs : uint8_t { kOnDefault, kWithArguments };
 
 // The gradient of a GraphFunction for some of its outputs' gradients and some of its inputs.
 struct Backward {
@@ -32,22 +37,19 @@ class GraphFunction : public std::enable_shared_from_this<GraphFunction> {
   // among them constants and handles of variables, which the graph makes itself.
   // `files`: what its ops may read and write; null: none. Must outlive it.
   GraphFunction(Graph graph, std::vector<Endpoint> inputs, std::shared_ptr<ModelState> state,
-                const FileAccess* files = nullptr);
+                Runs runs, const FileAccess* files = nullptr);
+  ~GraphFunction();
 
   const Graph& graph() const { return graph_; }
   const std::vector<Endpoint>& inputs() const { return inputs_; }
   size_t num_outputs() const { return graph_.results.size(); }
 
-  // Planned at first use. Throws StatusError.
-  Executable& executable();
-  // The same, for who runs it without the interpreter's lock.
-  const std::shared_ptr<Executable>& shared_executable() {
-    (void)executable();
-    return executable_;
-  }
+  // For the processor, planned at first use. Throws StatusError.
+  const std::shared_ptr<Executable>& shared_executable() { return executable(cpu_device()); }
 
-  // Runs on the inputs' tensors; only those of _Args are looked at. Gives the interpreter's lock
-  // away meanwhile, unless the function is small.
+  // Runs on the inputs' tensors, where tf.device says or the graph itself. Gives the interpreter's
+  // lock away meanwhile, unless the function is small. Of a plug-in's device it does not wait for
+  // the results.
   void run(std::span<const Value> inputs, std::vector<Tensor>& results);
 
   // The same function with further results: the values that gradients want to know. This one itself
@@ -71,6 +73,10 @@ class GraphFunction : public std::enable_shared_from_this<GraphFunction> {
   Differentiated differentiate(const std::vector<bool>& given) const;
   Backward extract(const Differentiated& from, const std::vector<bool>& given,
                    const std::vector<bool>& wanted) const;
+  const std::shared_ptr<Executable>& executable(Device* device);
+  Device* place(std::span<const Value> inputs) const;
+  // Null where it runs as a whole.
+  ReplicatedFunction* replicated();
   std::optional<BackwardSource> source_of(Endpoint forward) const;
   bool differentiable(Endpoint value) const;
   void make_saving();
@@ -79,8 +85,13 @@ class GraphFunction : public std::enable_shared_from_this<GraphFunction> {
   std::vector<Endpoint> inputs_;
   std::vector<size_t> arg_inputs_;  // those of inputs_ that are _Args
   std::shared_ptr<ModelState> state_;
+  const Runs runs_;
   const FileAccess* files_;
-  std::shared_ptr<Executable> executable_;
+  // The devices that its nodes name: plug-ins', in order of their names, where there are any.
+  std::vector<std::string> placed_;
+  std::unique_ptr<ReplicatedFunction> replicated_;  // over several devices, where that can be
+  bool is_whole_ = false;                           // it can not
+  std::map<Device*, std::shared_ptr<Executable>> executables_;
   bool small_ = false;
   bool saves_itself_ = false;  // one op, or made by saving(): inputs and outputs are what is kept
   std::shared_ptr<GraphFunction> saving_;

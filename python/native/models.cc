@@ -54,7 +54,8 @@ std::shared_ptr<GraphFunction> signature_function(const SavedModel& model,
   Graph graph = value_of(model.function(signature_of(model, name)));
   std::vector<Endpoint> inputs;
   for (NodeId arg : graph.args) inputs.push_back({arg, 0});
-  return std::make_shared<GraphFunction>(std::move(graph), std::move(inputs), model.state());
+  return std::make_shared<GraphFunction>(std::move(graph), std::move(inputs), model.state(),
+                                         Runs::kOnDefault);
 }
 
 void write_model(const std::string& folder, const std::map<std::string, nb::tuple>& endpoints,
@@ -68,6 +69,8 @@ void write_model(const std::string& folder, const std::map<std::string, nb::tupl
     SavedModelEndpoint endpoint;
     endpoint.name = name;
     endpoint.function = nb::cast<const GraphFunction&>(parts[0]).graph();
+    // Files do not say where they were made.
+    for (NodeId id = 0; id < endpoint.function.size(); ++id) endpoint.function.node(id).device.clear();
     size_t at = 0;
     for (nb::handle input : nb::object(parts[1])) {
       endpoint.function.node(endpoint.function.args.at(at++)).name = nb::cast<std::string>(input);

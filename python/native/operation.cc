@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "python/native/attributes.h"
+#include "python/native/devices.h"
 #include "python/native/graph_function.h"
 #include "python/native/tape.h"
 #include "python/native/trace.h"
@@ -136,7 +137,7 @@ std::shared_ptr<GraphFunction> make_function(const OpDef& op, std::span<const Va
   }
   graph.control_results.push_back(node);
   return std::make_shared<GraphFunction>(std::move(graph), std::move(ends), state_for(op),
-                                         all_files());
+                                         Runs::kWithArguments, all_files());
 }
 
 std::string_view key_of(const OpDef& op, std::span<const Value> inputs, const AttrMap& attrs,
@@ -175,15 +176,32 @@ std::shared_ptr<GraphFunction> function_of(const OpDef& op, std::span<const Valu
   return made;
 }
 
+// Axes, shapes and their like in host memory, where the op looks at them.
+std::vector<Value> with_host_inputs(const OpDef& op, std::span<const Value> inputs) {
+  std::vector<Value> here(inputs.begin(), inputs.end());
+  for (size_t i = 0; i < here.size(); ++i) {
+    if (op.decl().host_inputs.contains(static_cast<int>(i), here.size())) {
+      here[i].tensor = on_host(here[i].tensor);
+    }
+  }
+  return here;
+}
+
 std::vector<Value> run_eagerly(const OpDef& op, std::span<const Value> inputs,
                                const AttrMap& attrs) {
-  for (const Value& input : inputs) eager(input, op.name());
+  bool on_devices = false;
+  for (const Value& input : inputs) {
+    check_eager(input, op.name());
+    on_devices |= device_of(input.tensor) != nullptr;
+  }
   if (op.name() == "Const") {
     const Tensor* value = attrs.get_if<Tensor>("value");
     if (!value) check(invalid_argument("attribute 'value' of op Const is missing"));
     return {Value(*value)};
   }
-  return call(*function_of(op, inputs, attrs), inputs);
+  if (!on_devices) return call(*function_of(op, inputs, attrs), inputs);
+  const std::vector<Value> here = with_host_inputs(op, inputs);
+  return call(*function_of(op, here, attrs), here);
 }
 
 }  // namespace

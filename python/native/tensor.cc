@@ -3,6 +3,7 @@
 #include "python/native/arrays.h"
 #include "python/native/attributes.h"
 #include "python/native/convert.h"
+#include "python/native/devices.h"
 #include "python/native/dtypes.h"
 #include "python/native/operation.h"
 #include "python/native/slots.h"
@@ -156,7 +157,7 @@ int truth(PyObject* a) {
     if (value.symbolic()) {
       nb::module_::import_("tenon.errors").attr("raise_symbolic_bool")();
     }
-    const Tensor& tensor = value.tensor;
+    const Tensor tensor = on_host(value.tensor);
     if (tensor.num_elements() != 1) {
       raise(PyExc_ValueError, "The truth value of an array with ",
             tensor.num_elements() == 0 ? "no elements" : "more than one element",
@@ -172,7 +173,7 @@ int truth(PyObject* a) {
 
 // The Python number of a scalar.
 nb::object scalar(PyObject* a, std::string_view what) {
-  const Tensor& tensor = eager(*value_if(a), what);
+  const Tensor tensor = eager(*value_if(a), what);
   if (tensor.rank() != 0) {
     raise(PyExc_TypeError, "only 0-dimensional arrays can be converted to Python scalars");
   }
@@ -256,6 +257,11 @@ nb::object kind_bytes(DType dtype, const PartialShape& shape) {
 
 nb::object numpy_of(const Value& value) { return to_numpy(eager(value, "numpy()")); }
 
+// A traced tensor is where its node is placed: nowhere yet, as a rule.
+std::string device_name_of(const Value& value) {
+  return value.trace->graph().node(value.endpoint.node).device;
+}
+
 nb::object array_of(const Value& value, nb::object dtype, nb::object) {
   nb::object array = nb::module_::import_("numpy").attr("asarray")(numpy_of(value));
   return dtype.is_none() ? array : array.attr("astype")(dtype, nb::arg("copy") = false);
@@ -293,12 +299,16 @@ const Value* value_if(nb::handle object) {
   return nb::inst_ptr<Value>(object);
 }
 
-const Tensor& eager(const Value& value, std::string_view what) {
+void check_eager(const Value& value, std::string_view what) {
   if (value.symbolic()) {
     raise(PyExc_NotImplementedError, "a tensor of a traced function has no value: ", what,
           " works on eager tensors only");
   }
-  return value.tensor;
+}
+
+Tensor eager(const Value& value, std::string_view what) {
+  check_eager(value, what);
+  return on_host(value.tensor);
 }
 
 void register_tensor(nb::module_& m) {
@@ -310,7 +320,10 @@ void register_tensor(nb::module_& m) {
       .def_prop_ro("shape", [](const Value& v) { return shape_object(v.shape()); })
       .def_prop_ro("ndim", [](const Value& v) { return v.shape().rank(); })
       .def_prop_ro("device",
-                   [](const Value&) { return "/job:localhost/replica:0/task:0/device:CPU:0"; })
+                   [](const Value& v) {
+                     if (v.symbolic()) return device_name_of(v);
+                     return full_name_of(device_of(v.tensor));
+                   })
       .def_prop_ro("is_symbolic", [](const Value& v) { return v.symbolic(); })
       .def_prop_ro("_kind", [](const Value& v) { return kind_bytes(v.dtype(), v.shape()); })
       .def("numpy", numpy_of, "A copy as a NumPy array, which may be written to.")

@@ -2,6 +2,7 @@
 
 #include "python/native/attributes.h"
 #include "python/native/convert.h"
+#include "python/native/devices.h"
 #include "python/native/dtypes.h"
 #include "python/native/operation.h"
 #include "python/native/tape.h"
@@ -57,7 +58,7 @@ Value Trace::argument(std::string_view name, DType dtype, PartialShape shape) {
 }
 
 Value Trace::constant(const Tensor& tensor) {
-  const Endpoint made = builder_.constant(tensor);
+  const Endpoint made = builder_.constant(on_host(tensor));
   check(builder_.status());
   return value(made);
 }
@@ -82,7 +83,7 @@ Endpoint Trace::enter(const Value& value) {
   const auto found = entered_.find(value.id);
   if (found != entered_.end()) return found->second;
   const bool constant = !value.symbolic() && becomes_constant(value.tensor);
-  const Endpoint here = constant ? builder_.constant(value.tensor) : capture(value);
+  const Endpoint here = constant ? builder_.constant(on_host(value.tensor)) : capture(value);
   check(builder_.status());
   entered_[value.id] = here;
   ids_[here] = value.id;  // for tapes it is the same value
@@ -156,6 +157,7 @@ std::vector<Value> Trace::add(const OpDef& op, std::span<const Value> inputs, At
   std::vector<Endpoint> ends;
   for (const Value& input : inputs) ends.push_back(enter(input));
   const NodeId node = value_of(graph_.add(op.name(), name, std::move(ends), std::move(attrs)));
+  graph_.node(node).device = placed_name();
   order(node);
   record(node);
   return outputs_of(node);
@@ -194,6 +196,7 @@ std::vector<Value> Trace::inline_function(const GraphFunction& function,
 void Trace::record_nodes_from(NodeId first) {
   for (NodeId id = first; id < graph_.size(); ++id) {
     if (!graph_.alive(id)) continue;
+    if (graph_.node(id).device.empty()) graph_.node(id).device = placed_name();
     order(id);
     record(id);
   }
@@ -290,7 +293,7 @@ std::shared_ptr<GraphFunction> Trace::function() {
     if (!graph.alive(handle.node)) graph = graph_;
   }
   return std::make_shared<GraphFunction>(std::move(graph), std::move(inputs), eager_state(),
-                                         all_files());
+                                         Runs::kOnDefault, all_files());
 }
 
 std::optional<Value> Trace::lifted(Endpoint value) const {
@@ -309,12 +312,12 @@ std::optional<Value> Trace::lifted(Endpoint value) const {
   for (size_t i = 0; i < args.size(); ++i) {
     if (!needed[static_cast<size_t>(body.args[i])]) continue;
     if (i < first_capture || captures_[i - first_capture].symbolic()) return std::nullopt;
-    args[i] = build.constant(captures_[i - first_capture].tensor);
+    args[i] = build.constant(on_host(captures_[i - first_capture].tensor));
     if (!build.status().ok()) return std::nullopt;
   }
   alone.results = value_of(copy_function(alone, body, args, {.results_only = true})).results;
-  const auto function = std::make_shared<GraphFunction>(std::move(alone), std::vector<Endpoint>(),
-                                                        eager_state(), all_files());
+  const auto function = std::make_shared<GraphFunction>(
+      std::move(alone), std::vector<Endpoint>(), eager_state(), Runs::kWithArguments, all_files());
   std::vector<Tensor> results;
   function->run({}, results);
   return Value(std::move(results.at(0)));

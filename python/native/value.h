@@ -37,8 +37,9 @@ nb::object wrap(Value value);
 // The Value of a tenon.Tensor; null when `object` is something else.
 const Value* value_if(nb::handle object);
 
-// The tensor of an eager Value. TypeError in TensorFlow's words, with `what` the caller wanted it
-// for, where it is symbolic.
-const Tensor& eager(const Value& value, std::string_view what);
+// NotImplementedError, with `what` the caller wanted its value for, where it is symbolic.
+void check_eager(const Value& value, std::string_view what);
+// The tensor of an eager Value, in host memory.
+Tensor eager(const Value& value, std::string_view what);
 
 }  // namespace tenon::python

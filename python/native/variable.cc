@@ -2,6 +2,7 @@
 
 #include "python/native/attributes.h"
 #include "python/native/convert.h"
+#include "python/native/devices.h"
 #include "python/native/dtypes.h"
 #include "python/native/operation.h"
 #include "python/native/tape.h"
@@ -34,6 +35,15 @@ struct Place {
   int64_t context = 0;
 };
 
+// While it lives, no tape records.
+struct Unrecorded {
+  Unrecorded() : tapes(std::exchange(Tape::active(), {})) {}
+  ~Unrecorded() { Tape::active() = std::move(tapes); }
+  Unrecorded(const Unrecorded&) = delete;
+  Unrecorded& operator=(const Unrecorded&) = delete;
+  std::vector<std::shared_ptr<Tape>> tapes;
+};
+
 Place& place() {
   thread_local Place here;
   return here;
@@ -56,7 +66,14 @@ VariableObject::VariableObject(const Tensor& initial, const PartialShape& shape,
       name_(std::move(name)),
       trainable_(trainable),
       owned_(true),
-      handle_(Tensor::object(DType::kResource, variable_)) {}
+      handle_(Tensor::object(DType::kResource, variable_)) {
+  Device* device = placed_device();
+  if (device && !device->host_accessible() && !is_object(variable_->dtype())) {
+    const auto stream = value_of(device->create_stream());
+    check(variable_->read_in_place(*stream).status());
+    check(stream->synchronize());
+  }
+}
 
 VariableObject::VariableObject(Ref<Variable> variable, std::string name, bool trainable)
     : variable_(std::move(variable)),
@@ -111,13 +128,23 @@ Value VariableObject::read_together() const {
   return run_op("RealDiv", divided)[0];
 }
 
+// On the device that has the value, unless this thread's ops are placed on the processor.
+Tensor VariableObject::read_where_it_is() const {
+  Device* device = variable_->device();
+  if (!device || placed_device() == cpu_device()) return value_of(variable_->read());
+  const Value inputs[] = {handle_};
+  const Untraced untraced;
+  const Unrecorded unrecorded;
+  return run_op("ReadVariableOp", inputs, {{"dtype", dtype()}})[0].tensor;
+}
+
 Value VariableObject::read() const {
   if (on_read_ && place().replica < 0) return read_together();
   const VariableObject& at = here();
   if (&at != this) return at.read();
   if (trainable_) Tape::touch(*this);
   if (Trace* trace = Trace::current()) return trace->read(*this);
-  Value value(value_of(variable_->read()));
+  Value value(read_where_it_is());
   Tape::record_read(handle_, value);
   return value;
 }
@@ -160,6 +187,10 @@ void register_variable(nb::module_& m) {
       .def_prop_ro("_id", [](const VariableObject& v) { return v.id(); })
       .def_prop_ro("_shared_name", [](const VariableObject& v) { return v.variable().name(); })
       .def_prop_ro("_name", [](const VariableObject& v) { return v.name(); })
+      .def_prop_ro("device",
+                   [](const VariableObject& v) {
+                     return full_name_of(v.here().variable().device());
+                   })
       .def("is_initialized", [](const VariableObject& v) { return v.variable().initialized(); })
       .def("read_value", [](const VariableObject& v) { return wrap(v.read()); })
       .def("_assign",

@@ -55,6 +55,7 @@ class VariableObject {
 
  private:
   Value read_together() const;
+  Tensor read_where_it_is() const;
 
   Ref<Variable> variable_;
   std::string name_;

@@ -9,7 +9,7 @@ class TensorLike:
 
 def constant(value, dtype=None, shape=None, name="Const"):
     """A tensor of `value`, of one element alone where `shape` asks for more."""
-    tensor = _tenon.convert(value, dtype)
+    tensor = _tenon.placed(_tenon.convert(value, dtype))
     if shape is None:
         return tensor
     shape = TensorShape(shape)
@@ -28,8 +28,8 @@ def constant(value, dtype=None, shape=None, name="Const"):
 def convert_to_tensor(value, dtype=None, dtype_hint=None, name=None):
     """A tensor of `value`; of `dtype_hint` where that can be and no `dtype` is asked for."""
     if dtype is None and dtype_hint is not None:
-        return _tenon.convert(value, dtype_hint, hint=True)
-    return _tenon.convert(value, dtype)
+        return _tenon.placed(_tenon.convert(value, dtype_hint, hint=True))
+    return _tenon.placed(_tenon.convert(value, dtype))
 
 
 def from_dlpack(value):

@@ -39,7 +39,7 @@ class ConcreteFunction:
             flat.append(leaf)
         args, kwargs = nest.pack_sequence_as((args, kwargs), flat, True)
         given = nest.flatten((args, kwargs))
-        tapes = _tenon.stop_recording()
+        tapes, placed = _tenon.stop_recording(), _tenon.enter_device("")
         self._held = []  # what its graph calls in Python
         try:
             with trace, Holder(self._held):
@@ -54,6 +54,7 @@ class ConcreteFunction:
                                     f"ExtensionTypes or None values; in compilation of {name}, found a return value that is "
                                     f"none: {error}") from None
         finally:
+            _tenon.enter_device(placed)
             _tenon.resume_recording(tapes)
         self.captured_inputs = trace.captures
         self.variables = tuple(trace.variables)

@@ -38,11 +38,14 @@ class Place:
         _state.__dict__.setdefault("places", []).append(self)
         # Functions that are traced at one place are not run at another.
         key = (self.strategy.number * _MOST_REPLICAS + self.count) * _MOST_REPLICAS + self.replica + 1
-        self._before.append(_tenon.enter_replica(self.replica, 2 * key + (self.context is not None)))
+        self._before.append((_tenon.enter_replica(self.replica, 2 * key + (self.context is not None)),
+                             _tenon.enter_device(self.strategy.device_of(self.replica))))
         return self
 
     def __exit__(self, *_):
-        _tenon.enter_replica(*self._before.pop())
+        replica, device = self._before.pop()
+        _tenon.enter_replica(*replica)
+        _tenon.enter_device(device)
         _state.places.pop()
 
 
@@ -50,6 +53,20 @@ def strategy_of_new_variables():
     """The strategy for each of whose replicas a new variable has a value; None where one value is all."""
     place = current()
     return place.strategy if place is not None and place.strategy.total > 1 else None
+
+
+class on_device_of:
+    """While it is open, ops are placed where the strategy of this scope has its replica `index`."""
+
+    def __init__(self, index):
+        place = current()
+        self._device = _tenon.placed_name() if place is None else place.strategy.device_of(index)
+
+    def __enter__(self):
+        self._before = _tenon.enter_device(self._device)
+
+    def __exit__(self, *_):
+        _tenon.enter_device(self._before)
 
 
 def merging_context():

@@ -57,10 +57,6 @@ class Variable(_tenon.VariableBase):
         return self._name + ":0"
 
     @property
-    def device(self):
-        return "/job:localhost/replica:0/task:0/device:CPU:0"
-
-    @property
     def ndim(self):
         return self.shape.rank
 
@@ -178,8 +174,13 @@ class Variable(_tenon.VariableBase):
             verb = "assign value to" if op == "AssignVariableOp" else "update"
             raise ValueError(f"Cannot {verb} variable '{self.name}': Shape mismatch.The variable shape {self.shape}, and "
                              f"the assigned value shape {value.shape} are incompatible.")
-        for variable in self._written():
-            variable._assign(op, value)
+        written = self._written()
+        if len(written) == 1:
+            written[0]._assign(op, value)
+            return self
+        for i, variable in enumerate(written):
+            with replicas.on_device_of(i):
+                variable._assign(op, value)
         return self
 
     def _share(self, op, value):

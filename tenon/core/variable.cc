@@ -20,6 +20,11 @@ bool Variable::initialized() const {
   return value_.has_value();
 }
 
+Device* Variable::device() const {
+  const std::lock_guard held(mutex_);
+  return device_of(value_);
+}
+
 Status Variable::no_value() const {
   return failed_precondition(
       "could not find variable ", name_,

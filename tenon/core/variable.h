@@ -36,6 +36,9 @@ class Variable final : public Object {
 
   bool initialized() const;
 
+  // In whose memory the value is; null for the host's.
+  Device* device() const;
+
   // Another number after each assign(), update() and clear().
   uint64_t version() const { return version_.load(std::memory_order_acquire); }
 

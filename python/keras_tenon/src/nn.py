@@ -1,6 +1,8 @@
 """keras.src.backend.tenon.nn: Keras' own; attention is one op's work however it is asked for."""
 from keras.src.backend.tenon.in_tree import nn as _nn
 
+# Convolutions are taken channels last on all devices.
+_nn._cpu_only = lambda: True
 globals().update({name: value for name, value in vars(_nn).items() if not name.startswith("__")})
 
 

@@ -16,7 +16,7 @@ from tenon.tf import linalg as _linalg
 from tenon.tf import functional as _functional
 from tenon.tf import nn, random  # noqa: F401
 from tenon.tf.audio import audio  # noqa: F401
-from tenon.tf.config import config, sysconfig  # noqa: F401
+from tenon.tf.config import config, sysconfig, test  # noqa: F401
 from tenon.tf.image import image  # noqa: F401
 from tenon.tf.internal import Trackable as _Trackable  # noqa: F401
 from tenon.tf.internal import internal as __internal__  # noqa: F401
@@ -35,6 +35,7 @@ from tenon.tf import data, distribute, io, lookup, sets, strings, summary, train
 from tenon import naming as _naming
 from tenon.tf import image_edits as _image_edits
 from tenon.tf.module import Module  # noqa: F401
+from tenon.tf.placement import DeviceSpec, device  # noqa: F401
 
 __version__ = "2.21.0+tenon"
 dtypes = _types.SimpleNamespace(**_tenon._engine.dtypes, DType=DType, as_dtype=as_dtype, cast=_elementwise.cast,
@@ -139,12 +140,6 @@ compat = _missing.namespace("tf.compat", v1=_missing.namespace(
 types = _missing.namespace("tf.types", experimental=_missing.namespace(
     "tf.types.experimental", GenericFunction=_Function, TensorLike=object))
 profiler = _missing.unsupported("tf.profiler", "Profiles")
-
-
-def device(device_name):
-    """There is one processor: ops run on it."""
-    import contextlib
-    return contextlib.nullcontext(device_name)
 
 
 def control_dependencies(control_inputs):

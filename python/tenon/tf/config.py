@@ -1,6 +1,9 @@
-"""tf.config: devices. There is the processor, which may be several logical devices that share its memory and threads."""
+"""tf.config: devices. There is the processor, which may be several logical devices that share its memory and threads, and
+what plug-ins bring."""
 import collections
+import re
 
+from tenon import _tenon
 from tenon.function import Function
 from tenon.tf import missing
 
@@ -27,55 +30,102 @@ _CPU = PhysicalDevice("/physical_device:CPU:0", "CPU")
 class _State:
     """What was set; `used` once the logical devices have been asked for: then they stay."""
 
-    visible, configurations, used, soft_placement = [_CPU], None, False, True
+    hidden, configurations, growth, used, soft_placement = frozenset(), None, {}, False, True
     intra_op_threads = inter_op_threads = 0
+
+
+def _plugin_devices():
+    """The devices of plug-ins, which are loaded now, with what they say of themselves."""
+    found, counts = {}, collections.Counter()
+    for kind, description in _tenon.plugin_devices():
+        found[PhysicalDevice(f"/physical_device:{kind}:{counts[kind]}", kind)] = description
+        counts[kind] += 1
+    return found
+
+
+def plugin_types():
+    """The types of devices that plug-ins bring."""
+    return {device.device_type for device in _plugin_devices()}
+
+
+def _physical():
+    return [_CPU, *_plugin_devices()]
+
+
+def _of_type(devices, device_type):
+    return [device for device in devices if device_type in (None, device.device_type)]
+
+
+def _is_used():
+    """Whether it is too late to change which devices there are."""
+    return _State.used or _tenon.devices_used()
 
 
 def list_physical_devices(device_type=None):
     """The devices of the machine."""
-    return [_CPU] if device_type in (None, "CPU") else []
+    return [_CPU] if device_type == "CPU" else _of_type(_physical(), device_type)
 
 
 def list_logical_devices(device_type=None):
     """The devices that programs see."""
     _State.used = True
-    if device_type not in (None, "CPU") or _CPU not in _State.visible:
-        return []
-    return [LogicalDevice(f"/device:CPU:{i}", "CPU") for i in range(len(_State.configurations or [None]))]
+    logical = [LogicalDevice(f"/device:CPU:{i}", "CPU") for i in range(len(_State.configurations or [None]))]
+    counts = collections.Counter()
+    for device in [] if device_type == "CPU" else get_visible_devices():
+        if device != _CPU:
+            logical.append(LogicalDevice(f"/device:{device.device_type}:{counts[device.device_type]}", device.device_type))
+            counts[device.device_type] += 1
+    return _of_type(logical, device_type)
+
+
+def accelerators():
+    """The logical devices of the type of which the first one is that programs run on, without a processor; [] where that is
+    all there is."""
+    others = [device for device in list_logical_devices() if device.device_type != "CPU"]
+    return _of_type(others, others[0].device_type) if others else []
 
 
 def get_visible_devices(device_type=None):
-    return [device for device in _State.visible if device_type in (None, device.device_type)]
+    return _of_type([device for device in _physical() if device not in _State.hidden], device_type)
 
 
 def set_visible_devices(devices, device_type=None):
-    """Which of the physical devices are used. The processor has to be among them."""
+    """Which of the physical devices are used, before they are. The processor has to be among them."""
     devices = devices if isinstance(devices, (list, tuple)) else [devices]
     for device in devices:
         _known(device)
-        if device_type is not None and device.device_type != device_type:
+        if device_type not in (None, device.device_type):
             raise ValueError(f"Unrecognized device: {device!r}")
-    if device_type not in (None, "CPU"):
+    if not devices and device_type in (None, "CPU"):
+        raise ValueError("What other devices leave to it runs on the processor: it stays visible.")
+    hidden = frozenset(device for device in _physical()[1:] if device not in devices and (
+        device_type in (None, device.device_type) or device in _State.hidden))
+    if hidden == _State.hidden:
         return
-    if not devices:
-        raise ValueError("The processor is the device that Tenon's Python package runs on: it stays visible.")
+    if _is_used():
+        raise RuntimeError("Visible devices cannot be modified after being initialized")
+    _State.hidden = hidden
+    _tenon.see_devices([i for i, device in enumerate(_plugin_devices()) if device not in hidden])
 
 
 def _known(device):
-    if device != _CPU:
+    if device != _CPU and device not in _plugin_devices():
         raise ValueError(f"Unrecognized device: {device!r}")
 
 
 def get_logical_device_configuration(device):
     """As it was set; None where it was not."""
     _known(device)
-    return None if _State.configurations is None else list(_State.configurations)
+    return None if device != _CPU or _State.configurations is None else list(_State.configurations)
 
 
 def set_logical_device_configuration(device, logical_devices):
     """Makes the processor as many logical devices, before they are used."""
     _known(device)
     wanted = [LogicalDeviceConfiguration(*each) for each in logical_devices]
+    if device != _CPU:
+        raise ValueError(f"{device.name} is one logical device. Its memory is bounded by the environment's "
+                         "TENON_GPU_MEMORY_LIMIT (MB), before the program is started.")
     if any(each.memory_limit is not None for each in wanted):
         raise ValueError("Setting memory limit on CPU virtual devices is currently not supported")
     if any(each.experimental_priority is not None for each in wanted):
@@ -90,18 +140,27 @@ def set_logical_device_configuration(device, logical_devices):
 
 
 def _set_memory_growth(device, enable):
-    """For GPUs: memory of the processor is taken when it is needed anyway."""
+    """Kept: memory is taken when it is needed in any case."""
     _known(device)
-    raise ValueError("Cannot set memory growth on non-GPU and non-Pluggable devices")
+    if device == _CPU:
+        raise ValueError("Cannot set memory growth on non-GPU and non-Pluggable devices")
+    if _State.growth.get(device) == enable:
+        return
+    if _is_used():
+        raise RuntimeError("Physical devices cannot be modified after being initialized")
+    _State.growth[device] = bool(enable)
 
 
 def _get_memory_growth(device):
+    """As it was set; None where it was not."""
     _known(device)
-    raise ValueError("Memory growth is of GPUs; Tenon's Python package runs on the processor.")
+    if device == _CPU:
+        raise ValueError("Memory growth is of GPUs and devices of plug-ins.")
+    return _State.growth.get(device)
 
 
 def set_soft_device_placement(enabled):
-    """Kept: there is one processor, on which all ops run wherever they are placed."""
+    """Whether tf.device takes the name of a device that is not there, and ops then run where they do without it."""
     _State.soft_placement = bool(enabled)
 
 
@@ -137,8 +196,17 @@ threading = missing.namespace(
 
 
 def _details(device):
+    """The name of a GPU and its compute capability, from what its plug-in says."""
     _known(device)
-    return {}
+    if device == _CPU:
+        return {}
+    name, *more = _plugin_devices()[device].split(", ")
+    details = {"device_name": name}
+    for part in more:
+        found = re.fullmatch(r"compute capability (\d+)\.(\d+)", part)
+        if found:
+            details["compute_capability"] = tuple(map(int, found.groups()))
+    return details
 
 
 def _enable_op_determinism():
@@ -159,3 +227,20 @@ config = missing.namespace(
         set_soft_device_placement, get_soft_device_placement, run_functions_eagerly, functions_run_eagerly)},
     threading=threading, experimental=experimental)
 sysconfig = missing.namespace("tf.sysconfig", get_build_info=lambda: {"is_cuda_build": False, "is_rocm_build": False})
+
+
+def _is_gpu_available(cuda_only=False, min_cuda_compute_capability=None):
+    """Whether programs see a GPU, of at least that compute capability."""
+    return any(min_cuda_compute_capability is None or
+               _details(device).get("compute_capability", (0, 0)) >= tuple(min_cuda_compute_capability)
+               for device in get_visible_devices("GPU"))
+
+
+def _gpu_device_name():
+    """That of the first GPU; empty where there is none."""
+    return next((device.name for device in list_logical_devices("GPU")), "")
+
+
+test = missing.namespace("tf.test", is_gpu_available=_is_gpu_available, gpu_device_name=_gpu_device_name,
+                         is_built_with_cuda=lambda: "GPU" in plugin_types(), is_built_with_rocm=lambda: False,
+                         is_built_with_xla=lambda: False, is_built_with_gpu_support=lambda: "GPU" in plugin_types())

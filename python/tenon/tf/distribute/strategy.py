@@ -103,6 +103,7 @@ class Strategy:
     def __init__(self, devices=(_TASK + "/device:CPU:0",)):
         self.number, self.total = next(_numbers), len(devices)
         self.extended = StrategyExtended(self, tuple(devices))
+        self._places = [name[len(_TASK):] for name in devices]
 
     @property
     def num_replicas_in_sync(self):
@@ -110,6 +111,10 @@ class Strategy:
         return place.count if place is not None and place.strategy is self else self.total
 
     # Scopes.
+
+    def device_of(self, replica):
+        """Where ops of a replica are placed, or with -1 those that speak for all; "" where nobody says."""
+        return self._places[replica] if replica >= 0 or self._places[0].startswith("/device:CPU:") else ""
 
     def scope(self):
         """While it is open, variables that are made have a value for each replica."""
@@ -261,23 +266,24 @@ class _DefaultStrategy(Strategy):
 
 def _full_name(device):
     """ "/cpu:1" and its kin as "/job:localhost/replica:0/task:0/device:CPU:1"."""
-    parts = str(device).rsplit("/", 1)[-1].split(":")
-    if parts[0].lower() == "device":
-        parts = parts[1:]
-    kind, index = parts[0].upper(), parts[1] if len(parts) > 1 else "0"
-    if kind not in ("CPU", "GPU") or not index.isdigit():
+    from tenon.tf.placement import place_of
+    try:
+        place = place_of(str(device))
+    except ValueError:
+        place = ""
+    if not place:
         raise ValueError(f"Unknown device {device!r}: names are like \"/cpu:0\" and \"/gpu:0\".")
-    return f"{_TASK}/device:{kind}:{index}"
+    return _TASK + place
 
 
 class MirroredStrategy(Strategy):
     """A replica for each device, whose variables stay equal."""
 
     def __init__(self, devices=None, cross_device_ops=None):
-        from tenon.tf.config import list_logical_devices
+        from tenon.tf.config import accelerators, list_logical_devices
         if isinstance(devices, str):
             devices = [devices]
-        names = tuple(map(_full_name, devices or [d.name for d in list_logical_devices("CPU")]))
+        names = tuple(map(_full_name, devices or [d.name for d in accelerators() or list_logical_devices("CPU")]))
         if len(set(names)) < len(names):
             raise AssertionError(f"No duplicates allowed in `devices` argument: {names}")
         super().__init__(names)
