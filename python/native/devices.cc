@@ -21,10 +21,10 @@ struct NamedDevice {
 struct Devices {
   std::mutex mutex;
   bool loaded = false, used = false;
-  Status status;                 // why a plug-in that was named is not in use
-  std::vector<Device*> found;    // those of plug-ins
+  Status status;               // why a plug-in that was named is not in use
+  std::vector<Device*> found;  // those of plug-ins
   std::vector<NamedDevice> seen;
-  Device* chosen = nullptr;      // by TENON_DEVICE
+  Device* chosen = nullptr;  // by TENON_DEVICE
 };
 
 Devices& devices() {

@@ -65,7 +65,9 @@ std::vector<std::string> places_of(const Graph& graph) {
     if (node.device.empty()) everywhere = false;
     if (!node.device.empty()) places.insert(node.device);
   }
-  const auto is_processor = [](const std::string& name) { return name.starts_with("/device:CPU:"); };
+  const auto is_processor = [](const std::string& name) {
+    return name.starts_with("/device:CPU:");
+  };
   if (std::all_of(places.begin(), places.end(), is_processor)) {
     if (!everywhere) places.clear();
   } else {
@@ -103,8 +105,7 @@ const FileAccess* all_files() {
 }
 
 GraphFunction::GraphFunction(Graph graph, std::vector<Endpoint> inputs,
-                             std::shared_ptr<ModelState> state, Runs runs,
-                             const FileAccess* files)
+                             std::shared_ptr<ModelState> state, Runs runs, const FileAccess* files)
     : graph_(std::move(graph)),
       inputs_(std::move(inputs)),
       state_(std::move(state)),

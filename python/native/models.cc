@@ -70,7 +70,8 @@ void write_model(const std::string& folder, const std::map<std::string, nb::tupl
     endpoint.name = name;
     endpoint.function = nb::cast<const GraphFunction&>(parts[0]).graph();
     // Files do not say where they were made.
-    for (NodeId id = 0; id < endpoint.function.size(); ++id) endpoint.function.node(id).device.clear();
+    for (NodeId id = 0; id < endpoint.function.size(); ++id)
+      endpoint.function.node(id).device.clear();
     size_t at = 0;
     for (nb::handle input : nb::object(parts[1])) {
       endpoint.function.node(endpoint.function.args.at(at++)).name = nb::cast<std::string>(input);

@@ -206,7 +206,7 @@ class Splitter {
   const Homes& homes_;
   std::vector<std::vector<bool>> wanted_;  // by replica
   std::vector<bool> in_rest_;
-  std::set<Endpoint> told_;  // that somebody wants
+  std::set<Endpoint> told_;                     // that somebody wants
   std::vector<std::vector<Endpoint>> fetched_;  // by replica, its results
 };
 
@@ -304,6 +304,10 @@ std::vector<std::vector<Endpoint>> buckets_of(const Graph& graph, const Homes& h
       const int told = homes.teller(input) == kNobody ? 0 : 1;
       own = std::max(own, depth[static_cast<size_t>(input.node)] + told);
     }
+    // What is read after a write of a sum comes after the sum.
+    for (NodeId control : graph.node(id).control_inputs) {
+      own = std::max(own, depth[static_cast<size_t>(control)]);
+    }
     if (homes.is_sum(id)) ++own;
   }
   std::vector<std::vector<Endpoint>> buckets;
@@ -324,8 +328,7 @@ std::vector<std::vector<Endpoint>> buckets_of(const Graph& graph, const Homes& h
     bytes += elements * static_cast<int64_t>(size_of(value.dtype));
   }
   std::vector<std::vector<Endpoint>> sorted;
-  const int deepest = *std::max_element(depth_of_bucket.begin(), depth_of_bucket.end());
-  for (int at = 1; at <= deepest; ++at) {
+  for (int at = 1; sorted.size() < buckets.size(); ++at) {
     for (size_t b = 0; b < buckets.size(); ++b) {
       if (depth_of_bucket[b] == at) sorted.push_back(std::move(buckets[b]));
     }
@@ -369,6 +372,7 @@ Status Splitter::meet(Graph& graph, const std::vector<Endpoint>& met, int rank,
     const NodeId start = on_device ? sum.values[0].node : sum.pending.node;
     if (begun >= 0) graph.node(start).control_inputs.push_back(begun);
     begun = start;
+    graph.control_results.push_back(results[0].node);  // also where this replica needs none of it
     for (size_t i = 0; i < results.size(); ++i) {
       const Endpoint from = buckets[b][i];
       if (homes_.teller(from) == rank) continue;

@@ -70,7 +70,8 @@ StatusOr<std::unique_ptr<ReplicatedFunction>> ReplicatedFunction::create(
     ExecutableOptions options;
     options.device = cpu_device();
     TENON_ASSIGN_OR_RETURN(
-        made->rest_, Executable::create(made->graphs_.rest, std::make_shared<ModelState>(), options));
+        made->rest_,
+        Executable::create(made->graphs_.rest, std::make_shared<ModelState>(), options));
   }
   return made;
 }

@@ -187,10 +187,9 @@ void register_variable(nb::module_& m) {
       .def_prop_ro("_id", [](const VariableObject& v) { return v.id(); })
       .def_prop_ro("_shared_name", [](const VariableObject& v) { return v.variable().name(); })
       .def_prop_ro("_name", [](const VariableObject& v) { return v.name(); })
-      .def_prop_ro("device",
-                   [](const VariableObject& v) {
-                     return full_name_of(v.here().variable().device());
-                   })
+      .def_prop_ro(
+          "device",
+          [](const VariableObject& v) { return full_name_of(v.here().variable().device()); })
       .def("is_initialized", [](const VariableObject& v) { return v.variable().initialized(); })
       .def("read_value", [](const VariableObject& v) { return wrap(v.read()); })
       .def("_assign",

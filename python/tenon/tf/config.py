@@ -91,7 +91,7 @@ def get_visible_devices(device_type=None):
 
 def set_visible_devices(devices, device_type=None):
     """Which of the physical devices are used, before they are. The processor has to be among them."""
-    devices = devices if isinstance(devices, (list, tuple)) else [devices]
+    devices = devices if isinstance(devices, list) else [devices]
     for device in devices:
         _known(device)
         if device_type not in (None, device.device_type):
