@@ -6,8 +6,11 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <future>
 #include <mutex>
 #include <thread>
+
+#include "tenon/base/wait_notice.h"
 
 namespace tenon::serving {
 namespace {
@@ -27,9 +30,13 @@ class LineServable final : public Servable {
   StatusOr<std::vector<Tensor>> run(const Signature&, std::span<const Tensor> inputs,
                                     std::span<const int>, const RunLimits&) const override {
     {
-      std::unique_lock lock(mutex_);
+      const std::lock_guard lock(mutex_);
       rows_.push_back(inputs[0].dim(0));
       changed_.notify_all();
+    }
+    about_to_wait();
+    {
+      std::unique_lock lock(mutex_);
       changed_.wait(lock, [&] { return !held_; });
     }
     std::this_thread::sleep_for(inputs[0].dim(0) * each_row_);
@@ -84,10 +91,14 @@ class MergingServableTest : public testing::Test {
     return servable_->run(servable_->signatures()[0], std::span(&input, 1), std::span(&output, 1),
                           limits);
   }
-  // Asks on a thread of its own, and waits until the request waits for a place.
+  // Asks on a thread of its own, and waits until the request waits for a place, or runs.
   void ask_beside(const Shape& shape, float x, absl::StatusCode want = absl::StatusCode::kOk,
                   const RunLimits& limits = {}) {
-    threads_.emplace_back([this, shape, x, want, limits] {
+    std::promise<void> arrived;
+    const std::future<void> here = arrived.get_future();
+    threads_.emplace_back([this, shape, x, want, limits, arrived = std::move(arrived)]() mutable {
+      const auto tell = [&] { arrived.set_value(); };
+      const WaitNotice notice(tell);
       const auto results = ask(shape, x, limits);
       EXPECT_EQ(results.status().code(), want) << results.status();
       if (!results.ok()) return;
@@ -96,7 +107,7 @@ class MergingServableTest : public testing::Test {
         EXPECT_EQ((*results)[0].data<float>()[i], 2 * x + 1);
       }
     });
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    here.wait();
   }
   // One request runs, and holds the only place.
   void begin(float x = 100) {
@@ -162,7 +173,10 @@ TEST_F(MergingServableTest, WhoCannotWaitLongerLeaves) {
   ask_beside(Shape({1, 2}), 1, absl::StatusCode::kDeadlineExceeded, {.deadline = soon});
   ask_beside(Shape({1, 2}), 2, absl::StatusCode::kCancelled, {.cancelled = &gone});
   gone = true;
-  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  while (threads_.size() > 1) {
+    threads_.back().join();
+    threads_.pop_back();
+  }
   ask_beside(Shape({1, 2}), 3);
   end();
   EXPECT_EQ(line_->rows(), (std::vector<int64_t>{1, 1}));
