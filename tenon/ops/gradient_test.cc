@@ -217,7 +217,8 @@ const std::set<std::string, std::less<>> kElsewhere = {
     "ReadVariableOp",
     "ResourceGather",
     "ResourceGatherNd",
-    // Below: a sample is no smooth function of alpha.
+    // Below: a sample is no smooth function of its parameters.
+    "StatelessParameterizedTruncatedNormal",
     "RandomGamma",
     "StatelessRandomGammaV2",
     "StatelessRandomGammaV3",
@@ -406,6 +407,37 @@ TEST(OpGradients, OfGammaSamplesIsTensorFlows) {
   ASSERT_EQ((*executable)->run({}, found), absl::OkStatus());
   const double wanted[] = {3.9667160141409576, 4.8387154575579, 11.311932707857157};
   for (size_t i = 0; i < 3; ++i) EXPECT_NEAR(found[0].data<double>()[i], wanted[i], 1e-9) << i;
+}
+
+// TensorFlow 2.21's, of parameters that are broadcast, with seed [3, 4].
+TEST(OpGradients, OfTruncatedNormalSamplesIsTensorFlows) {
+  register_all_once();
+  Graph graph;
+  GraphBuilder b(graph);
+  const std::vector<Endpoint> parameters = {
+      b.constant(Tensor::vector<double>({0.5, -0.25})), b.scalar(1.5),
+      b.constant(Tensor::vector<double>({-1, -2})),
+      b.constant(Tensor::from<double>({1, 1}, std::vector<double>{1.25}))};
+  std::vector<Endpoint> inputs = {b.constant(ints({3, 1, 2})), b.constant(ints({3, 4}))};
+  inputs.insert(inputs.end(), parameters.begin(), parameters.end());
+  const Endpoint y = b.op("StatelessParameterizedTruncatedNormal", inputs);
+  const Endpoint dy =
+      b.constant(Tensor::from<double>({3, 1, 2}, std::vector<double>{1, 2, 3, 4, 5, 6}));
+  const auto dx = gradients(graph, std::array{y}, std::array{dy}, parameters);
+  ASSERT_TRUE(dx.ok()) << dx.status();
+  graph.results = *dx;
+  const auto executable = Executable::create(std::move(graph), std::make_shared<ModelState>());
+  ASSERT_TRUE(executable.ok()) << executable.status();
+  std::vector<Tensor> found;
+  ASSERT_EQ((*executable)->run({}, found), absl::OkStatus());
+  const std::vector<std::vector<double>> wanted = {
+      {9, 12}, {4.056355765988938}, {0.7098518235772522, 2.984415931804575}, {12.174652829277493}};
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    ASSERT_EQ(found[i].num_elements(), static_cast<int64_t>(wanted[i].size())) << i;
+    for (size_t j = 0; j < wanted[i].size(); ++j) {
+      EXPECT_NEAR(found[i].data<double>()[j], wanted[i][j], 1e-9) << i << " " << j;
+    }
+  }
 }
 
 // The gradient with respect to a variable that rows are gathered from is dense.

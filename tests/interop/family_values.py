@@ -390,7 +390,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "family_values.jsonl")
         all_families(path, [])
-        command = [os.environ["TEST_OPS"], "--gtest_filter=OpValueFiles.*"]
+        command = [os.environ["TEST_OPS"], "--gtest_filter=OpValues.*"]
         return subprocess.run(command, env=dict(os.environ, TENON_OP_VALUES=path)).returncode
 
 

@@ -248,8 +248,6 @@ def sweep_unary(sweep, op):
     for dtype in [tf.as_dtype(fixed)] if fixed else ALL:
         for extra in [tf.float32, tf.float64] if "Tout" in attrs else [None]:
             for x in unary_inputs(dtype):
-                if op == "Erf" and dtype == tf.float64:  # TensorFlow's of what has no square is NaN
-                    x = x[np.abs(x) < 1e150] if x.ndim == 1 else x.clip(-1e150, 1e150)
                 if not sweep.run(op, [x], {"Tout": extra} if extra else {}):
                     break
     if op == "LeakyRelu":
@@ -445,7 +443,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "op_values.jsonl")
         sweep_all(path, [])
-        command = [os.environ["TEST_OPS"], "--gtest_filter=OpValueFiles.*"]
+        command = [os.environ["TEST_OPS"], "--gtest_filter=OpValues.*"]
         return subprocess.run(command, env=dict(os.environ, TENON_OP_VALUES=path)).returncode
 
 

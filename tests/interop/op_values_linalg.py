@@ -222,9 +222,26 @@ def sweep_fourier(sweep, made):
             sweep.run("FFT" + suffix, [one])
             sweep.run("RFFT" + suffix, [one.real.astype(real), np.full(rank, 2, np.int32)], forward)
             x = made.any(dtype, *([4] * rank))
-            for size in ([3] * (rank + 1), [-1] * rank, [[2] * rank]):
+            # Too long; no length, of what is empty (else TensorFlow ends the process); no such length.
+            for size in ([5] * rank, [3] * (rank + 1), [-1] * rank, [[2] * rank]):
                 sweep.run("RFFT" + suffix, [x.real.astype(real), np.array(size, np.int32)], forward)
                 sweep.run("IRFFT" + suffix, [x, np.array(size, np.int32)], back)
+            for shape in [(0,) * rank, (2,) + (0,) * rank, (0,) + (4,) * rank, (2, 3)[:rank - 1] + (0,)]:
+                x = np.zeros(shape, dtype)
+                sweep.run("FFT" + suffix, [x])
+                sweep.run("IFFT" + suffix, [x])
+                # What is not there TensorFlow reads from memory that nobody wrote: only empty results.
+                for size in [[0] * rank] + [[3] * rank] * (shape[0] == 0 and len(shape) > rank):
+                    sweep.run("RFFT" + suffix, [x.real.astype(real), np.array(size, np.int32)], forward)
+            endless = np.ones((2,) + (1,) * (rank - 1) + (5,), dtype)
+            for value in (np.inf, np.nan):
+                for length in (1, 2, 3, 4, 5):
+                    x = endless[..., :length].copy()
+                    x[1, ..., -1] = value
+                    sweep.run("FFT" + suffix, [x])
+                    sweep.run("IFFT" + suffix, [x])
+                    size = np.array([1] * (rank - 1) + [length], np.int32)
+                    sweep.run("RFFT" + suffix, [x.real.astype(real), size], forward)
 
 
 def main():

@@ -15,11 +15,14 @@ OPS = tf.raw_ops
 
 
 class FewCases(Cases):
-    """Keeps one case of each dtype, attribute and outcome."""
+    """Keeps one case of each dtype, attribute and outcome; all of small families."""
+    small = False
 
     def is_kept(self, line, text):
         if self.kept is None:
             return True
+        if self.small:
+            return len(text) < 2500
         key = (line["op"], tuple(t[0] for t in line["in"]), json.dumps(line["attrs"]), "error" in line)
         self.kept[key] = self.kept.get(key, 0) + 1
         self.kept[line["op"]] = self.kept.get(line["op"], 0) + 1
@@ -218,9 +221,75 @@ def draws(case):
     case("StatefulRandomBinomial", [state, np.int64(3), i32([2]), f32(3.0), f32(0.5)], variables=1)
 
 
+def truncated(case):
+    """One shard of TensorFlow's: its bits are those of one thread."""
+    for n, dtype in enumerate((tf.float32, tf.float64, tf.float16)):
+        bounds = ((-2.0, 2.0), (-0.5, 0.7), (1.0, 3.0), (4.0, 4.5), (3.0, np.inf), (-np.inf, 0.25), (0.0, 1.0), (-8.0, -2.0))
+        low, high = (array(dtype, [b[i] for b in bounds]) for i in (0, 1))
+        count = len(bounds)
+        case("StatelessParameterizedTruncatedNormal", [i32([5, count]), i64([7, n]), array(dtype, 0.0), array(dtype, 1.0), low, high])
+        case("StatelessParameterizedTruncatedNormal", [i64([2, 1, count]), i32([-7, n]), array(dtype, [[0.5]]), array(dtype, [1.0]), low, high])
+        means = array(dtype, np.linspace(-1, 1, count))
+        case("ParameterizedTruncatedNormal", [i32([count, 3]), means, array(dtype, 0.7), low, high], {"seed": 5, "seed2": 1 + n})
+        case("ParameterizedTruncatedNormal", [i64([3, 5]), array(dtype, 0.2), array(dtype, [2.0]), array(dtype, -1.0), array(dtype, 3.0)], {"seed": 6, "seed2": 1 + n})
+    one, two = f32(1.0), f32(2.0)
+    for deviation, low, high in ((0.0, -1.0, 1.0), (1.0, 1.0, 1.0), (1.0, -np.inf, np.inf), (1.0, np.nan, 1.0), (-1.0, 0.0, 1.0)):
+        case("StatelessParameterizedTruncatedNormal", [i32([2]), i64([1, 2]), one, f32(deviation), f32(low), f32(high)])
+        case("ParameterizedTruncatedNormal", [i32([2]), one, f32(deviation), f32(low), f32(high)], {"seed": 9, "seed2": 9})
+    case("StatelessParameterizedTruncatedNormal", [i32([0, 3]), i64([1, 2]), one, one, one, one])
+    case("StatelessParameterizedTruncatedNormal", [i32([3]), i64([1, 2]), f32([1.0, 2.0]), one, -two, two])
+    case("StatelessParameterizedTruncatedNormal", [i32([3]), i64([1, 2]), f32([1.0, 2.0]), one, -two, f32([1.0, 2.0, 3.0])])
+    case("ParameterizedTruncatedNormal", [i32([3, 2]), f32([1.0, 2.0]), one, -two, two], {"seed": 8, "seed2": 8})
+    case("ParameterizedTruncatedNormal", [np.zeros(0, np.int32), one, one, -two, two], {"seed": 8, "seed2": 9})
+    case("ParameterizedTruncatedNormal", [i32([2]), f32([[1.0]]), one, -two, two], {"seed": 8, "seed2": 10})
+
+
+def ends(case):
+    """Special functions at poles, infinities and the ends of a dtype; what a join refuses."""
+    for dtype in (tf.float32, tf.float64):
+        least, most = dtype.as_numpy_dtype(np.finfo(dtype.as_numpy_dtype).tiny), dtype.max
+        ends_of = [np.inf, most, most / 4.5, most / 3.5, 1e30, 0.0, -0.0, -np.inf, np.nan, -1.0]
+        for op in ("Expint", "Spence"):
+            case(op, [array(dtype, ends_of)])
+        for op in ("BesselJ0", "BesselJ1", "BesselY0", "BesselY1"):
+            case(op, [array(dtype, [np.inf, 0.0, -0.0, -np.inf, np.nan, -1.0])])
+        for op in ("BesselK0", "BesselK1", "BesselK0e", "BesselK1e"):
+            case(op, [array(dtype, [least, 1.5 * least, 2 * least, 3 * least, 0.0, np.inf, -1.0])])
+        for op in ("BesselI0", "BesselI1", "BesselI0e", "BesselI1e", "Dawsn", "FresnelCos", "FresnelSin", "Erfc", "Lgamma", "Digamma"):
+            case(op, [array(dtype, [np.inf, -np.inf, np.nan, most, -most, 0.0])])
+    case("BesselY1", [array(tf.float16, [0.0, -0.0, 1.0])])
+    case("Erf", [np.array([np.inf, -np.inf, 1e155, -1e160, 1.3e154, np.nan, 5.0, -0.25])])
+    words = tf.constant([["a", "b"], ["", "d"]])
+    for axes in ([2], [-3], [0, 0], [5, 5], [0, -2], [[0]], [0, 1, 2], 2, []):
+        case("ReduceJoin", [words, np.array(axes, np.int32)], {"separator": "-"})
+    for ids, count in (([0, -1], 2), ([0, 2], 2), ([0], 2), ([[0, 1], [1, 0]], 2), ([[[0]]], 2), ([0, 1], [2]), ([0, 1], -1), (0, 1)):
+        case("UnsortedSegmentJoin", [words, np.array(ids, np.int32), np.array(count, np.int32)], {"separator": "-"})
+
+
+def odd(case):
+    """Numbers, lengths and boxes that TensorFlow takes or refuses in its own way."""
+    for text in ("0x1p3", "-0X1.8P-2", "0x.8", "0x1p", "0x-1", "0x10"):
+        for dtype in (tf.float32, tf.float64):
+            case("StringToNumber", [tf.constant([text])], {"out_type": dtype})
+    for pos, length in ((0, -1), (2, -1), (-3, -1), (-3, 2), (5, -1), (6, -1)):
+        for unit in ("UTF8_CHAR", "BYTE"):
+            case("Substr", [tf.constant(["h\u00e9llo"]), i32(pos), i32(length)], {"unit": unit})
+    for skip in (True, False):
+        for delimiter in ("", ",", ",;"):
+            case("StringSplit", [tf.constant(["", "a,b;", ""]), tf.constant(delimiter)], {"skip_empty": skip})
+    for value in (np.nan, np.inf, -np.inf):
+        case("HistogramFixedWidth", [f32([value, 1.0]), f32([0.0, 2.0]), i32(3)])
+        case("CropAndResize", [wave((1, 3, 3, 1)), f32([[value, 0, 1, 1]]), i32([0]), i32([2, 2])])
+    boxes = f32([[0, 0, 1, 1], [0.2, 0.3, 0.7, 0.9], [1, 1, 0, 0], [-0.5, -0.5, 1.5, 1.5]])
+    for overlap, least in ((0.0, 0.3), (0.5, -np.inf), (1.0, 0.05)):
+        case("NonMaxSuppressionV5", [boxes, f32([0.9, 0.8, 0.1, 0.7]), i32(9), f32(overlap), f32(least), f32(0.5)], {"pad_to_max_output_size": True})
+        case("NonMaxSuppressionV4", [boxes, f32([0.9, 0.8, 0.1, 0.7]), i32(9), f32(overlap), f32(least)], {"pad_to_max_output_size": False})
+
+
 def main():
     case = FewCases(sys.argv[1], "--few" in sys.argv)
-    for family in (recurrent, slices, sparse, images, convolutions, rows, dtypes, draws):
+    for family in (recurrent, slices, sparse, images, convolutions, rows, dtypes, draws, truncated, ends, odd):
+        case.small = family in (truncated, ends, odd)
         family(case)
     print(case.count, "cases")
 

@@ -1,4 +1,5 @@
 #include <complex>
+#include <limits>
 
 #include "tenon/kernels/scalar/elementwise_generic.h"
 #include "tenon/kernels/simd/elementwise_f32.h"
@@ -11,6 +12,13 @@ using FloatAndComplex =
 using SignedAndComplex = TypeList<float, double, float16, bfloat16, int8_t, int16_t, int32_t,
                                   int64_t, std::complex<float>, std::complex<double>>;
 using BoolOnly = TypeList<bool>;
+
+// In float64 TensorFlow's is a rational function of the square, even where that is infinite.
+template <class T>
+T error_function(T x) {
+  const bool overflows = std::is_same_v<T, double> && std::isinf(x * x);
+  return overflows ? std::numeric_limits<T>::quiet_NaN() : std::erf(x);
+}
 
 template <class Op, class T>
 void loop_unary(const void* from, void* to, int64_t count) {
@@ -57,7 +65,7 @@ UnaryKernel pick_unary(DType dtype) {
   ROW(kGeluTanh, FloatTypes, false,                                                               \
       T(0.5) * x * (T{1} + std::tanh(T(0.79788456080286535588) * (x + T(0.044715) * x * x * x)))) \
   ROW(kSwish, FloatTypes, false, x* sigmoid(x))                                                   \
-  ROW(kErf, FloatTypes, false, std::erf(x))                                                       \
+  ROW(kErf, FloatTypes, false, error_function(x))                                                 \
   ROW(kErfc, FloatTypes, false, std::erfc(x))                                                     \
   ROW(kErfinv, FloatTypes, false, static_cast<T>(erf_inverse(static_cast<double>(x))))            \
   ROW(kNdtri, FloatTypes, false, static_cast<T>(normal_quantile(static_cast<double>(x))))         \

@@ -148,6 +148,10 @@ StatusOr<Kernel> make_crop_and_resize(Prepare& p) {
     kernel = [g, outside](KernelRun& r) -> Status {
       const int32_t* indices = r.in<int32_t>(2);
       TENON_RETURN_IF_ERROR(check_box_indices(indices, g));
+      const std::span<const float> boxes = r.input(1).span<float>();
+      if (!std::all_of(boxes.begin(), boxes.end(), [](float x) { return std::isfinite(x); })) {
+        return invalid_argument("Boxes contains at least one element that is not finite");
+      }
       parallel_for(g.boxes, 1, [&](int64_t begin, int64_t end) {
         for_crop_pixels(
             g, r.in<float>(1), begin, end,

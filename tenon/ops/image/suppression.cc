@@ -50,7 +50,7 @@ std::vector<Selected> select_candidates(std::span<const float> scores,
         break;
       }
       if (limits.soft_sigma > 0) {
-        next.score *= alike <= limits.similarity ? std::exp(scale * alike * alike) : 0.0F;
+        next.score *= std::exp(scale * alike * alike);
       }
       if (next.score <= limits.score) break;
     }

@@ -151,6 +151,12 @@ StatusOr<Kernel> make_histogram(Prepare& p) {
               "got '[",
               low, ", ", high, "]'");
         }
+        if constexpr (std::is_floating_point_v<T>) {
+          const std::span<const T> values = r.input(0).span<T>();
+          if (std::any_of(values.begin(), values.end(), [](T x) { return std::isnan(x); })) {
+            return invalid_argument("Histogram values must not contain NaN");
+          }
+        }
         const double step =
             (static_cast<double>(high) - static_cast<double>(low)) / static_cast<double>(bins);
         Count* y = r.out<Count>(0);

@@ -185,7 +185,7 @@ double scaled_bessel(int order, double x) {
     term = next;
     sum += term;
   }
-  return sum / std::sqrt(2 * M_PI * x);
+  return sum / (std::sqrt(2 * M_PI) * std::sqrt(x));  // 2 pi x may be beyond double
 }
 
 }  // namespace

@@ -8,7 +8,15 @@ namespace tenon {
 
 inline constexpr int64_t kSpecialGrain = 256;
 
-template <double (*f)(double)>
+// Where TensorFlow's own arithmetic in T decides the value: fix<T>(x, f(x)).
+struct AsComputed {
+  template <class T>
+  static double fix(double, double y) {
+    return y;
+  }
+};
+
+template <double (*f)(double), class Ends>
 StatusOr<Kernel> make_special_unary(Prepare& p) {
   p.may_overwrite(0, 0);
   Kernel kernel;
@@ -18,7 +26,8 @@ StatusOr<Kernel> make_special_unary(Prepare& p) {
       T* y = r.out<T>(0);
       parallel_for(count, kSpecialGrain, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
-          y[i] = static_cast<T>(f(static_cast<double>(x[i])));
+          const auto wide = static_cast<double>(x[i]);
+          y[i] = static_cast<T>(Ends::template fix<T>(wide, f(wide)));
         }
       });
       return absl::OkStatus();
@@ -27,7 +36,7 @@ StatusOr<Kernel> make_special_unary(Prepare& p) {
   return kernel;
 }
 
-template <double (*f)(double), class Formula>
+template <double (*f)(double), class Formula, class Ends = AsComputed>
 constexpr OpDecl special_unary() {
   return {
       .inputs = "x: T",
@@ -36,7 +45,7 @@ constexpr OpDecl special_unary() {
       .shape = same_as_input<0>,
       .rows = Rows::kIndependent,
       .gradient = unary_gradient<Formula>,
-      .kernels = {make_special_unary<f>},
+      .kernels = {make_special_unary<f, Ends>},
   };
 }
 

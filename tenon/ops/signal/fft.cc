@@ -116,16 +116,14 @@ StatusOr<std::optional<std::array<int64_t, rank>>> fft_lengths(const ShapeContex
   std::array<int64_t, rank> lengths;
   for (int i = 0; i < rank; ++i) {
     lengths[static_cast<size_t>(i)] = integer_at(*value, i);
-    // TensorFlow ends the process at 0.
-    if (integer_at(*value, i) < 1) {
-      return invalid_argument("fft_length[", i, "] must be positive, it is ",
-                              integer_at(*value, i));
+    if (integer_at(*value, i) < 0) {
+      return invalid_argument("fft_length[", i, "] must >= 0, but got: ", integer_at(*value, i));
     }
   }
   return lengths;
 }
 
-int64_t half_length(int64_t length) { return length / 2 + 1; }
+int64_t half_length(int64_t length) { return length == 0 ? 0 : length / 2 + 1; }
 
 // Real or complex, the side that is complex has half of the last axis.
 template <int rank, Direction direction>

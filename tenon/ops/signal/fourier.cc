@@ -12,11 +12,16 @@ namespace {
 // Above it a factor's own transform, of factor^2 steps, is slower than the convolution.
 constexpr int64_t kLargestFactor = 31;
 
-// exp(-pi i numerator / denominator)
+// exp(-pi i numerator / denominator), rounded once; quarter turns are exact.
 Fourier::Complex root(int64_t numerator, int64_t denominator) {
-  const double angle =
-      -std::numbers::pi * static_cast<double>(numerator) / static_cast<double>(denominator);
-  return {std::cos(angle), std::sin(angle)};
+  const int64_t turned = numerator % (2 * denominator);
+  if (2 * turned % denominator == 0) {
+    constexpr Fourier::Complex kQuarters[] = {{1, 0}, {0, -1}, {-1, 0}, {0, 1}};
+    return kQuarters[2 * turned / denominator];
+  }
+  const long double angle = -std::numbers::pi_v<long double> * static_cast<long double>(turned) /
+                            static_cast<long double>(denominator);
+  return {static_cast<double>(std::cos(angle)), static_cast<double>(std::sin(angle))};
 }
 
 // std::complex's own product looks for infinities.
@@ -89,8 +94,11 @@ void Fourier::butterflies(int64_t radix, int64_t part, int64_t stride, Complex* 
   std::array<Complex, kLargestFactor> v;
   for (int64_t j = 0; j < part; ++j) {
     for (int64_t k = 0; k < radix; ++k) {
+      const Complex x = y[j + k * part];
+      // The first root is 1, and infinity times its zero imaginary part would be NaN.
+      const bool turned = j > 0 && k > 0;
       v[static_cast<size_t>(k)] =
-          times(y[j + k * part], roots_[static_cast<size_t>(j * k * stride)]);
+          turned ? times(x, roots_[static_cast<size_t>(j * k * stride)]) : x;
     }
     if (radix == 2) {
       y[j] = v[0] + v[1];
@@ -103,16 +111,34 @@ void Fourier::butterflies(int64_t radix, int64_t part, int64_t stride, Complex* 
       y[j + 2 * part] = even - odd;
       y[j + 3 * part] = left - right;
     } else {
-      const int64_t turn = part * stride;  // roots between those of the radix
-      for (int64_t q = 0; q < radix; ++q) {
-        Complex sum = v[0];
-        for (int64_t k = 1; k < radix; ++k) {
-          sum +=
-              times(v[static_cast<size_t>(k)], roots_[static_cast<size_t>(q * k % radix * turn)]);
-        }
-        y[j + q * part] = sum;
-      }
+      odd_butterfly(radix, stride * part, v.data(), y + j, part);
     }
+  }
+}
+
+// One transform of `radix` elements, which is odd: roots come in pairs of conjugates, so that sums
+// and differences of pairs meet real numbers. `turn` roots lie between its own.
+void Fourier::odd_butterfly(int64_t radix, int64_t turn, Complex* v, Complex* y,
+                            int64_t part) const {
+  const int64_t pairs = radix / 2;
+  Complex total = v[0];
+  for (int64_t k = 1; k <= pairs; ++k) {
+    const Complex sum = v[k] + v[radix - k], apart = v[k] - v[radix - k];
+    v[k] = sum;
+    v[radix - k] = apart;
+    total += sum;
+  }
+  y[0] = total;
+  for (int64_t q = 1; q <= pairs; ++q) {
+    Complex even = v[0], odd;
+    for (int64_t k = 1; k <= pairs; ++k) {
+      const Complex root = roots_[static_cast<size_t>(q * k % radix * turn)];
+      even += root.real() * v[k];
+      odd += root.imag() * v[radix - k];
+    }
+    const Complex turned(-odd.imag(), odd.real());  // i odd
+    y[q * part] = even + turned;
+    y[(radix - q) * part] = even - turned;
   }
 }
 

@@ -30,6 +30,7 @@ class Fourier {
   // Transforms elements 0, stride, 2 stride ... of `x` into `y`; `level` counts factors.
   void step(const Complex* x, int64_t stride, size_t level, int64_t length, Complex* y) const;
   void butterflies(int64_t radix, int64_t part, int64_t stride, Complex* y) const;
+  void odd_butterfly(int64_t radix, int64_t turn, Complex* v, Complex* y, int64_t part) const;
   void convolve(Complex* x, Complex* scratch) const;
 
   int64_t length_;

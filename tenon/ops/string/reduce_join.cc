@@ -11,7 +11,11 @@ namespace {
 StatusOr<std::vector<int>> ordered_axes(const Tensor& axes, int rank) {
   std::vector<int> resolved;
   for (int64_t axis : integers_of(axes)) {
-    TENON_ASSIGN_OR_RETURN(const int at, resolve_axis(axis, rank));
+    if (axis < -rank || axis >= rank) {
+      return out_of_range("Invalid reduction dimension ", axis, " for input with ", rank,
+                          " dimension(s)");
+    }
+    const int at = static_cast<int>(axis < 0 ? axis + rank : axis);
     if (std::find(resolved.begin(), resolved.end(), at) != resolved.end()) {
       return invalid_argument("Duplicate reduction dimension ", at);
     }
@@ -89,12 +93,13 @@ Status segment_join_shape(ShapeContext& c) {
   const PartialShape& x = c.input(0);
   const PartialShape& ids = c.input(1);
   const Tensor* segments = c.constant(2);
-  if (segments && (segments->num_elements() != 1 || integer_at(*segments, 0) < 0)) {
+  if (segments && (segments->rank() != 0 || integer_at(*segments, 0) < 0)) {
     return invalid_argument("num_segments must be a scalar that is not negative");
   }
   if (!x.has_rank() || !ids.has_rank()) return unknown_shape(c);
+  if (ids.rank() == 0) return invalid_argument("segment_ids cannot have rank 0");
   if (ids.rank() > x.rank()) {
-    return invalid_argument("segment_ids' shape ", ids, " does not begin the inputs' shape ", x);
+    return out_of_range("segment_ids' shape ", ids, " does not begin the inputs' shape ", x);
   }
   std::vector<int64_t> dims{segments ? integer_at(*segments, 0) : -1};
   for (int axis = 0; axis < ids.rank(); ++axis) {
@@ -114,8 +119,7 @@ StatusOr<Kernel> make_segment_join(Prepare& p) {
     std::vector<std::string> joined(static_cast<size_t>(shape.num_elements()));
     for (int64_t row = 0; row < rows; ++row) {
       const int64_t segment = integer_at(r.input(1), row);
-      if (segment < 0) continue;
-      if (segment >= shape[0]) {
+      if (segment < 0 || segment >= shape[0]) {
         return invalid_argument("segment_ids[", row, "] = ", segment, " is out of range [0, ",
                                 shape[0], ")");
       }

@@ -37,14 +37,15 @@ void split_like_python(std::string_view text, std::string_view separator, int64_
   pieces.push_back(text);
 }
 
-// At each of the delimiter's characters; without one into single bytes.
+// At each of the delimiter's characters; without one into single bytes. Of nothing there are no
+// pieces.
 void split_at_any(std::string_view text, std::string_view delimiters, bool skip_empty,
                   Pieces& pieces) {
   if (delimiters.empty()) {
     for (size_t i = 0; i < text.size(); ++i) pieces.push_back(text.substr(i, 1));
     return;
   }
-  for (size_t begin = 0; begin <= text.size();) {
+  for (size_t begin = 0; begin <= text.size() && !text.empty();) {
     const size_t end = std::min(text.find_first_of(delimiters, begin), text.size());
     if (end > begin || !skip_empty) pieces.push_back(text.substr(begin, end - begin));
     begin = end + 1;

@@ -40,14 +40,16 @@ size_t character_offset(std::string_view text, int64_t index) {
   return at;
 }
 
-// A negative position counts from the end. A negative length takes all that follows.
+// A negative position counts from the end. A negative length takes all bytes that follow, but no
+// character, and then TensorFlow counts no position from the end.
 StatusOr<std::string_view> substring(std::string_view text, int64_t pos, int64_t len, bool bytes) {
   const int64_t size = bytes ? static_cast<int64_t>(text.size()) : character_count(text);
-  if (pos > size || pos < -size) {
+  if (pos > size || pos < (!bytes && len < 0 ? 0 : -size)) {
     return invalid_argument("pos ", pos, " out of range for string of length ", size);
   }
   const int64_t begin = pos < 0 ? size + pos : pos;
   const int64_t end = len < 0 || len > size - begin ? size : begin + len;
+  if (!bytes && len < 0) return std::string_view();
   if (bytes) return text.substr(static_cast<size_t>(begin), static_cast<size_t>(end - begin));
   const size_t from = character_offset(text, begin);
   return text.substr(from, character_offset(text.substr(from), end - begin));

@@ -18,10 +18,10 @@ bool read_text_number(std::string_view text, T& value) {
   const char* end = text.data() + text.size();
   if constexpr (std::is_floating_point_v<T>) {
     if (text.starts_with("0x") || text.starts_with("0X")) {
-      uint64_t bits = 0;
-      const auto result = std::from_chars(text.data() + 2, end, bits, 16);
-      if (result.ec != std::errc() || result.ptr != end) return false;
-      value = static_cast<T>(bits);
+      const auto result = std::from_chars(text.data() + 2, end, value, std::chars_format::hex);
+      if (text.substr(2).starts_with('-') || result.ec != std::errc() || result.ptr != end) {
+        return false;
+      }
     } else {
       const auto result = fast_float::from_chars(text.data(), end, value);
       if (result.ec == std::errc::invalid_argument || result.ptr != end) return false;
