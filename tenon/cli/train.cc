@@ -428,7 +428,7 @@ std::vector<Flag> train_table(TrainFlags& f) {
       {"validation_data", &f.validation_data, "FILE", "data that is judged after each epoch"},
       {"validation_labels", &f.validation_labels, "FILE", "its labels, of IDX and NPY data"},
       {"validation_split", &f.validation_split, "PART", "of the data, its last rows, to judge on"},
-      {"optimizer", &f.compile.optimizer, "NAME|JSON", "sgd, adam, adamw, rmsprop"},
+      {"optimizer", &f.compile.optimizer, "NAME|JSON", "sgd, adam, adamw, adagrad, rmsprop"},
       {"learning_rate", &f.compile.learning_rate, "RATE", "0: the optimizer's default"},
       {"loss", &f.compile.loss, "NAME|JSON", "sparse_categorical_crossentropy, mse, ..."},
       {"from_logits", &f.compile.from_logits, "", "the model's outputs are logits"},

@@ -2,7 +2,7 @@
 // (formats.md 11.4). An optimizer is one file in optimizers/ and one row in optimizers/table.cc.
 #pragma once
 
-#include "tenon/keras/layer.h"
+#include "tenon/keras/optimizers/weight_gradient.h"
 
 namespace tenon::keras {
 
@@ -56,9 +56,11 @@ class Optimizer {
 
   // Adds the ops of one step: clipping, weight decay, the update, iterations += 1. A gradient that
   // is invalid leaves its weight as it is.
-  // `combine`, if given, is what happens to the clipped gradients before they are applied.
-  using Combine = std::function<std::vector<Endpoint>(std::span<const Endpoint>)>;
-  void apply(Trace& trace, std::span<const Endpoint> gradients, const Combine& combine = {});
+  // `combine`, if given, is what happens to the clipped gradients before they are applied: to
+  // values of the shapes of these weights.
+  using Combine =
+      std::function<std::vector<Endpoint>(std::span<const Endpoint>, std::span<Weight* const>)>;
+  void apply(Trace& trace, std::span<const WeightGradient> gradients, const Combine& combine = {});
 
   // In the order in which Keras stores them.
   std::vector<Weight*> variables();
@@ -78,8 +80,15 @@ class Optimizer {
   };
   // Called once a step, before update().
   virtual void begin(const Step& step) { (void)step; }
+  // A gradient of the weight's shape. `square` is what Keras takes for its square where that is
+  // another one (see WeightGradient), else invalid.
+  struct Applied {
+    Endpoint gradient, square;
+  };
   // Adds the update of weight `index`.
-  virtual void update(const Step& step, size_t index, Endpoint gradient) = 0;
+  virtual void update(const Step& step, size_t index, const Applied& applied) = 0;
+  virtual bool squares_gradients() const { return true; }
+  virtual Initializer slot_initializer() const { return "zeros"; }
 
   const Weight& weight(size_t index) const { return *weights_[index]; }
   const Weight& slot(size_t index, std::string_view name) const;
@@ -90,17 +99,19 @@ class Optimizer {
  private:
   // Gradients of the loss itself, and what a step without finite ones leaves as it was.
   struct Unscaled {
-    std::vector<Endpoint> gradients;
+    std::vector<WeightGradient> gradients;
     Endpoint finite;
     std::vector<std::pair<const Weight*, Endpoint>> before;
   };
   // loss_scale.cc
   void build_loss_scale();
-  Unscaled unscale(Trace& trace, std::span<const Endpoint> gradients) const;
+  Unscaled unscale(Trace& trace, std::span<const WeightGradient> gradients) const;
   void settle(Trace& trace, const Unscaled& unscaled) const;
   Json describe_loss_scale(Json inner) const;
 
-  std::vector<Endpoint> clip(GraphBuilder& build, std::vector<Endpoint> gradients) const;
+  void clip(GraphBuilder& build, std::vector<WeightGradient>& gradients) const;
+  std::vector<Applied> sum(GraphBuilder& build, std::span<const WeightGradient> gradients,
+                           const Combine& combine) const;
 
   LearningRate rate_;
   GradientOptions options_;
@@ -125,6 +136,11 @@ struct AdamOptions {
   bool amsgrad = false;
   GradientOptions gradient = {};
 };
+struct AdagradOptions {
+  LearningRate learning_rate = 0.001;
+  double initial_accumulator_value = 0.1, epsilon = 1e-7;
+  GradientOptions gradient = {};
+};
 struct RMSpropOptions {
   LearningRate learning_rate = 0.001;
   double rho = 0.9, momentum = 0.0, epsilon = 1e-7;
@@ -135,6 +151,7 @@ OptimizerPtr SGD(SGDOptions options = {});
 OptimizerPtr Adam(AdamOptions options = {});
 // Adam with decoupled decay, 0.004 unless options.gradient.weight_decay says otherwise.
 OptimizerPtr AdamW(AdamOptions options = {});
+OptimizerPtr Adagrad(AdagradOptions options = {});
 OptimizerPtr RMSprop(RMSpropOptions options = {});
 
 // `inner`, with losses scaled.

@@ -1,6 +1,5 @@
 #include "tenon/keras/steps.h"
 
-#include "tenon/graph/gradient.h"
 #include "tenon/keras/compile.h"
 
 namespace tenon::keras {
@@ -203,21 +202,18 @@ bool Steps::is_replicated(StepKind kind) const {
 
 // Adds gradients and their application.
 Status Steps::train(Trace& trace, Endpoint loss) {
-  GraphBuilder& g = trace.build();
   const std::vector<Weight*> weights = model_.trainable_weights();
-  std::vector<Endpoint> variables;
-  for (const Weight* weight : weights) variables.push_back(trace.read(*weight));
   Optimizer::Combine combine;
   if (trace.replication()) {
     average_statistics(trace, model_.weights());
     loss = share_of_loss(trace, loss);
-    combine = [&](std::span<const Endpoint> clipped) {
-      return sum_gradients(trace, clipped, weights, model_.strategy_->bucket_bytes());
+    combine = [&](std::span<const Endpoint> clipped, std::span<Weight* const> whose) {
+      return sum_gradients(trace, clipped, whose, model_.strategy_->bucket_bytes());
     };
   }
-  const Endpoint losses[] = {model_.optimizer_->scale_loss(trace, loss)};
-  TENON_ASSIGN_OR_RETURN(const std::vector<Endpoint> found,
-                         gradients(g.graph(), losses, {}, variables));
+  const Endpoint scaled = model_.optimizer_->scale_loss(trace, loss);
+  TENON_ASSIGN_OR_RETURN(const std::vector<WeightGradient> found,
+                         weight_gradients(trace, scaled, weights));
   model_.optimizer_->apply(trace, found, combine);
   return absl::OkStatus();
 }

@@ -32,15 +32,17 @@ Endpoint Optimizer::scale_loss(Trace& trace, Endpoint loss) const {
   return loss_scale_ ? trace.build().mul(loss, trace.read(scale_state_[3])) : loss;
 }
 
-Optimizer::Unscaled Optimizer::unscale(Trace& trace, std::span<const Endpoint> gradients) const {
+Optimizer::Unscaled Optimizer::unscale(Trace& trace,
+                                       std::span<const WeightGradient> gradients) const {
   GraphBuilder& g = trace.build();
   Unscaled unscaled;
   unscaled.gradients.assign(gradients.begin(), gradients.end());
   if (!loss_scale_) return unscaled;
   const Endpoint scale = trace.read(scale_state_[3]);
   Endpoint finite = g.scalar(true);
-  for (Endpoint& gradient : unscaled.gradients) {
-    if (!gradient) continue;
+  for (WeightGradient& of_weight : unscaled.gradients) {
+    if (!of_weight) continue;
+    Endpoint& gradient = of_weight.values;
     std::vector<int64_t> axes;
     for (int axis = 0; axis < g.shape(gradient).rank(); ++axis) axes.push_back(axis);
     const Endpoint all = g.op("All", {g.op("IsFinite", {gradient}), g.integers(axes)});

@@ -27,7 +27,7 @@ void Optimizer::build(std::span<Weight* const> weights) {
     for (const Weight* weight : weights_) {
       for (const std::string& name : group) {
         add(cat("optimizer/", weight->path, "/", name), name, weight->dtype, weight->shape,
-            "zeros");
+            slot_initializer());
       }
     }
   }
@@ -51,28 +51,32 @@ const Weight& Optimizer::slot(size_t index, std::string_view name) const {
   return state_[0];
 }
 
-std::vector<Endpoint> Optimizer::clip(GraphBuilder& g, std::vector<Endpoint> gradients) const {
+// What was looked up more than once counts and is clipped each time, as in Keras.
+void Optimizer::clip(GraphBuilder& g, std::vector<WeightGradient>& gradients) const {
   const auto number = [&](Endpoint like, double value) {
     return g.scalar_of(g.dtype(like), value);
   };
-  const auto square_sum = [&](Endpoint gradient) {
+  const auto square_sum = [&](Endpoint values) {
     std::vector<int64_t> axes;
-    for (int axis = 0; axis < g.shape(gradient).rank(); ++axis) axes.push_back(axis);
-    return g.sum(g.op("Square", {gradient}), axes);
+    for (int axis = 0; axis < g.shape(values).rank(); ++axis) axes.push_back(axis);
+    return g.sum(g.op("Square", {values}), axes);
   };
+  std::vector<Endpoint*> all;
+  for (WeightGradient& gradient : gradients) {
+    if (gradient) all.push_back(&gradient.values);
+  }
   if (options_.clipnorm.value_or(0) > 0) {
-    for (Endpoint& gradient : gradients) {
-      if (!gradient) continue;
-      const Endpoint norm = g.op("Sqrt", {square_sum(gradient)});
-      const Endpoint limit = number(gradient, *options_.clipnorm);
-      gradient = g.div(g.mul(gradient, limit), g.op("Maximum", {norm, limit}));
+    for (Endpoint* values : all) {
+      const Endpoint norm = g.op("Sqrt", {square_sum(*values)});
+      const Endpoint limit = number(*values, *options_.clipnorm);
+      *values = g.div(g.mul(*values, limit), g.op("Maximum", {norm, limit}));
     }
   } else if (options_.global_clipnorm.value_or(0) > 0) {
     Endpoint total;
-    for (Endpoint gradient : gradients) {
-      if (gradient) total = total ? g.add(total, square_sum(gradient)) : square_sum(gradient);
+    for (const Endpoint* values : all) {
+      total = total ? g.add(total, square_sum(*values)) : square_sum(*values);
     }
-    if (!total) return gradients;
+    if (!total) return;
     const Endpoint norm = g.op("Sqrt", {total});
     // An infinite or undefined norm makes the scale NaN.
     const Endpoint scale = g.add(
@@ -80,46 +84,71 @@ std::vector<Endpoint> Optimizer::clip(GraphBuilder& g, std::vector<Endpoint> gra
               g.op("Minimum",
                    {g.div(number(norm, 1), norm), number(norm, 1 / *options_.global_clipnorm)})),
         g.sub(norm, norm));
-    for (Endpoint& gradient : gradients) {
-      if (gradient) gradient = g.mul(gradient, scale);
+    // This is where Keras adds up the rows.
+    for (size_t i = 0; i < gradients.size(); ++i) {
+      if (gradients[i]) gradients[i] = {g.mul(sum_rows(g, gradients[i], *weights_[i]), scale), {}};
     }
   } else if (options_.clipvalue.value_or(0) > 0) {
-    for (Endpoint& gradient : gradients) {
-      if (!gradient) continue;
-      const Endpoint below = g.op("Minimum", {gradient, number(gradient, *options_.clipvalue)});
-      gradient = g.op("Maximum", {below, number(gradient, -*options_.clipvalue)});
+    for (Endpoint* values : all) {
+      const Endpoint below = g.op("Minimum", {*values, number(*values, *options_.clipvalue)});
+      *values = g.op("Maximum", {below, number(*values, -*options_.clipvalue)});
     }
   }
-  return gradients;
 }
 
-void Optimizer::apply(Trace& trace, std::span<const Endpoint> gradients, const Combine& combine) {
+std::vector<Optimizer::Applied> Optimizer::sum(GraphBuilder& g,
+                                               std::span<const WeightGradient> gradients,
+                                               const Combine& combine) const {
+  // The gradients, then the squares.
+  std::vector<Endpoint> values;
+  std::vector<Weight*> weights = weights_;
+  std::vector<size_t> squared;
+  for (size_t i = 0; i < gradients.size(); ++i) {
+    values.push_back(sum_rows(g, gradients[i], *weights_[i]));
+    if (gradients[i].rows && squares_gradients()) squared.push_back(i);
+  }
+  for (const size_t i : squared) {
+    const WeightGradient squares{g.op("Square", {gradients[i].values}), gradients[i].rows};
+    values.push_back(sum_rows(g, squares, *weights_[i]));
+    weights.push_back(weights_[i]);
+  }
+  if (combine) values = combine(values, weights);
+  std::vector<Applied> applied(gradients.size());
+  for (size_t i = 0; i < applied.size(); ++i) applied[i].gradient = values[i];
+  for (size_t i = 0; i < squared.size(); ++i) {
+    applied[squared[i]].square = values[applied.size() + i];
+  }
+  return applied;
+}
+
+void Optimizer::apply(Trace& trace, std::span<const WeightGradient> gradients,
+                      const Combine& combine) {
   GraphBuilder& g = trace.build();
   const int clips = options_.clipnorm.has_value() + options_.global_clipnorm.has_value() +
                     options_.clipvalue.has_value();
   if (clips > 1) {
     g.fail(invalid_argument("only one of clipnorm, clipvalue and global_clipnorm may be set"));
   }
-  const Unscaled unscaled = unscale(trace, gradients);
-  std::vector<Endpoint> clipped = clip(g, unscaled.gradients);
-  if (combine) clipped = combine(clipped);
+  Unscaled unscaled = unscale(trace, gradients);
+  clip(g, unscaled.gradients);
+  const std::vector<Applied> applied = sum(g, unscaled.gradients, combine);
   const Endpoint iterations = trace.read(state_[0]);
   const Endpoint rate = rate_.is_schedule() ? rate_.at(g, iterations) : trace.read(state_[1]);
   const Endpoint one = g.scalar<int64_t>(1);
   const Step step{trace, rate, g.cast(g.add(iterations, one), DType::kFloat)};
   begin(step);
   for (size_t i = 0; i < weights_.size() && g.status().ok(); ++i) {
-    if (!clipped[i]) continue;
+    if (!applied[i].gradient) continue;
     const Weight& w = *weights_[i];
     if (options_.weight_decay) {
       const Endpoint decay = g.scalar_of(w.dtype, *options_.weight_decay);
       trace.assign_sub(w, g.mul(g.mul(trace.read(w), decay), g.cast(rate, w.dtype)));
     }
-    update(step, i, clipped[i]);
+    update(step, i, applied[i]);
   }
   for (size_t i = 0; i < weights_.size() && g.status().ok(); ++i) {
     const Weight& w = *weights_[i];
-    if (clipped[i] && w.constraint) trace.assign(w, w.constraint(g, trace.read_stored(w)));
+    if (applied[i].gradient && w.constraint) trace.assign(w, w.constraint(g, trace.read_stored(w)));
   }
   trace.assign_add(state_[0], one);
   settle(trace, unscaled);

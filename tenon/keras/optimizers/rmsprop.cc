@@ -27,7 +27,8 @@ class RMSpropOptimizer final : public Optimizer {
   }
 
  protected:
-  void update(const Step& step, size_t index, Endpoint gradient) override {
+  void update(const Step& step, size_t index, const Applied& applied) override {
+    if (applied.square) return update_by_formula(step, index, applied);
     GraphBuilder& g = step.trace.build();
     const Weight& w = weight(index);
     const auto number = [&](double value) { return g.scalar_of(w.dtype, value); };
@@ -37,11 +38,38 @@ class RMSpropOptimizer final : public Optimizer {
     step.trace.write_all(
         "_KerasRmsProp", changed,
         {g.cast(step.rate, w.dtype), number(rho_), number(1 - rho_), number(momentum_),
-         number(epsilon_), gradient},
+         number(epsilon_), applied.gradient},
         {{"num_momentum", int64_t{momentum_ > 0}}, {"num_average", int64_t{centered_}}});
   }
 
  private:
+  // Keras' update_step().
+  void update_by_formula(const Step& step, size_t index, const Applied& applied) {
+    Trace& trace = step.trace;
+    GraphBuilder& g = trace.build();
+    const Weight& w = weight(index);
+    const auto number = [&](double value) { return g.scalar_of(w.dtype, value); };
+    const auto average = [&](const Weight& of, Endpoint value) {
+      const Endpoint next =
+          g.add(g.mul(number(rho_), trace.read(of)), g.mul(number(1 - rho_), value));
+      trace.assign(of, next);
+      return next;
+    };
+    Endpoint denominator = average(slot(index, "velocity"), applied.square);
+    if (centered_) {
+      const Endpoint mean = average(slot(index, "average_gradient"), applied.gradient);
+      denominator = g.sub(denominator, g.op("Square", {mean}));
+    }
+    denominator = g.op("Sqrt", {g.add(denominator, number(epsilon_))});
+    Endpoint change = g.div(g.mul(g.cast(step.rate, w.dtype), applied.gradient), denominator);
+    if (momentum_ > 0) {
+      const Weight& momentum = slot(index, "momentum");
+      change = g.add(g.mul(number(momentum_), trace.read(momentum)), change);
+      trace.assign(momentum, change);
+    }
+    trace.assign_sub(w, change);
+  }
+
   double rho_, momentum_, epsilon_;
   bool centered_;
 };

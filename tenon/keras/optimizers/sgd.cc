@@ -21,8 +21,10 @@ class SGDOptimizer final : public Optimizer {
   }
 
  protected:
-  void update(const Step& step, size_t index, Endpoint gradient) override {
+  bool squares_gradients() const override { return false; }
+  void update(const Step& step, size_t index, const Applied& applied) override {
     const Weight& w = weight(index);
+    const Endpoint gradient = applied.gradient;
     GraphBuilder& g = step.trace.build();
     const Endpoint rate = g.cast(step.rate, w.dtype);
     if (momentum_ == 0) {

@@ -14,9 +14,8 @@ struct OptimizerRow {
 
 // Every optimizer there is. Adding one is a file and a row.
 const OptimizerRow kOptimizers[] = {
-    {"SGD", [] { return SGD(); }},
-    {"Adam", [] { return Adam(); }},
-    {"AdamW", [] { return AdamW(); }},
+    {"SGD", [] { return SGD(); }},         {"Adam", [] { return Adam(); }},
+    {"AdamW", [] { return AdamW(); }},     {"Adagrad", [] { return Adagrad(); }},
     {"RMSprop", [] { return RMSprop(); }},
 };
 
