@@ -87,7 +87,8 @@ StatusOr<data::FileOptions> DataFlags::options(data::Labels use, data::Names nam
 }
 
 StatusOr<data::Table> DataFlags::read(data::Labels use, data::Names names, bool takes_texts) const {
-  TENON_ASSIGN_OR_RETURN(const data::FileOptions wanted, options(use, std::move(names)));
+  TENON_ASSIGN_OR_RETURN(data::FileOptions wanted, options(use, std::move(names)));
+  wanted.texts = takes_texts;
   if (data == "-" && labels == "-") return wrong_usage("only one of --data, --labels can be stdin");
   TENON_ASSIGN_OR_RETURN(data::Table table, data::read_table(data, wanted));
   TENON_RETURN_IF_ERROR(check_labels(data, wanted, table.y.has_value()));
@@ -97,7 +98,8 @@ StatusOr<data::Table> DataFlags::read(data::Labels use, data::Names names, bool 
 
 StatusOr<data::RowStream> DataFlags::open(data::Labels use, data::Names names,
                                           bool takes_texts) const {
-  TENON_ASSIGN_OR_RETURN(const data::FileOptions wanted, options(use, std::move(names)));
+  TENON_ASSIGN_OR_RETURN(data::FileOptions wanted, options(use, std::move(names)));
+  wanted.texts = takes_texts;
   if (data == "-" && labels == "-") return wrong_usage("only one of --data, --labels can be stdin");
   TENON_ASSIGN_OR_RETURN(data::RowStream stream, data::open_rows(data, wanted));
   TENON_RETURN_IF_ERROR(check_labels(data, wanted, stream.labels != nullptr));

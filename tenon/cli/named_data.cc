@@ -18,7 +18,10 @@ std::vector<NamedTensor> named_inputs(const keras::Model& model) {
   std::vector<NamedTensor> tensors;
   const std::vector<std::string> names = model.network().input_names();
   for (size_t i = 0; i < names.size(); ++i) {
-    tensors.push_back({names[i], row_of(model.network().inputs[i].shape())});
+    const keras::KTensor& input = model.network().inputs[i];
+    tensors.push_back({.name = names[i],
+                       .row = row_of(input.shape()),
+                       .is_text = input.dtype() == DType::kString});
   }
   return tensors;
 }
@@ -34,7 +37,10 @@ std::vector<NamedTensor> named_targets(const keras::Model& model) {
     if (number && row.rank() > 0) {
       row = PartialShape(row.dims().first(static_cast<size_t>(row.rank()) - 1));
     }
-    tensors.push_back({names[i], std::move(row), number, loss == nullptr});
+    tensors.push_back({.name = names[i],
+                       .row = std::move(row),
+                       .is_class_number = number,
+                       .optional = loss == nullptr});
   }
   return tensors;
 }

@@ -53,6 +53,7 @@ struct FileOptions {
                                            // images, else as of CSV
   char separator = 0;                      // CSV; 0: found in the first lines
   CsvHeader header = CsvHeader::kAuto;
+  bool texts = false;  // CSV and TFRecord: the model takes texts, so features are read as such
   Labels use_labels = Labels::kNumber;
   // The model's. When there are classes, labels are their texts; when there are features, columns
   // are found by them in a CSV with a header, in whatever order it has them.
@@ -68,9 +69,10 @@ struct FileOptions {
 StatusOr<Table> read_table(const std::string& path, const FileOptions& options = {});
 
 // As read_table for text that is in memory; `name` stands for it in messages. Numbers become
-// float32 features; integer labels int64, other numbers float32, texts class numbers. A header that
-// is taken for one without being asked for is named in the log. Ragged rows, missing values and
-// features that are no numbers are INVALID_ARGUMENT and say what to do.
+// float32 features (with `texts`, cells become texts as they stand); integer labels int64, other
+// numbers float32, texts class numbers. A header that is taken for one without being asked for is
+// named in the log. Ragged rows, missing values and features that are no numbers are
+// INVALID_ARGUMENT and say what to do.
 StatusOr<Table> parse_csv(std::string_view text, const FileOptions& options,
                           const std::string& name);
 

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "tenon/base/thread_pool.h"
+#include "tenon/data/csv/csv_records.h"
 #include "tenon/data/dataset_of.h"
 #include "tenon/data/record_files.h"
 #include "tenon/data/row_sources.h"
@@ -41,6 +42,30 @@ StatusOr<Tensor> row_of_numbers(const NamedTensor& tensor, std::span<const float
     numbers.mutable_data<int64_t>()[i] = static_cast<int64_t>(values[i]);
   }
   return numbers;
+}
+
+// The cells of a CSV as a row of numbers.
+StatusOr<Tensor> row_of_cells(const NamedTensor& tensor, std::span<const std::string_view> cells) {
+  std::vector<float> values;
+  for (std::string_view cell : cells) {
+    double number = 0;
+    if (!parse_cell(cell, number)) {
+      return invalid_argument("'", tensor.name, "': '", cell.substr(0, 40), "' is no number");
+    }
+    values.push_back(static_cast<float>(number));
+  }
+  return row_of_numbers(tensor, values);
+}
+
+StatusOr<Tensor> row_of_texts(const NamedTensor& tensor, std::span<const std::string_view> texts) {
+  std::vector<int64_t> dims(tensor.row.dims().begin(), tensor.row.dims().end());
+  TENON_ASSIGN_OR_RETURN(Shape shape, Shape::make(dims));
+  if (shape.num_elements() != static_cast<int64_t>(texts.size())) {
+    return invalid_argument("'", tensor.name, "' has ", texts.size(), " texts, the model wants ",
+                            shape);
+  }
+  const std::vector<std::string> copies(texts.begin(), texts.end());
+  return Tensor::strings(std::move(shape), copies);
 }
 
 // --- NPZ ---
@@ -95,13 +120,13 @@ class CutIterator final : public Iterator {
     TENON_ASSIGN_OR_RETURN(const bool more, rows_->next(row_));
     if (!more) return false;
     ++number_;
-    std::span<const float> values = row_[0].span<float>();
     element.resize(cut_->tensors.size());
+    size_t at = 0;
     for (size_t i = 0; i < element.size(); ++i) {
-      StatusOr<Tensor> value = row_of_numbers(cut_->tensors[i], values.first(cut_->widths[i]));
+      StatusOr<Tensor> value = cut(i, at);
       if (!value.ok()) return with_context(value.status(), cat("row ", number_));
       element[i] = *std::move(value);
-      values = values.subspan(cut_->widths[i]);
+      at += cut_->widths[i];
     }
     return true;
   }
@@ -112,6 +137,17 @@ class CutIterator final : public Iterator {
   }
 
  private:
+  // The columns of tensor `i`, which begin at `at`.
+  StatusOr<Tensor> cut(size_t i, size_t at) const {
+    const NamedTensor& tensor = cut_->tensors[i];
+    const size_t width = cut_->widths[i];
+    if (row_[0].dtype() != DType::kString) {
+      return row_of_numbers(tensor, row_[0].span<float>().subspan(at, width));
+    }
+    const auto cells = row_[0].span<std::string_view>().subspan(at, width);
+    return tensor.is_text ? row_of_texts(tensor, cells) : row_of_cells(tensor, cells);
+  }
+
   const std::shared_ptr<const Cut> cut_;
   const std::unique_ptr<Iterator> rows_;
   Element row_;
@@ -135,6 +171,7 @@ StatusOr<NamedRows> open_columns(const std::string& path, std::span<const NamedT
       continue;
     }
     options.features.insert(options.features.end(), columns.begin(), columns.end());
+    options.texts |= tensor.is_text;
     cut->tensors.push_back(tensor);
     cut->widths.push_back(columns.size());
   }
@@ -173,6 +210,10 @@ struct NamedExample {
 
  private:
   StatusOr<Tensor> make(const NamedTensor& tensor, const Tensor& value) const {
+    if (tensor.is_text && value.dtype() != DType::kString) {
+      return invalid_argument("'", tensor.name, "' holds numbers, the model wants texts");
+    }
+    if (tensor.is_text) return row_of_texts(tensor, value.span<std::string_view>());
     if (value.dtype() == DType::kString) {
       if (tensor.is_class_number || value.num_elements() != 1) {
         return invalid_argument("'", tensor.name, "' is a text, the model wants numbers");
@@ -222,7 +263,7 @@ StatusOr<NamedRows> open_features(const std::vector<std::string>& paths, const s
     }
     chosen.push_back(*found);
     make.tensors.push_back(tensor);
-    encoded |= found->dtype == DType::kString;
+    encoded |= found->dtype == DType::kString && !tensor.is_text;
   }
   // Images are worth threads, numbers are not.
   made.rows = map(placed_examples(paths, std::move(chosen)), std::move(make),

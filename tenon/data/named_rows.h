@@ -11,6 +11,7 @@ struct NamedTensor {
   PartialShape row;              // of each row; unknown, it must be that of an NPZ's array
   bool is_class_number = false;  // a number of a class, int64
   bool optional = false;         // may lack
+  bool is_text = false;
 };
 
 struct NamedRows {
@@ -25,9 +26,9 @@ struct NamedRows {
 // the features of TFRecords of tf.Examples, in one file or a folder; the columns of a CSV with a
 // header, of which a tensor of one number a row is that of its name, one of n numbers are NAME_0 to
 // NAME_n-1. Records and CSV are read anew in each pass. Numbers become float32; bytes that are an
-// image are decoded. INVALID_ARGUMENT names what is not there, and what is; so do passes a
-// damaged record or line, and with Labels::kNumber records with a NaN. Of the options,
-// `label_column`, `features` and `names` do not act.
+// image are decoded, where no text is asked for. INVALID_ARGUMENT names what is not there, and what
+// is; so do passes a damaged record or line, and with Labels::kNumber records with a NaN. Of the
+// options, `label_column`, `features` and `names` do not act.
 StatusOr<NamedRows> open_named_rows(const std::string& path, std::vector<NamedTensor> wanted,
                                     const FileOptions& options);
 

@@ -27,6 +27,11 @@ class RowsBuilder {
       return invalid_argument("row ", rows_ + 1, " is ", row.dtype(), row.shape(), ", the first ",
                               all_.dtype(), first_, ": rows of one shape are expected");
     }
+    if (row.dtype() == DType::kString) {
+      for (std::string_view text : row.span<std::string_view>()) texts_.emplace_back(text);
+      ++rows_;
+      return absl::OkStatus();
+    }
     if (rows_ == all_.dim(0)) TENON_RETURN_IF_ERROR(grow(row.dtype(), 2 * rows_));
     if (const size_t bytes = row.num_bytes()) {
       std::memcpy(static_cast<char*>(all_.mutable_raw()) + static_cast<size_t>(rows_) * bytes,
@@ -36,7 +41,13 @@ class RowsBuilder {
     return absl::OkStatus();
   }
   // No value when there are no rows.
-  Tensor build() && { return rows_ == 0 ? Tensor() : all_.slice(0, rows_); }
+  Tensor build() && {
+    if (rows_ == 0) return Tensor();
+    if (all_.dtype() != DType::kString) return all_.slice(0, rows_);
+    Shape shape = first_;
+    shape.insert(0, rows_);
+    return Tensor::strings(std::move(shape), texts_);
+  }
 
  private:
   Status grow(DType dtype, int64_t rows) {
@@ -50,7 +61,8 @@ class RowsBuilder {
     return absl::OkStatus();
   }
 
-  Tensor all_;
+  Tensor all_;                      // of texts: none yet
+  std::vector<std::string> texts_;  // of all rows
   Shape first_;
   int64_t rows_ = 0;
 };
@@ -185,22 +197,41 @@ StatusOr<Schema> chosen_features(const Schema& schema, const FeatureSpec* label,
   Schema images;
   for (size_t i = 0; i < schema.size(); ++i) {
     if (&schema[i] == label) continue;
+    if (options.texts) {
+      if (schema[i].dtype == DType::kString) chosen.push_back(schema[i]);
+      continue;
+    }
     chosen.push_back(schema[i]);
     if (holds_image(first[i])) images.push_back(schema[i]);
   }
   if (images.size() == 1) return images;
-  if (chosen.empty()) return invalid_argument("there is no feature beside the label");
+  if (chosen.empty()) {
+    return invalid_argument("there is no feature ", options.texts ? "of texts " : "",
+                            "beside the label");
+  }
   return chosen;
 }
 
-Status check_feature(const FeatureSpec& spec, size_t count) {
-  if (spec.shape.is_fully_known() && (spec.dtype != DType::kString || count == 1)) {
+Status check_feature(const FeatureSpec& spec, size_t count, bool texts) {
+  const bool is_text = spec.dtype == DType::kString;
+  if (spec.shape.is_fully_known() && (texts ? is_text : !is_text || count == 1)) {
     return absl::OkStatus();
   }
-  return invalid_argument(
-      "feature '", spec.name, "' ",
-      spec.shape.is_fully_known() ? "is a text" : "has not equally many values everywhere",
-      "; choose others with --features");
+  return invalid_argument("feature '", spec.name, "' ",
+                          !spec.shape.is_fully_known() ? "has not equally many values everywhere"
+                          : is_text                    ? "is a text"
+                                                       : "holds numbers, the model takes texts",
+                          "; choose others with --features");
+}
+
+// One row of x from features that are texts.
+Tensor row_of_text_features(std::span<const Tensor> values) {
+  if (values.size() == 1) return values[0];
+  std::vector<std::string> row;
+  for (const Tensor& value : values) {
+    for (std::string_view text : value.span<std::string_view>()) row.emplace_back(text);
+  }
+  return Tensor::strings(Shape{static_cast<int64_t>(row.size())}, row);
 }
 
 // One row of x from the values of the features.
@@ -247,7 +278,7 @@ StatusOr<Tensor> number_of(const LabelNumbers& numbers, const Tensor& text) {
 struct ExampleRows {
   std::vector<std::string> paths;
   ImageOptions images;
-  bool labels = false, refuse_nan = false;
+  bool labels = false, refuse_nan = false, texts = false;
   std::optional<RowForm> form = {};                  // none yet for the first row
   std::shared_ptr<const LabelNumbers> numbers = {};  // null: labels are numbers
 
@@ -264,7 +295,13 @@ struct ExampleRows {
  private:
   StatusOr<Element> make(const Element& values) const {
     const size_t features = values.size() - (labels ? 1 : 0);
-    TENON_ASSIGN_OR_RETURN(Tensor x, row_of_features(std::span(values).first(features), images));
+    const std::span<const Tensor> found = std::span(values).first(features);
+    Tensor x;
+    if (texts) {
+      x = row_of_text_features(found);
+    } else {
+      TENON_ASSIGN_OR_RETURN(x, row_of_features(found, images));
+    }
     if (form) TENON_RETURN_IF_ERROR(form->check(x));
     if (refuse_nan && x.dtype() == DType::kFloat &&
         std::any_of(x.span<float>().begin(), x.span<float>().end(),
@@ -309,13 +346,14 @@ StatusOr<RowStream> open_examples(const std::vector<std::string>& paths, const F
   TENON_ASSIGN_OR_RETURN(const Element first, first_of(tf_examples(paths, schema)));
   TENON_ASSIGN_OR_RETURN(Schema wanted, chosen_features(schema, label, options, first));
   for (const FeatureSpec& spec : wanted) {
-    TENON_RETURN_IF_ERROR(with_context(check_feature(spec, wanted.size()), name));
+    TENON_RETURN_IF_ERROR(with_context(check_feature(spec, wanted.size(), options.texts), name));
   }
   RowStream stream;
   stream.names.features = column_names(wanted);
   ExampleRows make{.paths = paths, .images = options.images};
   make.labels = label && options.reads_labels();
   make.refuse_nan = options.use_labels == Labels::kNumber;
+  make.texts = options.texts;
   if (make.labels) {
     if (!label->shape.is_fully_known() ||
         (label->dtype == DType::kString && label->shape.rank() > 0)) {
@@ -338,7 +376,7 @@ StatusOr<RowStream> open_examples(const std::vector<std::string>& paths, const F
   stream.shape = row[0].shape();
   make.form = RowForm{row[0].dtype(), row[0].shape()};
   // Images are worth threads, numbers are not.
-  const bool encoded = wanted[0].dtype == DType::kString;
+  const bool encoded = wanted[0].dtype == DType::kString && !options.texts;
   stream.rows = map(examples, std::move(make), encoded ? ThreadPool::configured_threads() : 1);
   return stream;
 }

@@ -196,7 +196,10 @@ def training_behind_preprocessing(check, folder):
     texts = np.array([" ".join(rng.choice(["red", "green", "blue", "moon"], rng.integers(1, 5))) for _ in range(48)])
     words, numbers = rng.choice(["a", "b", "c"], (48, 1)), rng.normal(size=(48, 4)).astype(np.float32)
     classes, normalised = rng.integers(0, 3, 48), layers.Normalization()
-    counted = layers.TextVectorization(output_mode="tf_idf", ngrams=2)
+    counted, found = layers.TextVectorization(output_mode="tf_idf", ngrams=2), layers.StringLookup()
+    whole, ids = layers.IntegerLookup(num_oov_indices=2), rng.choice([3, 5, 2**40, -7], (48, 1))
+    found.adapt(words)
+    whole.adapt(ids[:40])
     normalised.adapt(numbers)
     counted.adapt(texts)
     text = ((1,), "string")
@@ -204,18 +207,63 @@ def training_behind_preprocessing(check, folder):
             ("normalised", ((4,), "float32"), [normalised], numbers),
             ("one_hot", text, [layers.StringLookup(vocabulary=["a", "b"], output_mode="one_hot")], words),
             ("hashed", text, [layers.Hashing(5), layers.Embedding(5, 3), layers.Flatten()], words),
+            ("found", text, [found, layers.Embedding(5, 3), layers.Flatten()], words),
+            ("found_numbers", ((1,), "int64"), [whole, layers.Embedding(9, 3), layers.Flatten()], ids),
             ("counted", text, [counted], texts[:, None])):
         model = keras.Sequential([keras.Input(shape, dtype=dtype), *made, layers.Dense(3, activation="softmax")])
-        # Adam squares the gradient of an Embedding for each occurrence of a word in Keras; SGD has no squares.
-        model.compile("sgd", "sparse_categorical_crossentropy")
+        model.compile("adam", "sparse_categorical_crossentropy")
         path, data, to = (os.path.join(folder, name + ending) for ending in (".keras", ".npz", "_trained.keras"))
         model.save(path)
         np.savez(data, x=x.astype("S") if dtype == "string" else x, y=classes)
         epochs = train(path, data, epochs=2, batch_size=16, shuffle="false", save=to)
+        if name in ("found", "counted"):
+            check_other_files(check, folder, name, path, x[:, 0], classes, epochs)
         fed = tf.constant(x)
         losses = model.fit(fed, tf.constant(classes), epochs=2, batch_size=16, shuffle=False, verbose=0).history["loss"]
         check.close([epoch["loss"] for epoch in epochs], losses, f"losses behind preprocessing: {name}", 1e-5)
         check.close(keras.models.load_model(to)(fed), np.asarray(model(fed)), f"trained behind preprocessing: {name}", 1e-5)
+
+
+def check_other_files(check, folder, name, path, texts, classes, wanted):
+    """The same rows as CSV and as records, held in memory or read as they are needed, give the same losses."""
+    table, records = os.path.join(folder, name + ".csv"), os.path.join(folder, name + ".tfrecord")
+    with open(table, "w", encoding="utf-8") as file:
+        file.write("word,label\n" + "".join(f'"{text}",{number}\n' for text, number in zip(texts, classes)))
+    with tf.io.TFRecordWriter(records) as writer:
+        for text, number in zip(texts, classes):
+            features = {"word": tf.train.Feature(bytes_list=tf.train.BytesList(value=[text.encode()])),
+                        "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[number]))}
+            writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
+    for data in (table, records):
+        for flags in ({"shuffle": "false"}, {"shuffle_buffer": 1}):
+            epochs = train(path, data, epochs=2, batch_size=16, **flags)
+            check.close([epoch["loss"] for epoch in epochs], [epoch["loss"] for epoch in wanted], f"losses from {data} {flags}", 1e-6)
+
+
+def texts_beside_numbers(check, folder):
+    """A model of two inputs, one of texts: columns of a CSV and features of records by name."""
+    word, age = keras.Input((1,), dtype="string", name="word"), keras.Input((2,), name="age")
+    x = layers.Flatten()(layers.Embedding(5, 3)(layers.StringLookup(vocabulary=["a", "b"])(word)))
+    model = keras.Model([word, age], layers.Dense(1, name="y")(layers.Concatenate()([x, age])))
+    model.compile("rmsprop", "mse")
+    path, table, records = (os.path.join(folder, "beside" + ending) for ending in (".keras", ".csv", ".tfrecord"))
+    model.save(path)
+    rng = np.random.default_rng(2)
+    words, ages, y = rng.choice(["a", "b", "", "x"], 20), rng.normal(size=(20, 2)).astype(np.float32), rng.normal(size=20).astype(np.float32)
+    with open(table, "w", encoding="utf-8") as file:
+        file.write("y,age_0,word,age_1\n")
+        for i, word_of_row in enumerate(words):
+            file.write(f"{y[i]!s},{ages[i, 0]!s},{word_of_row},{ages[i, 1]!s}\n")
+    with tf.io.TFRecordWriter(records) as writer:
+        for i, word_of_row in enumerate(words):
+            features = {"word": tf.train.Feature(bytes_list=tf.train.BytesList(value=[word_of_row.encode()])),
+                        "age": tf.train.Feature(float_list=tf.train.FloatList(value=ages[i])),
+                        "y": tf.train.Feature(float_list=tf.train.FloatList(value=y[i:i + 1]))}
+            writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
+    wanted = model.fit([tf.constant(words[:, None]), ages], y, epochs=2, batch_size=8, shuffle=False, verbose=0).history["loss"]
+    for data in (table, records):
+        epochs = train(path, data, epochs=2, batch_size=8, shuffle="false")
+        check.close([epoch["loss"] for epoch in epochs], wanted, f"texts beside numbers: losses from {data}", 1e-5)
 
 
 def slices_and_activations(check, folder):
@@ -268,6 +316,7 @@ def main():
         classes_in_keras(check, folder)
         preprocessing_layers(check, folder)
         training_behind_preprocessing(check, folder)
+        texts_beside_numbers(check, folder)
         slices_and_activations(check, folder)
         files_of_keras_2(check, folder)
     check.done()

@@ -56,14 +56,15 @@ class CsvRowsIterator final : public Iterator {
     TENON_ASSIGN_OR_RETURN(const bool more, file_->next(layout));
     if (!more) return false;
     element.resize((features_ ? 1 : 0) + (layout.reads_labels() ? 1 : 0));
+    const Shape shape{static_cast<int64_t>(layout.features())};
     float* values = nullptr;
-    if (features_) {
-      TENON_RETURN_IF_ERROR(
-          make_room(element[0], DType::kFloat, Shape{static_cast<int64_t>(layout.features())}));
+    if (features_ && !layout.takes_texts()) {
+      TENON_RETURN_IF_ERROR(make_room(element[0], DType::kFloat, shape));
       values = element[0].mutable_data<float>();
     }
     std::string_view label;
     TENON_RETURN_IF_ERROR(layout.parse(file_->cells(), file_->line(), values, label));
+    if (features_ && !values) element[0] = Tensor::strings(shape, layout.texts(file_->cells()));
     if (!layout.reads_labels()) return true;
     TENON_RETURN_IF_ERROR(make_room(element.back(), shared_->labels.dtype(), Shape{}));
     const Status status = shared_->labels.write(label, element.back(), 0);
@@ -132,13 +133,19 @@ StatusOr<Table> parse_csv(std::string_view text, const FileOptions& options,
   CsvReader reader(text);
   TENON_ASSIGN_OR_RETURN(const CsvLayout layout, CsvLayout::find(reader, options, name));
   std::vector<float> values;
-  std::vector<std::string> labels;
+  std::vector<std::string> texts, labels;
   std::vector<int64_t> lines;
   const auto add = [&](const CsvCells& cells, int64_t line) -> Status {
     std::string_view label;
-    values.resize(values.size() + layout.features());
-    TENON_RETURN_IF_ERROR(
-        layout.parse(cells, line, values.data() + values.size() - layout.features(), label));
+    float* row = nullptr;
+    if (!layout.takes_texts()) {
+      values.resize(values.size() + layout.features());
+      row = values.data() + values.size() - layout.features();
+    }
+    TENON_RETURN_IF_ERROR(layout.parse(cells, line, row, label));
+    if (!row) {
+      for (std::string& text : layout.texts(cells)) texts.push_back(std::move(text));
+    }
     if (layout.reads_labels()) labels.emplace_back(label);
     lines.push_back(line);
     return absl::OkStatus();
@@ -153,8 +160,9 @@ StatusOr<Table> parse_csv(std::string_view text, const FileOptions& options,
     TENON_RETURN_IF_ERROR(add(cells, reader.line()));
   }
   Table table;
-  table.x = Tensor::from<float>(
-      {static_cast<int64_t>(lines.size()), static_cast<int64_t>(layout.features())}, values);
+  const Shape shape{static_cast<int64_t>(lines.size()), static_cast<int64_t>(layout.features())};
+  table.x =
+      layout.takes_texts() ? Tensor::strings(shape, texts) : Tensor::from<float>(shape, values);
   table.names.features = layout.names_of_features();
   if (!options.reads_labels()) return table;
   const auto place = [&](size_t row) { return layout.label_place(lines[row]); };

@@ -78,6 +78,12 @@ Status CsvLayout::parse(const CsvCells& cells, int64_t line, float* values,
   return absl::OkStatus();
 }
 
+std::vector<std::string> CsvLayout::texts(const CsvCells& cells) const {
+  std::vector<std::string> texts;
+  for (const size_t column : features_) texts.push_back(cells[column]);
+  return texts;
+}
+
 // Buffers the first records and decides which of them is the header.
 Status CsvLayout::look_ahead(CsvReader& reader) {
   std::vector<CsvCells> records;

@@ -31,6 +31,9 @@ class CsvLayout {
   // The features of a record, `values` of features() numbers; null: not wanted. `label` is a part
   // of `cells`, where labels are read.
   Status parse(const CsvCells& cells, int64_t line, float* values, std::string_view& label) const;
+  // The features of a record that has been parsed, as texts.
+  std::vector<std::string> texts(const CsvCells& cells) const;
+  bool takes_texts() const { return options_.texts; }
   // "FILE:3: column 5 ('label')".
   std::string label_place(int64_t line) const;
 

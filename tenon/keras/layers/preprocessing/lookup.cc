@@ -61,6 +61,11 @@ Endpoint reshape_like(GraphBuilder& g, Endpoint y, Endpoint x) {
   return g.reshape(y, shape.dims());
 }
 
+// `value` in the shape of `x`.
+Endpoint filled_like(GraphBuilder& g, Endpoint x, Endpoint value) {
+  return reshape_like(g, g.op("Fill", {g.shape_of(x), value}), x);
+}
+
 std::vector<std::string_view> lines_of(std::string_view text) {
   std::vector<std::string_view> lines;
   while (!text.empty()) {
@@ -252,9 +257,8 @@ Endpoint Lookup::find(GraphBuilder& g, Endpoint x) const {
   if (wanted != DType::kString) x = g.cast(x, wanted);
   if (!known_) {
     const DType given = invert ? keys_ : DType::kInt64;
-    const Endpoint nothing =
-        g.op("Fill", {g.shape_of(x), given == DType::kString ? g.constant(Tensor::string(""))
-                                                             : g.scalar<int64_t>(0)});
+    const Endpoint nothing = filled_like(
+        g, x, given == DType::kString ? g.constant(Tensor::string("")) : g.scalar<int64_t>(0));
     return only_if(g, nothing, g.scalar(false), "a layer's vocabulary has not been loaded", x);
   }
   Endpoint y = invert ? find_token(g, x) : out_of_vocabulary(g, x, find_in_order(g, x));
@@ -268,7 +272,7 @@ Endpoint Lookup::find(GraphBuilder& g, Endpoint x) const {
 // The place of each token, -1 for those that are not in the vocabulary.
 Endpoint Lookup::find_in_order(GraphBuilder& g, Endpoint x) const {
   const int64_t size = tokens_.num_elements();
-  if (size == 0) return g.op("Fill", {g.shape_of(x), g.scalar<int64_t>(-1)});
+  if (size == 0) return filled_like(g, x, g.scalar<int64_t>(-1));
   const Endpoint hash =
       holds_text() ? g.op("StringToHashBucketFast", {x}, {{"num_buckets", kHashes}}) : x;
   const Endpoint found =
@@ -317,7 +321,7 @@ Endpoint Lookup::out_of_vocabulary(GraphBuilder& g, Endpoint x, Endpoint places)
 
 Endpoint Lookup::find_token(GraphBuilder& g, Endpoint place) const {
   const Endpoint unknown = token(g, oov_token);
-  if (tokens_.num_elements() == 0) return g.op("Fill", {g.shape_of(place), unknown});
+  if (tokens_.num_elements() == 0) return filled_like(g, place, unknown);
   const Endpoint at = g.sub(place, g.scalar(first_token()));
   const Endpoint last = g.scalar(tokens_.num_elements() - 1), first = g.scalar<int64_t>(0);
   const Endpoint inside =
