@@ -31,6 +31,7 @@ Status infer_call(Layer& layer, Call& call) {
       layer.ensure_built(Shapes(arguments_of<PartialShape>(call, std::span(shapes)))));
   Graph graph;
   Trace trace(graph, false);
+  trace.set_symbolic();
   std::vector<Value> values;
   for (const KTensor& input : call.inputs) {
     values.emplace_back(trace.build().arg("input", input.dtype(), input.shape()));

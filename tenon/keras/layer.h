@@ -317,6 +317,9 @@ class Trace {
 
   GraphBuilder& build() { return build_; }
   bool training() const { return training_; }
+  // Whether shapes alone are asked for, by a graph that is thrown away.
+  bool symbolic() const { return symbolic_; }
+  void set_symbolic() { symbolic_ = true; }
 
   // Null where there are no other replicas.
   const Replication* replication() const { return replication_ ? &*replication_ : nullptr; }
@@ -368,7 +371,7 @@ class Trace {
   State& state(const Weight& weight);
 
   GraphBuilder build_;
-  bool training_;
+  bool training_, symbolic_ = false;
   DType autocast_ = DType::kInvalid;  // what float weights are read in; invalid: as stored
   std::map<const Weight*, State> states_;
   std::optional<Replication> replication_;

@@ -119,13 +119,13 @@ TEST(Network, UnknownLayerClassIsUnimplementedAndNamed) {
   Json config = json["config"];
   Json layers = config["layers"];
   Json layer = (*layers.items())[1];
-  layer.set("class_name", "ConvLSTM2D");
+  layer.set("class_name", "MaxNumBoundingBoxes");
   layers.push(layer);
   config.set("layers", layers);
   json.set("config", config);
   const Status status = Model::from_json(json).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
-  EXPECT_NE(message_of(status).find("'ConvLSTM2D'"), std::string::npos) << status;
+  EXPECT_NE(message_of(status).find("'MaxNumBoundingBoxes'"), std::string::npos) << status;
   EXPECT_NE(message_of(status).find("BatchNormalization"), std::string::npos) << status;
 }
 

@@ -104,6 +104,18 @@ std::shared_ptr<Layer> make_text_vectorization();
 std::shared_ptr<Layer> make_feature_concat();
 std::shared_ptr<Layer> make_feature_identity();
 std::shared_ptr<Layer> make_spectral_normalization();
+std::shared_ptr<Layer> make_adaptive_average_pooling1d();
+std::shared_ptr<Layer> make_adaptive_average_pooling2d();
+std::shared_ptr<Layer> make_adaptive_average_pooling3d();
+std::shared_ptr<Layer> make_adaptive_max_pooling1d();
+std::shared_ptr<Layer> make_adaptive_max_pooling2d();
+std::shared_ptr<Layer> make_adaptive_max_pooling3d();
+std::shared_ptr<Layer> make_random_crop();
+std::shared_ptr<Layer> make_mel_spectrogram();
+std::shared_ptr<Layer> make_stft_spectrogram();
+std::shared_ptr<Layer> make_conv_lstm1d();
+std::shared_ptr<Layer> make_conv_lstm2d();
+std::shared_ptr<Layer> make_conv_lstm3d();
 
 // Adds the state of a random layer; nothing where `rate` is 0.
 size_t add_dropout_seed(Layer& layer, double rate, std::optional<int64_t> seed);
@@ -142,11 +154,6 @@ Status check_rank(const PartialShape& input, int rank);
 // The known size of dimension `axis` (may be negative); INVALID_ARGUMENT when the input has not
 // `rank` dimensions or the size is not known.
 StatusOr<int64_t> known_dim(const PartialShape& input, int rank, int axis);
-
-// The size of a transposed convolution's output along an axis (keras/src/backend/common/
-// backend_utils.py): that whose convolution has size `from`. Fails the trace where it is not known.
-int64_t transposed_size(GraphBuilder& build, int64_t from, int64_t kernel, int64_t stride,
-                        std::string_view padding);
 
 // Class numbers `x` (rank 2 and more) as vectors of `depth`: "one_hot", "multi_hot" or "count".
 // Numbers outside count for nothing. INVALID_ARGUMENT for another mode or rank.

@@ -4,7 +4,8 @@ namespace tenon::keras {
 
 namespace {
 
-// The middle of each image. Images smaller than that Keras enlarges; here they are refused.
+// The middle of each image. Of images smaller than that the largest part of that aspect is enlarged
+// (keras/src/utils/image_utils.py, smart_resize).
 class CenterCropLayer final : public Layer {
  public:
   std::string_view class_name() const override { return "CenterCrop"; }
@@ -17,23 +18,42 @@ class CenterCropLayer final : public Layer {
     for (size_t axis = 0; axis < 2; ++axis) {
       const int at = static_cast<int>(axis) + 1;
       TENON_ASSIGN_OR_RETURN(const int64_t from, layers::known_dim(inputs[0], 4, at));
-      if (size_[axis] <= 0) return invalid_argument("height and width must be above 0");
-      if (size_[axis] > from) {
-        return unimplemented("an image of shape ", inputs[0], " is smaller than ", size_[0], "x",
-                             size_[1], "; only cropping is implemented");
-      }
+      if (from == 0) return invalid_argument("the input has shape ", inputs[0], ", which is empty");
+      enlarges_ |= size_[axis] > from;
     }
-    return absl::OkStatus();
+    return layers::check_window("height and width", size_);
   }
   Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
-    const PartialShape shape = g.shape(inputs[0]);
-    const Endpoint begin = g.integers({0, (shape[1] - size_[0]) / 2, (shape[2] - size_[1]) / 2, 0});
     const Endpoint x = g.cast(inputs[0], policy().compute);
-    return g.op("Slice", {x, begin, g.integers({-1, size_[0], size_[1], -1})});
+    if (!g.status().ok()) return {};
+    const std::array<int64_t, 2> part = enlarges_ ? part_in_aspect(g.shape(x)) : size_;
+    const Endpoint cut = middle(g, x, part);
+    if (!enlarges_) return cut;
+    return g.cast(g.op("ResizeBilinear", {cut, g.integers({size_[0], size_[1]})},
+                       {{"half_pixel_centers", true}}),
+                  policy().compute);
   }
 
  private:
+  static Endpoint middle(GraphBuilder& g, Endpoint x, const std::array<int64_t, 2>& size) {
+    const PartialShape& shape = g.shape(x);
+    const Endpoint begin = g.integers({0, (shape[1] - size[0]) / 2, (shape[2] - size[1]) / 2, 0});
+    return g.op("Slice", {x, begin, g.integers({-1, size[0], size[1], -1})});
+  }
+  std::array<int64_t, 2> part_in_aspect(const PartialShape& shape) const {
+    std::array<int64_t, 2> part;
+    for (size_t axis = 0; axis < 2; ++axis) {
+      const auto own = static_cast<double>(shape[static_cast<int>(axis) + 1]);
+      const auto other = static_cast<double>(shape[2 - static_cast<int>(axis)]);
+      const double wanted =
+          other * static_cast<double>(size_[axis]) / static_cast<double>(size_[1 - axis]);
+      part[axis] = static_cast<int64_t>(std::max(1.0, std::min(own, wanted)));
+    }
+    return part;
+  }
+
+  bool enlarges_ = false;
   std::array<int64_t, 2> size_ = {0, 0};
 };
 

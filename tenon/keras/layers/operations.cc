@@ -121,6 +121,15 @@ Endpoint item(const OperationCall& c, std::string_view op) {
                  {"shrink_axis_mask", shrink_mask}});
 }
 
+// keras.ops.where(condition, x1, x2).
+Endpoint chosen(const OperationCall& c, std::string_view op) {
+  if (c.x.size() != 3) {
+    c.g.fail(unimplemented("where(condition) without the values to choose from"));
+    return {};
+  }
+  return c.g.op(op, {c.g.cast(c.x[0], DType::kBool), c.x[1], c.x[2]});
+}
+
 constexpr OperationRow kOperations[] = {
     {"Add", "AddV2", binary},
     {"Subtract", "Sub", binary},
@@ -140,6 +149,7 @@ constexpr OperationRow kOperations[] = {
     {"LogicalOr", "LogicalOr", binary},
     {"LogicalAnd", "LogicalAnd", binary},
     {"LogicalNot", "LogicalNot", unary},
+    {"Where", "SelectV2", chosen},
     {"Negative", "Neg", unary},
     {"Absolute", "Abs", unary},
     {"Abs", "Abs", unary},
@@ -196,8 +206,8 @@ constexpr OperationRow kOperations[] = {
 
 // Python's numbers take the dtype of the tensor beside them; a fraction or a division makes
 // integers float32.
-void match_dtypes(GraphBuilder& g, std::string_view op, std::vector<Endpoint>& x,
-                  const std::vector<Json>& values) {
+void match_dtypes(GraphBuilder& g, std::string_view op, std::span<Endpoint> x,
+                  std::span<const Json> values) {
   DType dtype = DType::kInvalid;
   bool fraction = op == "RealDiv";
   for (size_t i = 0; i < x.size(); ++i) {
@@ -208,6 +218,7 @@ void match_dtypes(GraphBuilder& g, std::string_view op, std::vector<Endpoint>& x
     }
   }
   if (fraction && !is_floating(dtype)) dtype = DType::kFloat;
+  if (dtype == DType::kInvalid) dtype = DType::kInt32;
   for (size_t i = 0; i < x.size(); ++i) {
     if (x[i]) {
       x[i] = g.cast(x[i], dtype);
@@ -228,8 +239,8 @@ class OperationLayer final : public Layer {
   }
   std::string_view class_name() const override { return row_.class_name; }
   std::span<const std::string_view> parameters() const override {
-    static constexpr std::string_view kParameters[] = {"x1", "x2"};
-    return kParameters;
+    static constexpr std::string_view kParameters[] = {"condition", "x1", "x2"};
+    return std::span(kParameters).subspan(row_.make == chosen ? 0 : 1);
   }
   bool is_operation() const override { return true; }
   Outputs call(Trace& trace, const Arguments& inputs) override {
@@ -245,7 +256,10 @@ class OperationLayer final : public Layer {
       x.emplace_back();
       values.push_back(argument.value);
     }
-    if (x.size() > 1 && row_.make != item) match_dtypes(g, row_.op, x, values);
+    const size_t first = row_.make == chosen ? 1 : 0;  // a condition keeps its dtype
+    if (x.size() > first + 1 && row_.make != item) {
+      match_dtypes(g, row_.op, std::span(x).subspan(first), std::span(values).subspan(first));
+    }
     if (!g.status().ok() || x.empty() || !x[0]) {
       g.fail(invalid_argument("the operation is called without a tensor"));
       return {};

@@ -109,6 +109,18 @@ constexpr LayerRow kLayers[] = {
     {"TFDConcat", layers::make_feature_concat},
     {"TFDIdentity", layers::make_feature_identity},
     {"SpectralNormalization", layers::make_spectral_normalization},
+    {"AdaptiveAveragePooling1D", layers::make_adaptive_average_pooling1d},
+    {"AdaptiveAveragePooling2D", layers::make_adaptive_average_pooling2d},
+    {"AdaptiveAveragePooling3D", layers::make_adaptive_average_pooling3d},
+    {"AdaptiveMaxPooling1D", layers::make_adaptive_max_pooling1d},
+    {"AdaptiveMaxPooling2D", layers::make_adaptive_max_pooling2d},
+    {"AdaptiveMaxPooling3D", layers::make_adaptive_max_pooling3d},
+    {"RandomCrop", layers::make_random_crop},
+    {"MelSpectrogram", layers::make_mel_spectrogram},
+    {"STFTSpectrogram", layers::make_stft_spectrogram},
+    {"ConvLSTM1D", layers::make_conv_lstm1d},
+    {"ConvLSTM2D", layers::make_conv_lstm2d},
+    {"ConvLSTM3D", layers::make_conv_lstm3d},
 };
 
 StatusOr<DTypePolicy> policy_from_json(const Json& dtype, bool takes_whole_numbers) {

@@ -1,6 +1,7 @@
 #include "tenon/keras/weights/initializer.h"
 
 #include <cmath>
+#include <numbers>
 
 #include "tenon/keras/weights/named_object.h"
 #include "tenon/kernels/philox.h"
@@ -170,6 +171,74 @@ StatusOr<Tensor> make_forget_bias(const Json& bias, DType dtype, const Shape& sh
   return whole;
 }
 
+// Not read from files either: it is STFTSpectrogram's own.
+constexpr std::string_view kWaves = "STFT";
+
+// Sums of cosines (scipy.signal.get_window).
+struct CosineWindow {
+  std::string_view name;
+  double mean, first, second;
+};
+constexpr CosineWindow kWindows[] = {{"hann", 0.5, 0.5, 0},
+                                     {"hamming", 0.54, 0.46, 0},
+                                     {"blackman", 0.42, 0.5, 0.08},
+                                     {"boxcar", 1, 0, 0}};
+
+const CosineWindow* find_window(const Json& name) {
+  const auto it = std::find_if(std::begin(kWindows), std::end(kWindows),
+                               [&](const auto& window) { return name == Json(window.name); });
+  return it == std::end(kWindows) ? nullptr : it;
+}
+
+Status check_waves(const Json& config) {
+  if (!config["window"].is_null() && !find_window(config["window"])) {
+    return unimplemented("window ", config["window"].dump(),
+                         " is not implemented; there are hann, ", "hamming, blackman and boxcar");
+  }
+  const Json& scaling = config["scaling"];
+  if (scaling.is_null() || scaling == Json("density") || scaling == Json("spectrum")) {
+    return absl::OkStatus();
+  }
+  return invalid_argument("scaling is ", scaling.dump(), ", expected null, density or spectrum");
+}
+
+std::vector<double> window_values(const Json& config, int64_t length) {
+  std::vector<double> values(static_cast<size_t>(length), 1.0);
+  const CosineWindow* window = find_window(config["window"]);
+  const int64_t period = config["periodic"] == Json(true) ? length : length - 1;
+  for (int64_t i = 0; window && period > 0 && i < length; ++i) {
+    const double turn = 2 * std::numbers::pi * static_cast<double>(i) / static_cast<double>(period);
+    values[static_cast<size_t>(i)] =
+        window->mean - window->first * std::cos(turn) + window->second * std::cos(2 * turn);
+  }
+  return values;
+}
+
+StatusOr<Tensor> make_waves(const Json& config, DType dtype, const Shape& shape) {
+  TENON_ASSIGN_OR_RETURN(Tensor waves, Tensor::allocate(dtype, shape));
+  const int64_t times = shape[0], frequencies = shape[2];
+  const std::vector<double> window = window_values(config, times);
+  double scale = 0;
+  const bool density = config["scaling"] == Json("density");
+  for (const double value : window) scale += density ? value * value : std::abs(value);
+  if (density) scale = std::sqrt(scale);
+  if (config["scaling"].is_null() || config["window"].is_null()) scale = 1;
+  const bool real = config["side"] == Json("real");
+  visit<TypeList<float, double>>(dtype, [&]<class T>() {
+    for (int64_t t = 0; t < times; ++t) {
+      for (int64_t k = 0; k < frequencies; ++k) {
+        // Whole turns are left out: frequency k makes k turns in 2 (frequencies - 1) steps.
+        const int64_t turn = std::max<int64_t>(1, 2 * (frequencies - 1));
+        const double angle =
+            -2 * std::numbers::pi * static_cast<double>(t * k % turn) / static_cast<double>(turn);
+        waves.mutable_data<T>()[t * frequencies + k] = static_cast<T>(
+            (real ? std::cos(angle) : std::sin(angle)) * window[static_cast<size_t>(t)] / scale);
+      }
+    }
+  });
+  return waves;
+}
+
 }  // namespace
 
 Initializer::Initializer(std::string_view name) : class_name_(name) {
@@ -218,8 +287,18 @@ Initializer Initializer::forget_bias(const Initializer& bias) {
   return both;
 }
 
+StatusOr<Initializer> Initializer::waves(std::string_view side, const Json& window,
+                                         const Json& scaling, bool periodic) {
+  Initializer waves(kWaves);
+  waves.config_ = Json::object(
+      {{"side", side}, {"window", window}, {"scaling", scaling}, {"periodic", periodic}});
+  TENON_RETURN_IF_ERROR(check_waves(waves.config_));
+  return waves;
+}
+
 StatusOr<Tensor> Initializer::make(DType dtype, const Shape& shape,
                                    std::array<uint64_t, 2> seed) const {
+  if (class_name_ == kWaves) return make_waves(config_, dtype, shape);
   if (class_name_ == kForgetBias) return make_forget_bias(config_["bias"], dtype, shape, seed);
   TENON_RETURN_IF_ERROR(check());
   const InitializerRow& row = *find_initializer(class_name_);

@@ -20,6 +20,12 @@ class Initializer {
   // Keras' unit_forget_bias of an LSTM: ones in the second of four blocks, `bias` in the others.
   static Initializer forget_bias(const Initializer& bias);
 
+  // Keras' STFT: cosines ("real") or negative sines ("imag") of [time, 1, frequency] under a
+  // window, null or the name of one; UNIMPLEMENTED names those that there are. For weights of
+  // rank 3.
+  static StatusOr<Initializer> waves(std::string_view side, const Json& window, const Json& scaling,
+                                     bool periodic);
+
   // From Keras' JSON: a name, or {"class_name": ..., "config": {...}}.
   static StatusOr<Initializer> from_json(const Json& json);
   Json to_json() const;
