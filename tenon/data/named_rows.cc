@@ -53,6 +53,9 @@ StatusOr<Tensor> row_of_cells(const NamedTensor& tensor, std::span<const std::st
       return invalid_argument("'", tensor.name, "': '", cell.substr(0, 40), "' is no number");
     }
     values.push_back(static_cast<float>(number));
+    if (std::isinf(values.back())) {
+      return invalid_argument("'", tensor.name, "': '", cell.substr(0, 40), "' is beyond float32");
+    }
   }
   return row_of_numbers(tensor, values);
 }
