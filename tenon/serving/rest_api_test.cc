@@ -262,9 +262,9 @@ TEST_F(RestApiTest, PredictionsAreCountedByVersionAndSignatureWhileTheVersionIsL
     return join(found, "\n");
   };
   const std::string labels = R"({model_name="half_plus_two",version="123",signature_name=)";
-  EXPECT_EQ(lines(), cat(labels, R"("regress_x_to_y",status="UNIMPLEMENTED"} 1)", "\n", labels,
-                         R"("serving_default",status="OK"} 2)", "\n", labels,
-                         R"("serving_default"} 2)"));
+  EXPECT_EQ(lines(),
+            cat(labels, R"("regress_x_to_y",status="UNIMPLEMENTED"} 1)", "\n", labels,
+                R"("serving_default",status="OK"} 2)", "\n", labels, R"("serving_default"} 2)"));
   ASSERT_TRUE(models_->unload("half_plus_two").ok());
   EXPECT_EQ(lines(), "");
 }

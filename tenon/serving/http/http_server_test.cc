@@ -407,7 +407,8 @@ TEST(HttpServerTest, StopAnswersWhatHasBegunAndTakesNoMore) {
   EXPECT_FALSE(HttpClient(server->port()).connected());
 }
 
-// A client that has not heard of the stop yet, as over a network, must not find its connection gone.
+// A client that has not heard of the stop yet, as over a network, must not find its connection
+// gone.
 TEST(HttpServerTest, StopTakesRequestsThatAreUnderWay) {
   const auto server = serve();
   HttpClient kept(server->port());

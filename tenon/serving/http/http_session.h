@@ -57,8 +57,8 @@ class HttpSession final : public Session {
   void produce(std::string& out) override { out.swap(output_); }
   bool reads() const override { return state_ != State::kRunning; }
   End end() const override;
-  // At first a connection without a request stays, since one may be under way; what is answered then
-  // ends it.
+  // At first a connection without a request stays, since one may be under way; what is answered
+  // then ends it.
   void drain() override;
   void cancel() override;
   int64_t deadline() const override { return deadline_; }
