@@ -106,8 +106,8 @@ std::string_view HttpHeaders::get(std::string_view name) const {
   return {};
 }
 
-bool HttpHeaders::has(std::string_view name) const {
-  return std::any_of(headers_.begin(), headers_.end(), [&](const HttpHeader& header) {
+int64_t HttpHeaders::count(std::string_view name) const {
+  return std::count_if(headers_.begin(), headers_.end(), [&](const HttpHeader& header) {
     return equal_ignoring_case(header.name, name);
   });
 }
@@ -160,7 +160,9 @@ int parse_http_head(std::string_view head, const HttpLimits& limits, HttpRequest
   }
   framing = {};
   if (const int status = parse_framing(request, limits, framing)) return status;
-  if (!is_1_0 && !request.headers.has("host")) return 400;
+  // RFC 9112, 3.2: one, which proxies may have routed it by.
+  const auto hosts = request.headers.count("host");
+  if (hosts > 1 || (!is_1_0 && hosts == 0)) return 400;
   framing.keep_alive = is_1_0 ? request.headers.has_token("connection", "keep-alive")
                               : !request.headers.has_token("connection", "close");
   const std::string_view expect = request.headers.get("expect");

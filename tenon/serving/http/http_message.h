@@ -27,7 +27,7 @@ class HttpHeaders {
 
   // The first of that name, whatever its case; empty when there is none.
   std::string_view get(std::string_view name) const;
-  bool has(std::string_view name) const;
+  int64_t count(std::string_view name) const;  // of that name
   // Does the comma-separated list of that header hold `token`, whatever its case?
   bool has_token(std::string_view name, std::string_view token) const;
   // Does Accept-Encoding take gzip (RFC 9110, 12.5.3)?

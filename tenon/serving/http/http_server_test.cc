@@ -291,6 +291,7 @@ TEST(HttpServerTest, RefusesWhatIsMalformedOrAmbiguous) {
       {"nonsense\r\n\r\n", 400},
       {"GET  HTTP/1.1\r\nHost: h\r\n\r\n", 400},
       {"GET / HTTP/1.1\r\n\r\n", 400},
+      {"GET / HTTP/1.1\r\nHost: h\r\nHost: i\r\n\r\n", 400},
       {"GET / HTTP/2.0\r\nHost: h\r\n\r\n", 505},
       {"G(T / HTTP/1.1\r\nHost: h\r\n\r\n", 400},
       {post + "Content-Length: 3\r\nContent-Length: 4\r\n\r\n", 400},
