@@ -172,6 +172,7 @@ void register_devices(nb::module_& m) {
         return loaded_devices(lock).used;
       },
       "Whether anything was placed on a plug-in's device.");
+  m.def("default_device_type", [] { return default_device()->type(); });
   m.def("device_is_there", [](const std::string& name) { return device_of_name(name) != nullptr; });
   m.def(
       "enter_device", [](std::string name) { return std::exchange(scope_name(), std::move(name)); },

@@ -213,9 +213,8 @@ class Splitter {
 ReplicaValue Splitter::fetch(Endpoint value, int replica) {
   std::vector<Endpoint>& list = fetched_[static_cast<size_t>(replica)];
   const auto found = std::find(list.begin(), list.end(), value);
-  const auto index = static_cast<size_t>(found - list.begin());
-  if (found == list.end()) list.push_back(value);
-  return {replica, index};
+  if (found == list.end()) return list.push_back(value), ReplicaValue{replica, list.size() - 1};
+  return {replica, static_cast<size_t>(found - list.begin())};
 }
 
 // What replicas need to compute these nodes. A sum that one needs is computed by all.

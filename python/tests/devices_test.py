@@ -70,7 +70,8 @@ for call in (lambda: tf.config.set_visible_devices([], "LAZY"), lambda: tf.confi
     def test_none_and_one_that_is_named_and_missing(self):
         code = "print(tf.config.list_physical_devices('GPU'), tf.function(lambda x: x + 1, autograph=False)(tf.constant([1.0])).device)"
         self.assertEqual(program(code), [f"[] {TASK}/device:CPU:0"])
-        self.assertEqual(program(code, TENON_PLUGIN_PATH=LAZY, TENON_DEVICE="CPU"), [f"[] {TASK}/device:CPU:0"])
+        self.assertEqual(program(code + "; print(tf.distribute.MirroredStrategy().num_replicas_in_sync)",
+                                 TENON_PLUGIN_PATH=LAZY, TENON_DEVICE="CPU"), [f"[] {TASK}/device:CPU:0", "1"])
         self.assertIn("/nowhere/absent.so", program(code, TENON_PLUGIN_PATH="/nowhere/absent.so")[-1])
 
     def test_names_of_devices(self):

@@ -79,10 +79,9 @@ def list_logical_devices(device_type=None):
 
 
 def accelerators():
-    """The logical devices of the type of which the first one is that programs run on, without a processor; [] where that is
-    all there is."""
-    others = [device for device in list_logical_devices() if device.device_type != "CPU"]
-    return _of_type(others, others[0].device_type) if others else []
+    """The logical devices of the kind that functions run on; [] where that is the processor."""
+    kind = _tenon.default_device_type()
+    return [] if kind == "CPU" else list_logical_devices(kind)
 
 
 def get_visible_devices(device_type=None):

@@ -83,25 +83,33 @@ def categorical(logits, num_samples, dtype="int64", seed=None, name=None):
     return _draw("Multinomial", seed, logits=_tenon.convert(logits), num_samples=num_samples, output_dtype=dtype)
 
 
+def _stateless(op, shape, seed, dtype):
+    """What `op` draws; in a graph by its second version, which devices have."""
+    if not _tenon.tracing():
+        return _shaped(op, shape, seed=seed, dtype=dtype)
+    key, counter = raw_ops.StatelessRandomGetKeyCounter(seed=seed)
+    return _shaped(op + "V2", shape, key=key, counter=counter, alg=1, dtype=dtype)
+
+
 def stateless_uniform(shape, seed, minval=0, maxval=None, dtype="float32", name=None, alg="auto_select"):
     dtype = _tenon.as_dtype(dtype)
     if dtype.is_integer:
         return _shaped("StatelessRandomUniformInt", shape, seed=seed, minval=_tenon.convert(minval, dtype),
                                                  maxval=_tenon.convert(maxval, dtype))
     minval = _tenon.convert(minval, dtype)
-    sample = _shaped("StatelessRandomUniform", shape, seed=seed, dtype=dtype)
+    sample = _stateless("StatelessRandomUniform", shape, seed, dtype)
     return sample * (_tenon.convert(1 if maxval is None else maxval, dtype) - minval) + minval
 
 
 def stateless_normal(shape, seed, mean=0.0, stddev=1.0, dtype="float32", name=None, alg="auto_select"):
     dtype = _tenon.as_dtype(dtype)
-    sample = _shaped("StatelessRandomNormal", shape, seed=seed, dtype=dtype)
+    sample = _stateless("StatelessRandomNormal", shape, seed, dtype)
     return sample * _tenon.convert(stddev, dtype) + _tenon.convert(mean, dtype)
 
 
 def stateless_truncated_normal(shape, seed, mean=0.0, stddev=1.0, dtype="float32", name=None, alg="auto_select"):
     dtype = _tenon.as_dtype(dtype)
-    sample = _shaped("StatelessTruncatedNormal", shape, seed=seed, dtype=dtype)
+    sample = _stateless("StatelessTruncatedNormal", shape, seed, dtype)
     return sample * _tenon.convert(stddev, dtype) + _tenon.convert(mean, dtype)
 
 
