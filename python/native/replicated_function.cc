@@ -10,11 +10,12 @@ namespace {
 constexpr std::string_view kGroup = "python/replicas";
 
 // Puts what the process has under that name into a replica's state.
-Status share(ModelState& from, ModelState& to, const std::string& name) {
+StatusOr<Ref<Variable>> share(ModelState& from, ModelState& to, const std::string& name) {
   const Ref<Variable> variable = from.variable(name);
   if (!variable) return not_found("there is no variable ", name);
   const auto existing = [&]() -> StatusOr<Ref<Object>> { return Ref<Object>(variable); };
-  return to.find_or_create("", name, existing).status();
+  TENON_RETURN_IF_ERROR(to.find_or_create("", name, existing).status());
+  return variable;
 }
 
 }  // namespace
@@ -80,11 +81,13 @@ Status ReplicatedFunction::prepare() {
   TENON_ASSIGN_OR_RETURN(group_, group_of(devices_));
   states_.clear();
   steps_.clear();
+  variables_.clear();
   for (size_t rank = 0; rank < devices_.size(); ++rank) {
     auto state = std::make_shared<ModelState>();
     TENON_RETURN_IF_ERROR(group_->install(static_cast<int>(rank), *state));
     for (const std::string& name : graphs_.variables[rank]) {
-      TENON_RETURN_IF_ERROR(share(*state_, *state, name));
+      TENON_ASSIGN_OR_RETURN(Ref<Variable> variable, share(*state_, *state, name));
+      variables_.push_back(std::move(variable));
     }
     ExecutableOptions options;
     options.device = devices_[rank];
@@ -107,6 +110,8 @@ Status ReplicatedFunction::run_replicas(std::span<const Tensor> args) {
     given_[rank].clear();
     for (size_t index : graphs_.replicas[rank].args) given_[rank].push_back(args[index]);
   }
+  std::vector<uint64_t> versions;
+  for (const Ref<Variable>& variable : variables_) versions.push_back(variable->version());
   const Status status = group_->team->run(
       [&](int rank) {
         const auto at = static_cast<size_t>(rank);
@@ -118,10 +123,13 @@ Status ReplicatedFunction::run_replicas(std::span<const Tensor> args) {
       });
   for (std::vector<Tensor>& given : given_) given.clear();
   group_->by_host.reset();
-  // Devices that have failed to meet once do not meet again.
-  if (!status.ok() && !group_->by_device.empty()) {
-    group_->failed = true;
-    steps_.clear();
+  if (status.ok() || group_->by_device.empty()) return status;
+  // Devices that have failed to meet once do not meet again. What was written of sums with a part
+  // of the one that failed may be anything.
+  group_->failed = true;
+  steps_.clear();
+  for (size_t i = 0; i < variables_.size(); ++i) {
+    if (variables_[i]->version() != versions[i]) variables_[i]->clear();
   }
   return status;
 }

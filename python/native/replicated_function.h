@@ -24,8 +24,8 @@ class ReplicatedFunction {
   ~ReplicatedFunction();
 
   // Runs all replicas and waits for them. Results are in host memory. Thread-safe; one at a time of
-  // all that run on these devices. The error is that of the replica that failed; what others have
-  // written by then stays.
+  // all that run on these devices. The error is that of the replica that failed; variables that
+  // others had written by then have no value any more where devices add up, until it is assigned.
   Status run(std::span<const Tensor> args, std::vector<Tensor>& results);
 
  private:
@@ -43,6 +43,7 @@ class ReplicatedFunction {
   ReplicaGraphs graphs_;
   std::shared_ptr<Group> group_;
   std::vector<std::shared_ptr<ModelState>> states_;  // by replica
+  std::vector<Ref<Variable>> variables_;             // that replicas use
   std::vector<std::shared_ptr<Executable>> steps_;   // by replica; none after a failure
   std::shared_ptr<Executable> rest_;
   std::vector<std::vector<Tensor>> given_, results_;  // by replica

@@ -238,6 +238,27 @@ class KerasTest(unittest.TestCase):
         self.assertEqual(float(count), 8)
         self.assertEqual(float(step(x)[1]), 8 * 25)
 
+    def test_a_replica_that_fails_releases_the_others(self):
+        strategy = tf.distribute.MirroredStrategy()
+        with strategy.scope():
+            v = tf.Variable([1.0, 2.0])
+
+        def replica(i):
+            total = tf.distribute.get_replica_context().all_reduce("SUM", tf.gather(v, i))
+            v.assign_add([total, total])
+            return total
+
+        step = tf.function(lambda i: strategy.reduce("MEAN", strategy.run(replica, (i,)), None), autograph=False)
+        rows = [strategy.experimental_distribute_values_from_function(lambda c, n=n: tf.constant(n[c.replica_id_in_sync_group]))
+                for n in ((0, 1), (0, 7))]
+        self.assertEqual(float(step(rows[0])), 3)
+        with self.assertRaisesRegex(tf.errors.InvalidArgumentError, "replica 1 of 2: .*7 is not in"):
+            step(rows[1])
+        with self.assertRaises(tf.errors.FailedPreconditionError):  # what is of the sums may be anything
+            step(rows[0])
+        v.assign([1.0, 2.0])
+        self.assertEqual([float(step(rows[0])), float(step(rows[0]))], [3, 9])
+
 
 if __name__ == "__main__":
     unittest.main()
