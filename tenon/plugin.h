@@ -88,13 +88,12 @@ typedef struct {
 } TenonAttr;
 
 /* One operation of a _FusedElementwise or _FusedMixedElementwise: what TensorFlow's op of that name
- * computes ("Neg", "AddV2", "Select", "LeakyRelu" with `alpha`, "ClipByValue", "Cast" to `dtype`) of
- * the values `operands` names (-1: none).
- * Values are numbered: the node's inputs, then its attribute `constants`, then one for each
- * instruction; its attribute `outputs` says which are the node's outputs. Inputs are broadcast to
- * the shape of the outputs. Operands and result have `dtype`: float32, and in a
- * _FusedMixedElementwise float16 and bfloat16, which compute in float32 and round the result once.
- * Truth is 1 and 0, in float32. */
+ * computes ("Neg", "AddV2", "Select", "LeakyRelu" with `alpha`, "ClipByValue", "Cast" to `dtype`)
+ * of the values `operands` names (-1: none). Values are numbered: the node's inputs, then its
+ * attribute `constants`, then one for each instruction; its attribute `outputs` says which are the
+ * node's outputs. Inputs are broadcast to the shape of the outputs. Operands and result have
+ * `dtype`: float32, and in a _FusedMixedElementwise float16 and bfloat16, which compute in float32
+ * and round the result once. Truth is 1 and 0, in float32. */
 typedef struct {
   const char* op;
   int32_t operands[3];

@@ -32,8 +32,8 @@ bool is_known(const TenonType& type);
 int64_t element_count(const TenonType& type);
 bool same_shape(const TenonType& a, const TenonType& b);
 
-// The attributes of a _FusedElementwise or _FusedMixedElementwise; see TenonFusedInstruction for how
-// values are numbered.
+// The attributes of a _FusedElementwise or _FusedMixedElementwise; see TenonFusedInstruction for
+// how values are numbered.
 struct FusedProgram {
   struct Instruction {
     std::string op;

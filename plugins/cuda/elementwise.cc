@@ -168,8 +168,8 @@ bool is_packed(const Walk& walk, int64_t count, int64_t width) {
   return true;
 }
 
-// Elements of a thread that are read at once, 1 for none: 16 bytes of half precision where there are
-// threads enough.
+// Elements of a thread that are read at once, 1 for none: 16 bytes of half precision where there
+// are threads enough.
 int64_t pack_width(const ElementwiseProgram& p, const Walk& walk, int64_t count) {
   constexpr int64_t kMany = int64_t{1} << 20;
   const auto is_short = [](int32_t dtype) { return size_of(dtype) <= 2; };
@@ -206,8 +206,8 @@ TenonStatus* write_instructions(const ElementwiseProgram& p, std::string& text) 
     if (operation && operation->has_alpha) call += ", " + constant_text(one.alpha);
     call += ")";
     const bool truth = operation && operation->gives_truth;
-    text += "    const C v" + number(value++) + " = " +
-            (truth ? call : rounded(one.dtype, call)) + ";\n";
+    text += "    const C v" + number(value++) + " = " + (truth ? call : rounded(one.dtype, call)) +
+            ";\n";
   }
   return nullptr;
 }

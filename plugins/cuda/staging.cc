@@ -8,13 +8,7 @@
 namespace plugin::cuda {
 namespace {
 
-constexpr size_t kLargeCopy = size_t{16} << 20, kMostCopiers = 8;
-
-// One thread's copies into pinned memory are slower than the bus; the other half of the processors is
-// for the rest of the program.
-size_t copiers_of_this_machine() {
-  return std::clamp<size_t>(std::thread::hardware_concurrency() / 2, 1, kMostCopiers);
-}
+constexpr size_t kLargeCopy = size_t{16} << 20, kCopiers = 4;
 
 }  // namespace
 
@@ -88,11 +82,11 @@ cudaError_t StagedCopies::from_host(PinnedMemory& memory, void* to, const void* 
   auto* first = static_cast<char*>(to);
   const auto* source = static_cast<const char*>(from);
   if (bytes < kLargeCopy) return from_host_by(memory, out_, first, source, bytes);
+  // One thread's copies into pinned memory are slower than the bus.
   int device = 0;
   if (const cudaError_t failed = cudaGetDevice(&device)) return failed;
-  const size_t count = copiers_of_this_machine();
-  const size_t share = (bytes / count / PinnedPiece::kBytes + 1) * PinnedPiece::kBytes;
-  std::array<cudaError_t, kMostCopiers> failures{};
+  const size_t share = (bytes / kCopiers / PinnedPiece::kBytes + 1) * PinnedPiece::kBytes;
+  std::array<cudaError_t, kCopiers> failures{};
   const auto copy_share = [&](size_t copier) {
     const size_t begin = std::min(bytes, copier * share), end = std::min(bytes, begin + share);
     Fill own;
@@ -106,7 +100,7 @@ cudaError_t StagedCopies::from_host(PinnedMemory& memory, void* to, const void* 
     failures[copier] = failed;
   };
   std::vector<std::thread> copiers;
-  for (size_t i = 1; i < count; ++i) copiers.emplace_back(copy_share, i);
+  for (size_t i = 1; i < kCopiers; ++i) copiers.emplace_back(copy_share, i);
   copy_share(0);
   for (std::thread& copier : copiers) copier.join();
   const auto failed = std::find_if(failures.begin(), failures.end(), [](auto f) { return f != 0; });

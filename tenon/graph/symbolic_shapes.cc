@@ -1,5 +1,6 @@
 #include "tenon/graph/symbolic_shapes.h"
 
+#include <algorithm>
 #include <set>
 
 #include "tenon/graph/batch_dimension.h"
@@ -36,13 +37,28 @@ const SymbolicShapes::Symbols* SymbolicShapes::symbols_of(Endpoint value) const 
   return it == symbols_.end() ? nullptr : &it->second;
 }
 
+const PartialShape& SymbolicShapes::shape_of(Endpoint value) const {
+  const auto it = refined_.find(value);
+  return it == refined_.end() ? graph_->value(value).shape : it->second;
+}
+
+// Dimensions that `known` has and the value's shape has not.
+void SymbolicShapes::refine(Endpoint value, const PartialShape& known) {
+  PartialShape shape = shape_of(value);
+  if (!shape.has_rank() || !known.has_rank() || shape.rank() != known.rank()) return;
+  for (int axis = 0; axis < shape.rank(); ++axis) {
+    if (shape[axis] < 0 && known[axis] >= 0) shape.set(axis, known[axis]);
+  }
+  if (!(shape == shape_of(value))) refined_[value] = std::move(shape);
+}
+
 // The symbol of dimension 0 where the op computes row by row and all inputs that have one agree; an
 // input of lower rank is broadcast: its rows are not the output's.
 int64_t SymbolicShapes::rows_of_inputs(const Node& node) const {
   int64_t common = -1;
   int rank = 0;
   for (Endpoint input : node.inputs) {
-    const PartialShape& shape = graph_->value(input).shape;
+    const PartialShape& shape = shape_of(input);
     if (shape.has_rank()) rank = std::max(rank, shape.rank());
   }
   for (Endpoint input : node.inputs) {
@@ -55,8 +71,10 @@ int64_t SymbolicShapes::rows_of_inputs(const Node& node) const {
   return common >= 0 && keeps_rows(*graph_, node) ? common : -1;
 }
 
-// By output and axis, the symbol of an input that the shape function gives there; -1: none.
-std::vector<SymbolicShapes::Symbols> SymbolicShapes::symbols_handed_on(const Node& node) const {
+// By output and axis, the symbol of an input that the shape function gives there; -1: none. What it
+// says of known dimensions is kept.
+std::vector<SymbolicShapes::Symbols> SymbolicShapes::symbols_handed_on(NodeId id) {
+  const Node& node = graph_->node(id);
   std::vector<Symbols> found(node.outputs.size());
   std::set<int64_t> of_inputs;
   for (Endpoint input : node.inputs) {
@@ -71,6 +89,7 @@ std::vector<SymbolicShapes::Symbols> SymbolicShapes::symbols_handed_on(const Nod
     shapes.symbolic = true;
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       const Symbols* symbols = symbols_of(node.inputs[i]);
+      shapes.inputs[i].shape = shape_of(node.inputs[i]);
       for (size_t axis = 0; symbols && axis < symbols->size(); ++axis) {
         if ((*symbols)[axis] < 0) continue;
         shapes.inputs[i].shape.set(static_cast<int>(axis), spelling.dim((*symbols)[axis]));
@@ -80,6 +99,7 @@ std::vector<SymbolicShapes::Symbols> SymbolicShapes::symbols_handed_on(const Nod
     for (size_t i = 0; i < found.size(); ++i) {
       Symbols symbols;
       const PartialShape& shape = shapes.outputs[i];
+      refine({id, static_cast<int32_t>(i)}, shape);
       for (int axis = 0; shape.has_rank() && axis < shape.rank(); ++axis) {
         const int64_t symbol = spelling.symbol(shape[axis]);
         symbols.push_back(of_inputs.contains(symbol) ? symbol : -1);
@@ -97,32 +117,82 @@ std::vector<SymbolicShapes::Symbols> SymbolicShapes::symbols_handed_on(const Nod
   return found;
 }
 
+// A value whose own shape is what the node is told to make: gradients are brought to the shape
+// of what they are the gradients of.
+Endpoint SymbolicShapes::asked_to_be_like(const Node& node) const {
+  const bool second = node.is("Reshape") || node.is("BroadcastTo");
+  if (!second && !node.is("Fill")) return {};
+  const NodeId shape = node.inputs[second ? 1 : 0].node;
+  return graph_->node(shape).is("Shape") ? graph_->node(shape).inputs[0] : Endpoint{};
+}
+
+// What Reshape makes of the one dimension that is not known: all rows and steps as rows, and back.
+// Of both shapes one dimension is not known; -1 where more are, or it is no whole multiple.
+int64_t SymbolicShapes::symbol_of_rest(NodeId id) {
+  const Node& node = graph_->node(id);
+  const Symbols* const symbols = node.is("Reshape") ? symbols_of(node.inputs[0]) : nullptr;
+  if (!symbols) return -1;
+  const auto known_part = [](const PartialShape& shape) -> int64_t {
+    int64_t product = 1;
+    int open = 0;
+    for (const int64_t dim : shape.dims()) {
+      open += dim < 0;
+      if (dim >= 0 && __builtin_mul_overflow(product, dim, &product)) return 0;
+    }
+    return open == 1 ? product : 0;
+  };
+  const int64_t of_input = known_part(shape_of(node.inputs[0]));
+  const int64_t of_output = known_part(shape_of({id, 0}));
+  const auto found =
+      std::find_if(symbols->begin(), symbols->end(), [](int64_t s) { return s >= 0; });
+  if (of_input <= 0 || of_output <= 0 || found == symbols->end()) return -1;
+  std::pair<int64_t, int64_t> rest{*found, 1};
+  if (const auto it = multiples_.find(*found); it != multiples_.end()) rest = it->second;
+  if (__builtin_mul_overflow(rest.second, of_input, &rest.second)) return -1;
+  if (rest.second % of_output != 0) return -1;
+  rest.second /= of_output;
+  if (rest.second == 1) return rest.first;
+  const auto [known, fresh] = symbol_of_multiple_.emplace(rest, next_symbol_);
+  if (fresh) multiples_[next_symbol_++] = rest;
+  return known->second;
+}
+
 void SymbolicShapes::analyze_node(NodeId id) {
   const Node& node = graph_->node(id);
-  const auto is_open = [](const ValueInfo& output) {
-    return output.shape.has_rank() && !output.shape.is_fully_known();
+  const auto is_open = [](const PartialShape& shape) {
+    return shape.has_rank() && !shape.is_fully_known();
   };
-  if (std::none_of(node.outputs.begin(), node.outputs.end(), is_open)) return;
-  const std::vector<Symbols> handed_on = symbols_handed_on(node);
+  if (std::none_of(node.outputs.begin(), node.outputs.end(),
+                   [&](const ValueInfo& output) { return is_open(output.shape); })) {
+    return;
+  }
+  const Endpoint like = asked_to_be_like(node);
+  if (like) refine({id, 0}, shape_of(like));
+  const std::vector<Symbols> handed_on = symbols_handed_on(id);
   const int64_t rows = rows_of_inputs(node);
+  const Symbols* const asked = like ? symbols_of(like) : nullptr;
+  const int64_t rest = symbol_of_rest(id);
   for (size_t i = 0; i < node.outputs.size(); ++i) {
-    if (!is_open(node.outputs[i])) continue;
-    const PartialShape& shape = node.outputs[i].shape;
+    const PartialShape& shape = shape_of({id, static_cast<int32_t>(i)});
+    if (!is_open(shape)) continue;
     Symbols symbols(static_cast<size_t>(shape.rank()), -1);
     for (size_t axis = 0; axis < symbols.size(); ++axis) {
       if (shape[static_cast<int>(axis)] >= 0) continue;
       if (handed_on[i].size() == symbols.size()) symbols[axis] = handed_on[i][axis];
+      if (asked && asked->size() == symbols.size()) symbols[axis] = (*asked)[axis];
       if (axis == 0 && symbols[axis] < 0) symbols[axis] = rows;
-      if (symbols[axis] < 0) symbols[axis] = next_symbol_++;
+      if (symbols[axis] < 0 || (rest >= 0 && !asked)) {
+        symbols[axis] = rest >= 0 ? rest : next_symbol_++;
+      }
     }
     symbols_[{id, static_cast<int32_t>(i)}] = std::move(symbols);
   }
 }
 
 bool SymbolicShapes::equal(Endpoint a, Endpoint b) const {
-  if (a == b) return graph_->value(a).shape.has_rank();
-  const PartialShape& left = graph_->value(a).shape;
-  if (!left.has_rank() || !(left == graph_->value(b).shape)) return false;
+  if (a == b) return shape_of(a).has_rank();
+  const PartialShape& left = shape_of(a);
+  if (!left.has_rank() || !(left == shape_of(b))) return false;
   if (left.is_fully_known()) return true;
   const Symbols* of_a = symbols_of(a);
   const Symbols* of_b = symbols_of(b);
@@ -130,8 +200,8 @@ bool SymbolicShapes::equal(Endpoint a, Endpoint b) const {
 }
 
 bool SymbolicShapes::is_column_of(Endpoint column, Endpoint wide) const {
-  const PartialShape& left = graph_->value(column).shape;
-  const PartialShape& right = graph_->value(wide).shape;
+  const PartialShape& left = shape_of(column);
+  const PartialShape& right = shape_of(wide);
   if (!left.has_rank() || !right.has_rank() || left.rank() != right.rank()) return false;
   const int last = left.rank() - 1;
   if (last < 0 || left[last] != 1) return false;

@@ -19,6 +19,10 @@ class SymbolicShapes {
   // same number or the same symbol.
   bool equal(Endpoint a, Endpoint b) const;
 
+  // What is known of a value's shape: more than the graph says where Reshape, BroadcastTo or Fill
+  // is told to make the shape of another value.
+  const PartialShape& shape_of(Endpoint value) const;
+
   // Whether `column` has the shape of `wide` in every run, but for a last dimension of 1.
   bool is_column_of(Endpoint column, Endpoint wide) const;
 
@@ -31,12 +35,19 @@ class SymbolicShapes {
   explicit SymbolicShapes(const Graph& graph) : graph_(&graph) {}
   void analyze_node(NodeId id);
   int64_t rows_of_inputs(const Node& node) const;
-  std::vector<Symbols> symbols_handed_on(const Node& node) const;
+  std::vector<Symbols> symbols_handed_on(NodeId id);
+  Endpoint asked_to_be_like(const Node& node) const;
+  void refine(Endpoint value, const PartialShape& known);
+  int64_t symbol_of_rest(NodeId id);
   const Symbols* symbols_of(Endpoint value) const;
 
   const Graph* graph_;
   int64_t next_symbol_ = 0;
+  // Symbols that are a multiple of another one, which is none.
+  std::map<int64_t, std::pair<int64_t, int64_t>> multiples_;
+  std::map<std::pair<int64_t, int64_t>, int64_t> symbol_of_multiple_;
   std::map<Endpoint, Symbols> symbols_;  // of values of known rank with unknown dimensions
+  std::map<Endpoint, PartialShape> refined_;
 };
 
 }  // namespace tenon

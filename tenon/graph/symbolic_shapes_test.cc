@@ -56,6 +56,31 @@ TEST_F(SymbolicShapesTest, WhatComesFromOnePlaceIsEqual) {
   EXPECT_FALSE(equal(graph, unknown, b.neg(unknown)));
 }
 
+TEST_F(SymbolicShapesTest, RowsThatAreJoinedAndPartedComeBack) {
+  Graph graph;
+  GraphBuilder b(graph);
+  const Endpoint x = b.arg("x", DType::kFloat, {-1, 4, 8});
+  const Endpoint other = b.arg("other", DType::kFloat, {-1, 4, 8});
+  const Endpoint rows = b.reshape(x, b.integers({-1, 8}));
+  const Endpoint product = b.matmul(rows, b.constant(Tensor(DType::kFloat, Shape{8, 16})));
+  const Endpoint wide = b.reshape(product, b.integers({-1, 4, 16}));
+  const Endpoint twice = b.reshape(product, b.integers({-1, 2, 16}));
+  const Endpoint asked = b.reshape(b.reshape(other, b.integers({-1})), b.shape_of(x));
+  const Endpoint column = b.mean(wide, std::array<int64_t, 1>{2}, true);
+  ASSERT_TRUE(b.status().ok()) << b.status();
+  EXPECT_TRUE(equal(graph, wide, b.add(wide, b.op("ConcatV2", {x, x, b.scalar<int32_t>(2)}))));
+  EXPECT_TRUE(equal(graph, b.reshape(twice, b.integers({-1, 16})), product));
+  EXPECT_TRUE(equal(graph, asked, x));
+  EXPECT_FALSE(equal(graph, b.reshape(product, b.integers({-1, 8, 16})), wide));
+  EXPECT_FALSE(equal(graph, other, x));
+  const auto shapes = SymbolicShapes::analyze(graph);
+  ASSERT_TRUE(shapes.ok());
+  EXPECT_TRUE(shapes->is_column_of(column, wide));
+  EXPECT_TRUE(shapes->is_column_of(column, x));
+  EXPECT_FALSE(shapes->is_column_of(column, other));
+  EXPECT_FALSE(shapes->is_column_of(x, wide));
+}
+
 // Random graphs over values of rank 0 to 3.
 class RandomGraph {
  public:

@@ -357,16 +357,21 @@ TEST(FusedElementwise, RoundsEachValueToItsDtype) {
   const auto cast = [](int a, DType to) {
     return FusedInstruction{.kind = FusedInstruction::Kind::kCast, .a = a, .dtype = to};
   };
-  p.instructions = {cast(0, kShort), cast(1, kShort), binary_step(BinaryOp::kMul, 5, 6),
-                    binary_step(BinaryOp::kAdd, 7, 4), binary_step(BinaryOp::kGreater, 8, 2),
+  p.instructions = {cast(0, kShort),
+                    cast(1, kShort),
+                    binary_step(BinaryOp::kMul, 5, 6),
+                    binary_step(BinaryOp::kAdd, 7, 4),
+                    binary_step(BinaryOp::kGreater, 8, 2),
                     {.kind = FusedInstruction::Kind::kSelect, .a = 9, .b = 8, .c = 2},
-                    cast(10, DType::kFloat), cast(3, DType::kHalf)};
+                    cast(10, DType::kFloat),
+                    cast(3, DType::kHalf)};
   for (size_t i : {2, 3, 4, 5}) p.instructions[i].dtype = kShort;
   p.outputs = {{8, kShort}, {11, DType::kFloat}, {12, DType::kHalf}, {9, DType::kBool}};
   auto fused = FusedElementwise::compile(p);
   ASSERT_TRUE(fused.ok()) << fused.status();
   const int64_t rows = 7, columns = 300, count = rows * columns;
-  const auto x = random_floats(count, 1), h = random_floats(count, 2), r = random_floats(columns, 3);
+  const auto x = random_floats(count, 1), h = random_floats(count, 2),
+             r = random_floats(columns, 3);
   const std::vector<float16> half(h.begin(), h.end());
   const std::vector<bfloat16> row(r.begin(), r.end());
   const std::array<bool, 7> column{true, false, true, true, false, false, true};

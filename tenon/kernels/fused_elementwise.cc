@@ -170,8 +170,7 @@ Status FusedElementwise::Impl::read_operands(const Instruction& instruction,
     if (is_cast && place.dtype != wanted) {
       step.cast = find_cast(place.dtype, wanted);
     } else if (place.dtype != wanted) {
-      return invalid_argument("fused chain computes in ", wanted, " with a value of ",
-                              place.dtype);
+      return invalid_argument("fused chain computes in ", wanted, " with a value of ", place.dtype);
     }
     *fields[k] = place;
   }
@@ -353,9 +352,9 @@ Operand FusedElementwise::Impl::operand(Place place, std::span<const void* const
     case Place::Where::kRegister:
       return {registers[index], 1};
     case Place::Where::kFullInput:
-      return {static_cast<const char*>(in[index]) +
-                  begin * static_cast<int64_t>(width_of(place.dtype)),
-              1};
+      return {
+          static_cast<const char*>(in[index]) + begin * static_cast<int64_t>(width_of(place.dtype)),
+          1};
     case Place::Where::kScalar:
       return {in[index], 0};
     case Place::Where::kConstant:
@@ -402,8 +401,7 @@ void FusedElementwise::Impl::run_step(const Step& step, std::span<const void* co
       step.cast ? step.cast(spread(), y, count) : copy_values(step.dtype, a, y, count);
       break;
   }
-  if (step.predicate)
-    std::transform(truth, truth + count, y, [](bool t) { return t ? 1.f : 0.f; });
+  if (step.predicate) std::transform(truth, truth + count, y, [](bool t) { return t ? 1.f : 0.f; });
 }
 
 void FusedElementwise::Impl::run_tile(std::span<const void* const> in, std::span<void* const> out,
@@ -421,8 +419,8 @@ void FusedElementwise::Impl::run_tile(std::span<const void* const> in, std::span
       const auto* from = static_cast<const float*>(value.data);
       for (int64_t j = 0; j < count; ++j) to[j] = from[j * value.step] != 0.0f;
     } else {
-      char* to = static_cast<char*>(out[i]) +
-                 begin * static_cast<int64_t>(width_of(stores[i].dtype));
+      char* to =
+          static_cast<char*>(out[i]) + begin * static_cast<int64_t>(width_of(stores[i].dtype));
       copy_values(stores[i].dtype, value, to, count);
     }
   }

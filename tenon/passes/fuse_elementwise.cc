@@ -3,11 +3,11 @@
 // A group grows from its last node towards its inputs: a producer joins when all that read it are
 // in the group already, so nothing outside waits for an inner value and no cycle can arise.
 //
-// For devices that want _FusedMixedElementwise, groups may hold half precision, casts, comparisons
-// and selections too. There each kernel costs a pass over memory, so that a producer also joins when
-// others read it, all of them behind the group's last node in one order of the graph: it becomes
-// another output, and the order shows that no cycle arises. A cast to more bits is computed by each
-// group that reads it, from half the bytes.
+// For devices that want _FusedMixedElementwise too, groups may hold half precision, casts,
+// comparisons and selections too. There each kernel costs a pass over memory, so that a producer
+// also joins when others read it, all of them behind the group's last node in one order of the
+// graph: it becomes another output, and the order shows that no cycle arises. A cast to more bits
+// is computed by each group that reads it, from half the bytes.
 #include <set>
 
 #include "tenon/graph/symbolic_shapes.h"
@@ -37,8 +37,8 @@ constexpr std::pair<std::string_view, UnaryOp> kUnary[] = {
 };
 
 constexpr std::pair<std::string_view, UnaryOp> kMixedUnary[] = {
-    {"Expm1", UnaryOp::kExpm1}, {"Erfc", UnaryOp::kErfc},   {"Sin", UnaryOp::kSin},
-    {"Cos", UnaryOp::kCos},     {"Round", UnaryOp::kRint},  {"Rint", UnaryOp::kRint},
+    {"Expm1", UnaryOp::kExpm1}, {"Erfc", UnaryOp::kErfc},  {"Sin", UnaryOp::kSin},
+    {"Cos", UnaryOp::kCos},     {"Round", UnaryOp::kRint}, {"Rint", UnaryOp::kRint},
 };
 
 constexpr std::pair<std::string_view, BinaryOp> kBinary[] = {
@@ -131,7 +131,6 @@ class ElementwiseFuser {
         context_(context),
         uses_(graph),
         shapes_(std::move(shapes)),
-        plain_(context.wants("_FusedElementwise")),
         mixed_(context.wants("_FusedMixedElementwise")) {}
 
   Status run() {
@@ -159,8 +158,8 @@ class ElementwiseFuser {
   // A scalar, or a row that repeats along the last dimension of `wide`; or a column.
   bool spreads_over(Endpoint value, Endpoint wide) const {
     if (mixed_ && shapes_.is_column_of(value, wide)) return true;
-    const PartialShape& shape = graph_.value(value).shape;
-    const PartialShape& target = graph_.value(wide).shape;
+    const PartialShape& shape = shapes_.shape_of(value);
+    const PartialShape& target = shapes_.shape_of(wide);
     if (!shape.is_fully_known() || shape.rank() > target.rank()) return false;
     const int64_t count = shape.num_elements();
     if (count == 1) return true;
@@ -252,16 +251,16 @@ class ElementwiseFuser {
     uses_.for_each_reader(value, [&](NodeId reader) { readers.push_back(reader); });
     return std::all_of(readers.begin(), readers.end(), [&](NodeId reader) {
       return rank_of(reader) > rank_of(last) ||
-             (group.contains(reader) && (reader == last || !is_own_copy(reader) ||
-                                         !is_needed_outside(reader, group)));
+             (group.contains(reader) &&
+              (reader == last || !is_own_copy(reader) || !is_needed_outside(reader, group)));
     });
   }
 
   // Is a node of the group needed by others than the group?
   bool is_needed_outside(NodeId id, const std::set<NodeId>& group) {
-    return uses_.is_waited_for(id) ||
-           !uses_.is_read_only_among({id, 0},
-                                     [&](NodeId reader) { return group.contains(reader); });
+    return uses_.is_waited_for(id) || !uses_.is_read_only_among({id, 0}, [&](NodeId reader) {
+      return group.contains(reader);
+    });
   }
 
   // What the loop reads: values are numbered inputs, constants, instructions.
@@ -325,8 +324,7 @@ class ElementwiseFuser {
 
   // Is it a program of _FusedElementwise?
   bool is_plain(const kernels::FusedProgram& program, const std::vector<NodeId>& group) const {
-    return plain_ && program.outputs.size() == 1 &&
-           std::all_of(group.begin(), group.end(), [&](NodeId id) {
+    return program.outputs.size() == 1 && std::all_of(group.begin(), group.end(), [&](NodeId id) {
              const std::optional<FusedInstruction> one = instruction_of(graph_.node(id), false);
              return one && graph_.value({id, 0}).dtype == DType::kFloat;
            });
@@ -334,7 +332,8 @@ class ElementwiseFuser {
 
   // Do the inputs broadcast to the shape of the group's values? The shape that BroadcastTo takes is
   // none of them.
-  bool inputs_give_shape(const std::vector<NodeId>& group, const std::vector<Endpoint>& inputs) const {
+  bool inputs_give_shape(const std::vector<NodeId>& group,
+                         const std::vector<Endpoint>& inputs) const {
     const auto spreads = [&](NodeId id) { return graph_.node(id).is("BroadcastTo"); };
     if (std::none_of(group.begin(), group.end(), spreads)) return true;
     return std::any_of(inputs.begin(), inputs.end(), [&](Endpoint input) {
@@ -369,10 +368,9 @@ class ElementwiseFuser {
     AttrMap attrs{{"Tin", std::move(in)}, {"Tout", std::move(out)}};
     kernels::write_fused_program(program, attrs);
     const std::string name = cat(graph_.node(last).name, "/fused");
-    TENON_ASSIGN_OR_RETURN(
-        const NodeId fused,
-        graph_.add(plain ? "_FusedElementwise" : "_FusedMixedElementwise", name,
-                   std::move(operands.inputs), std::move(attrs)));
+    TENON_ASSIGN_OR_RETURN(const NodeId fused,
+                           graph_.add(plain ? "_FusedElementwise" : "_FusedMixedElementwise", name,
+                                      std::move(operands.inputs), std::move(attrs)));
     context_.note("element-wise: ", name, " is ", join(names, ", "));
     rank_in_order_.resize(static_cast<size_t>(graph_.size()), rank_of(last));
     for (size_t i = 0; i < outputs.size(); ++i) {
@@ -393,7 +391,7 @@ class ElementwiseFuser {
   const PassContext& context_;
   Uses uses_;
   const SymbolicShapes shapes_;
-  const bool plain_, mixed_;
+  const bool mixed_;
   std::vector<bool> taken_;
   std::vector<int> rank_in_order_;
 };
@@ -401,9 +399,7 @@ class ElementwiseFuser {
 }  // namespace
 
 Status fuse_elementwise(Graph& graph, const PassContext& context) {
-  if (!context.wants("_FusedElementwise") && !context.wants("_FusedMixedElementwise")) {
-    return absl::OkStatus();
-  }
+  if (!context.wants("_FusedElementwise")) return absl::OkStatus();
   TENON_ASSIGN_OR_RETURN(SymbolicShapes shapes, SymbolicShapes::analyze(graph));
   return ElementwiseFuser(graph, context, std::move(shapes)).run();
 }

@@ -1,5 +1,6 @@
 // What follows a MatMul or convolution is computed with it, while its result is in the cache:
-// a bias, then perhaps a residual, then perhaps an activation.
+// a bias, then perhaps a residual, then perhaps an activation. Sums that symbolic shapes show to be
+// none go first, for they part what is fused.
 #include "tenon/passes/rewrite.h"
 
 namespace tenon {
@@ -90,6 +91,13 @@ std::vector<Endpoint> fuse_activation(Match& m) {
   return fuse_one_more(m, op, {}, m.root().attrs.get_or<float>("alpha", 0.2f));
 }
 
+// A gradient of an operand that was not spread is summed over no axis, in every run.
+std::vector<Endpoint> gradient_as_it_is(Match& m) {
+  const bool keeps = m.node("sum").attrs.get_or<bool>("keep_dims", false);
+  if (keeps || !m.shapes().equal(m["g"], m["x"])) return {};
+  return {m["g"]};
+}
+
 std::vector<Endpoint> fuse_swish(Match& m) { return fuse_one_more(m, "Swish"); }
 std::vector<Endpoint> fuse_gelu(Match& m) { return fuse_one_more(m, "GeluExact"); }
 std::vector<Endpoint> fuse_gelu_tanh(Match& m) { return fuse_one_more(m, "GeluApproximate"); }
@@ -97,6 +105,8 @@ std::vector<Endpoint> fuse_gelu_tanh(Match& m) { return fuse_one_more(m, "GeluAp
 // x / 2 * (1 + erf(x / sqrt(2))) and its approximation by tanh, as TensorFlow and converters write
 // them; Keras 3 writes the former by erfc.
 constexpr Rule kFusionRows[] = {
+    {"gradient of what was not spread",
+     "Reshape(sum=Sum(g, BroadcastGradientArgs(own=Shape(x), Shape(g))), own)", gradient_as_it_is},
     {"bias", "BiasAdd|Add|AddV2(p=MatMul|Conv2D|DepthwiseConv2dNative, bias)", fuse_bias, true,
      Wanted::kByDevice},
     {"residual", "Add|AddV2(" FUSED ", residual)", fuse_residual, true, Wanted::kByDevice},

@@ -32,6 +32,13 @@ inline constexpr Known kEveryKnown[] = {Known::kAll, Known::kAllButRows, Known::
 StatusOr<Graph> make_graph(const Build& build, std::span<const Tensor> args, Known known,
                            std::shared_ptr<FunctionLibrary> library = nullptr);
 
+// While it stands, passes make every fused op, whatever the device wants.
+class EveryFusion {
+ public:
+  EveryFusion();
+  ~EveryFusion();
+};
+
 struct Outcome {
   Status status;
   std::vector<Tensor> results;

@@ -113,6 +113,14 @@ std::vector<RuleCase> rule_cases() {
       {"scale in weights and bias", kRows,
        [](B& b, In in) { return Endpoints{b.mul(b.constant(numbers({8}, 3)), biased(b, in[0]))}; },
        kRuleRounding},
+      {"gradient of what was not spread", kRows,
+       [](B& b, In in) {
+         const Endpoint x = b.neg(in[0]), g = b.op("Tanh", {in[0]}), own = b.shape_of(x);
+         const auto axes = b.ops("BroadcastGradientArgs", {own, b.shape_of(g)});
+         if (axes.empty()) return Endpoints{};
+         const Endpoint sum = b.op("Sum", {g, axes[0]}, {{"keep_dims", false}});
+         return Endpoints{b.reshape(sum, own), x};
+       }},
       {"bias", kImages,
        [](B& b, In in) {
          return Endpoints{b.add(b.constant(numbers({1, 1, 1, 4}, 3)), image_product(b, in[0]))};

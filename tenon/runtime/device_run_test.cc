@@ -300,14 +300,15 @@ TEST_F(DeviceRun, ReadersKeepASnapshotAndTheVariableItsAddress) {
 }
 
 TEST_F(DeviceRun, OpsAreFusedAsTheDeviceWantsThem) {
-  for (const std::string unwanted : {"", "_FusedMatMul", "_FusedElementwise"}) {
+  for (const std::string unwanted :
+       {"", "_FusedMatMul", "_FusedElementwise", "_FusedMixedElementwise"}) {
     Graph graph;
     GraphBuilder b(graph);
     const Endpoint x = b.arg("x", DType::kFloat, PartialShape{3, 4});
     const Endpoint product = b.matmul(x, b.constant(made_up({4, 5}, 1)));
     graph.results = {b.op("Relu", {b.op("BiasAdd", {product, b.constant(made_up({5}, 2))})}),
-                     b.op("Exp", {b.op("Neg", {x})})};
-    graph.result_names = {"y", "e"};
+                     b.op("Exp", {b.op("Neg", {x})}), b.neg(b.cast(x, DType::kBfloat16))};
+    graph.result_names = {"y", "e", "n"};
     PassContext context;
     context.frozen_variable = [](std::string_view) { return Tensor(); };
     context.wants_fusion = [&](std::string_view op) { return op != unwanted; };
@@ -318,6 +319,7 @@ TEST_F(DeviceRun, OpsAreFusedAsTheDeviceWantsThem) {
     }
     EXPECT_EQ(ops["_FusedMatMul"], unwanted != "_FusedMatMul");
     EXPECT_EQ(ops["Exp"], unwanted == "_FusedElementwise");
+    EXPECT_EQ(ops["Cast"], unwanted == "_FusedMixedElementwise" || unwanted == "_FusedElementwise");
   }
 }
 

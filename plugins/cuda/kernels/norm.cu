@@ -57,8 +57,8 @@ __global__ void part_moments(Blocks b, NormShape s, const T* x, float* means, fl
   const bool inside = p.column < s.channels;
   constexpr int kRows = 4;  // that are loaded at once
   Moments mine[V] = {};
-  // Sums of the distance from the thread's first value, which lies among the others: of n of them the
-  // squares lose no more than n units in the last place.
+  // Sums of the distance from the thread's first value, which lies among the others: of n of them
+  // the squares lose no more than n units in the last place.
   float first[V] = {}, sums[V] = {}, squares_of[V] = {};
   float count = 0;
   const int64_t step = blockDim.y, begin = p.first + threadIdx.y;

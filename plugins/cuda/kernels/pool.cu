@@ -178,8 +178,8 @@ int64_t output_count(const PoolShape& s) {
   return int64_t{s.batch} * s.out_h * s.out_w * s.channels;
 }
 
-// Calls body(T(), width) with the type of elements and how many neighbouring channels a thread takes,
-// as a type's value.
+// Calls body(T(), width) with the type of elements and how many neighbouring channels a thread
+// takes, as a type's value.
 template <class Body>
 cudaError_t visit_packs(int32_t dtype, int channels, const Body& body) {
   return visit_floats(dtype, [&](auto element) {

@@ -182,10 +182,7 @@ int attr_fused(const TenonAttrs* attrs, int64_t index, TenonFusedInstruction* va
     return 0;
   }
   const kernels::FusedInstruction& one = program->instructions[static_cast<size_t>(index)];
-  *value = {fused_op_name(one),
-            {one.a, one.b, one.c},
-            one.alpha,
-            static_cast<int32_t>(one.dtype)};
+  *value = {fused_op_name(one), {one.a, one.b, one.c}, one.alpha, static_cast<int32_t>(one.dtype)};
   return value->op != nullptr;
 }
 
