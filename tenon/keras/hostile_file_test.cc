@@ -234,7 +234,8 @@ TEST_F(HostileFile, AnyValueInSomePlacesOfOtherModelsIsRefusedOrRuns) {
     int64_t count = 0;
     with_value(json, count, -1, Json());
     for (int64_t target = 0; target < count; target += 3 * kEveryPlace) {
-      const Json& value = values[static_cast<size_t>(target / (3 * kEveryPlace)) % std::size(values)];
+      const Json& value =
+          values[static_cast<size_t>(target / (3 * kEveryPlace)) % std::size(values)];
       int64_t at = 0;
       const Status status = use_model(with_value(json, at, target, value));
       EXPECT_NE(status.code(), absl::StatusCode::kInternal)
