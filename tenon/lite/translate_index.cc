@@ -109,8 +109,12 @@ void dynamic_update_slice(OperatorContext& c) {
 // Outputs are padded to the number that is asked for.
 template <bool soft>
 void non_max_suppression(OperatorContext& c) {
-  c.set_all(c.b.ops(soft ? "NonMaxSuppressionV5" : "NonMaxSuppressionV4", c.all_inputs(),
-                    {{"pad_to_max_output_size", true}}));
+  std::vector<Endpoint> inputs = c.all_inputs();
+  if (!soft) inputs.push_back(c.b.scalar(0.0F));
+  std::vector<Endpoint> outputs =
+      c.b.ops("_LiteNonMaxSuppression", std::move(inputs), {{"pad_to_max_output_size", true}});
+  if (!soft && outputs.size() == 3) outputs.erase(outputs.begin() + 1);  // the scores
+  c.set_all(outputs);
 }
 
 void hashtable(OperatorContext& c) {

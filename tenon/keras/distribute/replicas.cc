@@ -315,9 +315,9 @@ void Replicas::end_failure(const Status& status) {
     group_.clear();
     for (size_t i = 0; i < mirrored_.size(); ++i) {
       Variable& variable = *mirrored_[i]->variable;
-      if (variable.version() == seen_[i]) continue;
-      const bool is_seed = mirrored_[i]->kind == WeightKind::kSeed;
-      if (!is_seed || !variable.read().ok()) variable.clear();
+      // One that was not written may have been moved to the device by work that failed.
+      const bool is_own = variable.version() == seen_[i] || mirrored_[i]->kind == WeightKind::kSeed;
+      if (!is_own || !variable.read().ok()) variable.clear();
     }
   }
   gradients_.reset();

@@ -1,4 +1,5 @@
 // NonMaxSuppression, V2 to V5 and WithOverlaps: indices of the boxes that are kept.
+// _LiteNonMaxSuppression is V5 as LiteRT has it.
 #include "tenon/core/op.h"
 #include "tenon/core/shape_context.h"
 #include "tenon/ops/image/suppression.h"
@@ -52,11 +53,13 @@ Status suppression_shape(ShapeContext& c) {
 struct SuppressionKind {
   bool overlaps = false;  // input 0 holds similarities
   bool pads = false;
+  bool as_lite = false;
   float iou = -1;  // of the first version
 };
 
 StatusOr<SuppressionLimits> suppression_limits(const KernelRun& r, const SuppressionKind& kind) {
   SuppressionLimits limits;
+  limits.as_lite = kind.as_lite;
   limits.most = integer_at(r.input(2), 0);
   if (limits.most < 0) {
     return invalid_argument("max_output_size must be non-negative, received ", limits.most);
@@ -111,6 +114,7 @@ Status suppress(KernelRun& r, const SuppressionKind& kind) {
 StatusOr<Kernel> make_suppression(Prepare& p) {
   SuppressionKind kind;
   kind.overlaps = p.op().inputs()[0].name == "overlaps";
+  kind.as_lite = p.op().name() == "_LiteNonMaxSuppression";
   if (const bool* pad = p.attrs().get_if<bool>("pad_to_max_output_size")) kind.pads = *pad;
   if (const float* iou = p.attrs().get_if<float>("iou_threshold")) kind.iou = *iou;
   return Kernel([kind](KernelRun& r) { return suppress(r, kind); });
@@ -150,6 +154,11 @@ TENON_OP(NonMaxSuppressionV5) = suppression(
     "soft_nms_sigma: T",
     "selected_indices: int32, selected_scores: T, valid_outputs: int32",
     "T: {half, float} = float; pad_to_max_output_size: bool = false");
+TENON_OP(_LiteNonMaxSuppression) = suppression(
+    "boxes: float, scores: float, max_output_size: int32, iou_threshold: float, "
+    "score_threshold: float, soft_nms_sigma: float",
+    "selected_indices: int32, selected_scores: float, valid_outputs: int32",
+    "pad_to_max_output_size: bool = false");
 TENON_OP(NonMaxSuppressionWithOverlaps) = suppression(
     "overlaps: float, scores: float, max_output_size: int32, overlap_threshold: float, "
     "score_threshold: float",

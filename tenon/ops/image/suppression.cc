@@ -45,7 +45,9 @@ std::vector<Selected> select_candidates(std::span<const float> scores,
     // The latest selected is the likeliest to be close.
     for (size_t i = selected.size(); i-- > next.compared;) {
       const float alike = similarity(next.index, selected[i].index);
-      if (limits.soft_sigma <= 0 && alike > limits.similarity) {
+      const bool too_alike = limits.as_lite ? alike >= limits.similarity
+                                            : limits.soft_sigma <= 0 && alike > limits.similarity;
+      if (too_alike) {
         dropped = true;
         break;
       }

@@ -13,6 +13,7 @@ struct SuppressionLimits {
   float similarity = 0.5F;
   float score = 0;       // candidates must score above
   float soft_sigma = 0;  // above 0: scores decay instead of boxes being dropped
+  bool as_lite = false;  // LiteRT drops boxes as alike as the limit, where scores decay too
 };
 
 struct Selected {
