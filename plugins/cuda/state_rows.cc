@@ -73,15 +73,17 @@ TenonStatus* prepare_gradient_descent(TenonPrepare* prepare, RunFunction& run) {
   return nullptr;
 }
 
-// var, m, v, alpha, one_minus_beta1, one_minus_beta2, epsilon, grad.
+// var, m, v, alpha, one_minus_beta1, one_minus_beta2, epsilon, the square `of_rows`, grad.
+template <bool of_rows>
 TenonStatus* prepare_keras_adam(TenonPrepare* prepare, RunFunction& run) {
   if (TenonStatus* status = check_optimizer(prepare)) return status;
   run = [](TenonRun* r) {
     return update(r, 3, [&](TenonTensor* v) {
       return status_of(
           keras_adam(enqueue(r), element_count(v[0].type), input<float>(r, 3), input<float>(r, 4),
-                     input<float>(r, 5), input<float>(r, 6), input<float>(r, 7), as<float>(v[0]),
-                     as<float>(v[1]), as<float>(v[2])),
+                     input<float>(r, 5), input<float>(r, 6), input<float>(r, of_rows ? 8 : 7),
+                     of_rows ? input<float>(r, 7) : nullptr, as<float>(v[0]), as<float>(v[1]),
+                     as<float>(v[2])),
           "an optimizer's step");
     });
   };
@@ -110,7 +112,8 @@ void add_state_rows(const AddRow& add) {
   add("AssignSubVariableOp", prepare_assign_add<true>);
   add("ResourceApplyGradientDescent", prepare_gradient_descent);
   add("ResourceApplyAdam", prepare_adam);
-  add("_KerasAdam", prepare_keras_adam);
+  add("_KerasAdam", prepare_keras_adam<false>);
+  add("_KerasAdamOfRows", prepare_keras_adam<true>);
 }
 
 }  // namespace plugin::cuda

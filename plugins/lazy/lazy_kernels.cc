@@ -148,13 +148,14 @@ struct AdamScalars {
   float alpha, one_minus_beta1, one_minus_beta2, epsilon;
 };
 
-// Of variables var, m, v; the gradient is the last input.
-void apply_adam(const Update& u, const AdamScalars& p) {
+// Of variables var, m, v; the gradient is the last input. `square` is null where it is the
+// gradient's.
+void apply_adam(const Update& u, const AdamScalars& p, const float* square = nullptr) {
   float *w = u.variable<float>(0), *m = u.variable<float>(1), *v = u.variable<float>(2);
   const float* g = u.input<float>(u.inputs.size() - 1);
   for (int64_t i = 0; i < u.size(); ++i) {
     m[i] += (g[i] - m[i]) * p.one_minus_beta1;
-    v[i] += (g[i] * g[i] - v[i]) * p.one_minus_beta2;
+    v[i] += ((square ? square[i] : g[i] * g[i]) - v[i]) * p.one_minus_beta2;
     w[i] -= p.alpha * m[i] / (std::sqrt(v[i]) + p.epsilon);
   }
 }
@@ -169,11 +170,14 @@ TenonStatus* run_adam(void*, TenonRun* run) {
   });
 }
 
-// tenon/ops/state/apply_adam.cc: var, m, v, alpha, one_minus_beta1, one_minus_beta2, epsilon, grad.
+// tenon/ops/state/apply_adam.cc: var, m, v, alpha, one_minus_beta1, one_minus_beta2, epsilon, the
+// square `of_rows`, grad.
+template <bool of_rows>
 TenonStatus* run_keras_adam(void*, TenonRun* run) {
   return enqueue_update(run, 3, [](const Update& u) {
     const auto scalar = [&](size_t i) { return *u.input<float>(i); };
-    apply_adam(u, {scalar(3), scalar(4), scalar(5), scalar(6)});
+    apply_adam(u, {scalar(3), scalar(4), scalar(5), scalar(6)},
+               of_rows ? u.input<float>(7) : nullptr);
   });
 }
 
@@ -194,7 +198,8 @@ constexpr KernelRow kUpdates[] = {
     {"AssignAddVariableOp", "dtype", kInt64Only, prepare_update<run_assign_add<int64_t>>},
     {"ResourceApplyGradientDescent", "T", kFloatOnly, prepare_update<run_gradient_descent>},
     {"ResourceApplyAdam", "T", kFloatOnly, prepare_update<run_adam>},
-    {"_KerasAdam", "T", kFloatOnly, prepare_update<run_keras_adam>},
+    {"_KerasAdam", "T", kFloatOnly, prepare_update<run_keras_adam<false>>},
+    {"_KerasAdamOfRows", "T", kFloatOnly, prepare_update<run_keras_adam<true>>},
 };
 
 // What a device has a row for and does not take when it sees it, so that the host does.

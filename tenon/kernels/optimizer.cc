@@ -55,7 +55,9 @@ void apply_momentum(int64_t count, T lr, T momentum, bool nesterov, const T* g, 
 template <class T>
 void apply_adam(int64_t count, const AdamParameters<T>& p, const T* g, T* w, T* m, T* v, T* v_hat) {
   for_pieces(count, w, [&](int64_t b, int64_t e, UpdatedWeights<T> weights) {
-    optimizer_loops<T>().adam(e - b, p, g + b, weights, m + b, v + b, shifted(v_hat, b));
+    AdamParameters<T> of_piece = p;
+    of_piece.squares = shifted(p.squares, b);
+    optimizer_loops<T>().adam(e - b, of_piece, g + b, weights, m + b, v + b, shifted(v_hat, b));
   });
 }
 

@@ -26,12 +26,14 @@ void apply_momentum(int64_t count, T lr, T momentum, bool nesterov, const T* g, 
 // w -= alpha * m / (sqrt(v) + epsilon), where nesterov takes m * beta1 + one_minus_beta1 * g for m.
 // `v_hat`, when not null, holds the running maximum of v and replaces it (amsgrad). The caller
 // decides how alpha, the learning rate with its bias corrections, and 1 - beta are rounded:
-// TensorFlow computes them in T, Keras 1 - beta in double.
+// TensorFlow computes them in T, Keras 1 - beta in double. `squares`, when not null, stand in place
+// of g^2.
 template <class T>
 struct AdamParameters {
   T alpha, one_minus_beta1, one_minus_beta2, epsilon;
   bool nesterov = false;
   T beta1 = {};  // read when nesterov
+  const T* squares = nullptr;
 };
 template <class T>
 void apply_adam(int64_t count, const AdamParameters<T>& p, const T* g, T* w, T* m, T* v, T* v_hat);

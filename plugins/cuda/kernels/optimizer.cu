@@ -14,11 +14,12 @@ struct AdamScalars {
   float alpha, one_minus_beta1, one_minus_beta2, epsilon;
 };
 
-__device__ void adam_step(const AdamScalars& p, int64_t i, const float* g, float* w, float* m,
-                          float* v) {
-  const float slope = g[i];
+// `square` is null where it is the gradient's.
+__device__ void adam_step(const AdamScalars& p, int64_t i, const float* g, const float* square,
+                          float* w, float* m, float* v) {
+  const float slope = g[i], squared = square ? square[i] : slope * slope;
   const float mean = m[i] + (slope - m[i]) * p.one_minus_beta1;
-  const float squares = v[i] + (slope * slope - v[i]) * p.one_minus_beta2;
+  const float squares = v[i] + (squared - v[i]) * p.one_minus_beta2;
   m[i] = mean;
   v[i] = squares;
   w[i] -= p.alpha * mean / (sqrtf(squares) + p.epsilon);
@@ -26,9 +27,9 @@ __device__ void adam_step(const AdamScalars& p, int64_t i, const float* g, float
 
 __global__ void keras_adam_elements(int64_t count, const float* alpha, const float* beta1,
                                     const float* beta2, const float* epsilon, const float* g,
-                                    float* w, float* m, float* v) {
+                                    const float* square, float* w, float* m, float* v) {
   const int64_t i = blockIdx.x * int64_t{kThreads} + threadIdx.x;
-  if (i < count) adam_step({*alpha, *beta1, *beta2, *epsilon}, i, g, w, m, v);
+  if (i < count) adam_step({*alpha, *beta1, *beta2, *epsilon}, i, g, square, w, m, v);
 }
 
 struct AdamInputs {
@@ -40,7 +41,7 @@ __global__ void adam_elements(int64_t count, AdamInputs s, const float* g, float
   const int64_t i = blockIdx.x * int64_t{kThreads} + threadIdx.x;
   if (i >= count) return;
   const float alpha = *s.scalars[2] * sqrtf(1 - *s.scalars[1]) / (1 - *s.scalars[0]);
-  adam_step({alpha, 1 - *s.scalars[3], 1 - *s.scalars[4], *s.scalars[5]}, i, g, w, m, v);
+  adam_step({alpha, 1 - *s.scalars[3], 1 - *s.scalars[4], *s.scalars[5]}, i, g, nullptr, w, m, v);
 }
 
 __global__ void descent_elements(int64_t count, const float* lr, const float* g, float* w) {
@@ -52,10 +53,11 @@ __global__ void descent_elements(int64_t count, const float* lr, const float* g,
 
 cudaError_t keras_adam(cudaStream_t stream, int64_t count, const float* alpha,
                        const float* one_minus_beta1, const float* one_minus_beta2,
-                       const float* epsilon, const float* g, float* w, float* m, float* v) {
+                       const float* epsilon, const float* g, const float* square, float* w,
+                       float* m, float* v) {
   if (count == 0) return cudaSuccess;
   keras_adam_elements<<<blocks_for(count), kThreads, 0, stream>>>(
-      count, alpha, one_minus_beta1, one_minus_beta2, epsilon, g, w, m, v);
+      count, alpha, one_minus_beta1, one_minus_beta2, epsilon, g, square, w, m, v);
   return cudaGetLastError();
 }
 

@@ -37,41 +37,20 @@ class AdamOptimizer final : public Optimizer {
     alpha_ = g.div(g.mul(step.rate, root), one_minus_power(beta_1_));
   }
   void update(const Step& step, size_t index, const Applied& applied) override {
-    if (applied.square) return update_by_formula(step, index, applied);
     GraphBuilder& g = step.trace.build();
     const Weight& w = weight(index);
     std::vector<const Weight*> changed = {&w, &slot(index, "momentum"), &slot(index, "velocity")};
     if (amsgrad_) changed.push_back(&slot(index, "velocity_hat"));
-    step.trace.write_all(
-        "_KerasAdam", changed,
-        {g.cast(alpha_, w.dtype), g.scalar_of(w.dtype, 1 - beta_1_),
-         g.scalar_of(w.dtype, 1 - beta_2_), g.scalar_of(w.dtype, epsilon_), applied.gradient},
-        {{"num_v_hat", int64_t{amsgrad_}}});
+    std::vector<Endpoint> inputs = {g.cast(alpha_, w.dtype), g.scalar_of(w.dtype, 1 - beta_1_),
+                                    g.scalar_of(w.dtype, 1 - beta_2_),
+                                    g.scalar_of(w.dtype, epsilon_)};
+    if (applied.square) inputs.push_back(applied.square);
+    inputs.push_back(applied.gradient);
+    step.trace.write_all(applied.square ? "_KerasAdamOfRows" : "_KerasAdam", changed,
+                         std::move(inputs), {{"num_v_hat", int64_t{amsgrad_}}});
   }
 
  private:
-  // Keras' update_step().
-  void update_by_formula(const Step& step, size_t index, const Applied& applied) {
-    Trace& trace = step.trace;
-    GraphBuilder& g = trace.build();
-    const Weight& w = weight(index);
-    const Weight &m = slot(index, "momentum"), &v = slot(index, "velocity");
-    const auto approach = [&](const Weight& mean, Endpoint value, double beta) {
-      const Endpoint apart = g.sub(value, trace.read(mean));
-      trace.assign_add(mean, g.mul(apart, g.scalar_of(w.dtype, 1 - beta)));
-    };
-    approach(m, applied.gradient, beta_1_);
-    approach(v, applied.square, beta_2_);
-    Endpoint second = trace.read(v);
-    if (amsgrad_) {
-      const Weight& most = slot(index, "velocity_hat");
-      second = g.op("Maximum", {trace.read(most), second});
-      trace.assign(most, second);
-    }
-    const Endpoint size = g.add(g.op("Sqrt", {second}), g.scalar_of(w.dtype, epsilon_));
-    trace.assign_sub(w, g.div(g.mul(trace.read(m), g.cast(alpha_, w.dtype)), size));
-  }
-
   std::string_view class_name_;
   double beta_1_, beta_2_, epsilon_;
   bool amsgrad_;

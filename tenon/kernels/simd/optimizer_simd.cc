@@ -83,8 +83,9 @@ void adam(int64_t count, const AdamParameters<T>& p, const T* g, const UpdatedWe
     auto first = hn::LoadU(d, m + i);
     auto second = hn::LoadU(d, v + i);
     first = hn::Add(first, hn::Mul(hn::Sub(gradient, first), rest1));
-    second = hn::Add(second, hn::Mul(hn::Sub(hn::Mul(gradient, gradient), second),
-                                     hn::Set(d, p.one_minus_beta2)));
+    const auto square =
+        p.squares != nullptr ? hn::LoadU(d, p.squares + i) : hn::Mul(gradient, gradient);
+    second = hn::Add(second, hn::Mul(hn::Sub(square, second), hn::Set(d, p.one_minus_beta2)));
     hn::StoreU(first, d, m + i);
     hn::StoreU(second, d, v + i);
     if (v_hat != nullptr) {

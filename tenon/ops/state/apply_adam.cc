@@ -34,16 +34,20 @@ StatusOr<Kernel> make_apply_adam_amsgrad(Prepare& p) {
       });
 }
 
+// With `of_rows` the square of the gradient is an input before it.
+template <bool of_rows>
 StatusOr<Kernel> make_keras_adam(Prepare& p) {
   const int first = 3 + static_cast<int>(p.attr<int64_t>("num_v_hat"));
   return make_optimizer_kernel(
-      p, first, first + 4,
+      p, first, first + (of_rows ? 5 : 4),
       [first]<class T>(KernelRun& r, const auto& v, const T* g, int64_t count) {
         const auto scalar = [&](int index) { return *r.in<T>(first + index); };
-        const kernels::AdamParameters<T> parameters{.alpha = scalar(0),
-                                                    .one_minus_beta1 = scalar(1),
-                                                    .one_minus_beta2 = scalar(2),
-                                                    .epsilon = scalar(3)};
+        const kernels::AdamParameters<T> parameters{
+            .alpha = scalar(0),
+            .one_minus_beta1 = scalar(1),
+            .one_minus_beta2 = scalar(2),
+            .epsilon = scalar(3),
+            .squares = of_rows ? r.in<T>(first + 4) : nullptr};
         kernels::apply_adam<T>(count, parameters, g, v[0], v[1], v[2], v[3]);
       });
 }
@@ -94,7 +98,21 @@ TENON_OP(_KerasAdam) = {
     .effect = Effect::kWrite,
     .shape = [](ShapeContext& c) { return keras_optimizer_shape(c, {"num_v_hat"}); },
     .gradient = not_differentiable,
-    .kernels = {make_keras_adam},
+    .kernels = {make_keras_adam<false>},
+};
+
+// The same where the square is not the gradient's: of rows that were looked up more than once Keras
+// adds up the squares of each.
+TENON_OP(_KerasAdamOfRows) = {
+    .inputs =
+        "var: resource, m: resource, v: resource, v_hat: num_v_hat * resource, alpha: T, "
+        "one_minus_beta1: T, one_minus_beta2: T, epsilon: T, square: T, grad: T",
+    .outputs = "",
+    .attrs = "T: {float, double}; num_v_hat: int >= 0 = 0",
+    .effect = Effect::kWrite,
+    .shape = [](ShapeContext& c) { return keras_optimizer_shape(c, {"num_v_hat"}, true); },
+    .gradient = not_differentiable,
+    .kernels = {make_keras_adam<true>},
 };
 
 TENON_OP(ResourceApplyAdaMax) = optimizer_op<3, 8>(

@@ -4,8 +4,11 @@
 
 namespace tenon {
 
-Status optimizer_shape(ShapeContext& c, int variables, int gradient) {
+Status optimizer_shape(ShapeContext& c, int variables, int gradient, int square) {
   PartialShape shape = c.input(gradient);
+  if (square >= 0) {
+    TENON_ASSIGN_OR_RETURN(shape, PartialShape::merge(shape, c.input(square)));
+  }
   for (int i = 0; i < c.num_inputs(); ++i) {
     if (i < variables) {
       TENON_RETURN_IF_ERROR(expect_variable_dtype(c, i, c.attr<DType>("T")));
@@ -15,21 +18,23 @@ Status optimizer_shape(ShapeContext& c, int variables, int gradient) {
                                 variable_info(c, i).shape, ", the gradient ", c.input(gradient));
       }
       shape = *std::move(merged);
-    } else if (i != gradient) {
+    } else if (i != gradient && i != square) {
       TENON_RETURN_IF_ERROR(c.expect_rank(i, 0));
     }
   }
   return absl::OkStatus();
 }
 
-Status keras_optimizer_shape(ShapeContext& c, std::initializer_list<std::string_view> optional) {
+Status keras_optimizer_shape(ShapeContext& c, std::initializer_list<std::string_view> optional,
+                             bool has_square) {
   for (std::string_view name : optional) {
     const int64_t count = c.attr<int64_t>(name);
     if (count > 1) return invalid_argument(name, " is ", count, ", 0 or 1 is expected");
   }
   int variables = 0;
   while (c.input_dtype(variables) == DType::kResource) ++variables;
-  return optimizer_shape(c, variables, c.num_inputs() - 1);
+  const int gradient = c.num_inputs() - 1;
+  return optimizer_shape(c, variables, gradient, has_square ? gradient - 1 : -1);
 }
 
 Status update_variables(KernelRun& r, int count, int gradient,

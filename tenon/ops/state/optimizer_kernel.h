@@ -11,13 +11,14 @@ namespace tenon {
 inline constexpr size_t kMostOptimizerVariables = 4;
 
 // Inputs [0, variables) are resources of one shape, input `gradient` has that shape, all others are
-// scalars.
-Status optimizer_shape(ShapeContext& c, int variables, int gradient);
+// scalars, but input `square`, if there is one, which has that shape too.
+Status optimizer_shape(ShapeContext& c, int variables, int gradient, int square = -1);
 
 // The same for Keras' optimizers: the leading resources are the variables, the last input is the
-// gradient. `optional` names the attributes that say whether there is one resource of a kind: 0
-// or 1.
-Status keras_optimizer_shape(ShapeContext& c, std::initializer_list<std::string_view> optional);
+// gradient, the one before it its square where `has_square`. `optional` names the attributes that
+// say whether there is one resource of a kind: 0 or 1.
+Status keras_optimizer_shape(ShapeContext& c, std::initializer_list<std::string_view> optional,
+                             bool has_square = false);
 
 // The values of the variables at inputs [0, count), which nobody else reads meanwhile, as
 // `body` changes them. INVALID_ARGUMENT when one has another dtype or shape than input `gradient`,

@@ -127,18 +127,25 @@ std::vector<double> spread_values(size_t count, double first, double step) {
 
 TEST_F(OptimizerOps, KerasAdamFollowsItsFormula) {
   const double alpha = 0.01, c1 = 0.1, c2 = 0.001, epsilon = 1e-7;
-  for (const bool amsgrad : {false, true}) {
+  for (const int form : {0, 1, 2, 3}) {
+    const bool amsgrad = form % 2 == 1, of_rows = form >= 2;
     for (const size_t n : {2, 7, 8, 31, 20003}) {
       std::vector<std::vector<double>> state = {
           spread_values(n, -1, 0.1), spread_values(n, -0.3, 0.03), spread_values(n, 0.1, 0.05)};
       if (amsgrad) state.push_back(spread_values(n, 0.9, -0.05));
       const std::vector<double> g = spread_values(n, 0.8, -0.1);
+      const std::vector<double> squares = spread_values(n, 0.9, 0.07);
       const std::vector<double> others[] = {{alpha}, {c1}, {c2}, {epsilon}, g};
-      const Status status = apply("_KerasAdam", state, others, {{"num_v_hat", int64_t{amsgrad}}});
+      const std::vector<double> with_squares[] = {{alpha}, {c1}, {c2}, {epsilon}, squares, g};
+      const Status status =
+          of_rows
+              ? apply("_KerasAdamOfRows", state, with_squares, {{"num_v_hat", int64_t{amsgrad}}})
+              : apply("_KerasAdam", state, others, {{"num_v_hat", int64_t{amsgrad}}});
       ASSERT_TRUE(status.ok()) << message_of(status);
       for (size_t i = 0; i < n; ++i) {
         state[1][i] += (g[i] - state[1][i]) * c1;
-        double second = state[2][i] += (g[i] * g[i] - state[2][i]) * c2;
+        const double square = of_rows ? squares[i] : g[i] * g[i];
+        double second = state[2][i] += (square - state[2][i]) * c2;
         if (amsgrad) second = state[3][i] = std::max(state[3][i], second);
         state[0][i] -= state[1][i] * alpha / (std::sqrt(second) + epsilon);
       }
@@ -199,6 +206,11 @@ TEST_F(OptimizerOps, KerasOpsRefuseMoreThanOneOptionalVariable) {
   const std::vector<double> adam[] = {{0.1}, {0.1}, {0.1}, {0.1}, value};
   EXPECT_EQ(apply("_KerasAdam", five, adam, {{"num_v_hat", int64_t{2}}}).code(),
             absl::StatusCode::kInvalidArgument);
+  const std::vector<double> of_rows[] = {{0.1}, {0.1}, {0.1}, {0.1}, {1.0}, value};
+  EXPECT_EQ(
+      apply("_KerasAdamOfRows", std::span(five).first(3), of_rows, {{"num_v_hat", int64_t{0}}})
+          .code(),
+      absl::StatusCode::kInvalidArgument);
   const std::vector<double> rms_prop[] = {{0.1}, {0.1}, {0.1}, {0.1}, {0.1}, value};
   EXPECT_EQ(apply("_KerasRmsProp", std::span(five).first(4), rms_prop,
                   {{"num_momentum", int64_t{2}}, {"num_average", int64_t{0}}})
