@@ -213,18 +213,8 @@ class ConvLSTMLayer final : public RecurrentLayer {
     add_child("cell", cell_);
   }
   std::string_view class_name() const override { return class_name_; }
-  std::span<const std::string_view> parameters() const override {
-    static constexpr std::string_view kParameters[] = {"sequences", "initial_state", "mask"};
-    return kParameters;
-  }
-  bool supports_masking() const override { return true; }
   void fields(ConfigFields& f) override {
-    f.field("return_sequences", loop_.return_sequences);
-    f.field("return_state", return_state_);
-    f.field("go_backwards", loop_.go_backwards);
-    f.field("stateful", stateful_);
-    f.field("unroll", unroll_);
-    f.field("zero_output_for_mask", loop_.zero_output_for_mask);
+    loop_fields(f);
     rule_fields(f, {"activity_regularizer"});
     cell_->fields(f);
   }
@@ -243,43 +233,22 @@ class ConvLSTMLayer final : public RecurrentLayer {
     step.insert(step.end(), shape.dims().begin() + 2, shape.dims().end());
     TENON_RETURN_IF_ERROR(cell_->ensure_built(
         Shapes(std::vector<PartialShape>{PartialShape(std::span<const int64_t>(step))})));
-    if (!stateful_) return absl::OkStatus();
-    if (shape[0] < 0) {
-      return invalid_argument("'stateful' needs a batch size that is known, the input has shape ",
-                              shape);
-    }
-    for (int64_t size : cell_->state_sizes()) {
-      add_weight(cat("rnn_state_", weights().size()), {shape[0], size}, "zeros",
-                 WeightKind::kState);
-    }
-    return absl::OkStatus();
+    return add_states(shape, cell_->state_sizes());
   }
   Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
     const Endpoint x = inputs[0];
     const std::vector<int64_t> sizes = cell_->state_sizes();
-    const std::span<const Value> given = inputs.of("initial_state");
-    if (!given.empty() && given.size() != sizes.size()) {
-      g.fail(invalid_argument("initial_state has ", given.size(), " tensors, the cell has ",
-                              sizes.size(), " states"));
-      return {};
+    const std::span<const Value> images = inputs.of("initial_state");
+    if (!has_each_state(g, images.size(), sizes.size())) return {};
+    std::vector<Endpoint> given;
+    for (size_t i = 0; i < images.size(); ++i) {
+      given.push_back(g.reshape(images[i].tensor, ConvLSTMCell::with_rows({sizes[i]})));
     }
-    std::vector<Endpoint> states;
-    for (size_t i = 0; i < sizes.size(); ++i) {
-      if (!given.empty()) {
-        const Endpoint flat = g.reshape(given[i].tensor, ConvLSTMCell::with_rows({sizes[i]}));
-        states.push_back(g.cast(flat, g.dtype(x)));
-      } else {
-        states.push_back(stateful_ ? trace.read(weight(i))
-                                   : zero_state(g, g.dim(x, 0), sizes[i], g.dtype(x)));
-      }
-    }
-    const RecurrentResult result =
-        run_recurrent(trace, *cell_, loop_, x, inputs.mask(0), std::move(states));
+    const RecurrentResult result = run_recurrent(trace, *cell_, loop_, x, inputs.mask(0),
+                                                 first_states(trace, x, given, sizes));
     if (!g.status().ok()) return {};
-    for (size_t i = 0; stateful_ && i < sizes.size(); ++i) {
-      trace.assign(weight(i), g.cast(result.states[i], weight(i).dtype));
-    }
+    keep_states(trace, result.states);
     Outputs outputs(as_images(g, x, result.output));
     const std::vector<int64_t> image = ConvLSTMCell::with_rows(cell_->image());
     for (size_t i = 0; return_state_ && i < sizes.size(); ++i) {
@@ -287,15 +256,7 @@ class ConvLSTMLayer final : public RecurrentLayer {
     }
     return outputs;
   }
-  void output_masks(Trace&, const Arguments& inputs, Outputs& outputs) const override {
-    if (loop_.return_sequences) outputs[0].mask = inputs.mask(0);
-  }
-
-  const RecurrentLoop& loop() const override { return loop_; }
-  bool returns_state() const override { return return_state_; }
-  bool stateful() const override { return stateful_; }
   size_t num_states() const override { return 2; }
-  void set_zero_output_for_mask(bool zero) override { loop_.zero_output_for_mask = zero; }
 
  private:
   Endpoint as_images(GraphBuilder& g, Endpoint x, Endpoint output) const {
@@ -313,8 +274,6 @@ class ConvLSTMLayer final : public RecurrentLayer {
   std::string_view class_name_;
   size_t rank_;
   std::shared_ptr<ConvLSTMCell> cell_;
-  RecurrentLoop loop_;
-  bool return_state_ = false, stateful_ = false, unroll_ = false;
 };
 
 }  // namespace

@@ -28,19 +28,8 @@ class RNNLayer final : public RecurrentLayer {
   }
 
   std::string_view class_name() const override { return class_name_; }
-  std::span<const std::string_view> parameters() const override {
-    static constexpr std::string_view kParameters[] = {"sequences", "initial_state", "mask"};
-    return kParameters;
-  }
-  bool supports_masking() const override { return true; }
   void fields(ConfigFields& f) override {
-    f.field("return_sequences", loop_.return_sequences);
-    f.field("return_state", return_state_);
-    f.field("go_backwards", loop_.go_backwards);
-    f.field("stateful", stateful_);
-    // A loop that is unrolled computes the same.
-    f.field("unroll", unroll_);
-    f.field("zero_output_for_mask", loop_.zero_output_for_mask);
+    loop_fields(f);
     if (owns_cell_) {
       rule_fields(f, {"activity_regularizer"});
       cell_->fields(f);
@@ -69,54 +58,26 @@ class RNNLayer final : public RecurrentLayer {
     }
     TENON_RETURN_IF_ERROR(
         cell_->ensure_built(Shapes(std::vector<PartialShape>{{shape[0], shape[2]}})));
-    if (!stateful_) return absl::OkStatus();
-    if (shape[0] < 0) {
-      return invalid_argument("'stateful' needs a batch size that is known, the input has shape ",
-                              shape);
-    }
-    for (int64_t size : cell_->state_sizes()) {
-      add_weight(cat("rnn_state_", weights().size()), {shape[0], size}, "zeros",
-                 WeightKind::kState);
-    }
-    return absl::OkStatus();
+    return add_states(shape, cell_->state_sizes());
   }
   Outputs call(Trace& trace, const Arguments& inputs) override {
     GraphBuilder& g = trace.build();
     const Endpoint x = inputs[0];
     const std::vector<int64_t> sizes = cell_->state_sizes();
     if (!checks_inputs(g, inputs, sizes)) return {};
-    std::vector<Endpoint> states;
-    const std::span<const Value> given = inputs.of("initial_state");
-    const Endpoint rows = g.dim(x, 0);
-    for (size_t i = 0; i < sizes.size(); ++i) {
-      if (!given.empty()) {
-        states.push_back(g.cast(given[i].tensor, g.dtype(x)));
-      } else {
-        states.push_back(stateful_ ? trace.read(weight(i))
-                                   : zero_state(g, rows, sizes[i], g.dtype(x)));
-      }
-    }
-    const RecurrentResult result =
-        run_recurrent(trace, *cell_, loop_, x, inputs.mask(0), std::move(states));
+    std::vector<Endpoint> given;
+    for (const Value& state : inputs.of("initial_state")) given.push_back(state.tensor);
+    const RecurrentResult result = run_recurrent(trace, *cell_, loop_, x, inputs.mask(0),
+                                                 first_states(trace, x, given, sizes));
     if (!g.status().ok()) return {};
-    for (size_t i = 0; stateful_ && i < sizes.size(); ++i) {
-      trace.assign(weight(i), g.cast(result.states[i], weight(i).dtype));
-    }
+    keep_states(trace, result.states);
     Outputs outputs(result.output);
     for (size_t i = 0; return_state_ && i < sizes.size(); ++i) {
       outputs.emplace_back(result.states[i]);
     }
     return outputs;
   }
-  void output_masks(Trace&, const Arguments& inputs, Outputs& outputs) const override {
-    if (loop_.return_sequences) outputs[0].mask = inputs.mask(0);
-  }
-
-  const RecurrentLoop& loop() const override { return loop_; }
-  bool returns_state() const override { return return_state_; }
-  bool stateful() const override { return stateful_; }
   size_t num_states() const override { return cell_ ? cell_->state_sizes().size() : 0; }
-  void set_zero_output_for_mask(bool zero) override { loop_.zero_output_for_mask = zero; }
 
  private:
   void set_cell(std::shared_ptr<RecurrentCell> cell) {
@@ -126,11 +87,7 @@ class RNNLayer final : public RecurrentLayer {
   bool checks_inputs(GraphBuilder& g, const Arguments& inputs, std::span<const int64_t> sizes) {
     if (!g.status().ok()) return false;
     const std::span<const Value> given = inputs.of("initial_state");
-    if (!given.empty() && given.size() != sizes.size()) {
-      g.fail(invalid_argument("initial_state has ", given.size(), " tensors, the cell has ",
-                              sizes.size(), " states"));
-      return false;
-    }
+    if (!has_each_state(g, given.size(), sizes.size())) return false;
     const PartialShape& x = g.shape(inputs[0]);
     for (size_t i = 0; i < given.size(); ++i) {
       const PartialShape wanted{x[0], sizes[i]};
@@ -152,8 +109,6 @@ class RNNLayer final : public RecurrentLayer {
   std::string_view class_name_;
   bool owns_cell_;
   std::shared_ptr<RecurrentCell> cell_;
-  RecurrentLoop loop_;
-  bool return_state_ = false, stateful_ = false, unroll_ = false;
   std::string refused_;  // a layer that is no cell
 };
 

@@ -55,15 +55,40 @@ std::shared_ptr<RecurrentCell> make_lstm_cell(LSTMOptions options);
 std::shared_ptr<RecurrentCell> make_gru_cell(GRUOptions options);
 std::shared_ptr<RecurrentCell> make_simple_rnn_cell(SimpleRNNOptions options);
 
-// A layer whose child runs over time (RNN and its kin): for Bidirectional.
+// A layer whose child runs over time: RNN, ConvLSTM and their kin.
 class RecurrentLayer : public Layer {
  public:
-  virtual const RecurrentLoop& loop() const = 0;
-  virtual bool returns_state() const = 0;
-  virtual bool stateful() const = 0;
+  std::span<const std::string_view> parameters() const override;
+  bool supports_masking() const override { return true; }
+  void output_masks(Trace& trace, const Arguments& inputs, Outputs& outputs) const override;
+
+  const RecurrentLoop& loop() const { return loop_; }
+  bool returns_state() const { return return_state_; }
+  bool stateful() const { return stateful_; }
   virtual size_t num_states() const = 0;
   // As Keras' Bidirectional sets it.
-  virtual void set_zero_output_for_mask(bool zero) = 0;
+  void set_zero_output_for_mask(bool zero) { loop_.zero_output_for_mask = zero; }
+
+ protected:
+  // The options that all of them have.
+  void loop_fields(ConfigFields& f);
+  // A stateful layer's weights, which hold a state [rows, size] each between batches of `input`'s
+  // rows; INVALID_ARGUMENT where their number is not known.
+  Status add_states(const PartialShape& input, std::span<const int64_t> sizes);
+  // Is there none or one tensor of initial_state for each of the states? Fails the graph if not.
+  static bool has_each_state(GraphBuilder& build, size_t given, size_t states);
+  // Before the first step of `x`: those that are given, each [rows, size]; else what the batch
+  // before left, or zeros.
+  std::vector<Endpoint> first_states(Trace& trace, Endpoint x, std::span<const Endpoint> given,
+                                     std::span<const int64_t> sizes) const;
+  // Keeps them for the next batch, of a stateful layer.
+  void keep_states(Trace& trace, std::span<const Endpoint> states) const;
+
+  RecurrentLoop loop_;
+  bool return_state_ = false, stateful_ = false;
+
+ private:
+  bool unroll_ = false;  // a loop that is unrolled computes the same
 };
 
 }  // namespace tenon::keras

@@ -200,4 +200,64 @@ RecurrentResult run_recurrent(Trace& trace, RecurrentCell& cell, const Recurrent
   return result;
 }
 
+std::span<const std::string_view> RecurrentLayer::parameters() const {
+  static constexpr std::string_view kParameters[] = {"sequences", "initial_state", "mask"};
+  return kParameters;
+}
+
+void RecurrentLayer::output_masks(Trace&, const Arguments& inputs, Outputs& outputs) const {
+  if (loop_.return_sequences) outputs[0].mask = inputs.mask(0);
+}
+
+void RecurrentLayer::loop_fields(ConfigFields& f) {
+  f.field("return_sequences", loop_.return_sequences);
+  f.field("return_state", return_state_);
+  f.field("go_backwards", loop_.go_backwards);
+  f.field("stateful", stateful_);
+  f.field("unroll", unroll_);
+  f.field("zero_output_for_mask", loop_.zero_output_for_mask);
+}
+
+Status RecurrentLayer::add_states(const PartialShape& input, std::span<const int64_t> sizes) {
+  if (!stateful_) return absl::OkStatus();
+  if (input[0] < 0) {
+    return invalid_argument("'stateful' needs a batch size that is known, the input has shape ",
+                            input);
+  }
+  for (int64_t size : sizes) {
+    add_weight(cat("rnn_state_", weights().size()), {input[0], size}, "zeros", WeightKind::kState);
+  }
+  return absl::OkStatus();
+}
+
+bool RecurrentLayer::has_each_state(GraphBuilder& build, size_t given, size_t states) {
+  if (given == 0 || given == states) return true;
+  build.fail(
+      invalid_argument("initial_state has ", given, " tensors, the cell has ", states, " states"));
+  return false;
+}
+
+std::vector<Endpoint> RecurrentLayer::first_states(Trace& trace, Endpoint x,
+                                                   std::span<const Endpoint> given,
+                                                   std::span<const int64_t> sizes) const {
+  GraphBuilder& g = trace.build();
+  const Endpoint rows = g.dim(x, 0);
+  std::vector<Endpoint> states;
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    if (!given.empty()) {
+      states.push_back(g.cast(given[i], g.dtype(x)));
+    } else {
+      states.push_back(stateful_ ? trace.read(weight(i))
+                                 : zero_state(g, rows, sizes[i], g.dtype(x)));
+    }
+  }
+  return states;
+}
+
+void RecurrentLayer::keep_states(Trace& trace, std::span<const Endpoint> states) const {
+  for (size_t i = 0; stateful_ && i < states.size(); ++i) {
+    trace.assign(weight(i), trace.build().cast(states[i], weight(i).dtype));
+  }
+}
+
 }  // namespace tenon::keras
