@@ -1,6 +1,7 @@
 #include "tenon/ops/linalg/matrices.h"
 
 #include "tenon/base/parallel.h"
+#include "tenon/kernels/grain.h"
 
 namespace tenon {
 
@@ -10,7 +11,8 @@ Matrices matrices_of(const Shape& shape) {
 }
 
 Status for_each_matrix(int64_t count, double work, FunctionRef<Status(int64_t)> one) {
-  const auto grain = static_cast<int64_t>(std::max(1.0, 16384.0 / std::max(1.0, work)));
+  constexpr double kMostWork = kernels::kValuesOfThread;
+  const int64_t grain = kernels::grain_of(static_cast<int64_t>(std::min(work, kMostWork)));
   std::mutex mutex;
   Status first;
   int64_t failed = count;

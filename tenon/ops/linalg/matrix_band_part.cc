@@ -4,6 +4,7 @@
 #include "tenon/base/parallel.h"
 #include "tenon/core/shape_context.h"
 #include "tenon/graph/gradient.h"
+#include "tenon/kernels/grain.h"
 
 namespace tenon {
 namespace {
@@ -39,8 +40,7 @@ StatusOr<Kernel> make_band_part(Prepare& p) {
   p.may_overwrite(0, 0);
   return Kernel([=](KernelRun& r) {
     if (columns == 0) return absl::OkStatus();
-    const int64_t grain = std::max<int64_t>(1, 16384 / columns);
-    parallel_for(batch * rows, grain, [&](int64_t first, int64_t last) {
+    parallel_for(batch * rows, kernels::grain_of(columns), [&](int64_t first, int64_t last) {
       for (int64_t i = first; i < last; ++i) {
         const int64_t row = i % rows;
         const int64_t begin = lower < 0 ? 0 : std::min(columns, std::max<int64_t>(0, row - lower));

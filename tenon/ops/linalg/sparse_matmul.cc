@@ -3,6 +3,7 @@
 #include "tenon/base/parallel.h"
 #include "tenon/core/shape_context.h"
 #include "tenon/graph/gradient.h"
+#include "tenon/kernels/grain.h"
 
 namespace tenon {
 namespace {
@@ -37,8 +38,7 @@ StatusOr<Kernel> make_sparse_product(Prepare& p) {
   visit<TypeList<float, bfloat16>>(p.input_dtype(0), [&]<class A>() {
     visit<TypeList<float, bfloat16>>(p.input_dtype(1), [&]<class B>() {
       kernel = [=](KernelRun& r) {
-        const int64_t grain = std::max<int64_t>(1, 16384 / std::max<int64_t>(1, inner * columns));
-        parallel_for(rows, grain, [&](int64_t begin, int64_t end) {
+        parallel_for(rows, kernels::grain_of(inner * columns), [&](int64_t begin, int64_t end) {
           for (int64_t i = begin; i < end; ++i) {
             float* y = r.out<float>(0) + i * columns;
             std::fill_n(y, columns, 0.0F);

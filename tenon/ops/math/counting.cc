@@ -2,6 +2,7 @@
 // fall between others).
 #include "tenon/base/parallel.h"
 #include "tenon/core/shape_context.h"
+#include "tenon/kernels/grain.h"
 
 namespace tenon {
 namespace {
@@ -60,8 +61,7 @@ Status count_values(KernelRun& r, int64_t rows, int64_t width, int64_t size, boo
   const T* weights = r.input(2).num_elements() == 0 ? nullptr : r.in<T>(2);
   T* bins = r.out<T>(0);
   std::fill_n(bins, rows * size, T{});
-  const int64_t grain = std::max<int64_t>(1, 16384 / std::max<int64_t>(1, width));
-  parallel_for(rows, grain, [&](int64_t begin, int64_t end) {
+  parallel_for(rows, kernels::grain_of(width), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       for (int64_t i = row * width; i < (row + 1) * width; ++i) {
         if (static_cast<int64_t>(values[i]) >= size) continue;

@@ -3,6 +3,7 @@
 #include "tenon/base/parallel.h"
 #include "tenon/core/shape_context.h"
 #include "tenon/kernels/elementwise.h"
+#include "tenon/kernels/grain.h"
 #include "tenon/ops/math/value.h"
 
 namespace tenon {
@@ -115,8 +116,7 @@ Kernel sorted_segment_kernel(Combine combine, kernels::BinaryKernel add, const S
       std::fill_n(y, segments * inner, value_of_empty<T>(combine, second_version));
     }
     const int64_t rows_a_run = runs > 0 ? static_cast<int64_t>(ids.size()) / runs : 1;
-    const int64_t grain = std::max<int64_t>(1, 16384 / std::max<int64_t>(1, inner * rows_a_run));
-    parallel_for(runs, grain, [&](int64_t first, int64_t last) {
+    parallel_for(runs, kernels::grain_of(inner * rows_a_run), [&](int64_t first, int64_t last) {
       for (int64_t run = first; run < last; ++run) {
         const int64_t begin = begins[static_cast<size_t>(run)];
         const int64_t end = begins[static_cast<size_t>(run) + 1];

@@ -2,6 +2,7 @@
 #include "tenon/base/parallel.h"
 #include "tenon/core/shape_context.h"
 #include "tenon/kernels/elementwise.h"
+#include "tenon/kernels/grain.h"
 #include "tenon/ops/math/value.h"
 
 namespace tenon {
@@ -74,7 +75,7 @@ Kernel segment_kernel(kernels::BinaryKernel combine, T start, const SegmentSizes
     if (s.inner == 0) return absl::OkStatus();  // TensorFlow looks at no ids without data
     TENON_RETURN_IF_ERROR(check_segment_ids(ids, s));
     // Threads share the columns: every segment gets its rows in their order.
-    const int64_t grain = std::max<int64_t>(16, 16384 / std::max<int64_t>(1, s.rows));
+    const int64_t grain = std::max<int64_t>(16, kernels::grain_of(s.rows));
     parallel_for(s.inner, grain, [&](int64_t begin, int64_t end) {
       for (int64_t i = 0; i < s.rows; ++i) {
         if (ids[i] < 0) continue;

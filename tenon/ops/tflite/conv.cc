@@ -1,6 +1,7 @@
 // _LiteConv2D, _LiteDepthwiseConv2D: filters [out, rows, columns, in] and [1, rows, columns,
 // in * multiplier].
 #include "tenon/base/parallel.h"
+#include "tenon/kernels/grain.h"
 #include "tenon/ops/tflite/conv_form.h"
 
 namespace tenon {
@@ -94,18 +95,17 @@ struct WideDepthwise {
   void run(const int16_t* x, const int8_t* w, const int64_t* bias, int16_t* y,
            uint64_t* scratch) const {
     const int64_t work = s.kernel_rows * s.kernel_columns * s.out;
-    parallel_workers(
-        s.batch * s.out_rows * s.out_columns, std::max<int64_t>(1, (1 << 14) / (work + 1)),
-        [&](int64_t worker, int64_t begin, int64_t end) {
-          uint64_t* sums = scratch + worker * s.out;
-          for (int64_t place = begin; place < end; ++place) {
-            const int64_t row = place / s.out_columns % s.out_rows;
-            const int64_t image = place / s.out_columns / s.out_rows;
-            for (int64_t o = 0; o < s.out; ++o) sums[o] = static_cast<uint64_t>(bias[o]);
-            add_taps(x + image * s.rows * s.columns * s.in, w, row, place % s.out_columns, sums);
-            for (int64_t o = 0; o < s.out; ++o) y[place * s.out + o] = finished(sums[o], o);
-          }
-        });
+    const int64_t places = s.batch * s.out_rows * s.out_columns, grain = kernels::grain_of(work);
+    parallel_workers(places, grain, [&](int64_t worker, int64_t begin, int64_t end) {
+      uint64_t* sums = scratch + worker * s.out;
+      for (int64_t place = begin; place < end; ++place) {
+        const int64_t row = place / s.out_columns % s.out_rows;
+        const int64_t image = place / s.out_columns / s.out_rows;
+        for (int64_t o = 0; o < s.out; ++o) sums[o] = static_cast<uint64_t>(bias[o]);
+        add_taps(x + image * s.rows * s.columns * s.in, w, row, place % s.out_columns, sums);
+        for (int64_t o = 0; o < s.out; ++o) y[place * s.out + o] = finished(sums[o], o);
+      }
+    });
   }
 };
 

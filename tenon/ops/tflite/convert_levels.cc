@@ -1,12 +1,11 @@
 // _LiteQuantize, _LiteDequantize, _LiteRequantize: floats to levels, levels to floats, levels to
 // other levels, by one scale or one for each channel along an axis.
 #include "tenon/base/parallel.h"
+#include "tenon/kernels/grain.h"
 #include "tenon/ops/tflite/quantized_args.h"
 
 namespace tenon {
 namespace {
-
-constexpr int64_t kLevelGrain = 1 << 14;
 
 // Scales by channel: element i belongs to channel (i / inner) % scales.
 struct Channels {
@@ -71,7 +70,7 @@ Kernel quantize_kernel(Channels channels, int64_t count) {
   return [channels = std::move(channels), count](KernelRun& r) {
     const float* x = r.in<float>(0);
     T* y = r.out<T>(0);
-    parallel_for(count, kLevelGrain, [&](int64_t begin, int64_t end) {
+    parallel_for(count, kernels::grain_of(), [&](int64_t begin, int64_t end) {
       channels.for_each_run(begin, end,
                             [&](int64_t first, int64_t last, float scale, int32_t zero) {
                               for (int64_t i = first; i < last; ++i)
@@ -95,7 +94,7 @@ Kernel dequantize_kernel(Channels channels, int64_t count) {
   return [channels = std::move(channels), count](KernelRun& r) {
     const T* x = r.in<T>(0);
     float* y = r.out<float>(0);
-    parallel_for(count, kLevelGrain, [&](int64_t begin, int64_t end) {
+    parallel_for(count, kernels::grain_of(), [&](int64_t begin, int64_t end) {
       channels.for_each_run(
           begin, end, [&](int64_t first, int64_t last, float scale, int32_t zero) {
             // A double holds the product of a float and what a float holds: rounded once either
@@ -163,7 +162,7 @@ Kernel requantize_kernel(const Requantization& q, int64_t count) {
       const X* x = r.in<X>(0);
       const Y* levels = table.data() - std::numeric_limits<X>::min();
       Y* y = r.out<Y>(0);
-      parallel_for(count, kLevelGrain, [&](int64_t begin, int64_t end) {
+      parallel_for(count, kernels::grain_of(), [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) y[i] = levels[x[i]];
       });
       return absl::OkStatus();
@@ -172,7 +171,7 @@ Kernel requantize_kernel(const Requantization& q, int64_t count) {
     return [q, count](KernelRun& r) {
       const X* x = r.in<X>(0);
       Y* y = r.out<Y>(0);
-      parallel_for(count, kLevelGrain, [x, y, q](int64_t begin, int64_t end) {
+      parallel_for(count, kernels::grain_of(), [x, y, q](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) y[i] = q.level<Y>(x[i]);
       });
       return absl::OkStatus();

@@ -1,6 +1,7 @@
 // _LiteTable: a function of 8 or 16 bits by a table of all its values. Every element-wise operator
 // of TensorFlow Lite on 8 bits is one; whoever makes the node computes the values.
 #include "tenon/base/parallel.h"
+#include "tenon/kernels/grain.h"
 #include "tenon/ops/tflite/quantized_args.h"
 
 namespace tenon {
@@ -25,7 +26,7 @@ Kernel table_kernel(int64_t count) {
     const X* x = r.in<X>(0);
     const Y* table = r.in<Y>(1) - std::numeric_limits<X>::min();
     Y* y = r.out<Y>(0);
-    parallel_for(count, 1 << 14, [&](int64_t begin, int64_t end) {
+    parallel_for(count, kernels::grain_of(), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) y[i] = table[x[i]];
     });
     return absl::OkStatus();
