@@ -19,6 +19,7 @@
 
 #include <array>
 #include <optional>
+#include <variant>
 
 #include "tenon/core/kernel.h"
 #include "tenon/core/shape.h"
@@ -27,6 +28,11 @@ namespace tenon {
 
 class Gradient;      // tenon/graph/gradient.h
 class ShapeContext;  // tenon/core/shape_context.h
+
+namespace kernels {
+enum class UnaryOp : uint8_t;   // tenon/kernels/elementwise.h
+enum class BinaryOp : uint8_t;  // tenon/kernels/elementwise.h
+}  // namespace kernels
 
 namespace op_internal {
 // Called in a constant expression, it stops the compiler with its name in the message.
@@ -208,6 +214,8 @@ struct OpDecl {
   ShapeFn shape;
   RowsRule rows = Rows::kMixed;
   GradientFn gradient;
+  // Of an element-wise op: its loop for floats, by which it is fused with its neighbours.
+  std::variant<std::monostate, kernels::UnaryOp, kernels::BinaryOp> loop = {};
   KernelList kernels;
   // Of a plug-in's op: where the functions above find what the plug-in gave (runtime/plugin_op.h).
   const void* plugin_op = nullptr;

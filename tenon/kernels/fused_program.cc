@@ -7,7 +7,63 @@ namespace {
 
 constexpr size_t kFusedWords = 7;  // of an instruction
 
+constexpr std::pair<UnaryOp, const char*> kUnaryNames[] = {
+    {UnaryOp::kNeg, "Neg"},           {UnaryOp::kAbs, "Abs"},
+    {UnaryOp::kSquare, "Square"},     {UnaryOp::kSqrt, "Sqrt"},
+    {UnaryOp::kRsqrt, "Rsqrt"},       {UnaryOp::kReciprocal, "Reciprocal"},
+    {UnaryOp::kExp, "Exp"},           {UnaryOp::kExpm1, "Expm1"},
+    {UnaryOp::kLog, "Log"},           {UnaryOp::kLog1p, "Log1p"},
+    {UnaryOp::kTanh, "Tanh"},         {UnaryOp::kSigmoid, "Sigmoid"},
+    {UnaryOp::kRelu, "Relu"},         {UnaryOp::kRelu6, "Relu6"},
+    {UnaryOp::kElu, "Elu"},           {UnaryOp::kSelu, "Selu"},
+    {UnaryOp::kSoftplus, "Softplus"}, {UnaryOp::kSoftsign, "Softsign"},
+    {UnaryOp::kErf, "Erf"},           {UnaryOp::kErfc, "Erfc"},
+    {UnaryOp::kSin, "Sin"},           {UnaryOp::kCos, "Cos"},
+    {UnaryOp::kFloor, "Floor"},       {UnaryOp::kCeil, "Ceil"},
+    {UnaryOp::kRint, "Round"},        {UnaryOp::kSign, "Sign"},
+};
+constexpr std::pair<BinaryOp, const char*> kBinaryNames[] = {
+    {BinaryOp::kAdd, "AddV2"},
+    {BinaryOp::kSub, "Sub"},
+    {BinaryOp::kMul, "Mul"},
+    {BinaryOp::kDiv, "RealDiv"},
+    {BinaryOp::kDivNoNan, "DivNoNan"},
+    {BinaryOp::kMulNoNan, "MulNoNan"},
+    {BinaryOp::kMaximum, "Maximum"},
+    {BinaryOp::kMinimum, "Minimum"},
+    {BinaryOp::kSquaredDifference, "SquaredDifference"},
+    {BinaryOp::kPow, "Pow"},
+    {BinaryOp::kEqual, "Equal"},
+    {BinaryOp::kNotEqual, "NotEqual"},
+    {BinaryOp::kLess, "Less"},
+    {BinaryOp::kLessEqual, "LessEqual"},
+    {BinaryOp::kGreater, "Greater"},
+    {BinaryOp::kGreaterEqual, "GreaterEqual"},
+    {BinaryOp::kTanhGrad, "TanhGrad"},
+    {BinaryOp::kSigmoidGrad, "SigmoidGrad"},
+    {BinaryOp::kSqrtGrad, "SqrtGrad"},
+    {BinaryOp::kRsqrtGrad, "RsqrtGrad"},
+    {BinaryOp::kReciprocalGrad, "ReciprocalGrad"},
+    {BinaryOp::kReluGrad, "ReluGrad"},
+    {BinaryOp::kRelu6Grad, "Relu6Grad"},
+    {BinaryOp::kEluGrad, "EluGrad"},
+    {BinaryOp::kSeluGrad, "SeluGrad"},
+    {BinaryOp::kSoftplusGrad, "SoftplusGrad"},
+    {BinaryOp::kSoftsignGrad, "SoftsignGrad"},
+};
+
+template <class Operation, size_t size>
+const char* find_name(const std::pair<Operation, const char*> (&names)[size], Operation operation) {
+  for (const auto& [op, name] : names) {
+    if (op == operation) return name;
+  }
+  return nullptr;
+}
+
 }  // namespace
+
+const char* fused_op_name(UnaryOp operation) { return find_name(kUnaryNames, operation); }
+const char* fused_op_name(BinaryOp operation) { return find_name(kBinaryNames, operation); }
 
 void write_fused_program(const FusedProgram& program, AttrMap& attrs) {
   std::vector<int64_t> instructions;

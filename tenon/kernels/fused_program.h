@@ -13,6 +13,10 @@
 
 namespace tenon::kernels {
 
+// TensorFlow's op for an operation, as devices know it; null for one that programs don't hold.
+const char* fused_op_name(UnaryOp operation);
+const char* fused_op_name(BinaryOp operation);
+
 // Sets the three attributes.
 void write_fused_program(const FusedProgram& program, AttrMap& attrs);
 

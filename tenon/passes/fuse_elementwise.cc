@@ -22,68 +22,17 @@ using kernels::BinaryOp;
 using kernels::FusedInstruction;
 using kernels::UnaryOp;
 
-constexpr std::pair<std::string_view, UnaryOp> kUnary[] = {
-    {"Neg", UnaryOp::kNeg},           {"Abs", UnaryOp::kAbs},
-    {"Square", UnaryOp::kSquare},     {"Sqrt", UnaryOp::kSqrt},
-    {"Rsqrt", UnaryOp::kRsqrt},       {"Reciprocal", UnaryOp::kReciprocal},
-    {"Exp", UnaryOp::kExp},           {"Log", UnaryOp::kLog},
-    {"Log1p", UnaryOp::kLog1p},       {"Tanh", UnaryOp::kTanh},
-    {"Sigmoid", UnaryOp::kSigmoid},   {"Relu", UnaryOp::kRelu},
-    {"Relu6", UnaryOp::kRelu6},       {"Elu", UnaryOp::kElu},
-    {"Selu", UnaryOp::kSelu},         {"Softplus", UnaryOp::kSoftplus},
-    {"Softsign", UnaryOp::kSoftsign}, {"Erf", UnaryOp::kErf},
-    {"Floor", UnaryOp::kFloor},       {"Ceil", UnaryOp::kCeil},
-    {"Sign", UnaryOp::kSign},
-};
-
-constexpr std::pair<std::string_view, UnaryOp> kMixedUnary[] = {
-    {"Expm1", UnaryOp::kExpm1}, {"Erfc", UnaryOp::kErfc},  {"Sin", UnaryOp::kSin},
-    {"Cos", UnaryOp::kCos},     {"Round", UnaryOp::kRint}, {"Rint", UnaryOp::kRint},
-};
-
-constexpr std::pair<std::string_view, BinaryOp> kBinary[] = {
-    {"Add", BinaryOp::kAdd},           {"AddV2", BinaryOp::kAdd},
-    {"BiasAdd", BinaryOp::kAdd},       {"Sub", BinaryOp::kSub},
-    {"Mul", BinaryOp::kMul},           {"RealDiv", BinaryOp::kDiv},
-    {"DivNoNan", BinaryOp::kDivNoNan}, {"Maximum", BinaryOp::kMaximum},
-    {"Minimum", BinaryOp::kMinimum},   {"SquaredDifference", BinaryOp::kSquaredDifference},
-    {"TanhGrad", BinaryOp::kTanhGrad}, {"SigmoidGrad", BinaryOp::kSigmoidGrad},
-    {"SqrtGrad", BinaryOp::kSqrtGrad}, {"RsqrtGrad", BinaryOp::kRsqrtGrad},
-    {"ReluGrad", BinaryOp::kReluGrad}, {"Relu6Grad", BinaryOp::kRelu6Grad},
-    {"EluGrad", BinaryOp::kEluGrad},
-};
-
-constexpr std::pair<std::string_view, BinaryOp> kMixedBinary[] = {
-    {"MulNoNan", BinaryOp::kMulNoNan},         {"ReciprocalGrad", BinaryOp::kReciprocalGrad},
-    {"SeluGrad", BinaryOp::kSeluGrad},         {"SoftplusGrad", BinaryOp::kSoftplusGrad},
-    {"SoftsignGrad", BinaryOp::kSoftsignGrad}, {"Equal", BinaryOp::kEqual},
-    {"NotEqual", BinaryOp::kNotEqual},         {"Less", BinaryOp::kLess},
-    {"LessEqual", BinaryOp::kLessEqual},       {"Greater", BinaryOp::kGreater},
-    {"GreaterEqual", BinaryOp::kGreaterEqual},
-};
-
-template <class Op, size_t size>
-std::optional<Op> find_operation(const std::pair<std::string_view, Op> (&names)[size],
-                                 const Node& node) {
-  for (const auto& [name, op] : names) {
-    if (node.is(name)) return op;
-  }
-  return std::nullopt;
-}
-
 // The instruction that a node is, operands still to be set; nullopt when it cannot be fused. One of
 // AddN is an addition, of which there are as many as inputs but one.
 std::optional<FusedInstruction> instruction_of(const Node& node, bool mixed) {
   using Kind = FusedInstruction::Kind;
   FusedInstruction instruction;
-  auto unary = find_operation(kUnary, node);
-  if (!unary && mixed) unary = find_operation(kMixedUnary, node);
-  auto binary = find_operation(kBinary, node);
-  if (!binary && mixed) binary = find_operation(kMixedBinary, node);
-  if (unary) {
+  const auto& loop = node.op->decl().loop;
+  if (const UnaryOp* unary = std::get_if<UnaryOp>(&loop); unary && kernels::fused_op_name(*unary)) {
     instruction.kind = Kind::kUnary;
     instruction.unary = *unary;
-  } else if (binary) {
+  } else if (const BinaryOp* binary = std::get_if<BinaryOp>(&loop);
+             binary && kernels::fused_op_name(*binary)) {
     if (node.attrs.get_or<std::string>("data_format", "NHWC") != "NHWC") return std::nullopt;
     instruction.kind = Kind::kBinary;
     instruction.binary = *binary;

@@ -15,9 +15,10 @@ class FuseMixedElementwise : public PassTest {
 
 TEST_F(FuseElementwise, EveryOpGivesItsBitsInAChain) {
   for (const char* op :
-       {"Neg",  "Abs",      "Square",   "Sqrt",    "Rsqrt", "Reciprocal", "Exp",
-        "Log",  "Log1p",    "Tanh",     "Sigmoid", "Relu",  "Relu6",      "Elu",
-        "Selu", "Softplus", "Softsign", "Erf",     "Floor", "Ceil",       "Sign"}) {
+       {"Neg",   "Abs",   "Square", "Sqrt",     "Rsqrt",    "Reciprocal", "Inv",
+        "Exp",   "Expm1", "Log",    "Log1p",    "Tanh",     "Sigmoid",    "Relu",
+        "Relu6", "Elu",   "Selu",   "Softplus", "Softsign", "Erf",        "Erfc",
+        "Sin",   "Cos",   "Floor",  "Ceil",     "Round",    "Rint",       "Sign"}) {
     SCOPED_TRACE(op);
     const Build build = [&](GraphBuilder& b, const Endpoints& in) {
       return Endpoints{b.neg(b.op(op, {b.neg(in[0])}))};
@@ -27,14 +28,35 @@ TEST_F(FuseElementwise, EveryOpGivesItsBitsInAChain) {
       EXPECT_EQ(made.count("_FusedElementwise"), 1);
     }
   }
-  for (const char* op : {"Add", "AddV2", "Sub", "Mul", "RealDiv", "DivNoNan", "Maximum", "Minimum",
-                         "SquaredDifference", "TanhGrad", "SigmoidGrad", "SqrtGrad", "RsqrtGrad",
-                         "ReluGrad", "Relu6Grad", "EluGrad"}) {
+  for (const char* op : {"Add",
+                         "AddV2",
+                         "Sub",
+                         "Mul",
+                         "Div",
+                         "RealDiv",
+                         "DivNoNan",
+                         "MulNoNan",
+                         "Maximum",
+                         "Minimum",
+                         "SquaredDifference",
+                         "Pow",
+                         "TanhGrad",
+                         "SigmoidGrad",
+                         "SqrtGrad",
+                         "RsqrtGrad",
+                         "ReciprocalGrad",
+                         "ReluGrad",
+                         "Relu6Grad",
+                         "EluGrad",
+                         "SeluGrad",
+                         "SoftplusGrad",
+                         "SoftsignGrad"}) {
     SCOPED_TRACE(op);
     const Build build = [&](GraphBuilder& b, const Endpoints& in) {
       return Endpoints{b.neg(b.op(op, {b.op("Abs", {in[0]}), b.neg(in[0])}))};
     };
-    expect_same(build, std::vector<Tensor>{hostile_numbers({3, 29}, 4)});
+    const Outcome made = expect_same(build, std::vector<Tensor>{hostile_numbers({3, 29}, 4)});
+    EXPECT_EQ(made.count("_FusedElementwise"), 1);
   }
 }
 

@@ -76,6 +76,7 @@ TENON_OP(Add) = {
     .shape = broadcast_inputs,
     .rows = Rows::kIndependent,
     .gradient = binary_gradient<AddFormula>,
+    .loop = BinaryOp::kAdd,
     .kernels = {make_binary<BinaryOp::kAdd>, make_string_add},
 };
 TENON_OP(AddV2) = binary<BinaryOp::kAdd>("T: {numeric}", AddFormula{});

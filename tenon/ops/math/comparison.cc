@@ -34,7 +34,8 @@ StatusOr<Kernel> make_equality(Prepare& p) {
   return make_binary_kernel(p, op);
 }
 
-constexpr OpDecl equality(KernelFactory numbers, KernelFactory strings) {
+template <BinaryOp op>
+constexpr OpDecl equality(KernelFactory strings) {
   return {
       .inputs = "x: T, y: T",
       .outputs = "z: bool",
@@ -42,7 +43,8 @@ constexpr OpDecl equality(KernelFactory numbers, KernelFactory strings) {
       .shape = equality_shape,
       .rows = Rows::kIndependent,
       .gradient = not_differentiable,
-      .kernels = {numbers, strings},
+      .loop = op,
+      .kernels = {make_equality<op>, strings},
   };
 }
 
@@ -57,8 +59,8 @@ constexpr OpDecl logical() {
 
 }  // namespace
 
-TENON_OP(Equal) = equality(make_equality<BinaryOp::kEqual>, make_string_equal);
-TENON_OP(NotEqual) = equality(make_equality<BinaryOp::kNotEqual>, make_string_not_equal);
+TENON_OP(Equal) = equality<BinaryOp::kEqual>(make_string_equal);
+TENON_OP(NotEqual) = equality<BinaryOp::kNotEqual>(make_string_not_equal);
 
 TENON_OP(Less) = ordering<BinaryOp::kLess>();
 TENON_OP(LessEqual) = ordering<BinaryOp::kLessEqual>();

@@ -60,6 +60,7 @@ constexpr OpDecl unary(AttrsText attrs, Formula, ArgsText inputs = "x: T",
       .shape = same_as_input<0>,
       .rows = Rows::kIndependent,
       .gradient = unary_gradient_of<Formula>(),
+      .loop = op,
       .kernels = {make_unary<op>},
   };
 }
@@ -74,6 +75,7 @@ constexpr OpDecl binary(AttrsText attrs, Formula, ArgsText inputs = "x: T, y: T"
       .shape = broadcast_inputs,
       .rows = Rows::kIndependent,
       .gradient = binary_gradient_of<Formula>(),
+      .loop = op,
       .kernels = {make_binary<op>},
   };
 }

@@ -128,6 +128,7 @@ TENON_OP(Round) = {
     .shape = same_as_input<0>,
     .rows = Rows::kIndependent,
     .gradient = not_differentiable,
+    .loop = UnaryOp::kRint,
     .kernels = {make_unary<UnaryOp::kRint>, make_round_integer},
 };
 TENON_OP(Sign) = unary<UnaryOp::kSign>("T: {floating, complex, int8, int16, int32, int64}",

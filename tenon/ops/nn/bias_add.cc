@@ -133,6 +133,7 @@ TENON_OP(BiasAdd) = {
     .shape = bias_add_shape,
     .rows = Rows::kIndependent,
     .gradient = bias_add_gradient,
+    .loop = kernels::BinaryOp::kAdd,
     .kernels = {make_bias_add},
 };
 
@@ -143,6 +144,7 @@ TENON_OP(BiasAddV1) = {
     .shape = bias_add_shape,
     .rows = Rows::kIndependent,
     .gradient = bias_add_gradient,
+    .loop = kernels::BinaryOp::kAdd,
     .kernels = {make_bias_add},
 };
 

@@ -29,65 +29,14 @@ int find_list(const TenonAttrs* attrs, const char* name, const T** values, size_
     *count = found.size();
   });
 }
-// TensorFlow's ops by the operations of fused programs.
-constexpr std::pair<kernels::UnaryOp, const char*> kUnaryNames[] = {
-    {kernels::UnaryOp::kNeg, "Neg"},           {kernels::UnaryOp::kAbs, "Abs"},
-    {kernels::UnaryOp::kSquare, "Square"},     {kernels::UnaryOp::kSqrt, "Sqrt"},
-    {kernels::UnaryOp::kRsqrt, "Rsqrt"},       {kernels::UnaryOp::kReciprocal, "Reciprocal"},
-    {kernels::UnaryOp::kExp, "Exp"},           {kernels::UnaryOp::kExpm1, "Expm1"},
-    {kernels::UnaryOp::kLog, "Log"},           {kernels::UnaryOp::kLog1p, "Log1p"},
-    {kernels::UnaryOp::kTanh, "Tanh"},         {kernels::UnaryOp::kSigmoid, "Sigmoid"},
-    {kernels::UnaryOp::kRelu, "Relu"},         {kernels::UnaryOp::kRelu6, "Relu6"},
-    {kernels::UnaryOp::kElu, "Elu"},           {kernels::UnaryOp::kSelu, "Selu"},
-    {kernels::UnaryOp::kSoftplus, "Softplus"}, {kernels::UnaryOp::kSoftsign, "Softsign"},
-    {kernels::UnaryOp::kErf, "Erf"},           {kernels::UnaryOp::kErfc, "Erfc"},
-    {kernels::UnaryOp::kSin, "Sin"},           {kernels::UnaryOp::kCos, "Cos"},
-    {kernels::UnaryOp::kFloor, "Floor"},       {kernels::UnaryOp::kCeil, "Ceil"},
-    {kernels::UnaryOp::kRint, "Round"},        {kernels::UnaryOp::kSign, "Sign"},
-};
-constexpr std::pair<kernels::BinaryOp, const char*> kBinaryNames[] = {
-    {kernels::BinaryOp::kAdd, "AddV2"},
-    {kernels::BinaryOp::kSub, "Sub"},
-    {kernels::BinaryOp::kMul, "Mul"},
-    {kernels::BinaryOp::kDiv, "RealDiv"},
-    {kernels::BinaryOp::kDivNoNan, "DivNoNan"},
-    {kernels::BinaryOp::kMulNoNan, "MulNoNan"},
-    {kernels::BinaryOp::kMaximum, "Maximum"},
-    {kernels::BinaryOp::kMinimum, "Minimum"},
-    {kernels::BinaryOp::kSquaredDifference, "SquaredDifference"},
-    {kernels::BinaryOp::kPow, "Pow"},
-    {kernels::BinaryOp::kEqual, "Equal"},
-    {kernels::BinaryOp::kNotEqual, "NotEqual"},
-    {kernels::BinaryOp::kLess, "Less"},
-    {kernels::BinaryOp::kLessEqual, "LessEqual"},
-    {kernels::BinaryOp::kGreater, "Greater"},
-    {kernels::BinaryOp::kGreaterEqual, "GreaterEqual"},
-    {kernels::BinaryOp::kTanhGrad, "TanhGrad"},
-    {kernels::BinaryOp::kSigmoidGrad, "SigmoidGrad"},
-    {kernels::BinaryOp::kSqrtGrad, "SqrtGrad"},
-    {kernels::BinaryOp::kRsqrtGrad, "RsqrtGrad"},
-    {kernels::BinaryOp::kReciprocalGrad, "ReciprocalGrad"},
-    {kernels::BinaryOp::kReluGrad, "ReluGrad"},
-    {kernels::BinaryOp::kRelu6Grad, "Relu6Grad"},
-    {kernels::BinaryOp::kEluGrad, "EluGrad"},
-    {kernels::BinaryOp::kSeluGrad, "SeluGrad"},
-    {kernels::BinaryOp::kSoftplusGrad, "SoftplusGrad"},
-    {kernels::BinaryOp::kSoftsignGrad, "SoftsignGrad"},
-};
 
 const char* fused_op_name(const kernels::FusedInstruction& one) {
   using Kind = kernels::FusedInstruction::Kind;
-  const auto find_name = [](const auto& names, auto operation) -> const char* {
-    for (const auto& [op, name] : names) {
-      if (op == operation) return name;
-    }
-    return nullptr;
-  };
   switch (one.kind) {
     case Kind::kUnary:
-      return find_name(kUnaryNames, one.unary);
+      return kernels::fused_op_name(one.unary);
     case Kind::kBinary:
-      return find_name(kBinaryNames, one.binary);
+      return kernels::fused_op_name(one.binary);
     case Kind::kSelect:
       return "Select";
     case Kind::kLeakyRelu:
