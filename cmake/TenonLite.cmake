@@ -49,7 +49,7 @@ foreach(folder base core kernels graph passes runtime lite ops)
       set_source_files_properties(${source} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON SKIP_PRECOMPILE_HEADERS ON
                                   COMPILE_OPTIONS -O2)
     else()
-      math(EXPR chunk "${index} / 8")
+      math(EXPR chunk "${index} / 24")
       math(EXPR index "${index} + 1")
       set_source_files_properties(${source} PROPERTIES UNITY_GROUP ${folder}_${chunk})
     endif()

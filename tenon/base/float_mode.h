@@ -24,6 +24,11 @@ inline uint64_t float_mode() {
   uint64_t mode = 0;
   asm volatile("mrs %0, fpcr" : "=r"(mode));
   return mode;
+#elif defined(__arm__) && defined(__ARM_FP)
+  constexpr uint32_t kSeen = 0xf800009f;  // the last comparison, exceptions that have happened
+  uint32_t mode = 0;
+  asm volatile("vmrs %0, fpscr" : "=r"(mode));
+  return mode & ~kSeen;
 #else
   return 0;
 #endif
@@ -35,6 +40,8 @@ inline void set_float_mode(uint64_t mode) {
   _mm_setcsr(static_cast<unsigned>(mode));
 #elif defined(__aarch64__)
   asm volatile("msr fpcr, %0" : : "r"(mode));
+#elif defined(__arm__) && defined(__ARM_FP)
+  asm volatile("vmsr fpscr, %0" : : "r"(static_cast<uint32_t>(mode)));
 #endif
 }
 
@@ -49,7 +56,7 @@ class FlushSubnormals {
  private:
 #if defined(__x86_64__)
   static constexpr uint64_t kFlush = 0x8040;  // FTZ and DAZ
-#elif defined(__aarch64__)
+#elif defined(__aarch64__) || (defined(__arm__) && defined(__ARM_FP))
   static constexpr uint64_t kFlush = uint64_t{1} << 24;  // FZ
 #else
   static constexpr uint64_t kFlush = 0;

@@ -49,7 +49,8 @@ size_t cgroup_limit() {
 size_t find_limit() {
   struct sysinfo info = {};
   if (sysinfo(&info) != 0) return cgroup_limit();
-  return std::min((size_t{info.totalram} + info.totalswap) * info.mem_unit, cgroup_limit());
+  const uint64_t bytes = (uint64_t{info.totalram} + info.totalswap) * info.mem_unit;
+  return static_cast<size_t>(std::min<uint64_t>(bytes, cgroup_limit()));
 }
 
 // The limit that holds; a function's static, so that allocations before main() find it made.

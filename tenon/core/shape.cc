@@ -43,8 +43,8 @@ Status Shape::check() const {
 int64_t Shape::num_elements() const { return product(0, rank()); }
 
 size_t Shape::num_bytes(size_t element_size) const {
-  return static_cast<size_t>(
-      saturating_product(num_elements(), static_cast<int64_t>(element_size)));
+  const int64_t bytes = saturating_product(num_elements(), static_cast<int64_t>(element_size));
+  return static_cast<size_t>(std::min<uint64_t>(static_cast<uint64_t>(bytes), SIZE_MAX));
 }
 
 int64_t Shape::product(int begin, int end) const {

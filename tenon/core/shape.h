@@ -10,8 +10,9 @@ namespace tenon {
 // TensorFlow's limit on the rank of a tensor.
 inline constexpr int kMaxRank = 254;
 
-// Of an op's result: as many elements of 16 bytes, the largest, still fit in int64.
-inline constexpr int64_t kMostElements = (int64_t{1} << 59) - 1;
+// Of an op's result: as many elements of 16 bytes, the largest, still fit in half of the addresses
+// (2^59 - 1; 2^27 - 1 on processors of 32 bits).
+inline constexpr int64_t kMostElements = static_cast<int64_t>(SIZE_MAX >> 1) / 16;
 
 // Known rank and dimensions, each at least 0. A scalar has rank 0.
 class Shape {
@@ -27,7 +28,8 @@ class Shape {
   int rank() const { return static_cast<int>(dims_.size()); }
   int64_t operator[](int axis) const { return dims_[static_cast<size_t>(axis)]; }
   std::span<const int64_t> dims() const { return dims_.span(); }
-  // Products that do not fit in int64 are INT64_MAX, which no allocation grants.
+  // Products that do not fit in int64 are INT64_MAX, and bytes that do not fit in size_t are
+  // SIZE_MAX, which no allocation grants.
   int64_t num_elements() const;
   size_t num_bytes(size_t element_size) const;
 

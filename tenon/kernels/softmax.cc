@@ -143,7 +143,7 @@ Compute<T> row_dot(int64_t columns, const T* a, const T* b) {
 }
 
 template <class Body>
-void for_each_row(int64_t rows, int64_t columns, Body&& body) {
+void for_each_softmax_row(int64_t rows, int64_t columns, Body&& body) {
   parallel_for(rows, rows_grain(columns), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) body(row);
   });
@@ -153,14 +153,15 @@ void for_each_row(int64_t rows, int64_t columns, Body&& body) {
 
 template <class T>
 void softmax(int64_t rows, int64_t columns, const T* x, T* y) {
-  for_each_row(rows, columns,
-               [&](int64_t row) { softmax_row(columns, x + row * columns, y + row * columns); });
+  for_each_softmax_row(rows, columns, [&](int64_t row) {
+    softmax_row(columns, x + row * columns, y + row * columns);
+  });
 }
 
 template <class T>
 void log_softmax(int64_t rows, int64_t columns, const T* x, T* y) {
   using C = Compute<T>;
-  for_each_row(rows, columns, [&](int64_t row) {
+  for_each_softmax_row(rows, columns, [&](int64_t row) {
     const T* from = x + row * columns;
     T* to = y + row * columns;
     const C most = row_max(columns, from);
@@ -174,7 +175,7 @@ void log_softmax(int64_t rows, int64_t columns, const T* x, T* y) {
 template <class T>
 void softmax_gradient(int64_t rows, int64_t columns, const T* y, const T* dy, T* dx) {
   using C = Compute<T>;
-  for_each_row(rows, columns, [&](int64_t row) {
+  for_each_softmax_row(rows, columns, [&](int64_t row) {
     const int64_t at = row * columns;
     const C dot = row_dot(columns, dy + at, y + at);
     for (int64_t i = at; i < at + columns; ++i) {
@@ -186,7 +187,7 @@ void softmax_gradient(int64_t rows, int64_t columns, const T* y, const T* dy, T*
 template <class T>
 void log_softmax_gradient(int64_t rows, int64_t columns, const T* y, const T* dy, T* dx) {
   using C = Compute<T>;
-  for_each_row(rows, columns, [&](int64_t row) {
+  for_each_softmax_row(rows, columns, [&](int64_t row) {
     const int64_t at = row * columns;
     const C total = row_dot<T>(columns, dy + at, nullptr);
     for_each_exp(columns, y + at, C{0}, [&](int64_t begin, int64_t count, const C* values) {
@@ -203,7 +204,7 @@ void softmax_cross_entropy(int64_t rows, int64_t columns, const T* logits,
                            int64_t logits_row_stride, const T* labels, int64_t labels_row_stride,
                            T* loss, T* backprop) {
   using C = Compute<T>;
-  for_each_row(rows, columns, [&](int64_t row) {
+  for_each_softmax_row(rows, columns, [&](int64_t row) {
     const T* x = logits + row * logits_row_stride;
     const T* label = labels + row * labels_row_stride;
     const auto set_loss = [&](C most, C sum) {
@@ -228,7 +229,7 @@ template <class T, class Index>
 int64_t sparse_softmax_cross_entropy(int64_t rows, int64_t columns, const T* logits,
                                      const Index* labels, T* loss, T* backprop) {
   using C = Compute<T>;
-  for_each_row(rows, columns, [&](int64_t row) {
+  for_each_softmax_row(rows, columns, [&](int64_t row) {
     const T* x = logits + row * columns;
     const auto label = static_cast<int64_t>(labels[row]);
     T* to = backprop == nullptr ? nullptr : backprop + row * columns;

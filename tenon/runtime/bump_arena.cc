@@ -8,6 +8,7 @@ StatusOr<Tensor> BumpArena::allocate(DType dtype, const Shape& shape) {
   if (is_object(dtype)) return Tensor::allocate(dtype, shape);
   TENON_RETURN_IF_ERROR(Shape::make(shape.dims()).status());
   const size_t bytes = shape.num_bytes(size_of(dtype));
+  if (bytes > SIZE_MAX / 2) return Tensor::allocate(dtype, shape);  // says what it needs
   const size_t aligned = (bytes + kAlignment - 1) / kAlignment * kAlignment;
   while (current_ < chunks_.size() && chunks_[current_]->size() - used_ < aligned) {
     ++current_;

@@ -1,7 +1,6 @@
 #include "tenon/runtime/memory_plan.h"
 
 #include <algorithm>
-#include <limits>
 #include <map>
 #include <numeric>
 #include <set>
@@ -11,10 +10,13 @@
 namespace tenon {
 namespace {
 
-// What does not fit in int64 stays there: no allocation grants it, and no sum of two wraps.
-constexpr size_t kMost = std::numeric_limits<int64_t>::max();
+// What is above half of the addresses stays there: no allocation grants it, and no sum of two
+// wraps.
+constexpr size_t kMost = SIZE_MAX / 2;
 
-size_t aligned(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+size_t aligned(size_t bytes) {
+  return (std::min(bytes, kMost) + kAlignment - 1) / kAlignment * kAlignment;
+}
 
 // Placing the largest first wastes least, and compares every block with every other.
 constexpr size_t kMostCompared = 4096;
