@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <string_view>
+#include <utility>
 
 namespace plugin::cuda {
 namespace {
@@ -110,6 +111,21 @@ std::shared_ptr<const Point> Stream::last_point() {
   return point_now();
 }
 
+cudaError_t Stream::update(const AdamUpdate& one) {
+  device_->use();
+  if (!root_) return keras_adam(enqueue(), &one, 1);
+  const auto is_same = [&](const AdamUpdate& other) { return other.w == one.w; };
+  if (std::any_of(updates_.begin(), updates_.end(), is_same)) launch_updates();
+  updates_.push_back(one);
+  return cudaSuccess;
+}
+
+void Stream::launch_updates() {
+  const cudaError_t failed = keras_adam(stream_, updates_.data(), updates_.size());
+  if (failed != cudaSuccess) updates_failed_ = failed;
+  updates_.clear();
+}
+
 void Stream::join_capture(Stream* root) {
   if (root == this) return;
   {
@@ -138,9 +154,12 @@ TenonStatus* Stream::end_capture(cudaGraph_t* graph) {
   device_->use();
   std::vector<Stream*> joined;
   TenonStatus* status = nullptr;
+  enqueue();
   {
     std::lock_guard lock(mutex_);
-    status = status_of(cudaStreamEndCapture(stream_, graph), "work cannot be captured");
+    const cudaError_t ended = cudaStreamEndCapture(stream_, graph);
+    const cudaError_t failed = std::exchange(updates_failed_, cudaSuccess);
+    status = status_of(failed != cudaSuccess ? failed : ended, "work cannot be captured");
     root_ = nullptr;
     joined.swap(joined_);
   }

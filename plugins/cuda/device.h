@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "plugins/cuda/kernels/kernels.h"
 #include "plugins/cuda/libraries.h"
 #include "plugins/cuda/memory_pool.h"
 #include "plugins/cuda/staging.h"
@@ -43,8 +44,12 @@ class Stream {
   // For work that is enqueued now.
   cudaStream_t enqueue() {
     enqueued_.fetch_add(1, std::memory_order_relaxed);
+    if (!updates_.empty()) launch_updates();
     return stream_;
   }
+  // Enqueues an optimizer's step. Those that follow one another while work is captured, which are
+  // of different variables, become one launch.
+  cudaError_t update(const AdamUpdate& one);
   // A cuDNN handle for work on this stream, made when first asked for.
   TenonStatus* cudnn_handle(cudnnHandle_t* handle);
 
@@ -65,12 +70,15 @@ class Stream {
  private:
   Stream(Device* device, cudaStream_t stream) : device_(device), stream_(stream), staged_(stream) {}
   std::shared_ptr<const Point> point_now();  // mutex_ is held
+  void launch_updates();
 
   Device* const device_;
   const cudaStream_t stream_;
   std::atomic<uint64_t> enqueued_{0};
   StagedCopies staged_;
   cudnnHandle_t cudnn_ = nullptr;
+  std::vector<AdamUpdate> updates_;  // that wait for more of them, in the capture under way
+  cudaError_t updates_failed_ = cudaSuccess;
 
   std::mutex mutex_;
   Stream* root_ = nullptr;       // of the capture under way

@@ -79,12 +79,17 @@ TenonStatus* prepare_keras_adam(TenonPrepare* prepare, RunFunction& run) {
   if (TenonStatus* status = check_optimizer(prepare)) return status;
   run = [](TenonRun* r) {
     return update(r, 3, [&](TenonTensor* v) {
-      return status_of(
-          keras_adam(enqueue(r), element_count(v[0].type), input<float>(r, 3), input<float>(r, 4),
-                     input<float>(r, 5), input<float>(r, 6), input<float>(r, of_rows ? 8 : 7),
-                     of_rows ? input<float>(r, 7) : nullptr, as<float>(v[0]), as<float>(v[1]),
-                     as<float>(v[2])),
-          "an optimizer's step");
+      const AdamUpdate one{input<float>(r, 3),
+                           input<float>(r, 4),
+                           input<float>(r, 5),
+                           input<float>(r, 6),
+                           input<float>(r, of_rows ? 8 : 7),
+                           of_rows ? input<float>(r, 7) : nullptr,
+                           as<float>(v[0]),
+                           as<float>(v[1]),
+                           as<float>(v[2]),
+                           element_count(v[0].type)};
+      return status_of(stream_of(r)->update(one), "an optimizer's step");
     });
   };
   return nullptr;

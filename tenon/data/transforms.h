@@ -6,6 +6,10 @@
 
 #include "tenon/data/dataset.h"
 
+namespace tenon {
+class Device;
+}
+
 namespace tenon::data {
 
 using MapFunction = std::function<StatusOr<Element>(Element element)>;
@@ -113,5 +117,10 @@ struct Buckets {
 // and sizes that do not go with them; while iterating, with pad_to_boundary, for a row that is as
 // long as the last boundary or longer.
 StatusOr<DatasetPtr> bucket_by_length(DatasetPtr rows, LengthFunction length, Buckets buckets);
+
+// The first `columns` tensors of each element in the memory of `device`, by a stream of their own:
+// with prefetch() behind it, elements are copied while the device works on those before. They may be
+// under way: Buffer::completion(). What is no number, or finds no room there, stays on the host.
+DatasetPtr on_device(DatasetPtr elements, Device* device, size_t columns = SIZE_MAX);
 
 }  // namespace tenon::data

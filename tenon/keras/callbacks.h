@@ -15,6 +15,22 @@ struct CallbackState {
   std::vector<Tensor> tensors = {};
 };
 
+class Steps;
+
+// The running means after a step. A device may be at work on it: it is waited for only when they
+// are read.
+class RunningMeans {
+ public:
+  explicit RunningMeans(Steps& steps) : steps_(steps) {}
+  // Valid until the next step.
+  StatusOr<const Logs*> read() const;
+  // Does read() not wait?
+  bool are_at_hand() const;
+
+ private:
+  Steps& steps_;
+};
+
 // Called by fit() on its thread, in the order given. An error ends fit() with that error.
 class Callback {
  public:
@@ -27,9 +43,9 @@ class Callback {
     (void)model, (void)epoch;
     return absl::OkStatus();
   }
-  // `logs` are the running means after step `step` (from 0) of the epoch.
-  virtual Status on_batch_end(Model& model, int64_t step, const Logs& logs) {
-    (void)model, (void)step, (void)logs;
+  // After step `step` (from 0) of the epoch.
+  virtual Status on_batch_end(Model& model, int64_t step, const RunningMeans& means) {
+    (void)model, (void)step, (void)means;
     return absl::OkStatus();
   }
   // May add to `logs` what later callbacks and the history shall see (ReduceLROnPlateau).

@@ -7,6 +7,8 @@
 
 #include "tenon/base/files.h"
 #include "tenon/core/device.h"
+#include "tenon/data/transforms.h"
+#include "tenon/keras/callbacks.h"
 #include "tenon/keras/distribute/mirrored_strategy.h"
 #include "tenon/keras/model.h"
 #include "tenon/keras/reference_test.h"
@@ -97,6 +99,102 @@ TEST(DigitsOnADevice, CapturedStepsTrainAsTheProcessorDoes) {
       EXPECT_NEAR(captured[i], want[i], 1e-5 * want[i]) << optimizer << ", step " << i;
     }
   }
+}
+
+// What fit() on some device gives, with a callback that waits for each step or without one.
+struct Fitted {
+  std::vector<double> losses, of_steps;
+  double evaluated = 0;
+  std::vector<Tensor> weights;
+};
+
+struct LossOfSteps final : Callback {
+  std::vector<double> losses;
+  Status on_batch_end(Model&, int64_t, const RunningMeans& means) override {
+    TENON_ASSIGN_OR_RETURN(const Logs* logs, means.read());
+    losses.push_back(*find_log(*logs, "loss"));
+    return absl::OkStatus();
+  }
+};
+
+Fitted fit_on(Device* device, const DigitBatches& digits, bool from_dataset, bool watched) {
+  DeviceRegistry::global().prefer(device);
+  Fitted fitted;
+  Sequential model({Input({kPixels}), Rescaling({.scale = 0.0625}), Dense({.units = 16}),
+                    Dense({.units = 10, .activation = "softmax"})},
+                   {.seed = 3});
+  Status status = model.compile({.optimizer = Adam({.learning_rate = 0.01}),
+                                 .loss = "sparse_categorical_crossentropy",
+                                 .metrics = {"accuracy"}});
+  const auto watch = std::make_shared<LossOfSteps>();
+  FitOptions options{.batch_size = 5, .epochs = 3, .verbose = 0, .shuffle = false};
+  if (watched) options.callbacks = {watch};
+  const Tensor x = digits.x[0].slice(0, 32), y = digits.y[0].slice(0, 32);  // the last batch has 2
+  const auto rows = data::from_tensors({x, y});
+  const auto history = from_dataset ? model.fit(data::batch(*rows, 5), options)
+                                    : model.fit({x}, {y}, options);
+  EXPECT_TRUE(status.ok() && history.ok()) << status << history.status();
+  const auto judged = model.evaluate({x}, {y}, {.batch_size = 7, .verbose = 0});
+  EXPECT_TRUE(judged.ok()) << judged.status();
+  if (history.ok() && judged.ok()) {
+    fitted.losses = history->history.at("loss");
+    fitted.evaluated = *find_log(*judged, "loss");
+  }
+  fitted.of_steps = watch->losses;
+  for (const Weight* weight : model.weights()) fitted.weights.push_back(*weight->variable->read());
+  DeviceRegistry::global().prefer(nullptr);
+  return fitted;
+}
+
+// Batches are copied ahead and steps begun before the last one is done: that changes no bit.
+TEST(DigitsOnADevice, FitGoesAheadOfTheDevice) {
+  ASSERT_TRUE(load_plugins().ok()) << load_plugins();
+  Device* device = DeviceRegistry::global().preferred();
+  if (!device->captures()) GTEST_SKIP() << "there is no device that captures its work";
+  const DigitBatches digits = read_digit_batches();
+  const Fitted want = fit_on(cpu_device(), digits, false, true);
+  const Fitted first = fit_on(device, digits, false, true);
+  ASSERT_EQ(want.of_steps.size(), 21u);
+  ASSERT_EQ(first.of_steps.size(), want.of_steps.size());
+  for (size_t i = 0; i < want.of_steps.size(); ++i) {
+    EXPECT_NEAR(first.of_steps[i], want.of_steps[i], 1e-5 * want.of_steps[i]) << i;
+  }
+  EXPECT_NEAR(first.evaluated, want.evaluated, 1e-5 * want.evaluated);
+  for (const bool from_dataset : {false, true}) {
+    for (const bool watched : {false, true}) {
+      const Fitted again = fit_on(device, digits, from_dataset, watched);
+      EXPECT_EQ(again.losses, first.losses) << from_dataset << watched;
+      EXPECT_EQ(again.evaluated, first.evaluated);
+      for (size_t i = 0; i < first.weights.size(); ++i) {
+        EXPECT_EQ(std::memcmp(again.weights[i].raw(), first.weights[i].raw(),
+                              first.weights[i].num_bytes()),
+                  0)
+            << i;
+      }
+    }
+  }
+}
+
+TEST(DigitsOnADevice, BatchesAreThereBeforeTheirStep) {
+  ASSERT_TRUE(load_plugins().ok()) << load_plugins();
+  Device* device = DeviceRegistry::global().preferred();
+  if (device->host_accessible()) GTEST_SKIP() << "there is no device with memory of its own";
+  const DigitBatches digits = read_digit_batches();
+  const auto rows = data::from_tensors({digits.x[0], digits.y[0]});
+  const auto batches = data::prefetch(data::on_device(data::batch(*rows, 8), device, 1));
+  const auto iterator = *batches->iterate(0);
+  data::Element batch;
+  for (int64_t at = 0; at < kRows; at += 8) {
+    const auto more = iterator->next(batch);
+    ASSERT_TRUE(more.ok() && *more) << more.status();
+    EXPECT_EQ(device_of(batch[0]), device);
+    EXPECT_EQ(device_of(batch[1]), nullptr);
+    const auto x = copy_to(batch[0], nullptr);
+    ASSERT_TRUE(x.ok()) << x.status();
+    EXPECT_EQ(std::memcmp(x->raw(), digits.x[0].slice(at, 8).raw(), x->num_bytes()), 0);
+    EXPECT_EQ(std::memcmp(batch[1].raw(), digits.y[0].slice(at, 8).raw(), batch[1].num_bytes()), 0);
+  }
+  EXPECT_FALSE(*iterator->next(batch));
 }
 
 // 20 steps of the example's CNN, without its Dropout, on as many devices as are named.

@@ -3,6 +3,8 @@
 #include <cstring>
 
 #include "tenon/base/log.h"
+#include "tenon/core/device.h"
+#include "tenon/data/transforms.h"
 #include "tenon/keras/callbacks.h"
 #include "tenon/keras/callbacks/progress_bar.h"
 #include "tenon/keras/training_data.h"
@@ -36,10 +38,24 @@ Status make_room_for_rows(std::span<const Tensor> results, int64_t done, int64_t
   return absl::OkStatus();
 }
 
+// Reads the means after a step where that needs no waiting, or `bar` is to show them. False: they
+// were not read.
+StatusOr<bool> read_means(Steps& steps, const ProgressBar& bar) {
+  if (!steps.metrics_are_at_hand() && !bar.is_due()) return false;
+  TENON_RETURN_IF_ERROR(steps.read_metrics());
+  return true;
+}
+
 // Batches of a dataset that somebody else made.
 Batches given(data::DatasetPtr dataset) { return {.dataset = std::move(dataset)}; }
 
 }  // namespace
+
+StatusOr<const Logs*> RunningMeans::read() const {
+  TENON_RETURN_IF_ERROR(steps_.read_metrics());
+  return &steps_.metrics();
+}
+bool RunningMeans::are_at_hand() const { return steps_.metrics_are_at_hand(); }
 
 // One call of fit(), evaluate() or predict().
 class Fit {
@@ -74,7 +90,10 @@ class Fit {
     const int64_t expected = size < 0 ? options.steps : std::min(size, most);
     ProgressBar bar(expected > 0 ? expected : -1, options.verbose,
                     options.output ? options.output : write_stdout, steady_seconds);
-    TENON_ASSIGN_OR_RETURN(const auto iterator, batches.dataset->iterate(pass));
+    const data::DatasetPtr placed = on_device(model, batches);
+    const bool is_copied = placed != batches.dataset;
+    TENON_ASSIGN_OR_RETURN(const auto iterator,
+                           (is_copied ? data::prefetch(placed) : placed)->iterate(pass));
     TENON_RETURN_IF_ERROR(model.steps().reset_metrics());
     data::Element batch;
     int64_t step = 0;
@@ -83,8 +102,10 @@ class Fit {
       if (!more) break;
       TENON_RETURN_IF_ERROR(take_batch(model.network_, losses, {}, batches, batch));
       TENON_RETURN_IF_ERROR(model.steps().run(StepKind::kTest, batches.layout, batch));
-      if (options.verbose == 1) bar.update(step + 1, model.steps().metrics(), false);
+      TENON_ASSIGN_OR_RETURN(const bool read, read_means(model.steps(), bar));
+      if (options.verbose == 1 && read) bar.update(step + 1, model.steps().metrics(), false);
     }
+    TENON_RETURN_IF_ERROR(model.steps().read_metrics());
     if (step == 0) return invalid_argument("there are no batches to evaluate");
     if (options.steps > 0 && step < options.steps) warn_of_end();
     if (options.verbose) bar.finish(step, model.steps().metrics());
@@ -94,6 +115,15 @@ class Fit {
   static StatusOr<std::vector<Tensor>> predict(Model& model, Batches batches, int64_t rows);
 
  private:
+  // The batches in the memory of the device that runs the steps, where it has one of its own. The
+  // host looks at targets and weights that were not checked before, and at no inputs.
+  static data::DatasetPtr on_device(const Model& model, const Batches& batches) {
+    Device* device = DeviceRegistry::global().preferred();
+    if (device->host_accessible()) return batches.dataset;
+    return data::on_device(batches.dataset, device,
+                           batches.checked ? SIZE_MAX : model.network_.inputs.size());
+  }
+
   Status each_callback(FunctionRef<Status(Callback&)> call) {
     for (const auto& callback : options_.callbacks) TENON_RETURN_IF_ERROR(call(*callback));
     return absl::OkStatus();
@@ -183,7 +213,8 @@ class Fit {
   }
 
   StatusOr<History> run() {
-    batches_.dataset = data::prefetch(std::move(batches_.dataset), options_.prefetch);
+    batches_.dataset =
+        data::prefetch(model_.strategy_ ? batches_.dataset : on_device(model_, batches_), options_.prefetch);
     losses_ = model_.losses();
     reader_.emplace(batches_.dataset);
     TENON_RETURN_IF_ERROR(reader_->restore(options_.steps_per_epoch > 0
@@ -228,12 +259,15 @@ class Fit {
       waited += steady_seconds() - asked;
       if (!more) break;
       TENON_RETURN_IF_ERROR(steps.run(StepKind::kTrain, batches_.layout, batch_));
-      warn_of_nan(epoch, step);
+      TENON_ASSIGN_OR_RETURN(const bool read, read_means(steps, bar));
+      if (read) warn_of_nan(epoch, step);
       TENON_RETURN_IF_ERROR(each_callback(
-          [&](Callback& c) { return c.on_batch_end(model_, step, steps.metrics()); }));
+          [&](Callback& c) { return c.on_batch_end(model_, step, RunningMeans(steps)); }));
       ++step;
-      if (options_.verbose == 1) bar.update(step, steps.metrics(), false);
+      if (options_.verbose == 1 && read) bar.update(step, steps.metrics(), false);
     }
+    TENON_RETURN_IF_ERROR(steps.read_metrics());
+    warn_of_nan(epoch, step - 1);
     if (options_.steps_per_epoch > 0 && step < most && !model_.stop_training) warn_of_end();
     steps_seen_ = step;
     warn_of_slow_input(epoch, waited, steady_seconds() - begun);
@@ -403,6 +437,7 @@ StatusOr<Logs> Model::train_on_batch(Inputs x, Targets y, bool reset) {
                          training_columns(network_, losses(), std::move(x), std::move(y), {}));
   if (reset) TENON_RETURN_IF_ERROR(steps().reset_metrics());
   TENON_RETURN_IF_ERROR(steps().run(StepKind::kTrain, data.layout, data.columns));
+  TENON_RETURN_IF_ERROR(steps().read_metrics());
   return steps().metrics();
 }
 

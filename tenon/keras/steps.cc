@@ -316,16 +316,33 @@ Status Steps::run(StepKind kind, const BatchLayout& layout, std::span<const Tens
   if (is_replicated(kind)) {
     TENON_RETURN_IF_ERROR(replicas_->run(batch));
     model_.trained_ = true;
+    unread_ = {};
     take_replicas_results();
     return absl::OkStatus();
   }
   std::vector<Tensor>& results = results_[static_cast<size_t>(kind)];
-  TENON_RETURN_IF_ERROR(made_[static_cast<size_t>(kind)].executable->run(batch, results));
-  if (kind == StepKind::kPredict) return absl::OkStatus();
+  Executable& step = *made_[static_cast<size_t>(kind)].executable;
+  if (kind == StepKind::kPredict) return step.run(batch, results);
+  // The host goes no further ahead, so that no more batches wait on the device.
+  TENON_RETURN_IF_ERROR(wait_for(under_way_[0]));
+  unread_ = {};
+  TENON_RETURN_IF_ERROR(step.start(batch, results));
   if (kind == StepKind::kTrain) model_.trained_ = true;
-  for (size_t i = 0; i < results.size(); ++i) {
-    logs_[log_of_result_[i]].second = static_cast<double>(*results[i].data<float>());
+  unread_ = results;
+  under_way_[0] = std::move(under_way_[1]);
+  under_way_[1] = device_of(results[0]) ? results[0] : Tensor();
+  return absl::OkStatus();
+}
+
+Status Steps::read_metrics() {
+  for (size_t i = 0; i < unread_.size(); ++i) {
+    Tensor result = unread_[i];
+    if (device_of(result)) {
+      TENON_ASSIGN_OR_RETURN(result, copy_to(result, nullptr));
+    }
+    logs_[log_of_result_[i]].second = static_cast<double>(*result.data<float>());
   }
+  unread_ = {};
   return absl::OkStatus();
 }
 

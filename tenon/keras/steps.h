@@ -21,11 +21,17 @@ class Steps {
  public:
   explicit Steps(Model& model) : model_(model) {}
 
-  // Runs a step on the tensors of a batch. For kTrain and kTest, metrics() then
-  // holds the running means; for kPredict, outputs(). Allocates nothing once it has seen a shape.
+  // Runs a step on the tensors of a batch. For kTrain and kTest, read_metrics() then gives the
+  // running means; for kPredict, outputs() holds the results. On a device a step is begun and not
+  // waited for, but for the one before the last: the error may be an earlier step's. Elsewhere it
+  // allocates nothing once it has seen a shape.
   Status run(StepKind kind, const BatchLayout& layout, std::span<const Tensor> batch);
 
-  // Sorted by name. Valid after a kTrain or kTest step.
+  // Takes the running means from where the last step left them into metrics(), waiting for it.
+  Status read_metrics();
+  // Are they to be had without waiting?
+  bool metrics_are_at_hand() const { return unread_.empty() || !device_of(unread_[0]); }
+  // Sorted by name; as read last.
   const Logs& metrics() const { return logs_; }
   const std::vector<Tensor>& outputs() const { return results_[2]; }
 
@@ -67,6 +73,8 @@ class Steps {
   Model& model_;
   std::array<Made, 3> made_;
   std::array<std::vector<Tensor>, 3> results_;
+  std::span<const Tensor> unread_;    // results that logs_ does not hold yet
+  std::array<Tensor, 2> under_way_;   // a result each of the last two steps on a device
   // A running mean, of which output; a loss of its own where `metric` is one.
   struct Mean {
     MetricPtr metric;

@@ -160,11 +160,14 @@ cudaError_t window_rows(cudaStream_t stream, const WindowShape& shape, const flo
 // --- optimizer.cu, float ---
 
 // w -= alpha m / (sqrt(v) + epsilon), each scalar on the device.
-// `square` is null where it is the gradient's.
-cudaError_t keras_adam(cudaStream_t stream, int64_t count, const float* alpha,
-                       const float* one_minus_beta1, const float* one_minus_beta2,
-                       const float* epsilon, const float* g, const float* square, float* w,
-                       float* m, float* v);
+struct AdamUpdate {
+  const float *alpha, *one_minus_beta1, *one_minus_beta2, *epsilon;
+  const float *g, *square;  // null where it is the gradient's
+  float *w, *m, *v;
+  int64_t count;
+};
+// Any number of updates, of different variables, in as few launches as may be.
+cudaError_t keras_adam(cudaStream_t stream, const AdamUpdate* updates, size_t count);
 cudaError_t adam(cudaStream_t stream, int64_t count, const float* const scalars[6], const float* g,
                  float* w, float* m, float* v);
 cudaError_t gradient_descent(cudaStream_t stream, int64_t count, const float* lr, const float* g,

@@ -25,11 +25,28 @@ __device__ void adam_step(const AdamScalars& p, int64_t i, const float* g, const
   w[i] -= p.alpha * mean / (sqrtf(squares) + p.epsilon);
 }
 
-__global__ void keras_adam_elements(int64_t count, const float* alpha, const float* beta1,
-                                    const float* beta2, const float* epsilon, const float* g,
-                                    const float* square, float* w, float* m, float* v) {
-  const int64_t i = blockIdx.x * int64_t{kThreads} + threadIdx.x;
-  if (i < count) adam_step({*alpha, *beta1, *beta2, *epsilon}, i, g, square, w, m, v);
+// Of one launch, within the 4096 bytes that its arguments may have.
+constexpr int kMostUpdates = 40;
+constexpr int64_t kBlockElements = 4 * kThreads;
+struct AdamUpdates {
+  AdamUpdate updates[kMostUpdates];
+  int first_block[kMostUpdates + 1];
+};
+
+__global__ void keras_adam_elements(AdamUpdates all, int count) {
+  const int block = static_cast<int>(blockIdx.x);
+  int low = 0, high = count;  // the update is the last one that begins at or before the block
+  while (high - low > 1) {
+    const int middle = (low + high) / 2;
+    (all.first_block[middle] <= block ? low : high) = middle;
+  }
+  const AdamUpdate& u = all.updates[low];
+  const AdamScalars scalars{*u.alpha, *u.one_minus_beta1, *u.one_minus_beta2, *u.epsilon};
+  const int64_t begin = (block - all.first_block[low]) * kBlockElements + threadIdx.x;
+  const int64_t end = min(begin - threadIdx.x + kBlockElements, u.count);
+  for (int64_t i = begin; i < end; i += kThreads) {
+    adam_step(scalars, i, u.g, u.square, u.w, u.m, u.v);
+  }
 }
 
 struct AdamInputs {
@@ -51,14 +68,22 @@ __global__ void descent_elements(int64_t count, const float* lr, const float* g,
 
 }  // namespace
 
-cudaError_t keras_adam(cudaStream_t stream, int64_t count, const float* alpha,
-                       const float* one_minus_beta1, const float* one_minus_beta2,
-                       const float* epsilon, const float* g, const float* square, float* w,
-                       float* m, float* v) {
-  if (count == 0) return cudaSuccess;
-  keras_adam_elements<<<blocks_for(count), kThreads, 0, stream>>>(
-      count, alpha, one_minus_beta1, one_minus_beta2, epsilon, g, square, w, m, v);
-  return cudaGetLastError();
+cudaError_t keras_adam(cudaStream_t stream, const AdamUpdate* updates, size_t count) {
+  for (size_t at = 0; at < count;) {
+    AdamUpdates all{};
+    int taken = 0;
+    for (; at < count && taken < kMostUpdates; ++at) {
+      if (updates[at].count == 0) continue;
+      const int64_t blocks = (updates[at].count + kBlockElements - 1) / kBlockElements;
+      all.updates[taken] = updates[at];
+      all.first_block[taken + 1] = all.first_block[taken] + static_cast<int>(blocks);
+      ++taken;
+    }
+    if (taken == 0) break;
+    keras_adam_elements<<<all.first_block[taken], kThreads, 0, stream>>>(all, taken);
+    if (const cudaError_t failed = cudaGetLastError()) return failed;
+  }
+  return cudaSuccess;
 }
 
 cudaError_t adam(cudaStream_t stream, int64_t count, const float* const scalars[6], const float* g,

@@ -5,6 +5,8 @@
 namespace tenon::cli {
 namespace {
 
+constexpr int64_t kStepsOnADevice = 32;
+
 bool is_finite(const Tensor& value) {
   bool finite = true;
   visit<FloatTypes>(value.dtype(), [&]<class T>() {
@@ -22,14 +24,24 @@ Status DivergenceGuard::on_epoch_begin(keras::Model&, int64_t epoch) {
   return absl::OkStatus();
 }
 
-Status DivergenceGuard::on_batch_end(keras::Model&, int64_t step, const keras::Logs& logs) {
+// A mean over the epoch that is not finite stays so.
+Status DivergenceGuard::on_batch_end(keras::Model&, int64_t step,
+                                     const keras::RunningMeans& means) {
+  const bool at_hand = means.are_at_hand();
+  if (!at_hand && step % kStepsOnADevice != 0) return absl::OkStatus();
+  TENON_ASSIGN_OR_RETURN(const keras::Logs* logs, means.read());
+  return check_loss(*logs, cat(at_hand ? ", step " : ", at the latest in step ", step + 1));
+}
+
+Status DivergenceGuard::check_loss(const keras::Logs& logs, std::string_view when) {
   const double* loss = keras::find_log(logs, "loss");
   if (!loss || std::isfinite(*loss)) return absl::OkStatus();
   return diverge(cat("the loss is ", std::isnan(*loss) ? "NaN" : "infinite", " at epoch ", epoch_,
-                     ", step ", step + 1));
+                     when));
 }
 
-Status DivergenceGuard::on_epoch_end(keras::Model& model, int64_t, keras::Logs&) {
+Status DivergenceGuard::on_epoch_end(keras::Model& model, int64_t, keras::Logs& logs) {
+  TENON_RETURN_IF_ERROR(check_loss(logs, ""));
   std::vector<Tensor> values;
   for (const keras::Weight* weight : model.checkpoint_variables()) {
     TENON_ASSIGN_OR_RETURN(const Tensor value, weight->variable->read());

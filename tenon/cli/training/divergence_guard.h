@@ -6,14 +6,16 @@
 namespace tenon::cli {
 
 // Stands before all other callbacks, so that none of them stores spoilt weights. The running step
-// or epoch ends with FAILED_PRECONDITION when loss or weights are no longer finite numbers.
+// or epoch ends with FAILED_PRECONDITION when loss or weights are no longer finite numbers. On a
+// device, whose work would have to be waited for, it looks at one step in 32.
 class DivergenceGuard final : public keras::Callback {
  public:
   // With `keep`, the values of the last epoch that ended well are kept in memory.
   explicit DivergenceGuard(bool keep) : keep_(keep) {}
 
   Status on_epoch_begin(keras::Model& model, int64_t epoch) override;
-  Status on_batch_end(keras::Model& model, int64_t step, const keras::Logs& logs) override;
+  Status on_batch_end(keras::Model& model, int64_t step,
+                      const keras::RunningMeans& means) override;
   Status on_epoch_end(keras::Model& model, int64_t epoch, keras::Logs& logs) override;
 
   bool diverged() const { return diverged_; }
@@ -23,6 +25,7 @@ class DivergenceGuard final : public keras::Callback {
   Status restore_values(keras::Model& model) const;
 
  private:
+  Status check_loss(const keras::Logs& logs, std::string_view when);
   Status diverge(std::string_view what);
 
   const bool keep_;

@@ -32,7 +32,7 @@ class CheckpointCallback final : public keras::Callback {
     if (writes_) TENON_RETURN_IF_ERROR(create_directories(folder_));
     return from_ ? with_context(restore_callbacks(model), "resuming") : absl::OkStatus();
   }
-  Status on_batch_end(keras::Model&, int64_t, const keras::Logs&) override {
+  Status on_batch_end(keras::Model&, int64_t, const keras::RunningMeans&) override {
     ++steps_;
     return absl::OkStatus();
   }

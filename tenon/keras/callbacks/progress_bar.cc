@@ -142,6 +142,10 @@ void ProgressBar::update(int64_t current, const Logs& values, bool finalize) {
   shown_before_ = true;
 }
 
+bool ProgressBar::is_due() const {
+  return verbose_ == 1 && (!shown_before_ || clock_() - last_update_ >= kMinInterval);
+}
+
 void ProgressBar::finish(int64_t steps, const Logs& values) {
   if (target_ < 0) target_ = steps;
   update(target_, values, true);

@@ -21,6 +21,9 @@ class ProgressBar {
   // one are left out, and allocate nothing.
   void update(int64_t current, const Logs& values, bool finalize);
 
+  // Would update() show anything now?
+  bool is_due() const;
+
   // The last update. A number of steps that was not known before is `steps`.
   void finish(int64_t steps, const Logs& values);
 

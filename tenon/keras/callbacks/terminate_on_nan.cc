@@ -8,8 +8,9 @@ namespace {
 
 class TerminateOnNaNCallback final : public Callback {
  public:
-  Status on_batch_end(Model& model, int64_t step, const Logs& logs) override {
-    const double* loss = find_log(logs, "loss");
+  Status on_batch_end(Model& model, int64_t step, const RunningMeans& means) override {
+    TENON_ASSIGN_OR_RETURN(const Logs* logs, means.read());
+    const double* loss = find_log(*logs, "loss");
     if (!loss || std::isfinite(*loss)) return absl::OkStatus();
     print(cat("Batch ", step, ": Invalid loss, terminating training\n"));
     model.stop_training = true;

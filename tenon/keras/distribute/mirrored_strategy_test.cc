@@ -26,9 +26,10 @@ std::shared_ptr<const MirroredStrategy> strategy_of(int replicas, int64_t bucket
 // Loss and accuracy as they stand after each batch.
 struct BatchLogs final : Callback {
   std::vector<double> losses, accuracies;
-  Status on_batch_end(Model&, int64_t, const Logs& logs) override {
-    losses.push_back(*find_log(logs, "loss"));
-    const double* accuracy = find_log(logs, "accuracy");
+  Status on_batch_end(Model&, int64_t, const RunningMeans& means) override {
+    TENON_ASSIGN_OR_RETURN(const Logs* logs, means.read());
+    losses.push_back(*find_log(*logs, "loss"));
+    const double* accuracy = find_log(*logs, "accuracy");
     accuracies.push_back(accuracy ? *accuracy : 0);
     return absl::OkStatus();
   }
