@@ -16,7 +16,7 @@ class Loss {
   virtual std::string_view name() const = 0;
   virtual void fields(ConfigFields& fields) { (void)fields; }
 
-  // One value for each sample (and position): float32, without the class axis.
+  // One value for each sample (and position), without the class axis; or one for all.
   virtual Endpoint values(GraphBuilder& build, Endpoint y_true, Endpoint y_pred) const = 0;
 
   // True when y_true holds class numbers: they are checked before a run (check_classes).
@@ -46,6 +46,16 @@ LossPtr CategoricalCrossentropy(CrossentropyOptions options = {});
 LossPtr BinaryCrossentropy(CrossentropyOptions options = {});
 LossPtr MeanSquaredError();
 LossPtr MeanAbsoluteError();
+LossPtr MeanAbsolutePercentageError();
+LossPtr MeanSquaredLogarithmicError();
+LossPtr LogCosh();
+LossPtr Poisson();
+LossPtr Huber(double delta = 1);
+LossPtr CosineSimilarity();
+LossPtr Hinge();
+LossPtr SquaredHinge();
+LossPtr CategoricalHinge();
+LossPtr KLDivergence();
 
 // From Keras' JSON: a name ("mse", "sparse_categorical_crossentropy") or a serialised object.
 // UNIMPLEMENTED names the losses that exist.

@@ -80,18 +80,31 @@ class Optimizer {
   };
   // Called once a step, before update().
   virtual void begin(const Step& step) { (void)step; }
-  // A gradient of the weight's shape. `square` is what Keras takes for its square where that is
-  // another one (see WeightGradient), else invalid.
+  // A gradient of the weight's shape. `size` is what Keras takes for size_of_rows() of it where
+  // that is another value (see WeightGradient), else invalid.
   struct Applied {
-    Endpoint gradient, square;
+    Endpoint gradient, size;
   };
   // Adds the update of weight `index`.
   virtual void update(const Step& step, size_t index, const Applied& applied) = 0;
-  virtual bool squares_gradients() const { return true; }
-  virtual Initializer slot_initializer() const { return "zeros"; }
+  // The op by which the optimizer measures gradients, if it does.
+  virtual std::string_view size_of_rows() const { return "Square"; }
+  virtual Initializer slot_initializer(std::string_view name) const {
+    (void)name;
+    return "zeros";
+  }
+  // State that is one number for all weights, kept behind the slots.
+  struct Scalar {
+    std::string_view name;
+    double initial;
+  };
+  virtual std::vector<Scalar> scalars() const { return {}; }
 
   const Weight& weight(size_t index) const { return *weights_[index]; }
   const Weight& slot(size_t index, std::string_view name) const;
+  const Weight& scalar(size_t index) const {
+    return state_[state_.size() - scalars().size() + index];
+  }
 
   Optimizer(LearningRate rate, const GradientOptions& options)
       : rate_(std::move(rate)), options_(options) {}
@@ -147,12 +160,41 @@ struct RMSpropOptions {
   bool centered = false;
   GradientOptions gradient = {};
 };
+// Of Adamax, Lamb and Nadam.
+struct MomentsOptions {
+  LearningRate learning_rate = 0.001;
+  double beta_1 = 0.9, beta_2 = 0.999, epsilon = 1e-7;
+  GradientOptions gradient = {};
+};
+struct AdadeltaOptions {
+  LearningRate learning_rate = 0.001;
+  double rho = 0.95, epsilon = 1e-7;
+  GradientOptions gradient = {};
+};
+struct FtrlOptions {
+  LearningRate learning_rate = 0.001;
+  double learning_rate_power = -0.5, initial_accumulator_value = 0.1;
+  double l1_regularization_strength = 0, l2_regularization_strength = 0;
+  double l2_shrinkage_regularization_strength = 0, beta = 0;
+  GradientOptions gradient = {};
+};
+struct LionOptions {
+  LearningRate learning_rate = 0.001;
+  double beta_1 = 0.9, beta_2 = 0.99;
+  GradientOptions gradient = {};
+};
 OptimizerPtr SGD(SGDOptions options = {});
 OptimizerPtr Adam(AdamOptions options = {});
 // Adam with decoupled decay, 0.004 unless options.gradient.weight_decay says otherwise.
 OptimizerPtr AdamW(AdamOptions options = {});
 OptimizerPtr Adagrad(AdagradOptions options = {});
 OptimizerPtr RMSprop(RMSpropOptions options = {});
+OptimizerPtr Adadelta(AdadeltaOptions options = {});
+OptimizerPtr Adamax(MomentsOptions options = {});
+OptimizerPtr Ftrl(FtrlOptions options = {});
+OptimizerPtr Lamb(MomentsOptions options = {});
+OptimizerPtr Lion(LionOptions options = {});
+OptimizerPtr Nadam(MomentsOptions options = {});
 
 // `inner`, with losses scaled.
 OptimizerPtr LossScaleOptimizer(OptimizerPtr inner, LossScaleOptions options = {});

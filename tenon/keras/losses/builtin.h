@@ -5,10 +5,12 @@
 
 namespace tenon::keras::losses {
 
+inline constexpr double kEpsilon = 1e-7;  // Keras' epsilon()
+
 // y * (1 - smoothing) + smoothing * share.
 Endpoint smooth(GraphBuilder& build, Endpoint y_true, double smoothing, double share);
 
-// Probabilities kept within [1e-7, 1 - 1e-7], Keras' epsilon().
+// Probabilities kept within [epsilon, 1 - epsilon].
 Endpoint clip_probabilities(GraphBuilder& build, Endpoint p);
 
 // The two as floats of one rank.
@@ -16,5 +18,18 @@ struct Pair {
   Endpoint y_true, y_pred;
 };
 Pair standardize(GraphBuilder& build, Endpoint y_true, Endpoint y_pred);
+
+Endpoint sum_all(GraphBuilder& build, Endpoint x);
+Endpoint mean_of_last(GraphBuilder& build, Endpoint each);
+// Of the angle between vectors along the last axis.
+Endpoint cosine(GraphBuilder& build, Endpoint target, Endpoint output);
+// Cross-entropies of each element.
+Endpoint binary_entropy(GraphBuilder& build, Endpoint target, Endpoint probabilities);
+Endpoint binary_entropy_of_logits(GraphBuilder& build, Endpoint target, Endpoint logits);
+
+LossPtr make_binary_focal();
+LossPtr make_categorical_focal();
+LossPtr make_tversky();
+LossPtr make_dice();
 
 }  // namespace tenon::keras::losses

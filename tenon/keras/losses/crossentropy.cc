@@ -11,14 +11,40 @@ Endpoint smooth(GraphBuilder& g, Endpoint y_true, double smoothing, double share
 }
 
 Endpoint clip_probabilities(GraphBuilder& g, Endpoint p) {
-  const Endpoint high = g.op("Minimum", {p, g.scalar_of(g.dtype(p), 1 - 1e-7)});
-  return g.op("Maximum", {high, g.scalar_of(g.dtype(p), 1e-7)});
+  const Endpoint high = g.op("Minimum", {p, g.scalar_of(g.dtype(p), 1 - kEpsilon)});
+  return g.op("Maximum", {high, g.scalar_of(g.dtype(p), kEpsilon)});
 }
 
 Pair standardize(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) {
   Pair pair{g.cast(y_true, g.dtype(y_pred)), y_pred};
   match_ranks(g, pair.y_true, pair.y_pred);
   return pair;
+}
+
+Endpoint sum_all(GraphBuilder& g, Endpoint x) {
+  if (!g.status().ok()) return {};
+  std::vector<int64_t> axes;
+  for (int axis = 0; axis < g.shape(x).rank(); ++axis) axes.push_back(axis);
+  return g.sum(x, axes);
+}
+
+Endpoint binary_entropy_of_logits(GraphBuilder& g, Endpoint target, Endpoint logits) {
+  // max(x, 0) - x * y + log(1 + exp(-|x|)), with |x| written so that its gradient at 0 is
+  // TensorFlow's.
+  const Endpoint zeros = g.zeros_like(logits);
+  const Endpoint positive = g.op("GreaterEqual", {logits, zeros});
+  const Endpoint relu = g.op("SelectV2", {positive, logits, zeros});
+  const Endpoint minus_abs = g.op("SelectV2", {positive, g.neg(logits), logits});
+  const Endpoint tail = g.op("Log1p", {g.op("Exp", {minus_abs})});
+  return g.add(g.sub(relu, g.mul(logits, target)), tail);
+}
+
+Endpoint binary_entropy(GraphBuilder& g, Endpoint target, Endpoint probabilities) {
+  const Endpoint one = g.scalar_of(g.dtype(probabilities), 1);
+  const Endpoint p = clip_probabilities(g, probabilities);
+  const Endpoint yes = g.mul(target, g.op("Log", {p}));
+  const Endpoint no = g.mul(g.sub(one, target), g.op("Log", {g.sub(one, p)}));
+  return g.neg(g.add(yes, no));
 }
 
 }  // namespace losses
@@ -120,22 +146,8 @@ class BinaryCrossentropyLoss final : public Loss {
     auto [target, output] = losses::standardize(g, y_true, logits ? logits : y_pred);
     if (!g.status().ok()) return {};
     target = losses::smooth(g, target, o_.label_smoothing, 0.5);
-    const int64_t last[] = {g.shape(output).rank() - 1};
-    const Endpoint one = g.scalar_of(g.dtype(output), 1);
-    if (logits) {
-      // max(x, 0) - x * y + log(1 + exp(-|x|)), with |x| written so that its gradient at 0 is
-      // TensorFlow's.
-      const Endpoint zeros = g.zeros_like(output);
-      const Endpoint positive = g.op("GreaterEqual", {output, zeros});
-      const Endpoint relu = g.op("SelectV2", {positive, output, zeros});
-      const Endpoint minus_abs = g.op("SelectV2", {positive, g.neg(output), output});
-      const Endpoint tail = g.op("Log1p", {g.op("Exp", {minus_abs})});
-      return g.mean(g.add(g.sub(relu, g.mul(output, target)), tail), last);
-    }
-    const Endpoint p = losses::clip_probabilities(g, output);
-    const Endpoint yes = g.mul(target, g.op("Log", {p}));
-    const Endpoint no = g.mul(g.sub(one, target), g.op("Log", {g.sub(one, p)}));
-    return g.mean(g.neg(g.add(yes, no)), last);
+    return losses::mean_of_last(g, logits ? losses::binary_entropy_of_logits(g, target, output)
+                                          : losses::binary_entropy(g, target, output));
   }
 
  private:

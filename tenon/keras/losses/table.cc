@@ -21,6 +21,23 @@ const LossRow kLosses[] = {
     {"BinaryCrossentropy", "binary_crossentropy", "bce", [] { return BinaryCrossentropy(); }},
     {"MeanSquaredError", "mean_squared_error", "mse", [] { return MeanSquaredError(); }},
     {"MeanAbsoluteError", "mean_absolute_error", "mae", [] { return MeanAbsoluteError(); }},
+    {"MeanAbsolutePercentageError", "mean_absolute_percentage_error", "mape",
+     [] { return MeanAbsolutePercentageError(); }},
+    {"MeanSquaredLogarithmicError", "mean_squared_logarithmic_error", "msle",
+     [] { return MeanSquaredLogarithmicError(); }},
+    {"Huber", "huber", "", [] { return Huber(); }},
+    {"LogCosh", "log_cosh", "", [] { return LogCosh(); }},
+    {"Poisson", "poisson", "", [] { return Poisson(); }},
+    {"CosineSimilarity", "cosine_similarity", "", [] { return CosineSimilarity(); }},
+    {"KLDivergence", "kl_divergence", "kld", [] { return KLDivergence(); }},
+    {"Hinge", "hinge", "", [] { return Hinge(); }},
+    {"SquaredHinge", "squared_hinge", "", [] { return SquaredHinge(); }},
+    {"CategoricalHinge", "categorical_hinge", "", [] { return CategoricalHinge(); }},
+    {"BinaryFocalCrossentropy", "binary_focal_crossentropy", "", losses::make_binary_focal},
+    {"CategoricalFocalCrossentropy", "categorical_focal_crossentropy", "",
+     losses::make_categorical_focal},
+    {"Tversky", "tversky", "", losses::make_tversky},
+    {"Dice", "dice", "", losses::make_dice},
 };
 
 }  // namespace
@@ -92,17 +109,12 @@ Endpoint Loss::operator()(GraphBuilder& g, Endpoint y_true, Endpoint y_pred, End
     each = g.mul(each, weight);
   }
   if (!g.status().ok()) return {};
-  const auto sum_all = [&](Endpoint x) {
-    std::vector<int64_t> axes;
-    for (int axis = 0; axis < g.shape(x).rank(); ++axis) axes.push_back(axis);
-    return g.sum(x, axes);
-  };
-  const Endpoint sum = sum_all(each);
+  const Endpoint sum = losses::sum_all(g, each);
   if (reduction_ == "sum") return sum;
   if (mean) {
     const bool by_weight = weight && reduction_ == "mean_with_sample_weight";
     const Endpoint count =
-        by_weight ? sum_all(weight) : g.op("Size", {each}, {{"out_type", DType::kInt32}});
+        by_weight ? losses::sum_all(g, weight) : g.op("Size", {each}, {{"out_type", DType::kInt32}});
     return g.op("DivNoNan", {sum, g.cast(count, g.dtype(sum))});
   }
   g.fail(unimplemented("loss reduction '", reduction_,

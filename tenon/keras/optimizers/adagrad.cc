@@ -18,14 +18,14 @@ class AdagradOptimizer final : public Optimizer {
   std::vector<std::vector<std::string>> slots() const override { return {{"accumulator"}}; }
 
  protected:
-  Initializer slot_initializer() const override {
+  Initializer slot_initializer(std::string_view) const override {
     return Initializer("Constant").with("value", initial_);
   }
   void update(const Step& step, size_t index, const Applied& applied) override {
     Trace& trace = step.trace;
     GraphBuilder& g = trace.build();
     const Weight &w = weight(index), &sum = slot(index, "accumulator");
-    trace.assign_add(sum, applied.square ? applied.square : g.op("Square", {applied.gradient}));
+    trace.assign_add(sum, applied.size ? applied.size : g.op("Square", {applied.gradient}));
     const Endpoint size = g.add(trace.read(sum), g.scalar_of(w.dtype, epsilon_));
     const Endpoint scaled = g.mul(g.cast(step.rate, w.dtype), applied.gradient);
     trace.assign_sub(w, g.div(scaled, g.op("Sqrt", {size})));

@@ -44,9 +44,9 @@ class AdamOptimizer final : public Optimizer {
     std::vector<Endpoint> inputs = {g.cast(alpha_, w.dtype), g.scalar_of(w.dtype, 1 - beta_1_),
                                     g.scalar_of(w.dtype, 1 - beta_2_),
                                     g.scalar_of(w.dtype, epsilon_)};
-    if (applied.square) inputs.push_back(applied.square);
+    if (applied.size) inputs.push_back(applied.size);
     inputs.push_back(applied.gradient);
-    step.trace.write_all(applied.square ? "_KerasAdamOfRows" : "_KerasAdam", changed,
+    step.trace.write_all(applied.size ? "_KerasAdamOfRows" : "_KerasAdam", changed,
                          std::move(inputs), {{"num_v_hat", int64_t{amsgrad_}}});
   }
 

@@ -27,9 +27,14 @@ void Optimizer::build(std::span<Weight* const> weights) {
     for (const Weight* weight : weights_) {
       for (const std::string& name : group) {
         add(cat("optimizer/", weight->path, "/", name), name, weight->dtype, weight->shape,
-            slot_initializer());
+            slot_initializer(name));
       }
     }
+  }
+  for (const Scalar& scalar : scalars()) {
+    add(cat("optimizer/", scalar.name), scalar.name,
+        weights_.empty() ? DType::kFloat : weights_[0]->dtype, {},
+        Initializer("Constant").with("value", scalar.initial));
   }
 }
 
@@ -99,24 +104,24 @@ void Optimizer::clip(GraphBuilder& g, std::vector<WeightGradient>& gradients) co
 std::vector<Optimizer::Applied> Optimizer::sum(GraphBuilder& g,
                                                std::span<const WeightGradient> gradients,
                                                const Combine& combine) const {
-  // The gradients, then the squares.
+  // The gradients, then the sizes of those that are rows.
   std::vector<Endpoint> values;
   std::vector<Weight*> weights = weights_;
-  std::vector<size_t> squared;
+  std::vector<size_t> measured;
   for (size_t i = 0; i < gradients.size(); ++i) {
     values.push_back(sum_rows(g, gradients[i], *weights_[i]));
-    if (gradients[i].rows && squares_gradients()) squared.push_back(i);
+    if (gradients[i].rows && !size_of_rows().empty()) measured.push_back(i);
   }
-  for (const size_t i : squared) {
-    const WeightGradient squares{g.op("Square", {gradients[i].values}), gradients[i].rows};
-    values.push_back(sum_rows(g, squares, *weights_[i]));
+  for (const size_t i : measured) {
+    const WeightGradient sizes{g.op(size_of_rows(), {gradients[i].values}), gradients[i].rows};
+    values.push_back(sum_rows(g, sizes, *weights_[i]));
     weights.push_back(weights_[i]);
   }
   if (combine) values = combine(values, weights);
   std::vector<Applied> applied(gradients.size());
   for (size_t i = 0; i < applied.size(); ++i) applied[i].gradient = values[i];
-  for (size_t i = 0; i < squared.size(); ++i) {
-    applied[squared[i]].square = values[applied.size() + i];
+  for (size_t i = 0; i < measured.size(); ++i) {
+    applied[measured[i]].size = values[applied.size() + i];
   }
   return applied;
 }

@@ -28,7 +28,7 @@ class RMSpropOptimizer final : public Optimizer {
 
  protected:
   void update(const Step& step, size_t index, const Applied& applied) override {
-    if (applied.square) return update_by_formula(step, index, applied);
+    if (applied.size) return update_by_formula(step, index, applied);
     GraphBuilder& g = step.trace.build();
     const Weight& w = weight(index);
     const auto number = [&](double value) { return g.scalar_of(w.dtype, value); };
@@ -55,7 +55,7 @@ class RMSpropOptimizer final : public Optimizer {
       trace.assign(of, next);
       return next;
     };
-    Endpoint denominator = average(slot(index, "velocity"), applied.square);
+    Endpoint denominator = average(slot(index, "velocity"), applied.size);
     if (centered_) {
       const Endpoint mean = average(slot(index, "average_gradient"), applied.gradient);
       denominator = g.sub(denominator, g.op("Square", {mean}));

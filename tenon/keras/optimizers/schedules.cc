@@ -1,3 +1,4 @@
+#include <cmath>
 #include <numbers>
 
 #include "tenon/keras/optimizer.h"
@@ -39,25 +40,78 @@ Endpoint inverse_time_decay(const ScheduleInput& s) {
 }
 
 Endpoint polynomial_decay(const ScheduleInput& s) {
-  if (s.flag("cycle")) s.g.fail(unimplemented("PolynomialDecay with cycle is not implemented"));
-  const Endpoint steps = s.constant_of("decay_steps");
-  const Endpoint p = s.g.div(s.g.op("Minimum", {s.step, steps}), steps);
+  Endpoint steps = s.constant_of("decay_steps"), step = s.step;
+  if (s.flag("cycle")) {
+    // To the end of the cycle that the step is in; the first one begins with 0.
+    const Endpoint cycles = s.g.op("Ceil", {s.g.div(step, steps)});
+    steps = s.g.mul(steps, s.g.op("Maximum", {cycles, s.constant(1)}));
+  } else {
+    step = s.g.op("Minimum", {step, steps});
+  }
+  const Endpoint p = s.g.div(step, steps);
   const double end = s.number("end_learning_rate", 1e-4);
   const Endpoint left = s.g.op("Pow", {s.g.sub(s.constant(1), p), s.constant_of("power", 1)});
   return s.g.add(s.g.mul(s.constant(s.number("initial_learning_rate") - end), left),
                  s.constant(end));
 }
 
-Endpoint cosine_decay(const ScheduleInput& s) {
-  if (!s.config["warmup_target"].is_null()) {
-    s.g.fail(unimplemented("CosineDecay with warmup_target is not implemented"));
-  }
-  const Endpoint steps = s.constant_of("decay_steps");
-  const Endpoint p = s.g.div(s.g.op("Minimum", {s.step, steps}), steps);
-  const Endpoint cosine = s.g.op("Cos", {s.g.mul(s.constant(std::numbers::pi), p)});
+// rate * ((1 - alpha) * share * (1 + cos(pi * done)) / 2 + alpha).
+Endpoint cosine(const ScheduleInput& s, Endpoint rate, Endpoint done, Endpoint share = {}) {
+  const Endpoint cosine = s.g.op("Cos", {s.g.mul(s.constant(std::numbers::pi), done)});
   const double alpha = s.number("alpha");
-  const Endpoint decayed = s.g.mul(s.constant(0.5 * (1 - alpha)), s.g.add(s.constant(1), cosine));
-  return s.g.mul(s.constant_of("initial_learning_rate"), s.g.add(decayed, s.constant(alpha)));
+  Endpoint decayed =
+      s.g.mul(s.constant(0.5 * (1 - alpha)), s.g.add(s.constant(1), cosine));
+  if (share) decayed = s.g.mul(share, decayed);
+  return s.g.mul(rate, s.g.add(decayed, s.constant(alpha)));
+}
+
+Endpoint cosine_decay(const ScheduleInput& s) {
+  GraphBuilder& g = s.g;
+  const Endpoint steps = s.constant_of("decay_steps");
+  const Endpoint initial = s.constant_of("initial_learning_rate");
+  if (s.config["warmup_target"].is_null()) {
+    return cosine(s, initial, g.div(g.op("Minimum", {s.step, steps}), steps));
+  }
+  const Endpoint warmup = s.constant_of("warmup_steps"), target = s.constant_of("warmup_target");
+  const Endpoint step = g.op("Minimum", {s.step, g.add(steps, warmup)});
+  const Endpoint rising = g.add(g.mul(g.sub(target, initial), g.div(step, warmup)), initial);
+  const Endpoint falling = cosine(s, target, g.div(g.sub(step, warmup), steps));
+  return g.op("SelectV2", {g.op("Less", {step, warmup}), rising, falling});
+}
+
+Endpoint cosine_decay_restarts(const ScheduleInput& s) {
+  GraphBuilder& g = s.g;
+  Endpoint done = g.div(s.step, s.constant_of("first_decay_steps")), restarts;
+  if (s.number("t_mul", 2) == 1) {
+    restarts = g.op("Floor", {done});
+    done = g.sub(done, restarts);
+  } else {
+    const Endpoint one = s.constant(1), t = s.constant_of("t_mul", 2), rest = g.sub(one, t);
+    const Endpoint grown = g.op("Log", {g.sub(one, g.mul(done, rest))});
+    restarts = g.op("Floor", {g.div(grown, g.op("Log", {t}))});
+    const Endpoint length = g.op("Pow", {t, restarts});
+    done = g.div(g.sub(done, g.div(g.sub(one, length), rest)), length);
+  }
+  const Endpoint share = g.op("Pow", {s.constant_of("m_mul", 1), restarts});
+  return cosine(s, s.constant_of("initial_learning_rate"), done, share);
+}
+
+Endpoint piecewise_constant_decay(const ScheduleInput& s) {
+  const Json::Array *boundaries = s.config["boundaries"].items(),
+                    *values = s.config["values"].items();
+  if (!boundaries || !values || values->size() != boundaries->size() + 1) {
+    s.g.fail(invalid_argument("PiecewiseConstantDecay wants one more of 'values' than of "
+                              "'boundaries'"));
+    return {};
+  }
+  Endpoint rate = s.constant(values->back().number().value_or(0));
+  for (size_t i = boundaries->size(); i-- > 0;) {
+    // Keras compares in the step's integers.
+    const Endpoint end = s.constant(std::trunc((*boundaries)[i].number().value_or(0)));
+    const Endpoint value = s.constant((*values)[i].number().value_or(0));
+    rate = s.g.op("SelectV2", {s.g.op("LessEqual", {s.step, end}), value, rate});
+  }
+  return rate;
 }
 
 struct ScheduleRow {
@@ -71,6 +125,8 @@ constexpr ScheduleRow kSchedules[] = {
     {"InverseTimeDecay", inverse_time_decay},
     {"PolynomialDecay", polynomial_decay},
     {"CosineDecay", cosine_decay},
+    {"CosineDecayRestarts", cosine_decay_restarts},
+    {"PiecewiseConstantDecay", piecewise_constant_decay},
 };
 
 }  // namespace

@@ -21,7 +21,7 @@ class SGDOptimizer final : public Optimizer {
   }
 
  protected:
-  bool squares_gradients() const override { return false; }
+  std::string_view size_of_rows() const override { return ""; }
   void update(const Step& step, size_t index, const Applied& applied) override {
     const Weight& w = weight(index);
     const Endpoint gradient = applied.gradient;

@@ -16,7 +16,10 @@ struct OptimizerRow {
 const OptimizerRow kOptimizers[] = {
     {"SGD", [] { return SGD(); }},         {"Adam", [] { return Adam(); }},
     {"AdamW", [] { return AdamW(); }},     {"Adagrad", [] { return Adagrad(); }},
-    {"RMSprop", [] { return RMSprop(); }},
+    {"RMSprop", [] { return RMSprop(); }}, {"Adadelta", [] { return Adadelta(); }},
+    {"Adamax", [] { return Adamax(); }},   {"Ftrl", [] { return Ftrl(); }},
+    {"Lamb", [] { return Lamb(); }},       {"Lion", [] { return Lion(); }},
+    {"Nadam", [] { return Nadam(); }},
 };
 
 // A learning rate is a number, or a schedule of Keras'.
