@@ -15,10 +15,51 @@ bool carries_gradient(const Value& value) {
   return is_floating(dtype) || is_complex(dtype) || dtype == DType::kVariant;
 }
 
+using Part = Tape::Part;
+
+Value whole_of(Part& part) {
+  if (!part.whole) part = {.whole = part.sum()};
+  return *part.whole;
+}
+
 // Their sum, in the order in which they came.
-Value sum_of(std::vector<Value>& parts) {
-  if (parts.size() > 1) parts = {run_op("AddN", parts)[0]};
-  return parts[0];
+Value sum_of(std::vector<Part>& parts) {
+  std::vector<Value> wholes;
+  for (Part& part : parts) wholes.push_back(whole_of(part));
+  if (parts.size() > 1) parts = {{.whole = run_op("AddN", wholes)[0]}};
+  return *parts[0].whole;
+}
+
+bool all_are_rows(const std::vector<Part>& parts) {
+  return std::ranges::all_of(parts, [](const Part& part) { return part.rows.has_value(); });
+}
+
+// Parts that are all rows stay rows, one after the other.
+Part joined(std::vector<Part>& parts) {
+  if (!all_are_rows(parts)) return {.whole = sum_of(parts)};
+  if (parts.size() == 1) return parts[0];
+  std::vector<Value> rows, places;
+  for (const Part& part : parts) {
+    rows.push_back(*part.rows);
+    places.push_back(part.places->dtype() == DType::kInt64
+                         ? *part.places
+                         : run_op("Cast", {&*part.places, 1}, {{"DstT", DType::kInt64}})[0]);
+  }
+  const Value axis(Tensor::scalar<int32_t>(0));
+  rows.push_back(axis);
+  places.push_back(axis);
+  return {.rows = run_op("ConcatV2", rows)[0], .places = run_op("ConcatV2", places)[0]};
+}
+
+Value integers(std::initializer_list<int32_t> numbers) {
+  return Value(Tensor::vector(numbers));
+}
+
+// The axis of a gather of whole rows.
+bool is_zero(const Tensor& axis) {
+  return axis.num_elements() == 1 && (axis.dtype() == DType::kInt32
+                                          ? axis.data<int32_t>()[0] == 0
+                                          : axis.dtype() == DType::kInt64 && axis.data<int64_t>()[0] == 0);
 }
 
 }  // namespace
@@ -201,6 +242,51 @@ Gradients Tape::backward_of(const Record& record, const Gradients& dys,
   return {dys[0]};  // of a variable's read
 }
 
+bool Tape::Record::is_read() const {
+  if (trace) return trace->graph().node(node).op->name() == "ReadVariableOp";
+  return !function && !custom.is_valid();
+}
+
+void Tape::record_all(Trace& trace) {
+  std::vector<std::shared_ptr<Tape>> others = {shared_from_this()};
+  std::swap(active(), others);
+  trace.record_again();
+  std::swap(active(), others);
+}
+
+// Of GatherV2 along the first dimension: the rows of its result's gradient, and where they belong.
+std::optional<Part> Tape::rows_of_gather(const Record& record, const std::optional<Value>& dy,
+                                         const std::vector<bool>& wanted) {
+  if (!dy || !wanted[0] || record.inputs.size() != 3 || record.custom.is_valid()) return {};
+  const Graph& graph = record.trace ? record.trace->graph() : record.function->graph();
+  NodeId gather = record.node;
+  if (!record.trace) {
+    for (NodeId id = 0; id < graph.size(); ++id) {
+      if (graph.alive(id) && graph.node(id).op->name() == "GatherV2") gather = id;
+    }
+    if (gather < 0 || graph.results.size() != 1 || graph.results[0].node != gather) return {};
+  }
+  const Node& node = graph.node(gather);
+  if (node.op->name() != "GatherV2" || node.attrs.get<int64_t>("batch_dims") != 0) return {};
+  const Value& axis = record.inputs[2];
+  const Tensor* number = axis.symbolic() ? graph.constant(axis.endpoint) : &axis.tensor;
+  if (!number || !is_zero(*number)) return {};
+  const Value params = record.inputs[0], indices = record.inputs[1];
+  const PartialShape shape = params.shape();
+  if (!shape.has_rank() || shape.rank() == 0) return {};
+  const Value flat = run_op("Reshape", std::vector{indices, integers({-1})})[0];
+  const Value size = run_op("Shape", {&flat, 1})[0];
+  Value inner = run_op("Shape", {&params, 1})[0];
+  inner = run_op("StridedSlice",
+                 std::vector{inner, integers({1}), integers({static_cast<int32_t>(shape.rank())}),
+                             integers({1})})[0];
+  const Value zero(Tensor::scalar<int32_t>(0));
+  const Value sizes = run_op("ConcatV2", std::vector{size, inner, zero})[0];
+  return Part{.rows = run_op("Reshape", std::vector{*dy, sizes})[0],
+              .places = flat,
+              .sum = [record, dy = *dy, wanted] { return *backward_of(record, {dy}, wanted)[0]; }};
+}
+
 // The trace around the current one that all targets are of: their gradients belong there too.
 std::shared_ptr<Trace> Tape::trace_of(std::span<const Value> targets) {
   const Trace* current = Trace::current();
@@ -212,9 +298,9 @@ std::shared_ptr<Trace> Tape::trace_of(std::span<const Value> targets) {
   return trace;
 }
 
-Gradients Tape::gradient(std::span<const Value> targets,
-                         std::span<const std::optional<Value>> given,
-                         std::span<const int64_t> sources) const {
+std::vector<std::optional<Part>> Tape::gradient(std::span<const Value> targets,
+                                                std::span<const std::optional<Value>> given,
+                                                std::span<const int64_t> sources) const {
   // What depends on a source.
   std::unordered_set<int64_t> reached(sources.begin(), sources.end());
   std::vector<bool> useful(records_.size());
@@ -226,15 +312,24 @@ Gradients Tape::gradient(std::span<const Value> targets,
       if (carries_gradient(output)) reached.insert(output.id);
     }
   }
-  std::map<int64_t, std::vector<Value>> arrived;
+  std::map<int64_t, std::vector<Part>> arrived;
   for (size_t i = 0; i < targets.size(); ++i) {
     if (!reached.contains(targets[i].id)) continue;
-    arrived[targets[i].id].push_back(
-        i < given.size() && given[i] ? *given[i] : run_op("OnesLike", {&targets[i], 1})[0]);
+    arrived[targets[i].id].push_back({.whole = i < given.size() && given[i]
+                                                   ? *given[i]
+                                                   : run_op("OnesLike", {&targets[i], 1})[0]});
   }
   for (size_t i = records_.size(); i-- > 0;) {
     const Record& record = records_[i];
     if (!useful[i]) continue;
+    if (record.is_read()) {  // rows stay rows
+      const auto it = arrived.find(record.outputs[0].id);
+      if (it == arrived.end() || it->second.empty()) continue;
+      std::vector<Part> parts = {joined(it->second)};
+      it->second = parts;
+      arrived[record.inputs[0].id].push_back(std::move(parts[0]));
+      continue;
+    }
     Gradients dys(record.outputs.size());
     bool any = false;
     for (size_t j = 0; j < dys.size(); ++j) {
@@ -246,18 +341,22 @@ Gradients Tape::gradient(std::span<const Value> targets,
     if (!any) continue;
     std::vector<bool> wanted;
     for (const Value& input : record.inputs) wanted.push_back(reached.contains(input.id));
+    if (std::optional<Part> rows = rows_of_gather(record, dys[0], wanted)) {
+      arrived[record.inputs[0].id].push_back(*std::move(rows));
+      continue;
+    }
     Gradients dxs = backward_of(record, dys, wanted);
     for (size_t j = 0; j < dxs.size() && j < wanted.size(); ++j) {
-      if (dxs[j] && wanted[j]) arrived[record.inputs[j].id].push_back(*std::move(dxs[j]));
+      if (dxs[j] && wanted[j]) arrived[record.inputs[j].id].push_back({.whole = *std::move(dxs[j])});
     }
   }
-  Gradients result;
+  std::vector<std::optional<Part>> result;
   for (int64_t source : sources) {
     const auto it = arrived.find(source);
     if (it == arrived.end() || it->second.empty()) {
       result.emplace_back();
     } else {
-      result.emplace_back(sum_of(it->second));
+      result.emplace_back(joined(it->second));
     }
   }
   return result;
@@ -337,10 +436,17 @@ void register_tape(nb::module_& m) {
         const std::shared_ptr<Trace> around = Tape::trace_of(ys);
         std::optional<Within> within;
         if (around) within.emplace(around);
-        for (std::optional<Value>& dx : tape.gradient(ys, dys, sources)) {
-          result.append(dx ? wrap(*std::move(dx)) : nb::none());
+        for (std::optional<Part>& dx : tape.gradient(ys, dys, sources)) {
+          if (dx && dx->rows) {
+            result.append(nb::make_tuple(wrap(*std::move(dx->rows)), wrap(*std::move(dx->places))));
+          } else {
+            result.append(dx ? wrap(*std::move(dx->whole)) : nb::none());
+          }
         }
         return result;
+      })
+      .def("record_all", [](Tape& tape) {
+        if (Trace* trace = Trace::current()) tape.record_all(*trace);
       });
   m.def("value_id", [](nb::handle object) -> int64_t {
     if (const Value* value = value_if(object)) return value->id;

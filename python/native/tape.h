@@ -5,6 +5,7 @@
 // same calls, so that an outer tape records it in turn.
 #pragma once
 
+#include <functional>
 #include <unordered_set>
 
 #include "python/native/graph_function.h"
@@ -13,7 +14,7 @@ namespace tenon::python {
 
 class VariableObject;
 
-class Tape {
+class Tape : public std::enable_shared_from_this<Tape> {
  public:
   Tape(bool persistent, bool watch_variables)
       : persistent_(persistent), watch_variables_(watch_variables) {}
@@ -41,10 +42,20 @@ class Tape {
   bool persistent() const { return persistent_; }
   void reset();
 
-  // By source: nullopt where nothing flows. `gradients` of the targets, without value: ones.
-  std::vector<std::optional<Value>> gradient(std::span<const Value> targets,
-                                             std::span<const std::optional<Value>> gradients,
-                                             std::span<const int64_t> sources) const;
+  // A gradient on its way: whole, or, as that of a gather is, rows and their places along the first
+  // dimension, of which whole_of() makes the sums.
+  struct Part {
+    std::optional<Value> whole = {};
+    std::optional<Value> rows = {}, places = {};
+    std::function<Value()> sum = {};
+  };
+
+  // By source: none where nothing flows. `gradients` of the targets, without value: ones.
+  std::vector<std::optional<Part>> gradient(std::span<const Value> targets,
+                                            std::span<const std::optional<Value>> gradients,
+                                            std::span<const int64_t> sources) const;
+  // Records what the trace has done already.
+  void record_all(Trace& trace);
 
  private:
   struct Record {
@@ -53,6 +64,8 @@ class Tape {
     NodeId node = -1;
     nb::object custom{};  // of a function with a gradient of its own
     std::vector<Value> inputs, outputs;
+
+    bool is_read() const;  // of a variable
   };
   void add(const Record& record);
   static void add_to_active(const Record& record);
@@ -66,6 +79,8 @@ class Tape {
       const Record& record, const std::vector<std::optional<Value>>& dys);
   static std::vector<std::optional<Value>> backward_of_custom(
       const Record& record, const std::vector<std::optional<Value>>& dys);
+  static std::optional<Part> rows_of_gather(const Record& record, const std::optional<Value>& dy,
+                                            const std::vector<bool>& wanted);
   static void renew(Trace& trace, NodeId node);
 
   const bool persistent_, watch_variables_;

@@ -202,6 +202,12 @@ void Trace::record_nodes_from(NodeId first) {
   }
 }
 
+void Trace::record_again() {
+  for (NodeId id = 0; id < graph_.size(); ++id) {
+    if (graph_.alive(id)) record(id);
+  }
+}
+
 void Trace::record(NodeId id) {
   if (Tape::active().empty()) return;
   const std::vector<Value> inputs = inputs_of(id);

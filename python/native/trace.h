@@ -36,6 +36,8 @@ class Trace : public std::enable_shared_from_this<Trace> {
 
   // Orders and records the nodes from `first` on, which somebody added to graph().
   void record_nodes_from(NodeId first);
+  // Has the active tapes record all that stands here already.
+  void record_again();
 
   // The place of `value` here: itself, or its capture. INVALID_ARGUMENT where it belongs to a trace
   // that is neither this one nor around it.

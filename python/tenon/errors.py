@@ -1,4 +1,5 @@
 """Exceptions with TensorFlow's names: one class for each of its codes."""
+import re
 
 
 class OpError(Exception):
@@ -50,6 +51,10 @@ def _define():
 
 
 _define()
+OK = 0
+# CANCELLED and its kin: the numbers of the codes.
+globals().update({re.sub("(?<=[a-z])(?=[A-Z])", "_", name.removesuffix("Error")).upper(): code
+                  for code, name in enumerate(OPERATORS, 1)})
 
 
 class OutOfTraceError(InvalidArgumentError):  # noqa: F821: _define() has made it

@@ -84,6 +84,7 @@ class GradientTape:
         if not self._persistent:
             self._read = tuple(self._tape.variables())
             self._tape.reset()
+        flat = [_slices(g, s) if isinstance(g, tuple) else g for g, s in zip(flat, flat_sources)]
         if UnconnectedGradients(unconnected_gradients) is UnconnectedGradients.ZERO:
             flat = [raw_ops.ZerosLike(x=_tenon.convert(s)) if g is None else g for g, s in zip(flat, flat_sources)]
         return nest.pack_sequence_as(sources, flat)
@@ -116,7 +117,7 @@ class GradientTape:
         for i in range(count):
             one = raw_ops.OneHot(indices=i, depth=count, on_value=_one(target, 1), off_value=_one(target, 0))
             one = raw_ops.Reshape(tensor=one, shape=_tenon.convert(target.shape.as_list(), "int32"))
-            rows.append(self.gradient(target, flat_sources, one, unconnected_gradients))
+            rows.append([_whole(g) for g in self.gradient(target, flat_sources, one, unconnected_gradients)])
         result = []
         for source, parts in zip(flat_sources, zip(*rows)):
             if any(p is None for p in parts):
@@ -143,7 +144,7 @@ class GradientTape:
             one = raw_ops.OneHot(indices=i, depth=count, on_value=_one(target, 1), off_value=_one(target, 0))
             one = raw_ops.Reshape(tensor=one, shape=_tenon.convert([1, *row.as_list()], "int32"))
             one = raw_ops.BroadcastTo(input=one, shape=raw_ops.Shape(input=target))
-            columns.append(self.gradient(target, source, one, unconnected_gradients))
+            columns.append(_whole(self.gradient(target, source, one, unconnected_gradients)))
         if any(column is None for column in columns):
             return None
         shape = raw_ops.Shape(input=_tenon.convert(source))
@@ -165,6 +166,18 @@ class _Stopped:
     def __exit__(self, *_):
         self._tape._recording = True
         self._tape._tape.push()
+
+
+def _slices(parts, source):
+    """The gradient of a tensor of which rows were gathered."""
+    from tenon.tf.sparse_tensor import IndexedSlices
+    shape = source.shape
+    known = shape.as_list() if shape.is_fully_defined() else None
+    return IndexedSlices(*parts, raw_ops.Shape(input=_tenon.convert(source)) if known is None else _tenon.convert(known, "int32"))
+
+
+def _whole(gradient):
+    return gradient if gradient is None else _tenon.convert(gradient)
 
 
 def _one(like, value):

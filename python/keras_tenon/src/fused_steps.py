@@ -1,9 +1,11 @@
 """Steps of Keras' optimizers as one op for each variable: the formulas of their update_step()."""
+import functools
+
 from keras.src import ops
 from keras.src.optimizers.adam import Adam
 from keras.src.optimizers.rmsprop import RMSprop
 from keras.src.optimizers.sgd import SGD
-from tenon import raw_ops
+from tenon import _tenon, raw_ops
 from tenon.tf.sparse_tensor import IndexedSlices
 
 
@@ -12,9 +14,10 @@ def step_of(optimizer):
     return _STEPS.get(type(optimizer).update_step)
 
 
-def takes(gradient, variable):
-    """Whether the ops know the variable's dtype, and the gradient is one of all its rows."""
-    return variable.dtype in ("float32", "float64") and not isinstance(gradient, IndexedSlices)
+def takes(step, gradient, variable):
+    """Whether the ops know the variable's dtype; and, of rows that were looked up, the formula: one that squares them does so
+    before it adds up what belongs to one row."""
+    return variable.dtype in ("float32", "float64") and not (step is _rmsprop and isinstance(gradient, IndexedSlices))
 
 
 def _slot(slots, index):
@@ -28,11 +31,15 @@ def _adam(optimizer, gradient, variable, learning_rate):
     power_1 = ops.power(ops.cast(optimizer.beta_1, dtype), step)
     power_2 = ops.power(ops.cast(optimizer.beta_2, dtype), step)
     alpha = ops.cast(learning_rate, dtype) * ops.sqrt(1 - power_2) / (1 - power_1)
-    raw_ops._KerasAdam(
+    gradient, adam = ops.cast(gradient, dtype), raw_ops._KerasAdam
+    if isinstance(gradient, IndexedSlices):
+        squares = IndexedSlices(ops.square(gradient.values), gradient.indices, gradient.dense_shape)
+        adam = functools.partial(raw_ops._KerasAdamOfRows, square=_tenon.convert(squares))
+    adam(
         var=variable, m=_slot(optimizer._momentums, index), v=_slot(optimizer._velocities, index),
         v_hat=[_slot(optimizer._velocity_hats, index)] if optimizer.amsgrad else [], alpha=alpha,
         one_minus_beta1=ops.cast(1 - optimizer.beta_1, dtype), one_minus_beta2=ops.cast(1 - optimizer.beta_2, dtype),
-        epsilon=ops.cast(optimizer.epsilon, dtype), grad=ops.cast(gradient, dtype))
+        epsilon=ops.cast(optimizer.epsilon, dtype), grad=_tenon.convert(gradient))
 
 
 def _rmsprop(optimizer, gradient, variable, learning_rate):
@@ -49,7 +56,7 @@ def _rmsprop(optimizer, gradient, variable, learning_rate):
 
 def _sgd(optimizer, gradient, variable, learning_rate):
     dtype = variable.dtype.name
-    rate, gradient = ops.cast(learning_rate, dtype), ops.cast(gradient, dtype)
+    rate, gradient = ops.cast(learning_rate, dtype), _tenon.convert(ops.cast(gradient, dtype))
     if optimizer.momentum == 0:
         raw_ops.ResourceApplyGradientDescent(var=variable, alpha=rate, delta=gradient)
         return

@@ -25,10 +25,10 @@ class TFOptimizer(_optimizer.TFOptimizer):
         from keras_tenon.src import fused_steps  # Keras' optimizers stand on this module
 
         step = fused_steps.step_of(self)
-        fused = [(g, v) for g, v in grads_and_vars if step is not None and fused_steps.takes(g, v)]
+        fused = [(g, v) for g, v in grads_and_vars if step is not None and fused_steps.takes(step, g, v)]
         for gradient, variable in fused:
             distribution.extended.update(variable, lambda v, g, rate: step(self, g, v, rate), args=(gradient, learning_rate))
-        others = [(g, v) for g, v in grads_and_vars if not fused or not fused_steps.takes(g, v)]
+        others = [(g, v) for g, v in grads_and_vars if step is None or not fused_steps.takes(step, g, v)]
         super()._distributed_tf_update_step(distribution, others, learning_rate)
 
 

@@ -10,6 +10,13 @@ from tenon.python_function import numpy_function, py_function  # noqa: F401
 from tenon.replicas import VariableAggregation, VariableSynchronization  # noqa: F401
 from tenon.tensor_spec import TypeSpec  # noqa: F401
 from tenon.tf import arrays as _arrays
+from tenon.tf import debugging as _debugging
+from tenon.tf import first_version as _first
+from tenon.tf import initial_values as _initial_values
+from tenon.tf import numpy_names as _numpy
+from tenon.tf import partition as _partition
+from tenon.tf import solvers as _solvers
+from tenon.tf import special as _special
 from tenon.tf import control_flow as _control_flow
 from tenon.tf import elementwise as _elementwise
 from tenon.tf import linalg as _linalg
@@ -50,14 +57,20 @@ def _public(*modules):
             if not name.startswith("_") and callable(value) and getattr(value, "__module__", "").startswith("tenon.tf")}
 
 
-math = _missing.namespace("tf.math", _public(_elementwise, _reductions), softmax=nn.softmax, log_softmax=nn.log_softmax,
+math = _missing.namespace("tf.math", _public(_elementwise, _reductions, _special), special=_special.special, softmax=nn.softmax, log_softmax=nn.log_softmax,
                           l2_normalize=_linalg.l2_normalize, sigmoid=_elementwise.sigmoid)
-linalg = _missing.namespace("tf.linalg", _public(_linalg), matmul=_linalg.matmul)
-globals().update(_public(_elementwise, _reductions, _arrays, _control_flow))
-for _name in ("map_fn", "vectorized_map", "foldl", "scan", "recompute_grad"):
+linalg = _missing.namespace("tf.linalg", _public(_linalg, _solvers), matmul=_linalg.matmul, eye=_arrays.eye, einsum=_linalg.einsum,
+                            tensordot=_linalg.tensordot)
+globals().update(_public(_elementwise, _reductions, _arrays, _control_flow, _partition, _initial_values))
+for _name in ("map_fn", "vectorized_map", "foldl", "scan", "recompute_grad", "grad_pass_through", "gradients", "hessians"):
     globals()[_name] = getattr(_functional, _name)
-for _name in ("matmul", "einsum", "tensordot", "norm"):
+for _name in ("matmul", "einsum", "tensordot", "norm", "eig"):
     globals()[_name] = getattr(_linalg, _name)
+for _name in ("scalar_mul", "realdiv"):
+    globals()[_name] = getattr(_special, _name)
+eigvals, matrix_square_root, fingerprint = _solvers.eigvals, _solvers.sqrtm, _partition.fingerprint
+half, double = float16, float64  # noqa: F821
+dtypes.half, dtypes.double = half, double
 del _name
 
 
@@ -80,42 +93,10 @@ bitwise = _missing.namespace("tf.bitwise", {name: _bitwise(op) for name, op in (
 autodiff = _missing.namespace("tf.autodiff", ForwardAccumulator=_functional.ForwardAccumulator, GradientTape=GradientTape)
 
 
-def _check_numerics(tensor, message, name=None):
-    return raw_ops.CheckNumerics(tensor=tensor, message=message)
-
-
-def Assert(condition, data, summarize=None, name=None):  # noqa: N802: TensorFlow's name
-    """InvalidArgumentError with the tensors `data` where `condition` is false."""
-    return raw_ops.Assert(condition=condition, data=[convert_to_tensor(x) for x in data], summarize=summarize or 3)
-
-
-def _asserts(name):
-    compare = globals()[name]
-
-    def check(x, y, message=None, summarize=None, name=None):
-        return Assert(reduce_all(compare(x, y)), [message or "Condition x, y did not hold.", x, y],  # noqa: F821
-                      summarize)
-
-    return check
-
-
-debugging = _missing.namespace("tf.debugging", {f"assert_{n}": _asserts(n) for n in (
-    "equal", "greater", "greater_equal", "less", "less_equal")}, check_numerics=_check_numerics, Assert=Assert,
-    is_numeric_tensor=lambda x: is_tensor(x) and x.dtype.is_numeric)
-assert_greater, assert_equal, assert_less = (getattr(debugging, f"assert_{n}") for n in ("greater", "equal", "less"))
-
-
-def _finfo(dtype):
-    import numpy as np
-    return np.finfo(as_dtype(dtype).as_numpy_dtype)
-
-
-def _select(condlist, choicelist, default=0):
-    """Of the choices the first whose condition is true."""
-    chosen = default
-    for condition, choice in zip(reversed(condlist), reversed(choicelist)):
-        chosen = where(condition, choice, chosen)  # noqa: F821
-    return chosen
+debugging = _debugging.debugging
+Assert = _debugging.Assert
+(assert_equal, assert_greater, assert_less, assert_rank) = (getattr(debugging, f"assert_{_name}") for _name in (
+    "equal", "greater", "less", "rank"))
 
 
 def _as_text(bytes_or_text, encoding="utf-8"):
@@ -131,11 +112,18 @@ def type_spec_from_value(value):
     return value._type_spec if hasattr(value, "_type_spec") else TensorSpec.from_tensor(convert_to_tensor(value))
 
 
-experimental = _missing.namespace("tf.experimental", numpy=_missing.namespace(
-    "tf.experimental.numpy", finfo=_finfo, select=_select))
+def _to_dlpack(tensor):
+    """A capsule by which other libraries take the tensor."""
+    return convert_to_tensor(tensor).__dlpack__()
+
+
+experimental = _missing.namespace(
+    "tf.experimental", Optional=data._Optional, numpy=_numpy.numpy, dlpack=_missing.namespace(
+        "tf.experimental.dlpack", to_dlpack=_to_dlpack, from_dlpack=convert_to_tensor))
+version = _missing.namespace("tf.version", VERSION=__version__, GIT_VERSION="tenon", COMPILER_VERSION="", GRAPH_DEF_VERSION=2400,
+                             GRAPH_DEF_VERSION_MIN_CONSUMER=0, GRAPH_DEF_VERSION_MIN_PRODUCER=0)
 compat = _missing.namespace("tf.compat", v1=_missing.namespace(
-    "tf.compat.v1", placeholder=_placeholder, reset_default_graph=lambda: None,
-    sparse_placeholder=_sparse_placeholder), as_text=_as_text, as_bytes=_as_bytes, as_str=_as_text,
+    "tf.compat.v1", _first.NAMES, placeholder=_placeholder, sparse_placeholder=_sparse_placeholder), as_text=_as_text, as_bytes=_as_bytes, as_str=_as_text,
     v2=__import__("sys").modules[__name__])
 types = _missing.namespace("tf.types", experimental=_missing.namespace(
     "tf.types.experimental", GenericFunction=_Function, TensorLike=object))
@@ -159,6 +147,25 @@ _dispatch.operators(globals())
 as_string = strings.as_string
 required_space_to_batch_paddings = nn.required_space_to_batch_paddings
 image = _image_edits.add_to(globals().get("image"))
+
+
+def get_logger():
+    """Python's logger "tensorflow", on which programs set a level. Tenon writes nothing to it."""
+    import logging
+    return logging.getLogger("tensorflow")
+
+
+def get_current_name_scope():
+    return _naming.current_scope().rstrip("/")
+
+
+def inside_function():
+    """Whether a function is being traced."""
+    return _tenon.tracing()
+
+
+def is_symbolic_tensor(tensor):
+    return is_tensor(tensor) and tensor.is_symbolic
 
 
 def __getattr__(name):

@@ -5,7 +5,7 @@ import re
 
 from tenon import _tenon
 from tenon.function import Function
-from tenon.tf import missing
+from tenon.tf import missing, testing
 
 
 class PhysicalDevice(collections.namedtuple("PhysicalDevice", ["name", "device_type"])):
@@ -240,6 +240,7 @@ def _gpu_device_name():
     return next((device.name for device in list_logical_devices("GPU")), "")
 
 
-test = missing.namespace("tf.test", is_gpu_available=_is_gpu_available, gpu_device_name=_gpu_device_name,
+test = missing.namespace("tf.test", TestCase=testing.TestCase, main=testing.main, compute_gradient=testing.compute_gradient,
+                         assert_equal_graph_def=testing.assert_equal_graph_def, is_gpu_available=_is_gpu_available, gpu_device_name=_gpu_device_name,
                          is_built_with_cuda=lambda: "GPU" in plugin_types(), is_built_with_rocm=lambda: False,
                          is_built_with_xla=lambda: False, is_built_with_gpu_support=lambda: "GPU" in plugin_types())

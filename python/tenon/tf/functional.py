@@ -170,3 +170,48 @@ class ForwardAccumulator:
             return outer.gradient(parts, v)
 
         return nest.map_structure(product, primals)
+
+
+def grad_pass_through(f):
+    """`f`, whose gradient is taken to be that of the identity."""
+    @custom_gradient
+    def passed(*args, **kwargs):
+        def gradient(*dys, variables=None):
+            given = dys[0] if len(dys) == 1 else list(dys)
+            return (given, [None] * len(variables)) if variables else given
+        return f(*args, **kwargs), gradient
+
+    return passed
+
+
+def _listed(values):
+    return list(values) if isinstance(values, (list, tuple)) else [values]
+
+
+def gradients(ys, xs, grad_ys=None, name="gradients", gate_gradients=False, aggregation_method=None, stop_gradients=None,
+              unconnected_gradients=UnconnectedGradients.NONE):
+    """In a traced function the gradients of the sum of `ys` for each of `xs`: all that led from one to the other counts."""
+    if not _tenon.tracing():
+        raise RuntimeError("tf.gradients is not supported when eager execution is enabled. Use tf.GradientTape instead.")
+    if stop_gradients is not None:
+        raise NotImplementedError("tf.gradients() takes no stop_gradients: use tf.stop_gradient.")
+    tape = GradientTape()
+    with tape:
+        tape.watch(_listed(xs))
+    tape._tape.record_all()
+    return tape.gradient(_listed(ys), _listed(xs), None if grad_ys is None else _listed(grad_ys), unconnected_gradients)
+
+
+def hessians(ys, xs, gate_gradients=False, aggregation_method=None, name="hessians"):
+    """In a traced function the second derivatives of the sum of `ys` for each of `xs`, of the shape of x twice."""
+    found = []
+    for x in _listed(xs):
+        first = gradients(ys, x)[0]
+        count = x.shape.num_elements()
+        if count is None:
+            raise ValueError(f"hessians() needs tensors of known shape, not {x.shape}")
+        flat = arrays.reshape(first, [-1])
+        rows = [gradients(flat[i], x)[0] for i in range(count)]
+        rows = [raw_ops.ZerosLike(x=_tenon.convert(x)) if row is None else _tenon.convert(row) for row in rows]
+        found.append(arrays.reshape(arrays.stack(rows), x.shape.as_list() * 2))
+    return found

@@ -1,6 +1,6 @@
 """tf.image: cutting, turning and colouring images; boxes."""
 from tenon import _tenon, raw_ops
-from tenon.tf import arrays, elementwise, image_quality, io, missing, random, reductions
+from tenon.tf import arrays, elementwise, image_colors_and_boxes, image_quality, io, missing, random, reductions
 
 
 def _edited(images, edit):
@@ -289,4 +289,6 @@ def add_to(image):
     coded = {name: getattr(io, name) for name in ("decode_jpeg", "decode_png", "decode_bmp", "decode_gif", "decode_image",
                                                   "decode_and_crop_jpeg", "encode_jpeg", "encode_png", "extract_jpeg_shape",
                                                   "is_jpeg")}
-    return missing.namespace("tf.image", coded, own, image_quality.FUNCTIONS, vars(image) if image is not None else {})
+    more = {name: value for name, value in vars(image_colors_and_boxes).items() if not name.startswith("_") and getattr(
+        value, "__module__", None) == image_colors_and_boxes.__name__}
+    return missing.namespace("tf.image", coded, own, more, image_quality.FUNCTIONS, vars(image) if image is not None else {})

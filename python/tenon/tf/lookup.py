@@ -139,6 +139,22 @@ class MutableHashTable(_Table):
         raw_ops.LookupTableRemoveV2(table_handle=self.resource_handle, keys=_tenon.convert(keys, self._key_dtype))
 
 
+class DenseHashTable(MutableHashTable):
+    """A table that programs write, with a key for places that are empty and one for those that were."""
+
+    def __init__(self, key_dtype, value_dtype, default_value, empty_key, deleted_key, initial_num_buckets=None,
+                 name="MutableDenseHashTable", checkpoint=True, experimental_is_anonymous=False):
+        key_dtype, value_dtype = _tenon.as_dtype(key_dtype), _tenon.as_dtype(value_dtype)
+        default = _tenon.convert(default_value, value_dtype)
+        handle = raw_ops.AnonymousMutableDenseHashTable(
+            empty_key=_tenon.convert(empty_key, key_dtype), deleted_key=_tenon.convert(deleted_key, key_dtype),
+            value_dtype=value_dtype, value_shape=default.shape, initial_num_buckets=initial_num_buckets or 1 << 17)
+        _Table.__init__(self, handle, key_dtype, value_dtype, default)
+
+    insert_or_assign = MutableHashTable.insert
+    erase = MutableHashTable.remove
+
+
 class StaticVocabularyTable:
     """A table of ids in which keys that it lacks get one of `num_oov_buckets` further ids, by their hash."""
 
@@ -172,7 +188,7 @@ class StaticVocabularyTable:
         return self.lookup(keys)
 
 
-experimental = _missing.namespace("tf.lookup.experimental", MutableHashTable=MutableHashTable)
+experimental = _missing.namespace("tf.lookup.experimental", MutableHashTable=MutableHashTable, DenseHashTable=DenseHashTable)
 
 
 def __getattr__(name):

@@ -94,6 +94,8 @@ def _stateless(op, shape, seed, dtype):
 def stateless_uniform(shape, seed, minval=0, maxval=None, dtype="float32", name=None, alg="auto_select"):
     dtype = _tenon.as_dtype(dtype)
     if dtype.is_integer:
+        if minval is None and maxval is None:
+            return _shaped("StatelessRandomUniformFullInt", shape, seed=seed, dtype=dtype)
         return _shaped("StatelessRandomUniformInt", shape, seed=seed, minval=_tenon.convert(minval, dtype),
                                                  maxval=_tenon.convert(maxval, dtype))
     minval = _tenon.convert(minval, dtype)
@@ -140,3 +142,19 @@ def stateless_binomial(shape, seed, counts, probs, output_dtype="int32", name=No
 def stateless_shuffle(value, seed, alg="auto_select", name=None):
     key, counter = raw_ops.StatelessRandomGetKeyCounter(seed=seed)
     return raw_ops.StatelessShuffle(value=_tenon.convert(value), key=key, counter=counter, alg=1)
+
+
+def __getattr__(name):
+    """The rest of tf.random, which stands on this module."""
+    from tenon.tf import missing, random_draws, random_generator
+    experimental = ("Algorithm", "Generator", "create_rng_state", "get_global_generator", "set_global_generator")
+    for module in (random_generator, random_draws):
+        if not name.startswith("_") and hasattr(module, name):
+            return getattr(module, name)
+    if name == "experimental":
+        return missing.namespace("tf.random.experimental", {n: getattr(random_generator, n) for n in experimental},
+                                 index_shuffle=random_draws.index_shuffle, stateless_fold_in=random_draws.fold_in,
+                                 stateless_shuffle=stateless_shuffle, stateless_split=random_draws.split)
+    if name.startswith("__"):
+        raise AttributeError(name)
+    raise AttributeError(missing.message("tf.random", name, {**globals(), **vars(random_draws), **vars(random_generator)}))

@@ -3,10 +3,13 @@ from tenon.tf import missing as _missing
 from tenon.tf.data import csv as _csv
 from tenon.tf.data import options as _options
 from tenon.tf.data.dataset import AUTOTUNE, INFINITE_CARDINALITY, UNKNOWN_CARDINALITY, Dataset  # noqa: F401
+from tenon.tf.data import further as _further
 from tenon.tf.data.files import TextLineDataset, TFRecordDataset  # noqa: F401
 from tenon.tf.data.iterator import Iterator, NumpyIterator, Optional as _Optional  # noqa: F401
 from tenon.tf.data.options import Options, ThreadingOptions  # noqa: F401
 from tenon.tf.data.structure import DatasetSpec, NoneTensorSpec  # noqa: F401
+
+FixedLengthRecordDataset = _further.FixedLengthRecordDataset
 
 
 def _cardinality(dataset):
@@ -30,13 +33,14 @@ def _assert_cardinality(expected_cardinality):
 
 
 experimental = _missing.namespace(
-    "tf.data.experimental", AUTOTUNE=AUTOTUNE, INFINITE_CARDINALITY=INFINITE_CARDINALITY,
+    "tf.data.experimental", _further.EXPERIMENTAL, AUTOTUNE=AUTOTUNE, INFINITE_CARDINALITY=INFINITE_CARDINALITY,
     UNKNOWN_CARDINALITY=UNKNOWN_CARDINALITY, AutoShardPolicy=_options.AutoShardPolicy,
     AutotuneOptions=_options.AutotuneOptions, DistributeOptions=_options.DistributeOptions,
     ExternalStatePolicy=_options.ExternalStatePolicy, OptimizationOptions=_options.OptimizationOptions,
     ThreadingOptions=ThreadingOptions, CsvDataset=_csv.CsvDataset, make_csv_dataset=_csv.make_csv_dataset,
     Optional=_Optional, cardinality=_cardinality, assert_cardinality=_assert_cardinality, get_structure=_get_structure,
-    get_single_element=Dataset.get_single_element, unbatch=_unbatch)
+    get_single_element=Dataset.get_single_element, unbatch=_unbatch,
+    get_next_as_optional=lambda iterator: iterator.get_next_as_optional())
 
 
 def __getattr__(name):

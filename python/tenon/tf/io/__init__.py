@@ -5,6 +5,7 @@ from tenon.tf.io import gfile  # noqa: F401
 from tenon.tf.io.composed import RaggedFeature, SparseFeature  # noqa: F401
 from tenon.tf.io.examples import FixedLenFeature, FixedLenSequenceFeature, VarLenFeature  # noqa: F401
 from tenon.tf.io.examples import parse_example, parse_single_example  # noqa: F401
+from tenon.tf.io.sequences import parse_sequence_example, parse_single_sequence_example  # noqa: F401
 from tenon.tf.io.records import TFRecordOptions, TFRecordWriter  # noqa: F401
 
 
@@ -115,6 +116,12 @@ def encode_base64(input, pad=False, name=None):  # noqa: A002
 
 def decode_compressed(bytes, compression_type="", name=None):  # noqa: A002
     return raw_ops.DecodeCompressed(bytes=_text(bytes), compression_type=compression_type)
+
+
+def serialize_sparse(sp_input, out_type="string", name=None):
+    """Indices, values and shape of a sparse tensor, each serialized."""
+    return raw_ops.SerializeSparse(sparse_indices=sp_input.indices, sparse_values=sp_input.values,
+                                   sparse_shape=sp_input.dense_shape, out_type=_tenon.as_dtype(out_type))
 
 
 def serialize_tensor(tensor, name=None):

@@ -244,3 +244,74 @@ class Example(_Message):
     def _text(self, indent):
         return f"{indent}features {{\n{self.features._text(indent + '  ')}{indent}}}\n" if self._given or (
             self.features.feature) else ""
+
+
+class FeatureList(_Message):
+    """The features of a step each."""
+
+    def __init__(self, feature=None):
+        self.feature = list(feature or ())
+
+    def _parts(self):
+        return self.feature
+
+    def SerializeToString(self, deterministic=None):  # noqa: N802
+        return b"".join(wire.bytes_field(1, feature.SerializeToString()) for feature in self.feature)
+
+    def _read(self, number, kind, value):
+        if number == 1 and kind == wire.BYTES:
+            self.feature.append(Feature.FromString(value))
+
+    def _text(self, indent):
+        return "".join(f"{indent}feature {{\n{feature._text(indent + '  ')}{indent}}}\n" for feature in self.feature)
+
+
+class FeatureLists(_Message):
+    def __init__(self, feature_list=None):
+        self.feature_list = _ListMap()
+        self.feature_list.update(feature_list or {})
+
+    def _parts(self):
+        return dict(self.feature_list)
+
+    def SerializeToString(self, deterministic=None):  # noqa: N802
+        return b"".join(wire.bytes_field(1, wire.text_field(1, name) + wire.bytes_field(2, value.SerializeToString()))
+                        for name, value in sorted(self.feature_list.items(), key=lambda item: item[0].encode()))
+
+    def _read(self, number, kind, value):
+        if number == 1 and kind == wire.BYTES:
+            parts = wire.fields_by_number(value)
+            self.feature_list[parts.get(1, b"").decode()].MergeFromString(parts.get(2, b""))
+
+    def _text(self, indent):
+        return "".join(f'{indent}feature_list {{\n{indent}  key: "{name}"\n{indent}  value {{\n{value._text(indent + "    ")}'
+                       f'{indent}  }}\n{indent}}}\n' for name, value in sorted(self.feature_list.items()))
+
+
+class _ListMap(dict):
+    def __missing__(self, key):
+        self[key] = FeatureList()
+        return self[key]
+
+
+class SequenceExample(_Message):
+    """Features of a whole, and lists of features of its steps."""
+
+    def __init__(self, context=None, feature_lists=None):
+        self.context = Features() if context is None else context
+        self.feature_lists = FeatureLists() if feature_lists is None else feature_lists
+
+    def _parts(self):
+        return self.context, self.feature_lists
+
+    def SerializeToString(self, deterministic=None):  # noqa: N802
+        parts = ((1, self.context.SerializeToString()), (2, self.feature_lists.SerializeToString()))
+        return b"".join(wire.bytes_field(number, content) for number, content in parts if content)
+
+    def _read(self, number, kind, value):
+        if number in (1, 2) and kind == wire.BYTES:
+            (self.context if number == 1 else self.feature_lists).MergeFromString(value)
+
+    def _text(self, indent):
+        parts = (("context", self.context._text(indent + "  ")), ("feature_lists", self.feature_lists._text(indent + "  ")))
+        return "".join(f"{indent}{name} {{\n{content}{indent}}}\n" for name, content in parts if content)
