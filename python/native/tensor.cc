@@ -262,6 +262,26 @@ std::string device_name_of(const Value& value) {
   return value.trace->graph().node(value.endpoint.node).device;
 }
 
+// tensor.numpy. Programs ask by hasattr() whether there is a value.
+nb::object numpy_method(nb::handle self) {
+  if (nb::cast<const Value&>(self).symbolic()) {
+    raise(PyExc_AttributeError,
+          "a tensor of a traced function has no value: numpy() works on eager tensors only");
+  }
+  static PyMethodDef method = {
+      "numpy",
+      [](PyObject* tensor, PyObject*) -> PyObject* {
+        try {
+          return numpy_of(nb::cast<const Value&>(nb::handle(tensor))).release().ptr();
+        } catch (...) {
+          set_python_error();
+          return nullptr;
+        }
+      },
+      METH_NOARGS, "A copy as a NumPy array, which may be written to."};
+  return nb::steal(PyCFunction_New(&method, self.ptr()));
+}
+
 nb::object array_of(const Value& value, nb::object dtype, nb::object) {
   nb::object array = nb::module_::import_("numpy").attr("asarray")(numpy_of(value));
   return dtype.is_none() ? array : array.attr("astype")(dtype, nb::arg("copy") = false);
@@ -326,7 +346,7 @@ void register_tensor(nb::module_& m) {
                    })
       .def_prop_ro("is_symbolic", [](const Value& v) { return v.symbolic(); })
       .def_prop_ro("_kind", [](const Value& v) { return kind_bytes(v.dtype(), v.shape()); })
-      .def("numpy", numpy_of, "A copy as a NumPy array, which may be written to.")
+      .def_prop_ro("numpy", numpy_method)
       .def("tolist", [](const Value& v) { return to_python(eager(v, "tolist()")); })
       .def("__array__", array_of, nb::arg("dtype") = nb::none(), nb::arg("copy") = nb::none())
       .def("__dlpack__", dlpack)

@@ -1,4 +1,5 @@
 """The graph of a concrete function, to be looked at: what is in it and how it hangs together."""
+import collections
 import re
 
 from tenon import _tenon
@@ -45,6 +46,16 @@ class Operation:
         return f"<tf.Operation '{self.name}' type={self.type}>"
 
 
+class GraphDef:
+    """The nodes of a graph as records; not to be written to a file."""
+
+    def __init__(self, operations):
+        self.node = [NodeDef(op.name, op.type, list(op._takes), "") for op in operations]
+
+
+NodeDef = collections.namedtuple("NodeDef", ["name", "op", "input", "device"])
+
+
 class FuncGraph:
     """The graph of `concrete`, which it keeps."""
 
@@ -87,6 +98,9 @@ class FuncGraph:
 
     def get_operations(self):
         return list(self._operations.values())
+
+    def as_graph_def(self, from_version=None, add_shapes=False):
+        return GraphDef(self.get_operations())
 
     def get_operation_by_name(self, name):
         if name not in self._operations:

@@ -67,7 +67,10 @@ class Variable(_tenon.VariableBase):
         return self.read_value()
 
     def numpy(self):
-        return self.read_value().numpy()
+        value = self.read_value()
+        if value.is_symbolic:
+            raise NotImplementedError("numpy() is only available when eager execution is enabled.")
+        return value.numpy()
 
     def assign(self, value, use_locking=False, name=None, read_value=True):
         return self._write("AssignVariableOp", value)

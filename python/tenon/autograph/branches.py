@@ -3,7 +3,9 @@ import operator
 
 from tenon import _tenon, nest, raw_ops
 from tenon.autograph import values
+from tenon.composite import is_composite
 from tenon.tf import graphs
+from tenon.tf.sparse_tensor import IndexedSlices
 
 
 def if_stmt(test, body, orelse, state):
@@ -61,7 +63,8 @@ def _joined(test, names, main, orelse):
     for i, name in enumerate(names):
         yes[i], no[i] = _filled(name, then, yes[i], other, no[i])
         _check_structure(name, yes[i], no[i])
-        for a, b in zip(nest.flatten(yes[i]), nest.flatten(no[i])):
+        yes[i], no[i] = _without_slices(then, yes[i]), _without_slices(other, no[i])
+        for a, b in zip(_parts(yes[i]), _parts(no[i])):
             if a is b:  # from before, whatever it is
                 leaves.append(lambda outputs, a=a: a)
                 continue
@@ -70,7 +73,20 @@ def _joined(test, names, main, orelse):
             leaves.append(_lifting(a, b))
     outputs = iter(graphs.choose(test, (then, mine), (other, others)))
     leaves = iter([leaf(outputs) for leaf in leaves])
-    return [nest.pack_sequence_as(value, [next(leaves) for _ in nest.flatten(value)]) for value in yes]
+    return [nest.pack_sequence_as(value, [next(leaves) for _ in _parts(value)], expand_composites=True) for value in yes]
+
+
+def _parts(value):
+    """The leaves, and of ragged and sparse tensors the tensors that they are made of."""
+    return nest.flatten(value, expand_composites=True)
+
+
+def _without_slices(trace, value):
+    """The value with tensors for IndexedSlices: the other branch may have one there."""
+    if not any(isinstance(leaf, IndexedSlices) for leaf in nest.flatten(value)):
+        return value
+    with trace:
+        return nest.map_structure(lambda leaf: _tenon.convert(leaf) if isinstance(leaf, IndexedSlices) else leaf, value)
 
 
 def _lifting(a, b):
@@ -100,6 +116,11 @@ def _check_structure(name, yes, no):
         nest.assert_same_structure(yes, no)
     except (ValueError, TypeError) as error:
         raise TypeError(f"'{name}' must have the same nested structure in the main and else branches:\n\n{error}") from None
+    for a, b in zip(nest.flatten(yes), nest.flatten(no)):
+        kinds = [getattr(leaf, "_type_spec", leaf)._kind if is_composite(leaf) else None for leaf in (a, b)]
+        if kinds[0] != kinds[1] and not isinstance(a, IndexedSlices) and not isinstance(b, IndexedSlices):
+            raise TypeError(f"'{name}' is a {type(a).__name__} at the end of the main branch, but a {type(b).__name__} at the end "
+                            "of the else branch, or is made of other tensors there.")
 
 
 def _lowered(name, then, yes, other, no):

@@ -15,6 +15,7 @@ from tenon.tf import first_version as _first
 from tenon.tf import initial_values as _initial_values
 from tenon.tf import numpy_names as _numpy
 from tenon.tf import partition as _partition
+from tenon.tf import quantization as _quantization
 from tenon.tf import solvers as _solvers
 from tenon.tf import special as _special
 from tenon.tf import control_flow as _control_flow
@@ -127,6 +128,7 @@ compat = _missing.namespace("tf.compat", v1=_missing.namespace(
     v2=__import__("sys").modules[__name__])
 types = _missing.namespace("tf.types", experimental=_missing.namespace(
     "tf.types.experimental", GenericFunction=_Function, TensorLike=object))
+quantization = _missing.namespace("tf.quantization", _public(_quantization))
 profiler = _missing.unsupported("tf.profiler", "Profiles")
 
 
@@ -161,7 +163,7 @@ def get_current_name_scope():
 
 def inside_function():
     """Whether a function is being traced."""
-    return _tenon.tracing()
+    return _tenon._engine.tracing()
 
 
 def is_symbolic_tensor(tensor):

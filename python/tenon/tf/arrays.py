@@ -4,7 +4,7 @@ import builtins
 from tenon import _tenon, nest, raw_ops
 from tenon.tensor_methods import boolean_mask as _mask
 from tenon.eager import init_scope
-from tenon.tensor_shape import as_shape, broadcast, is_number, TensorShape
+from tenon.tensor_shape import as_shape, is_number, TensorShape
 from tenon.tf import elementwise
 
 newaxis = None
@@ -264,12 +264,19 @@ def repeat(input, repeats, axis=None, name=None):  # noqa: A002
         copies = raw_ops.Pack(values=[count if i == axis + 1 else 1 for i in builtins.range(input.shape.rank + 1)])
         wide = tile(expand_dims(input, axis + 1), copies)
         grown = [dims[i] * count if i == axis else dims[i] for i in builtins.range(input.shape.rank)]
-        return reshape(wide, raw_ops.Pack(values=grown))
+        return _kept_but(axis, input, reshape(wide, raw_ops.Pack(values=grown)))
     repeats = elementwise.cast(repeats, "int32")
     most = raw_ops.Maximum(x=raw_ops.Max(input=repeats, axis=[0]), y=0)
     used = sequence_mask(repeats, most)
     places = tile(expand_dims(raw_ops.Range(start=0, limit=dims[axis], delta=1), 1), raw_ops.Pack(values=[1, most]))
-    return gather(input, _mask(places, used), axis=axis)
+    return _kept_but(axis, input, gather(input, _mask(places, used), axis=axis))
+
+
+def _kept_but(axis, before, after):
+    """`after`, whose dimensions but that one are those of `before`."""
+    if after.is_symbolic:
+        after.set_shape([None if i == axis else d for i, d in enumerate(before.shape.as_list())])
+    return after
 
 
 def sequence_mask(lengths, maxlen=None, dtype="bool", name=None):
@@ -474,19 +481,6 @@ def searchsorted(sorted_sequence, values, side="left", out_type="int32", name=No
 
 def ensure_shape(x, shape, name=None):
     return raw_ops.EnsureShape(input=_tenon.convert(x), shape=as_shape(shape))
-
-
-def broadcast_static_shape(shape_x, shape_y):
-    """The shape of what an element-by-element op makes of two shapes."""
-    a, b = as_shape(shape_x), as_shape(shape_y)
-    dims = broadcast(a, b)
-    if dims is None and None not in (a.rank, b.rank):
-        raise ValueError(f"Incompatible shapes for broadcasting: {a} and {b}")
-    return TensorShape(dims)
-
-
-def broadcast_dynamic_shape(shape_x, shape_y):
-    return raw_ops.BroadcastArgs(s0=shape_vector(shape_x), s1=shape_vector(shape_y))
 
 
 def group(*inputs, **_):

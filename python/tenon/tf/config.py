@@ -32,6 +32,7 @@ class _State:
 
     hidden, configurations, growth, used, soft_placement = frozenset(), None, {}, False, True
     intra_op_threads = inter_op_threads = 0
+    tensor_float_32 = True
 
 
 def _plugin_devices():
@@ -212,8 +213,40 @@ def _enable_op_determinism():
     """Sums are taken in one order whatever the number of threads."""
 
 
+_optimizer = {"options": {"disable_meta_optimizer": False, "disable_model_pruning": False}, "jit": ""}
+
+
+def _set_experimental_options(options):
+    """Kept, and changes nothing: the passes are Tenon's own."""
+    _optimizer["options"].update(options)
+
+
+def _set_jit(enabled):
+    """Kept, and changes nothing: what is traced is planned as a whole in any case."""
+    _optimizer["jit"] = "autoclustering" if enabled in (True, "autoclustering") else ""
+
+
+optimizer = missing.namespace(
+    "tf.config.optimizer", get_experimental_options=lambda: dict(_optimizer["options"]),
+    set_experimental_options=_set_experimental_options, get_jit=lambda: _optimizer["jit"], set_jit=_set_jit)
+
+
+def _enable_tensor_float_32(enabled):
+    """Kept, and changes nothing: products of float32 are exact ones of float32."""
+    _State.tensor_float_32 = bool(enabled)
+
+
+def _memory_info(device):
+    """The bytes that are taken on a device, and the most that were."""
+    name = str(device).rpartition("/device:")[2].lstrip("/")
+    if name not in [each.name.rpartition("device:")[2] for each in list_logical_devices() if each.device_type != "CPU"]:
+        raise ValueError(f"No matching devices found for '{device}'")
+    raise NotImplementedError("Tenon's plug-ins do not say how much of a device's memory is taken.")
+
+
 experimental = missing.namespace(
-    "tf.config.experimental", list_physical_devices=list_physical_devices, list_logical_devices=list_logical_devices,
+    "tf.config.experimental", enable_tensor_float_32_execution=_enable_tensor_float_32, get_memory_info=_memory_info,
+    tensor_float_32_execution_enabled=lambda: _State.tensor_float_32, list_physical_devices=list_physical_devices, list_logical_devices=list_logical_devices,
     get_visible_devices=get_visible_devices, set_visible_devices=set_visible_devices,
     set_memory_growth=_set_memory_growth, get_memory_growth=_get_memory_growth,
     VirtualDeviceConfiguration=LogicalDeviceConfiguration, get_device_details=_details,
@@ -224,7 +257,7 @@ config = missing.namespace(
         PhysicalDevice, LogicalDevice, LogicalDeviceConfiguration, list_physical_devices, list_logical_devices,
         get_visible_devices, set_visible_devices, get_logical_device_configuration, set_logical_device_configuration,
         set_soft_device_placement, get_soft_device_placement, run_functions_eagerly, functions_run_eagerly)},
-    threading=threading, experimental=experimental)
+    threading=threading, experimental=experimental, optimizer=optimizer)
 sysconfig = missing.namespace("tf.sysconfig", get_build_info=lambda: {"is_cuda_build": False, "is_rocm_build": False})
 
 

@@ -1,6 +1,8 @@
 """Branches and loops: Python's own where ops run, If and While where a function is traced."""
 from tenon import _tenon, nest, raw_ops
-from tenon.tf import graphs
+from tenon.composite import is_composite
+from tenon.tf import elementwise, graphs
+from tenon.tf.sparse_tensor import IndexedSlices
 from tenon.tf.tensor_array import TensorArray
 
 
@@ -22,14 +24,14 @@ def _packed(structure, tensors):
     tensors = iter(tensors)
     return nest.pack_sequence_as(structure, [
         None if leaf is None else leaf.with_flow(next(tensors)) if isinstance(leaf, TensorArray) else next(tensors)
-        for leaf in nest.flatten(structure)])
+        for leaf in nest.flatten(structure, expand_composites=True)], expand_composites=True)
 
 
 def _traced(function, arguments=(), dtypes=None):
     """A trace of `function` on arguments like `arguments`, not yet finished; its result, and the tensors of it."""
     def lowered(*inner):
         result = function(*inner)
-        leaves = nest.flatten(result)
+        leaves = nest.flatten(result, expand_composites=True)
         return result, [_lowered(leaf, dtype) for leaf, dtype in zip(leaves, dtypes or [None] * len(leaves))]
 
     trace, (result, tensors) = graphs.trace(lowered, arguments)
@@ -41,13 +43,34 @@ def cond(pred, true_fn=None, false_fn=None, name=None):
     pred = pred if isinstance(pred, (bool, _tenon.Tensor)) else _tenon.convert(pred)
     if not _is_traced(pred):
         return true_fn() if bool(pred) else false_fn()
-    (then, yes, if_true), (other, no, if_false) = _traced(true_fn), _traced(false_fn)
+    (then, yes, if_true), (other, no, if_false) = _traced(_widened(true_fn)), _traced(_widened(false_fn))
     nest.assert_same_structure(yes, no)
+    yes = nest.map_structure(_like_both, yes, no)
     types = [x.dtype for x in if_true]
     if types != [x.dtype for x in if_false]:
         raise TypeError(f"true_fn and false_fn arguments to tf.cond must have the same number, type, and overall "
                         f"structure of return values: one returns {types}, the other {[x.dtype for x in if_false]}.")
     return _packed(yes, graphs.choose(pred, (then, if_true), (other, if_false)))
+
+
+def _widened(function):
+    """`function`, whose IndexedSlices have places of int64, whichever dtype a branch has computed them in."""
+    def widened():
+        return nest.map_structure(
+            lambda x: IndexedSlices(x.values, elementwise.cast(x.indices, "int64"), x.dense_shape)
+            if isinstance(x, IndexedSlices) else x, function())
+    return widened
+
+
+def _like_both(yes, no):
+    """What stands for a result of both branches: composite tensors have to be of one kind, and have the shape of both."""
+    if not is_composite(yes) and not is_composite(no):
+        return yes
+    specs = [getattr(each, "_type_spec", None) for each in (yes, no)]
+    if None in specs or type(specs[0]) is not type(specs[1]) or specs[0]._kind != specs[1]._kind:
+        raise TypeError(f"true_fn and false_fn arguments to tf.cond must return values of one kind: one returns {yes}, the other "
+                        f"{no}.")
+    return specs[0] if specs[0].shape == specs[1].shape else specs[0].most_specific_common_supertype([specs[1]])
 
 
 def case(pred_fn_pairs, default=None, exclusive=False, strict=False, name="case"):
@@ -80,7 +103,7 @@ def while_loop(cond, body, loop_vars, shape_invariants=None, parallel_iterations
             loop_vars = _next_vars(loop_vars, body(*loop_vars))
             count += 1
         return nest.map_structure(lambda v: v if isinstance(v, TensorArray) else _tenon.convert(v), loop_vars)
-    leaves = nest.flatten(loop_vars)
+    leaves = nest.flatten(loop_vars, expand_composites=True)
     flat = [_lowered(v) for v in leaves]
     shapes = [v.shape for v in flat] if shape_invariants is None else [
         getattr(s, "shape", s) for s in _flat_shapes(shape_invariants, loop_vars)]
@@ -103,8 +126,8 @@ def while_loop(cond, body, loop_vars, shape_invariants=None, parallel_iterations
         result = body(*structured(inner))
         result = list(result) if isinstance(result, (list, tuple)) else [result]
         nest.assert_same_structure(list(loop_vars), result, check_types=False)
-        after.extend(nest.flatten(result))
-        return nest.flatten(result) + [i + 1 for i in inner[len(flat):]]
+        after.extend(nest.flatten(result, expand_composites=True))
+        return after + [i + 1 for i in inner[len(flat):]]
 
     condition, _, more = _traced(traced_cond, arguments)
     step, _, results = _traced(traced_body, arguments, dtypes + ["int32"] * len(extra))
@@ -123,12 +146,12 @@ def while_loop(cond, body, loop_vars, shape_invariants=None, parallel_iterations
                             body=step.add_to_library("while_body"), output_shapes=[])
     # The body may have learned the shape of an array's elements.
     grown = [b.with_flow(b.flow, a.element_shape) if isinstance(b, TensorArray) else b for b, a in zip(leaves, after)]
-    return _packed(nest.pack_sequence_as(loop_vars, grown), outputs[:len(flat)])
+    return _packed(nest.pack_sequence_as(loop_vars, grown, expand_composites=True), outputs[:len(flat)])
 
 
 def _flat_shapes(invariants, loop_vars):
     """Shapes by loop variable; a TensorShape is a leaf although it is a tuple."""
-    flat = nest.flatten(invariants)
-    if len(flat) != len(nest.flatten(loop_vars)):
+    flat = nest.flatten(invariants, expand_composites=True)
+    if len(flat) != len(nest.flatten(loop_vars, expand_composites=True)):
         raise ValueError("shape_invariants must have one shape for each loop variable.")
     return flat

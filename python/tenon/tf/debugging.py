@@ -93,7 +93,6 @@ def assert_scalar(tensor, message=None, name=None):
     tensor = _tenon.convert(tensor)
     if tensor.shape.rank != 0:
         raise ValueError(f"{_about(message)}Expected scalar shape, saw shape: {tensor.shape}.")
-    return tensor
 
 
 def assert_type(tensor, tf_type, message=None, name=None):
@@ -105,7 +104,7 @@ def assert_type(tensor, tf_type, message=None, name=None):
 def assert_integer(x, message=None, name=None):
     dtype = _tenon.convert(x).dtype
     if not dtype.is_integer:
-        raise TypeError(f'{_about(message)}Expected "x" to be integer type.  Found: tensor of dtype {dtype!r}')
+        raise TypeError(f'{_about(message)}Expected "x" to be integer type.  Found: tensor of dtype {dtype}')
 
 
 def assert_same_float_dtype(tensors=None, dtype=None):
@@ -115,10 +114,10 @@ def assert_same_float_dtype(tensors=None, dtype=None):
         found = _tenon.convert(tensor).dtype
         wanted = found if wanted is None else wanted
         if found != wanted:
-            raise ValueError(f"{tensor}, type={found!r}, must be of the same type ({wanted!r}).")
+            raise ValueError(f"{tensor}, type={found}, must be of the same type ({wanted}).")
     wanted = _tenon.as_dtype("float32") if wanted is None else wanted
     if not wanted.is_floating:
-        raise ValueError(f"Expected floating point type, got {wanted!r}.")
+        raise ValueError(f"Expected floating point type, got {wanted}.")
     return wanted
 
 

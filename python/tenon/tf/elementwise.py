@@ -99,6 +99,8 @@ def saturate_cast(value, dtype, name=None):
 
 
 def clip_by_value(t, clip_value_min, clip_value_max, name=None):
+    if isinstance(t, sparse.IndexedSlices):
+        return sparse.IndexedSlices(clip_by_value(t.values, clip_value_min, clip_value_max), t.indices, t.dense_shape)
     t = _tenon.convert(t)
     return raw_ops.Maximum(x=raw_ops.Minimum(x=t, y=clip_value_max), y=clip_value_min)
 

@@ -143,7 +143,7 @@ class ForwardAccumulator:
 
     def __init__(self, primals, tangents):
         nest.assert_same_structure(primals, tangents)
-        self._primals = [_tenon.convert(p) for p in nest.flatten(primals)]
+        self._primals = [p if isinstance(p, _tenon.VariableBase) else _tenon.convert(p) for p in nest.flatten(primals)]
         self._tangents = [_tenon.convert(t) for t in nest.flatten(tangents)]
         self._tape = GradientTape(persistent=True)
 

@@ -43,9 +43,13 @@ class TextFileInitializer:
 class _Table(Trackable):
     """A table behind a handle, which it shares with whatever captured it."""
 
-    def __init__(self, handle, key_dtype, value_dtype, default_value):
+    def __init__(self, handle, key_dtype, value_dtype, default_value, name):
         self.resource_handle, self._key_dtype, self._value_dtype = handle, key_dtype, value_dtype
-        self._default = _tenon.convert(default_value, value_dtype)
+        self._default, self.name = _tenon.convert(default_value, value_dtype), name
+
+    @property
+    def default_value(self):
+        return self._default
 
     @property
     def key_dtype(self):
@@ -116,7 +120,7 @@ class StaticHashTable(_Table):
     def __init__(self, initializer, default_value, name=None, experimental_is_anonymous=False):
         key_dtype, value_dtype = initializer.key_dtype, initializer.value_dtype
         handle = raw_ops.AnonymousHashTable(key_dtype=key_dtype, value_dtype=value_dtype)
-        super().__init__(handle, key_dtype, value_dtype, default_value)
+        super().__init__(handle, key_dtype, value_dtype, default_value, name or "hash_table")
         initializer.initialize(self)
 
 
@@ -129,7 +133,7 @@ class MutableHashTable(_Table):
                  experimental_is_anonymous=False):
         key_dtype, value_dtype = _tenon.as_dtype(key_dtype), _tenon.as_dtype(value_dtype)
         super().__init__(raw_ops.AnonymousMutableHashTable(key_dtype=key_dtype, value_dtype=value_dtype), key_dtype,
-                         value_dtype, default_value)
+                         value_dtype, default_value, name)
 
     def insert(self, keys, values, name=None):
         raw_ops.LookupTableInsertV2(table_handle=self.resource_handle, keys=_tenon.convert(keys, self._key_dtype),
@@ -149,7 +153,7 @@ class DenseHashTable(MutableHashTable):
         handle = raw_ops.AnonymousMutableDenseHashTable(
             empty_key=_tenon.convert(empty_key, key_dtype), deleted_key=_tenon.convert(deleted_key, key_dtype),
             value_dtype=value_dtype, value_shape=default.shape, initial_num_buckets=initial_num_buckets or 1 << 17)
-        _Table.__init__(self, handle, key_dtype, value_dtype, default)
+        _Table.__init__(self, handle, key_dtype, value_dtype, default, name)
 
     insert_or_assign = MutableHashTable.insert
     erase = MutableHashTable.remove
@@ -162,7 +166,7 @@ class StaticVocabularyTable:
         if num_oov_buckets < 1:
             raise ValueError("oov_buckets must be > 0.")
         self._table = StaticHashTable(initializer, -1)
-        self._buckets = num_oov_buckets
+        self._buckets, self.name = num_oov_buckets, name or "static_vocabulary_table"
 
     @property
     def key_dtype(self):

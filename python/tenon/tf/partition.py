@@ -1,6 +1,6 @@
 """Parting tensors, putting them together again, and the rarer of TensorFlow's functions of arrays."""
 from tenon import _tenon, nest, raw_ops
-from tenon.tensor_shape import is_number
+from tenon.tensor_shape import TensorShape, as_shape, broadcast, is_number
 from tenon.tf import arrays, elementwise
 
 
@@ -68,7 +68,7 @@ def tuple(tensors, control_inputs=None, name=None):  # noqa: A001
 
 def no_op(name=None):
     """Nothing, to be returned where an operation is expected."""
-    return arrays.group()
+    return None
 
 
 def timestamp(name=None):
@@ -92,3 +92,16 @@ def random_index_shuffle(index, seed, max_index, rounds=4, name=None):
     index = _tenon.convert(index)
     return raw_ops.RandomIndexShuffle(index=index, seed=elementwise.cast(seed, "uint32"),
                                       max_index=_tenon.convert(max_index, index.dtype), rounds=rounds)
+
+
+def broadcast_static_shape(shape_x, shape_y):
+    """The shape of what an element-by-element op makes of two shapes."""
+    a, b = as_shape(shape_x), as_shape(shape_y)
+    dims = broadcast(a, b)
+    if dims is None and None not in (a.rank, b.rank):
+        raise ValueError(f"Incompatible shapes for broadcasting: {a} and {b}")
+    return TensorShape(dims)
+
+
+def broadcast_dynamic_shape(shape_x, shape_y):
+    return raw_ops.BroadcastArgs(s0=arrays.shape_vector(shape_x), s1=arrays.shape_vector(shape_y))

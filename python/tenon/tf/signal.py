@@ -47,8 +47,19 @@ def rfft(input_tensor, fft_length=None, name=None):
     x = _tenon.convert(input_tensor)
     length = arrays.shape(x)[-1] if fft_length is None else _length(fft_length)
     x = _padded(x, length) if fft_length is not None else x
-    length = arrays.reshape(_tenon.convert(length, None if hasattr(length, "dtype") else "int32"), [1])
-    return raw_ops.RFFT(input=x, fft_length=length, Tcomplex="complex128" if x.dtype == "float64" else "complex64")
+    result = raw_ops.RFFT(input=x, fft_length=_as_vector(length), Tcomplex="complex128" if x.dtype == "float64" else "complex64")
+    return _with_last(result, length // 2 + 1 if isinstance(length, int) else None)
+
+
+def _as_vector(length):
+    return arrays.reshape(_tenon.convert(length, None if hasattr(length, "dtype") else "int32"), [1])
+
+
+def _with_last(tensor, size):
+    """A traced tensor, of which the last dimension is known."""
+    if tensor.is_symbolic and size is not None and tensor.shape.rank:
+        tensor.set_shape(tensor.shape[:-1].as_list() + [size])
+    return tensor
 
 
 def irfft(input_tensor, fft_length=None, name=None):
@@ -58,8 +69,8 @@ def irfft(input_tensor, fft_length=None, name=None):
     else:
         length = _length(fft_length)
         x = _padded(x, length // 2 + 1)
-    length = arrays.reshape(_tenon.convert(length, None if hasattr(length, "dtype") else "int32"), [1])
-    return raw_ops.IRFFT(input=x, fft_length=length, Treal=x.dtype.real_dtype)
+    result = raw_ops.IRFFT(input=x, fft_length=_as_vector(length), Treal=x.dtype.real_dtype)
+    return _with_last(result, length if isinstance(length, int) else None)
 
 
 def _cosine_window(a, b, length, periodic, dtype):
@@ -166,6 +177,146 @@ def inverse_stft(stfts, frame_length, frame_step, fft_length=None, window_fn=han
     if window_fn is not None:
         real = real * window_fn(frame_length, dtype=stfts.dtype.real_dtype)
     return overlap_and_add(real, frame_step)
+
+
+def _many(op, x, fft_length, axes, **more):
+    """A transform along the last axes, which are made `fft_length` long."""
+    x = _tenon.convert(x)
+    if fft_length is None:
+        return op(input=x, fft_length=arrays.shape(x)[-axes:], **more)
+    lengths = _tenon.convert(fft_length, "int32")
+    have = arrays.shape(x)[-axes:]
+    wanted = lengths
+    if "Treal" in more:
+        wanted = raw_ops.ConcatV2(values=[lengths[:-1], lengths[-1:] // 2 + 1], axis=0)
+    grown = raw_ops.Maximum(x=wanted - have, y=0)
+    grown = raw_ops.ConcatV2(values=[_tenon.convert([0] * (x.shape.rank - axes), "int32"), grown], axis=0)
+    x = arrays.pad(x, raw_ops.Pack(values=[raw_ops.ZerosLike(x=grown), grown], axis=1))
+    return op(input=x, fft_length=lengths, **more)
+
+
+def rfft2d(input_tensor, fft_length=None, name=None):
+    x = _tenon.convert(input_tensor)
+    return _many(raw_ops.RFFT2D, x, fft_length, 2, Tcomplex="complex128" if x.dtype == "float64" else "complex64")
+
+
+def rfft3d(input_tensor, fft_length=None, name=None):
+    x = _tenon.convert(input_tensor)
+    return _many(raw_ops.RFFT3D, x, fft_length, 3, Tcomplex="complex128" if x.dtype == "float64" else "complex64")
+
+
+def _inverse_lengths(x, fft_length, axes):
+    if fft_length is not None:
+        return fft_length
+    sizes = arrays.shape(x)[-axes:]
+    return raw_ops.ConcatV2(values=[sizes[:-1], (sizes[-1:] - 1) * 2], axis=0)
+
+
+def irfft2d(input_tensor, fft_length=None, name=None):
+    x = _tenon.convert(input_tensor)
+    return _many(raw_ops.IRFFT2D, x, _inverse_lengths(x, fft_length, 2), 2, Treal=x.dtype.real_dtype)
+
+
+def irfft3d(input_tensor, fft_length=None, name=None):
+    x = _tenon.convert(input_tensor)
+    return _many(raw_ops.IRFFT3D, x, _inverse_lengths(x, fft_length, 3), 3, Treal=x.dtype.real_dtype)
+
+
+def _shifted(x, axes, half):
+    x = _tenon.convert(x)
+    axes = list(range(x.shape.rank)) if axes is None else [axes] if isinstance(axes, int) else list(axes)
+    sizes = arrays.gather(arrays.shape(x), _tenon.convert([a % x.shape.rank for a in axes], "int32"))
+    return arrays.roll(x, half(sizes), axes)
+
+
+def fftshift(x, axes=None, name=None):
+    return _shifted(x, axes, lambda sizes: sizes // 2)
+
+
+def ifftshift(x, axes=None, name=None):
+    return _shifted(x, axes, lambda sizes: -(sizes // 2))
+
+
+def dct(input, type=2, n=None, axis=-1, norm=None, name=None):  # noqa: A002: TensorFlow's names
+    """The discrete cosine transform of type 1, 2, 3 or 4 along the last axis."""
+    x = _tenon.convert(input)
+    if axis != -1:
+        raise NotImplementedError(f"axis must be -1. Got: {axis}")
+    if norm not in (None, "ortho") or type not in (1, 2, 3, 4) or (type == 1 and norm):
+        raise ValueError(f"dct() knows the types 1 to 4, with norm None or, but of type 1, 'ortho'; not {type} with {norm!r}.")
+    if n is not None:
+        x = _padded(x[..., :n], n)
+    size = x.shape[-1] if x.shape[-1] is not None else arrays.shape(x)[-1]
+    count, at = elementwise.cast(size, x.dtype), elementwise.cast(raw_ops.Range(start=0, limit=size, delta=1), x.dtype)
+    if type == 1:
+        return elementwise.real(rfft(raw_ops.ConcatV2(values=[x, arrays.reverse(x[..., 1:-1], [-1])], axis=-1)))
+    if type == 4:
+        angles = _tenon.convert(_math.pi, x.dtype) / count * (arrays.expand_dims(at, 1) + 0.5) * (at + 0.5)
+        found = 2 * arrays.squeeze(raw_ops.BatchMatMulV2(x=arrays.expand_dims(x, -2), y=raw_ops.Cos(x=angles)), -2)
+        return found * raw_ops.Rsqrt(x=2 * count) if norm else found
+    if type == 3:
+        if norm == "ortho":
+            first = raw_ops.Sqrt(x=count)
+            scale = raw_ops.SelectV2(condition=at > 0, t=raw_ops.Sqrt(x=count / 2) + 0 * at, e=first + 0 * at)
+            x = x * scale
+        else:
+            x = x * count
+        turned = _turned(2 * x, at * _tenon.convert(0.5 * _math.pi, x.dtype) / count)
+        turned = raw_ops.ConcatV2(values=[turned, raw_ops.ZerosLike(x=turned[..., :1])], axis=-1)
+        return irfft(turned, [2 * size] if isinstance(size, int) else arrays.reshape(2 * size, [1]))[..., :size]
+    spectrum = rfft(x, [2 * size] if isinstance(size, int) else arrays.reshape(2 * size, [1]))[..., :size]
+    found = 2 * elementwise.real(spectrum * _phase(at * _tenon.convert(-0.5 * _math.pi, x.dtype) / count))
+    if norm is None:
+        return found
+    first = 0.5 * raw_ops.Rsqrt(x=count)
+    return found * raw_ops.SelectV2(condition=at > 0, t=first * _tenon.convert(2 ** 0.5, x.dtype) + 0 * at, e=first + 0 * at)
+
+
+def _phase(angle):
+    return elementwise.complex(raw_ops.Cos(x=angle), raw_ops.Sin(x=angle))
+
+
+def _turned(x, angle):
+    return elementwise.complex(x, raw_ops.ZerosLike(x=x)) * _phase(angle)
+
+
+def idct(input, type=2, n=None, axis=-1, norm=None, name=None):  # noqa: A002
+    """What dct() of the type 5 - `type`, of 2 and 3, gives: dct() of it is the input, 2 * N times where norm is None."""
+    return dct(input, {1: 1, 2: 3, 3: 2, 4: 4}.get(type, type), n, axis, norm)
+
+
+def vorbis_window(window_length, dtype="float32", name=None):
+    length = elementwise.cast(window_length, "int32")
+    at = elementwise.cast(raw_ops.Range(start=0, limit=length, delta=1), dtype)
+    pi = _tenon.convert(_math.pi, at.dtype)
+    inner = raw_ops.Sin(x=pi / elementwise.cast(length, dtype) * (at + 0.5))
+    return raw_ops.Sin(x=pi / 2 * inner * inner)
+
+
+def _mel(frequencies):
+    return 1127.0 * raw_ops.Log1p(x=frequencies / 700.0)
+
+
+def linear_to_mel_weight_matrix(num_mel_bins=20, num_spectrogram_bins=129, sample_rate=8000, lower_edge_hertz=125.0,
+                                upper_edge_hertz=3800.0, dtype="float32", name=None):
+    """A matrix that takes the bins of a spectrogram to bands of the mel scale, each a triangle."""
+    def number(value):
+        return elementwise.cast(value, dtype)
+
+    linear = arrays.linspace(number(0.), number(sample_rate) / 2, num_spectrogram_bins)[1:]
+    spectrogram = arrays.expand_dims(_mel(linear), 1)
+    edges = arrays.linspace(_mel(number(lower_edge_hertz)), _mel(number(upper_edge_hertz)), num_mel_bins + 2)
+    lower, center, upper = (arrays.reshape(edges[i:num_mel_bins + i], [1, num_mel_bins]) for i in range(3))
+    rising, falling = (spectrogram - lower) / (center - lower), (upper - spectrogram) / (upper - center)
+    weights = raw_ops.Maximum(x=_tenon.convert(0, dtype), y=raw_ops.Minimum(x=rising, y=falling))
+    return arrays.pad(weights, [[1, 0], [0, 0]])
+
+
+def mfccs_from_log_mel_spectrograms(log_mel_spectrograms, name=None):
+    spectrograms = _tenon.convert(log_mel_spectrograms)
+    bins = spectrograms.shape[-1]
+    count = arrays.shape(spectrograms)[-1] if bins is None else bins
+    return dct(spectrograms) * raw_ops.Rsqrt(x=elementwise.cast(count, spectrograms.dtype) * 2)
 
 
 signal = missing.namespace("tf.signal", {k: v for k, v in globals().items() if not k.startswith("_") and getattr(

@@ -1,4 +1,5 @@
 """tf.summary: curves for TensorBoard."""
+import functools
 import threading
 
 from tenon import _tenon
@@ -106,61 +107,73 @@ def _step(step):
     return int(step)
 
 
+def _in_graphs_too(function):
+    """`function` of (name, data, step): in a traced function it is called when that runs, by the writer of now."""
+    @functools.wraps(function)
+    def call(name, data, step=None, *args, **kwargs):
+        if not should_record_summaries():
+            return False
+        if not _tenon.tracing():
+            return function(name, data, step, *args, **kwargs)
+        from tenon.python_function import numpy_function
+        writer = _stack()[-1][0]
+
+        def write_now(values, at):
+            _stack().append((writer, None))
+            try:
+                return function(name, values, int(at), *args, **kwargs)
+            finally:
+                _stack().pop()
+
+        at = step if isinstance(step, (_tenon.Tensor, _tenon.VariableBase)) else _step(step)
+        return numpy_function(write_now, [_tenon.convert(data), _tenon.convert(at)], "bool")
+
+    return call
+
+
+@_in_graphs_too
 def scalar(name, data, step=None, description=None):
-    """A point of the curve `name`; whether it was written. Within a traced function there is no value to write."""
-    if not should_record_summaries():
-        return False
+    """A point of the curve `name`; whether it was written."""
     data = _tenon.convert(data)
-    if data.is_symbolic:
-        raise NotImplementedError("tf.summary.scalar within a function that is being traced: return the value, and write it "
-                                  "outside.")
     if data.shape.rank != 0:
         raise ValueError(f"tf.summary.scalar takes a scalar, not a tensor of shape {data.shape}.")
     _stack()[-1][0].scalar(name, float(data), _step(step))
     return True
 
 
-def _value_outside(function, data, dtype=None):
-    data = _tenon.convert(data, dtype)
-    if data.is_symbolic:
-        raise NotImplementedError(f"tf.summary.{function} within a function that is being traced: return the value, and write "
-                                  "it outside.")
-    return data.numpy()
+def _array(data, dtype=None):
+    return _tenon.convert(data, dtype).numpy()
 
 
+@_in_graphs_too
 def write(tag, tensor, step=None, metadata=None, name=None):
     """A tensor for the plug-in of TensorBoard that `metadata` names; whether it was written."""
-    if not should_record_summaries():
-        return False
-    message = _messages.tensor_message(_value_outside("write", tensor))
+    message = _messages.tensor_message(_array(tensor))
     metadata = b"" if metadata is None else metadata.SerializeToString()
     _stack()[-1][0].tensor(tag, message, metadata, _step(step))
     return True
 
 
+@_in_graphs_too
 def histogram(name, data, step=None, buckets=None, description=None):
     """How the elements of a tensor are distributed."""
-    if not should_record_summaries():
-        return False
-    counted = _messages.histogram(_value_outside("histogram", data), 30 if buckets is None else int(buckets))
+    counted = _messages.histogram(_array(data), 30 if buckets is None else int(buckets))
     return write(name, counted, step, _messages.metadata("histograms", b"\x08\x00", description))
 
 
+@_in_graphs_too
 def image(name, data, step=None, max_outputs=3, description=None):
     """Pictures of shape [count, height, width, channels]: of 0 to 1, or of 0 to 255 where they are uint8."""
-    if not should_record_summaries():
-        return False
-    data = _value_outside("image", data)
+    data = _array(data)
     if data.ndim != 4:
         raise ValueError(f"tf.summary.image takes a tensor of 4 dimensions, not of shape {data.shape}.")
     return write(name, _messages.pictures(data, max_outputs), step, _messages.metadata("images", b"", description))
 
 
+@_in_graphs_too
 def text(name, data, step=None, description=None):
     """Texts, which TensorBoard reads as Markdown."""
-    if not should_record_summaries():
-        return False
-    return write(name, _value_outside("text", data, "string"), step, _messages.metadata("text", b"", description))
+    return write(name, _array(data, "string"), step, _messages.metadata("text", b"", description))
 
 
 class _summary_scope:
@@ -188,6 +201,18 @@ def flush(writer=None, name=None):
 def _set_step(step):
     _stack()
     _state.step = step
+
+
+def trace_on(graph=True, profiler=False, profiler_outdir=None):
+    """Nothing is traced: the TensorBoard callback writes a model's graph."""
+
+
+def trace_off():
+    """Nothing was traced."""
+
+
+def trace_export(name, step=None, profiler_outdir=None):
+    """Nothing was traced."""
 
 
 experimental = _missing.namespace("tf.summary.experimental", set_step=_set_step, summary_scope=_summary_scope,

@@ -1,0 +1,19 @@
+"""The rarer of TensorFlow's names: TensorFlow's numbers and errors."""
+import os
+import unittest
+
+os.environ["KERAS_BACKEND"] = "tenon"
+
+import tenon.tf as tf  # noqa: E402
+from names_cases import CASES  # noqa: E402
+from truth import add_tests  # noqa: E402
+
+
+class CasesTest(unittest.TestCase):
+    pass
+
+
+add_tests(CasesTest, CASES, "names", tf)
+
+if __name__ == "__main__":
+    unittest.main()
