@@ -81,3 +81,4 @@ target_link_libraries(tenon-lite PRIVATE tenon_lite tenon_flags)
 
 enable_testing()
 add_subdirectory(tests/lite)
+add_subdirectory(examples/wake_word)

@@ -7,8 +7,8 @@ namespace {
 
 TEST(Declarations, TheShippedOnesAreValid) {
   const auto names = shipped_declarations();
-  EXPECT_EQ(names, (std::vector<std::string>{"devel", "gpu", "gpu-jupyter", "jupyter", "python",
-                                             "runtime", "serving-gpu", "train"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"devel", "gpu", "gpu-jupyter", "jupyter", "lite",
+                                             "python", "runtime", "serving-gpu", "train"}));
   for (const std::string& name : names) {
     const auto declaration = load_declaration(name);
     EXPECT_TRUE(declaration.ok()) << declaration.status();
