@@ -178,7 +178,8 @@ class Plugin:
             self._write(item, "pass" if hasattr(report, "wasxfail") else "skip", str(report.longrepr)[-300:])
         elif report.failed:
             error = call.excinfo.value if call.excinfo else "an expected failure passed"
-            lacks = isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith(("keras", "tenon"))
+            lacks = isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith(("keras", "tenon")) or (
+                isinstance(error, ImportError) and re.search("requires the '[^']+' package. You can install it", str(error)))
             self._write(item, "lack" if lacks else "fail", _first_line(error))
         elif call.when == "call":
             self._write(item, "pass")

@@ -192,8 +192,9 @@ std::vector<Value> run_eagerly(const OpDef& op, std::span<const Value> inputs,
   bool on_devices = false;
   for (const Value& input : inputs) {
     if (!input.symbolic()) continue;
-    raise(PyExc_TypeError, "a tensor of a traced function is out of scope and cannot be used here, by ",
-          op.name(), ": it has a value in that function alone. Use return values.");
+    raise(PyExc_TypeError,
+          "a tensor of a traced function is out of scope and cannot be used here, by ", op.name(),
+          ": it has a value in that function alone. Use return values.");
     on_devices |= device_of(input.tensor) != nullptr;
   }
   if (op.name() == "Const") {

@@ -51,15 +51,14 @@ Part joined(std::vector<Part>& parts) {
   return {.rows = run_op("ConcatV2", rows)[0], .places = run_op("ConcatV2", places)[0]};
 }
 
-Value integers(std::initializer_list<int32_t> numbers) {
-  return Value(Tensor::vector(numbers));
-}
+Value integers(std::initializer_list<int32_t> numbers) { return Value(Tensor::vector(numbers)); }
 
 // The axis of a gather of whole rows.
 bool is_zero(const Tensor& axis) {
-  return axis.num_elements() == 1 && (axis.dtype() == DType::kInt32
-                                          ? axis.data<int32_t>()[0] == 0
-                                          : axis.dtype() == DType::kInt64 && axis.data<int64_t>()[0] == 0);
+  return axis.num_elements() == 1 &&
+         (axis.dtype() == DType::kInt32
+              ? axis.data<int32_t>()[0] == 0
+              : axis.dtype() == DType::kInt64 && axis.data<int64_t>()[0] == 0);
 }
 
 }  // namespace
@@ -347,7 +346,8 @@ std::vector<std::optional<Part>> Tape::gradient(std::span<const Value> targets,
     }
     Gradients dxs = backward_of(record, dys, wanted);
     for (size_t j = 0; j < dxs.size() && j < wanted.size(); ++j) {
-      if (dxs[j] && wanted[j]) arrived[record.inputs[j].id].push_back({.whole = *std::move(dxs[j])});
+      if (dxs[j] && wanted[j])
+        arrived[record.inputs[j].id].push_back({.whole = *std::move(dxs[j])});
     }
   }
   std::vector<std::optional<Part>> result;
@@ -424,27 +424,29 @@ void register_tape(nb::module_& m) {
              for (const nb::object& each : tape.variables_) variables.append(each);
              return variables;
            })
-      .def("gradient", [](const Tape& tape, nb::sequence targets, nb::sequence gradients,
-                          const std::vector<int64_t>& sources) {
-        std::vector<Value> ys;
-        for (nb::handle target : targets) ys.push_back(to_value(target));
-        Gradients dys;
-        for (nb::handle dy : gradients) {
-          dys.push_back(dy.is_none() ? std::nullopt : std::optional<Value>(to_value(dy)));
-        }
-        nb::list result;
-        const std::shared_ptr<Trace> around = Tape::trace_of(ys);
-        std::optional<Within> within;
-        if (around) within.emplace(around);
-        for (std::optional<Part>& dx : tape.gradient(ys, dys, sources)) {
-          if (dx && dx->rows) {
-            result.append(nb::make_tuple(wrap(*std::move(dx->rows)), wrap(*std::move(dx->places))));
-          } else {
-            result.append(dx ? wrap(*std::move(dx->whole)) : nb::none());
-          }
-        }
-        return result;
-      })
+      .def("gradient",
+           [](const Tape& tape, nb::sequence targets, nb::sequence gradients,
+              const std::vector<int64_t>& sources) {
+             std::vector<Value> ys;
+             for (nb::handle target : targets) ys.push_back(to_value(target));
+             Gradients dys;
+             for (nb::handle dy : gradients) {
+               dys.push_back(dy.is_none() ? std::nullopt : std::optional<Value>(to_value(dy)));
+             }
+             nb::list result;
+             const std::shared_ptr<Trace> around = Tape::trace_of(ys);
+             std::optional<Within> within;
+             if (around) within.emplace(around);
+             for (std::optional<Part>& dx : tape.gradient(ys, dys, sources)) {
+               if (dx && dx->rows) {
+                 result.append(
+                     nb::make_tuple(wrap(*std::move(dx->rows)), wrap(*std::move(dx->places))));
+               } else {
+                 result.append(dx ? wrap(*std::move(dx->whole)) : nb::none());
+               }
+             }
+             return result;
+           })
       .def("record_all", [](Tape& tape) {
         if (Trace* trace = Trace::current()) tape.record_all(*trace);
       });

@@ -1,5 +1,4 @@
 """Exceptions with TensorFlow's names: one class for each of its codes."""
-import re
 
 
 class OpError(Exception):
@@ -52,9 +51,9 @@ def _define():
 
 _define()
 OK = 0
-# CANCELLED and its kin: the numbers of the codes.
-globals().update({re.sub("(?<=[a-z])(?=[A-Z])", "_", name.removesuffix("Error")).upper(): code
-                  for code, name in enumerate(OPERATORS, 1)})
+# The numbers of the codes.
+(CANCELLED, UNKNOWN, INVALID_ARGUMENT, DEADLINE_EXCEEDED, NOT_FOUND, ALREADY_EXISTS, PERMISSION_DENIED, RESOURCE_EXHAUSTED,
+ FAILED_PRECONDITION, ABORTED, OUT_OF_RANGE, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS, UNAUTHENTICATED) = range(1, 17)
 
 
 class OutOfTraceError(InvalidArgumentError):  # noqa: F821: _define() has made it

@@ -52,6 +52,24 @@ class SummaryTest(unittest.TestCase):
         self.assertEqual([p[2] for p in points if 5 in p and 2 in p], [1, 2])
         self.assertEqual(len(points), 4)
 
+    def test_a_traced_function_writes_when_it_runs(self):
+        folder = tempfile.mkdtemp()
+        writer = tf.summary.create_file_writer(folder)
+
+        @tf.function
+        def write(x, step):
+            with writer.as_default():
+                tf.summary.scalar("sum", tf.reduce_sum(x), step=step)
+                tf.summary.histogram("all", x, step=step)
+
+        for step in range(2):
+            write(tf.ones([3]) * step, tf.constant(step, tf.int64))
+        writer.close()
+        events = [e.numpy() for e in tf.data.TFRecordDataset(glob.glob(folder + "/events*"))]
+        points = [{n: v for n, _, v in wire.fields(e)} for e in events]
+        self.assertEqual([(p.get(2, 0), name) for p in points for name in (b"sum", b"all") if name in p.get(5, b"")],
+                         [(0, b"sum"), (0, b"all"), (1, b"sum"), (1, b"all")])
+
     def test_names_that_are_missing_say_so(self):
         for module, name in ((tf.io, "decode_protos"), (tf.strings, "lowers"), (tf.lookup, "StaticHashTables"),
                              (tf.train, "Checkpoints"),

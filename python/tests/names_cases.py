@@ -1,5 +1,8 @@
 """Functions that few programs use, gradients of rows that were looked up, generators of random numbers: as functions of `tf` that
 give plain Python values."""
+import os
+import tempfile
+
 import numpy as np
 
 from data_cases import error_of, plain
@@ -211,4 +214,75 @@ def pictures(tf):
         list(n.isotonic_regression(tf.constant([[3., 1., 2.], [1., 4., 2.]]))), n.isotonic_regression([1., 3., 2.], False)[0]])
 
 
-CASES = [linalg, math, arrays, signals, checks, generators, rows, steps_of_rows, tapes, branches, pictures]
+def datasets(tf):
+    d = tf.data.Dataset
+    with tempfile.TemporaryDirectory() as folder:
+        name = os.path.join(folder, "records")
+        with open(name, "wb") as file:
+            file.write(b"HHabcdefT")
+        whole = tf.data.FixedLengthRecordDataset(name, 2, header_bytes=2, footer_bytes=1)
+        found = [plain(list(whole)), error_of(lambda: list(tf.data.FixedLengthRecordDataset(name, 2)))]
+    e = tf.data.experimental
+    return found + [plain(list(each)) for each in (
+        d.from_tensor_slices([1, 3, 1, 2, 3]).unique(), d.counter(2, 3).take(3), d.range(6).batch(3).rebatch(2),
+        d.range(5).batch(5).rebatch(2, True), d.random(seed=3).take(0), d.range(4).apply(e.unique()), e.Counter().take(2),
+        d.range(2).apply(e.enumerate_dataset()), d.range(3).apply(e.map_and_batch(lambda x: x + 1, 2)), e.from_list([(1, 2.), (3, 4.)]),
+        d.range(40).map(lambda x: x % 2).rejection_resample(lambda x: tf.cast(x, tf.int32), [0., 1.], [.5, .5]).take(2))] + [
+        len(list(d.random(seed=3).take(2))), e.Optional.from_value(3).get_value().numpy().item(),
+        bool(tf.experimental.Optional.empty(tf.TensorSpec([])).has_value())]
+
+
+def sequences(tf):
+    t, io = tf.train, tf.io
+
+    def ints(*values):
+        return t.Feature(int64_list=t.Int64List(value=values))
+
+    def example(steps):
+        lists = {"a": t.FeatureList(feature=[ints(i, -i) for i in range(steps)]),
+                 "s": t.FeatureList(feature=[t.Feature(bytes_list=t.BytesList(value=[b"x"] * i)) for i in range(steps)])}
+        return t.SequenceExample(context=t.Features(feature={"n": ints(steps)}), feature_lists=t.FeatureLists(feature_list=lists))
+
+    texts = [example(n).SerializeToString() for n in (2, 3)]
+    again = t.SequenceExample.FromString(texts[1])
+    asked = {"context_features": {"n": io.FixedLenFeature([], tf.int64), "m": io.VarLenFeature(tf.float32)},
+             "sequence_features": {"a": io.FixedLenSequenceFeature([2], tf.int64), "s": io.VarLenFeature(tf.string)}}
+
+    def shown(parsed):
+        return [{k: plain(tf.sparse.to_dense(v) if isinstance(v, tf.SparseTensor) else v) for k, v in part.items()} for part in parsed]
+
+    return [len(again.feature_lists.feature_list["a"].feature), list(again.context.feature["n"].int64_list.value),
+            example(2).SerializeToString(deterministic=True).decode("latin1"), shown(io.parse_single_sequence_example(texts[0], **asked)),
+            shown(io.parse_sequence_example(texts, **asked))]
+
+
+def states(tf):
+    table = tf.lookup.experimental.DenseHashTable(tf.int64, tf.float32, default_value=-1., empty_key=-2, deleted_key=-3)
+    keys = tf.constant([1, 2], tf.int64)
+    table.insert(keys, [10., 20.])
+    table.erase(keys[:1])
+    average, variable = tf.train.ExponentialMovingAverage(.9), tf.Variable(1.)
+    average.apply([variable])
+    variable.assign(2.)
+    average.apply([variable])
+    fixed = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(["a"], [1]), 7)
+    return [plain(table.lookup(keys)), plain(table.size()), plain(average.average(variable)), plain(fixed.default_value)]
+
+
+def numpy_names(tf):
+    n = tf.experimental.numpy
+    a, b = n.reshape(n.arange(6), (2, 3)), n.array([1., 2., 3.])
+    made = [a, n.ones((2,)), n.zeros_like(a), n.full((2,), 7), n.eye(2), n.identity(2), n.linspace(0, 1, 3), n.add(a, b),
+            n.divide(a, 2), n.power(a, 2), n.maximum(a, 2.5), n.matmul(a, b), n.dot(b, b), n.outer([1, 2], [3, 4]), n.inner(b, b),
+            n.tensordot(a, n.transpose(a), 1), n.einsum("ij->ji", a), n.concatenate([a, a], 0), n.stack([b, [1, 2, 3]]),
+            n.vstack([b, b]), n.hstack([b, b]), n.where(a > 2, a, 0), n.clip(a, 1, 3), n.take(b, [0, 2]), n.sum(a, axis=0), n.mean(a),
+            n.std(a), n.var(a), n.prod(b), n.max(a), n.argmax(a), n.sort(n.array([3, 1, 2])), n.argsort(n.array([3, 1, 2])),
+            n.cumsum(a), n.cumsum(a, axis=1), n.exp(b), n.log2(b), n.isclose(1., 1.0001), n.allclose(b, b), n.any(a > 4), n.all(a > 4),
+            n.flip(b), n.tile(b, 2), n.repeat(b, 2), n.roll(b, 1), n.diag(b), n.tril(a), n.moveaxis(a, 0, 1), n.swapaxes(a, 0, 1),
+            n.expand_dims(b, 0), n.squeeze(n.ones((1, 2))), n.meshgrid([1, 2], [3, 4]), n.split(n.arange(4), 2),
+            n.logaddexp(b, 1.), n.diff(b), n.count_nonzero(a), n.kron(n.eye(2), n.ones((1, 2))), n.nonzero(b)]
+    return [[plain(x), [y.dtype.name for y in (x if isinstance(x, (list, tuple)) else [x])]] for x in made] + [
+        list(n.shape(a)), int(n.ndim(a)), n.pi, n.float32.__name__, n.newaxis is None, list(n.random.randn(2, 3).shape)]
+
+
+CASES = [datasets, sequences, states, numpy_names, linalg, math, arrays, signals, checks, generators, rows, steps_of_rows, tapes, branches, pictures]

@@ -11,13 +11,13 @@ from tenon.replicas import VariableAggregation, VariableSynchronization  # noqa:
 from tenon.tensor_spec import TypeSpec  # noqa: F401
 from tenon.tf import arrays as _arrays
 from tenon.tf import debugging as _debugging
-from tenon.tf import first_version as _first
+from tenon.tf.rare import first_version as _first
 from tenon.tf import initial_values as _initial_values
-from tenon.tf import numpy_names as _numpy
-from tenon.tf import partition as _partition
-from tenon.tf import quantization as _quantization
-from tenon.tf import solvers as _solvers
-from tenon.tf import special as _special
+from tenon.tf.rare import numpy_names as _numpy
+from tenon.tf.rare import partition as _partition
+from tenon.tf.rare import quantization as _quantization
+from tenon.tf.rare import solvers as _solvers
+from tenon.tf.rare import special as _special
 from tenon.tf import control_flow as _control_flow
 from tenon.tf import elementwise as _elementwise
 from tenon.tf import linalg as _linalg

@@ -5,7 +5,8 @@ import re
 
 from tenon import _tenon
 from tenon.function import Function
-from tenon.tf import missing, testing
+from tenon.tf import missing
+from tenon.tf.rare import testing
 
 
 class PhysicalDevice(collections.namedtuple("PhysicalDevice", ["name", "device_type"])):

@@ -1,6 +1,7 @@
 """tf.image: cutting, turning and colouring images; boxes."""
 from tenon import _tenon, raw_ops
-from tenon.tf import arrays, elementwise, image_colors_and_boxes, image_quality, io, missing, random, reductions
+from tenon.tf import arrays, elementwise, image_quality, io, missing, random, reductions
+from tenon.tf.rare import image_colors_and_boxes
 
 
 def _edited(images, edit):

@@ -2,8 +2,8 @@
 from tenon import _tenon, raw_ops
 from tenon.tf.sparse_embedding import embedding_lookup_sparse, safe_embedding_lookup_sparse  # noqa: F401
 from tenon.tf import arrays, elementwise, missing, random, reductions
-from tenon.tf.sampled_losses import *  # noqa: F401,F403
-from tenon.tf.windows import *  # noqa: F401,F403
+from tenon.tf.rare.sampled_losses import *  # noqa: F401,F403
+from tenon.tf.rare.windows import *  # noqa: F401,F403
 from tenon.tf.convolutions import *  # noqa: F401,F403
 from tenon.tf.convolutions import convolution
 from tenon.tf.ctc import ctc_beam_search_decoder, ctc_greedy_decoder, ctc_loss  # noqa: F401

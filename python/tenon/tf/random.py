@@ -146,7 +146,8 @@ def stateless_shuffle(value, seed, alg="auto_select", name=None):
 
 def __getattr__(name):
     """The rest of tf.random, which stands on this module."""
-    from tenon.tf import missing, random_draws, random_generator
+    from tenon.tf import missing, random_generator
+    from tenon.tf.rare import random_draws
     experimental = ("Algorithm", "Generator", "create_rng_state", "get_global_generator", "set_global_generator")
     for module in (random_generator, random_draws):
         if not name.startswith("_") and hasattr(module, name):

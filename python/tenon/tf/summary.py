@@ -108,20 +108,24 @@ def _step(step):
 
 
 def _in_graphs_too(function):
-    """`function` of (name, data, step): in a traced function it is called when that runs, by the writer of now."""
+    """`function` of (name, data, step, ...): in a traced function it is called when that runs, by the writer of now."""
+    named = function.__code__.co_varnames[:3]
+
     @functools.wraps(function)
-    def call(name, data, step=None, *args, **kwargs):
+    def call(*args, **kwargs):
         if not should_record_summaries():
             return False
         if not _tenon.tracing():
-            return function(name, data, step, *args, **kwargs)
+            return function(*args, **kwargs)
+        given = {**dict(zip(named, args)), **kwargs}
+        name, data, step = (given.pop(each, None) for each in named)
         from tenon.python_function import numpy_function
         writer = _stack()[-1][0]
 
         def write_now(values, at):
             _stack().append((writer, None))
             try:
-                return function(name, values, int(at), *args, **kwargs)
+                return function(name, values, int(at), *args[3:], **given)
             finally:
                 _stack().pop()
 

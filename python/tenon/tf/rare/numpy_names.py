@@ -222,7 +222,8 @@ def sort(a, axis=-1, kind="quicksort", order=None):
 
 
 def argsort(a, axis=-1, kind="quicksort", order=None):
-    return arrays.argsort(ravel(a) if axis is None else _plain(a), -1 if axis is None else axis, stable=True)
+    places = arrays.argsort(ravel(a) if axis is None else _plain(a), -1 if axis is None else axis, stable=True)
+    return elementwise.cast(places, "int64")
 
 
 def _cumulative(function):

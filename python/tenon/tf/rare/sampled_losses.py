@@ -1,9 +1,10 @@
 """tf.nn: losses, statistics and samples of classes that are made of several ops."""
 from tenon import _tenon, raw_ops
-from tenon.tf import arrays, elementwise, linalg, random, random_draws, reductions
-from tenon.tf.random_draws import (all_candidate_sampler, fixed_unigram_candidate_sampler,  # noqa: F401
+from tenon.tf import arrays, elementwise, linalg, random, reductions
+from tenon.tf.rare import random_draws
+from tenon.tf.rare.random_draws import (all_candidate_sampler, fixed_unigram_candidate_sampler,  # noqa: F401
                                    learned_unigram_candidate_sampler)
-from tenon.tf.special import zero_fraction  # noqa: F401
+from tenon.tf.rare.special import zero_fraction  # noqa: F401
 
 
 def weighted_cross_entropy_with_logits(labels, logits, pos_weight, name=None):

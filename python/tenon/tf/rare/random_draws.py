@@ -49,7 +49,7 @@ def fold_in(seed, data, alg="auto_select"):
 
 def index_shuffle(index, seed, max_index):
     """Where `index` goes in a permutation of the numbers to `max_index` that `seed` says."""
-    from tenon.tf.partition import random_index_shuffle
+    from tenon.tf.rare.partition import random_index_shuffle
     return random_index_shuffle(index, _tenon.convert(seed), max_index)
 
 

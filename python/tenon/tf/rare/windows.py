@@ -19,7 +19,7 @@ def max_pool_with_argmax(input, ksize, strides, padding, data_format="NHWC", out
                          include_batch_in_index=False, name=None):
     """The largest of each window, and where it is among all elements."""
     if data_format != "NHWC":
-        raise ValueError("Attr data_format only supports 'NHWC' for now.")
+        raise ValueError("Attr data_format is 'NHWC' here.")
     return raw_ops.MaxPoolWithArgmax(input=_tenon.convert(input), ksize=_window(ksize), strides=_window(strides), padding=padding,
                                      Targmax=_tenon.as_dtype(output_dtype), include_batch_in_index=include_batch_in_index)
 
@@ -31,7 +31,7 @@ def atrous_conv2d(value, filters, rate, padding, name=None):
 def dilation2d(input, filters, strides, padding, data_format, dilations, name=None):  # noqa: A002
     """The largest sum of a window and the filter."""
     if data_format != "NHWC":
-        raise ValueError("Data formats other than NHWC are not yet supported.")
+        raise ValueError("The data format is NHWC here.")
     return raw_ops.Dilation2D(input=_tenon.convert(input), filter=filters, strides=list(strides), rates=list(dilations),
                               padding=padding)
 

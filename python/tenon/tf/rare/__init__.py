@@ -1,0 +1,1 @@
+"""TensorFlow's names that few programs use, by modules of what they are about."""
