@@ -191,8 +191,17 @@ def branches(tf):
         return tf.while_loop(lambda i, _: i < n, lambda i, r: (i + 1, tf.concat([r, r], 1)), (0, ragged), shape_invariants=(
             tf.TensorShape([]), tf.RaggedTensorSpec([None, None], tf.int32)))[1]
 
+    @tf.function
+    def collected(x):
+        rows = tf.TensorArray(tf.float32, 0, dynamic_size=True)
+        for i in tf.range(3):
+            rows = rows.write(i, x)
+            x = x * 2.
+        return rows.stack()[:, None, 1:]  # of which the rank is known
+
     found = [chosen(tf.constant(x)) for x in (1, -1)]
-    return [[a.to_list(), plain(b), c.to_list()] for a, b, c in found] + [grown(tf.constant(2)).to_list()]
+    return [[a.to_list(), plain(b), c.to_list()] for a, b, c in found] + [grown(tf.constant(2)).to_list(),
+                                                                            plain(collected(tf.constant([1., 2.])))]
 
 
 def pictures(tf):

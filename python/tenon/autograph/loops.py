@@ -180,7 +180,7 @@ class _Loop:
         if filled:
             raw_ops.Assert(condition=outputs[-1], data=["loop must iterate at least once to initialize " + ", ".join(filled)],
                            summarize=3)
-        self._enter(outputs)
+        self._enter(outputs, self._elements)
 
     def _invariants(self, before):
         """Of each variable the shape that set_loop_options() gives it, or None."""
@@ -237,14 +237,15 @@ class _Loop:
         body()
         return self._state.get()
 
-    def _enter(self, inner):
-        """Gives the variables the tensors of an iteration."""
-        inner = list(inner)
+    def _enter(self, inner, elements=()):
+        """Gives the variables the tensors of an iteration. `elements`: of arrays the shapes of what they hold, if known."""
+        inner, elements = list(inner), iter(elements)
         if self._indexed:
             self.index = inner.pop(0)
         entered, static = [], iter(self._static)
         for value in self._before:
-            leaves = [leaf if next(static) else values.lifted(leaf, inner.pop(0)) for leaf in nest.flatten(value)]
+            leaves = [leaf if next(static) else values.lifted(leaf, inner.pop(0), next(elements, None))
+                      for leaf in nest.flatten(value)]
             entered.append(nest.pack_sequence_as(value, leaves))
         self._entered = entered
         self._state.set(entered)
@@ -252,6 +253,7 @@ class _Loop:
     def _leave(self, inner):
         """The tensors after an iteration, which must look like those before it."""
         left = [self.index] if self._indexed else []
+        self._elements = []  # which an iteration may have learned
         static, shapes = iter(self._static), iter(self._shapes)
         for name, entry, exit_, before in zip(self._state.names, self._entered, self._state.get(), self._before):
             if exit_ is values.undefined and entry is not values.undefined:
@@ -269,6 +271,7 @@ class _Loop:
                                         "iteration: what a TF loop changes must be a Tensor.")
                     continue
                 left.append(self._leaf(name, a, b, next(shapes)))
+                self._elements.append(b.element_shape if values.is_array(b) else None)
         return left
 
     @staticmethod
