@@ -15,9 +15,9 @@ def step_of(optimizer):
 
 
 def takes(step, gradient, variable):
-    """Whether the ops know the variable's dtype; and, of rows that were looked up, the formula: one that squares them does so
-    before it adds up what belongs to one row."""
-    return variable.dtype in ("float32", "float64") and not (step is _rmsprop and isinstance(gradient, IndexedSlices))
+    """Whether the ops know the variable's dtype; and of rows that were looked up, whether the step's op squares them before it
+    adds up what belongs to one row."""
+    return variable.dtype in ("float32", "float64") and (step is _adam or not isinstance(gradient, IndexedSlices))
 
 
 def _slot(slots, index):
@@ -56,7 +56,7 @@ def _rmsprop(optimizer, gradient, variable, learning_rate):
 
 def _sgd(optimizer, gradient, variable, learning_rate):
     dtype = variable.dtype.name
-    rate, gradient = ops.cast(learning_rate, dtype), _tenon.convert(ops.cast(gradient, dtype))
+    rate, gradient = ops.cast(learning_rate, dtype), ops.cast(gradient, dtype)
     if optimizer.momentum == 0:
         raw_ops.ResourceApplyGradientDescent(var=variable, alpha=rate, delta=gradient)
         return
