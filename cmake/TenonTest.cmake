@@ -1,4 +1,4 @@
-# Tests that are scripts: tenon_script_test, and the sanitizer presets' tests as part of one run.
+# Tests that are scripts: tenon_script_test, and the tests of the presets for sanitizers and for ARM as part of one run.
 
 find_package(Python3 COMPONENTS Interpreter)
 set(TENON_VENV_PYTHON $ENV{TENON_VENV})
@@ -45,7 +45,7 @@ endif()
 # `./dev test` names presets in TENON_TEST_PRESETS; ctest then runs their tests too, each under its
 # preset's prefix, so that one summary covers all.
 file(WRITE ${tenon_BINARY_DIR}/preset_tests.cmake "
-foreach(preset asan tsan)
+foreach(preset asan tsan aarch64 armv7)
   if(\" \$ENV{TENON_TEST_PRESETS} \" MATCHES \" \${preset} \")
     if(EXISTS \"${tenon_SOURCE_DIR}/build-\${preset}/CTestTestfile.cmake\")
       subdirs(\"${tenon_SOURCE_DIR}/build-\${preset}\")
@@ -53,7 +53,7 @@ foreach(preset asan tsan)
   endif()
 endforeach()
 ")
-if(NOT TENON_SANITIZE)
+if(NOT TENON_SANITIZE AND NOT TENON_LITE)
   set_property(DIRECTORY ${tenon_SOURCE_DIR} APPEND PROPERTY
                TEST_INCLUDE_FILES ${tenon_BINARY_DIR}/preset_tests.cmake)
 endif()

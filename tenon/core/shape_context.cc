@@ -112,8 +112,18 @@ StatusOr<Window> window_output(int64_t input, int64_t filter, int64_t dilation, 
   Window window;
   if (input < 0 && stride == 1 && padding == "SAME") window.output = input;
   if (input < 0 || filter < 0) return window;
+#if defined(__SIZEOF_INT128__)
   // 128 bits hold whatever three int64 make of each other; results are checked.
   using Wide = __int128;
+#else
+  // Nothing that 32 bits address has longer dimensions, and 64 bits hold what these make.
+  using Wide = int64_t;
+  for (const int64_t size : {input, filter, dilation, stride, before, after}) {
+    if (size >= int64_t{1} << 30 || size <= -(int64_t{1} << 30)) {
+      return invalid_argument("a window has a size of ", size, ", at most 2^30 is possible");
+    }
+  }
+#endif
   constexpr Wide kMost = std::numeric_limits<int64_t>::max();
   const Wide effective = (Wide{filter} - 1) * dilation + 1;
   if (effective > kMost || before < 0 || after < 0) {

@@ -2,6 +2,7 @@
  *
  *   lite_cases FOLDER [NAME]     FOLDER holds NAME.tflite and NAME.npz, whose arrays "in:X" and
  * "out:X" are what the interpreter was given and answered (tests/interop/lite_models.py --store)
+ *   lite_cases FOLDER --damaged  cuts the files off and changes their bytes: errors, no crashes
  *
  * Several threads at once run all of them, each with interpreters of its own. Prints what differs,
  * and a last line with counts. Floats agree within 1e-5 of the largest value, all else is equal. */
@@ -297,11 +298,58 @@ static void* run_cases(void* given) {
   return (void*)passed;
 }
 
+/* Loads and runs what may be no model; 1 where that went well. */
+static int run_bytes(const unsigned char* bytes, size_t size) {
+  TenonLiteModel* model = tenon_lite_model_from_memory(bytes, size);
+  TenonLiteInterpreter* interpreter = model ? tenon_lite_interpreter_new(model) : NULL;
+  const int good = interpreter && tenon_lite_invoke(interpreter) == TENON_LITE_OK;
+  tenon_lite_model_free(model);
+  tenon_lite_interpreter_free(interpreter);
+  return good;
+}
+
+/* Damaged files are refused with a sentence or give some answer. */
+static int run_damaged(const Cases* cases) {
+  enum { CUTS = 16, CHANGES = 48, LARGEST = 40000 };
+  uint32_t seed = 1;
+  int i, k, runs = 0, refused = 0;
+  for (i = 0; i < cases->count; ++i) {
+    char path[1024];
+    unsigned char* bytes;
+    size_t size;
+    snprintf(path, sizeof path, "%s/%s.tflite", cases->folder, cases->name[i]);
+    bytes = read_whole(path, &size);
+    for (k = 0; size <= LARGEST && k < CUTS + CHANGES; ++k) {
+      /* Dimensions that are too large come from ones among the high bits. */
+      static const unsigned char values[] = {0x7f, 0xff, 0x80, 0x40, 1};
+      const size_t at = (seed = seed * 1664525 + 1013904223) / 65536 % 65536 * size / 65536;
+      const unsigned char before = bytes[at];
+      int good;
+      bytes[at] = k < CUTS ? before : values[k % 5];
+      good = run_bytes(bytes, k < CUTS ? size * (size_t)k / CUTS : size);
+      if (!good && tenon_lite_error()[0] == 0) {
+        printf("%s: damaged at %d, refused without a sentence\n", cases->name[i], (int)at);
+        return 1;
+      }
+      bytes[at] = before;
+      ++runs;
+      refused += !good;
+    }
+    free(bytes);
+  }
+  printf("%d damaged files, %d of them refused\n", runs, refused);
+  return runs > 0 && refused > 0 ? 0 : 1;
+}
+
 int main(int argc, char** argv) {
   static Cases cases;
   pthread_t thread[THREADS];
   int i, failed;
   if (argc < 2) die("usage: lite_cases FOLDER [NAME]", argv[0]);
+  if (argc > 2 && strcmp(argv[2], "--damaged") == 0) {
+    list_cases(argv[1], &cases);
+    return run_damaged(&cases);
+  }
   if (argc > 2) return run_case(argv[1], argv[2]) ? 0 : 1;
   list_cases(argv[1], &cases);
   failed = THREADS * cases.count;

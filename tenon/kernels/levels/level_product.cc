@@ -5,6 +5,7 @@
 
 #include "tenon/base/parallel.h"
 #include "tenon/base/strings.h"
+#include "tenon/base/wide_product.h"
 #include "tenon/kernels/grain.h"
 #include "tenon/kernels/levels/level_windows.h"
 #include "tenon/kernels/product/worker_scratch.h"
@@ -222,9 +223,7 @@ class LevelProduct : public LevelConv::Way {
     const int32_t multiplier = f.multiplier[c];
     uint64_t scaled;
     if (f.once) {
-      const auto half = static_cast<__int128>(1) << (f.right[c] - 1);
-      scaled =
-          static_cast<uint64_t>((static_cast<__int128>(sum) * multiplier + half) >> f.right[c]);
+      scaled = rounded_product(sum, multiplier, f.right[c]);
     } else {
       const int64_t reduced =
           multiplier < 0x7FFF0000 ? (int64_t{multiplier} + (1 << 15)) >> 16 : int64_t{0x7FFF};

@@ -30,12 +30,13 @@ StatusOr<int64_t> range_size(T start, T limit, T delta) {
     return invalid_argument("Requires start ", wide(delta) > 0 ? "<=" : ">=", " limit when delta ",
                             wide(delta) > 0 ? ">" : "<", " 0: ", wide(start), "/", wide(limit));
   }
-  // Integers exactly, in 128 bits; floats in their own arithmetic, each step rounded.
+  // Integers exactly; floats in their own arithmetic, each step rounded.
   if constexpr (std::is_integral_v<T>) {
-    const __int128 distance = static_cast<__int128>(limit) - start;
-    const __int128 step = delta;
-    const __int128 size = (distance + step + (step > 0 ? -1 : 1)) / step;
-    if (size > std::numeric_limits<int64_t>::max()) {
+    const auto bits = [](T x) { return static_cast<uint64_t>(static_cast<int64_t>(x)); };
+    const uint64_t distance = delta > 0 ? bits(limit) - bits(start) : bits(start) - bits(limit);
+    const uint64_t step = delta > 0 ? bits(delta) : 0 - bits(delta);
+    const uint64_t size = distance / step + (distance % step == 0 ? 0 : 1);
+    if (size > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) {
       return invalid_argument("Requires ((limit - start) / delta) <= 9223372036854775807");
     }
     return static_cast<int64_t>(size);

@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <limits>
 
+#include "tenon/base/wide_product.h"
+
 namespace tenon::lite {
 
 // value * 2^(shift - 31): `value` is 0 or has 31 bits.
@@ -80,10 +82,7 @@ inline int32_t scaled(int64_t x, Multiplier m) {
 
 // x * m rounded once, halves up: what LiteRT's matrix products by channel do.
 inline int32_t scaled_once(int64_t x, Multiplier m) {
-  const int total = 31 - m.shift;
-  const __int128 product = static_cast<__int128>(x) * m.value;
-  return static_cast<int32_t>(static_cast<uint32_t>(
-      static_cast<uint64_t>((product + (static_cast<__int128>(1) << (total - 1))) >> total)));
+  return static_cast<int32_t>(static_cast<uint32_t>(rounded_product(x, m.value, 31 - m.shift)));
 }
 
 inline int32_t clamped(int32_t x, int32_t low, int32_t high) {
