@@ -47,7 +47,7 @@ foreach(folder base core kernels graph passes runtime lite ops)
   foreach(source ${sources})
     if(source MATCHES "_simd\\.cc$")
       set_source_files_properties(${source} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON SKIP_PRECOMPILE_HEADERS ON
-                                  COMPILE_OPTIONS -O2)
+                                  COMPILE_OPTIONS "-O2;${TENON_SIMD_OPTIONS}")
     else()
       math(EXPR chunk "${index} / 24")
       math(EXPR index "${index} + 1")

@@ -13,3 +13,5 @@ set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
 set(CMAKE_CROSSCOMPILING_EMULATOR qemu-arm -L /usr/arm-linux-gnueabihf)
 set(TENON_SMALL_PROCESSOR cortex-a7)
+# Highway converts from and to float16 where the processor can, for which this compiler wants to know which kind it is.
+set(TENON_SIMD_OPTIONS -mfp16-format=ieee)

@@ -107,7 +107,7 @@ class SparseReader {
   Status read_until(uint64_t end) {
     if (end <= read_) return absl::OkStatus();
     end = std::min(std::max(end, read_ + kPiece), size_);
-    TENON_RETURN_IF_ERROR(file_.read(read_, {memory_ + read_, end - read_}));
+    TENON_RETURN_IF_ERROR(file_.read(read_, {memory_ + read_, static_cast<size_t>(end - read_)}));
     read_ = end;
     return absl::OkStatus();
   }
@@ -136,7 +136,7 @@ StatusOr<std::shared_ptr<MessageBytes>> MessageBytes::read_saved_model(const std
   }
   auto bytes = std::make_shared<MessageBytes>(std::string());
   bytes->mapped_ = memory;
-  bytes->view_ = {static_cast<const char*>(memory), size};
+  bytes->view_ = {static_cast<const char*>(memory), static_cast<size_t>(size)};
   bytes->file_ = std::move(file);
   TENON_RETURN_IF_ERROR(SparseReader(*bytes, static_cast<char*>(memory)).run());
   return bytes;
@@ -154,7 +154,7 @@ Status MessageBytes::load(std::string_view piece) {
   for (; hole != holes_.end() && hole->begin < begin + piece.size(); ++hole) {
     if (hole->size == 0) continue;  // it was read
     char* const memory = static_cast<char*>(mapped_) + hole->begin;
-    TENON_RETURN_IF_ERROR(file_->read(hole->begin, {memory, hole->size}));
+    TENON_RETURN_IF_ERROR(file_->read(hole->begin, {memory, static_cast<size_t>(hole->size)}));
     hole->size = 0;
   }
   return absl::OkStatus();

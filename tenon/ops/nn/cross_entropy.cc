@@ -132,7 +132,7 @@ Status cross_entropy_gradient(Gradient& g) {
   Endpoint d_logits = b.mul(row_gradient, g.output(1));
   if (g.has_dy(1)) {
     const Endpoint softmax = b.op("Softmax", {logits});
-    const Endpoint inner = b.sum(b.mul(g.dy(1), softmax), std::array{-1L}, true);
+    const Endpoint inner = b.sum(b.mul(g.dy(1), softmax), std::array{int64_t{-1}}, true);
     d_logits = b.add(d_logits, b.mul(b.sub(g.dy(1), inner), softmax));
   }
   g.set_dx_broadcast(0, d_logits);
@@ -145,7 +145,7 @@ Status sparse_cross_entropy_gradient(Gradient& g) {
   Endpoint d_logits = b.mul(cross_entropy_column(b, g.dy(0)), g.output(1));
   if (g.has_dy(1)) {
     const Endpoint softmax = b.op("Softmax", {g.input(0)});
-    const Endpoint inner = b.sum(b.mul(g.dy(1), softmax), std::array{-1L}, true);
+    const Endpoint inner = b.sum(b.mul(g.dy(1), softmax), std::array{int64_t{-1}}, true);
     d_logits = b.add(d_logits, b.mul(b.sub(g.dy(1), inner), softmax));
   }
   g.set_dx(0, d_logits);

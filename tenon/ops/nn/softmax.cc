@@ -29,7 +29,9 @@ StatusOr<Kernel> make_softmax(Prepare& p) {
   return kernel;
 }
 
-Endpoint softmax_row_sum(GraphBuilder& b, Endpoint x) { return b.sum(x, std::array{-1L}, true); }
+Endpoint softmax_row_sum(GraphBuilder& b, Endpoint x) {
+  return b.sum(x, std::array{int64_t{-1}}, true);
+}
 
 // tensorflow/python/ops/nn_grad.py: (dy - sum(dy * y)) * y.
 Status softmax_gradient(Gradient& g) {
