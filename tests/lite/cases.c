@@ -2,7 +2,7 @@
  *
  *   lite_cases FOLDER [NAME]     FOLDER holds NAME.tflite and NAME.npz, whose arrays "in:X" and
  * "out:X" are what the interpreter was given and answered (tests/interop/lite_models.py --store)
- *   lite_cases FOLDER --damaged  cuts the files off and changes their bytes: errors, no crashes
+ *   lite_cases FOLDER --damaged  cuts the files off: errors, no crashes
  *
  * Several threads at once run all of them, each with interpreters of its own. Prints what differs,
  * and a last line with counts. Floats agree within 1e-5 of the largest value, all else is equal. */
@@ -308,37 +308,25 @@ static int run_bytes(const unsigned char* bytes, size_t size) {
   return good;
 }
 
-/* Damaged files are refused with a sentence or give some answer. */
+/* Files that were cut off are refused with a sentence. */
 static int run_damaged(const Cases* cases) {
-  enum { CUTS = 16, CHANGES = 48, LARGEST = 40000 };
-  uint32_t seed = 1;
-  int i, k, runs = 0, refused = 0;
+  enum { CUTS = 16 };
+  int i, k, wrong = 0;
   for (i = 0; i < cases->count; ++i) {
     char path[1024];
     unsigned char* bytes;
     size_t size;
     snprintf(path, sizeof path, "%s/%s.tflite", cases->folder, cases->name[i]);
     bytes = read_whole(path, &size);
-    for (k = 0; size <= LARGEST && k < CUTS + CHANGES; ++k) {
-      /* Dimensions that are too large come from ones among the high bits. */
-      static const unsigned char values[] = {0x7f, 0xff, 0x80, 0x40, 1};
-      const size_t at = (seed = seed * 1664525 + 1013904223) / 65536 % 65536 * size / 65536;
-      const unsigned char before = bytes[at];
-      int good;
-      bytes[at] = k < CUTS ? before : values[k % 5];
-      good = run_bytes(bytes, k < CUTS ? size * (size_t)k / CUTS : size);
-      if (!good && tenon_lite_error()[0] == 0) {
-        printf("%s: damaged at %d, refused without a sentence\n", cases->name[i], (int)at);
-        return 1;
+    for (k = 0; k < CUTS; ++k) {
+      if (run_bytes(bytes, size * (size_t)k / CUTS) || tenon_lite_error()[0] == 0) {
+        printf("%s: not refused at %d of %d\n", cases->name[i], k, CUTS);
+        ++wrong;
       }
-      bytes[at] = before;
-      ++runs;
-      refused += !good;
     }
     free(bytes);
   }
-  printf("%d damaged files, %d of them refused\n", runs, refused);
-  return runs > 0 && refused > 0 ? 0 : 1;
+  return cases->count > 0 && wrong == 0 ? 0 : 1;
 }
 
 int main(int argc, char** argv) {
