@@ -57,7 +57,8 @@ class OneBatch final : public data::Dataset {
 class StepClock final : public keras::Callback {
  public:
   StepClock(double seconds, BenchTimes& times) : seconds_(seconds), times_(times) {}
-  Status on_batch_end(keras::Model& model, int64_t step, const keras::RunningMeans& means) override {
+  Status on_batch_end(keras::Model& model, int64_t step,
+                      const keras::RunningMeans& means) override {
     // The steps that plan, and fill what holds batches ahead.
     if (step < kBefore) {
       TENON_RETURN_IF_ERROR(means.read().status());

@@ -131,8 +131,8 @@ Fitted fit_on(Device* device, const DigitBatches& digits, bool from_dataset, boo
   if (watched) options.callbacks = {watch};
   const Tensor x = digits.x[0].slice(0, 32), y = digits.y[0].slice(0, 32);  // the last batch has 2
   const auto rows = data::from_tensors({x, y});
-  const auto history = from_dataset ? model.fit(data::batch(*rows, 5), options)
-                                    : model.fit({x}, {y}, options);
+  const auto history =
+      from_dataset ? model.fit(data::batch(*rows, 5), options) : model.fit({x}, {y}, options);
   EXPECT_TRUE(status.ok() && history.ok()) << status << history.status();
   const auto judged = model.evaluate({x}, {y}, {.batch_size = 7, .verbose = 0});
   EXPECT_TRUE(judged.ok()) << judged.status();

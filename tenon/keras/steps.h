@@ -73,8 +73,8 @@ class Steps {
   Model& model_;
   std::array<Made, 3> made_;
   std::array<std::vector<Tensor>, 3> results_;
-  std::span<const Tensor> unread_;    // results that logs_ does not hold yet
-  std::array<Tensor, 2> under_way_;   // a result each of the last two steps on a device
+  std::span<const Tensor> unread_;   // results that logs_ does not hold yet
+  std::array<Tensor, 2> under_way_;  // a result each of the last two steps on a device
   // A running mean, of which output; a loss of its own where `metric` is one.
   struct Mean {
     MetricPtr metric;
