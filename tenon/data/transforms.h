@@ -119,8 +119,8 @@ struct Buckets {
 StatusOr<DatasetPtr> bucket_by_length(DatasetPtr rows, LengthFunction length, Buckets buckets);
 
 // The first `columns` tensors of each element in the memory of `device`, by a stream of their own:
-// with prefetch() behind it, elements are copied while the device works on those before. They may be
-// under way: Buffer::completion(). What is no number, or finds no room there, stays on the host.
+// with prefetch() behind it, elements are copied while the device works on those before. They may
+// be under way: Buffer::completion(). What is no number, or finds no room there, stays on the host.
 DatasetPtr on_device(DatasetPtr elements, Device* device, size_t columns = SIZE_MAX);
 
 }  // namespace tenon::data

@@ -213,8 +213,8 @@ class Fit {
   }
 
   StatusOr<History> run() {
-    batches_.dataset =
-        data::prefetch(model_.strategy_ ? batches_.dataset : on_device(model_, batches_), options_.prefetch);
+    batches_.dataset = data::prefetch(
+        model_.strategy_ ? batches_.dataset : on_device(model_, batches_), options_.prefetch);
     losses_ = model_.losses();
     reader_.emplace(batches_.dataset);
     TENON_RETURN_IF_ERROR(reader_->restore(options_.steps_per_epoch > 0

@@ -36,8 +36,8 @@ Status DivergenceGuard::on_batch_end(keras::Model&, int64_t step,
 Status DivergenceGuard::check_loss(const keras::Logs& logs, std::string_view when) {
   const double* loss = keras::find_log(logs, "loss");
   if (!loss || std::isfinite(*loss)) return absl::OkStatus();
-  return diverge(cat("the loss is ", std::isnan(*loss) ? "NaN" : "infinite", " at epoch ", epoch_,
-                     when));
+  return diverge(
+      cat("the loss is ", std::isnan(*loss) ? "NaN" : "infinite", " at epoch ", epoch_, when));
 }
 
 Status DivergenceGuard::on_epoch_end(keras::Model& model, int64_t, keras::Logs& logs) {

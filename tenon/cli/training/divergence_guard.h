@@ -14,8 +14,7 @@ class DivergenceGuard final : public keras::Callback {
   explicit DivergenceGuard(bool keep) : keep_(keep) {}
 
   Status on_epoch_begin(keras::Model& model, int64_t epoch) override;
-  Status on_batch_end(keras::Model& model, int64_t step,
-                      const keras::RunningMeans& means) override;
+  Status on_batch_end(keras::Model& model, int64_t step, const keras::RunningMeans& means) override;
   Status on_epoch_end(keras::Model& model, int64_t epoch, keras::Logs& logs) override;
 
   bool diverged() const { return diverged_; }
