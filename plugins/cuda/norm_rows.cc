@@ -21,7 +21,7 @@ TenonStatus* read_norm(const TenonPrepare* prepare, const TenonType& x, const Te
 }
 
 // x, scale, offset, mean, variance; y, batch_mean, batch_variance, two for the gradient, and V3's
-// third, which is nothing. Of _FusedBatchNormEx a sixth input, which is added.
+// third, which is nothing.
 TenonStatus* prepare_batch_norm(TenonPrepare* prepare, RunFunction& run) {
   NormShape shape;
   const TenonType x = host->prepare_input(prepare, 0);
@@ -32,17 +32,11 @@ TenonStatus* prepare_batch_norm(TenonPrepare* prepare, RunFunction& run) {
   const auto epsilon = static_cast<float>(float_attr(prepare, "epsilon", 1e-4));
   const auto factor = static_cast<float>(float_attr(prepare, "exponential_avg_factor", 1));
   const bool has_third = host->prepare_num_outputs(prepare) > 5;
-  const bool relu = string_attr(prepare, "activation_mode") == "Relu";
-  const bool adds = host->prepare_num_inputs(prepare) > 5;
-  if (adds && !relu) return unimplemented("an addition without a Relu");
-  const NormEnd end = adds ? NormEnd::kAddRelu : relu ? NormEnd::kRelu : NormEnd::kNone;
   size_t scratch = 0;
-  if (relu && !training) return unimplemented("a Relu behind averages that are constants");
   if (training) {
     scratch = host->reserve_temporary(prepare, batch_norm_scratch(x.dtype, shape));
   }
   host->may_overwrite(prepare, 0, 0);
-  if (adds) host->may_overwrite(prepare, 5, 0);
   run = [=, dtype = x.dtype](TenonRun* r) {
     const NormStatistics statistics{output<float>(r, 3),
                                     output<float>(r, 4),
@@ -56,20 +50,16 @@ TenonStatus* prepare_batch_norm(TenonPrepare* prepare, RunFunction& run) {
     const float *scale = input<float>(r, 1), *offset = input<float>(r, 2);
     const void* values = input<void>(r, 0);
     void* y = output<void>(r, 0);
-    const void* side = adds ? input<void>(r, 5) : nullptr;
-    return status_of(training
-                         ? batch_norm_training(stream, dtype, shape, epsilon, values, scale, offset,
-                                               statistics, end, side, y, temporary(r, scratch))
-                         : batch_norm_inference(stream, dtype, shape, epsilon, values, scale,
-                                                offset, statistics, y),
+    return status_of(training ? batch_norm_training(stream, dtype, shape, epsilon, values, scale,
+                                                    offset, statistics, y, temporary(r, scratch))
+                              : batch_norm_inference(stream, dtype, shape, epsilon, values, scale,
+                                                     offset, statistics, y),
                      "a batch normalisation");
   };
   return nullptr;
 }
 
-// y_backprop, x, scale, mean, variance; x_backprop, scale_backprop, offset_backprop. `cuts`: input
-// 6 is the offset, of which and x follows what the Relu let through.
-template <bool cuts>
+// y_backprop, x, scale, mean, variance; x_backprop, scale_backprop, offset_backprop.
 TenonStatus* prepare_batch_norm_grad(TenonPrepare* prepare, RunFunction& run) {
   NormShape shape;
   const TenonType x = host->prepare_input(prepare, 1);
@@ -77,16 +67,14 @@ TenonStatus* prepare_batch_norm_grad(TenonPrepare* prepare, RunFunction& run) {
     return status;
   }
   const bool training = bool_attr(prepare, "is_training", true);
-  if (cuts && !training) return unimplemented("a Relu behind averages that are constants");
   const auto epsilon = static_cast<float>(float_attr(prepare, "epsilon", 1e-4));
   const size_t scratch = host->reserve_temporary(prepare, batch_norm_scratch(x.dtype, shape));
   host->may_overwrite(prepare, 0, 0);
   host->may_overwrite(prepare, 1, 0);
   run = [=, dtype = x.dtype](TenonRun* r) {
-    const NormGradient tensors{
-        input<void>(r, 0),  input<void>(r, 1),   input<float>(r, 2),
-        input<float>(r, 3), input<float>(r, 4),  cuts ? input<float>(r, 6) : nullptr,
-        output<void>(r, 0), output<float>(r, 1), output<float>(r, 2)};
+    const NormGradient tensors{input<void>(r, 0),   input<void>(r, 1),  input<float>(r, 2),
+                               input<float>(r, 3),  input<float>(r, 4), output<void>(r, 0),
+                               output<float>(r, 1), output<float>(r, 2)};
     return status_of(batch_norm_gradient(enqueue(r), dtype, shape, epsilon, training, tensors,
                                          temporary(r, scratch)),
                      "the gradient of a batch normalisation");
@@ -101,10 +89,8 @@ void add_norm_rows(const AddRow& add) {
     add(op, prepare_batch_norm);
   }
   for (const char* op : {"FusedBatchNormGrad", "FusedBatchNormGradV2", "FusedBatchNormGradV3"}) {
-    add(op, prepare_batch_norm_grad<false>);
+    add(op, prepare_batch_norm_grad);
   }
-  add("_FusedBatchNormEx", prepare_batch_norm);
-  add("_FusedBatchNormGradEx", prepare_batch_norm_grad<true>);
 }
 
 }  // namespace plugin::cuda

@@ -52,22 +52,19 @@ struct NormStatistics {
   const float *old_mean, *old_variance;
   float factor;
 };
-// What is done to the results: nothing, or a Relu, perhaps of their sum with `side`.
-enum class NormEnd : int { kNone, kRelu, kAddRelu };
 size_t batch_norm_scratch(int32_t dtype, const NormShape& shape);
 cudaError_t batch_norm_training(cudaStream_t stream, int32_t dtype, const NormShape& shape,
                                 float epsilon, const void* x, const float* scale,
-                                const float* offset, const NormStatistics& statistics, NormEnd end,
-                                const void* side, void* y, void* scratch);
+                                const float* offset, const NormStatistics& statistics, void* y,
+                                void* scratch);
 // `statistics` are copies of old_mean and old_variance.
 cudaError_t batch_norm_inference(cudaStream_t stream, int32_t dtype, const NormShape& shape,
                                  float epsilon, const void* x, const float* scale,
                                  const float* offset, const NormStatistics& statistics, void* y);
-// dscale and doffset are always written; `training`: mean and variance depend on x. With `offset`,
-// a Relu followed the normalisation, and dy is that of its result.
+// dscale and doffset are always written; `training`: mean and variance depend on x.
 struct NormGradient {
   const void *dy, *x;
-  const float *scale, *mean, *variance, *offset;
+  const float *scale, *mean, *variance;
   void* dx;
   float *dscale, *doffset;
 };

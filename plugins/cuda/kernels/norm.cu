@@ -133,19 +133,9 @@ __device__ void load_vector(const float* from, int64_t column, float (&values)[V
   for (int v = 0; v < V; ++v) values[v] = from[column + v];
 }
 
-// A result as it is before it is stored, and as it is after that: the gradient computes it anew.
-__device__ float normalised(float x, float middle, float factor, float shift) {
-  return fmaf(x - middle, factor, shift);
-}
-template <class T>
-__device__ float as_stored(float x) {
-  return load<float, T>(store<T, float>(x));
-}
-
-template <class T, int V, NormEnd end>
+template <class T, int V>
 __global__ void normalise(Blocks b, NormShape s, float epsilon, const T* x, const float* mean,
-                          const float* variance, const float* scale, const float* offset,
-                          const T* side, T* y) {
+                          const float* variance, const float* scale, const float* offset, T* y) {
   const Place p = place_of<V>(b, s.rows);
   if (p.column >= s.channels) return;
   float middle[V], factor[V], shift[V], scales[V];
@@ -157,15 +147,10 @@ __global__ void normalise(Blocks b, NormShape s, float epsilon, const T* x, cons
   for (int v = 0; v < V; ++v) factor[v] = scales[v] / sqrtf(factor[v] + epsilon);
   for (int64_t row = p.first + threadIdx.y; row < p.last; row += blockDim.y) {
     const int64_t at = row * s.channels + p.column;
-    float values[V], others[V];
+    float values[V];
     load_pack<T, V>(x + at, values);
-    if (end == NormEnd::kAddRelu) load_pack<T, V>(side + at, others);
 #pragma unroll
-    for (int v = 0; v < V; ++v) {
-      values[v] = normalised(values[v], middle[v], factor[v], shift[v]);
-      if (end == NormEnd::kAddRelu) values[v] = as_stored<T>(values[v]) + others[v];
-      if (end != NormEnd::kNone) values[v] = values[v] < 0 ? 0 : values[v];
-    }
+    for (int v = 0; v < V; ++v) values[v] = (values[v] - middle[v]) * factor[v] + shift[v];
     store_pack<T, V>(values, y + at);
   }
 }
@@ -180,38 +165,15 @@ __global__ void copy_statistics(int64_t channels, NormStatistics s) {
 
 // --- gradient ---
 
-// Where a Relu followed, what of dy comes through it.
-template <int V>
-struct Cut {
-  float middle[V], factor[V], shift[V];
-  __device__ void load(const NormGradient& t, float epsilon, int64_t column) {
-    load_vector<V>(t.mean, column, middle);
-    load_vector<V>(t.offset, column, shift);
-    for (int v = 0; v < V; ++v) {
-      factor[v] = t.scale[column + v] / sqrtf(t.variance[column + v] + epsilon);
-    }
-  }
-  template <class T>
-  __device__ void apply(const float (&xs)[V], float (&dys)[V]) const {
-#pragma unroll
-    for (int v = 0; v < V; ++v) {
-      const float y = normalised(xs[v], middle[v], factor[v], shift[v]);
-      dys[v] = as_stored<T>(y) > 0 ? dys[v] : 0;
-    }
-  }
-};
-
 // sums [2, parts, channels]: of dy, and of dy * (x - mean).
-template <class T, int V, bool cuts>
-__global__ void part_gradients(Blocks b, NormShape s, float epsilon, const T* dy, const T* x,
-                               NormGradient t, float* sums) {
+template <class T, int V>
+__global__ void part_gradients(Blocks b, NormShape s, const T* dy, const T* x, const float* mean,
+                               float* sums) {
   __shared__ float shared[2][kBlockThreads];
   const Place p = place_of<V>(b, s.rows);
   const bool inside = p.column < s.channels;
   float offsets[V] = {}, scales[V] = {}, middle[V] = {};
-  Cut<V> cut;
-  if (inside) load_vector<V>(t.mean, p.column, middle);
-  if (inside && cuts) cut.load(t, epsilon, p.column);
+  if (inside) load_vector<V>(mean, p.column, middle);
   constexpr int kRows = 4;
   const int64_t step = blockDim.y;
   for (int64_t row = p.first + threadIdx.y; inside && row < p.last; row += kRows * step) {
@@ -226,7 +188,6 @@ __global__ void part_gradients(Blocks b, NormShape s, float epsilon, const T* dy
 #pragma unroll
     for (int i = 0; i < kRows; ++i) {
       if (row + i * step >= p.last) continue;
-      if (cuts) cut.template apply<T>(xs[i], dys[i]);
 #pragma unroll
       for (int v = 0; v < V; ++v) {
         offsets[v] += dys[i][v];
@@ -279,7 +240,7 @@ __global__ void merge_gradients(Blocks b, NormShape s, float epsilon, const floa
 
 // dx = scale / deviation * (dy - doffset / rows - (x - mean) / deviation * dscale / rows); the last
 // two are not there where mean and variance are constants.
-template <class T, int V, bool cuts>
+template <class T, int V>
 __global__ void input_gradients(Blocks b, NormShape s, float epsilon, bool training, const T* dy,
                                 const T* x, NormGradient t, T* dx) {
   const Place p = place_of<V>(b, s.rows);
@@ -295,14 +256,11 @@ __global__ void input_gradients(Blocks b, NormShape s, float epsilon, bool train
     of_x[v] = inverse * t.dscale[c] * share;
     shift[v] = t.doffset[c] * share;
   }
-  Cut<V> cut;
-  if (cuts) cut.load(t, epsilon, p.column);
   for (int64_t row = p.first + threadIdx.y; row < p.last; row += blockDim.y) {
     const int64_t at = row * s.channels + p.column;
     float dys[V], xs[V];
     load_pack<T, V>(dy + at, dys);
     load_pack<T, V>(x + at, xs);
-    if (cuts) cut.template apply<T>(xs, dys);
 #pragma unroll
     for (int v = 0; v < V; ++v) {
       const float from_x = training ? (xs[v] - middle[v]) * of_x[v] : 0.0f;
@@ -343,30 +301,10 @@ const dim3 kMergeThreads(kMergedColumns, kMergers);
 template <class T, int V>
 cudaError_t launch_normalise(cudaStream_t stream, const NormShape& s, float epsilon, const void* x,
                              const float* mean, const float* variance, const float* scale,
-                             const float* offset, NormEnd end, const void* side, void* y) {
+                             const float* offset, void* y) {
   const Blocks b = element_blocks(s, V);
-  const auto kernel = end == NormEnd::kNone   ? normalise<T, V, NormEnd::kNone>
-                      : end == NormEnd::kRelu ? normalise<T, V, NormEnd::kRelu>
-                                              : normalise<T, V, NormEnd::kAddRelu>;
-  kernel<<<b.grid(), b.threads(), 0, stream>>>(b, s, epsilon, static_cast<const T*>(x), mean,
-                                               variance, scale, offset, static_cast<const T*>(side),
-                                               static_cast<T*>(y));
-  return cudaGetLastError();
-}
-
-template <class T, int V, bool cuts>
-cudaError_t launch_gradient(cudaStream_t stream, const NormShape& s, float epsilon, bool training,
-                            const NormGradient& t, void* scratch) {
-  const auto* dy = static_cast<const T*>(t.dy);
-  const auto* x = static_cast<const T*>(t.x);
-  auto* sums = static_cast<float*>(scratch);
-  const Blocks b = statistic_blocks(s, V);
-  part_gradients<T, V, cuts><<<b.grid(), b.threads(), 0, stream>>>(b, s, epsilon, dy, x, t, sums);
-  merge_gradients<<<merge_blocks(s), kMergeThreads, 0, stream>>>(b, s, epsilon, sums, t.variance,
-                                                                 t.dscale, t.doffset);
-  const Blocks e = element_blocks(s, V);
-  input_gradients<T, V, cuts><<<e.grid(), e.threads(), 0, stream>>>(e, s, epsilon, training, dy, x,
-                                                                    t, static_cast<T*>(t.dx));
+  normalise<T, V><<<b.grid(), b.threads(), 0, stream>>>(
+      b, s, epsilon, static_cast<const T*>(x), mean, variance, scale, offset, static_cast<T*>(y));
   return cudaGetLastError();
 }
 
@@ -383,8 +321,8 @@ size_t batch_norm_scratch(int32_t dtype, const NormShape& s) {
 
 cudaError_t batch_norm_training(cudaStream_t stream, int32_t dtype, const NormShape& s,
                                 float epsilon, const void* x, const float* scale,
-                                const float* offset, const NormStatistics& statistics, NormEnd end,
-                                const void* side, void* y, void* scratch) {
+                                const float* offset, const NormStatistics& statistics, void* y,
+                                void* scratch) {
   return visit(dtype, s.channels, [&](auto wide) {
     using T = typename decltype(wide)::Type;
     constexpr int V = decltype(wide)::kWidth;
@@ -395,7 +333,7 @@ cudaError_t batch_norm_training(cudaStream_t stream, int32_t dtype, const NormSh
         <<<b.grid(), b.threads(), 0, stream>>>(b, s, static_cast<const T*>(x), means, squares);
     merge_moments<<<merge_blocks(s), kMergeThreads, 0, stream>>>(b, s, means, squares, statistics);
     return launch_normalise<T, V>(stream, s, epsilon, x, statistics.mean, statistics.variance,
-                                  scale, offset, end, side, y);
+                                  scale, offset, y);
   });
 }
 
@@ -406,8 +344,7 @@ cudaError_t batch_norm_inference(cudaStream_t stream, int32_t dtype, const NormS
   copy_statistics<<<blocks, kBlockThreads, 0, stream>>>(s.channels, statistics);
   return visit(dtype, s.channels, [&](auto wide) {
     return launch_normalise<typename decltype(wide)::Type, decltype(wide)::kWidth>(
-        stream, s, epsilon, x, statistics.old_mean, statistics.old_variance, scale, offset,
-        NormEnd::kNone, nullptr, y);
+        stream, s, epsilon, x, statistics.old_mean, statistics.old_variance, scale, offset, y);
   });
 }
 
@@ -417,8 +354,17 @@ cudaError_t batch_norm_gradient(cudaStream_t stream, int32_t dtype, const NormSh
   return visit(dtype, s.channels, [&](auto wide) {
     using T = typename decltype(wide)::Type;
     constexpr int V = decltype(wide)::kWidth;
-    const auto launch = t.offset ? launch_gradient<T, V, true> : launch_gradient<T, V, false>;
-    return launch(stream, s, epsilon, training, t, scratch);
+    const auto* dy = static_cast<const T*>(t.dy);
+    const auto* x = static_cast<const T*>(t.x);
+    auto* sums = static_cast<float*>(scratch);
+    const Blocks b = statistic_blocks(s, V);
+    part_gradients<T, V><<<b.grid(), b.threads(), 0, stream>>>(b, s, dy, x, t.mean, sums);
+    merge_gradients<<<merge_blocks(s), kMergeThreads, 0, stream>>>(b, s, epsilon, sums, t.variance,
+                                                                   t.dscale, t.doffset);
+    const Blocks e = element_blocks(s, V);
+    input_gradients<T, V><<<e.grid(), e.threads(), 0, stream>>>(e, s, epsilon, training, dy, x, t,
+                                                                static_cast<T*>(t.dx));
+    return cudaGetLastError();
   });
 }
 

@@ -88,32 +88,6 @@ StatusOr<Kernel> make_batch_norm(Prepare& p) {
   });
 }
 
-// y + side (if there is one), then what is above 0: each rounded, as the ops by themselves do.
-template <class T>
-void add_and_cut(const Tensor* side, bool relu, Tensor& y) {
-  T* const values = y.mutable_data<T>();
-  for (int64_t i = 0, count = y.num_elements(); i < count; ++i) {
-    auto value = static_cast<float>(values[i]);
-    if (side)
-      value = static_cast<float>(static_cast<T>(value + static_cast<float>(side->data<T>()[i])));
-    values[i] = static_cast<T>(relu && value < 0 ? 0.0f : value);
-  }
-}
-
-// For devices, which have kernels of their own for it; on the host it is their measure.
-StatusOr<Kernel> make_batch_norm_ex(Prepare& p) {
-  TENON_ASSIGN_OR_RETURN(Kernel norm, make_batch_norm(p));
-  const bool relu = p.attr<std::string>("activation_mode") == "Relu";
-  const bool has_side = p.attr<int64_t>("num_side_inputs") > 0;
-  return Kernel([norm = std::move(norm), relu, has_side](KernelRun& r) {
-    TENON_RETURN_IF_ERROR(norm(r));
-    const Tensor* side = has_side ? &r.input(5) : nullptr;
-    visit<FloatTypes>(r.output(0).dtype(),
-                      [&]<class T>() { add_and_cut<T>(side, relu, r.output(0)); });
-    return absl::OkStatus();
-  });
-}
-
 // tensorflow/python/ops/nn_grad.py, _BaseFusedBatchNormGrad.
 Status batch_norm_gradient(Gradient& g) {
   const std::string name = g.forward().op->name();
@@ -168,22 +142,6 @@ TENON_OP(FusedBatchNormV3) = {
     .shape = batch_norm_shape,
     .gradient = batch_norm_gradient,
     .kernels = {make_batch_norm},
-};
-
-// With an addition and an activation behind it; attributes are those of TensorFlow's remapper.
-TENON_OP(_FusedBatchNormEx) = {
-    .inputs = "x: T, scale: U, offset: U, mean: U, variance: U, side_input: num_side_inputs * T",
-    .outputs =
-        "y: T, batch_mean: U, batch_variance: U, reserve_space_1: U, reserve_space_2: U, "
-        "reserve_space_3: U",
-    .attrs =
-        "T: {half, bfloat16, float}; U: {float}; epsilon: float = 0.0001; "
-        "exponential_avg_factor: float = 1; num_side_inputs: int >= 0 = 0; "
-        "activation_mode: string = 'Identity'; data_format: {'NHWC'} = 'NHWC'; "
-        "is_training: bool = true",
-    .shape = batch_norm_shape,
-    .gradient = [](Gradient&) { return internal("gradients are taken before ops are fused"); },
-    .kernels = {make_batch_norm_ex},
 };
 
 }  // namespace tenon

@@ -17,25 +17,11 @@ Status batch_norm_grad_shape(ShapeContext& c) {
   return absl::OkStatus();
 }
 
-// Of dy where the op's y is above 0, else 0; in float32.
-void load_passed(const BatchNormLayout& layout, KernelRun& r, float* passed) {
-  const float* dy = load_rows(layout, r.input(0), passed);
-  visit<FloatTypes>(r.input(7).dtype(), [&]<class T>() {
-    const T* y = r.in<T>(7);
-    for (int64_t i = 0; i < layout.elements(); ++i) {
-      passed[i] = static_cast<float>(y[i]) > 0 ? dy[i] : 0;
-    }
-  });
-}
-
-// `cut`: behind the normalisation came a Relu, whose result is input 7.
-template <bool cut>
 StatusOr<Kernel> make_batch_norm_grad(Prepare& p) {
   const BatchNormLayout layout = batch_norm_layout(p.attrs(), p.input_shape(1), p.input_dtype(1));
   const auto gradient = p.attr<bool>("is_training") ? kernels::batch_norm_training_gradient
                                                     : kernels::batch_norm_inference_gradient;
-  const size_t passed = cut ? static_cast<size_t>(layout.elements()) * sizeof(float) : 0;
-  p.reserve_scratch(batch_norm_scratch(layout, 3) + passed);
+  p.reserve_scratch(batch_norm_scratch(layout, 3));
   return Kernel([layout, gradient, epsilon = p.attr<float>("epsilon")](KernelRun& r) {
     if (layout.rows() == 0) {
       for (int i : {1, 2}) std::fill_n(r.out<float>(i), layout.channels, 0.0f);
@@ -44,11 +30,9 @@ StatusOr<Kernel> make_batch_norm_grad(Prepare& p) {
     float* const factors = r.scratch<float>();
     float* const scratch = factors + kernels::batch_norm_factors(layout.channels);
     const int64_t elements = layout.elements();
-    float* const copies = cut ? scratch + elements : scratch;
-    const float* dy = cut ? scratch : load_rows(layout, r.input(0), copies);
-    if (cut) load_passed(layout, r, scratch);
-    const float* x = load_rows(layout, r.input(1), copies + elements);
-    float* dx = layout.direct() ? r.out<float>(0) : copies + 2 * elements;
+    const float* dy = load_rows(layout, r.input(0), scratch);
+    const float* x = load_rows(layout, r.input(1), scratch + elements);
+    float* dx = layout.direct() ? r.out<float>(0) : scratch + 2 * elements;
     gradient(
         {layout.rows(), layout.channels, epsilon, r.in<float>(2), r.in<float>(3), r.in<float>(4)},
         dy, x, dx, r.out<float>(1), r.out<float>(2), factors);
@@ -73,7 +57,7 @@ TENON_OP(FusedBatchNormGrad) = {
         "is_training: bool = true",
     .shape = batch_norm_grad_shape,
     .gradient = batch_norm_grad_gradient,
-    .kernels = {make_batch_norm_grad<false>},
+    .kernels = {make_batch_norm_grad},
 };
 
 TENON_OP(FusedBatchNormGradV2) = {
@@ -86,7 +70,7 @@ TENON_OP(FusedBatchNormGradV2) = {
         "data_format: {'NHWC', 'NCHW'} = 'NHWC'; is_training: bool = true",
     .shape = batch_norm_grad_shape,
     .gradient = batch_norm_grad_gradient,
-    .kernels = {make_batch_norm_grad<false>},
+    .kernels = {make_batch_norm_grad},
 };
 
 TENON_OP(FusedBatchNormGradV3) = {
@@ -101,24 +85,7 @@ TENON_OP(FusedBatchNormGradV3) = {
         "data_format: {'NHWC', 'NCHW', 'NDHWC', 'NCDHW'} = 'NHWC'; is_training: bool = true",
     .shape = batch_norm_grad_shape,
     .gradient = batch_norm_grad_gradient,
-    .kernels = {make_batch_norm_grad<false>},
-};
-
-// Of a normalisation with a Relu behind it, whose result is `y`.
-TENON_OP(_FusedBatchNormGradEx) = {
-    .inputs =
-        "y_backprop: T, x: T, scale: float, reserve_space_1: U, reserve_space_2: U, "
-        "reserve_space_3: U, offset: float, y: T",
-    .outputs =
-        "x_backprop: T, scale_backprop: U, offset_backprop: U, reserve_space_4: U, "
-        "reserve_space_5: U",
-    .attrs =
-        "T: {half, bfloat16, float}; U: {float}; epsilon: float = 0.0001; "
-        "activation_mode: string = 'Relu'; data_format: {'NHWC'} = 'NHWC'; "
-        "is_training: bool = true",
-    .shape = batch_norm_grad_shape,
-    .gradient = batch_norm_grad_gradient,
-    .kernels = {make_batch_norm_grad<true>},
+    .kernels = {make_batch_norm_grad},
 };
 
 }  // namespace tenon
