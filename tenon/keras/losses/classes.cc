@@ -16,8 +16,7 @@ class CategoricalHingeLoss final : public Loss {
     const int64_t last[] = {g.shape(output).rank() - 1};
     const Endpoint one = g.scalar_of(g.dtype(output), 1), zero = g.scalar_of(g.dtype(output), 0);
     const Endpoint right = g.sum(g.mul(target, output), last);
-    const Endpoint wrong =
-        g.op("Max", {g.mul(g.sub(one, target), output), g.integers(last)});
+    const Endpoint wrong = g.op("Max", {g.mul(g.sub(one, target), output), g.integers(last)});
     return g.op("Maximum", {g.add(g.sub(wrong, right), one), zero});
   }
 };
@@ -67,8 +66,7 @@ class BinaryFocalCrossentropyLoss final : public Loss {
     const Endpoint factor = g.op("Pow", {g.sub(one, hit), g.scalar_of(g.dtype(p), gamma_)});
     Endpoint each = g.mul(factor, entropy);
     if (balanced_) {
-      each = g.mul(
-          mix(g.scalar_of(g.dtype(p), alpha_), g.scalar_of(g.dtype(p), 1 - alpha_)), each);
+      each = g.mul(mix(g.scalar_of(g.dtype(p), alpha_), g.scalar_of(g.dtype(p), 1 - alpha_)), each);
     }
     return losses::mean_of_last(g, each);
   }
@@ -97,8 +95,7 @@ class CategoricalFocalCrossentropyLoss final : public Loss {
     const int64_t last[] = {last_axis}, classes = g.shape(output)[last_axis];
     target = losses::smooth(g, target, o_.label_smoothing, 1.0 / static_cast<double>(classes));
     if (o_.from_logits) output = g.op("Softmax", {output});
-    const Endpoint p =
-        losses::clip_probabilities(g, g.div(output, g.sum(output, last, true)));
+    const Endpoint p = losses::clip_probabilities(g, g.div(output, g.sum(output, last, true)));
     const auto number = [&](double value) { return g.scalar_of(g.dtype(p), value); };
     const Endpoint factor =
         g.mul(g.op("Pow", {g.sub(number(1), p), number(gamma_)}), number(alpha_));

@@ -21,17 +21,15 @@ Endpoint at_least_epsilon(GraphBuilder& g, Endpoint x) {
   return g.op("Maximum", {x, number(g, x, losses::kEpsilon)});
 }
 
-constexpr ElementRow kSquared = {
-    "MeanSquaredError", "mean_squared_error",
-    [](GraphBuilder& g, Endpoint target, Endpoint output) {
-      return g.op("Square", {g.sub(target, output)});
-    }};
+constexpr ElementRow kSquared = {"MeanSquaredError", "mean_squared_error",
+                                 [](GraphBuilder& g, Endpoint target, Endpoint output) {
+                                   return g.op("Square", {g.sub(target, output)});
+                                 }};
 
-constexpr ElementRow kAbsolute = {
-    "MeanAbsoluteError", "mean_absolute_error",
-    [](GraphBuilder& g, Endpoint target, Endpoint output) {
-      return g.op("Abs", {g.sub(target, output)});
-    }};
+constexpr ElementRow kAbsolute = {"MeanAbsoluteError", "mean_absolute_error",
+                                  [](GraphBuilder& g, Endpoint target, Endpoint output) {
+                                    return g.op("Abs", {g.sub(target, output)});
+                                  }};
 
 constexpr ElementRow kPercentage = {
     "MeanAbsolutePercentageError", "mean_absolute_percentage_error",
@@ -79,10 +77,10 @@ Endpoint margin(GraphBuilder& g, Endpoint target, Endpoint output) {
 
 constexpr ElementRow kHinge = {"Hinge", "hinge", margin};
 
-constexpr ElementRow kSquaredHinge = {
-    "SquaredHinge", "squared_hinge", [](GraphBuilder& g, Endpoint target, Endpoint output) {
-      return g.op("Square", {margin(g, target, output)});
-    }};
+constexpr ElementRow kSquaredHinge = {"SquaredHinge", "squared_hinge",
+                                      [](GraphBuilder& g, Endpoint target, Endpoint output) {
+                                        return g.op("Square", {margin(g, target, output)});
+                                      }};
 
 class ElementLoss final : public Loss {
  public:

@@ -113,8 +113,8 @@ Endpoint Loss::operator()(GraphBuilder& g, Endpoint y_true, Endpoint y_pred, End
   if (reduction_ == "sum") return sum;
   if (mean) {
     const bool by_weight = weight && reduction_ == "mean_with_sample_weight";
-    const Endpoint count =
-        by_weight ? losses::sum_all(g, weight) : g.op("Size", {each}, {{"out_type", DType::kInt32}});
+    const Endpoint count = by_weight ? losses::sum_all(g, weight)
+                                     : g.op("Size", {each}, {{"out_type", DType::kInt32}});
     return g.op("DivNoNan", {sum, g.cast(count, g.dtype(sum))});
   }
   g.fail(unimplemented("loss reduction '", reduction_,

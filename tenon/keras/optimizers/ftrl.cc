@@ -33,9 +33,10 @@ class FtrlOptimizer final : public Optimizer {
                                 o_.l2_shrinkage_regularization_strength};
     for (const double strength : strengths) {
       if (!(strength >= 0)) {
-        g.fail(invalid_argument("optimizer Ftrl: strengths and initial_accumulator_value must be "
-                                "0 or more, not ",
-                                strength));
+        g.fail(
+            invalid_argument("optimizer Ftrl: strengths and initial_accumulator_value must be "
+                             "0 or more, not ",
+                             strength));
       }
     }
     if (!(o_.learning_rate_power <= 0)) {

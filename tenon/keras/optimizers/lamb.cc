@@ -32,13 +32,11 @@ class LambOptimizer final : public MomentsOptimizer {
   static Endpoint trust(GraphBuilder& g, const Weight& w, Endpoint value, Endpoint change) {
     std::vector<int64_t> axes;
     for (int axis = 0; axis < w.shape.rank(); ++axis) axes.push_back(axis);
-    const auto norm = [&](Endpoint x) {
-      return g.op("Sqrt", {g.sum(g.op("Square", {x}), axes)});
-    };
+    const auto norm = [&](Endpoint x) { return g.op("Sqrt", {g.sum(g.op("Square", {x}), axes)}); };
     const Endpoint of_weight = norm(value), of_change = norm(change);
     const Endpoint zero = g.scalar_of(w.dtype, 0);
-    const Endpoint both = g.op("LogicalAnd", {g.op("Greater", {of_weight, zero}),
-                                              g.op("Greater", {of_change, zero})});
+    const Endpoint both = g.op(
+        "LogicalAnd", {g.op("Greater", {of_weight, zero}), g.op("Greater", {of_change, zero})});
     return g.op("SelectV2", {both, g.div(of_weight, of_change), g.scalar_of(w.dtype, 1)});
   }
 };

@@ -37,8 +37,7 @@ class NadamOptimizer final : public MomentsOptimizer {
     const Endpoint momentum = decay(trace, slot(index, "momentum"), applied.gradient, beta_1_);
     const Endpoint velocity = decay(trace, slot(index, "velocity"), square, beta_2_);
     const auto part = [&](Endpoint share, Endpoint value, Endpoint product) {
-      return g.div(g.mul(g.cast(share, w.dtype), value),
-                   g.cast(g.sub(one, product), w.dtype));
+      return g.div(g.mul(g.cast(share, w.dtype), value), g.cast(g.sub(one, product), w.dtype));
     };
     const Endpoint ahead = g.add(part(next_, momentum, g.mul(product_, next_)),
                                  part(g.sub(one, now_), applied.gradient, product_));

@@ -59,8 +59,7 @@ Endpoint polynomial_decay(const ScheduleInput& s) {
 Endpoint cosine(const ScheduleInput& s, Endpoint rate, Endpoint done, Endpoint share = {}) {
   const Endpoint cosine = s.g.op("Cos", {s.g.mul(s.constant(std::numbers::pi), done)});
   const double alpha = s.number("alpha");
-  Endpoint decayed =
-      s.g.mul(s.constant(0.5 * (1 - alpha)), s.g.add(s.constant(1), cosine));
+  Endpoint decayed = s.g.mul(s.constant(0.5 * (1 - alpha)), s.g.add(s.constant(1), cosine));
   if (share) decayed = s.g.mul(share, decayed);
   return s.g.mul(rate, s.g.add(decayed, s.constant(alpha)));
 }
@@ -100,8 +99,9 @@ Endpoint piecewise_constant_decay(const ScheduleInput& s) {
   const Json::Array *boundaries = s.config["boundaries"].items(),
                     *values = s.config["values"].items();
   if (!boundaries || !values || values->size() != boundaries->size() + 1) {
-    s.g.fail(invalid_argument("PiecewiseConstantDecay wants one more of 'values' than of "
-                              "'boundaries'"));
+    s.g.fail(
+        invalid_argument("PiecewiseConstantDecay wants one more of 'values' than of "
+                         "'boundaries'"));
     return {};
   }
   Endpoint rate = s.constant(values->back().number().value_or(0));
