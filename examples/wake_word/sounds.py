@@ -32,7 +32,7 @@ PHRASES = ["hey tennis", "hey ten", "ten on", "tenon", "hey", "hey lemon", "hey 
            "hey jenny", "they tend on", "hey linen"]
 VOICES = ["en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-029"]
 VARIANTS = """m1 m2 m3 m4 m6 m7 f1 f2 f3 f4 Alex Andy Annie Gene Hugo anika belinda david edward linda max quincy
-  rob steph travis""".split()
+  rob steph travis aunty ed grandma iven klatt4 shelby sandro victor benjamin robert""".split()
 TEST_VARIANTS = ["m5", "m8", "f5", "Alicia", "Michael", "paul"]  # nobody who speaks these is heard in training
 
 

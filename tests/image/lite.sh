@@ -62,7 +62,7 @@ for platform in "${platforms[@]}"; do
   size=$(skopeo inspect --raw "oci:$work/layout:x" |
     python3 -c 'import json, sys; print(sum(l["size"] for l in json.load(sys.stdin)["layers"]))')
   ((size < 12000000)) || fail "$platform has $size bytes compressed"
-  skopeo inspect --config "oci:$work/layout:x" | grep -q '"User":"65532:65532"' || fail "$platform: user"
+  skopeo inspect --config "oci:$work/layout:x" | tr -d ' ' | grep -q '"User":"65532:65532"' || fail "$platform: user"
   rm -rf "$work/bundle"
   umoci --log error unpack --rootless --image "$work/layout:x" "$work/bundle"
   rootfs=$work/bundle/rootfs
