@@ -23,10 +23,10 @@ listen() {
   local name=$1 model=$2
   shift 2
   "$@" "$out/$model" "$out/words.wav" > "$out/$name.heard"
-  "$here/check.py" "$out/$name.heard" "$out/words.txt" --missed 0.25
+  "$here/check.py" "$out/$name.heard" "$out/words.txt" --missed 0.2
   "$@" "$out/$model" "$out/other.wav" > "$out/$name.other" 2>/dev/null
   printf 'other words: '
-  "$here/check.py" "$out/$name.other" --false 15
+  "$here/check.py" "$out/$name.other" --false 20
 }
 
 # Before the program of a build folder: qemu where it is for ARM.

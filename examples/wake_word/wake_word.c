@@ -18,7 +18,7 @@ enum {
   kSmoothed = 5,
   kRest = 50
 }; /* a window; hops of the mean score; and after a detection */
-static const float kThreshold = 0.8f;
+static const float kThreshold = 0.9f;
 
 typedef struct Listener {
   Features features;
