@@ -1,8 +1,7 @@
 #include "tenon/net/s3.h"
 
+#include <charconv>
 #include <ctime>
-
-#include "tenon/net/http.h"
 
 namespace tenon::net {
 namespace {
@@ -25,6 +24,27 @@ bool take_element(std::string_view xml, std::string_view name, size_t& at, std::
   return true;
 }
 
+// "#228;" or "#xe4;" at the start of `text`, in UTF-8; its length, or 0 where there is none.
+size_t character_reference(std::string_view text, std::string& out) {
+  const size_t end = text.find(';');
+  if (!text.starts_with("#") || end > 8) return 0;
+  const bool hex = text.substr(1).starts_with("x");
+  const std::string_view digits = text.substr(hex ? 2 : 1, end - (hex ? 2 : 1));
+  uint32_t code = 0;
+  const auto [last, error] =
+      std::from_chars(digits.data(), digits.data() + digits.size(), code, hex ? 16 : 10);
+  const bool surrogate = code >= 0xd800 && code < 0xe000;
+  if (error != std::errc() || last != digits.data() + digits.size() || code == 0 || surrogate ||
+      code > 0x10ffff) {
+    return 0;
+  }
+  const int more = code < 0x80 ? 0 : code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
+  constexpr unsigned kLead[] = {0, 0xc0, 0xe0, 0xf0};
+  out += static_cast<char>(kLead[more] | (code >> (6 * more)));
+  for (int i = more - 1; i >= 0; --i) out += static_cast<char>(0x80 | ((code >> (6 * i)) & 0x3f));
+  return end + 1;
+}
+
 std::string unescaped(std::string_view text) {
   constexpr std::pair<std::string_view, char> kNamed[] = {
       {"amp;", '&'}, {"lt;", '<'}, {"gt;", '>'}, {"quot;", '"'}, {"apos;", '\''}};
@@ -43,12 +63,10 @@ std::string unescaped(std::string_view text) {
       text.remove_prefix(name.size());
       break;
     }
-    int64_t code = 0;
-    const size_t end = text.find(';');
-    if (found == '&' && text.starts_with("#") && end < 6 &&
-        parse_number(text.substr(1, end - 1), code) && code > 0 && code < 128) {
-      found = static_cast<char>(code);
-      text.remove_prefix(end + 1);
+    const size_t end = found == '&' ? character_reference(text, out) : 0;
+    if (end > 0) {
+      text.remove_prefix(end);
+      continue;
     }
     out += found;
   }
@@ -75,6 +93,23 @@ Status error_of(const HttpResponse& response, std::string_view what) {
 
 bool may_pass(const Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
+}
+
+// Amazon's domain for a service and a region.
+std::string amazon_url(std::string_view service, std::string_view region) {
+  const bool china = region.starts_with("cn-");
+  return cat("https://", service, ".", region, ".amazonaws.com", china ? ".cn" : "");
+}
+
+// The region that a refusal says the bucket is in; empty where it says none.
+std::string region_told(HttpResponse& response) {
+  if (response.status != 301 && response.status != 307 && response.status != 400) return "";
+  std::string region = response.headers["x-amz-bucket-region"];
+  if (region.empty()) region = element(response.body, "Region");
+  const bool plain = std::all_of(region.begin(), region.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+  });
+  return plain && region.size() < 64 ? region : "";
 }
 
 // Fails where more comes than was announced.
@@ -166,7 +201,12 @@ StatusOr<AwsCredentials> S3Client::credentials() {
   }
   TENON_ASSIGN_OR_RETURN(const std::string token, read_file(file, 1 << 20));
   std::string endpoint = variable("AWS_ENDPOINT_URL_STS");
-  if (endpoint.empty()) endpoint = "https://sts.amazonaws.com";
+  if (endpoint.empty()) endpoint = variable("AWS_ENDPOINT_URL");
+  if (endpoint.empty()) {
+    const std::string region = region_of_environment();
+    endpoint = region.empty() ? "https://sts.amazonaws.com" : amazon_url("sts", region);
+  }
+  while (endpoint.ends_with('/')) endpoint.pop_back();
   const std::string session = variable("AWS_ROLE_SESSION_NAME");
   HttpRequest request;
   request.method = "POST";
@@ -191,18 +231,32 @@ StatusOr<AwsCredentials> S3Client::credentials() {
   return of_web_identity_;
 }
 
-// One signed GET; an error where the answer is none of 2xx.
-StatusOr<std::string> S3Client::ask(Exchange& exchange) {
-  std::string region = variable("AWS_REGION");
-  if (region.empty()) region = variable("AWS_DEFAULT_REGION");
-  if (region.empty()) region = exchange.place.is_google ? "auto" : "us-east-1";
+std::string S3Client::region_of_environment() const {
+  const std::string region = variable("AWS_REGION");
+  return region.empty() ? variable("AWS_DEFAULT_REGION") : region;
+}
+
+// That of the bucket where a store has told it, else the environment's.
+std::string S3Client::region_of(const S3Place& place) {
+  {
+    const std::lock_guard lock(mutex_);
+    const auto told = regions_.find(place.bucket);
+    if (told != regions_.end()) return told->second;
+  }
+  const std::string region = region_of_environment();
+  if (!region.empty()) return region;
+  return place.is_google ? "auto" : "us-east-1";
+}
+
+// One GET, signed for `region`.
+StatusOr<HttpResponse> S3Client::send(const Exchange& exchange, const std::string& region) {
   std::string endpoint = options_.endpoint;
   for (const char* name : {"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"}) {
     if (endpoint.empty()) endpoint = variable(name);
   }
   if (endpoint.empty()) {
-    endpoint = exchange.place.is_google ? "https://storage.googleapis.com"
-                                        : cat("https://s3.", region, ".amazonaws.com");
+    endpoint =
+        exchange.place.is_google ? "https://storage.googleapis.com" : amazon_url("s3", region);
   }
   while (endpoint.ends_with('/')) endpoint.pop_back();
   TENON_ASSIGN_OR_RETURN(const Url url, parse_url(endpoint));
@@ -225,7 +279,23 @@ StatusOr<std::string> S3Client::ask(Exchange& exchange) {
   request.timeout = exchange.timeout;
   request.cancelled = options_.cancelled;
   request.sink = exchange.sink;
-  TENON_ASSIGN_OR_RETURN(HttpResponse response, send_http(request));
+  return send_http(request);
+}
+
+// An error where the answer is none of 2xx. A bucket that is in another region is asked there: the
+// store's word decides for which region a request is signed, never to which host it goes beyond
+// Amazon's own.
+StatusOr<std::string> S3Client::ask(Exchange& exchange) {
+  const std::string region = region_of(exchange.place);
+  TENON_ASSIGN_OR_RETURN(HttpResponse response, send(exchange, region));
+  const std::string told = region_told(response);
+  if (!told.empty() && told != region) {
+    {
+      const std::lock_guard lock(mutex_);
+      regions_[exchange.place.bucket] = told;
+    }
+    TENON_ASSIGN_OR_RETURN(response, send(exchange, told));
+  }
   exchange.status = response.status;
   if (response.status >= 200 && response.status < 300) return std::move(response.body);
   return error_of(response, cat(exchange.place.is_google ? "gs://" : "s3://", exchange.place.bucket,

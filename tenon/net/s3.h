@@ -6,9 +6,11 @@
 
 #include <atomic>
 #include <functional>
+#include <map>
 #include <mutex>
 
 #include "tenon/net/aws_signature.h"
+#include "tenon/net/http.h"
 #include "tenon/net/stream.h"
 
 namespace tenon::net {
@@ -19,7 +21,8 @@ struct S3Options {
                          // the service's own
   // getenv: AWS_REGION, AWS_DEFAULT_REGION; AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
   // AWS_SESSION_TOKEN; else AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN (IRSA), by
-  // AWS_ENDPOINT_URL_STS or Amazon's; else nobody's: objects that everybody may read.
+  // AWS_ENDPOINT_URL_STS, AWS_ENDPOINT_URL or Amazon's for the region; else nobody's: objects that
+  // everybody may read.
   std::function<const char*(const char*)> environment;
   // Ends what is under way, as HttpRequest::cancelled; may be null, outlives the client.
   const std::atomic<bool>* cancelled = nullptr;
@@ -62,6 +65,9 @@ class S3Client {
  private:
   struct Exchange;
   StatusOr<std::string> ask(Exchange& exchange);
+  StatusOr<HttpResponse> send(const Exchange& exchange, const std::string& region);
+  std::string region_of(const S3Place& place);
+  std::string region_of_environment() const;
   StatusOr<AwsCredentials> credentials();
   std::string variable(const char* name) const;
 
@@ -69,6 +75,7 @@ class S3Client {
   std::mutex mutex_;                // guards what follows
   AwsCredentials of_web_identity_;  // and until when
   int64_t renewed_at_ = 0;
+  std::map<std::string, std::string> regions_;  // of buckets that are not in the environment's
 };
 
 // For tests: the listing in a ListObjectsV2 answer; `token` is set where there is more.

@@ -25,6 +25,21 @@ TEST(S3, ReadsAListing) {
   EXPECT_EQ(listing.folders, std::vector<std::string>{"m/2/"});
 }
 
+// XML 1.0, section 4.1: references by number, decimal or hexadecimal; what is none stays.
+TEST(S3, ReadsCharacterReferences) {
+  std::string token;
+  const auto key = [&](std::string_view text) {
+    const S3Listing listing =
+        parse_s3_listing(cat("<Contents><Key>", text, "</Key><Size>1</Size></Contents>"), token);
+    return listing.objects.empty() ? "" : listing.objects[0].key;
+  };
+  EXPECT_EQ(key("&#228;&#xe4;&#x6A21;&#128512;&#xd;&#39;"), "ää模\U0001F600\r'");
+  for (const char* none : {"&#;", "&#x;", "&#xd800;", "&#1114112;", "&#-5;", "&#0;", "&nbsp;", "&",
+                           "&#99999999999;"}) {
+    EXPECT_EQ(key(none), none);
+  }
+}
+
 TEST(S3, AListingThatIsCutOffOrNoneIsShort) {
   std::string token;
   for (const std::string_view xml :

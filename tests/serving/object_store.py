@@ -13,7 +13,7 @@ from support import Server, arguments, expect, summary
 # What the machine that runs this may have in its environment.
 NOBODY = {name: "" for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION",
                                 "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3",
-                                "AWS_WEB_IDENTITY_TOKEN_FILE")}
+                                "AWS_ENDPOINT_URL_STS", "AWS_WEB_IDENTITY_TOKEN_FILE")}
 READER = {**NOBODY, "AWS_ACCESS_KEY_ID": "reader", "AWS_SECRET_ACCESS_KEY": SECRETS["reader"]}
 
 
@@ -63,11 +63,18 @@ def others_ways_in(program, models, cache):
         f.write("of the pod+/=\n")
     pod = {**NOBODY, "AWS_WEB_IDENTITY_TOKEN_FILE": token, "AWS_ROLE_ARN": "arn:aws:iam::1:role/reader",
            "AWS_ENDPOINT_URL_STS": store.url, "AWS_ENDPOINT_URL_S3": store.url + "/"}
+    everything = {**pod, "AWS_ENDPOINT_URL_STS": "", "AWS_ENDPOINT_URL_S3": "", "AWS_ENDPOINT_URL": store.url}
     for what, uri, env in (("gs:// by HMAC keys", "gs://models/m", {**READER, "AWS_ENDPOINT_URL": store.url}),
-                           ("a pod's identity", "s3://models/m", pod)):
+                           ("a pod's identity", "s3://models/m", pod),
+                           ("one endpoint for all services", "s3://models/m", everything)):
         with Server(program, "--model_name=m", f"--model_base_path={uri}", env=env) as server:
             expect(what, server.comes_to(lambda server=server: server.predict("m"), 3.0), server)
-    store.public = True
+    store.region = "eu-central-1"
+    for store.redirects in (False, True):
+        with Server(program, "--model_name=m", "--model_base_path=s3://models/m", f"--s3_endpoint={store.url}",
+                    env={**READER, "AWS_REGION": "us-west-2"}) as server:
+            expect("a bucket of another region", server.comes_to(lambda server=server: server.predict("m"), 3.0), server)
+    store.region, store.public = "", True
     with Server(program, "--model_name=m", "--model_base_path=s3://models/m", f"--s3_endpoint={store.url}",
                 env=NOBODY) as server:
         expect("objects that everybody may read", server.comes_to(lambda: server.predict("m"), 3.0), server)

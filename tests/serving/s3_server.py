@@ -61,8 +61,22 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return False
         return signature(self.command, path, query, headers, names, scope, SECRETS[user]) == parts["Signature"]
 
+    def elsewhere(self):
+        """As Amazon refuses a request that is signed for another region than the bucket's."""
+        region = self.server.region
+        if not region or f"/{region}/s3/aws4_request" in self.headers.get("Authorization", ""):
+            return False
+        if self.server.redirects:
+            self.answer(301, b"<Error><Code>PermanentRedirect</Code><Endpoint>made.up.example</Endpoint></Error>",
+                        x_amz_bucket_region=region)
+        else:
+            self.answer(400, f"<Error><Code>AuthorizationHeaderMalformed</Code><Region>{region}</Region></Error>".encode())
+        return True
+
     def do_GET(self):
         path, _, text = self.path.partition("?")
+        if self.elsewhere():
+            return None
         query = urllib.parse.parse_qsl(text, keep_blank_values=True)
         if not self.signed(path, query):
             return self.refuse(403, "SignatureDoesNotMatch")
@@ -131,11 +145,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 class Store(http.server.ThreadingHTTPServer):
-    """objects: key to bytes, of the bucket "models". `broken` are keys whose next transfer breaks in the middle."""
+    """objects: key to bytes, of the bucket "models". `broken` are keys whose next transfer breaks in the middle. A bucket of a
+    `region` says so to who asks in another one: by a redirection where `redirects`, else by an error."""
     daemon_threads = True
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.objects, self.gets, self.broken, self.listings, self.public = {}, [], set(), 0, False
+        self.region, self.redirects = "", False
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         threading.Thread(target=self.serve_forever, daemon=True).start()
