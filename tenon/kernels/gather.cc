@@ -5,9 +5,9 @@
 #include <cstring>
 
 #include "tenon/base/parallel.h"
-#include "tenon/kernels/elementwise.h"
 #include "tenon/kernels/grain.h"
 #include "tenon/kernels/scalar/elementwise_generic.h"
+#include "tenon/kernels/scalar/extremum.h"
 
 namespace tenon::kernels {
 namespace {
@@ -51,7 +51,10 @@ int64_t scatter_rows(ScatterOp op, DType dtype, int64_t size, int64_t inner, con
   if (op == ScatterOp::kUpdate) {
     if (is_object(dtype)) return -2;
   } else {
-    kernel = find_binary(kOps[static_cast<size_t>(op)], dtype);
+    const BinaryOp combine = kOps[static_cast<size_t>(op)];
+    const bool extremum = combine == BinaryOp::kMaximum || combine == BinaryOp::kMinimum;
+    kernel = extremum ? find_extremum(combine == BinaryOp::kMaximum, dtype)
+                      : find_binary(combine, dtype);
     if (kernel == nullptr) return -2;
   }
   const int64_t bad = first_outside(indices, count, size);

@@ -50,15 +50,6 @@ void for_each_cell(const PoolSpec& s, const Cells& cells, Body&& body) {
 
 int64_t cells_in(const std::array<int64_t, 3>& sizes) { return sizes[0] * sizes[1] * sizes[2]; }
 
-template <class T>
-T lowest_value() {
-  if constexpr (std::is_integral_v<T>) {
-    return std::numeric_limits<T>::lowest();
-  } else {
-    return static_cast<T>(-std::numeric_limits<float>::infinity());
-  }
-}
-
 // Output cells of all batch items, split over the team; body(item, cell within the item).
 template <class Body>
 void for_each_output(const PoolSpec& s, Body&& body) {
@@ -93,27 +84,69 @@ void accumulate_items(int64_t batch, int64_t item_size, T* result, Body&& body) 
 // Channels that max_pool_gradient keeps track of at once.
 constexpr int64_t kChunk = 256;
 
+// One window of a volume. The cells of the padding take part, as the lowest finite number; a NaN
+// stands until the next cell comes.
+template <class T>
+void volume_maximum(const PoolSpec& s, int64_t cell, const T* x, T* y) {
+  const int64_t at[3] = {cell / (s.output[1] * s.output[2]), cell / s.output[2] % s.output[1],
+                         cell % s.output[2]};
+  for (int64_t n = 0; n < cells_in(s.window); ++n) {
+    const int64_t within[3] = {n / (s.window[1] * s.window[2]), n / s.window[2] % s.window[1],
+                               n % s.window[2]};
+    bool inside = true;
+    int64_t from = 0;
+    for (size_t d = 0; d < 3; ++d) {
+      const int64_t place = at[d] * s.stride[d] - s.pad_before[d] + within[d];
+      inside = inside && place >= 0 && place < s.input[d];
+      from = from * s.input[d] + place;
+    }
+    for (int64_t i = 0; i < s.channels; ++i) {
+      const T value = inside ? x[from * s.channels + i] : std::numeric_limits<T>::lowest();
+      if (n == 0 || !(value < y[i])) y[i] = value;
+    }
+  }
+}
+
+// The gradient of a volume goes to all cells that are within TensorFlow's tolerance of the maximum.
+template <class T>
+void add_volume_gradient(const PoolSpec& s, const T* x, const T* y, const T* dy, PoolSum<T>* sums) {
+  const int64_t c = s.channels;
+  const T tolerance = static_cast<T>(kVolumeTolerance);
+  for (int64_t cell = 0; cell < cells_in(s.output); ++cell) {
+    for_each_cell(s, cells_of(s, cell), [&](int64_t at) {
+      for (int64_t i = 0; i < c; ++i) {
+        const T distance = static_cast<T>(x[at * c + i] - y[cell * c + i]);
+        const bool hit = distance < tolerance && static_cast<T>(T{} - distance) < tolerance;
+        if (hit) sums[at * c + i] += static_cast<PoolSum<T>>(dy[cell * c + i]);
+      }
+    });
+  }
+}
+
 // The gradient of one batch item for dtypes without vector loops, added into zeroed `sums`.
 template <class T>
-void add_item_gradient(const PoolSpec& s, const T* x, const T* y, const T* dy, PoolSum<T>* sums) {
+void add_item_gradient(const PoolSpec& s, const T* x, const T* dy, PoolSum<T>* sums) {
   const int64_t c = s.channels;
   const int64_t out_cells = cells_in(s.output);
   for (int64_t cell = 0; cell < out_cells; ++cell) {
     const Cells cells = cells_of(s, cell);
     for (int64_t begin = 0; begin < c; begin += kChunk) {
       const int64_t count = std::min(kChunk, c - begin);
-      PoolSum<T> pending[kChunk];  // goes to the first cell that holds the maximum
-      const int64_t from = cell * c + begin;
-      for (int64_t i = 0; i < count; ++i) pending[i] = static_cast<PoolSum<T>>(dy[from + i]);
+      T best[kChunk];
+      int64_t place[kChunk];  // as max_pool_with_argmax finds it
+      bool first = true;
       for_each_cell(s, cells, [&](int64_t at) {
         const T* values = x + at * c + begin;
-        PoolSum<T>* to = sums + at * c + begin;
         for (int64_t i = 0; i < count; ++i) {
-          const bool hit = values[i] == y[from + i];
-          to[i] += hit ? pending[i] : PoolSum<T>{0};
-          pending[i] = hit ? PoolSum<T>{0} : pending[i];
+          if (!first && !(best[i] < values[i])) continue;
+          best[i] = values[i];
+          place[i] = at * c + begin + i;
         }
+        first = false;
       });
+      if (first) continue;
+      const T* from = dy + cell * c + begin;
+      for (int64_t i = 0; i < count; ++i) sums[place[i]] += static_cast<PoolSum<T>>(from[i]);
     }
   }
 }
@@ -203,20 +236,26 @@ void max_pool(const PoolSpec& spec, const T* input, T* output) {
   const int64_t c = spec.channels;
   const int64_t in_cells = cells_in(spec.input);
   const int64_t out_cells = cells_in(spec.output);
+  const bool volume = spec.rank == 3;
   if constexpr (std::is_same_v<T, float>) {
     const PoolLoops& loops = pool_loops();
     const PoolSpec s = with_dimensions_last(spec);
+    const auto whole = static_cast<size_t>(cells_in(s.window));
     for_each_window_line(s, [&](int64_t item, int64_t row) {
       for_each_window_row(s, row, [&](const WindowRow& run, int64_t from, int64_t to) {
-        loops.maximum(run, input + (item * in_cells + from) * c,
-                      output + (item * out_cells + to) * c);
+        const float* x = input + item * in_cells * c;
+        float* y = output + (item * out_cells + to) * c;
+        if (!volume) return loops.maximum(run, x + from * c, y);
+        if (run.offsets.size() == whole) return loops.volume_maximum(run, x + from * c, y);
+        for (int64_t j = 0; j < run.windows; ++j) volume_maximum(s, to + j, x, y + j * c);
       });
     });
   } else {
     for_each_output(spec, [&](int64_t item, int64_t cell) {
       const T* x = input + item * in_cells * c;
       T* y = output + (item * out_cells + cell) * c;
-      std::fill_n(y, c, lowest_value<T>());
+      if (volume) return volume_maximum(spec, cell, x, y);
+      std::fill_n(y, c, std::numeric_limits<T>::lowest());
       for_each_cell(spec, cells_of(spec, cell), [&](int64_t at) {
         const T* values = x + at * c;
         for (int64_t i = 0; i < c; ++i) y[i] = y[i] < values[i] ? values[i] : y[i];
@@ -256,8 +295,11 @@ void max_pool_gradient(const PoolSpec& spec, const T* input, const T* output, co
   const int64_t out_item = cells_in(spec.output) * c;
   if constexpr (std::is_same_v<T, float>) {
     const PoolSpec s = with_dimensions_last(spec);
-    const bool overlap = windows_overlap(s);
-    const auto pass = overlap ? pool_loops().add_to_maximum : pool_loops().pass_to_maximum;
+    const bool volume = spec.rank == 3, overlap = volume || windows_overlap(s);
+    const PoolLoops& loops = pool_loops();
+    const auto pass = volume    ? loops.add_to_all
+                      : overlap ? loops.add_to_maximum
+                                : loops.pass_to_maximum;
     const int64_t rows = s.output[0] * s.output[1];
     parallel_for(s.batch, 1, [&](int64_t begin, int64_t end) {
       for (int64_t item = begin; item < end; ++item) {
@@ -277,10 +319,37 @@ void max_pool_gradient(const PoolSpec& spec, const T* input, const T* output, co
     });
   } else {
     accumulate_items(spec.batch, in_item, d_input, [&](int64_t item, PoolSum<T>* sums) {
-      add_item_gradient(spec, input + item * in_item, output + item * out_item,
-                        d_output + item * out_item, sums);
+      const T* x = input + item * in_item;
+      const T* dy = d_output + item * out_item;
+      if (spec.rank == 3) {
+        add_volume_gradient(spec, x, output + item * out_item, dy, sums);
+      } else {
+        add_item_gradient(spec, x, dy, sums);
+      }
     });
   }
+}
+
+template <class T>
+void max_pool_second_gradient(const PoolSpec& spec, const T* input, const T* output, const T* dx,
+                              T* result) {
+  const int64_t c = spec.channels;
+  const int64_t in_item = cells_in(spec.input) * c;
+  const int64_t out_cells = cells_in(spec.output);
+  for_each_output(spec, [&](int64_t item, int64_t cell) {
+    const int64_t to = (item * out_cells + cell) * c;
+    const Cells cells = cells_of(spec, cell);
+    for (int64_t i = 0; i < c; ++i) {
+      bool found = false;
+      result[to + i] = T{};
+      for_each_cell(spec, cells, [&](int64_t at) {
+        const int64_t from = item * in_item + at * c + i;
+        if (found || !(input[from] == output[to + i])) return;
+        result[to + i] = dx[from];
+        found = true;
+      });
+    }
+  });
 }
 
 template <class T>
@@ -329,11 +398,12 @@ void average_pool_gradient(const PoolSpec& spec, const T* d_output, T* d_input) 
                    });
 }
 
-#define TENON_INSTANTIATE_MAX(T)                                                     \
-  template void max_pool(const PoolSpec&, const T*, T*);                             \
-  template void max_pool_with_argmax(const PoolSpec&, const T*, bool, T*, int64_t*); \
-  template void max_pool_with_argmax(const PoolSpec&, const T*, bool, T*, int32_t*); \
-  template void max_pool_gradient(const PoolSpec&, const T*, const T*, const T*, T*);
+#define TENON_INSTANTIATE_MAX(T)                                                      \
+  template void max_pool(const PoolSpec&, const T*, T*);                              \
+  template void max_pool_with_argmax(const PoolSpec&, const T*, bool, T*, int64_t*);  \
+  template void max_pool_with_argmax(const PoolSpec&, const T*, bool, T*, int32_t*);  \
+  template void max_pool_gradient(const PoolSpec&, const T*, const T*, const T*, T*); \
+  template void max_pool_second_gradient(const PoolSpec&, const T*, const T*, const T*, T*);
 #define TENON_INSTANTIATE_AVERAGE(T)                         \
   template void average_pool(const PoolSpec&, const T*, T*); \
   template void average_pool_gradient(const PoolSpec&, const T*, T*);

@@ -2,9 +2,13 @@
 //
 // input [batch, spatial.., channels], output [batch, output.., channels]. Padding holds no values:
 // the maximum ignores it, the average divides by the cells inside the input only, as TensorFlow
-// does. Where several cells hold the maximum, the first in row-major window order gets the
-// gradient. Same bits for any team size. T: float, double, float16, bfloat16 (sums in float for the
-// last two); max_pool also integers.
+// does. The values and gradients are those of TensorFlow's CPU kernels, where NaN and -infinity
+// stand too. Rank 1 and 2: a maximum is the lowest finite number at least, and no NaN; its gradient
+// goes to the first cell in row-major window order that nothing later is larger than, so to a NaN
+// that comes first. Rank 3: a NaN stands until the next cell of the window comes, padding holds the
+// lowest finite number, and all cells within 1e-5 of the maximum get its gradient whole. Same bits
+// for any team size. T: float, double, float16, bfloat16 (sums in float for the last two); max_pool
+// also integers.
 #pragma once
 
 #include <array>
@@ -35,6 +39,11 @@ void max_pool_with_argmax(const PoolSpec& spec, const T* input, bool include_bat
 template <class T>
 void max_pool_gradient(const PoolSpec& spec, const T* input, const T* output, const T* d_output,
                        T* d_input);
+
+// What `dx` holds at the first cell of each window that equals `output`; 0 where none does.
+template <class T>
+void max_pool_second_gradient(const PoolSpec& spec, const T* input, const T* output, const T* dx,
+                              T* result);
 
 template <class T>
 void average_pool(const PoolSpec& spec, const T* input, T* output);

@@ -87,15 +87,29 @@ TEST(MaxPool, ForwardArgmaxAndGradientFollowTheDefinition) {
 // tf.nn.max_pool2d and tf.raw_ops.MaxPoolGrad of TensorFlow 2.21 on the CPU.
 TEST(MaxPool, PassesOverNaN) {
   const PoolSpec s = spec_2d(1, 2, 16, 2, 2, 0, 1);
-  const int64_t first_hit[] = {1, 2, 3, 0};  // by the cell that is NaN; the next one holds a 3
+  const int64_t largest[] = {1, 2, 3, 0};    // by the cell that is NaN; the next one holds a 3
+  const int64_t first_hit[] = {0, 2, 3, 0};  // a NaN in front keeps the gradient
   for (size_t cell = 0; cell < 4; ++cell) {
     std::vector<float> x(64, 0.0f), y(16), dx(64), want(64, 0.0f);
     const std::vector<float> dy(16, 1.0f);
     std::fill_n(x.begin() + static_cast<int64_t>(cell) * 16, 16, NAN);
-    std::fill_n(x.begin() + first_hit[cell] * 16, 16, 3.0f);
+    std::fill_n(x.begin() + largest[cell] * 16, 16, 3.0f);
     std::fill_n(want.begin() + first_hit[cell] * 16, 16, 1.0f);
     max_pool(s, x.data(), y.data());
     EXPECT_EQ(y, std::vector<float>(16, 3.0f));
+    max_pool_gradient(s, x.data(), y.data(), dy.data(), dx.data());
+    EXPECT_EQ(dx, want);
+  }
+}
+
+TEST(MaxPool, WithoutAFiniteNumberIsTheLowest) {
+  const PoolSpec s = spec_2d(1, 2, 16, 2, 2, 0, 1);
+  for (const float nothing : {-INFINITY, NAN}) {
+    const std::vector<float> x(64, nothing), dy(16, 1.0f);
+    std::vector<float> y(16), dx(64), want(64, 0.0f);
+    std::fill_n(want.begin(), 16, 1.0f);
+    max_pool(s, x.data(), y.data());
+    EXPECT_EQ(y, std::vector<float>(16, std::numeric_limits<float>::lowest()));
     max_pool_gradient(s, x.data(), y.data(), dy.data(), dx.data());
     EXPECT_EQ(dx, want);
   }

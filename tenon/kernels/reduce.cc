@@ -336,12 +336,13 @@ void arg_best(int64_t outer, int64_t size, int64_t inner, const T* x, Index* y) 
   parallel_for(outer * inner, grain_of(size), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const T* from = x + i / inner * size * inner + i % inner;
-      C best = static_cast<C>(*from);
+      // As in TensorFlow: the first, unless something beats the end of the finite numbers.
+      using Limits = std::numeric_limits<T>;
+      C best = static_cast<C>(kLargest ? Limits::lowest() : Limits::max());
       int64_t at = 0;
-      for (int64_t j = 1; j < size; ++j) {
+      for (int64_t j = 0; j < size; ++j) {
         const C value = static_cast<C>(from[j * inner]);
-        // A NaN is beaten by any number, as in TensorFlow.
-        if ((kLargest ? value > best : value < best) || (best != best && value == value)) {
+        if (kLargest ? value > best : value < best) {
           best = value;
           at = j;
         }

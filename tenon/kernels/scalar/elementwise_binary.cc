@@ -1,6 +1,7 @@
 #include <complex>
 
 #include "tenon/kernels/scalar/elementwise_generic.h"
+#include "tenon/kernels/scalar/extremum.h"
 #include "tenon/kernels/simd/elementwise_f32.h"
 
 namespace tenon::kernels {
@@ -43,6 +44,23 @@ BinaryKernel pick_binary(DType dtype) {
   visit<typename Op::Types>(dtype, [&]<class T>() { kernel = &loop_binary<Op, T>; });
   return kernel;
 }
+
+struct FirstOrLarger {
+  using Types = RealTypes;
+  static constexpr bool kPredicate = false;
+  template <class T>
+  static T run(T a, T b) {
+    return a < b ? b : a;
+  }
+};
+struct FirstOrSmaller {
+  using Types = RealTypes;
+  static constexpr bool kPredicate = false;
+  template <class T>
+  static T run(T a, T b) {
+    return b < a ? b : a;
+  }
+};
 
 template <class T>
 T conjugate(T x) {
@@ -134,6 +152,10 @@ constexpr bool binary_rows_in_order() {
 static_assert(binary_rows_in_order());
 
 }  // namespace
+
+BinaryKernel find_extremum(bool largest, DType dtype) {
+  return largest ? pick_binary<FirstOrLarger>(dtype) : pick_binary<FirstOrSmaller>(dtype);
+}
 
 BinaryKernel find_binary(BinaryOp op, DType dtype) {
   if (op >= BinaryOp::kCount) return nullptr;

@@ -16,16 +16,26 @@ struct WindowRow {
 };
 
 struct PoolLoops {
-  // y[j, c] = the largest x of window j that is no NaN (TensorFlow's pooling passes them over);
-  // -infinity where there is none.
+  // y[j, c] = the largest x of window j that is no NaN (TensorFlow's pooling passes them over), the
+  // lowest finite number at least.
   void (*maximum)(const WindowRow& row, const float* x, float* y);
+  // The same of whole windows of volumes, where a NaN stands until the next cell comes.
+  void (*volume_maximum)(const WindowRow& row, const float* x, float* y);
   // dx of the first cell of window j that equals best[j, c] becomes dy[j, c], of its other cells 0.
+  // That is the very first cell where it is NaN or no cell is equal.
   void (*pass_to_maximum)(const WindowRow& row, const float* x, const float* best, const float* dy,
                           float* dx);
   // The same, added to what dx holds: for windows that overlap.
   void (*add_to_maximum)(const WindowRow& row, const float* x, const float* best, const float* dy,
                          float* dx);
+  // dy[j, c] is added to dx of all cells of window j that are near best[j, c].
+  void (*add_to_all)(const WindowRow& row, const float* x, const float* best, const float* dy,
+                     float* dx);
 };
+
+// How far from the maximum of a volume's window a cell may lie that gets its gradient:
+// pooling_ops_3d.cc.
+inline constexpr float kVolumeTolerance = 1e-5F;
 
 const PoolLoops& pool_loops();
 

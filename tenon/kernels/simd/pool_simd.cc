@@ -31,10 +31,25 @@ void maximum_of_windows(const WindowRow& row, const float* x, float* y) {
   const size_t cells = row.offsets.size();
   for (int64_t j = 0; j < row.windows; ++j, x += row.step, y += row.channels) {
     for_channels(row.channels, [=](auto d, int64_t c) {
-      auto best = hn::Set(d, -std::numeric_limits<float>::infinity());
+      auto best = hn::Set(d, std::numeric_limits<float>::lowest());
       for (size_t cell = 0; cell < cells; ++cell) {
         const auto value = hn::LoadU(d, x + offsets[cell] + c);
         best = hn::IfThenElse(hn::Lt(best, value), value, best);  // a NaN is never taken
+      }
+      hn::StoreU(best, d, y + c);
+    });
+  }
+}
+
+void maximum_of_volumes(const WindowRow& row, const float* x, float* y) {
+  const int64_t* offsets = row.offsets.data();
+  const size_t cells = row.offsets.size();
+  for (int64_t j = 0; j < row.windows; ++j, x += row.step, y += row.channels) {
+    for_channels(row.channels, [=](auto d, int64_t c) {
+      auto best = hn::LoadU(d, x + offsets[0] + c);
+      for (size_t cell = 1; cell < cells; ++cell) {
+        const auto value = hn::LoadU(d, x + offsets[cell] + c);
+        best = hn::IfThenElse(hn::Lt(value, best), best, value);
       }
       hn::StoreU(best, d, y + c);
     });
@@ -46,17 +61,24 @@ HWY_INLINE void gradient_of_windows(const WindowRow& row, const float* x, const 
                                     const float* dy, float* dx) {
   const int64_t* offsets = row.offsets.data();
   const size_t cells = row.offsets.size();
+  if (cells == 0) return;
   for (int64_t j = 0; j < row.windows; ++j) {
     for_channels(row.channels, [=](auto d, int64_t c) {
       const auto wanted = hn::LoadU(d, best + c);
       auto pending = hn::LoadU(d, dy + c);
       for (size_t cell = 0; cell < cells; ++cell) {
         const int64_t at = offsets[cell] + c;
-        const auto hit = hn::Eq(hn::LoadU(d, x + at), wanted);
+        const auto here = hn::LoadU(d, x + at);
+        auto hit = hn::Eq(here, wanted);
+        if (cell == 0) hit = hn::Or(hit, hn::IsNaN(here));
         auto value = hn::IfThenElseZero(hit, pending);
         if (kAdd) value = hn::Add(hn::LoadU(d, dx + at), value);
         hn::StoreU(value, d, dx + at);
         pending = hn::IfThenZeroElse(hit, pending);
+      }
+      if (!hn::AllTrue(d, hn::Eq(pending, hn::Zero(d)))) {
+        float* first = dx + offsets[0] + c;
+        hn::StoreU(hn::Add(hn::LoadU(d, first), pending), d, first);
       }
     });
     x += row.step;
@@ -66,6 +88,24 @@ HWY_INLINE void gradient_of_windows(const WindowRow& row, const float* x, const 
   }
 }
 
+void add_to_all(const WindowRow& row, const float* x, const float* best, const float* dy,
+                float* dx) {
+  for (int64_t j = 0; j < row.windows; ++j) {
+    for_channels(row.channels, [=](auto d, int64_t c) {
+      const auto wanted = hn::LoadU(d, best + c), given = hn::LoadU(d, dy + c);
+      for (const int64_t offset : row.offsets) {
+        const int64_t at = offset + c;
+        const auto distance = hn::Abs(hn::Sub(hn::LoadU(d, x + at), wanted));
+        const auto hit = hn::Lt(distance, hn::Set(d, kVolumeTolerance));
+        hn::StoreU(hn::Add(hn::LoadU(d, dx + at), hn::IfThenElseZero(hit, given)), d, dx + at);
+      }
+    });
+    x += row.step;
+    dx += row.step;
+    best += row.channels;
+    dy += row.channels;
+  }
+}
 void pass_to_maximum(const WindowRow& row, const float* x, const float* best, const float* dy,
                      float* dx) {
   gradient_of_windows<false>(row, x, best, dy, dx);
@@ -76,7 +116,8 @@ void add_to_maximum(const WindowRow& row, const float* x, const float* best, con
 }
 
 const PoolLoops* pool_table() {
-  static constexpr PoolLoops kLoops = {&maximum_of_windows, &pass_to_maximum, &add_to_maximum};
+  static constexpr PoolLoops kLoops = {&maximum_of_windows, &maximum_of_volumes, &pass_to_maximum,
+                                       &add_to_maximum, &add_to_all};
   return &kLoops;
 }
 

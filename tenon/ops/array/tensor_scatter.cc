@@ -1,6 +1,6 @@
 // TensorScatterUpdate, Add, Sub, Max, Min: a copy of a tensor with slices changed.
 #include "tenon/graph/gradient.h"
-#include "tenon/kernels/elementwise.h"
+#include "tenon/kernels/scalar/extremum.h"
 #include "tenon/ops/array/elements.h"
 #include "tenon/ops/array/nd_index.h"
 #include "tenon/ops/math/value.h"
@@ -72,8 +72,10 @@ template <BinaryOp op>
 StatusOr<Kernel> make_tensor_scatter(Prepare& p) {
   // A sum of booleans is true where one of them is.
   const bool either = op == BinaryOp::kAdd && p.input_dtype(0) == DType::kBool;
+  const bool extremum = op == BinaryOp::kMaximum || op == BinaryOp::kMinimum;
   const kernels::BinaryKernel combine =
-      kernels::find_binary(either ? BinaryOp::kLogicalOr : op, p.input_dtype(0));
+      extremum ? kernels::find_extremum(op == BinaryOp::kMaximum, p.input_dtype(0))
+               : kernels::find_binary(either ? BinaryOp::kLogicalOr : op, p.input_dtype(0));
   if (!combine) {
     return unimplemented(p.op().name(), " has no CPU kernel for dtype ", p.input_dtype(0));
   }

@@ -13,11 +13,12 @@ struct Pixel {
   T x, y, z;
 };
 
-// tensorflow/core/kernels/image/colorspace_op.h.
+// tensorflow/core/kernels/image/colorspace_op.h. A channel that is NaN is the largest and the
+// smallest until the next one comes.
 template <class T>
 Pixel<T> rgb_to_hsv(Pixel<T> rgb) {
-  const T value = std::max({rgb.x, rgb.y, rgb.z});
-  const T range = value - std::min({rgb.x, rgb.y, rgb.z});
+  const T value = std::max(rgb.z, std::max(rgb.y, rgb.x));
+  const T range = value - std::min(rgb.z, std::min(rgb.y, rgb.x));
   T hue = 0;
   if (range > 0) {
     const T norm = T(1) / (T(6) * range);

@@ -2,8 +2,8 @@
 // segment id; ids rise.
 #include "tenon/base/parallel.h"
 #include "tenon/core/shape_context.h"
-#include "tenon/kernels/elementwise.h"
 #include "tenon/kernels/grain.h"
+#include "tenon/kernels/scalar/extremum.h"
 #include "tenon/ops/math/value.h"
 
 namespace tenon {
@@ -57,16 +57,16 @@ StatusOr<std::vector<int64_t>> segment_runs(std::span<const Index> ids, int64_t 
 
 enum class Combine : uint8_t { kSum, kMean, kProd, kMax, kMin };
 
-constexpr BinaryOp binary_of(Combine combine) {
+// Takes a row, then what the rows before it came to.
+kernels::BinaryKernel find_combine(Combine combine, DType dtype) {
   switch (combine) {
     case Combine::kProd:
-      return BinaryOp::kMul;
+      return kernels::find_binary(BinaryOp::kMul, dtype);
     case Combine::kMax:
-      return BinaryOp::kMaximum;
     case Combine::kMin:
-      return BinaryOp::kMinimum;
+      return kernels::find_extremum(combine == Combine::kMax, dtype);
     default:
-      return BinaryOp::kAdd;
+      return kernels::find_binary(BinaryOp::kAdd, dtype);
   }
 }
 
@@ -122,7 +122,7 @@ Kernel sorted_segment_kernel(Combine combine, kernels::BinaryKernel add, const S
         const int64_t end = begins[static_cast<size_t>(run) + 1];
         T* to = y + static_cast<int64_t>(ids[static_cast<size_t>(begin)]) * inner;
         std::copy_n(x + begin * inner, inner, to);
-        for (int64_t i = begin + 1; i < end; ++i) add(to, 1, x + i * inner, 1, to, inner);
+        for (int64_t i = begin + 1; i < end; ++i) add(x + i * inner, 1, to, 1, to, inner);
         if (combine == Combine::kMean) divide_row(to, inner, end - begin);
       }
     });
@@ -133,7 +133,7 @@ Kernel sorted_segment_kernel(Combine combine, kernels::BinaryKernel add, const S
 template <Combine combine>
 StatusOr<Kernel> make_sorted_segment(Prepare& p) {
   const DType dtype = p.input_dtype(0);
-  const kernels::BinaryKernel add = kernels::find_binary(binary_of(combine), dtype);
+  const kernels::BinaryKernel add = find_combine(combine, dtype);
   Kernel kernel;
   visit<NumericTypes>(dtype, [&]<class T>() {
     visit<IndexTypes>(p.input_dtype(1), [&]<class Index>() {

@@ -1,8 +1,8 @@
 // UnsortedSegmentSum, Prod, Max, Min: rows combined by segment id; negative ids are dropped.
 #include "tenon/base/parallel.h"
 #include "tenon/core/shape_context.h"
-#include "tenon/kernels/elementwise.h"
 #include "tenon/kernels/grain.h"
+#include "tenon/kernels/scalar/extremum.h"
 #include "tenon/ops/math/value.h"
 
 namespace tenon {
@@ -80,7 +80,7 @@ Kernel segment_kernel(kernels::BinaryKernel combine, T start, const SegmentSizes
       for (int64_t i = 0; i < s.rows; ++i) {
         if (ids[i] < 0) continue;
         T* to = y + static_cast<int64_t>(ids[i]) * s.inner + begin;
-        combine(to, 1, x + i * s.inner + begin, 1, to, end - begin);
+        combine(x + i * s.inner + begin, 1, to, 1, to, end - begin);
       }
     });
     return absl::OkStatus();
@@ -90,7 +90,10 @@ Kernel segment_kernel(kernels::BinaryKernel combine, T start, const SegmentSizes
 template <BinaryOp op>
 StatusOr<Kernel> make_unsorted_segment(Prepare& p) {
   const DType dtype = p.input_dtype(0);
-  const kernels::BinaryKernel combine = kernels::find_binary(op, dtype);
+  const bool extremum = op == BinaryOp::kMaximum || op == BinaryOp::kMinimum;
+  const kernels::BinaryKernel combine =
+      extremum ? kernels::find_extremum(op == BinaryOp::kMaximum, dtype)
+               : kernels::find_binary(op, dtype);
   const Shape& data = p.input_shape(0);
   const Shape& ids = p.input_shape(1);
   const SegmentSizes sizes{ids.num_elements(), data.product(ids.rank(), data.rank()),

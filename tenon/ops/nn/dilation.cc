@@ -81,17 +81,20 @@ StatusOr<DilationSizes> dilation_sizes(const Prepare& p) {
   return DilationSizes{x[0], x[1], x[2], x[3], filter[0], filter[1], form};
 }
 
-// Where the largest sum of one window lies: offsets of its cells in image and filter; -1 where the
-// window holds nothing.
+// Where the largest sum of one window lies: offsets of its cells in image and filter. Sums that are
+// NaN or not above the lowest finite number count for nothing; where no other is there, the places
+// are the window's first within the image, and the filter's first.
 template <class T>
 struct LargestSum {
   T value = std::numeric_limits<T>::lowest();
-  int64_t x = -1, filter = -1;
+  int64_t x, filter;
 
   LargestSum(const DilationSizes& s, const T* image, const T* filters, int64_t row, int64_t column,
              int64_t channel) {
     const int64_t top = row * s.form.stride[0] - s.form.window[0].before;
     const int64_t left = column * s.form.stride[1] - s.form.window[1].before;
+    x = (std::max<int64_t>(top, 0) * s.width + std::max<int64_t>(left, 0)) * s.depth + channel;
+    filter = channel;
     for (int64_t i = 0; i < s.rows; ++i) {
       const int64_t at_y = top + i * s.form.rate[0];
       if (at_y < 0 || at_y >= s.height) continue;
@@ -101,7 +104,7 @@ struct LargestSum {
         const int64_t cell = (at_y * s.width + at_x) * s.depth + channel;
         const int64_t weight = (i * s.columns + j) * s.depth + channel;
         const T sum = add(image[cell], filters[weight]);
-        if (sum > value || x < 0) {
+        if (sum > value) {
           value = sum;
           x = cell;
           filter = weight;
@@ -168,7 +171,6 @@ StatusOr<Kernel> make_dilation_grad(Prepare& p) {
                       [&](int64_t image, int64_t row, int64_t column, int64_t c, int64_t result) {
                         const LargestSum<T> most(s, r.in<T>(0) + image * image_size, r.in<T>(1),
                                                  row, column, c);
-                        if (most.x < 0) return;
                         T& to = dx[of_filter ? most.filter : image * image_size + most.x];
                         to = LargestSum<T>::add(to, r.in<T>(2)[result]);
                       });

@@ -110,15 +110,11 @@ StatusOr<Kernel> make_max_pool_grad_grad_v2(Prepare& p) {
   TENON_ASSIGN_OR_RETURN(const AttrMap attrs,
                          pool_v2_attrs(p.attrs(), *p.constant(3), *p.constant(4)));
   TENON_ASSIGN_OR_RETURN(const kernels::PoolSpec spec, pool_spec(attrs, p.input_shape(0)));
-  const int64_t count = p.output_shape(0).num_elements();
   Kernel kernel;
   if (!visit<RealTypes>(p.input_dtype(0), [&]<class T>() {
-        p.reserve_scratch(static_cast<size_t>(count) * (sizeof(int64_t) + sizeof(T)));
-        kernel = [spec, count](KernelRun& r) {
-          auto* places = r.scratch<int64_t>();
-          auto* maxima = reinterpret_cast<T*>(places + count);
-          kernels::max_pool_with_argmax<T, int64_t>(spec, r.in<T>(0), true, maxima, places);
-          for (int64_t i = 0; i < count; ++i) r.out<T>(0)[i] = r.in<T>(2)[places[i]];
+        kernel = [spec](KernelRun& r) {
+          kernels::max_pool_second_gradient<T>(spec, r.in<T>(0), r.in<T>(1), r.in<T>(2),
+                                               r.out<T>(0));
           return absl::OkStatus();
         };
       })) {

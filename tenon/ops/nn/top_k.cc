@@ -45,8 +45,50 @@ bool comes_before(T a, T b) {
   return a > b;
 }
 
+// TensorFlow's order where a row holds NaN: what its own sort and heap make of comparisons that are
+// all false, so the steps are its steps (topk_op.cc, gtl::TopN).
 template <class T, class Index>
-void top_k_row(const T* x, int64_t size, int64_t k, Index* order, T* values, Index* indices) {
+void top_k_unordered_row(const T* x, int64_t size, int64_t k, bool sorted, Index* order,
+                         Index* indices) {
+  const auto larger = [x](Index a, Index b) { return x[b] < x[a]; };
+  const auto before = [x](Index a, Index b) { return x[b] < x[a] || (!(x[b] > x[a]) && a < b); };
+  if (k == 1) {
+    T most = x[0];
+    for (int64_t i = 1; i < size; ++i) most = x[i] < most ? most : x[i];
+    const T* place = std::find(x, x + size, most);
+    *indices = static_cast<Index>(place == x + size ? 0 : place - x);
+    return;
+  }
+  std::iota(order, order + size, Index{0});
+  if (k == size) {
+    std::sort(order, order + size, larger);
+    for (Index *run = order, *end; run != order + size; run = end) {
+      end = std::find_if(run + 1, order + size, [&](Index i) { return !(x[*run] == x[i]); });
+      std::sort(run, end);
+    }
+  } else {
+    Index* last = order + k;
+    std::make_heap(order, last + 1, before);
+    std::pop_heap(order, last + 1, before);
+    for (int64_t i = k + 1; i < size; ++i) {
+      if (!before(static_cast<Index>(i), *order)) continue;
+      *last = static_cast<Index>(i);
+      std::push_heap(order, last + 1, before);
+      std::pop_heap(order, last + 1, before);
+    }
+    if (sorted) std::sort_heap(order, last, before);
+  }
+  std::copy_n(order, k, indices);
+}
+
+template <class T>
+bool holds_nan(const T* x, int64_t size) {
+  if constexpr (!is_floating(dtype_of<T>)) return false;
+  return std::any_of(x, x + size, [](T value) { return value != value; });
+}
+
+template <class T, class Index>
+void top_k_row(const T* x, int64_t size, int64_t k, Index* order, Index* indices) {
   const auto before = [x](Index a, Index b) {
     if (comes_before(x[a], x[b])) return true;
     return !comes_before(x[b], x[a]) && a < b;
@@ -67,13 +109,13 @@ void top_k_row(const T* x, int64_t size, int64_t k, Index* order, T* values, Ind
     }
     std::copy_n(order, k, indices);
   }
-  for (int64_t i = 0; i < k; ++i) values[i] = x[indices[i]];
 }
 
 StatusOr<Kernel> make_top_k(Prepare& p) {
   const Shape& x = p.input_shape(0);
   const int64_t size = x[x.rank() - 1], rows = x.product(0, x.rank() - 1);
   const int64_t k = *top_k_count(p);
+  const bool sorted = p.attr<bool>("sorted");
   Kernel kernel;
   visit<RealTypes>(p.input_dtype(0), [&]<class T>() {
     visit<TypeList<int16_t, int32_t, int64_t>>(p.output_dtype(1), [&]<class Index>() {
@@ -85,8 +127,14 @@ StatusOr<Kernel> make_top_k(Prepare& p) {
         parallel_workers(rows, grain, [&](int64_t worker, int64_t begin, int64_t end) {
           Index* order = r.scratch<Index>() + worker * size;
           for (int64_t row = begin; row < end; ++row) {
-            top_k_row(r.in<T>(0) + row * size, size, k, order, r.out<T>(0) + row * k,
-                      r.out<Index>(1) + row * k);
+            const T* x = r.in<T>(0) + row * size;
+            Index* indices = r.out<Index>(1) + row * k;
+            if (holds_nan(x, size)) {
+              top_k_unordered_row(x, size, k, sorted, order, indices);
+            } else {
+              top_k_row(x, size, k, order, indices);
+            }
+            for (int64_t i = 0; i < k; ++i) r.out<T>(0)[row * k + i] = x[indices[i]];
           }
         });
         return absl::OkStatus();
@@ -213,9 +261,10 @@ StatusOr<Kernel> make_nth_element(Prepare& p) {
       std::vector<T> row(static_cast<size_t>(size));
       for (int64_t i = 0; i < rows; ++i) {
         std::copy_n(r.in<T>(0) + i * size, size, row.begin());
-        std::nth_element(row.begin(), row.begin() + (reverse ? n : size - 1 - n), row.end(),
-                         comes_before<T>);
-        r.out<T>(0)[i] = row[static_cast<size_t>(reverse ? n : size - 1 - n)];
+        // TensorFlow's call, so that NaN among the numbers comes out where it does there.
+        const int64_t place = reverse ? size - 1 - n : n;
+        std::nth_element(row.begin(), row.begin() + place, row.end());
+        r.out<T>(0)[i] = row[static_cast<size_t>(place)];
       }
       return absl::OkStatus();
     };

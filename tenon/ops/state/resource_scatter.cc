@@ -2,8 +2,8 @@
 #include <cstring>
 
 #include "tenon/core/op.h"
-#include "tenon/kernels/elementwise.h"
 #include "tenon/kernels/gather.h"
+#include "tenon/kernels/scalar/extremum.h"
 #include "tenon/ops/array/nd_index.h"
 #include "tenon/ops/array/strided_slice.h"
 #include "tenon/ops/state/variable_access.h"
@@ -126,7 +126,10 @@ StatusOr<Kernel> make_resource_scatter_nd_update(Prepare& p) {
 }
 template <BinaryOp op>
 StatusOr<Kernel> make_resource_scatter_nd(Prepare& p) {
-  const kernels::BinaryKernel combine = kernels::find_binary(op, p.input_dtype(2));
+  const bool extremum = op == BinaryOp::kMaximum || op == BinaryOp::kMinimum;
+  const kernels::BinaryKernel combine =
+      extremum ? kernels::find_extremum(op == BinaryOp::kMaximum, p.input_dtype(2))
+               : kernels::find_binary(op, p.input_dtype(2));
   if (!combine) {
     return unimplemented(p.op().name(), " has no kernel for dtype ", p.input_dtype(2));
   }
