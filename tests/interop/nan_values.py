@@ -3,7 +3,7 @@
 
     nan_values.py tenon/ops/testdata/nan_values.jsonl
 
-Cases as family_values.py makes them.
+Cases as family_values.py makes them. Rows are narrow where TensorFlow reduces by vectors as wide as its build's, which pick otherwise among NaN.
 """
 import sys
 
@@ -53,8 +53,9 @@ def rows_of(dtype):
 
 def picks(case, dtype):
     rows = rows_of(dtype)
-    for k, ordered in ((1, True), (2, True), (3, False), (4, True)):
-        case("TopKV2", [rows, np.int32(k)], {"sorted": ordered})
+    for k in (1, 2, 4):
+        if k > 1 or dtype is not np.float64:
+            case("TopKV2", [rows, np.int32(k)], {"sorted": True})
     long = np.resize(np.array([3, NAN, 1, -INF, 2, 2, NAN, 7, INF, 0, -1]), (2, 40)).astype(dtype)
     case("TopKV2", [long, np.int32(40)], {"sorted": True})
     case("TopKV2", [long, np.int32(9)], {"sorted": True})
@@ -66,7 +67,7 @@ def picks(case, dtype):
         case("ArgMin", [rows, np.int32(axis)])
     ids = i32([0, 0, 0, 2, 2, 2, 2, 3, 3, 4])
     for extremum in ("Max", "Min"):
-        case("Segment" + extremum, [rows, ids])
+        case("Segment" + extremum, [rows[:, :3], ids])
         case("UnsortedSegment" + extremum, [rows, ids[::-1].copy(), np.int32(5)])
         case("TensorScatter" + extremum, [rows[:5], ids[:, None], rows])
     image = rows.reshape(1, 5, 4, 2)
@@ -85,7 +86,7 @@ def main():
         pool(case, dtype, 4, 17 if dtype is np.float32 else 2, 3, 1, "SAME")
         if dtype in (np.float32, ml_dtypes.bfloat16):
             pool(case, dtype, 5, 3, 4, 4, "VALID")
-            pool(case, dtype, 5, 17 if dtype is np.float32 else 2, 3, 2, "SAME")
+            pool(case, dtype, 5, 2, 3, 2, "SAME")
         picks(case, dtype)
     print(case.count, "cases")
 
