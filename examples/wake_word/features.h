@@ -1,5 +1,5 @@
-/* What the network hears: 40 logarithmic mel bands of 30 ms, every 20 ms; features.py computes the
- * same. */
+// What the network hears: 40 logarithmic mel bands of 30 ms, every 20 ms; features.py computes the
+// same.
 #pragma once
 
 enum { kRate = 16000, kWindow = 480, kHop = 320, kPoints = 512, kBands = 40 };

@@ -1,5 +1,5 @@
-/* Reads the samples of a WAV file one after the other: PCM of 8 or 16 bits, mono or stereo, from a
- * file or a pipe. */
+// Reads the samples of a WAV file one after the other: PCM of 8 or 16 bits, mono or stereo, from a
+// file or a pipe.
 #pragma once
 
 #include <stdint.h>
