@@ -57,7 +57,7 @@ int run(std::vector<std::string> words, std::string_view program) {
     return 2;
   }
   const bool help = words[0] == "--help" || words[0] == "-h" || words[0] == "help";
-  if (help && (words.size() == 1 || words[1].starts_with('-'))) {
+  if (help && (words.size() == 1 || words[1].starts_with('-') || words[1] == "help")) {
     print(usage());
     return 0;
   }

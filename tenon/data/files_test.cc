@@ -43,6 +43,16 @@ TEST_F(Files, CsvTextLabelsBecomeClassesInSortedOrder) {
   for (int i = 0; i < 4; ++i) EXPECT_EQ(table->y.data<int64_t>()[i], expected[i]);
 }
 
+// Latin-1, as old spreadsheets write it: the names could not be kept as they are.
+TEST_F(Files, ClassesAreUtf8) {
+  const Status status = csv_error("1,caf\xe9\n2,the\n");
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_NE(message_of(status).find("caf\\xe9"), std::string::npos) << status;
+  const auto table = read_table(write("utf8.csv", "1,caf\xc3\xa9\n2,th\xc3\xa9\n"));
+  ASSERT_TRUE(table.ok()) << table.status();
+  EXPECT_EQ(table->names.classes, (std::vector<std::string>{"caf\xc3\xa9", "th\xc3\xa9"}));
+}
+
 TEST_F(Files, CsvLabelColumnByNameByIndexOrNone) {
   const std::string path = write("c.csv", "a,b,c\n1,2,3\n4,5,6\n");
   EXPECT_EQ(read_table(path, {.label_column = "a"})->y.data<int64_t>()[1], 4);

@@ -2,6 +2,8 @@
 
 #include <set>
 
+#include "absl/strings/escaping.h"
+#include "tenon/base/utf8.h"
 #include "tenon/data/csv/csv_records.h"
 
 namespace tenon::data {
@@ -44,6 +46,12 @@ StatusOr<std::vector<std::string>> sorted_labels(const EachLabel& each) {
   }));
   if (sorted.size() > kMostClasses) {
     return resource_exhausted("the labels are more than ", kMostClasses, " different texts");
+  }
+  // Models keep the names of their classes as JSON, which holds nothing else.
+  for (const std::string& label : sorted) {
+    if (is_utf8(label)) continue;
+    return invalid_argument("the label '", absl::CHexEscape(label),
+                            "' is not UTF-8; convert the texts, as iconv does");
   }
   return std::vector<std::string>(sorted.begin(), sorted.end());
 }

@@ -47,6 +47,11 @@ StatusOr<NpyHeader> parse_npy_header(std::string_view text, std::string_view whe
   header.fortran = header_value(text, "fortran_order").starts_with("True");
   std::string_view descr = header_value(text, "descr");
   const size_t end = descr.size() > 1 ? descr.find('\'', 1) : std::string_view::npos;
+  if (descr.starts_with("'|O'")) {
+    return invalid_argument(where,
+                            ": arrays of Python objects cannot be read; convert the array "
+                            "to numbers or texts by astype before it is saved");
+  }
   if (!descr.starts_with('\'') || end == std::string_view::npos || end < 4) {
     return invalid_argument(where, ": the .npy header has no plain descr");
   }

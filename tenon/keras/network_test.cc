@@ -37,6 +37,21 @@ TEST(OptimizerConfig, SurvivesReadingAndWriting) {
   }
 }
 
+// Keras' constructors refuse these too, but the negative rate.
+TEST(OptimizerConfig, RatesAndSchedulesAreChecked) {
+  for (
+      const char* rate :
+      {"-0.1", R"({"class_name": "ExponentialDecay", "config": {"initial_learning_rate": 0.1}})",
+       R"({"class_name": "CosineDecay", "config": {"initial_learning_rate": 1, "decay_steps": 0}})",
+       R"({"class_name": "PiecewiseConstantDecay", "config": {"boundaries": [1], "values": [1]}})"}) {
+    const StatusOr<Json> json =
+        Json::parse(cat(R"({"class_name": "SGD", "config": {"learning_rate": )", rate, "}}"));
+    ASSERT_TRUE(json.ok()) << json.status();
+    EXPECT_EQ(optimizer_from_json(*json).status().code(), absl::StatusCode::kInvalidArgument)
+        << rate;
+  }
+}
+
 TEST(ModelConfig, SurvivesReadingAndWriting) {
   for (const char* name : {"dense.model.json", "conv.model.json"}) {
     const std::unique_ptr<Model> model = model_of(name);

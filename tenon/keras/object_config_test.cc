@@ -101,19 +101,23 @@ TEST(ObjectConfig, AnOperationIsNoLayer) {
 
 // A user's `def accuracy(...)`, and keras.metrics.Accuracy, which compares for equality.
 TEST(ObjectConfig, OnlyThePlainNameMeansTheAccuracyThatFits) {
-  EXPECT_EQ(metric_from_json(parsed(R"({"module": "builtins", "class_name": "function", "config":
-      "accuracy", "registered_name": "function"})"),
-                             {-1}, {-1, 3})
-                .status()
-                .code(),
-            absl::StatusCode::kUnimplemented);
-  EXPECT_EQ(metric_from_json(parsed(R"({"module": "keras.metrics", "class_name": "Accuracy",
-      "config": {"name": "accuracy", "dtype": "float32"}, "registered_name": null})"),
-                             {-1}, {-1, 3})
-                .status()
-                .code(),
-            absl::StatusCode::kUnimplemented);
-  EXPECT_TRUE(metric_from_json("Accuracy", {-1}, {-1, 3}).ok());
+  // Of four numbers three are equal, of two rows one has its largest at the same place.
+  const float rows[] = {1, 0, 0, 1}, targets[] = {1, 0, 1, 1};
+  const auto evaluated = [&](Json metric, std::string_view name = "accuracy") {
+    Sequential model({Input({2}), Rescaling({.scale = 1})});
+    const Status compiled = model.compile({.loss = "mse", .metrics = {std::move(metric)}});
+    EXPECT_TRUE(compiled.ok()) << compiled;
+    const auto logs = model.evaluate({Tensor::from<float>(Shape{2, 2}, rows)},
+                                     {Tensor::from<float>(Shape{2, 2}, targets)}, {.verbose = 0});
+    EXPECT_TRUE(logs.ok()) << logs.status();
+    const double* accuracy = logs.ok() ? find_log(*logs, name) : nullptr;
+    return accuracy ? *accuracy : -1;
+  };
+  EXPECT_EQ(evaluated("Accuracy", "Accuracy"), 0.5);
+  EXPECT_EQ(evaluated("accuracy"), 0.5);
+  EXPECT_EQ(evaluated(parsed(R"({"module": "keras.metrics", "class_name": "Accuracy",
+      "config": {"name": "accuracy", "dtype": "float32"}, "registered_name": null})")),
+            0.75);
 }
 
 TEST(ObjectConfig, MetricsAreRefusedWhenAModelIsCompiled) {

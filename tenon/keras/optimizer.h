@@ -22,6 +22,9 @@ class LearningRate {
   Json schedule_;
 };
 
+// INVALID_ARGUMENT or UNIMPLEMENTED, by name, where a serialised schedule is none that works.
+Status check_schedule(const Json& schedule);
+
 // Options that every optimizer has; at most one of the clips may be set.
 struct GradientOptions {
   std::optional<double> weight_decay = {}, clipnorm = {}, global_clipnorm = {}, clipvalue = {};

@@ -26,6 +26,7 @@ OPTIMIZERS = {
     "adamax": lambda: optimizers.Adamax(0.01, beta_1=0.8),
     "ftrl": lambda: optimizers.Ftrl(0.1, l1_regularization_strength=0.01, l2_shrinkage_regularization_strength=0.03, beta=0.1),
     "lamb": lambda: optimizers.Lamb(0.02),
+    "nadam": lambda: optimizers.Nadam(0.01, beta_1=0.85),
     "rmsprop_centered": lambda: optimizers.RMSprop(0.01, momentum=0.5, centered=True),
 }
 
@@ -247,6 +248,7 @@ REPEATED_OPTIMIZERS = {
     "adamax": lambda: optimizers.Adamax(0.01, beta_1=0.8),
     "ftrl": lambda: optimizers.Ftrl(0.1, l1_regularization_strength=0.01, l2_shrinkage_regularization_strength=0.03, beta=0.1),
     "lamb": lambda: optimizers.Lamb(0.02),
+    "nadam": lambda: optimizers.Nadam(0.01, beta_1=0.85),
     "rmsprop_centered": lambda: optimizers.RMSprop(0.05, momentum=0.5, centered=True),
     "adagrad": lambda: optimizers.Adagrad(0.5, initial_accumulator_value=0.01),
     "adam_clipvalue": lambda: optimizers.Adam(0.05, clipvalue=0.01),  # beside a penalty: of the whole weight

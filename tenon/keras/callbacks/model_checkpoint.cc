@@ -1,5 +1,6 @@
 #include <cstdio>
 
+#include "tenon/base/files.h"
 #include "tenon/keras/callbacks/monitor.h"
 
 namespace tenon::keras {
@@ -53,7 +54,8 @@ class ModelCheckpointCallback final : public Callback {
                               o_.filepath, "'");
     }
     TENON_ASSIGN_OR_RETURN(monitor_, callbacks::Monitor::create(o_.watch));
-    return absl::OkStatus();
+    // What would fail after an epoch fails before it.
+    return o_.filepath.find('{') == std::string::npos ? make_folder(o_.filepath) : absl::OkStatus();
   }
   Status on_epoch_end(Model& model, int64_t epoch, Logs& logs) override {
     TENON_ASSIGN_OR_RETURN(const std::string path, fill_in(o_.filepath, epoch + 1, logs));
@@ -76,6 +78,7 @@ class ModelCheckpointCallback final : public Callback {
     } else if (o_.verbose > 0) {
       print(cat("\nEpoch ", epoch + 1, ": saving model to ", path, "\n"));
     }
+    TENON_RETURN_IF_ERROR(make_folder(path));
     TENON_RETURN_IF_ERROR(o_.save_weights_only ? model.save_weights(path) : model.save(path));
     if (o_.verbose > 0) {
       print(cat("\nEpoch ", epoch + 1, ": finished saving model to ", path, "\n"));
@@ -90,6 +93,11 @@ class ModelCheckpointCallback final : public Callback {
   }
 
  private:
+  static Status make_folder(const std::string& path) {
+    const size_t slash = path.rfind('/');
+    return slash == std::string::npos || slash == 0 ? absl::OkStatus()
+                                                    : create_directories(path.substr(0, slash));
+  }
   static std::string number(double value) {
     char text[64];
     std::snprintf(text, sizeof(text), "%.5f", value);

@@ -17,6 +17,12 @@ constexpr MetricRow kMetrics[] = {
      metrics::sparse_categorical_accuracy},
     {"CategoricalAccuracy", "categorical_accuracy", metrics::categorical_accuracy},
     {"BinaryAccuracy", "binary_accuracy", metrics::binary_accuracy},
+    {"SparseTopKCategoricalAccuracy", "sparse_top_k_categorical_accuracy",
+     metrics::sparse_top_k_accuracy},
+    {"TopKCategoricalAccuracy", "top_k_categorical_accuracy", metrics::top_k_accuracy},
+    {"Accuracy", "accuracy", metrics::accuracy},
+    {"CosineSimilarity", "cosine_similarity", metrics::cosine_similarity},
+    {"LogCoshError", "logcosh", metrics::log_cosh},
 };
 
 // keras/src/trainers/compile_utils.py, is_binary_or_sparse_categorical.

@@ -20,12 +20,15 @@ class MomentsOptimizer : public Optimizer {
   }
 
  protected:
-  // state += (value - state) * (1 - beta); returns the new one.
-  static Endpoint decay(Trace& trace, const Weight& state, Endpoint value, double beta) {
+  // state += (value - state) * share; returns the new one. A share of 1 - beta is taken in double
+  // precision unless the caller gives its own.
+  static Endpoint decay(Trace& trace, const Weight& state, Endpoint value, Endpoint share) {
     GraphBuilder& g = trace.build();
-    const Endpoint share = g.scalar_of(state.dtype, 1 - beta);
     trace.assign_add(state, g.mul(g.sub(value, trace.read(state)), share));
     return trace.read(state);
+  }
+  static Endpoint decay(Trace& trace, const Weight& state, Endpoint value, double beta) {
+    return decay(trace, state, value, trace.build().scalar_of(state.dtype, 1 - beta));
   }
   // 1 - beta^(iterations + 1), of `dtype`: what a mean that began with 0 lacks.
   static Endpoint correction(const Step& step, DType dtype, double beta) {

@@ -34,8 +34,13 @@ class NadamOptimizer final : public MomentsOptimizer {
     const Weight& w = weight(index);
     const Endpoint one = g.scalar<float>(1);
     const Endpoint square = applied.size ? applied.size : g.op("Square", {applied.gradient});
-    const Endpoint momentum = decay(trace, slot(index, "momentum"), applied.gradient, beta_1_);
-    const Endpoint velocity = decay(trace, slot(index, "velocity"), square, beta_2_);
+    // Keras subtracts the betas from one in the weight's own type here, unlike in Adam.
+    const auto rest_of = [&](double beta) {
+      return g.sub(g.scalar_of(w.dtype, 1), g.scalar_of(w.dtype, beta));
+    };
+    const Endpoint momentum =
+        decay(trace, slot(index, "momentum"), applied.gradient, rest_of(beta_1_));
+    const Endpoint velocity = decay(trace, slot(index, "velocity"), square, rest_of(beta_2_));
     const auto part = [&](Endpoint share, Endpoint value, Endpoint product) {
       return g.div(g.mul(g.cast(share, w.dtype), value), g.cast(g.sub(one, product), w.dtype));
     };

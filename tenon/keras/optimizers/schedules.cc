@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -98,12 +99,6 @@ Endpoint cosine_decay_restarts(const ScheduleInput& s) {
 Endpoint piecewise_constant_decay(const ScheduleInput& s) {
   const Json::Array *boundaries = s.config["boundaries"].items(),
                     *values = s.config["values"].items();
-  if (!boundaries || !values || values->size() != boundaries->size() + 1) {
-    s.g.fail(
-        invalid_argument("PiecewiseConstantDecay wants one more of 'values' than of "
-                         "'boundaries'"));
-    return {};
-  }
   Endpoint rate = s.constant(values->back().number().value_or(0));
   for (size_t i = boundaries->size(); i-- > 0;) {
     // Keras compares in the step's integers.
@@ -117,32 +112,83 @@ Endpoint piecewise_constant_decay(const ScheduleInput& s) {
 struct ScheduleRow {
   std::string_view class_name;
   Endpoint (*rate)(const ScheduleInput&);
+  // The numbers without which there is none, and the one among them that must be above 0.
+  std::vector<std::string_view> numbers;
+  std::string_view length;
 };
 
 // formats.md 11.4, "Schedules".
-constexpr ScheduleRow kSchedules[] = {
-    {"ExponentialDecay", exponential_decay},
-    {"InverseTimeDecay", inverse_time_decay},
-    {"PolynomialDecay", polynomial_decay},
-    {"CosineDecay", cosine_decay},
-    {"CosineDecayRestarts", cosine_decay_restarts},
-    {"PiecewiseConstantDecay", piecewise_constant_decay},
+const ScheduleRow kSchedules[] = {
+    {"ExponentialDecay",
+     exponential_decay,
+     {"initial_learning_rate", "decay_steps", "decay_rate"},
+     "decay_steps"},
+    {"InverseTimeDecay",
+     inverse_time_decay,
+     {"initial_learning_rate", "decay_steps", "decay_rate"},
+     "decay_steps"},
+    {"PolynomialDecay", polynomial_decay, {"initial_learning_rate", "decay_steps"}, "decay_steps"},
+    {"CosineDecay", cosine_decay, {"initial_learning_rate", "decay_steps"}, "decay_steps"},
+    {"CosineDecayRestarts",
+     cosine_decay_restarts,
+     {"initial_learning_rate", "first_decay_steps"},
+     "first_decay_steps"},
+    {"PiecewiseConstantDecay", piecewise_constant_decay, {}, ""},
 };
+
+const ScheduleRow* find_schedule(const Json& schedule) {
+  const std::string wanted = schedule.text("class_name");
+  for (const ScheduleRow& row : kSchedules) {
+    if (row.class_name == wanted) return &row;
+  }
+  return nullptr;
+}
+
+bool is_list_of_numbers(const Json& json) {
+  const Json::Array* items = json.items();
+  return items && std::all_of(items->begin(), items->end(),
+                              [](const Json& item) { return item.number().has_value(); });
+}
 
 }  // namespace
 
 Endpoint LearningRate::at(GraphBuilder& build, Endpoint iterations) const {
-  const std::string wanted = schedule_.text("class_name");
-  for (const ScheduleRow& row : kSchedules) {
-    if (row.class_name == wanted) {
-      return row.rate({build, schedule_["config"], build.cast(iterations, DType::kFloat)});
+  if (Status status = check_schedule(schedule_); !status.ok()) {
+    build.fail(std::move(status));
+    return {};
+  }
+  return find_schedule(schedule_)->rate(
+      {build, schedule_["config"], build.cast(iterations, DType::kFloat)});
+}
+
+Status check_schedule(const Json& schedule) {
+  const ScheduleRow* row = find_schedule(schedule);
+  if (!row) {
+    std::vector<std::string_view> names;
+    for (const ScheduleRow& known : kSchedules) names.push_back(known.class_name);
+    return unimplemented("learning rate schedule '", schedule.text("class_name"),
+                         "' is not implemented; there are ", join(names, ", "));
+  }
+  const Json& config = schedule["config"];
+  for (const std::string_view name : row->numbers) {
+    if (!config[name].number()) {
+      return invalid_argument(row->class_name, ": '", name, "' is ", config[name].dump(),
+                              ", expected a number");
     }
   }
-  std::vector<std::string_view> names;
-  for (const ScheduleRow& row : kSchedules) names.push_back(row.class_name);
-  build.fail(unimplemented("learning rate schedule '", wanted, "' is not implemented; there are ",
-                           join(names, ", ")));
-  return {};
+  if (!row->length.empty() && !(*config[row->length].number() > 0)) {
+    return invalid_argument(row->class_name, ": '", row->length, "' is ",
+                            config[row->length].dump(), ", expected a number above 0");
+  }
+  if (row->rate != piecewise_constant_decay) return absl::OkStatus();
+  const Json &boundaries = config["boundaries"], &values = config["values"];
+  if (!is_list_of_numbers(boundaries) || !is_list_of_numbers(values) ||
+      values.items()->size() != boundaries.items()->size() + 1) {
+    return invalid_argument(row->class_name,
+                            ": 'boundaries' and 'values' are lists of numbers, with one value "
+                            "more than boundaries");
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace tenon::keras

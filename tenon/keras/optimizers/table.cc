@@ -25,12 +25,18 @@ const OptimizerRow kOptimizers[] = {
 // A learning rate is a number, or a schedule of Keras'.
 Status check_rate(const ObjectConfig& object) {
   const Json* rate = object.config ? object.config->find("learning_rate") : nullptr;
-  if (!rate || rate->number()) return absl::OkStatus();
+  if (!rate) return absl::OkStatus();
+  if (const auto number = rate->number()) {
+    if (*number >= 0 && std::isfinite(*number)) return absl::OkStatus();
+    return invalid_argument("optimizer ", object.name, ": 'learning_rate' is ", rate->dump(),
+                            ", expected a number that is not negative");
+  }
   if (!rate->is_object()) {
     return invalid_argument("optimizer ", object.name, ": 'learning_rate' is ", rate->dump(),
                             ", expected a number or a schedule");
   }
-  return object_config(ObjectKind::kSchedule, *rate).status();
+  TENON_RETURN_IF_ERROR(object_config(ObjectKind::kSchedule, *rate).status());
+  return with_context(check_schedule(*rate), cat("optimizer ", object.name));
 }
 
 // The optimizer within a LossScaleOptimizer's config.
