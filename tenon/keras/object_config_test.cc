@@ -118,6 +118,12 @@ TEST(ObjectConfig, OnlyThePlainNameMeansTheAccuracyThatFits) {
   EXPECT_EQ(evaluated(parsed(R"({"module": "keras.metrics", "class_name": "Accuracy",
       "config": {"name": "accuracy", "dtype": "float32"}, "registered_name": null})")),
             0.75);
+  EXPECT_EQ(metric_from_json(parsed(R"({"module": "builtins", "class_name": "function", "config":
+      "accuracy", "registered_name": "function"})"),
+                             {-1}, {-1, 3})
+                .status()
+                .code(),
+            absl::StatusCode::kUnimplemented);
 }
 
 TEST(ObjectConfig, MetricsAreRefusedWhenAModelIsCompiled) {

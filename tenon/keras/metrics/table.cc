@@ -50,7 +50,9 @@ StatusOr<MetricPtr> metric_from_json(const Json& json, const PartialShape& y_tru
   const bool by_name = !json["class_name"].string() || !object.config;
   const Json config = object.config ? *object.config : Json();
   for (const MetricRow& row : kMetrics) {
-    if (resolved != row.class_name && resolved != row.name) continue;
+    // A function called accuracy is a user's: Keras has none.
+    const bool named = resolved == row.name && resolved != "accuracy";
+    if (resolved != row.class_name && !named) continue;
     std::string name = by_name ? wanted : config.text("name", row.name);
     return std::make_shared<Metric>(std::move(name), json,
                                     [&row, config](GraphBuilder& g, Endpoint y, Endpoint p) {
