@@ -19,8 +19,7 @@ BINARY = {
     "maximum": "Maximum", "minimum": "Minimum", "squared_difference": "SquaredDifference", "divide_no_nan": "DivNoNan",
     "multiply_no_nan": "MulNoNan", "xlogy": "Xlogy", "xdivy": "Xdivy", "greater": "Greater", "less": "Less",
     "greater_equal": "GreaterEqual", "less_equal": "LessEqual", "logical_and": "LogicalAnd", "logical_or": "LogicalOr",
-    "truncatediv": "TruncateDiv", "truncatemod": "TruncateMod", "igamma": "Igamma", "igammac": "Igammac", "zeta": "Zeta",
-    "polygamma": "Polygamma"}
+    "truncatediv": "TruncateDiv", "truncatemod": "TruncateMod"}
 
 
 def _define(name, op, names):
@@ -71,6 +70,22 @@ def logical_xor(x, y, name="LogicalXor"):
 
 def nextafter(x1, x2, name=None):
     return raw_ops.NextAfter(x1=x1, x2=x2, name=name)
+
+
+def igamma(a, x, name=None):
+    return raw_ops.Igamma(a=a, x=x, name=name)
+
+
+def igammac(a, x, name=None):
+    return raw_ops.Igammac(a=a, x=x, name=name)
+
+
+def zeta(x, q, name=None):
+    return raw_ops.Zeta(x=x, q=q, name=name)
+
+
+def polygamma(a, x, name=None):
+    return raw_ops.Polygamma(a=a, x=x, name=name)
 
 
 def log_sigmoid(x, name=None):

@@ -123,7 +123,11 @@ def sparse_softmax_cross_entropy_with_logits(labels, logits, name=None):
 def sigmoid_cross_entropy_with_logits(labels=None, logits=None, name=None):
     logits = _tenon.convert(logits)
     labels = _tenon.convert(labels, logits.dtype)
-    return raw_ops.Relu(features=logits) - logits * labels + raw_ops.Log1p(x=raw_ops.Exp(x=-abs(logits)))
+    # Chosen by selects, because the gradients of Relu and Abs would give half of the derivative at 0.
+    positive = logits >= 0
+    above = raw_ops.SelectV2(condition=positive, t=logits, e=raw_ops.ZerosLike(x=logits))
+    below = raw_ops.SelectV2(condition=positive, t=-logits, e=logits)
+    return above - logits * labels + raw_ops.Log1p(x=raw_ops.Exp(x=below))
 
 
 def embedding_lookup(params, ids, max_norm=None, name=None):

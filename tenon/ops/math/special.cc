@@ -83,7 +83,7 @@ double digamma(double x) {
 double lower_gamma(double a, double x) {
   if (x == 0) return 0;
   if (std::isnan(a) || std::isnan(x) || x < 0 || a <= 0) return kNan;
-  if (std::isinf(a)) return std::isinf(x) ? kNan : 0;
+  if (std::isinf(a)) return 0;
   if (std::isinf(x)) return 1;
   return x < a + 1 ? lower_gamma_series(a, x) : 1 - upper_gamma_fraction(a, x);
 }
@@ -98,8 +98,9 @@ double upper_gamma(double a, double x) {
 
 // The series is differentiated term by term; further out a difference of fourth order serves.
 double lower_gamma_by_a(double a, double x) {
+  if (x == 0) return 0;
   if (std::isnan(a) || std::isnan(x) || x < 0 || a <= 0) return kNan;
-  if (x == 0 || std::isinf(x)) return 0;
+  if (std::isinf(a) || std::isinf(x)) return 0;
   if (x < a + 1) {
     double sum = 1, term = 1, d_term = 0, d_sum = 0;
     for (int i = 1; i < kMostTerms && term > sum * kEpsilon * 1e-2; ++i) {

@@ -141,12 +141,12 @@ struct BesselI0eFormula {
     return v.dy * (apply("BesselI1e", v.x) - apply("Sign", v.x) * v.y);
   }
 };
-// At 0 the derivative of I1 is 1/2.
+// At 0 the derivative of I1 is 1/2; TensorFlow's math_grad.py gives 1.
 struct BesselI1Formula {
   Value operator()(UnaryValues v) const {
     const Value zero = apply("Equal", v.x, v.x.like(0));
     const Value divided = apply("DivNoNan", v.y, v.x);
-    return v.dy * select(zero, v.x.like(0.5), apply("BesselI0", v.x) - divided);
+    return v.dy * select(zero, v.x.like(1), apply("BesselI0", v.x) - divided);
   }
 };
 struct BesselI1eFormula {
