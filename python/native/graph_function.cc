@@ -115,6 +115,8 @@ GraphFunction::GraphFunction(Graph graph, std::vector<Endpoint> inputs,
   for (size_t i = 0; i < inputs_.size(); ++i) {
     if (graph_.node(inputs_[i].node).is("_Arg")) arg_inputs_.push_back(i);
   }
+  // Eager ops go on with the numbers of the last one that was alike, functions begin anew.
+  if (runs_ == Runs::kOnDefault) streams_ = std::make_shared<ModelState>();
   small_ = known_and_small(graph_);
   saves_itself_ = is_one_op(graph_);
 }
@@ -125,6 +127,7 @@ const std::shared_ptr<Executable>& GraphFunction::executable(Device* device) {
     ExecutableOptions options;
     options.files = files_;
     options.device = device;
+    options.streams = streams_;
     Graph graph = graph_;
     for (NodeId id = 0; id < graph.size(); ++id) graph.node(id).device.clear();
     made = value_of(Executable::create(std::move(graph), state_, options));

@@ -85,6 +85,7 @@ class GraphFunction : public std::enable_shared_from_this<GraphFunction> {
   std::vector<Endpoint> inputs_;
   std::vector<size_t> arg_inputs_;  // those of inputs_ that are _Args
   std::shared_ptr<ModelState> state_;
+  std::shared_ptr<ModelState> streams_;  // of random numbers; null: those of state_
   const Runs runs_;
   const FileAccess* files_;
   // The devices that its nodes name: plug-ins', in order of their names, where there are any.

@@ -222,13 +222,23 @@ void add_counted_steps(nb::class_<Pipeline>& pipeline) {
       return data::batch(d, n[0], drop_remainder);
     });
   });
-  pipeline.def(
-      "shuffle", [](const PipelinePtr& p, nb::handle buffer, uint64_t seed, bool reshuffle) {
-        return step(p, {given(buffer)}, [seed, reshuffle](data::DatasetPtr d, Numbers n) -> Made {
-          TENON_RETURN_IF_ERROR(expect_positive("buffer_size", n[0]));
-          return data::shuffle(d, n[0], seed, reshuffle);
-        });
-      });
+  pipeline.def("shuffle", [](const PipelinePtr& p, nb::handle buffer, uint64_t seed, uint64_t seed2,
+                             bool reshuffle) {
+    return step(p, {given(buffer)},
+                [seeds = data::ShuffleSeeds(seed, seed2), reshuffle](data::DatasetPtr d,
+                                                                     Numbers n) -> Made {
+                  TENON_RETURN_IF_ERROR(expect_positive("buffer_size", n[0]));
+                  return data::shuffle(d, n[0], seeds, reshuffle);
+                });
+  });
+  pipeline.def("shuffle_and_repeat", [](const PipelinePtr& p, nb::handle buffer, uint64_t seed,
+                                        uint64_t seed2, nb::handle count) {
+    return step(p, {given(buffer), given(count)},
+                [seeds = data::ShuffleSeeds(seed, seed2)](data::DatasetPtr d, Numbers n) -> Made {
+                  TENON_RETURN_IF_ERROR(expect_positive("buffer_size", n[0]));
+                  return data::shuffle_and_repeat(d, n[0], seeds, n[1]);
+                });
+  });
   pipeline.def("window", [](const PipelinePtr& p, nb::handle size, nb::handle shift,
                             nb::handle stride, bool drop_remainder) {
     return step(p, {given(size), given(shift), given(stride)},

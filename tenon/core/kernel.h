@@ -74,6 +74,8 @@ class Prepare {
   virtual int team() const = 0;
   virtual Precision precision() const = 0;
   virtual ResourceStore* resources() const = 0;
+  // Where the random streams of nodes are: resources(), or the function's own.
+  virtual ResourceStore* streams() const = 0;
 
   // Memory that the kernel may use while it runs: KernelRun::scratch(). The largest request counts.
   virtual void reserve_scratch(size_t bytes) = 0;

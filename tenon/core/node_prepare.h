@@ -28,6 +28,7 @@ class NodePrepare : public Prepare {
   int team_threads = 1;
   Precision compute_precision = Precision::kFloat32;
   ResourceStore* resource_store = nullptr;
+  ResourceStore* stream_store = nullptr;  // null: resource_store
 
   // Filled by the factory.
   size_t scratch_bytes = 0;
@@ -54,6 +55,7 @@ class NodePrepare : public Prepare {
   int team() const override { return team_threads; }
   Precision precision() const override { return compute_precision; }
   ResourceStore* resources() const override { return resource_store; }
+  ResourceStore* streams() const override { return stream_store ? stream_store : resource_store; }
   void reserve_scratch(size_t bytes) override { scratch_bytes = std::max(scratch_bytes, bytes); }
   void may_overwrite(int input, int output) override { overwrites.emplace_back(input, output); }
 

@@ -62,9 +62,21 @@ using DatasetPtr = std::shared_ptr<const Dataset>;
 // The rows of tensors of equal dimension 0. INVALID_ARGUMENT when they differ.
 StatusOr<DatasetPtr> from_tensors(Element columns);
 
+// The attributes `seed` and `seed2` of TensorFlow's op.
+struct ShuffleSeeds {
+  ShuffleSeeds(uint64_t first = 0, uint64_t second = 0) : seed(first), seed2(second) {}
+  uint64_t seed, seed2;
+};
+
 // Fills a buffer of `buffer_size` elements and draws from it at random; uniform when it holds all.
-// Unless `reshuffle`, each pass has the order of the first.
-DatasetPtr shuffle(DatasetPtr rows, int64_t buffer_size, uint64_t seed, bool reshuffle = true);
+// Unless `reshuffle`, each pass has the same order. The orders are tf.data's (ShuffleDatasetV3 in
+// shuffle_dataset_op.cc): pass `epoch` is the one of the iterator that TensorFlow makes then.
+DatasetPtr shuffle(DatasetPtr rows, int64_t buffer_size, ShuffleSeeds seeds, bool reshuffle = true);
+
+// As repeat(shuffle(...), count), but while elements of a pass wait in the buffer those of the next
+// already come into it, as in tf.data, which fuses the two.
+DatasetPtr shuffle_and_repeat(DatasetPtr rows, int64_t buffer_size, ShuffleSeeds seeds,
+                              int64_t count);
 
 // `size` rows stacked in a new dimension 0; the last batch may be smaller unless it is dropped.
 // Iterating fails with INVALID_ARGUMENT on rows of different dtype or shape.
@@ -84,7 +96,8 @@ DatasetPtr cache(DatasetPtr elements, std::string path);
 inline constexpr int kAutotune = -1;
 DatasetPtr prefetch(DatasetPtr elements, int depth = kAutotune);
 
-// The permutation of 0 ... count-1 that `seed` and `epoch` give.
-std::vector<int64_t> permutation(int64_t count, uint64_t seed, uint64_t epoch);
+// The order of 0 ... count-1 in pass `epoch` of a shuffle whose buffer holds all; without it, of
+// one that does not reshuffle.
+std::vector<int64_t> permutation(int64_t count, ShuffleSeeds seeds, std::optional<uint64_t> epoch);
 
 }  // namespace tenon::data

@@ -63,7 +63,7 @@ TEST(Dataset, ShuffleIsAPermutationThatSeedAndEpochDecide) {
 
 TEST(Dataset, PermutationsOfThreeAreEquallyLikely) {
   std::map<std::vector<int64_t>, int> seen;
-  for (uint64_t epoch = 0; epoch < 6000; ++epoch) ++seen[permutation(3, 1, epoch)];
+  for (uint64_t epoch = 0; epoch < 6000; ++epoch) ++seen[permutation(3, {1}, epoch)];
   EXPECT_EQ(seen.size(), 6u);
   // Six deviations of a binomial with n = 6000, p = 1/6.
   for (const auto& [order, count] : seen) EXPECT_NEAR(count, 1000, 6 * 29);

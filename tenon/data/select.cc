@@ -241,7 +241,7 @@ DatasetPtr skip(DatasetPtr elements, int64_t count) {
 DatasetPtr repeat(DatasetPtr elements, int64_t count) {
   return dataset_of(
       [elements, count](uint64_t epoch) -> IteratorOr {
-        return std::make_unique<RepeatIterator>(elements, count, epoch);
+        return std::make_unique<RepeatIterator>(elements, count, first_pass(epoch, count));
       },
       [elements, count]() -> int64_t {
         const int64_t size = elements->size();

@@ -1,3 +1,4 @@
+#include <deque>
 #include <numeric>
 
 #include "tenon/data/dataset_of.h"
@@ -8,7 +9,7 @@ namespace tenon::data {
 
 namespace {
 
-// Random 32-bit words, a block at a time.
+// Random numbers of draws().
 class Words {
  public:
   Words(uint64_t seed, uint64_t epoch) : philox_(kernels::Philox::from_seeds(seed, epoch + 1)) {}
@@ -31,56 +32,145 @@ class Words {
   size_t at_ = 4;
 };
 
+// TensorFlow's generator of 32-bit words (random_distributions.h, SingleSampleAdapter).
+class ShuffleWords {
+ public:
+  explicit ShuffleWords(ShuffleSeeds seeds)
+      : philox_(kernels::Philox::from_seeds(seeds.seed, seeds.seed2)) {}
+  uint32_t next() {
+    if (at_ == block_.size()) {
+      block_ = philox_.next();
+      at_ = 0;
+    }
+    return block_[at_++];
+  }
+  void skip_blocks(uint64_t count) { philox_.skip(count); }
+  // Below `bound`, by the remainder.
+  int64_t below(int64_t bound) { return next() % bound; }
+
+ private:
+  kernels::Philox philox_;
+  kernels::Philox::Block block_{};
+  size_t at_ = 4;
+};
+
+// The seeds of pass `pass`: each takes two words of the shuffle's own generator.
+ShuffleSeeds seeds_of_pass(ShuffleSeeds seeds, bool reshuffle, uint64_t pass) {
+  if (!reshuffle) return seeds;
+  ShuffleWords words(seeds);
+  words.skip_blocks(pass / 2);
+  for (uint64_t i = 0; i < pass % 2 * 2; ++i) words.next();
+  const uint64_t first = words.next(), second = words.next();
+  return {first, second};
+}
+
+struct ShuffleOptions {
+  int64_t buffer = 1;
+  ShuffleSeeds seeds;
+  bool reshuffle = true;
+  int64_t passes = 1;  // over the source, one after the other through the buffer; -1: without end
+};
+
+// The buffer is a ring. Of the elements of the pass that is at its front one is drawn; the one at
+// the front takes its place.
 class ShuffleIterator final : public Iterator {
  public:
-  ShuffleIterator(std::unique_ptr<Iterator> source, int64_t buffer, uint64_t seed, uint64_t epoch)
-      : source_(std::move(source)), capacity_(static_cast<size_t>(buffer)), words_(seed, epoch) {}
+  // `pass` is the first one's number.
+  ShuffleIterator(DatasetPtr source, const ShuffleOptions& options, uint64_t pass)
+      : source_(std::move(source)),
+        o_(options),
+        pass_(pass),
+        words_(seeds_of_pass(o_.seeds, o_.reshuffle, pass)) {}
+
   StatusOr<bool> next(Element& element) override {
-    while (!ended_ && buffer_.size() < capacity_) {
-      Element fresh;
-      TENON_ASSIGN_OR_RETURN(const bool more, source_->next(fresh));
-      if (more) {
-        buffer_.push_back(std::move(fresh));
-      } else {
-        ended_ = true;
-      }
+    TENON_RETURN_IF_ERROR(fill());
+    if (held_ == 0) return false;
+    while (parts_.front().begin == parts_.front().end) {
+      parts_.pop_front();
+      words_ = ShuffleWords(seeds_of_pass(o_.seeds, o_.reshuffle, ++drawn_from_ + pass_));
     }
-    if (buffer_.empty()) return false;
-    std::swap(buffer_[static_cast<size_t>(words_.below(static_cast<int64_t>(buffer_.size())))],
-              buffer_.back());
-    element = std::move(buffer_.back());
-    buffer_.pop_back();
+    Part& part = parts_.front();
+    const int64_t drawn = part.begin + words_.below(part.end - part.begin);
+    element = std::move(at(drawn));
+    if (drawn != part.begin) at(drawn) = std::move(at(part.begin));
+    ++part.begin;
+    --held_;
     return true;
   }
 
  private:
-  std::unique_ptr<Iterator> source_;
-  size_t capacity_;
-  Words words_;
-  std::vector<Element> buffer_;
-  bool ended_ = false;
+  // Elements of one pass that are in the buffer, by how many came before them.
+  struct Part {
+    int64_t begin, end;
+  };
+
+  Element& at(int64_t index) { return ring_[static_cast<size_t>(index % o_.buffer)]; }
+
+  Status fill() {
+    while (held_ < o_.buffer) {
+      if (!reading_) {
+        if (o_.passes >= 0 && begun_ == o_.passes) return absl::OkStatus();
+        // A source that gave nothing will give nothing.
+        if (begun_ > 0 && !any_) return absl::OkStatus();
+        any_ = false;
+        TENON_ASSIGN_OR_RETURN(reading_, source_->iterate(pass_ + static_cast<uint64_t>(begun_)));
+        ++begun_;
+        const int64_t end = parts_.empty() ? 0 : parts_.back().end;
+        parts_.push_back({end, end});
+      }
+      Element fresh;
+      TENON_ASSIGN_OR_RETURN(const bool more, reading_->next(fresh));
+      if (!more) {
+        reading_ = nullptr;
+        continue;
+      }
+      any_ = true;
+      const int64_t place = parts_.back().end++ % o_.buffer;
+      if (static_cast<size_t>(place) == ring_.size()) {
+        ring_.push_back(std::move(fresh));
+      } else {
+        ring_[static_cast<size_t>(place)] = std::move(fresh);
+      }
+      ++held_;
+    }
+    return absl::OkStatus();
+  }
+
+  const DatasetPtr source_;
+  const ShuffleOptions o_;
+  const uint64_t pass_;
+  ShuffleWords words_;
+  std::vector<Element> ring_;
+  std::deque<Part> parts_;
+  int64_t held_ = 0;
+  std::unique_ptr<Iterator> reading_;
+  int64_t begun_ = 0;        // passes
+  uint64_t drawn_from_ = 0;  // the pass that is drawn from
+  bool any_ = false;         // has the pass that is read given an element?
 };
 
 class ShuffleDataset final : public Dataset {
  public:
-  ShuffleDataset(DatasetPtr source, int64_t buffer, uint64_t seed, bool reshuffle)
-      : source_(std::move(source)),
-        buffer_(std::max<int64_t>(1, buffer)),
-        seed_(seed),
-        reshuffle_(reshuffle) {}
+  ShuffleDataset(DatasetPtr source, const ShuffleOptions& options)
+      : source_(std::move(source)), o_(options) {}
   StatusOr<std::unique_ptr<Iterator>> iterate(uint64_t epoch) const override {
     // Rows in memory come in one order, whether they are batched at once or pass other steps first.
     if (std::optional<Columns> rows = columns(epoch)) {
       return iterate_columns(*std::move(rows), source_);
     }
-    TENON_ASSIGN_OR_RETURN(std::unique_ptr<Iterator> source, source_->iterate(epoch));
-    return std::make_unique<ShuffleIterator>(std::move(source), buffer_, seed_, order_of(epoch));
+    return std::make_unique<ShuffleIterator>(source_, o_, first_pass(epoch, o_.passes));
   }
-  int64_t size() const override { return source_->size(); }
+  int64_t size() const override {
+    const int64_t size = source_->size();
+    if (size == 0 || o_.passes == 0) return 0;
+    return size < 0 || o_.passes < 0 ? -1 : saturated_product(size, o_.passes);
+  }
   std::optional<Columns> columns(uint64_t epoch) const override {
+    if (o_.passes != 1) return std::nullopt;
     std::optional<Columns> rows = source_->columns(epoch);
-    if (!rows || source_->size() > buffer_) return std::nullopt;
-    std::vector<int64_t> order = permutation(source_->size(), seed_, order_of(epoch));
+    if (!rows || source_->size() > o_.buffer) return std::nullopt;
+    std::vector<int64_t> order =
+        permutation(source_->size(), o_.seeds, o_.reshuffle ? std::optional(epoch) : std::nullopt);
     if (!rows->order.empty()) {
       for (int64_t& row : order) row = rows->order[static_cast<size_t>(row)];
     }
@@ -89,12 +179,8 @@ class ShuffleDataset final : public Dataset {
   }
 
  private:
-  uint64_t order_of(uint64_t epoch) const { return reshuffle_ ? epoch : 0; }
-
-  DatasetPtr source_;
-  int64_t buffer_;
-  uint64_t seed_;
-  bool reshuffle_;
+  const DatasetPtr source_;
+  const ShuffleOptions o_;
 };
 
 class DrawsIterator final : public Iterator {
@@ -125,18 +211,26 @@ DatasetPtr draws(std::vector<double> weights, uint64_t seed, bool redraw) {
       []() -> int64_t { return -1; });
 }
 
-std::vector<int64_t> permutation(int64_t count, uint64_t seed, uint64_t epoch) {
+std::vector<int64_t> permutation(int64_t count, ShuffleSeeds seeds, std::optional<uint64_t> epoch) {
   std::vector<int64_t> order(static_cast<size_t>(count));
   std::iota(order.begin(), order.end(), 0);
-  Words words(seed, epoch);
-  for (int64_t i = count - 1; i > 0; --i) {
-    std::swap(order[static_cast<size_t>(i)], order[static_cast<size_t>(words.below(i + 1))]);
+  ShuffleWords words(seeds_of_pass(seeds, epoch.has_value(), epoch.value_or(0)));
+  for (int64_t i = 0; i < count; ++i) {
+    std::swap(order[static_cast<size_t>(i)],
+              order[static_cast<size_t>(i + words.below(count - i))]);
   }
   return order;
 }
 
-DatasetPtr shuffle(DatasetPtr rows, int64_t buffer_size, uint64_t seed, bool reshuffle) {
-  return std::make_shared<ShuffleDataset>(std::move(rows), buffer_size, seed, reshuffle);
+DatasetPtr shuffle(DatasetPtr rows, int64_t buffer_size, ShuffleSeeds seeds, bool reshuffle) {
+  return std::make_shared<ShuffleDataset>(
+      std::move(rows), ShuffleOptions{std::max<int64_t>(1, buffer_size), seeds, reshuffle});
+}
+
+DatasetPtr shuffle_and_repeat(DatasetPtr rows, int64_t buffer_size, ShuffleSeeds seeds,
+                              int64_t count) {
+  return std::make_shared<ShuffleDataset>(
+      std::move(rows), ShuffleOptions{std::max<int64_t>(1, buffer_size), seeds, true, count});
 }
 
 }  // namespace tenon::data

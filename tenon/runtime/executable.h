@@ -32,6 +32,9 @@ struct ExecutableOptions {
   // Receives one line for each thing that a pass did (`--explain`).
   std::function<void(std::string_view)> explain;
   const FileAccess* files = nullptr;
+  // Holds the random streams of its nodes: they begin anew where it is new, as those of a
+  // tf.function do. Null: the ModelState, where functions go on with each other's.
+  std::shared_ptr<ResourceStore> streams;
 };
 
 class Executable {

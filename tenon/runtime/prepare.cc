@@ -65,6 +65,7 @@ StatusOr<PreparedKernel> prepare_kernel(const Plan& plan, const Node& node, bool
   PlanPrepare prepare(plan, node);
   prepare.compute_precision = plan.options().precision;
   prepare.resource_store = plan.state().get();
+  prepare.stream_store = plan.options().streams.get();
   for (size_t i = 0; i < shapes.size(); ++i) {
     const DType dtype = plan.graph().value(node.inputs[i]).dtype;
     prepare.inputs.push_back({dtype, shapes[i], constants[i], frozen[i] && constants[i]});

@@ -6,7 +6,7 @@ from keras.src import tree
 from keras.src.backend.tenon.in_tree import trainer as _trainer
 from keras.src.trainers.epoch_iterator import EpochIterator
 from keras_tenon.src import shares
-from keras_tenon.src.dataset_adapter import DatasetAdapter, is_dataset, is_no_array, rows_of
+from keras_tenon.src.dataset_adapter import DatasetAdapter, is_dataset, is_no_array, is_shuffled, rows_of, shuffled_batches
 from tenon import _tenon, nest
 from tenon.composite import CompositeTensor
 
@@ -26,6 +26,9 @@ class TFEpochIterator(EpochIterator):
             x = DatasetAdapter(x, options.get("class_weight"))
         x, y, sample_weight = (v if v is None else tree.map_structure(_as_array, v) for v in (x, y, sample_weight))
         super().__init__(x=x, y=y, sample_weight=sample_weight, **options)
+
+    def _get_iterator(self):
+        return shuffled_batches(self.data_adapter) if is_shuffled(self.data_adapter) else super()._get_iterator()
 
     def __next__(self):
         return next(self._epoch_iterator)

@@ -1,4 +1,5 @@
 """Dataset: elements from files, tensors and generators, step by step, by the C++ pipeline."""
+import functools
 import os
 
 from tenon import _tenon, errors, nest, raw_ops
@@ -32,11 +33,16 @@ def symbolic(values):
     return [value for value in values if value is not None and value.is_symbolic]
 
 
-def _draw_seed(seed):
+def _seeds(seed):
+    """What TensorFlow makes of a seed: those of the graph and of the op."""
     from tenon.tf import random
     if seed is not None and not isinstance(seed, int):
         seed = int(seed)
-    first, second = random._seeds(seed)
+    return [number % 2 ** 64 for number in random._seeds(seed)]
+
+
+def _draw_seed(seed):
+    first, second = _seeds(seed)
     return (first << 31 ^ second) % 2 ** 63
 
 
@@ -50,6 +56,7 @@ class Dataset:
         # Tensors of functions that are being traced for whose values the pipeline waits.
         self.symbols = list(symbols) + [symbol for each in self._inputs for symbol in each.symbols]
         self._kind, self._passes = kind, 0
+        self._repeated = pipeline.repeat  # shuffle() has a way of its own, as tf.data fuses the two
         self._options = Options()
         for each in self._inputs:
             self._options = self._options.merge(each._options)
@@ -352,8 +359,12 @@ class Dataset:
             buffer_size = _LARGEST
         buffer = _number(buffer_size)
         reshuffle = reshuffle_each_iteration is None or bool(reshuffle_each_iteration)
-        return self._then(self.pipeline.shuffle(buffer, _draw_seed(seed), reshuffle), self.element_spec, self._cardinality,
-                          symbols=symbolic([buffer]), kind="Shuffle")
+        seeds = _seeds(seed)
+        shuffled = self._then(self.pipeline.shuffle(buffer, *seeds, reshuffle), self.element_spec, self._cardinality,
+                              symbols=symbolic([buffer]), kind="Shuffle")
+        if reshuffle:
+            shuffled._repeated = functools.partial(self.pipeline.shuffle_and_repeat, buffer, *seeds)
+        return shuffled
 
     def repeat(self, count=None, name=None):
         """`count` passes over the elements; without end where it is None or below 0."""
@@ -367,7 +378,7 @@ class Dataset:
             total = INFINITE_CARDINALITY
         else:
             total = each * times if each > 0 else each
-        return self._then(self.pipeline.repeat(count), self.element_spec, total, symbols=symbolic([count]), kind="Repeat")
+        return self._then(self._repeated(count), self.element_spec, total, symbols=symbolic([count]), kind="Repeat")
 
     def take(self, count, name=None):
         """The first `count` elements; all where it is below 0."""
