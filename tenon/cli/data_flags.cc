@@ -43,8 +43,9 @@ Status check_labels(const std::string& data, const data::FileOptions& wanted, bo
   return invalid_argument("'", data, "' holds no labels; name their file with --labels");
 }
 
-Status check_features(const std::string& data, DType features, bool takes_texts) {
-  if (!is_object(features) || (takes_texts && features == DType::kString)) return absl::OkStatus();
+Status check_features(const std::string& data, DType features, data::Features take) {
+  if (!is_object(features)) return absl::OkStatus();
+  if (take == data::Features::kTexts && features == DType::kString) return absl::OkStatus();
   return invalid_argument(data == "-" ? "standard input" : data,
                           ": the features are texts; encode them as numbers");
 }
@@ -86,25 +87,26 @@ StatusOr<data::FileOptions> DataFlags::options(data::Labels use, data::Names nam
   return options;
 }
 
-StatusOr<data::Table> DataFlags::read(data::Labels use, data::Names names, bool takes_texts) const {
+StatusOr<data::Table> DataFlags::read(data::Labels use, data::Names names,
+                                      data::Features take) const {
   TENON_ASSIGN_OR_RETURN(data::FileOptions wanted, options(use, std::move(names)));
-  wanted.texts = takes_texts;
+  wanted.take = take;
   if (data == "-" && labels == "-") return wrong_usage("only one of --data, --labels can be stdin");
   TENON_ASSIGN_OR_RETURN(data::Table table, data::read_table(data, wanted));
   TENON_RETURN_IF_ERROR(check_labels(data, wanted, table.y.has_value()));
-  TENON_RETURN_IF_ERROR(check_features(data, table.x.dtype(), takes_texts));
+  TENON_RETURN_IF_ERROR(check_features(data, table.x.dtype(), take));
   return table;
 }
 
 StatusOr<data::RowStream> DataFlags::open(data::Labels use, data::Names names,
-                                          bool takes_texts) const {
+                                          data::Features take) const {
   TENON_ASSIGN_OR_RETURN(data::FileOptions wanted, options(use, std::move(names)));
-  wanted.texts = takes_texts;
+  wanted.take = take;
   if (data == "-" && labels == "-") return wrong_usage("only one of --data, --labels can be stdin");
   TENON_ASSIGN_OR_RETURN(data::RowStream stream, data::open_rows(data, wanted));
   TENON_RETURN_IF_ERROR(check_labels(data, wanted, stream.labels != nullptr));
   if (const std::optional<data::Columns> columns = stream.rows->columns(0)) {
-    TENON_RETURN_IF_ERROR(check_features(data, (*columns->values)[0].dtype(), takes_texts));
+    TENON_RETURN_IF_ERROR(check_features(data, (*columns->values)[0].dtype(), take));
   }
   return stream;
 }

@@ -19,10 +19,10 @@ struct DataFlags {
 
   // Reads --data. With labels that are read, data without any are INVALID_ARGUMENT; so are features
   // that are texts, where the model takes none.
-  StatusOr<data::Table> read(data::Labels labels, data::Names names, bool takes_texts) const;
+  StatusOr<data::Table> read(data::Labels labels, data::Names names, data::Features take) const;
 
   // As read(), row by row.
-  StatusOr<data::RowStream> open(data::Labels labels, data::Names names, bool takes_texts) const;
+  StatusOr<data::RowStream> open(data::Labels labels, data::Names names, data::Features take) const;
 };
 
 }  // namespace tenon::cli

@@ -31,7 +31,7 @@ StatusOr<keras::Logs> judge(const DataFlags& flags, keras::Model& model,
     return model.evaluate(data::batch(std::move(rows), options.batch_size), options);
   }
   TENON_ASSIGN_OR_RETURN(const data::RowStream stream,
-                         flags.open(data::Labels::kKnown, model.data_names(), takes_texts(model)));
+                         flags.open(data::Labels::kKnown, model.data_names(), features_of(model)));
   return model.evaluate(data::batch(stream.rows, options.batch_size), options);
 }
 

@@ -21,7 +21,8 @@ std::vector<NamedTensor> named_inputs(const keras::Model& model) {
     const keras::KTensor& input = model.network().inputs[i];
     tensors.push_back({.name = names[i],
                        .row = row_of(input.shape()),
-                       .is_text = input.dtype() == DType::kString});
+                       .is_text = input.dtype() == DType::kString,
+                       .is_integer = is_integer(input.dtype())});
   }
   return tensors;
 }
@@ -51,10 +52,14 @@ bool wants_named_data(const keras::Model& model) {
   return model.network().inputs.size() > 1 || model.network().outputs.size() > 1;
 }
 
-bool takes_texts(const keras::Model& model) {
-  const std::vector<keras::KTensor>& inputs = model.network().inputs;
-  return std::any_of(inputs.begin(), inputs.end(),
-                     [](const keras::KTensor& input) { return input.dtype() == DType::kString; });
+data::Features features_of(DType dtype) {
+  return dtype == DType::kString ? data::Features::kTexts
+         : is_integer(dtype)     ? data::Features::kIntegers
+                                 : data::Features::kFloats;
+}
+
+data::Features features_of(const keras::Model& model) {
+  return features_of(model.network().inputs[0].dtype());
 }
 
 StatusOr<data::NamedRows> open_named_data(const DataFlags& flags, std::vector<NamedTensor> wanted,
@@ -97,7 +102,7 @@ StatusOr<ModelData> read_named_data(const DataFlags& flags, const keras::Model& 
 StatusOr<ModelData> read_model_data(const DataFlags& flags, const keras::Model& model,
                                     data::Labels labels, data::Names& names) {
   if (wants_named_data(model)) return read_named_data(flags, model, labels);
-  TENON_ASSIGN_OR_RETURN(data::Table table, flags.read(labels, names, takes_texts(model)));
+  TENON_ASSIGN_OR_RETURN(data::Table table, flags.read(labels, names, features_of(model)));
   names = std::move(table.names);
   return ModelData{keras::Inputs(std::move(table.x)), keras::Targets(std::move(table.y))};
 }

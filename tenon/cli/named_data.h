@@ -15,8 +15,9 @@ struct ModelData {
 // Does the model have several inputs or outputs?
 bool wants_named_data(const keras::Model& model);
 
-// Does an input of the model hold texts?
-bool takes_texts(const keras::Model& model);
+// What features are read as for an input of `dtype`, and for the one input of the model.
+data::Features features_of(DType dtype);
+data::Features features_of(const keras::Model& model);
 
 // See data::open_named_rows().
 StatusOr<data::NamedRows> open_named_data(const DataFlags& flags,

@@ -88,7 +88,7 @@ StatusOr<data::DatasetPtr> rows_for(const PredictFlags& flags, const Signature& 
   if (signature.inputs.size() == 1) {
     TENON_ASSIGN_OR_RETURN(
         const data::RowStream stream,
-        flags.data.open(data::Labels::kNone, names, signature.inputs[0].dtype == DType::kString));
+        flags.data.open(data::Labels::kNone, names, features_of(signature.inputs[0].dtype)));
     TENON_RETURN_IF_ERROR(check_columns(flags, stream.shape, signature.inputs[0].shape));
     return stream.rows;
   }
@@ -98,7 +98,10 @@ StatusOr<data::DatasetPtr> rows_for(const PredictFlags& flags, const Signature& 
     if (!input.shape.has_rank() || input.shape.rank() == 0) {
       return unimplemented("input '", input.name, "' has no rows; `tenon run` feeds it by name");
     }
-    wanted.push_back({input.name, PartialShape(input.shape.dims().subspan(1))});
+    wanted.push_back({.name = input.name,
+                      .row = PartialShape(input.shape.dims().subspan(1)),
+                      .is_text = input.dtype == DType::kString,
+                      .is_integer = is_integer(input.dtype)});
   }
   TENON_ASSIGN_OR_RETURN(const data::NamedRows found,
                          open_named_data(flags.data, std::move(wanted), data::Labels::kNone));
@@ -149,7 +152,7 @@ StatusOr<Predictions> predict_keras(const PredictFlags& flags) {
   } else {
     TENON_ASSIGN_OR_RETURN(
         const data::RowStream stream,
-        flags.data.open(data::Labels::kNone, model->data_names(), takes_texts(*model)));
+        flags.data.open(data::Labels::kNone, model->data_names(), features_of(*model)));
     TENON_RETURN_IF_ERROR(check_columns(flags, stream.shape, model->network().inputs[0].shape()));
     TENON_ASSIGN_OR_RETURN(predictions.outputs,
                            model->predict(data::batch(stream.rows, flags.batch_size)));

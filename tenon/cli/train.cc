@@ -259,8 +259,8 @@ class TrainRun {
   }
 
   Status read_data(const data::Names& names, const keras::ModelOptions& options) {
-    StatusOr<data::Table> table =
-        flags_.data.read(data::Labels::kNumber, names, model_ && takes_texts(*model_));
+    StatusOr<data::Table> table = flags_.data.read(
+        data::Labels::kNumber, names, model_ ? features_of(*model_) : data::Features::kFloats);
     if (absl::IsResourceExhausted(table.status())) {
       return make_status(table.status().code(),
                          cat(message_of(table.status()), "; --shuffle_buffer=", kShuffleBuffer,
@@ -280,7 +280,8 @@ class TrainRun {
   Status open_data(const data::Names& names, const keras::ModelOptions& options) {
     TENON_ASSIGN_OR_RETURN(
         const data::RowStream stream,
-        flags_.data.open(data::Labels::kNumber, names, model_ && takes_texts(*model_)));
+        flags_.data.open(data::Labels::kNumber, names,
+                         model_ ? features_of(*model_) : data::Features::kFloats));
     if (!model_) {
       TENON_ASSIGN_OR_RETURN(const Problem problem, problem_of(stream));
       TENON_ASSIGN_OR_RETURN(model_, open_model(flags_.model, &problem, options));
@@ -371,7 +372,7 @@ class TrainRun {
                                              const data::Names& names) const {
     if (wants_named_data(*model_)) return open_named_data(flags, *model_, data::Labels::kKnown);
     TENON_ASSIGN_OR_RETURN(const data::RowStream stream,
-                           flags.open(data::Labels::kKnown, names, takes_texts(*model_)));
+                           flags.open(data::Labels::kKnown, names, features_of(*model_)));
     return stream.rows;
   }
 

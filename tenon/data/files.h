@@ -32,6 +32,13 @@ enum class Labels {
   kNone,    // as kPassed, for a column that is found by its name; else all are features
 };
 
+// What features are read as.
+enum class Features {
+  kFloats,
+  kIntegers,  // of CSV and TFRecord int64, for models that take integers: float32 has 24 bits
+  kTexts,     // of CSV and TFRecord texts, for models that take them
+};
+
 // How images become rows. Their sizes must be equal where no size is given.
 struct ImageOptions {
   int64_t height = 0, width = 0;  // 0: as they are
@@ -53,7 +60,7 @@ struct FileOptions {
                                            // images, else as of CSV
   char separator = 0;                      // CSV; 0: found in the first lines
   CsvHeader header = CsvHeader::kAuto;
-  bool texts = false;  // CSV and TFRecord: the model takes texts, so features are read as such
+  Features take = Features::kFloats;
   Labels use_labels = Labels::kNumber;
   // The model's. When there are classes, labels are their texts; when there are features, columns
   // are found by them in a CSV with a header, in whatever order it has them.
@@ -69,7 +76,7 @@ struct FileOptions {
 StatusOr<Table> read_table(const std::string& path, const FileOptions& options = {});
 
 // As read_table for text that is in memory; `name` stands for it in messages. Numbers become
-// float32 features (with `texts`, cells become texts as they stand); integer labels int64, other
+// float32 features (or, by `take`, int64 ones, or texts as they stand); integer labels int64, other
 // numbers float32, texts class numbers. A header that is taken for one without being asked for is
 // named in the log. Ragged rows, missing values and features that are no numbers are
 // INVALID_ARGUMENT and say what to do.

@@ -25,39 +25,73 @@ bool is_among(const std::string& name, const std::vector<std::string>& names) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
+bool wants_integers(const NamedTensor& tensor) {
+  return tensor.is_class_number || tensor.is_integer;
+}
+
+StatusOr<Tensor> row_of_integers(const NamedTensor& tensor, Shape shape,
+                                 std::span<const int64_t> values) {
+  for (int64_t value : values) {
+    if (value < 0 && tensor.is_class_number) {
+      return invalid_argument("'", tensor.name, "': ", value, " is no number of a class");
+    }
+  }
+  return Tensor::from<int64_t>(std::move(shape), values);
+}
+
 // `values`, which are numbers, as a row of the tensor.
-StatusOr<Tensor> row_of_numbers(const NamedTensor& tensor, std::span<const float> values) {
+template <class T>
+StatusOr<Tensor> row_of_numbers(const NamedTensor& tensor, std::span<const T> values) {
   std::vector<int64_t> dims(tensor.row.dims().begin(), tensor.row.dims().end());
   TENON_ASSIGN_OR_RETURN(Shape shape, Shape::make(dims));
   if (shape.num_elements() != static_cast<int64_t>(values.size())) {
     return invalid_argument("'", tensor.name, "' has ", values.size(), " numbers, the model wants ",
                             shape);
   }
-  if (!tensor.is_class_number) return Tensor::from<float>(std::move(shape), values);
-  Tensor numbers(DType::kInt64, std::move(shape));
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (!(values[i] >= 0 && values[i] < 9e15f) || values[i] != std::floor(values[i])) {
-      return invalid_argument("'", tensor.name, "': ", values[i], " is no number of a class");
-    }
-    numbers.mutable_data<int64_t>()[i] = static_cast<int64_t>(values[i]);
+  if (!wants_integers(tensor)) {
+    Tensor numbers(DType::kFloat, std::move(shape));
+    std::transform(values.begin(), values.end(), numbers.mutable_data<float>(),
+                   [](T value) { return static_cast<float>(value); });
+    return numbers;
   }
-  return numbers;
+  if constexpr (std::is_same_v<T, int64_t>) {
+    return row_of_integers(tensor, std::move(shape), values);
+  } else {
+    std::vector<int64_t> integers;
+    for (const T value : values) {
+      if (!(std::abs(value) < T{9e15}) || value != std::floor(value)) {
+        return invalid_argument("'", tensor.name, "': ", value, " is no ",
+                                tensor.is_class_number ? "number of a class" : "integer");
+      }
+      integers.push_back(static_cast<int64_t>(value));
+    }
+    return row_of_integers(tensor, std::move(shape), integers);
+  }
 }
 
 // The cells of a CSV as a row of numbers.
 StatusOr<Tensor> row_of_cells(const NamedTensor& tensor, std::span<const std::string_view> cells) {
-  std::vector<float> values;
+  std::vector<float> floats;
+  std::vector<int64_t> integers;
   for (std::string_view cell : cells) {
     double number = 0;
     if (!parse_cell(cell, number)) {
       return invalid_argument("'", tensor.name, "': '", cell.substr(0, 40), "' is no number");
     }
-    values.push_back(static_cast<float>(number));
-    if (std::isinf(values.back())) {
+    if (wants_integers(tensor)) {
+      if (!parse_integer(cell, integers.emplace_back())) {
+        return invalid_argument("'", tensor.name, "': '", cell.substr(0, 40), "' is no ",
+                                tensor.is_class_number ? "number of a class" : "integer");
+      }
+      continue;
+    }
+    floats.push_back(static_cast<float>(number));
+    if (std::isinf(floats.back())) {
       return invalid_argument("'", tensor.name, "': '", cell.substr(0, 40), "' is beyond float32");
     }
   }
-  return row_of_numbers(tensor, values);
+  return wants_integers(tensor) ? row_of_numbers<int64_t>(tensor, integers)
+                                : row_of_numbers<float>(tensor, floats);
 }
 
 StatusOr<Tensor> row_of_texts(const NamedTensor& tensor, std::span<const std::string_view> texts) {
@@ -145,7 +179,7 @@ class CutIterator final : public Iterator {
     const NamedTensor& tensor = cut_->tensors[i];
     const size_t width = cut_->widths[i];
     if (row_[0].dtype() != DType::kString) {
-      return row_of_numbers(tensor, row_[0].span<float>().subspan(at, width));
+      return row_of_numbers<float>(tensor, row_[0].span<float>().subspan(at, width));
     }
     const auto cells = row_[0].span<std::string_view>().subspan(at, width);
     return tensor.is_text ? row_of_texts(tensor, cells) : row_of_cells(tensor, cells);
@@ -174,7 +208,8 @@ StatusOr<NamedRows> open_columns(const std::string& path, std::span<const NamedT
       continue;
     }
     options.features.insert(options.features.end(), columns.begin(), columns.end());
-    options.texts |= tensor.is_text;
+    // Cells of integers are read from their texts: float32 would cut their bits.
+    if (tensor.is_text || wants_integers(tensor)) options.take = Features::kTexts;
     cut->tensors.push_back(tensor);
     cut->widths.push_back(columns.size());
   }
@@ -229,13 +264,9 @@ struct NamedExample {
                                     [](float number) { return std::isnan(number); })) {
         return invalid_argument("'", tensor.name, "' is NaN; the loss would turn NaN too");
       }
-      return row_of_numbers(tensor, numbers);
+      return row_of_numbers<float>(tensor, numbers);
     }
-    std::vector<float> numbers;
-    for (const int64_t number : value.span<int64_t>()) {
-      numbers.push_back(static_cast<float>(number));
-    }
-    return row_of_numbers(tensor, numbers);
+    return row_of_numbers<int64_t>(tensor, value.span<int64_t>());
   }
   static StatusOr<Tensor> with_context_of(const NamedTensor& tensor, StatusOr<Tensor> image) {
     if (!image.ok()) return with_context(image.status(), cat("'", tensor.name, "'"));

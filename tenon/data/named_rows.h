@@ -12,6 +12,7 @@ struct NamedTensor {
   bool is_class_number = false;  // a number of a class, int64
   bool optional = false;         // may lack
   bool is_text = false;
+  bool is_integer = false;  // numbers are int64 as they stand, not float32
 };
 
 struct NamedRows {
@@ -25,10 +26,10 @@ struct NamedRows {
 // Finds tensors by their names: the arrays of an NPZ, which are in memory and given as they are;
 // the features of TFRecords of tf.Examples, in one file or a folder; the columns of a CSV with a
 // header, of which a tensor of one number a row is that of its name, one of n numbers are NAME_0 to
-// NAME_n-1. Records and CSV are read anew in each pass. Numbers become float32; bytes that are an
-// image are decoded, where no text is asked for. INVALID_ARGUMENT names what is not there, and what
-// is; so do passes a damaged record or line, and with Labels::kNumber records with a NaN. Of the
-// options, `label_column`, `features` and `names` do not act.
+// NAME_n-1. Records and CSV are read anew in each pass. Numbers become float32, or int64; bytes
+// that are an image are decoded, where no text is asked for. INVALID_ARGUMENT names what is not
+// there, and what is; so do passes a damaged record or line, and with Labels::kNumber records with
+// a NaN. Of the options, `label_column`, `features` and `names` do not act.
 StatusOr<NamedRows> open_named_rows(const std::string& path, std::vector<NamedTensor> wanted,
                                     const FileOptions& options);
 

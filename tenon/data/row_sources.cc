@@ -184,6 +184,7 @@ bool holds_image(const Tensor& value) {
 // Which features become x. `first` holds the values of the first example in the schema's order.
 StatusOr<Schema> chosen_features(const Schema& schema, const FeatureSpec* label,
                                  const FileOptions& options, const Element& first) {
+  const bool takes_texts = options.take == Features::kTexts;
   const std::vector<std::string>& asked =
       options.features.empty() ? options.names.features : options.features;
   Schema chosen;
@@ -197,7 +198,7 @@ StatusOr<Schema> chosen_features(const Schema& schema, const FeatureSpec* label,
   Schema images;
   for (size_t i = 0; i < schema.size(); ++i) {
     if (&schema[i] == label) continue;
-    if (options.texts) {
+    if (takes_texts) {
       if (schema[i].dtype == DType::kString) chosen.push_back(schema[i]);
       continue;
     }
@@ -206,7 +207,7 @@ StatusOr<Schema> chosen_features(const Schema& schema, const FeatureSpec* label,
   }
   if (images.size() == 1) return images;
   if (chosen.empty()) {
-    return invalid_argument("there is no feature ", options.texts ? "of texts " : "",
+    return invalid_argument("there is no feature ", takes_texts ? "of texts " : "",
                             "beside the label");
   }
   return chosen;
@@ -234,8 +235,9 @@ Tensor row_of_text_features(std::span<const Tensor> values) {
   return Tensor::strings(Shape{static_cast<int64_t>(row.size())}, row);
 }
 
-// One row of x from the values of the features.
-StatusOr<Tensor> row_of_features(std::span<const Tensor> values, const ImageOptions& images) {
+// One row of x from the values of the features; `integers`: they keep their bits, where all are.
+StatusOr<Tensor> row_of_features(std::span<const Tensor> values, const ImageOptions& images,
+                                 bool integers) {
   if (values.size() == 1) {
     if (values[0].dtype() != DType::kString) return values[0];
     if (!holds_image(values[0])) {
@@ -244,6 +246,17 @@ StatusOr<Tensor> row_of_features(std::span<const Tensor> values, const ImageOpti
           "where there are bytes; choose others with --features");
     }
     return decode_image(*values[0].data<std::string_view>(), images);
+  }
+  const bool all_integers = std::all_of(values.begin(), values.end(), [](const Tensor& value) {
+    return value.dtype() == DType::kInt64;
+  });
+  if (integers && all_integers) {
+    std::vector<int64_t> row;
+    for (const Tensor& value : values) {
+      const auto numbers = value.span<int64_t>();
+      row.insert(row.end(), numbers.begin(), numbers.end());
+    }
+    return Tensor::vector<int64_t>(row);
   }
   std::vector<float> row;
   for (const Tensor& value : values) {
@@ -278,7 +291,8 @@ StatusOr<Tensor> number_of(const LabelNumbers& numbers, const Tensor& text) {
 struct ExampleRows {
   std::vector<std::string> paths;
   ImageOptions images;
-  bool labels = false, refuse_nan = false, texts = false;
+  bool labels = false, refuse_nan = false;
+  Features take = Features::kFloats;
   std::optional<RowForm> form = {};                  // none yet for the first row
   std::shared_ptr<const LabelNumbers> numbers = {};  // null: labels are numbers
 
@@ -297,10 +311,10 @@ struct ExampleRows {
     const size_t features = values.size() - (labels ? 1 : 0);
     const std::span<const Tensor> found = std::span(values).first(features);
     Tensor x;
-    if (texts) {
+    if (take == Features::kTexts) {
       x = row_of_text_features(found);
     } else {
-      TENON_ASSIGN_OR_RETURN(x, row_of_features(found, images));
+      TENON_ASSIGN_OR_RETURN(x, row_of_features(found, images, take == Features::kIntegers));
     }
     if (form) TENON_RETURN_IF_ERROR(form->check(x));
     if (refuse_nan && x.dtype() == DType::kFloat &&
@@ -341,19 +355,20 @@ StatusOr<std::shared_ptr<const LabelNumbers>> numbers_of_labels(const FeatureSpe
 
 StatusOr<RowStream> open_examples(const std::vector<std::string>& paths, const FileOptions& options,
                                   const std::string& name) {
+  const bool takes_texts = options.take == Features::kTexts;
   TENON_ASSIGN_OR_RETURN(const Schema schema, infer_schema(paths));
   TENON_ASSIGN_OR_RETURN(const FeatureSpec* label, label_feature(schema, options));
   TENON_ASSIGN_OR_RETURN(const Element first, first_of(tf_examples(paths, schema)));
   TENON_ASSIGN_OR_RETURN(Schema wanted, chosen_features(schema, label, options, first));
   for (const FeatureSpec& spec : wanted) {
-    TENON_RETURN_IF_ERROR(with_context(check_feature(spec, wanted.size(), options.texts), name));
+    TENON_RETURN_IF_ERROR(with_context(check_feature(spec, wanted.size(), takes_texts), name));
   }
   RowStream stream;
   stream.names.features = column_names(wanted);
   ExampleRows make{.paths = paths, .images = options.images};
   make.labels = label && options.reads_labels();
   make.refuse_nan = options.use_labels == Labels::kNumber;
-  make.texts = options.texts;
+  make.take = options.take;
   if (make.labels) {
     if (!label->shape.is_fully_known() ||
         (label->dtype == DType::kString && label->shape.rank() > 0)) {
@@ -376,7 +391,7 @@ StatusOr<RowStream> open_examples(const std::vector<std::string>& paths, const F
   stream.shape = row[0].shape();
   make.form = RowForm{row[0].dtype(), row[0].shape()};
   // Images are worth threads, numbers are not.
-  const bool encoded = wanted[0].dtype == DType::kString && !options.texts;
+  const bool encoded = wanted[0].dtype == DType::kString && !takes_texts;
   stream.rows = map(examples, std::move(make), encoded ? ThreadPool::configured_threads() : 1);
   return stream;
 }

@@ -47,7 +47,7 @@ def text_of(value):
 
 def attr_of(value):
     if isinstance(value, tf.TensorShape):
-        return {"shape": value.as_list()}
+        return {"shape": [-1 if size is None else size for size in value.as_list()]}
     if isinstance(value, list):
         return {"lf" if value and isinstance(value[0], float) else "li": value}
     return op_values.attr_text(value)

@@ -57,14 +57,15 @@ class CsvRowsIterator final : public Iterator {
     if (!more) return false;
     element.resize((features_ ? 1 : 0) + (layout.reads_labels() ? 1 : 0));
     const Shape shape{static_cast<int64_t>(layout.features())};
-    float* values = nullptr;
-    if (features_ && !layout.takes_texts()) {
-      TENON_RETURN_IF_ERROR(make_room(element[0], DType::kFloat, shape));
-      values = element[0].mutable_data<float>();
+    const bool numbers = features_ && layout.takes() != Features::kTexts;
+    if (numbers) {
+      const bool integers = layout.takes() == Features::kIntegers;
+      TENON_RETURN_IF_ERROR(make_room(element[0], integers ? DType::kInt64 : DType::kFloat, shape));
     }
     std::string_view label;
-    TENON_RETURN_IF_ERROR(layout.parse(file_->cells(), file_->line(), values, label));
-    if (features_ && !values) element[0] = Tensor::strings(shape, layout.texts(file_->cells()));
+    TENON_RETURN_IF_ERROR(layout.parse(file_->cells(), file_->line(),
+                                       numbers ? element[0].mutable_raw() : nullptr, label));
+    if (features_ && !numbers) element[0] = Tensor::strings(shape, layout.texts(file_->cells()));
     if (!layout.reads_labels()) return true;
     TENON_RETURN_IF_ERROR(make_room(element.back(), shared_->labels.dtype(), Shape{}));
     const Status status = shared_->labels.write(label, element.back(), 0);
@@ -132,18 +133,21 @@ StatusOr<Table> parse_csv(std::string_view text, const FileOptions& options,
                           const std::string& name) {
   CsvReader reader(text);
   TENON_ASSIGN_OR_RETURN(const CsvLayout layout, CsvLayout::find(reader, options, name));
-  std::vector<float> values;
+  std::vector<float> floats;
+  std::vector<int64_t> integers;
   std::vector<std::string> texts, labels;
   std::vector<int64_t> lines;
   const auto add = [&](const CsvCells& cells, int64_t line) -> Status {
     std::string_view label;
-    float* row = nullptr;
-    if (!layout.takes_texts()) {
-      values.resize(values.size() + layout.features());
-      row = values.data() + values.size() - layout.features();
-    }
+    const auto grown = [&](auto& numbers) {
+      numbers.resize(numbers.size() + layout.features());
+      return numbers.data() + numbers.size() - layout.features();
+    };
+    void* row = nullptr;
+    if (layout.takes() == Features::kFloats) row = grown(floats);
+    if (layout.takes() == Features::kIntegers) row = grown(integers);
     TENON_RETURN_IF_ERROR(layout.parse(cells, line, row, label));
-    if (!row) {
+    if (layout.takes() == Features::kTexts) {
       for (std::string& text : layout.texts(cells)) texts.push_back(std::move(text));
     }
     if (layout.reads_labels()) labels.emplace_back(label);
@@ -161,8 +165,9 @@ StatusOr<Table> parse_csv(std::string_view text, const FileOptions& options,
   }
   Table table;
   const Shape shape{static_cast<int64_t>(lines.size()), static_cast<int64_t>(layout.features())};
-  table.x =
-      layout.takes_texts() ? Tensor::strings(shape, texts) : Tensor::from<float>(shape, values);
+  table.x = layout.takes() == Features::kTexts      ? Tensor::strings(shape, texts)
+            : layout.takes() == Features::kIntegers ? Tensor::from<int64_t>(shape, integers)
+                                                    : Tensor::from<float>(shape, floats);
   table.names.features = layout.names_of_features();
   if (!options.reads_labels()) return table;
   const auto place = [&](size_t row) { return layout.label_place(lines[row]); };

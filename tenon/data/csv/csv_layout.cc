@@ -52,7 +52,23 @@ std::string CsvLayout::label_place(int64_t line) const {
   return cat(name_, ":", line, ": ", column_text(label_));
 }
 
-Status CsvLayout::parse(const CsvCells& cells, int64_t line, float* values,
+Status CsvLayout::parse_feature(const std::string& cell, size_t column, float& value) const {
+  double number = 0;
+  if (!parse_cell(cell, number)) return no_number(cell, column);
+  value = static_cast<float>(number);
+  if (!std::isinf(value)) return absl::OkStatus();
+  return invalid_argument(column_text(column), ": ", quote(cell), " is beyond float32");
+}
+
+Status CsvLayout::parse_feature(const std::string& cell, size_t column, int64_t& value) const {
+  if (parse_integer(cell, value)) return absl::OkStatus();
+  double number = 0;
+  if (!parse_cell(cell, number)) return no_number(cell, column);
+  return invalid_argument(column_text(column), ": ", quote(cell),
+                          " is no integer of 64 bits; the model takes integers");
+}
+
+Status CsvLayout::parse(const CsvCells& cells, int64_t line, void* values,
                         std::string_view& label) const {
   if (cells.size() != columns_) {
     return at_line(line,
@@ -66,14 +82,12 @@ Status CsvLayout::parse(const CsvCells& cells, int64_t line, float* values,
     }
   }
   for (size_t i = 0; values && i < features_.size(); ++i) {
-    const std::string& cell = cells[features_[i]];
-    double number = 0;
-    if (!parse_cell(cell, number)) return at_line(line, no_number(cell, features_[i]));
-    values[i] = static_cast<float>(number);
-    if (std::isinf(values[i])) {
-      return at_line(line, invalid_argument(column_text(features_[i]), ": ", quote(cell),
-                                            " is beyond float32"));
-    }
+    const size_t column = features_[i];
+    const Status status =
+        takes() == Features::kIntegers
+            ? parse_feature(cells[column], column, static_cast<int64_t*>(values)[i])
+            : parse_feature(cells[column], column, static_cast<float*>(values)[i]);
+    if (!status.ok()) return at_line(line, status);
   }
   return absl::OkStatus();
 }

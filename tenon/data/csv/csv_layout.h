@@ -28,12 +28,12 @@ class CsvLayout {
 
   // The next record; messages name the line.
   StatusOr<bool> next(CsvReader& reader, CsvCells& cells) const;
-  // The features of a record, `values` of features() numbers; null: not wanted. `label` is a part
+  // The features of a record, features() numbers of takes() (null: not wanted). `label` is a part
   // of `cells`, where labels are read.
-  Status parse(const CsvCells& cells, int64_t line, float* values, std::string_view& label) const;
+  Status parse(const CsvCells& cells, int64_t line, void* values, std::string_view& label) const;
   // The features of a record that has been parsed, as texts.
   std::vector<std::string> texts(const CsvCells& cells) const;
-  bool takes_texts() const { return options_.texts; }
+  Features takes() const { return options_.take; }
   // "FILE:3: column 5 ('label')".
   std::string label_place(int64_t line) const;
 
@@ -51,6 +51,8 @@ class CsvLayout {
   std::string separator_text() const;
   std::string header_text() const;
   std::string column_text(size_t column) const;
+  Status parse_feature(const std::string& cell, size_t column, float& value) const;
+  Status parse_feature(const std::string& cell, size_t column, int64_t& value) const;
   Status no_number(const std::string& cell, size_t column) const;
 
   FileOptions options_;

@@ -165,6 +165,19 @@ bool parse_cell(std::string_view cell, double& value) {
   return error == std::errc() && end == cell.data() + cell.size() && std::isfinite(value);
 }
 
+bool parse_integer(std::string_view cell, int64_t& value) {
+  cell = trim(cell);
+  if (!cell.empty() && cell.front() == '+') cell.remove_prefix(1);
+  const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
+  if (error == std::errc() && end == cell.data() + cell.size()) return true;
+  double number = 0;
+  if (!parse_cell(cell, number) || number != std::floor(number) || std::abs(number) >= 0x1p63) {
+    return false;
+  }
+  value = static_cast<int64_t>(number);
+  return true;
+}
+
 bool is_missing(std::string_view cell) {
   cell = trim(cell);
   if (cell.empty()) return true;

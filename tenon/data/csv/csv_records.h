@@ -46,6 +46,9 @@ class CsvReader {
 // A number, blanks around it allowed; no "nan" and no "inf".
 bool parse_cell(std::string_view cell, double& value);
 
+// An integer of 64 bits, every bit of it; "3.0" is one, too.
+bool parse_integer(std::string_view cell, int64_t& value);
+
 // Nothing, or what spreadsheets and pandas write for nothing: "NA", "NaN", "null", "?" ...
 bool is_missing(std::string_view cell);
 

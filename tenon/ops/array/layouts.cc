@@ -46,13 +46,11 @@ StatusOr<Kernel> make_dim_map(Prepare& p) {
       format_permutation(p.attr<std::string>("dst_format"), p.attr<std::string>("src_format")));
   Kernel kernel;
   visit<IndexTypes>(p.input_dtype(0), [&]<class T>() {
-    kernel = [axes, count = p.input_shape(0).num_elements()](KernelRun& r) -> Status {
+    kernel = [axes, count = p.input_shape(0).num_elements()](KernelRun& r) {
+      // TensorFlow's kernel takes axes modulo the rank and refuses none.
       const auto rank = static_cast<int64_t>(axes.size());
       for (int64_t i = 0; i < count; ++i) {
-        const int64_t axis = r.in<T>(0)[i];
-        if (axis < -rank || axis >= rank) {
-          return invalid_argument("axis ", axis, " is not in [", -rank, ", ", rank, ")");
-        }
+        const int64_t axis = int64_t{r.in<T>(0)[i]} % rank;
         r.out<T>(0)[i] = static_cast<T>(axes[static_cast<size_t>(axis < 0 ? axis + rank : axis)]);
       }
       return absl::OkStatus();

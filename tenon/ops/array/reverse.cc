@@ -27,6 +27,9 @@ Status reverse_flags_shape(ShapeContext& c) {
         "tensor: ",
         x.rank(), ", it has ", flags[0]);
   }
+  if (x.has_rank() && x.rank() > 0 && x[0] == 0) {
+    return invalid_argument("Invalid input first dimension. Found 0.");
+  }
   c.set_output(0, x);
   return absl::OkStatus();
 }

@@ -139,6 +139,42 @@ Status rgb_to_hsv_gradient(Gradient& g) {
   return absl::OkStatus();
 }
 
+// Turns the hue by `turn` sixths of the circle; the largest and the smallest channel stay what they
+// are, whatever their signs. tensorflow/core/kernels/image/adjust_hue_op.cc.
+Pixel<float> turn_hue(Pixel<float> rgb, float turn) {
+  const auto [r, g, b] = rgb;
+  const float most = std::max({r, g, b}), least = std::min({r, g, b});
+  // Which channel is the largest and which the smallest, as sixths of the circle.
+  const int sixth = r < g ? (b < r ? 1 : b > g ? 3 : 2) : (b < g ? 0 : b > r ? 4 : 5);
+  const float middle = std::max(std::min(r, g), std::min(std::max(r, g), b));
+  float hue = 0;
+  if (most != least) {
+    const float share = (middle - least) / (most - least);
+    hue = static_cast<float>(sixth) + (sixth % 2 == 0 ? share : 1 - share);
+  }
+  hue += turn;
+  if (!(std::abs(hue) < 64)) hue = std::fmod(hue, 6.0F);
+  while (hue < 0) hue += 6;
+  while (hue >= 6) hue -= 6;
+  const int to = std::isnan(hue) ? 5 : static_cast<int>(hue);
+  const float share = hue - static_cast<float>(to);
+  const float between = least + (to % 2 == 0 ? share : 1 - share) * (most - least);
+  switch (to) {
+    case 0:
+      return {most, between, least};
+    case 1:
+      return {between, most, least};
+    case 2:
+      return {least, most, between};
+    case 3:
+      return {least, between, most};
+    case 4:
+      return {between, least, most};
+    default:
+      return {most, least, between};
+  }
+}
+
 template <bool hue>
 StatusOr<Kernel> make_adjust(Prepare& p) {
   p.may_overwrite(0, 0);
@@ -147,15 +183,10 @@ StatusOr<Kernel> make_adjust(Prepare& p) {
     kernel = [count = p.input_shape(0).num_elements() / 3](KernelRun& r) {
       const float by = *r.in<float>(1);
       map_pixels(r.in<T>(0), r.out<T>(0), count, [by](auto rgb) {
+        if (hue) return turn_hue(rgb, by * 6);
         auto hsv = rgb_to_hsv(rgb);
-        if (hue) {
-          hsv.x += by;
-          hsv.x -= std::floor(hsv.x);
-        } else {
-          hsv.y = std::min(std::max(hsv.y * by, 0.0F), 1.0F);
-        }
-        if (!hue || hsv.z > 0) return hsv_to_rgb(hsv);
-        return rgb;
+        hsv.y = std::min(std::max(hsv.y * by, 0.0F), 1.0F);
+        return hsv_to_rgb(hsv);
       });
       return absl::OkStatus();
     };

@@ -62,9 +62,8 @@ Status check_band(const Band& band, int64_t rows, int64_t columns) {
   return absl::OkStatus();
 }
 
-// The counts of rows and columns are scalars, the padding behind them has one element.
+// The padding of MatrixDiagPart has one element.
 Status expect_one_padding(const ShapeContext& c, int padding) {
-  for (int i = 2; i < padding; ++i) TENON_RETURN_IF_ERROR(c.expect_rank(i, 0));
   if (c.num_inputs() <= padding) return absl::OkStatus();
   const PartialShape& shape = c.input(padding);
   if (!shape.is_fully_known() || shape.num_elements() == 1) return absl::OkStatus();
@@ -166,7 +165,7 @@ StatusOr<MatrixSize> diag_matrix_size(const Band& band, int64_t longest, MatrixS
 }
 
 Status diag_shape(ShapeContext& c) {
-  if (c.num_inputs() > 1) TENON_RETURN_IF_ERROR(expect_one_padding(c, 4));
+  for (int i = 2; i < c.num_inputs(); ++i) TENON_RETURN_IF_ERROR(c.expect_rank(i, 0));
   TENON_RETURN_IF_ERROR(c.expect_rank_at_least(0, 1));
   Band band;
   TENON_ASSIGN_OR_RETURN(bool known, read_band(c, band));

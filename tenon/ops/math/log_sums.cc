@@ -9,7 +9,7 @@
 namespace tenon {
 namespace {
 
-// Apart by less than the tolerance, in the type's own arithmetic.
+// Apart by no more than the tolerance (TensorFlow's page says less), in the type's own arithmetic.
 StatusOr<Kernel> make_approximate_equal(Prepare& p) {
   const auto tolerance = p.attr<float>("tolerance");
   const int64_t count = p.input_shape(0).num_elements();
@@ -28,7 +28,7 @@ StatusOr<Kernel> make_approximate_equal(Prepare& p) {
         } else {
           apart = std::abs(static_cast<double>(static_cast<T>(a[i] - b[i])));
         }
-        r.out<bool>(0)[i] = apart < static_cast<double>(tolerance);
+        r.out<bool>(0)[i] = apart <= static_cast<double>(tolerance);
       }
       return absl::OkStatus();
     };
@@ -52,7 +52,7 @@ StatusOr<Kernel> make_population_count(Prepare& p) {
 
 Status log_sum_shape(ShapeContext& c) {
   if (const Tensor* axis = c.constant(1)) {
-    if (axis->num_elements() != 1) {
+    if (axis->rank() != 0) {
       return invalid_argument("'axis' must be a scalar, its shape is ", axis->shape());
     }
     if (c.input(0).has_rank()) {

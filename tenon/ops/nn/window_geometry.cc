@@ -86,7 +86,13 @@ StatusOr<WindowAttrs> window_attrs(const AttrMap& attrs) {
   TENON_RETURN_IF_ERROR(spatial_entries(attrs, "ksize", window, window.size));
   TENON_RETURN_IF_ERROR(spatial_entries(attrs, "strides", window, window.stride));
   TENON_RETURN_IF_ERROR(spatial_entries(attrs, "dilations", window, window.dilation));
-  if (window.padding == "EXPLICIT") TENON_RETURN_IF_ERROR(explicit_entries(attrs, window));
+  if (window.padding == "EXPLICIT") {
+    TENON_RETURN_IF_ERROR(explicit_entries(attrs, window));
+  } else if (const auto* list = attrs.get_if<std::vector<int64_t>>("explicit_paddings");
+             list && !list->empty()) {
+    return invalid_argument(
+        "attribute 'explicit_paddings' must be empty if the padding is not EXPLICIT");
+  }
   return window;
 }
 

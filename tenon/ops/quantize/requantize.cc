@@ -74,7 +74,7 @@ StatusOr<Kernel> make_requantize(Prepare& p) {
   return kernel;
 }
 
-// The range that the levels take up; it holds 0.
+// The range that the levels take up; its least number is not above 0.
 template <class X>
 QuantizedLimits used_range(const KernelRun& r) {
   const auto* x = static_cast<const X*>(r.input(0).raw());
@@ -82,8 +82,7 @@ QuantizedLimits used_range(const KernelRun& r) {
   if (count == 0) return {0, 0};
   const auto [low, high] = std::minmax_element(x, x + count);
   const float min = limit_at(r, 1), max = limit_at(r, 2);
-  return {std::min(0.0F, quantized_to_float(*low, min, max)),
-          std::max(0.0F, quantized_to_float(*high, min, max))};
+  return {std::min(0.0F, quantized_to_float(*low, min, max)), quantized_to_float(*high, min, max)};
 }
 
 Status requantization_range_shape(ShapeContext& c) {
@@ -219,7 +218,7 @@ Status quantized_concat_shape(ShapeContext& c) {
   const Tensor* dim = c.constant(0);
   PartialShape y = c.input(1);
   if (!dim || !y.has_rank()) return absl::OkStatus();
-  if (dim->num_elements() != 1) {
+  if (dim->rank() != 0) {
     return invalid_argument("Concat dim tensor should be a scalar integer, but got shape ",
                             dim->shape());
   }

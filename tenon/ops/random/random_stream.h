@@ -1,8 +1,9 @@
 // The generators of stateful random ops.
 //
-// A node's stream of numbers is a resource, of the model or of the function (Prepare::streams()): an
-// Executable stays immutable, and two models of equal seeds draw equal numbers. The stream starts from the attributes seed and seed2;
-// where both are 0 it starts from the run's seed and the node's name.
+// A node's stream of numbers is a resource, of the model or of the function (Prepare::streams()):
+// an Executable stays immutable, and two models of equal seeds draw equal numbers. The stream
+// starts from the attributes seed and seed2; where both are 0 it starts from the run's seed and the
+// node's name.
 #pragma once
 
 #include <mutex>

@@ -15,7 +15,7 @@ StatusOr<std::string> printf_format(const AttrMap& attrs, DType dtype) {
   const bool shortest = attrs.get<bool>("shortest");
   const std::string& fill = attrs.get<std::string>("fill");
   const bool real = is_floating(dtype) || is_complex(dtype);
-  if (!real && (scientific || shortest)) {
+  if (!real && dtype != DType::kString && (scientific || shortest)) {
     return invalid_argument("scientific and shortest format not supported for datatype ", dtype);
   }
   if (!real && dtype != DType::kString && precision >= 0) {
