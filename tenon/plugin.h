@@ -93,7 +93,8 @@ typedef struct {
  * attribute `constants`, then one for each instruction; its attribute `outputs` says which are the
  * node's outputs. Inputs are broadcast to the shape of the outputs. Operands and result have
  * `dtype`: float32, and in a _FusedMixedElementwise float16 and bfloat16, which compute in float32
- * and round the result once. Truth is 1 and 0, in float32. */
+ * and round the result once. Truth is 1 and 0, in float32; inputs of int32 and int64 (of a
+ * _FusedMixedElementwise) are read as the nearest float32. */
 typedef struct {
   const char* op;
   int32_t operands[3];

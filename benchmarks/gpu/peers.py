@@ -1,11 +1,13 @@
-"""The peers of benchmarks/gpu: `peers.py NAME torch|compiled|jax` prints the median of a training step in milliseconds.
+"""The peers of benchmarks/gpu: `peers.py NAME ROWS torch|compiled|jax` prints the median of a training step, or of a call, in milliseconds.
 
-Batches come from pinned host memory and are copied without waiting; nobody reads the loss. float32 is exact for the MLP, the others run by autocast to
-bfloat16, images channels last.
+Batches come from pinned host memory and are copied without waiting; nobody reads the loss. float32 is exact for the MLP and the small CNN, the others run
+by autocast to bfloat16, images channels last. NAME_infer: one call after another of the network in bfloat16, from pinned host memory and back to it.
 """
 import statistics
 import sys
 import time
+
+SMALL = ("mlp", "cnn")  # networks in float32, bound by launches
 
 
 def measure(step, wait, seconds=2.0):
@@ -22,14 +24,18 @@ def measure(step, wait, seconds=2.0):
     return statistics.median(times)
 
 
-def torch_model(name):
+def torch_model(name, rows):
     import torch
     from torch import nn
     if name == "mlp":
-        return nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10)), torch.rand(64, 784), 10
+        return nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10)), torch.rand(rows, 784), 10
+    if name == "cnn":
+        layers = [nn.Conv2d(1, 32, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Dropout(0.5),
+                  nn.Linear(1600, 10)]
+        return nn.Sequential(*layers), torch.rand(rows, 1, 28, 28), 10
     if name == "resnet50":
         import torchvision
-        images = torch.rand(256, 3, 224, 224).to(memory_format=torch.channels_last)
+        images = torch.rand(rows, 3, 224, 224).to(memory_format=torch.channels_last)
         return torchvision.models.resnet50().to(memory_format=torch.channels_last), images, 1000
 
     class Bert(nn.Module):
@@ -43,23 +49,38 @@ def torch_model(name):
         def forward(self, ids):
             return self.head(self.encoder(self.words(ids))[:, 0])
 
-    return Bert(), torch.randint(0, 30000, (64, 128)), 2
+    return Bert(), torch.randint(0, 30000, (rows, 128)), 2
 
 
-def torch_step(name, compiled):
+def torch_call(name, rows, compiled):
     import torch
-    model, x, classes = torch_model(name)
+    model, x, _ = torch_model(name, rows)
+    model = model.cuda().bfloat16().eval()
+    x = x.bfloat16().pin_memory()
+    if compiled:
+        model = torch.compile(model, mode="reduce-overhead")
+
+    def call():
+        with torch.inference_mode():
+            return model(x.cuda(non_blocking=True)).cpu()
+
+    return call, torch.cuda.synchronize
+
+
+def torch_step(name, rows, compiled):
+    import torch
+    model, x, classes = torch_model(name, rows)
     model = model.cuda().train()
     x, y = x.pin_memory(), torch.randint(0, classes, (x.shape[0],)).pin_memory()
     optimizer = torch.optim.Adam(model.parameters(), fused=True, capturable=True)
     loss_of = torch.nn.CrossEntropyLoss()
 
     def loss(a, b):
-        with torch.autocast("cuda", torch.bfloat16, enabled=name != "mlp"):
+        with torch.autocast("cuda", torch.bfloat16, enabled=name not in SMALL):
             return loss_of(model(a), b)
 
     if compiled:
-        loss = torch.compile(loss, mode="reduce-overhead" if name == "mlp" else None)
+        loss = torch.compile(loss, mode="reduce-overhead" if name in SMALL else None)
 
     def step():
         a, b = x.cuda(non_blocking=True), y.cuda(non_blocking=True)
@@ -70,7 +91,7 @@ def torch_step(name, compiled):
     return step, torch.cuda.synchronize
 
 
-def jax_step(name):
+def jax_step(name, rows):
     if name != "mlp":
         raise SystemExit("JAX brings no such network")
     import jax
@@ -81,7 +102,7 @@ def jax_step(name):
     shapes = [(784, 128), (128,), (128, 10), (10,)]
     weights = [jnp.asarray(rng.normal(0, 0.05, s), jnp.float32) for s in shapes]
     state = [weights, [jnp.zeros(s) for s in shapes], [jnp.zeros(s) for s in shapes], jnp.zeros(())]
-    x, y = rng.random((64, 784), np.float32), rng.integers(0, 10, 64)
+    x, y = rng.random((rows, 784), np.float32), rng.integers(0, 10, rows)
 
     def loss(w, a, b):
         logits = jnp.maximum(a @ w[0] + w[1], 0) @ w[2] + w[3]
@@ -102,7 +123,13 @@ def jax_step(name):
     return step, lambda: jax.block_until_ready(state)
 
 
+def made(name, rows, peer):
+    if peer == "jax":
+        return jax_step(name, rows)
+    if name.endswith("_infer"):
+        return torch_call(name.removesuffix("_infer"), rows, peer == "compiled")
+    return torch_step(name, rows, peer == "compiled")
+
+
 if __name__ == "__main__":
-    wanted, peer = sys.argv[1:]
-    made = jax_step(wanted) if peer == "jax" else torch_step(wanted, peer == "compiled")
-    print(f"{measure(*made):.4f}")
+    print(f"{measure(*made(sys.argv[1], int(sys.argv[2]), sys.argv[3])):.4f}")

@@ -1,6 +1,7 @@
 // Convolutions by cuDNN, channels last. Filters are TensorFlow's [height, width, in, out]; cuDNN
 // takes [out, height, width, in], so that they are turned before and their gradients after.
 #include <algorithm>
+#include <cstring>
 #include <mutex>
 #include <utility>
 
@@ -40,6 +41,7 @@ struct Convolution {
   size_t workspace_bytes = 0;
   MoveShape turn, turn_back;  // of the filter, to cuDNN's order and back
   int64_t filter_count = 0;
+  void* packed_filter = nullptr;  // turned once, where it is frozen
   // cuDNN pads both sides alike: where they differ, by a padded copy of the image.
   int64_t padded_count = 0;  // of elements; 0: there is no copy
   int64_t padded_first = 0;  // where the image begins in it
@@ -204,17 +206,47 @@ TenonStatus* load_image(const Convolution& c, const ConvolutionMemory& memory, T
   return status_of(failed, "padding an image");
 }
 
+// Input 1 as cuDNN reads it.
+TenonStatus* load_filter(const Convolution& c, const ConvolutionMemory& memory, TenonRun* r,
+                         void*& filter) {
+  filter = c.packed_filter;
+  if (filter) return nullptr;
+  filter = temporary(r, memory.filter);
+  return status_of(move(enqueue(r), c.width, c.turn, input<void>(r, 1), filter), "a filter");
+}
+
+// A filter [taps, out] of Convolution `data` becomes [out, taps] in `memory`.
+TenonStatus* pack_filter(void* data, const TenonTensor* constant, void* stream, void* memory) {
+  const auto& c = *static_cast<const Convolution*>(data);
+  const auto out = static_cast<size_t>(c.turn.dims[0]), taps = static_cast<size_t>(c.turn.dims[1]);
+  std::vector<char> turned(out * taps * c.width);
+  const auto* from = static_cast<const char*>(constant->data);
+  for (size_t o = 0; o < out; ++o) {
+    for (size_t tap = 0; tap < taps; ++tap) {
+      std::memcpy(&turned[(o * taps + tap) * c.width], from + (tap * out + o) * c.width, c.width);
+    }
+  }
+  // Memory that is not pinned has been read when the call returns.
+  return status_of(cudaMemcpyAsync(memory, turned.data(), turned.size(), cudaMemcpyHostToDevice,
+                                   static_cast<Stream*>(stream)->enqueue()),
+                   "a filter");
+}
+
+TenonStatus* pack_frozen_filter(TenonPrepare* prepare, Convolution& c) {
+  if (!host->prepare_frozen(prepare, 1)) return nullptr;
+  return host->prepare_packed(prepare, 1, {"out, height, width, in", 22},
+                              static_cast<size_t>(c.filter_count) * c.width, pack_filter, &c,
+                              &c.packed_filter);
+}
+
 constexpr float kOne = 1, kZero = 0;
 
 TenonStatus* run_forward(const Convolution& c, const ConvolutionMemory& memory, TenonRun* r) {
   cudnnHandle_t h = nullptr;
-  const cudaStream_t stream = enqueue(r);
+  enqueue(r);
   if (TenonStatus* status = stream_of(r)->cudnn_handle(&h)) return status;
-  void* filter = temporary(r, memory.filter);
-  if (TenonStatus* status =
-          status_of(move(stream, c.width, c.turn, input<void>(r, 1), filter), "a filter")) {
-    return status;
-  }
+  void* filter = nullptr;
+  if (TenonStatus* status = load_filter(c, memory, r, filter)) return status;
   const void* x = nullptr;
   if (TenonStatus* status = load_image(c, memory, r, x)) return status;
   return dnn_status(cudnn().ConvolutionForward(h, &kOne, c.x, x, c.filter, filter, c.conv,
@@ -240,6 +272,7 @@ TenonStatus* prepare_forward(TenonPrepare* prepare, RunFunction& run) {
     return status;
   }
   const ConvolutionMemory memory = reserve(prepare, *c);
+  if (TenonStatus* status = pack_frozen_filter(prepare, *c)) return status;
   run = [c, memory, after](TenonRun* r) -> TenonStatus* {
     if (TenonStatus* status = run_forward(*c, memory, r)) return status;
     return after.launch(r);
@@ -261,11 +294,8 @@ TenonStatus* prepare_input_gradient(TenonPrepare* prepare, RunFunction& run) {
     cudnnHandle_t h = nullptr;
     const cudaStream_t stream = enqueue(r);
     if (TenonStatus* status = stream_of(r)->cudnn_handle(&h)) return status;
-    void* filter = temporary(r, memory.filter);
-    if (TenonStatus* status =
-            status_of(move(stream, c->width, c->turn, input<void>(r, 1), filter), "a filter")) {
-      return status;
-    }
+    void* filter = nullptr;
+    if (TenonStatus* status = load_filter(*c, memory, r, filter)) return status;
     void* dx = output<void>(r, 0);
     char* padded = temporary(r, memory.padded);
     if (TenonStatus* status =

@@ -87,7 +87,10 @@ class CpuDevice final : public Device {
   }
   StatusOr<std::unique_ptr<Event>> create_event() override { return std::make_unique<CpuEvent>(); }
   // Half precision is computed, not moved, there: such chains were measured to take as long.
-  bool wants_fusion(std::string_view op) const override { return op != "_FusedMixedElementwise"; }
+  bool wants_fusion(std::string_view op) const override {
+    return op != "_FusedMixedElementwise" && op != "_FusedBatchNormEx" &&
+           op != "_FusedBatchNormGradEx";
+  }
   bool implements(const OpDef&, const AttrMap&) const override { return true; }
   StatusOr<Kernel> make_kernel(NodePrepare& prepare) const override {
     const std::span<const KernelFactory> factories = prepare.op().kernels();

@@ -121,7 +121,9 @@ std::vector<SymbolicShapes::Symbols> SymbolicShapes::symbols_handed_on(NodeId id
 // of what they are the gradients of.
 Endpoint SymbolicShapes::asked_to_be_like(const Node& node) const {
   const bool second = node.is("Reshape") || node.is("BroadcastTo");
-  if (!second && !node.is("Fill")) return {};
+  const bool first = node.is("Fill") || node.is("Conv2DBackpropInput") ||
+                     node.is("DepthwiseConv2dNativeBackpropInput");
+  if (!first && !second) return {};
   const NodeId shape = node.inputs[second ? 1 : 0].node;
   return graph_->node(shape).is("Shape") ? graph_->node(shape).inputs[0] : Endpoint{};
 }

@@ -56,6 +56,28 @@ TEST_F(SymbolicShapesTest, WhatComesFromOnePlaceIsEqual) {
   EXPECT_FALSE(equal(graph, unknown, b.neg(unknown)));
 }
 
+TEST_F(SymbolicShapesTest, GradientsOfImagesAreLikeThem) {
+  Graph graph;
+  GraphBuilder b(graph);
+  const Endpoint x = b.arg("x", DType::kFloat, {-1, -1, 6, 4});
+  const Endpoint other = b.arg("other", DType::kFloat, {-1, -1, 6, 4});
+  const Endpoint filter = b.constant(Tensor(DType::kFloat, Shape{3, 3, 4, 2}));
+  const AttrMap attrs{{"strides", std::vector<int64_t>{1, 2, 2, 1}},
+                      {"padding", std::string("SAME")}};
+  const auto gradient = [&](const std::string& op, Endpoint of) {
+    const Endpoint dy = b.op("Sin", {b.op(op, {of, filter}, attrs)});
+    const std::string name = op == "Conv2D" ? "Conv2DBackpropInput" : op + "BackpropInput";
+    return b.op(name, {b.shape_of(of), filter, dy}, attrs);
+  };
+  for (const char* op : {"Conv2D", "DepthwiseConv2dNative"}) {
+    const Endpoint dx = gradient(op, x), of_other = gradient(op, other);
+    ASSERT_TRUE(b.status().ok()) << b.status();
+    EXPECT_TRUE(equal(graph, dx, x));
+    EXPECT_FALSE(equal(graph, dx, other));
+    EXPECT_TRUE(equal(graph, of_other, other));
+  }
+}
+
 TEST_F(SymbolicShapesTest, RowsThatAreJoinedAndPartedComeBack) {
   Graph graph;
   GraphBuilder b(graph);

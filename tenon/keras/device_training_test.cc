@@ -175,6 +175,87 @@ TEST(DigitsOnADevice, FitGoesAheadOfTheDevice) {
   }
 }
 
+// Losses and weights of a residual network with batch normalisations after five steps.
+struct ResidualTraining {
+  std::vector<double> losses;
+  std::vector<Tensor> weights;
+};
+ResidualTraining train_residual(Device* device, std::string_view policy,
+                                const DigitBatches& digits) {
+  DeviceRegistry::global().prefer(device);
+  const auto with_policy = [&](LayerRef layer) {
+    layer->set_policy(*DTypePolicy::of(policy));
+    return layer;
+  };
+  const Initializer bias = Initializer("RandomNormal").with("stddev", 0.5);
+  const auto convolved = [&](const KTensor& x, int64_t filters, int64_t taps, int64_t steps) {
+    const KTensor y = with_policy(Conv2D({.filters = filters,
+                                          .kernel_size = {taps, taps},
+                                          .strides = {steps, steps},
+                                          .padding = "same",
+                                          .bias_initializer = bias}))(x);
+    return with_policy(BatchNormalization())(y);
+  };
+  const auto relu = [&](const KTensor& x) { return with_policy(Activation("relu"))(x); };
+  const auto sum = [&](const KTensor& x, const KTensor& y) {
+    return with_policy(Add())(std::vector<KTensor>{x, y});
+  };
+  const KTensor image = Input({kPixels});
+  KTensor x = Reshape({8, 8, 1})(Rescaling({.scale = 0.0625})(image));
+  x = relu(convolved(x, 8, 3, 1));
+  x = relu(sum(x, convolved(relu(convolved(x, 8, 3, 1)), 8, 1, 1)));
+  x = relu(sum(convolved(relu(convolved(x, 16, 1, 2)), 16, 3, 1), convolved(x, 16, 1, 2)));
+  const KTensor y = Dense({.units = 10})(with_policy(GlobalAveragePooling2D())(x));
+  Model model({image}, {y}, {.seed = 3});
+  Status status = model.compile({.optimizer = SGD({.learning_rate = 0.05}),
+                                 .loss = SparseCategoricalCrossentropy({.from_logits = true})});
+  ResidualTraining done;
+  for (size_t i = 0; i < 5 && status.ok(); ++i) {
+    const auto logs = model.train_on_batch({digits.x[i]}, {digits.y[i]});
+    status = logs.status();
+    if (logs.ok()) done.losses.push_back(*find_log(*logs, "loss"));
+  }
+  EXPECT_TRUE(status.ok()) << status;
+  for (const Weight* weight : model.weights()) done.weights.push_back(*weight->variable->read());
+  DeviceRegistry::global().prefer(nullptr);
+  return done;
+}
+
+// Bias, normalisation, addition and Relu may be one kernel there, and so may their gradients.
+TEST(DigitsOnADevice, ResidualNetworksTrainAsOnTheProcessor) {
+  ASSERT_TRUE(load_plugins().ok()) << load_plugins();
+  Device* device = DeviceRegistry::global().preferred();
+  if (device->host_accessible()) GTEST_SKIP() << "there is no device with memory of its own";
+  const DigitBatches digits = read_digit_batches();
+  for (const auto& [policy, tolerance] :
+       {std::pair("float32", 1e-4), std::pair("mixed_bfloat16", 3e-2)}) {
+    SCOPED_TRACE(policy);
+    const ResidualTraining want = train_residual(cpu_device(), policy, digits);
+    const ResidualTraining found = train_residual(device, policy, digits);
+    const ResidualTraining again = train_residual(device, policy, digits);
+    ASSERT_EQ(found.losses.size(), 5u);
+    ASSERT_EQ(found.weights.size(), want.weights.size());
+    EXPECT_LT(want.losses.back(), want.losses.front());
+    EXPECT_EQ(again.losses, found.losses);
+    for (size_t i = 0; i < want.losses.size(); ++i) {
+      EXPECT_NEAR(found.losses[i], want.losses[i], tolerance * want.losses[i]) << i;
+    }
+    for (size_t w = 0; w < want.weights.size(); ++w) {
+      EXPECT_EQ(
+          std::memcmp(again.weights[w].raw(), found.weights[w].raw(), found.weights[w].num_bytes()),
+          0)
+          << w;
+      const auto expected = want.weights[w].span<float>(), values = found.weights[w].span<float>();
+      float largest = 0.05f, furthest = 0;  // a bias before a normalisation stays about 0
+      for (size_t i = 0; i < expected.size(); ++i) {
+        largest = std::max(largest, std::abs(expected[i]));
+        furthest = std::max(furthest, std::abs(values[i] - expected[i]));
+      }
+      EXPECT_LT(furthest, static_cast<float>(tolerance) * largest) << "weight " << w;
+    }
+  }
+}
+
 TEST(DigitsOnADevice, BatchesAreThereBeforeTheirStep) {
   ASSERT_TRUE(load_plugins().ok()) << load_plugins();
   Device* device = DeviceRegistry::global().preferred();

@@ -74,7 +74,7 @@ struct FusedElementwise::Impl {
     int target = 0;  // register
   };
 
-  // Rows, columns and bool inputs are brought into a register at the start of a tile.
+  // Rows, columns, bool and integer inputs are brought into a register at the start of a tile.
   struct Fill {
     int input = 0;
     int target = 0;
@@ -109,8 +109,9 @@ struct FusedElementwise::Impl {
 Status FusedElementwise::Impl::check(const FusedProgram& p) const {
   const size_t before = p.inputs.size() + p.constants.size();
   for (const FusedInput& input : p.inputs) {
-    if (!is_fused_dtype(input.dtype) && input.dtype != DType::kBool) {
-      return invalid_argument("fused chain reads ", input.dtype, ", expected a float or bool");
+    if (!is_fused_dtype(input.dtype) && !is_read_as_float(input.dtype)) {
+      return invalid_argument("fused chain reads ", input.dtype,
+                              ", expected a float, bool or integer");
     }
   }
   for (size_t i = 0; i < p.instructions.size(); ++i) {
@@ -219,12 +220,13 @@ Status FusedElementwise::Impl::compile(const FusedProgram& p) {
       unimplemented("fused chain needs more than ", kMaxLive, " values at once");
   for (size_t i = 0; i < p.inputs.size(); ++i) {
     const DType dtype = p.inputs[i].dtype;
-    if (dtype != DType::kBool && p.inputs[i].kind == FusedKind::kFull) {
+    const bool read_as_float = is_read_as_float(dtype);
+    if (!read_as_float && p.inputs[i].kind == FusedKind::kFull) {
       places[i] = {Place::Where::kFullInput, static_cast<int>(i), dtype};
-    } else if (dtype != DType::kBool && p.inputs[i].kind == FusedKind::kScalar) {
+    } else if (!read_as_float && p.inputs[i].kind == FusedKind::kScalar) {
       places[i] = {Place::Where::kScalar, static_cast<int>(i), dtype};
     } else {
-      if (!allocate(i, dtype == DType::kBool ? DType::kFloat : dtype)) return too_many;
+      if (!allocate(i, read_as_float ? DType::kFloat : dtype)) return too_many;
       fills.push_back({static_cast<int>(i), places[i].index});
     }
   }
@@ -260,7 +262,8 @@ Status FusedElementwise::Impl::compile(const FusedProgram& p) {
 
 namespace {
 
-// Elements [begin, begin + count) of an input of any kind: truth as floats, others as they are.
+// Elements [begin, begin + count) of an input of any kind: truth and integers as floats, others as
+// they are.
 template <class T, class Stored>
 void fill_values(FusedKind kind, const Stored* data, int64_t columns, int64_t begin, int64_t count,
                  T* tile) {
@@ -290,6 +293,10 @@ void fill_tile(const FusedInput& input, const void* data, int64_t columns, int64
                int64_t count, float* tile) {
   if (input.dtype == DType::kBool) {
     fill_values(input.kind, static_cast<const bool*>(data), columns, begin, count, tile);
+  } else if (input.dtype == DType::kInt32) {
+    fill_values(input.kind, static_cast<const int32_t*>(data), columns, begin, count, tile);
+  } else if (input.dtype == DType::kInt64) {
+    fill_values(input.kind, static_cast<const int64_t*>(data), columns, begin, count, tile);
   } else if (input.dtype == DType::kFloat) {
     fill_values(input.kind, static_cast<const float*>(data), columns, begin, count, tile);
   } else {

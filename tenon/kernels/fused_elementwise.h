@@ -23,7 +23,7 @@ enum class FusedKind : uint8_t { kFull, kScalar, kRow, kColumn };
 
 struct FusedInput {
   FusedKind kind = FusedKind::kFull;  // [rows, columns], [1], [columns], or [rows, 1]
-  DType dtype = DType::kFloat;        // kFloat, kHalf, kBfloat16 or kBool
+  DType dtype = DType::kFloat;        // kFloat, kHalf or kBfloat16, or is_read_as_float()
 };
 
 struct FusedInstruction {
@@ -49,6 +49,11 @@ struct FusedOutput {
 // Whether instructions may have it.
 constexpr bool is_fused_dtype(DType dtype) {
   return dtype == DType::kFloat || dtype == DType::kHalf || dtype == DType::kBfloat16;
+}
+
+// Inputs that the program sees as values of float32: truth, and integers.
+constexpr bool is_read_as_float(DType dtype) {
+  return dtype == DType::kBool || dtype == DType::kInt32 || dtype == DType::kInt64;
 }
 
 struct FusedProgram {

@@ -34,6 +34,15 @@ size_t bytes_of(const std::vector<Tensor>& tensors) {
   return bytes;
 }
 
+// Of the inputs that are there, not only their shapes.
+size_t bytes_of_constants(const Graph& graph, const Node& node) {
+  size_t bytes = 0;
+  for (Endpoint input : node.inputs) {
+    if (const Tensor* value = graph.constant(input)) bytes += value->num_bytes();
+  }
+  return bytes;
+}
+
 }  // namespace
 
 Status fold_constants(Graph& graph, const PassContext& context) {
@@ -62,7 +71,7 @@ Status fold_constants(Graph& graph, const PassContext& context) {
     StatusOr<std::vector<Tensor>> outputs =
         evaluate(*node.op, node.attrs, node.name, inputs, shapes, context.resources);
     if (!outputs.ok()) continue;
-    if (bytes_of(*outputs) > std::max(kAlwaysFolded, bytes_of(inputs))) continue;
+    if (bytes_of(*outputs) > std::max(kAlwaysFolded, bytes_of_constants(graph, node))) continue;
     for (size_t i = 0; i < outputs->size(); ++i) {
       Tensor& value = (*outputs)[i];
       const DType dtype = value.dtype();

@@ -126,7 +126,8 @@ class ElementwiseFuser {
     const DType result = node.outputs[0].dtype;
     if (instruction->kind == FusedInstruction::Kind::kCast) {
       instruction->dtype = result;
-      const bool known = kernels::is_fused_dtype(dtype_of(0)) || dtype_of(0) == DType::kBool;
+      const bool known = kernels::is_fused_dtype(dtype_of(0)) || dtype_of(0) == DType::kBool ||
+                         (kernels::is_read_as_float(dtype_of(0)) && result == DType::kFloat);
       return known && kernels::is_fused_dtype(result) ? instruction : std::nullopt;
     }
     const size_t first = instruction->kind == FusedInstruction::Kind::kSelect ? 1 : 0;

@@ -206,6 +206,31 @@ TEST_F(FuseMixedElementwise, EveryOpGivesItsBitsInAChainOfAnyDtype) {
   }
 }
 
+// Counts, beyond those that float32 holds too, become numbers within the loop that computes with
+// them.
+TEST_F(FuseMixedElementwise, CastsOfIntegersJoin) {
+  const std::vector<int64_t> wide{0, -7, 3, 16777217, 16777219, -33554435, 1234567890123456789, 42};
+  const std::vector<int32_t> narrow{0, -7, 3, 16777217, 16777219, -33554435, 2147483647, 42};
+  for (const Shape& shape : {Shape{8}, Shape{2, 4}, Shape{8, 1}}) {
+    for (const bool is_wide : {true, false}) {
+      SCOPED_TRACE(cat(shape, is_wide ? " int64" : " int32"));
+      const Tensor counts =
+          is_wide ? Tensor::from<int64_t>(shape, wide) : Tensor::from<int32_t>(shape, narrow);
+      const Build build = [&](GraphBuilder& b, const Endpoints& in) {
+        const Endpoint x = b.cast(in[0], DType::kFloat);
+        return Endpoints{b.op("Sqrt", {b.sub(b.scalar(1.0f), x)}), b.neg(x)};
+      };
+      const Outcome made = expect_same(build, std::vector<Tensor>{counts});
+      EXPECT_EQ(made.count("_FusedMixedElementwise"), 1);
+      EXPECT_EQ(made.count("Cast"), 0);
+      const Build rounded = [&](GraphBuilder& b, const Endpoints& in) {
+        return Endpoints{b.cast(b.neg(b.cast(in[0], DType::kBfloat16)), DType::kFloat)};
+      };
+      EXPECT_EQ(expect_same(rounded, std::vector<Tensor>{counts}).count("Cast"), 1);
+    }
+  }
+}
+
 // What others read is an output too, where they come later; columns, rows and scalars are spread,
 // and a mean between two uses of one value parts the group.
 TEST_F(FuseMixedElementwise, NormalisingAndItsNeighboursAreFewLoops) {

@@ -85,6 +85,10 @@ Status fuse_bias_activation(Graph& graph, const PassContext& context);
 // precision, casts and truth values too one _FusedMixedElementwise.
 Status fuse_elementwise(Graph& graph, const PassContext& context);
 
+// A batch normalisation of a training step takes in the addition and the Relu that follow it, and
+// its gradient the Relu's, for devices that want _FusedBatchNormEx and _FusedBatchNormGradEx.
+Status fuse_batch_norm(Graph& graph, const PassContext& context);
+
 struct NamedPass {
   std::string_view name;
   Status (*run)(Graph&, const PassContext&);

@@ -24,6 +24,7 @@ constexpr NamedPass kOptimizing[] = {
     {"fold_constants", fold_constants},
     {"fuse_bias_activation", fuse_bias_activation},
     {"remove_dead_nodes", remove_dead_nodes},
+    {"fuse_batch_norm", fuse_batch_norm},
     {"fuse_elementwise", fuse_elementwise},
     {"remove_dead_nodes", remove_dead_nodes},
 };

@@ -52,19 +52,27 @@ struct NormStatistics {
   const float *old_mean, *old_variance;
   float factor;
 };
+// What is done to the results: nothing, or a Relu, perhaps of their sum with `side`.
+enum class NormEnd : int { kNone, kRelu, kAddRelu };
 size_t batch_norm_scratch(int32_t dtype, const NormShape& shape);
+// `bias` [channels], of x's dtype, is added to x before, each sum rounded to that; null: none.
+struct NormTensors {
+  const void *x, *bias, *side;
+  const float *scale, *offset;
+  void* y;
+};
 cudaError_t batch_norm_training(cudaStream_t stream, int32_t dtype, const NormShape& shape,
-                                float epsilon, const void* x, const float* scale,
-                                const float* offset, const NormStatistics& statistics, void* y,
-                                void* scratch);
-// `statistics` are copies of old_mean and old_variance.
+                                float epsilon, const NormTensors& tensors, NormEnd end,
+                                const NormStatistics& statistics, void* scratch);
+// `statistics` are copies of old_mean and old_variance. There is no bias and nothing behind it.
 cudaError_t batch_norm_inference(cudaStream_t stream, int32_t dtype, const NormShape& shape,
-                                 float epsilon, const void* x, const float* scale,
-                                 const float* offset, const NormStatistics& statistics, void* y);
-// dscale and doffset are always written; `training`: mean and variance depend on x.
+                                 float epsilon, const NormTensors& tensors,
+                                 const NormStatistics& statistics);
+// dscale and doffset are always written; `training`: mean and variance depend on x. With `offset`,
+// a Relu followed the normalisation, and dy is that of its result. `bias` as above.
 struct NormGradient {
-  const void *dy, *x;
-  const float *scale, *mean, *variance;
+  const void *dy, *x, *bias;
+  const float *scale, *mean, *variance, *offset;
   void* dx;
   float *dscale, *doffset;
 };

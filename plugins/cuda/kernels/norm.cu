@@ -49,9 +49,35 @@ __device__ Place place_of(const Blocks& b, int64_t rows) {
   return {(stripe * blockDim.x + threadIdx.x) * V, first, min(first + b.length, rows), part};
 }
 
+template <int V>
+__device__ void load_vector(const float* from, int64_t column, float (&values)[V]) {
+#pragma unroll
+  for (int v = 0; v < V; ++v) values[v] = from[column + v];
+}
+
+// A value as it is after it was stored.
+template <class T>
+__device__ float as_stored(float x) {
+  return load<float, T>(store<T, float>(x));
+}
+
+// What is added to x before, if anything.
+template <class T, int V, bool biased>
+struct Bias {
+  float values[V];
+  __device__ void load(const T* bias, int64_t column) {
+    if (biased) load_pack<T, V>(bias + column, values);
+  }
+  __device__ void add_to(float (&xs)[V]) const {
+#pragma unroll
+    for (int v = 0; v < V; ++v) xs[v] = biased ? as_stored<T>(xs[v] + values[v]) : xs[v];
+  }
+};
+
 // means and squares [parts, channels].
-template <class T, int V>
-__global__ void part_moments(Blocks b, NormShape s, const T* x, float* means, float* squares) {
+template <class T, int V, bool biased>
+__global__ void part_moments(Blocks b, NormShape s, const T* x, const T* bias, float* means,
+                             float* squares) {
   __shared__ Moments shared[kBlockThreads];
   const Place p = place_of<V>(b, s.rows);
   const bool inside = p.column < s.channels;
@@ -62,13 +88,19 @@ __global__ void part_moments(Blocks b, NormShape s, const T* x, float* means, fl
   float first[V] = {}, sums[V] = {}, squares_of[V] = {};
   float count = 0;
   const int64_t step = blockDim.y, begin = p.first + threadIdx.y;
-  if (inside && begin < p.last) load_pack<T, V>(x + begin * s.channels + p.column, first);
+  Bias<T, V, biased> shift;
+  if (inside && begin < p.last) {
+    shift.load(bias, p.column);
+    load_pack<T, V>(x + begin * s.channels + p.column, first);
+    shift.add_to(first);
+  }
   for (int64_t row = begin; inside && row < p.last; row += kRows * step) {
     float values[kRows][V];
 #pragma unroll
     for (int i = 0; i < kRows; ++i) {
       if (row + i * step < p.last) {
         load_pack<T, V>(x + (row + i * step) * s.channels + p.column, values[i]);
+        shift.add_to(values[i]);
         ++count;
       } else {
 #pragma unroll
@@ -127,30 +159,40 @@ __global__ void merge_moments(Blocks b, NormShape s, const float* means, const f
 
 // --- elements ---
 
-template <int V>
-__device__ void load_vector(const float* from, int64_t column, float (&values)[V]) {
-#pragma unroll
-  for (int v = 0; v < V; ++v) values[v] = from[column + v];
+// A result before it is stored; the gradient computes it anew.
+__device__ float normalised(float x, float middle, float factor, float shift) {
+  return fmaf(x - middle, factor, shift);
 }
 
-template <class T, int V>
-__global__ void normalise(Blocks b, NormShape s, float epsilon, const T* x, const float* mean,
-                          const float* variance, const float* scale, const float* offset, T* y) {
+template <class T, int V, NormEnd end, bool biased>
+__global__ void normalise(Blocks b, NormShape s, float epsilon, NormTensors t, const float* mean,
+                          const float* variance) {
   const Place p = place_of<V>(b, s.rows);
   if (p.column >= s.channels) return;
+  const auto* x = static_cast<const T*>(t.x);
+  const auto* side = static_cast<const T*>(t.side);
+  auto* y = static_cast<T*>(t.y);
   float middle[V], factor[V], shift[V], scales[V];
   load_vector<V>(mean, p.column, middle);
   load_vector<V>(variance, p.column, factor);
-  load_vector<V>(scale, p.column, scales);
-  load_vector<V>(offset, p.column, shift);
+  load_vector<V>(t.scale, p.column, scales);
+  load_vector<V>(t.offset, p.column, shift);
+  Bias<T, V, biased> bias;
+  bias.load(static_cast<const T*>(t.bias), p.column);
 #pragma unroll
   for (int v = 0; v < V; ++v) factor[v] = scales[v] / sqrtf(factor[v] + epsilon);
   for (int64_t row = p.first + threadIdx.y; row < p.last; row += blockDim.y) {
     const int64_t at = row * s.channels + p.column;
-    float values[V];
+    float values[V], others[V];
     load_pack<T, V>(x + at, values);
+    bias.add_to(values);
+    if (end == NormEnd::kAddRelu) load_pack<T, V>(side + at, others);
 #pragma unroll
-    for (int v = 0; v < V; ++v) values[v] = (values[v] - middle[v]) * factor[v] + shift[v];
+    for (int v = 0; v < V; ++v) {
+      values[v] = normalised(values[v], middle[v], factor[v], shift[v]);
+      if (end == NormEnd::kAddRelu) values[v] = as_stored<T>(values[v]) + others[v];
+      if (end != NormEnd::kNone) values[v] = values[v] < 0 ? 0 : values[v];
+    }
     store_pack<T, V>(values, y + at);
   }
 }
@@ -165,15 +207,39 @@ __global__ void copy_statistics(int64_t channels, NormStatistics s) {
 
 // --- gradient ---
 
+// Where a Relu followed, what of dy comes through it.
+template <int V>
+struct Cut {
+  float factor[V], shift[V];
+  __device__ void load(const NormGradient& t, float epsilon, int64_t column) {
+    load_vector<V>(t.offset, column, shift);
+    for (int v = 0; v < V; ++v) {
+      factor[v] = t.scale[column + v] / sqrtf(t.variance[column + v] + epsilon);
+    }
+  }
+  template <class T>
+  __device__ void apply(const float (&xs)[V], const float (&middle)[V], float (&dys)[V]) const {
+#pragma unroll
+    for (int v = 0; v < V; ++v) {
+      const float y = normalised(xs[v], middle[v], factor[v], shift[v]);
+      dys[v] = as_stored<T>(y) > 0 ? dys[v] : 0;
+    }
+  }
+};
+
 // sums [2, parts, channels]: of dy, and of dy * (x - mean).
-template <class T, int V>
-__global__ void part_gradients(Blocks b, NormShape s, const T* dy, const T* x, const float* mean,
-                               float* sums) {
+template <class T, int V, bool cuts, bool biased>
+__global__ void part_gradients(Blocks b, NormShape s, float epsilon, NormGradient t, float* sums) {
+  const auto *dy = static_cast<const T*>(t.dy), *x = static_cast<const T*>(t.x);
   __shared__ float shared[2][kBlockThreads];
   const Place p = place_of<V>(b, s.rows);
   const bool inside = p.column < s.channels;
   float offsets[V] = {}, scales[V] = {}, middle[V] = {};
-  if (inside) load_vector<V>(mean, p.column, middle);
+  Cut<V> cut;
+  Bias<T, V, biased> bias;
+  if (inside) load_vector<V>(t.mean, p.column, middle);
+  if (inside && cuts) cut.load(t, epsilon, p.column);
+  if (inside) bias.load(static_cast<const T*>(t.bias), p.column);
   constexpr int kRows = 4;
   const int64_t step = blockDim.y;
   for (int64_t row = p.first + threadIdx.y; inside && row < p.last; row += kRows * step) {
@@ -188,6 +254,8 @@ __global__ void part_gradients(Blocks b, NormShape s, const T* dy, const T* x, c
 #pragma unroll
     for (int i = 0; i < kRows; ++i) {
       if (row + i * step >= p.last) continue;
+      bias.add_to(xs[i]);
+      if (cuts) cut.template apply<T>(xs[i], middle, dys[i]);
 #pragma unroll
       for (int v = 0; v < V; ++v) {
         offsets[v] += dys[i][v];
@@ -240,9 +308,11 @@ __global__ void merge_gradients(Blocks b, NormShape s, float epsilon, const floa
 
 // dx = scale / deviation * (dy - doffset / rows - (x - mean) / deviation * dscale / rows); the last
 // two are not there where mean and variance are constants.
-template <class T, int V>
-__global__ void input_gradients(Blocks b, NormShape s, float epsilon, bool training, const T* dy,
-                                const T* x, NormGradient t, T* dx) {
+template <class T, int V, bool cuts, bool biased>
+__global__ void input_gradients(Blocks b, NormShape s, float epsilon, bool training,
+                                NormGradient t) {
+  const auto *dy = static_cast<const T*>(t.dy), *x = static_cast<const T*>(t.x);
+  auto* dx = static_cast<T*>(t.dx);
   const Place p = place_of<V>(b, s.rows);
   if (p.column >= s.channels) return;
   const float share = training ? 1.0f / static_cast<float>(s.rows) : 0.0f;
@@ -256,11 +326,17 @@ __global__ void input_gradients(Blocks b, NormShape s, float epsilon, bool train
     of_x[v] = inverse * t.dscale[c] * share;
     shift[v] = t.doffset[c] * share;
   }
+  Cut<V> cut;
+  if (cuts) cut.load(t, epsilon, p.column);
+  Bias<T, V, biased> bias;
+  bias.load(static_cast<const T*>(t.bias), p.column);
   for (int64_t row = p.first + threadIdx.y; row < p.last; row += blockDim.y) {
     const int64_t at = row * s.channels + p.column;
     float dys[V], xs[V];
     load_pack<T, V>(dy + at, dys);
     load_pack<T, V>(x + at, xs);
+    bias.add_to(xs);
+    if (cuts) cut.template apply<T>(xs, middle, dys);
 #pragma unroll
     for (int v = 0; v < V; ++v) {
       const float from_x = training ? (xs[v] - middle[v]) * of_x[v] : 0.0f;
@@ -298,13 +374,41 @@ unsigned merge_blocks(const NormShape& s) {
 }
 const dim3 kMergeThreads(kMergedColumns, kMergers);
 
-template <class T, int V>
-cudaError_t launch_normalise(cudaStream_t stream, const NormShape& s, float epsilon, const void* x,
-                             const float* mean, const float* variance, const float* scale,
-                             const float* offset, void* y) {
+template <class T, int V, bool biased>
+void launch_normalise(cudaStream_t stream, const NormShape& s, float epsilon, NormEnd end,
+                      const NormTensors& t, const float* mean, const float* variance) {
   const Blocks b = element_blocks(s, V);
-  normalise<T, V><<<b.grid(), b.threads(), 0, stream>>>(
-      b, s, epsilon, static_cast<const T*>(x), mean, variance, scale, offset, static_cast<T*>(y));
+  const auto kernel = end == NormEnd::kNone   ? normalise<T, V, NormEnd::kNone, biased>
+                      : end == NormEnd::kRelu ? normalise<T, V, NormEnd::kRelu, biased>
+                                              : normalise<T, V, NormEnd::kAddRelu, biased>;
+  kernel<<<b.grid(), b.threads(), 0, stream>>>(b, s, epsilon, t, mean, variance);
+}
+
+template <class T, int V, bool biased>
+cudaError_t launch_training(cudaStream_t stream, const NormShape& s, float epsilon,
+                            const NormTensors& t, NormEnd end, const NormStatistics& statistics,
+                            void* scratch) {
+  const Blocks b = statistic_blocks(s, V);
+  auto* means = static_cast<float*>(scratch);
+  float* squares = means + b.parts * s.channels;
+  part_moments<T, V, biased><<<b.grid(), b.threads(), 0, stream>>>(
+      b, s, static_cast<const T*>(t.x), static_cast<const T*>(t.bias), means, squares);
+  merge_moments<<<merge_blocks(s), kMergeThreads, 0, stream>>>(b, s, means, squares, statistics);
+  launch_normalise<T, V, biased>(stream, s, epsilon, end, t, statistics.mean, statistics.variance);
+  return cudaGetLastError();
+}
+
+template <class T, int V, bool cuts, bool biased>
+cudaError_t launch_gradient(cudaStream_t stream, const NormShape& s, float epsilon, bool training,
+                            const NormGradient& t, void* scratch) {
+  auto* sums = static_cast<float*>(scratch);
+  const Blocks b = statistic_blocks(s, V);
+  part_gradients<T, V, cuts, biased><<<b.grid(), b.threads(), 0, stream>>>(b, s, epsilon, t, sums);
+  merge_gradients<<<merge_blocks(s), kMergeThreads, 0, stream>>>(b, s, epsilon, sums, t.variance,
+                                                                 t.dscale, t.doffset);
+  const Blocks e = element_blocks(s, V);
+  input_gradients<T, V, cuts, biased>
+      <<<e.grid(), e.threads(), 0, stream>>>(e, s, epsilon, training, t);
   return cudaGetLastError();
 }
 
@@ -320,31 +424,25 @@ size_t batch_norm_scratch(int32_t dtype, const NormShape& s) {
 }
 
 cudaError_t batch_norm_training(cudaStream_t stream, int32_t dtype, const NormShape& s,
-                                float epsilon, const void* x, const float* scale,
-                                const float* offset, const NormStatistics& statistics, void* y,
-                                void* scratch) {
+                                float epsilon, const NormTensors& t, NormEnd end,
+                                const NormStatistics& statistics, void* scratch) {
   return visit(dtype, s.channels, [&](auto wide) {
     using T = typename decltype(wide)::Type;
     constexpr int V = decltype(wide)::kWidth;
-    const Blocks b = statistic_blocks(s, V);
-    auto* means = static_cast<float*>(scratch);
-    float* squares = means + b.parts * s.channels;
-    part_moments<T, V>
-        <<<b.grid(), b.threads(), 0, stream>>>(b, s, static_cast<const T*>(x), means, squares);
-    merge_moments<<<merge_blocks(s), kMergeThreads, 0, stream>>>(b, s, means, squares, statistics);
-    return launch_normalise<T, V>(stream, s, epsilon, x, statistics.mean, statistics.variance,
-                                  scale, offset, y);
+    const auto launch = t.bias ? launch_training<T, V, true> : launch_training<T, V, false>;
+    return launch(stream, s, epsilon, t, end, statistics, scratch);
   });
 }
 
 cudaError_t batch_norm_inference(cudaStream_t stream, int32_t dtype, const NormShape& s,
-                                 float epsilon, const void* x, const float* scale,
-                                 const float* offset, const NormStatistics& statistics, void* y) {
+                                 float epsilon, const NormTensors& t,
+                                 const NormStatistics& statistics) {
   const auto blocks = static_cast<unsigned>((s.channels + kBlockThreads - 1) / kBlockThreads);
   copy_statistics<<<blocks, kBlockThreads, 0, stream>>>(s.channels, statistics);
   return visit(dtype, s.channels, [&](auto wide) {
-    return launch_normalise<typename decltype(wide)::Type, decltype(wide)::kWidth>(
-        stream, s, epsilon, x, statistics.old_mean, statistics.old_variance, scale, offset, y);
+    launch_normalise<typename decltype(wide)::Type, decltype(wide)::kWidth, false>(
+        stream, s, epsilon, NormEnd::kNone, t, statistics.old_mean, statistics.old_variance);
+    return cudaGetLastError();
   });
 }
 
@@ -354,17 +452,11 @@ cudaError_t batch_norm_gradient(cudaStream_t stream, int32_t dtype, const NormSh
   return visit(dtype, s.channels, [&](auto wide) {
     using T = typename decltype(wide)::Type;
     constexpr int V = decltype(wide)::kWidth;
-    const auto* dy = static_cast<const T*>(t.dy);
-    const auto* x = static_cast<const T*>(t.x);
-    auto* sums = static_cast<float*>(scratch);
-    const Blocks b = statistic_blocks(s, V);
-    part_gradients<T, V><<<b.grid(), b.threads(), 0, stream>>>(b, s, dy, x, t.mean, sums);
-    merge_gradients<<<merge_blocks(s), kMergeThreads, 0, stream>>>(b, s, epsilon, sums, t.variance,
-                                                                   t.dscale, t.doffset);
-    const Blocks e = element_blocks(s, V);
-    input_gradients<T, V><<<e.grid(), e.threads(), 0, stream>>>(e, s, epsilon, training, dy, x, t,
-                                                                static_cast<T*>(t.dx));
-    return cudaGetLastError();
+    const auto cut =
+        t.bias ? launch_gradient<T, V, true, true> : launch_gradient<T, V, true, false>;
+    const auto plain =
+        t.bias ? launch_gradient<T, V, false, true> : launch_gradient<T, V, false, false>;
+    return (t.offset ? cut : plain)(stream, s, epsilon, training, t, scratch);
   });
 }
 

@@ -152,9 +152,10 @@ __global__ void reduce_short_rows(ReduceOp op, int64_t rows, int reduced, S scal
   if (threadIdx.x % 32 == 0) y[row] = store<Y, S>(sum * scale);
 }
 
-// Sums of the columns of x [rows, columns] by parts: sums [parts, columns].
-template <class T, int V>
-__global__ void sum_columns(Blocks b, int64_t rows, int64_t columns, const T* x, float* sums) {
+// Sums of the columns of x [rows, columns] by parts, times `scale`: sums [parts, columns].
+template <class T, int V, class Y>
+__global__ void sum_columns(Blocks b, int64_t rows, int64_t columns, float scale, const T* x,
+                            Y* sums) {
   __shared__ float shared[V][kBlockThreads];
   const int64_t stripe = blockIdx.x % b.stripes, part = blockIdx.x / b.stripes;
   const int64_t first = part * b.length, last = min(first + b.length, rows);
@@ -180,7 +181,9 @@ __global__ void sum_columns(Blocks b, int64_t rows, int64_t columns, const T* x,
   }
   if (threadIdx.y == 0 && inside) {
 #pragma unroll
-    for (int v = 0; v < V; ++v) sums[part * columns + column + v] = shared[v][at];
+    for (int v = 0; v < V; ++v) {
+      sums[part * columns + column + v] = store<Y, float>(shared[v][at] * scale);
+    }
   }
 }
 
@@ -217,9 +220,15 @@ template <class T, int V>
 cudaError_t sum_columns_by(cudaStream_t stream, const ReduceShape& s, double scale, const void* x,
                            void* y, void* scratch) {
   const Blocks b = column_blocks(s, V);
+  const auto* values = static_cast<const T*>(x);
+  if (b.parts == 1) {
+    sum_columns<T, V, T><<<b.grid(), b.threads(), 0, stream>>>(
+        b, s.reduced, s.inner, static_cast<float>(scale), values, static_cast<T*>(y));
+    return cudaGetLastError();
+  }
   auto* sums = static_cast<float*>(scratch);
-  sum_columns<T, V>
-      <<<b.grid(), b.threads(), 0, stream>>>(b, s.reduced, s.inner, static_cast<const T*>(x), sums);
+  sum_columns<T, V, float>
+      <<<b.grid(), b.threads(), 0, stream>>>(b, s.reduced, s.inner, 1, values, sums);
   return sum_parts(stream, dtype_of<T>(), b.parts, s.inner, scale, sums, y);
 }
 

@@ -139,8 +139,9 @@ void Optimizer::apply(Trace& trace, std::span<const WeightGradient> gradients,
   const std::vector<Applied> applied = sum(g, unscaled.gradients, combine);
   const Endpoint iterations = trace.read(state_[0]);
   const Endpoint rate = rate_.is_schedule() ? rate_.at(g, iterations) : trace.read(state_[1]);
-  const Endpoint one = g.scalar<int64_t>(1);
-  const Step step{trace, rate, g.cast(g.add(iterations, one), DType::kFloat)};
+  // Counted first and read again: one op less than a sum of its own.
+  trace.assign_add(state_[0], g.scalar<int64_t>(1));
+  const Step step{trace, rate, g.cast(trace.read(state_[0]), DType::kFloat)};
   begin(step);
   for (size_t i = 0; i < weights_.size() && g.status().ok(); ++i) {
     if (!applied[i].gradient) continue;
@@ -155,7 +156,6 @@ void Optimizer::apply(Trace& trace, std::span<const WeightGradient> gradients,
     const Weight& w = *weights_[i];
     if (applied[i].gradient && w.constraint) trace.assign(w, w.constraint(g, trace.read_stored(w)));
   }
-  trace.assign_add(state_[0], one);
   settle(trace, unscaled);
 }
 

@@ -72,6 +72,7 @@ constexpr OpDecl constant_like(AttrsText attrs, KernelList kernels) {
       .inputs = "x: T",
       .outputs = "y: T",
       .attrs = attrs,
+      .needs_only_shapes = true,
       .shape = same_as_input<0>,
       .rows = Rows::kIndependent,
       .gradient = not_differentiable,

@@ -46,7 +46,8 @@ void report_statistics(const BatchNormForward& op, KernelRun& r) {
   }
 }
 
-void run_batch_norm(const BatchNormForward& op, KernelRun& r) {
+// `bias`: is added to x before; null where there is none.
+void run_batch_norm(const BatchNormForward& op, const Tensor* bias, KernelRun& r) {
   const BatchNormLayout& layout = op.layout;
   const size_t channels = static_cast<size_t>(layout.channels);
   if (r.num_outputs() > 5) *r.out<float>(5) = 0;
@@ -56,7 +57,7 @@ void run_batch_norm(const BatchNormForward& op, KernelRun& r) {
   }
   float* const factors = r.scratch<float>();
   float* const scratch = factors + kernels::batch_norm_factors(layout.channels);
-  const float* x = load_rows(layout, r.input(0), scratch);
+  const float* x = load_shifted_rows(layout, r.input(0), bias, scratch);
   float* y = layout.direct() ? r.out<float>(0) : scratch;
   const kernels::BatchNorm norm{layout.rows(), layout.channels, op.epsilon, r.in<float>(1)};
   if (op.training) {
@@ -72,7 +73,7 @@ void run_batch_norm(const BatchNormForward& op, KernelRun& r) {
   if (!layout.direct()) store_rows(layout, y, r.output(0));
 }
 
-StatusOr<Kernel> make_batch_norm(Prepare& p) {
+StatusOr<BatchNormForward> read_batch_norm(Prepare& p) {
   if (p.input_dtype(1) != DType::kFloat) {
     return unimplemented("batch normalisation with statistics of dtype ", p.input_dtype(1));
   }
@@ -81,9 +82,44 @@ StatusOr<Kernel> make_batch_norm(Prepare& p) {
   op.epsilon = p.attr<float>("epsilon");
   op.average_factor = p.attr<float>("exponential_avg_factor");
   op.training = p.attr<bool>("is_training");
+  return op;
+}
+
+StatusOr<Kernel> make_batch_norm(Prepare& p) {
+  TENON_ASSIGN_OR_RETURN(const BatchNormForward op, read_batch_norm(p));
   p.reserve_scratch(batch_norm_scratch(op.layout, 1));
   return Kernel([op](KernelRun& r) {
-    run_batch_norm(op, r);
+    run_batch_norm(op, nullptr, r);
+    return absl::OkStatus();
+  });
+}
+
+// y + side (if there is one), then what is above 0: each rounded, as the ops by themselves do.
+template <class T>
+void add_and_cut(const Tensor* side, bool relu, Tensor& y) {
+  T* const values = y.mutable_data<T>();
+  for (int64_t i = 0, count = y.num_elements(); i < count; ++i) {
+    auto value = static_cast<float>(values[i]);
+    if (side)
+      value = static_cast<float>(static_cast<T>(value + static_cast<float>(side->data<T>()[i])));
+    values[i] = static_cast<T>(relu && value < 0 ? 0.0f : value);
+  }
+}
+
+// For devices, which have kernels of their own for it; on the host it is their measure.
+StatusOr<Kernel> make_batch_norm_ex(Prepare& p) {
+  TENON_ASSIGN_OR_RETURN(const BatchNormForward op, read_batch_norm(p));
+  const bool relu = p.attr<std::string>("activation_mode") == "Relu";
+  const int sides = static_cast<int>(p.attr<int64_t>("num_side_inputs"));
+  const int biases = static_cast<int>(p.attr<int64_t>("num_biases"));
+  if (sides > 1 || biases > 1) return unimplemented("more than one addend or bias");
+  p.reserve_scratch(batch_norm_scratch(op.layout, 0) +
+                    static_cast<size_t>(op.layout.elements()) * sizeof(float));
+  return Kernel([op, relu, sides, biases](KernelRun& r) {
+    run_batch_norm(op, biases > 0 ? &r.input(5 + sides) : nullptr, r);
+    const Tensor* side = sides > 0 ? &r.input(5) : nullptr;
+    visit<FloatTypes>(r.output(0).dtype(),
+                      [&]<class T>() { add_and_cut<T>(side, relu, r.output(0)); });
     return absl::OkStatus();
   });
 }
@@ -142,6 +178,26 @@ TENON_OP(FusedBatchNormV3) = {
     .shape = batch_norm_shape,
     .gradient = batch_norm_gradient,
     .kernels = {make_batch_norm},
+};
+
+// With an addition and an activation behind it, where attributes are those of TensorFlow's
+// remapper, and perhaps a bias added before.
+TENON_OP(_FusedBatchNormEx) = {
+    .inputs =
+        "x: T, scale: U, offset: U, mean: U, variance: U, side_input: num_side_inputs * T, "
+        "bias: num_biases * T",
+    .outputs =
+        "y: T, batch_mean: U, batch_variance: U, reserve_space_1: U, reserve_space_2: U, "
+        "reserve_space_3: U",
+    .attrs =
+        "T: {half, bfloat16, float}; U: {float}; epsilon: float = 0.0001; "
+        "exponential_avg_factor: float = 1; num_side_inputs: int >= 0 = 0; num_biases: int >= 0 = "
+        "0; "
+        "activation_mode: string = 'Identity'; data_format: {'NHWC'} = 'NHWC'; "
+        "is_training: bool = true",
+    .shape = batch_norm_shape,
+    .gradient = [](Gradient&) { return internal("gradients are taken before ops are fused"); },
+    .kernels = {make_batch_norm_ex},
 };
 
 }  // namespace tenon

@@ -56,6 +56,20 @@ const float* load_rows(const BatchNormLayout& layout, const Tensor& tensor, floa
   return scratch;
 }
 
+const float* load_shifted_rows(const BatchNormLayout& layout, const Tensor& tensor,
+                               const Tensor* bias, float* scratch) {
+  const float* rows = load_rows(layout, tensor, scratch);
+  if (!bias) return rows;
+  visit<FloatTypes>(layout.dtype, [&]<class T>() {
+    const T* shift = bias->data<T>();
+    for (int64_t i = 0; i < layout.elements(); ++i) {
+      const auto by = static_cast<float>(shift[i % layout.channels]);
+      scratch[i] = static_cast<float>(static_cast<T>(rows[i] + by));
+    }
+  });
+  return scratch;
+}
+
 void store_rows(const BatchNormLayout& layout, const float* rows, Tensor& tensor) {
   visit<FloatTypes>(layout.dtype, [&]<class T>() {
     T* values = tensor.mutable_data<T>();

@@ -32,6 +32,11 @@ size_t batch_norm_scratch(const BatchNormLayout& layout, int64_t copies);
 // [rows, channels] in float32: `tensor` itself, or a copy at `scratch`.
 const float* load_rows(const BatchNormLayout& layout, const Tensor& tensor, float* scratch);
 
+// The same plus `bias` [channels], each sum rounded to the tensor's dtype: always a copy at
+// `scratch`. Without a bias (null) load_rows().
+const float* load_shifted_rows(const BatchNormLayout& layout, const Tensor& tensor,
+                               const Tensor* bias, float* scratch);
+
 // From float32 [rows, channels] back to `layout`.
 void store_rows(const BatchNormLayout& layout, const float* rows, Tensor& tensor);
 
