@@ -42,7 +42,6 @@ bool add_move(std::vector<Move>& moves, Move move, const Dims& dims, const Dims&
   return true;
 }
 
-// `zeros`: the output is cleared first.
 TenonStatus* run_moves(size_t width, std::vector<Move> moves, RunFunction& run) {
   if (width == 0) return unimplemented("elements of this dtype");
   run = [width, moves = std::move(moves)](TenonRun* r) -> TenonStatus* {
@@ -175,39 +174,80 @@ TenonStatus* prepare_slice(TenonPrepare* prepare, RunFunction& run) {
 }
 
 // Without ellipsis and new axes.
-TenonStatus* prepare_strided_slice(TenonPrepare* prepare, RunFunction& run) {
-  const Dims x = dims_of(host->prepare_input(prepare, 0));
-  Dims begin, strides, steps = steps_of(x), dims;
+// The elements of an image that a strided slice takes: where they begin, and by what steps they go
+// on along the axes of the part. Begin and strides are inputs 1 and 3.
+struct StridedPart {
+  int64_t first = 0;
+  Dims dims, steps;
+};
+bool read_strided_part(const TenonPrepare* prepare, const Dims& image, const Dims& part,
+                       StridedPart& read) {
+  Dims begin, strides, steps = steps_of(image);
   if (!constant_integers(prepare, 1, begin) || !constant_integers(prepare, 3, strides) ||
-      begin.size() > x.size() || int_attr(prepare, "ellipsis_mask", 0) != 0 ||
+      begin.size() > image.size() || int_attr(prepare, "ellipsis_mask", 0) != 0 ||
       int_attr(prepare, "new_axis_mask", 0) != 0) {
-    return not_this();
+    return false;
   }
   const int64_t begins = int_attr(prepare, "begin_mask", 0);
   const int64_t shrinks = int_attr(prepare, "shrink_axis_mask", 0);
-  const Dims y = dims_of(host->prepare_output(prepare, 0));
-  int64_t from = 0;
   size_t next = 0;
-  Dims x_steps;
-  for (size_t axis = 0; axis < x.size(); ++axis) {
+  for (size_t axis = 0; axis < image.size(); ++axis) {
     const bool named = axis < begin.size();
     const bool shrinks_here = named && (shrinks >> axis & 1);
-    const int64_t stride = named ? strides[axis] : 1;
-    int64_t first = stride < 0 ? x[axis] - 1 : 0;
+    const int64_t stride = named ? strides[axis] : 1, last = image[axis] - 1;
+    int64_t first = stride < 0 ? last : 0;
     if (named && (shrinks_here || !(begins >> axis & 1))) {
-      first = begin[axis] < 0 ? begin[axis] + x[axis] : begin[axis];
-      first = std::clamp<int64_t>(first, stride < 0 ? -1 : 0, stride < 0 ? x[axis] - 1 : x[axis]);
+      first = begin[axis] < 0 ? begin[axis] + image[axis] : begin[axis];
+      first = std::clamp<int64_t>(first, stride < 0 ? -1 : 0, stride < 0 ? last : image[axis]);
     }
-    from += first * steps[axis];
+    read.first += first * steps[axis];
     if (shrinks_here) continue;
-    if (next >= y.size()) return not_this();
-    dims.push_back(y[next++]);
-    x_steps.push_back(stride * steps[axis]);
+    if (next >= part.size()) return false;
+    read.dims.push_back(part[next++]);
+    read.steps.push_back(stride * steps[axis]);
   }
-  if (next != y.size()) return not_this();
+  return next == part.size();
+}
+
+TenonStatus* prepare_strided_slice(TenonPrepare* prepare, RunFunction& run) {
+  const Dims y = dims_of(host->prepare_output(prepare, 0));
+  StridedPart part;
   std::vector<Move> moves;
-  if (!add_move(moves, {0, 0, from, 0, {}}, dims, x_steps, steps_of(y))) return not_this();
+  if (!read_strided_part(prepare, dims_of(host->prepare_input(prepare, 0)), y, part) ||
+      !add_move(moves, {0, 0, part.first, 0, {}}, part.dims, part.steps, steps_of(y))) {
+    return not_this();
+  }
   return run_moves(width_of(prepare), std::move(moves), run);
+}
+
+// Where `moves` write nothing, the output is 0, or what input `value` holds.
+TenonStatus* fill_and_move(TenonPrepare* prepare, int32_t value, std::vector<Move> moves,
+                           RunFunction& run) {
+  RunFunction inside;
+  const size_t width = width_of(prepare);
+  if (TenonStatus* status = run_moves(width, std::move(moves), inside)) return status;
+  const int64_t count = element_count(host->prepare_output(prepare, 0));
+  run = [=](TenonRun* r) -> TenonStatus* {
+    const void* element = value < 0 ? nullptr : input<void>(r, value);
+    if (TenonStatus* status =
+            status_of(fill(enqueue(r), width, count, element, output<void>(r, 0)), "filling")) {
+      return status;
+    }
+    return inside(r);
+  };
+  return nullptr;
+}
+
+// shape, begin, end, strides, dy.
+TenonStatus* prepare_strided_slice_gradient(TenonPrepare* prepare, RunFunction& run) {
+  const Dims dy = dims_of(host->prepare_input(prepare, 4));
+  StridedPart part;
+  std::vector<Move> moves;
+  if (!read_strided_part(prepare, dims_of(host->prepare_output(prepare, 0)), dy, part) ||
+      !add_move(moves, {4, 0, 0, part.first, {}}, part.dims, steps_of(dy), part.steps)) {
+    return not_this();
+  }
+  return fill_and_move(prepare, -1, std::move(moves), run);
 }
 
 TenonStatus* prepare_tile(TenonPrepare* prepare, RunFunction& run) {
@@ -246,8 +286,7 @@ TenonStatus* prepare_reverse(TenonPrepare* prepare, RunFunction& run) {
 // PadV2's value is on the device; Pad's is 0.
 TenonStatus* prepare_pad(TenonPrepare* prepare, RunFunction& run) {
   const Dims x = dims_of(host->prepare_input(prepare, 0));
-  const TenonType y = host->prepare_output(prepare, 0);
-  const Dims y_steps = steps_of(dims_of(y));
+  const Dims y_steps = steps_of(dims_of(host->prepare_output(prepare, 0)));
   Dims paddings;
   if (!constant_integers(prepare, 1, paddings) || paddings.size() != 2 * x.size()) {
     return not_this();
@@ -256,20 +295,8 @@ TenonStatus* prepare_pad(TenonPrepare* prepare, RunFunction& run) {
   for (size_t axis = 0; axis < x.size(); ++axis) to += paddings[2 * axis] * y_steps[axis];
   std::vector<Move> moves;
   if (!add_move(moves, {0, 0, 0, to, {}}, x, steps_of(x), y_steps)) return not_this();
-  RunFunction inside;
-  const size_t width = width_of(prepare);
-  if (TenonStatus* status = run_moves(width, std::move(moves), inside)) return status;
-  const bool valued = host->prepare_num_inputs(prepare) > 2;
-  run = [=, count = element_count(y)](TenonRun* r) -> TenonStatus* {
-    if (TenonStatus* status =
-            status_of(fill(enqueue(r), width, count, valued ? input<void>(r, 2) : nullptr,
-                           output<void>(r, 0)),
-                      "filling")) {
-      return status;
-    }
-    return inside(r);
-  };
-  return nullptr;
+  return fill_and_move(prepare, host->prepare_num_inputs(prepare) > 2 ? 2 : -1, std::move(moves),
+                       run);
 }
 
 // params, indices, axis.
@@ -326,6 +353,7 @@ void add_move_rows(const AddRow& add) {
   add("Unpack", prepare_pack<true>);
   add("Slice", prepare_slice);
   add("StridedSlice", prepare_strided_slice);
+  add("StridedSliceGrad", prepare_strided_slice_gradient);
   add("Tile", prepare_tile);
   add("ReverseV2", prepare_reverse);
   add("Pad", prepare_pad);

@@ -61,6 +61,19 @@ __device__ float as_stored(float x) {
   return load<float, T>(store<T, float>(x));
 }
 
+// Neighbouring elements as they lie. Loops ask for those of several rows before they look at the
+// first, the last row's again where there are no more: memory is far, and a load that stands in a
+// branch with what it is for is waited for there.
+template <class T, int V>
+__device__ Pack<T, V> pack_at(const T* from) {
+  return *reinterpret_cast<const Pack<T, V>*>(from);
+}
+template <class T, int V>
+__device__ void unpack(const Pack<T, V>& pack, float (&values)[V]) {
+#pragma unroll
+  for (int v = 0; v < V; ++v) values[v] = load<float, T>(pack.at[v]);
+}
+
 // What is added to x before, if anything.
 template <class T, int V, bool biased>
 struct Bias {
@@ -81,7 +94,7 @@ __global__ void part_moments(Blocks b, NormShape s, const T* x, const T* bias, f
   __shared__ Moments shared[kBlockThreads];
   const Place p = place_of<V>(b, s.rows);
   const bool inside = p.column < s.channels;
-  constexpr int kRows = 4;  // that are loaded at once
+  constexpr int kRows = 8;
   Moments mine[V] = {};
   // Sums of the distance from the thread's first value, which lies among the others: of n of them
   // the squares lose no more than n units in the last place.
@@ -95,23 +108,21 @@ __global__ void part_moments(Blocks b, NormShape s, const T* x, const T* bias, f
     shift.add_to(first);
   }
   for (int64_t row = begin; inside && row < p.last; row += kRows * step) {
-    float values[kRows][V];
+    Pack<T, V> packs[kRows];
 #pragma unroll
     for (int i = 0; i < kRows; ++i) {
-      if (row + i * step < p.last) {
-        load_pack<T, V>(x + (row + i * step) * s.channels + p.column, values[i]);
-        shift.add_to(values[i]);
-        ++count;
-      } else {
-#pragma unroll
-        for (int v = 0; v < V; ++v) values[i][v] = first[v];
-      }
+      packs[i] = pack_at<T, V>(x + min(row + i * step, p.last - 1) * s.channels + p.column);
     }
 #pragma unroll
     for (int i = 0; i < kRows; ++i) {
+      const bool there = row + i * step < p.last;
+      float values[V];
+      unpack(packs[i], values);
+      shift.add_to(values);
+      count += there ? 1.0f : 0.0f;
 #pragma unroll
       for (int v = 0; v < V; ++v) {
-        const float off = values[i][v] - first[v];
+        const float off = there ? values[v] - first[v] : 0;
         sums[v] += off;
         squares_of[v] += off * off;
       }
@@ -243,23 +254,25 @@ __global__ void part_gradients(Blocks b, NormShape s, float epsilon, NormGradien
   constexpr int kRows = 4;
   const int64_t step = blockDim.y;
   for (int64_t row = p.first + threadIdx.y; inside && row < p.last; row += kRows * step) {
-    float dys[kRows][V] = {}, xs[kRows][V] = {};
+    Pack<T, V> of_dy[kRows], of_x[kRows];
 #pragma unroll
     for (int i = 0; i < kRows; ++i) {
-      if (row + i * step >= p.last) continue;
-      const int64_t at = (row + i * step) * s.channels + p.column;
-      load_pack<T, V>(dy + at, dys[i]);
-      load_pack<T, V>(x + at, xs[i]);
+      const int64_t at = min(row + i * step, p.last - 1) * s.channels + p.column;
+      of_dy[i] = pack_at<T, V>(dy + at);
+      of_x[i] = pack_at<T, V>(x + at);
     }
 #pragma unroll
     for (int i = 0; i < kRows; ++i) {
-      if (row + i * step >= p.last) continue;
-      bias.add_to(xs[i]);
-      if (cuts) cut.template apply<T>(xs[i], middle, dys[i]);
+      const bool there = row + i * step < p.last;
+      float dys[V], xs[V];
+      unpack(of_dy[i], dys);
+      unpack(of_x[i], xs);
+      bias.add_to(xs);
+      if (cuts) cut.template apply<T>(xs, middle, dys);
 #pragma unroll
       for (int v = 0; v < V; ++v) {
-        offsets[v] += dys[i][v];
-        scales[v] += dys[i][v] * (xs[i][v] - middle[v]);
+        offsets[v] += there ? dys[v] : 0;
+        scales[v] += there ? dys[v] * (xs[v] - middle[v]) : 0;
       }
     }
   }
