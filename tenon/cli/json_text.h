@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "tenon/base/log.h"
+#include "tenon/keras/logs.h"
 
 namespace tenon::cli {
 
@@ -27,13 +28,15 @@ template <class Range>
   return std::string(digits, std::to_chars(digits, digits + sizeof(digits), value).ptr);
 }
 
-// {FIRST,"accuracy":0.9,...}; `first` may be empty.
-[[nodiscard]] inline std::string json_logs(
-    std::string_view first, const std::vector<std::pair<std::string, double>>& values) {
+// {FIRST,"accuracy":0.9,...}; `first` may be empty. Several numbers are a list.
+[[nodiscard]] inline std::string json_logs(std::string_view first, const keras::Logs& values) {
   std::vector<std::string> members;
   if (!first.empty()) members.emplace_back(first);
   for (const auto& [name, value] : values) {
-    members.push_back(cat(json_string(name), ":", json_number(value)));
+    std::vector<std::string> parts;
+    for (const double part : value.parts()) parts.push_back(json_number(part));
+    const std::string text = parts.empty() ? json_number(value) : cat('[', join(parts, ","), ']');
+    members.push_back(cat(json_string(name), ":", text));
   }
   return cat('{', join(members, ","), '}');
 }

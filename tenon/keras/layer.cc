@@ -1,6 +1,7 @@
 #include "tenon/keras/layer.h"
 
 #include <atomic>
+#include <cstring>
 
 namespace tenon::keras {
 
@@ -92,6 +93,12 @@ constexpr struct {
 };
 
 }  // namespace
+
+Tensor zeros_of(const Weight& weight) {
+  Tensor value(weight.dtype, weight.shape);
+  std::memset(value.mutable_raw(), 0, value.num_bytes());
+  return value;
+}
 
 StatusOr<DTypePolicy> DTypePolicy::of(std::string_view name) {
   std::vector<std::string_view> names;

@@ -33,6 +33,9 @@ struct Weight {
   Ref<Variable> variable;  // null until a Model holds the layer
 };
 
+// A value of the weight's dtype and shape that is 0 everywhere.
+Tensor zeros_of(const Weight& weight);
+
 // Keras' dtype policies: what the weights are stored in, and what is computed in.
 struct DTypePolicy {
   std::string name = "float32";

@@ -1,5 +1,10 @@
-// Metric: the mean of one number a sample over an epoch, kept in two variables that the step's
-// graph updates. Keras' metrics; the row of a metric in metrics/table.cc holds its function.
+// Metric: what the batches of an epoch come to. Keras' metrics.
+//
+// Each is a function of sums over the batches: a mean of a total and a count, an AUC of how many
+// rows lie above each threshold. The graph of a step adds to the sums, which are variables, and
+// computes the result of them; several replicas add theirs up before that.
+//
+// A metric is a class in metrics/ and a row in metrics/table.cc.
 #pragma once
 
 #include "tenon/keras/loss.h"
@@ -8,44 +13,75 @@ namespace tenon::keras {
 
 class Metric {
  public:
-  // One value for each sample (and position).
-  using Values = std::function<Endpoint(GraphBuilder&, Endpoint y_true, Endpoint y_pred)>;
+  // Which way is better; kUnknown where the metric does not say (TruePositives).
+  enum class Direction : uint8_t { kUnknown, kUp, kDown };
 
-  Metric(std::string name, Json config, Values values);
+  // 0 when an epoch starts.
+  struct Sum {
+    std::string_view name;
+    Shape shape = {};
+    DType dtype = DType::kFloat;
+  };
+
+  // `sample_weight`, of rows or of positions too, and `mask`, of the predictions, may be invalid:
+  // none.
+  struct Batch {
+    Endpoint y_true = {}, y_pred = {}, sample_weight = {}, mask = {};
+  };
+
+  virtual ~Metric() = default;
+
+  // "AUC": Keras' name of the class.
+  virtual std::string_view class_name() const = 0;
+  virtual void fields(ConfigFields& fields) { (void)fields; }
+  // INVALID_ARGUMENT for options that Keras' constructor refuses. After they are set.
+  virtual Status check() { return absl::OkStatus(); }
+  virtual Direction direction() const { return Direction::kUp; }
+
+  // For targets and predictions of these shapes. INVALID_ARGUMENT where they are none of its.
+  virtual StatusOr<std::vector<Sum>> sums(const PartialShape& y_true,
+                                          const PartialShape& y_pred) const = 0;
+  // What a batch adds to each sum, of its shape and dtype.
+  virtual std::vector<Endpoint> addends(GraphBuilder& build, const Batch& batch) const = 0;
+  // A float32 scalar, or a vector.
+  virtual Endpoint result(GraphBuilder& build, std::span<const Endpoint> sums) const = 0;
 
   const std::string& name() const { return name_; }
-  // Under which it is reported; variables are named after it. Before it is used.
-  void rename(std::string name);
-  // As Keras writes it in compile_config: the name, or a serialised object.
-  const Json& config() const { return config_; }
+  // Under which it is reported; variables are named after it. Before build().
+  void rename(std::string name) { name_ = std::move(name); }
 
-  // Adds the ops that take a batch in; `sample_weight`, of rows or of positions too, may be
-  // invalid: none.
-  void update(Trace& trace, Endpoint y_true, Endpoint y_pred, Endpoint sample_weight) const;
-  // As update(), from values: each counts `weight`, one for each value when it is invalid.
-  void update_mean(Trace& trace, Endpoint values, Endpoint weight) const;
-  // The mean so far; 0 before the first batch.
+  // Makes the sums. Once.
+  Status build(const PartialShape& y_true, const PartialShape& y_pred);
+  std::span<Weight> state() { return state_; }
+  std::span<const Weight> state() const { return state_; }
+
+  // Adds a batch to the sums; a replica without rows of its own adds nothing.
+  void update(Trace& trace, const Batch& batch) const;
+  // Of the sums so far.
   Endpoint result(Trace& trace) const;
 
-  // total and count: float32 scalars, to be set to 0 when an epoch starts.
-  std::span<Weight> state() { return state_; }
+ protected:
+  friend StatusOr<std::shared_ptr<Metric>> metric_from_json(const Json& json,
+                                                            const PartialShape& y_true,
+                                                            const PartialShape& y_pred);
+  // As the config says, null where it says nothing. Sums of floats are float32 whatever it is.
+  Json dtype_;
 
  private:
-  // Adds sums of products of values and weights, and of the weights.
-  void update_weighted(Trace& trace, Endpoint weighted, Endpoint weight) const;
-
   std::string name_;
-  Json config_;
-  Values values_;
-  std::array<Weight, 2> state_;
+  std::vector<Weight> state_;
 };
 
 using MetricPtr = std::shared_ptr<Metric>;
 
 // From Keras' JSON: a name or a serialised object. "accuracy" becomes the binary, categorical or
 // sparse one by the shapes of targets and predictions, as in Keras. The names of losses are metrics
-// too. UNIMPLEMENTED names what exists.
+// too. UNIMPLEMENTED names what exists; INVALID_ARGUMENT where Keras' constructor or compile()
+// refuses it.
 StatusOr<MetricPtr> metric_from_json(const Json& json, const PartialShape& y_true,
                                      const PartialShape& y_pred);
+
+// The mean of what the predictions are, by weight: of a loss over batches, by their rows.
+MetricPtr loss_mean(std::string name);
 
 }  // namespace tenon::keras

@@ -63,11 +63,16 @@ Tensor match_input_rank(Tensor x, const PartialShape& wanted) {
   return x.reshaped(std::move(shape));
 }
 
-const double* find_log(const Logs& logs, std::string_view name) {
+const LogValue* find_value(const Logs& logs, std::string_view name) {
   for (const auto& [key, value] : logs) {
     if (key == name) return &value;
   }
   return nullptr;
+}
+
+const double* find_log(const Logs& logs, std::string_view name) {
+  const LogValue* value = find_value(logs, name);
+  return value ? value->number() : nullptr;
 }
 
 void set_random_seed(uint64_t seed) { default_seed = seed; }
@@ -184,6 +189,10 @@ std::vector<const Loss*> Model::losses() const {
 Steps& Model::steps() {
   if (!steps_) steps_ = std::make_unique<Steps>(*this);
   return *steps_;
+}
+
+std::optional<Metric::Direction> Model::direction_of(std::string_view name) const {
+  return steps_ ? steps_->direction_of(name) : std::nullopt;
 }
 
 void Model::visit_all(const std::function<void(Layer&)>& visit) const {

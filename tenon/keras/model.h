@@ -11,6 +11,7 @@
 
 #include "tenon/data/files.h"
 #include "tenon/data/reader.h"
+#include "tenon/keras/logs.h"
 #include "tenon/keras/metric.h"
 #include "tenon/keras/network.h"
 #include "tenon/keras/optimizer.h"
@@ -38,14 +39,10 @@ using SampleWeights = Tensors;
 // that lack it, or dropped from rows that have one too many. Shares the elements.
 Tensor match_input_rank(Tensor x, const PartialShape& wanted);
 
-// Name and value, sorted by name as Keras sorts them ("accuracy", "loss", "val_accuracy").
-using Logs = std::vector<std::pair<std::string, double>>;
-// Null when there is none of that name.
-const double* find_log(const Logs& logs, std::string_view name);
-
 struct History {
   std::vector<int64_t> epoch;
-  std::map<std::string, std::vector<double>> history;  // one value an epoch
+  // One value an epoch; where a metric gives several numbers, their mean.
+  std::map<std::string, std::vector<double>> history;
 };
 
 // Of a model with several outputs, losses, weights and metrics are lists in the order of the
@@ -192,6 +189,10 @@ class Model {
   StatusOr<Graph> forward_graph(bool training = false) const;
   const std::shared_ptr<ModelState>& state() const { return state_; }
 
+  // Which way is better for what a step reports under `name`; nothing before the first step, and
+  // where it reports no such loss or metric.
+  std::optional<Metric::Direction> direction_of(std::string_view name) const;
+
   Optimizer* optimizer() const { return optimizer_.get(); }
   // FAILED_PRECONDITION when the model is not compiled, or a schedule gives the rate.
   StatusOr<double> learning_rate() const;
@@ -206,6 +207,7 @@ class Model {
 
  private:
   friend class Steps;
+  friend class StepMetrics;
   friend class Fit;
   // Every layer, those within others too, once.
   void visit_all(const std::function<void(Layer&)>& visit) const;

@@ -1,7 +1,5 @@
 #include "tenon/keras/steps.h"
 
-#include "tenon/keras/compile.h"
-
 namespace tenon::keras {
 
 namespace {
@@ -53,85 +51,18 @@ std::string Steps::output_place(size_t output) const {
   return cat("output '", model_.network_.output_names()[output], "'");
 }
 
-// Names as Keras gives them: "left_accuracy" where there are several outputs; one that is there
-// already gets "weighted_" before it, or a number after it.
-Status Steps::make_metrics(std::span<const Judged> outputs, const Graph& graph) {
-  if (!means_.empty()) return absl::OkStatus();
-  const std::vector<std::string> names = model_.network_.output_names();
-  std::vector<Mean> means = {{std::make_shared<Metric>("loss", Json(), nullptr)}};
-  const auto losses = std::count_if(outputs.begin(), outputs.end(),
-                                    [](const Judged& output) { return output.loss; });
-  std::map<std::string, int> taken = {{"loss", 1}};
-  const auto add = [&](MetricPtr metric, size_t output, auto of) {
-    const bool weighted = of == Mean::kWeightedMetric;
-    const std::string prefix = outputs.size() > 1 ? names[output] + "_" : "";
-    std::string name = prefix + metric->name();
-    if (taken.count(name) && weighted) name = cat(prefix, "weighted_", metric->name());
-    if (const int count = taken[name]++; count > 0) name = cat(name, "_", count);
-    metric->rename(std::move(name));
-    means.push_back({std::move(metric), output, of});
-  };
-  for (size_t i = 0; i < outputs.size() && losses > 1; ++i) {
-    if (outputs[i].loss) {
-      add(std::make_shared<Metric>("loss", Json(), nullptr), i, Mean::kOutputLoss);
-    }
-  }
-  for (const bool weighted : {false, true}) {
-    const CompileOptions& options = model_.compile_options_;
-    TENON_ASSIGN_OR_RETURN(
-        const auto by_output,
-        metrics_of_outputs(weighted ? options.weighted_metrics : options.metrics, names));
-    for (size_t i = 0; i < outputs.size(); ++i) {
-      if (!by_output[i].empty() && !outputs[i].y_true) {
-        return invalid_argument(output_place(i), " has metrics and no targets");
-      }
-      for (const Json& config : by_output[i]) {
-        TENON_ASSIGN_OR_RETURN(MetricPtr metric,
-                               metric_from_json(config, graph.value(outputs[i].y_true).shape,
-                                                graph.value(outputs[i].y_pred.tensor).shape));
-        add(std::move(metric), i, weighted ? Mean::kWeightedMetric : Mean::kMetric);
-      }
-    }
-  }
-  logs_.clear();
-  for (const Mean& mean : means) {
-    logs_.emplace_back(mean.metric->name(), 0.0);
-    std::vector<Weight*> state;
-    for (Weight& weight : mean.metric->state()) {
-      if (model_.state_->variable(weight.path)) {
-        TENON_RETURN_IF_ERROR(model_.state_->remove("", weight.path));
-      }
-      state.push_back(&weight);
-    }
-    TENON_RETURN_IF_ERROR(model_.create_variables(state));
-  }
-  std::sort(logs_.begin(), logs_.end());
-  log_of_result_.clear();
-  for (const Mean& mean : means) {
-    for (size_t i = 0; i < logs_.size(); ++i) {
-      if (logs_[i].first == mean.metric->name()) log_of_result_.push_back(i);
-    }
-  }
-  means_ = std::move(means);
-  return absl::OkStatus();
-}
-
 Status Steps::reset_metrics() {
-  for (const Mean& mean : means_) {
-    for (Weight& weight : mean.metric->state()) {
-      TENON_RETURN_IF_ERROR(weight.variable->assign(Tensor::scalar(0.0f)));
-    }
-  }
+  TENON_RETURN_IF_ERROR(metrics_.reset());
   return replicas_ ? replicas_->reset_local() : absl::OkStatus();
 }
 
 // The losses of the outputs, and their sum by weight.
-StatusOr<Endpoint> Steps::add_losses(Trace& trace, std::span<Judged> outputs) {
+StatusOr<Endpoint> Steps::add_losses(Trace& trace, std::span<JudgedOutput> outputs) {
   GraphBuilder& g = trace.build();
   Endpoint total;
   for (size_t i = 0; i < outputs.size(); ++i) {
     const auto& [loss, weight] = model_.losses_[i];
-    Judged& output = outputs[i];
+    JudgedOutput& output = outputs[i];
     if (!loss || !output.y_true) continue;
     TENON_RETURN_IF_ERROR(check_targets(*loss, model_.network_.outputs[i], g.shape(output.y_true)));
     output.loss =
@@ -162,38 +93,6 @@ StatusOr<Endpoint> Steps::add_penalties(Trace& trace, Endpoint loss,
     }
   }
   return loss;
-}
-
-void Steps::add_metrics(Trace& trace, Endpoint loss, Endpoint x, std::span<const Judged> outputs) {
-  GraphBuilder& g = trace.build();
-  // The mean over an epoch weighs each batch by its rows.
-  const Endpoint rows = g.dim(x, 0);
-  for (const Mean& mean : means_) {
-    const Judged& output = outputs[mean.output];
-    if (mean.of == Mean::kLoss || mean.of == Mean::kOutputLoss) {
-      mean.metric->update_mean(trace, mean.of == Mean::kLoss ? loss : output.loss, rows);
-    } else {
-      const Endpoint weight = mean.of == Mean::kWeightedMetric ? output.weight : Endpoint();
-      mean.metric->update(trace, output.y_true, output.y_pred.tensor,
-                          masked_weight(g, weight, output.y_pred.mask, false));
-    }
-  }
-  if (trace.replication()) {
-    // What the replicas of this process have counted is added up by take_replicas_results().
-    std::vector<Endpoint> counts;
-    for (const Mean& mean : means_) {
-      for (const Weight& part : mean.metric->state()) {
-        counts.push_back(trace.read(part));
-        g.graph().result_names.push_back(part.path);
-      }
-    }
-    g.graph().results = replicas_->sum_over_workers(trace, std::move(counts));
-    return;
-  }
-  for (const Mean& mean : means_) {
-    g.graph().results.push_back(mean.metric->result(trace));
-    g.graph().result_names.push_back(mean.metric->name());
-  }
 }
 
 bool Steps::is_replicated(StepKind kind) const {
@@ -253,7 +152,7 @@ StatusOr<Graph> Steps::build(StepKind kind, const BatchLayout& layout,
     }
     return graph;
   }
-  std::vector<Judged> judged(outputs.size());
+  std::vector<JudgedOutput> judged(outputs.size());
   for (size_t i = 0; i < outputs.size(); ++i) {
     const auto place = [&](const std::vector<int>& places) {
       const bool given = i < places.size() && places[i] >= 0;
@@ -263,9 +162,14 @@ StatusOr<Graph> Steps::build(StepKind kind, const BatchLayout& layout,
   }
   TENON_ASSIGN_OR_RETURN(Endpoint loss, add_losses(trace, judged));
   TENON_ASSIGN_OR_RETURN(loss, add_penalties(trace, loss, penalties));
-  TENON_RETURN_IF_ERROR(make_metrics(judged, graph));
+  TENON_RETURN_IF_ERROR(metrics_.make(judged, graph));
   if (kind == StepKind::kTrain) TENON_RETURN_IF_ERROR(train(trace, loss));
-  add_metrics(trace, loss, args[0], judged);
+  metrics_.update(trace, loss, g.dim(args[0], 0), judged);
+  if (is_replicated(kind)) {
+    metrics_.add_sums(trace, *replicas_);
+  } else {
+    metrics_.add_results(trace);
+  }
   if (!g.status().ok()) {
     const std::string whose = judged.size() == 1 ? output_place(0) : "the outputs";
     return with_context(g.status(), cat("the metrics of ", whose));
@@ -303,11 +207,7 @@ Status Steps::make_replicas() {
 }
 
 Status Steps::set_replicas_step(const Graph& graph) {
-  std::vector<Weight*> counts;
-  for (const Mean& mean : means_) {
-    for (Weight& weight : mean.metric->state()) counts.push_back(&weight);
-  }
-  TENON_RETURN_IF_ERROR(replicas_->set_local(counts));
+  TENON_RETURN_IF_ERROR(replicas_->set_local(metrics_.sums()));
   return replicas_->set_step(graph);
 }
 
@@ -317,9 +217,10 @@ Status Steps::run(StepKind kind, const BatchLayout& layout, std::span<const Tens
     TENON_RETURN_IF_ERROR(replicas_->run(batch));
     model_.trained_ = true;
     unread_ = {};
-    take_replicas_results();
+    replicas_are_unread_ = true;
     return absl::OkStatus();
   }
+  replicas_are_unread_ = false;
   std::vector<Tensor>& results = results_[static_cast<size_t>(kind)];
   Executable& step = *made_[static_cast<size_t>(kind)].executable;
   if (kind == StepKind::kPredict) return step.run(batch, results);
@@ -335,28 +236,9 @@ Status Steps::run(StepKind kind, const BatchLayout& layout, std::span<const Tens
 }
 
 Status Steps::read_metrics() {
-  for (size_t i = 0; i < unread_.size(); ++i) {
-    Tensor result = unread_[i];
-    if (device_of(result)) {
-      TENON_ASSIGN_OR_RETURN(result, copy_to(result, nullptr));
-    }
-    logs_[log_of_result_[i]].second = static_cast<double>(*result.data<float>());
-  }
-  unread_ = {};
-  return absl::OkStatus();
-}
-
-// Each metric is two results of each replica: a sum, and how much it counts.
-void Steps::take_replicas_results() {
-  for (size_t i = 0; i < means_.size(); ++i) {
-    float total = 0, count = 0;
-    for (int rank = 0; rank < replicas_->size(); ++rank) {
-      const std::vector<Tensor>& results = replicas_->results(rank);
-      total += *results[2 * i].data<float>();
-      count += *results[2 * i + 1].data<float>();
-    }
-    logs_[log_of_result_[i]].second = static_cast<double>(count == 0 ? 0.0f : total / count);
-  }
+  if (std::exchange(replicas_are_unread_, false)) return metrics_.read_sums(*replicas_);
+  const std::span<const Tensor> results = std::exchange(unread_, {});
+  return metrics_.read(results);
 }
 
 }  // namespace tenon::keras

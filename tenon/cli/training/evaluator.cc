@@ -21,7 +21,7 @@ std::string line_of(int64_t epoch, const keras::Logs& logs, bool json) {
   std::vector<std::string> parts;
   for (const auto& [name, value] : logs) {
     char text[32];
-    std::snprintf(text, sizeof(text), "%.4f", value);
+    std::snprintf(text, sizeof(text), "%.4f", static_cast<double>(value));
     parts.push_back(cat(name, ": ", text));
   }
   return cat("epoch ", epoch, ": ", join(parts, " - "), "\n");

@@ -15,6 +15,14 @@ std::string number_text(double value) {
   return Json(value).dump();
 }
 
+// Several numbers stand in one cell, as Keras writes them: "[0.5, 0.25]", with the quotes.
+std::string cell_text(const LogValue& value) {
+  if (value.number()) return number_text(value);
+  std::vector<std::string> texts;
+  for (const double part : value.parts()) texts.push_back(number_text(part));
+  return cat("\"[", join(texts, ", "), "]\"");
+}
+
 class CSVLoggerCallback final : public Callback {
  public:
   explicit CSVLoggerCallback(CSVLoggerOptions o) : o_(std::move(o)) {}
@@ -64,8 +72,8 @@ class CSVLoggerCallback final : public Callback {
     }
     std::string row = cat(epoch);
     for (const std::string& key : keys_) {
-      const double* value = find_log(logs, key);
-      row += cat(o_.separator, value ? number_text(*value) : "NA");
+      const LogValue* value = find_value(logs, key);
+      row += cat(o_.separator, value ? cell_text(*value) : "NA");
     }
     return write(row + "\r\n");
   }

@@ -17,6 +17,7 @@ class EarlyStoppingCallback final : public Callback {
   Status on_epoch_end(Model& model, int64_t epoch, Logs& logs) override {
     const double* current = callbacks::watched(logs, o_.watch, "EarlyStopping");
     if (!current || epoch < o_.start_from_epoch) return absl::OkStatus();
+    TENON_RETURN_IF_ERROR(monitor_->settle(model, class_name()));
     const bool better = monitor_->improves(*current, best_);
     if (o_.restore_best_weights && (better || !best_weights_)) {
       TENON_ASSIGN_OR_RETURN(best_weights_, callbacks::copy_weights(model));

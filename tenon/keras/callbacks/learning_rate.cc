@@ -21,6 +21,7 @@ class ReduceLROnPlateauCallback final : public Callback {
     logs.emplace_back("learning_rate", rate);
     const double* current = callbacks::watched(logs, o_.watch, "ReduceLROnPlateau");
     if (!current) return absl::OkStatus();
+    TENON_RETURN_IF_ERROR(monitor_->settle(model, class_name()));
     if (cooldown_left_ > 0) {
       --cooldown_left_;
       wait_ = 0;

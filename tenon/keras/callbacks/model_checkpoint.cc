@@ -62,6 +62,7 @@ class ModelCheckpointCallback final : public Callback {
     if (o_.save_best_only) {
       const double* current = callbacks::watched(logs, o_.watch, "ModelCheckpoint");
       if (!current) return absl::OkStatus();
+      TENON_RETURN_IF_ERROR(monitor_->settle(model, class_name()));
       if (!monitor_->improves(*current, best_)) {
         if (o_.verbose > 0) {
           print(cat("\nEpoch ", epoch + 1, ": ", o_.watch.monitor, " did not improve from ",

@@ -6,26 +6,39 @@ namespace tenon::keras::callbacks {
 
 StatusOr<Monitor> Monitor::create(const MonitorOptions& watch, double min_delta) {
   min_delta = min_delta < 0 ? -min_delta : min_delta;
-  if (watch.mode == "min") return Monitor(false, min_delta);
-  if (watch.mode == "max") return Monitor(true, min_delta);
-  if (watch.mode != "auto") {
-    return invalid_argument("mode is '", watch.mode, "', expected 'auto', 'min' or 'max'");
-  }
-  std::string_view name = watch.monitor;
+  if (watch.mode == "min") return Monitor(watch.monitor, false, min_delta);
+  if (watch.mode == "max") return Monitor(watch.monitor, true, min_delta);
+  if (watch.mode == "auto") return Monitor(watch.monitor, std::nullopt, min_delta);
+  return invalid_argument("mode is '", watch.mode, "', expected 'auto', 'min' or 'max'");
+}
+
+Status Monitor::settle(const Model& model, std::string_view callback) {
+  if (higher_) return absl::OkStatus();
+  std::string_view name = monitor_;
   if (name.starts_with("val_")) name.remove_prefix(4);
-  const bool accuracy = name == "acc" || name.find("accuracy") != std::string_view::npos;
-  return Monitor(accuracy, min_delta);
+  auto direction = model.direction_of(name);
+  if (name == "loss") direction = Metric::Direction::kDown;
+  if (!direction || *direction == Metric::Direction::kUnknown) {
+    return invalid_argument(callback, " watches '", monitor_,
+                            "', of which the model does not say which way is better; "
+                            "mode=max or mode=min does");
+  }
+  higher_ = *direction == Metric::Direction::kUp;
+  return absl::OkStatus();
 }
 
 const double* watched(const Logs& logs, const MonitorOptions& watch, std::string_view callback) {
-  const double* value = find_log(logs, watch.monitor);
-  if (!value) {
-    std::vector<std::string_view> names;
-    for (const auto& [name, number] : logs) names.push_back(name);
+  const LogValue* value = find_value(logs, watch.monitor);
+  if (value && value->number()) return value->number();
+  std::vector<std::string_view> names;
+  for (const auto& [name, number] : logs) names.push_back(name);
+  if (value) {
+    log_warning(callback, " watches '", watch.monitor, "', which is several numbers, not one");
+  } else {
     log_warning(callback, " watches '", watch.monitor, "', which is not there; there are ",
                 join(names, ", "));
   }
-  return value;
+  return nullptr;
 }
 
 StatusOr<std::vector<Tensor>> copy_weights(const Model& model) {

@@ -5,19 +5,25 @@
 
 namespace tenon::keras::callbacks {
 
-// Is a value of `watch` better than another? INVALID_ARGUMENT for an unknown mode.
+// Is a value of `watch` better than another?
 class Monitor {
  public:
+  // INVALID_ARGUMENT for an unknown mode.
   static StatusOr<Monitor> create(const MonitorOptions& watch, double min_delta = 0);
+  // What mode auto means, the metrics of the model say, which has run a step. INVALID_ARGUMENT
+  // where they do not, as in Keras. Before improves().
+  Status settle(const Model& model, std::string_view callback);
   // Better by more than min_delta; anything is better than nothing.
   bool improves(double value, std::optional<double> reference) const {
     if (!reference) return true;
-    return higher_ ? value - min_delta_ > *reference : value + min_delta_ < *reference;
+    return *higher_ ? value - min_delta_ > *reference : value + min_delta_ < *reference;
   }
 
  private:
-  Monitor(bool higher, double min_delta) : higher_(higher), min_delta_(min_delta) {}
-  bool higher_;
+  Monitor(std::string monitor, std::optional<bool> higher, double min_delta)
+      : monitor_(std::move(monitor)), higher_(higher), min_delta_(min_delta) {}
+  std::string monitor_;
+  std::optional<bool> higher_;
   double min_delta_;
 };
 

@@ -107,7 +107,7 @@ std::string ProgressBar::bar(int64_t current, const Logs& values, bool finalize,
                          : format("%.0fs", now - start_);
   info = cat(" \x1b[1m", info, "\x1b[0m", step_time(per_step));
   for (const auto& [name, value] : values) {
-    info += cat(" - ", name, ": ", metric_text(value, std::abs(value) > 1e-3));
+    info += cat(" - ", name, ": ", metric_text(value, std::abs(static_cast<double>(value)) > 1e-3));
   }
   std::string message = dynamic_ ? cat(std::string(width_before_, '\b'), "\r") : "\n";
   message += bar + info;

@@ -14,7 +14,14 @@ class TensorBoardCallback final : public Callback {
       const bool validation = name.starts_with("val_");
       const std::string tag = cat("epoch_", validation ? name.substr(4) : name);
       TENON_ASSIGN_OR_RETURN(EventWriter * writer, of(validation));
-      TENON_RETURN_IF_ERROR(writer->write_scalar(tag, epoch, static_cast<float>(value)));
+      if (value.number()) {
+        TENON_RETURN_IF_ERROR(writer->write_scalar(tag, epoch, static_cast<float>(value)));
+      }
+      // Several are a scalar each: "epoch_f1_score_0".
+      for (size_t i = 0; i < value.parts().size(); ++i) {
+        const auto part = static_cast<float>(value.parts()[i]);
+        TENON_RETURN_IF_ERROR(writer->write_scalar(cat(tag, "_", i), epoch, part));
+      }
     }
     if (const StatusOr<double> rate = model.learning_rate(); rate.ok()) {
       TENON_ASSIGN_OR_RETURN(EventWriter * writer, of(false));

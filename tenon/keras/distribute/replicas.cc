@@ -186,16 +186,27 @@ std::vector<Endpoint> Replicas::sum_over_workers(Trace& trace, std::vector<Endpo
   if (!workers_ || counts.empty()) return counts;
   GraphBuilder& g = trace.build();
   const Endpoint always = g.constant(Tensor::scalar(true));
-  return finish_all_reduce(g, start_all_reduce(g, trace.replication()->layers, always,
-                                               std::move(counts), "counts", false));
+  std::map<DType, std::vector<size_t>> of_dtype;
+  for (size_t i = 0; i < counts.size(); ++i) of_dtype[g.dtype(counts[i])].push_back(i);
+  for (const auto& [dtype, places] : of_dtype) {
+    std::vector<Endpoint> values;
+    for (const size_t i : places) values.push_back(counts[i]);
+    const AllReduce started =
+        start_all_reduce(g, trace.replication()->layers, always, std::move(values),
+                         cat("counts_", to_string(dtype)), false);
+    const std::vector<Endpoint> found = finish_all_reduce(g, started);
+    for (size_t i = 0; i < found.size(); ++i) counts[places[i]] = found[i];
+  }
+  return counts;
 }
 
 Status Replicas::set_local(std::span<Weight* const> weights) {
+  local_weights_.assign(weights.begin(), weights.end());
   for (size_t rank = 0; rank < states_.size(); ++rank) {
     local_[rank].clear();
     for (const Weight* weight : weights) {
       if (rank > 0) {
-        TENON_RETURN_IF_ERROR(states_[rank]->set_variable(weight->path, Tensor::scalar(0.0f)));
+        TENON_RETURN_IF_ERROR(states_[rank]->set_variable(weight->path, zeros_of(*weight)));
       }
       local_[rank].push_back(states_[rank]->variable(weight->path));
     }
@@ -205,8 +216,8 @@ Status Replicas::set_local(std::span<Weight* const> weights) {
 
 Status Replicas::reset_local() {
   for (const std::vector<Ref<Variable>>& of_replica : local_) {
-    for (const Ref<Variable>& variable : of_replica) {
-      TENON_RETURN_IF_ERROR(variable->assign(Tensor::scalar(0.0f)));
+    for (size_t i = 0; i < of_replica.size(); ++i) {
+      TENON_RETURN_IF_ERROR(of_replica[i]->assign(zeros_of(*local_weights_[i])));
     }
   }
   return absl::OkStatus();

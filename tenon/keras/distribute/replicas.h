@@ -39,11 +39,12 @@ class Replicas {
   // In a step's graph, before its ops: the argument that says whether the replica has rows, and how
   // it meets the others.
   void describe(Trace& trace) const;
-  // What each replica of this process has of `counts`: where there are several workers, the sums
-  // over them.
+  // What each replica of this process has of `counts`, of any dtypes: where there are several
+  // workers, the sums over them.
   std::vector<Endpoint> sum_over_workers(Trace& trace, std::vector<Endpoint> counts) const;
 
-  // Scalars of which each replica has one of its own, such as metrics'; replaces those before.
+  // What each replica has one of its own of, such as metrics' sums; replaces those before. The
+  // weights must outlive this, or the next call.
   Status set_local(std::span<Weight* const> weights);
   // Sets them to 0.
   Status reset_local();
@@ -87,7 +88,8 @@ class Replicas {
   std::vector<Weight*> mirrored_;
   std::vector<uint64_t> seen_;                      // versions of the mirrored, when last equal
   std::vector<std::vector<Ref<Variable>>> copies_;  // by rank; none of replica 0
-  std::vector<std::vector<Ref<Variable>>> local_;   // by rank
+  std::vector<Weight*> local_weights_;
+  std::vector<std::vector<Ref<Variable>>> local_;  // by rank
   Graph step_;
   std::vector<std::shared_ptr<Executable>> steps_;   // by rank; none after a failure of devices
   std::vector<std::vector<Tensor>> args_, results_;  // by rank

@@ -7,23 +7,60 @@ namespace {
 
 struct MetricRow {
   std::string_view class_name;
-  std::string_view name;
-  Endpoint (*values)(GraphBuilder&, Endpoint y_true, Endpoint y_pred, const Json& config);
+  std::string_view name;  // where the config has none
+  MetricPtr (*make)();
+  bool is_function = false;  // keras.metrics has a function of that name too
 };
 
-// Every metric that is no loss. Adding one is a file and a row.
+// Every metric that is no loss. Adding one is a class and a row.
 constexpr MetricRow kMetrics[] = {
+    {"Accuracy", "accuracy", metrics::make_accuracy},
+    {"BinaryAccuracy", "binary_accuracy", metrics::make_binary_accuracy, true},
+    {"CategoricalAccuracy", "categorical_accuracy", metrics::make_categorical_accuracy, true},
     {"SparseCategoricalAccuracy", "sparse_categorical_accuracy",
-     metrics::sparse_categorical_accuracy},
-    {"CategoricalAccuracy", "categorical_accuracy", metrics::categorical_accuracy},
-    {"BinaryAccuracy", "binary_accuracy", metrics::binary_accuracy},
+     metrics::make_sparse_categorical_accuracy, true},
+    {"TopKCategoricalAccuracy", "top_k_categorical_accuracy", metrics::make_top_k_accuracy, true},
     {"SparseTopKCategoricalAccuracy", "sparse_top_k_categorical_accuracy",
-     metrics::sparse_top_k_accuracy},
-    {"TopKCategoricalAccuracy", "top_k_categorical_accuracy", metrics::top_k_accuracy},
-    {"Accuracy", "accuracy", metrics::accuracy},
-    {"CosineSimilarity", "cosine_similarity", metrics::cosine_similarity},
-    {"LogCoshError", "logcosh", metrics::log_cosh},
+     metrics::make_sparse_top_k_accuracy, true},
+    {"CosineSimilarity", "cosine_similarity", metrics::make_cosine_similarity},
+    {"LogCoshError", "logcosh", metrics::make_log_cosh_error},
+    {"RootMeanSquaredError", "root_mean_squared_error", metrics::make_root_mean_squared_error},
+    {"R2Score", "r2_score", metrics::make_r2_score},
+    {"PearsonCorrelation", "pearson_correlation", metrics::make_pearson_correlation, true},
+    {"ConcordanceCorrelation", "concordance_correlation", metrics::make_concordance_correlation,
+     true},
+    {"AUC", "auc", metrics::make_auc},
+    {"Precision", "precision", metrics::make_precision},
+    {"Recall", "recall", metrics::make_recall},
+    {"TruePositives", "true_positives", metrics::make_true_positives},
+    {"FalsePositives", "false_positives", metrics::make_false_positives},
+    {"TrueNegatives", "true_negatives", metrics::make_true_negatives},
+    {"FalseNegatives", "false_negatives", metrics::make_false_negatives},
+    {"SensitivityAtSpecificity", "sensitivity_at_specificity",
+     metrics::make_sensitivity_at_specificity},
+    {"SpecificityAtSensitivity", "specificity_at_sensitivity",
+     metrics::make_specificity_at_sensitivity},
+    {"PrecisionAtRecall", "precision_at_recall", metrics::make_precision_at_recall},
+    {"RecallAtPrecision", "recall_at_precision", metrics::make_recall_at_precision},
+    {"F1Score", "f1_score", metrics::make_f1_score},
+    {"FBetaScore", "fbeta_score", metrics::make_fbeta_score},
+    {"IoU", "io_u", metrics::make_iou},
+    {"BinaryIoU", "binary_io_u", metrics::make_binary_iou},
+    {"MeanIoU", "mean_io_u", metrics::make_mean_iou},
+    {"OneHotIoU", "one_hot_io_u", metrics::make_one_hot_iou},
+    {"OneHotMeanIoU", "one_hot_mean_io_u", metrics::make_one_hot_mean_iou},
 };
+
+// Keras knows a class by its name in snake case too: "f_beta_score", "log_cosh_error".
+const MetricRow* find_row(std::string_view wanted, bool is_function) {
+  for (const MetricRow& row : kMetrics) {
+    if (is_function && !row.is_function) continue;
+    if (wanted == row.class_name || wanted == row.name || wanted == to_snake_case(row.class_name)) {
+      return &row;
+    }
+  }
+  return nullptr;
+}
 
 // keras/src/trainers/compile_utils.py, is_binary_or_sparse_categorical.
 std::string_view accuracy_for(const PartialShape& y_true, const PartialShape& y_pred) {
@@ -35,6 +72,51 @@ std::string_view accuracy_for(const PartialShape& y_true, const PartialShape& y_
     return "sparse_categorical_accuracy";
   }
   return "categorical_accuracy";
+}
+
+// The options that are the class's own.
+Json own_options(const Json& config) {
+  Json own = Json::object();
+  for (const auto& [name, value] : config.members() ? *config.members() : Json::Object()) {
+    if (name != "dtype" && name != "name") own.append(name, value);
+  }
+  return own;
+}
+
+// A function of Keras with its arguments, as MeanMetricWrapper's config holds it: as the metric
+// that it is.
+StatusOr<Json> wrapped_function(const Json& config) {
+  TENON_ASSIGN_OR_RETURN(const ObjectConfig function,
+                         object_config(ObjectKind::kMetric, config["fn"]));
+  if (function.config) {
+    return unimplemented("metric MeanMetricWrapper of an object of class '", function.name,
+                         "' is not implemented; functions of Keras are");
+  }
+  Json arguments = Json::object();
+  for (const auto& [name, value] : *config.members()) {
+    if (name != "fn") arguments.append(name, value);
+  }
+  return Json::object({{"class_name", function.name}, {"config", std::move(arguments)}});
+}
+
+StatusOr<MetricPtr> loss_metric(const std::string& wanted, bool by_name, const Json& config) {
+  const Json as_loss =
+      by_name ? Json(wanted)
+              : Json::object({{"class_name", wanted}, {"config", own_options(config)}});
+  StatusOr<LossPtr> loss = loss_from_json(as_loss);
+  if (absl::IsUnimplemented(loss.status()) && loss_from_json(Json(wanted)).ok()) {
+    return loss.status();  // of an option
+  }
+  if (!loss.ok()) {
+    std::vector<std::string_view> names;
+    for (const MetricRow& row : kMetrics) names.push_back(row.name);
+    return unimplemented("metric '", wanted, "' is not implemented; there are ", join(names, ", "),
+                         " and the losses");
+  }
+  std::string name = by_name ? wanted : config.text("name", (*loss)->name());
+  MetricPtr metric = metrics::mean_of(*std::move(loss));
+  metric->rename(std::move(name));
+  return metric;
 }
 
 }  // namespace
@@ -49,102 +131,23 @@ StatusOr<MetricPtr> metric_from_json(const Json& json, const PartialShape& y_tru
       lower == "accuracy" || lower == "acc" ? accuracy_for(y_true, y_pred) : wanted;
   const bool by_name = !json["class_name"].string() || !object.config;
   const Json config = object.config ? *object.config : Json();
-  for (const MetricRow& row : kMetrics) {
-    // A function called accuracy is a user's: Keras has none.
-    const bool named = resolved == row.name && resolved != "accuracy";
-    if (resolved != row.class_name && !named) continue;
-    std::string name = by_name ? wanted : config.text("name", row.name);
-    return std::make_shared<Metric>(std::move(name), json,
-                                    [&row, config](GraphBuilder& g, Endpoint y, Endpoint p) {
-                                      return row.values(g, y, p, config);
-                                    });
+  if (wanted == "MeanMetricWrapper" && config.is_object()) {
+    TENON_ASSIGN_OR_RETURN(const Json function, wrapped_function(config));
+    return metric_from_json(function, y_true, y_pred);
   }
-  Json as_loss = Json(wanted);
-  if (!by_name) {
-    Json own = Json::object();
-    for (const auto& [name, value] : config.members() ? *config.members() : Json::Object()) {
-      if (name != "dtype") own.append(name, value);
-    }
-    as_loss = Json::object({{"class_name", wanted}, {"config", std::move(own)}});
+  if (wanted == "Mean" || wanted == "Sum") {
+    return invalid_argument("metric '", wanted,
+                            "' is of values alone; compile() takes metrics of targets and "
+                            "predictions, as in Keras");
   }
-  StatusOr<LossPtr> loss = loss_from_json(as_loss);
-  if (!loss.ok()) {
-    std::vector<std::string_view> names = {"accuracy"};
-    for (const MetricRow& row : kMetrics) names.push_back(row.name);
-    return unimplemented("metric '", wanted, "' is not implemented; there are ", join(names, ", "),
-                         " and the losses");
-  }
-  std::string name = by_name ? wanted : config.text("name", (*loss)->name());
-  return std::make_shared<Metric>(
-      std::move(name), json,
-      [loss = *loss](GraphBuilder& g, Endpoint y, Endpoint p) { return loss->values(g, y, p); });
-}
-
-Metric::Metric(std::string name, Json config, Values values)
-    : config_(std::move(config)), values_(std::move(values)) {
-  rename(std::move(name));
-}
-
-void Metric::rename(std::string name) {
-  name_ = std::move(name);
-  for (size_t i = 0; i < state_.size(); ++i) {
-    state_[i].name = i == 0 ? "total" : "count";
-    state_[i].path = cat("metrics/", name_, "/", state_[i].name);
-    state_[i].kind = WeightKind::kNonTrainable;
-  }
-}
-
-void Metric::update(Trace& trace, Endpoint y_true, Endpoint y_pred, Endpoint sample_weight) const {
-  GraphBuilder& g = trace.build();
-  Endpoint values = g.cast(values_(g, y_true, y_pred), DType::kFloat);
-  if (!g.status().ok()) return;
-  // Means over the axes from `first` on: positions of one sample, so that each sample counts once.
-  const auto mean_from = [&](Endpoint x, int first) {
-    std::vector<int64_t> axes;
-    for (int axis = first; axis < g.shape(x).rank(); ++axis) axes.push_back(axis);
-    return axes.empty() ? x : g.mean(x, axes);
-  };
-  Endpoint weight = sample_weight;
-  if (weight) {
-    weight = g.cast(weight, DType::kFloat);
-    match_ranks(g, values, weight);
-    if (!g.status().ok()) return;
-    if (g.shape(weight).rank() > 1) {
-      values = mean_from(values, g.shape(weight).rank());
-      weight = g.op("BroadcastTo", {weight, g.shape_of(values)});
-      values = mean_from(g.mul(values, weight), 1);
-      weight = mean_from(weight, 1);
-      return update_weighted(trace, values, weight);
-    }
-  }
-  update_mean(trace, mean_from(values, 1), weight);
-}
-
-void Metric::update_mean(Trace& trace, Endpoint values, Endpoint weight) const {
-  GraphBuilder& g = trace.build();
-  if (!g.status().ok()) return;
-  if (weight) {
-    weight = g.cast(weight, DType::kFloat);
-    return update_weighted(trace, g.mul(values, weight), weight);
-  }
-  update_weighted(trace, values, g.op("OnesLike", {values}));
-}
-
-void Metric::update_weighted(Trace& trace, Endpoint weighted, Endpoint weight) const {
-  GraphBuilder& g = trace.build();
-  if (!g.status().ok()) return;
-  const auto sum = [&](Endpoint x) {
-    const int64_t rows[] = {0};
-    const Endpoint total = g.shape(x).rank() == 0 ? x : g.sum(x, rows);
-    if (!trace.replication()) return total;
-    return g.op("SelectV2", {trace.replication()->present, total, g.zeros_like(total)});
-  };
-  trace.assign_add(state_[0], sum(weighted));
-  trace.assign_add(state_[1], sum(weight));
-}
-
-Endpoint Metric::result(Trace& trace) const {
-  return trace.build().op("DivNoNan", {trace.read(state_[0]), trace.read(state_[1])});
+  const MetricRow* row = find_row(resolved, json["class_name"] == Json("function"));
+  if (!row) return loss_metric(wanted, by_name, config);
+  MetricPtr metric = row->make();
+  metric->rename(by_name ? wanted : config.text("name", row->name));
+  metric->dtype_ = config["dtype"];
+  TENON_RETURN_IF_ERROR(read_config(*metric, own_options(config), cat("metric ", row->class_name)));
+  TENON_RETURN_IF_ERROR(metric->check());
+  return metric;
 }
 
 }  // namespace tenon::keras

@@ -126,7 +126,7 @@ TEST(WeightRules, PenaltiesAreInTheLossOfTrainingAndEvaluation) {
     const auto logs =
         model.evaluate(x, Tensor::from<float>({2, 1}, std::vector<float>{0, 0}), {.verbose = 0});
     EXPECT_TRUE(logs.ok()) << logs.status();
-    return logs.ok() ? (*logs)[0].second : 0.0;
+    return logs.ok() ? static_cast<double>((*logs)[0].second) : 0.0;
   };
   const auto dense = [] {
     return Dense({.units = 1, .use_bias = false, .kernel_initializer = "ones"});
