@@ -227,6 +227,7 @@ class Fit {
          ++epoch) {
       TENON_RETURN_IF_ERROR(run_epoch(epoch));
     }
+    if (model_.trained_) TENON_RETURN_IF_ERROR(model_.optimizer_->take_averages());
     TENON_RETURN_IF_ERROR(each_callback([&](Callback& c) { return c.on_train_end(model_); }));
     return std::move(history_);
   }

@@ -16,11 +16,16 @@ class Loss {
   virtual std::string_view name() const = 0;
   virtual void fields(ConfigFields& fields) { (void)fields; }
 
-  // One value for each sample (and position), without the class axis; or one for all.
-  virtual Endpoint values(GraphBuilder& build, Endpoint y_true, Endpoint y_pred) const = 0;
+  // One value for each sample (and position), without the class axis; or one for all. A mask says
+  // which of them count.
+  virtual Value values(GraphBuilder& build, Endpoint y_true, Endpoint y_pred) const = 0;
 
   // True when y_true holds class numbers: they are checked before a run (check_classes).
   virtual bool wants_class_numbers() const { return false; }
+  // A class number that is none, if there is one.
+  virtual std::optional<int64_t> ignored_class() const { return std::nullopt; }
+  // Does each element of y_true lie beside one of y_pred?
+  virtual bool compares_elements() const { return !wants_class_numbers(); }
 
   // The scalar loss. `sample_weight` and `mask` (of the predictions) may be invalid: none.
   // sum_over_batch_size divides by the number of values that the mask keeps, not by the sum of
@@ -62,8 +67,9 @@ LossPtr KLDivergence();
 StatusOr<LossPtr> loss_from_json(const Json& json);
 
 // INVALID_ARGUMENT, naming value, row and the number of classes, when a class number in `y` is no
-// class; rows count from 1. `first_row` rows of the data stand before y.
-Status check_classes(const Tensor& y, int64_t classes, int64_t first_row);
+// class, nor `ignored`; rows count from 1. `first_row` rows of the data stand before y.
+Status check_classes(const Tensor& y, int64_t classes, int64_t first_row,
+                     std::optional<int64_t> ignored = {});
 
 // Keras' squeeze_or_expand_to_same_rank: a last dimension of 1 is dropped or added where the ranks
 // differ by one.

@@ -28,6 +28,15 @@ Status check_schedule(const Json& schedule);
 // Options that every optimizer has; at most one of the clips may be set.
 struct GradientOptions {
   std::optional<double> weight_decay = {}, clipnorm = {}, global_clipnorm = {}, clipvalue = {};
+  // Moving averages of the weights, which take their place after every so many updates, and when
+  // training ends.
+  bool use_ema = false;
+  double ema_momentum = 0.99;
+  std::optional<int64_t> ema_overwrite_frequency = {};
+  // Losses are multiplied by it, and gradients divided.
+  std::optional<double> loss_scale_factor = {};
+  // An update is made of the mean gradient of so many steps, the last of them.
+  std::optional<int64_t> gradient_accumulation_steps = {};
 };
 
 // Of Keras' LossScaleOptimizer: the scale is doubled after so many steps with finite gradients, and
@@ -44,6 +53,9 @@ class Optimizer {
   virtual std::string_view class_name() const = 0;
   // The options that are this optimizer's own.
   virtual void own_fields(ConfigFields& fields) = 0;
+  // INVALID_ARGUMENT for options that Keras' constructor refuses, UNIMPLEMENTED for those that are
+  // not honoured. After they are set.
+  virtual Status check() const;
   // Names of the state kept for each weight. The names of one group lie side by side for each
   // weight, groups one after the other: Adam's is {{"momentum", "velocity"}}.
   virtual std::vector<std::vector<std::string>> slots() const = 0;
@@ -53,7 +65,10 @@ class Optimizer {
   bool built() const { return built_; }
 
   // Losses are scaled from now on, for models that compute in float16. Before build().
-  void scale_losses(const LossScaleOptions& options) { loss_scale_ = options; }
+  void scale_losses(const LossScaleOptions& options) {
+    loss_scale_ = options;
+    options_.loss_scale_factor.reset();  // as in Keras
+  }
   // What gradients are to be taken of: `loss`, scaled where losses are.
   Endpoint scale_loss(Trace& trace, Endpoint loss) const;
 
@@ -64,6 +79,11 @@ class Optimizer {
   using Combine =
       std::function<std::vector<Endpoint>(std::span<const Endpoint>, std::span<Weight* const>)>;
   void apply(Trace& trace, std::span<const WeightGradient> gradients, const Combine& combine = {});
+  // Are gradients kept from step to step? What combine() is given is then that of a replica without
+  // rows too.
+  bool accumulates() const { return options_.gradient_accumulation_steps.value_or(0) > 0; }
+  // Makes the moving averages, where there are any, the weights: when training ends.
+  Status take_averages() const;
 
   // In the order in which Keras stores them.
   std::vector<Weight*> variables();
@@ -96,6 +116,20 @@ class Optimizer {
     (void)name;
     return "zeros";
   }
+  struct SlotForm {
+    Shape shape;
+    DType dtype;
+  };
+  // Nothing where `weight` has no such slot.
+  virtual std::optional<SlotForm> slot_form(const Weight& weight, std::string_view name) const {
+    (void)name;
+    return SlotForm{weight.shape, weight.dtype};
+  }
+  // How much of a weight each update takes off it, by the learning rate.
+  virtual std::optional<double> decay_of(const Weight& weight) const {
+    (void)weight;
+    return options_.weight_decay;
+  }
   // State that is one number for all weights, kept behind the slots.
   struct Scalar {
     std::string_view name;
@@ -104,21 +138,44 @@ class Optimizer {
   virtual std::vector<Scalar> scalars() const { return {}; }
 
   const Weight& weight(size_t index) const { return *weights_[index]; }
-  const Weight& slot(size_t index, std::string_view name) const;
+  const Weight& slot(size_t index, std::string_view name) const {
+    return state_[slots_at_.at({index, std::string(name)})];
+  }
+  bool has_slot(size_t index, std::string_view name) const {
+    return slots_at_.count({index, std::string(name)}) > 0;
+  }
   const Weight& scalar(size_t index) const {
     return state_[state_.size() - scalars().size() + index];
   }
 
   Optimizer(LearningRate rate, const GradientOptions& options)
       : rate_(std::move(rate)), options_(options) {}
+  const LearningRate& rate() const { return rate_; }
+  std::optional<double> weight_decay() const { return options_.weight_decay; }
 
  private:
+  using Values = std::vector<std::pair<const Weight*, Endpoint>>;
   // Gradients of the loss itself, and what a step without finite ones leaves as it was.
   struct Unscaled {
     std::vector<WeightGradient> gradients;
     Endpoint finite;
-    std::vector<std::pair<const Weight*, Endpoint>> before;
+    Values before;
   };
+  // The sums of gradients so far, and what a step that makes no update of them leaves as it was.
+  struct Accumulated {
+    Endpoint complete;  // a bool: this step makes the update
+    std::vector<Endpoint> sums;
+    Values before;
+  };
+  // Of all weights and all state, now.
+  Values values_of_all(Trace& trace) const;
+  // Gives those that have been written since their values back, unless `condition` holds.
+  static void restore_unless(Trace& trace, Endpoint condition, const Values& before);
+  // gradient_accumulation.cc
+  Accumulated accumulate(Trace& trace, std::vector<WeightGradient>& gradients) const;
+  void settle(Trace& trace, const Accumulated& accumulated) const;
+  // moving_average.cc
+  void average(Trace& trace, Endpoint updates) const;
   // loss_scale.cc
   void build_loss_scale();
   Unscaled unscale(Trace& trace, std::span<const WeightGradient> gradients) const;
@@ -134,6 +191,8 @@ class Optimizer {
   bool built_ = false;
   std::vector<Weight*> weights_;
   std::vector<Weight> state_;
+  size_t averages_at_ = 0, accumulators_at_ = 0;  // in state_, one for each weight
+  std::map<std::pair<size_t, std::string>, size_t> slots_at_;
   std::optional<LossScaleOptions> loss_scale_;
   std::vector<Weight> scale_state_;  // iterations, learning_rate, step_counter, dynamic_scale
 };
@@ -181,6 +240,17 @@ struct FtrlOptions {
   double l2_shrinkage_regularization_strength = 0, beta = 0;
   GradientOptions gradient = {};
 };
+struct AdafactorOptions {
+  LearningRate learning_rate = 0.001;
+  double beta_2_decay = -0.8, epsilon_1 = 1e-30, epsilon_2 = 1e-3, clip_threshold = 1;
+  GradientOptions gradient = {};
+};
+// Matrices are updated by Muon, the rest and embeddings by AdamW.
+struct MuonOptions {
+  LearningRate learning_rate = 0.001;
+  double momentum = 0.95;
+  GradientOptions gradient = {.weight_decay = 0.004};
+};
 struct LionOptions {
   LearningRate learning_rate = 0.001;
   double beta_1 = 0.9, beta_2 = 0.99;
@@ -197,6 +267,8 @@ OptimizerPtr Adamax(MomentsOptions options = {});
 OptimizerPtr Ftrl(FtrlOptions options = {});
 OptimizerPtr Lamb(MomentsOptions options = {});
 OptimizerPtr Lion(LionOptions options = {});
+OptimizerPtr Adafactor(AdafactorOptions options = {});
+OptimizerPtr Muon(MuonOptions options = {});
 OptimizerPtr Nadam(MomentsOptions options = {});
 
 // `inner`, with losses scaled.

@@ -30,7 +30,7 @@ Endpoint standardize_input(GraphBuilder& g, Endpoint x, const KTensor& input) {
 // Do targets of shape `y` lie element by element beside the model's output? A last dimension of 1
 // may lack on either side.
 Status check_targets(const Loss& loss, const KTensor& output, const PartialShape& y) {
-  if (loss.wants_class_numbers()) return absl::OkStatus();
+  if (!loss.compares_elements()) return absl::OkStatus();
   const PartialShape& p = output.shape();
   const auto last = [](const PartialShape& shape) { return shape[shape.rank() - 1]; };
   bool fits = y.rank() == p.rank() || (y.rank() + 1 == p.rank() && last(p) == 1) ||
@@ -107,7 +107,8 @@ Status Steps::train(Trace& trace, Endpoint loss) {
     average_statistics(trace, model_.weights());
     loss = share_of_loss(trace, loss);
     combine = [&](std::span<const Endpoint> clipped, std::span<Weight* const> whose) {
-      return sum_gradients(trace, clipped, whose, model_.strategy_->bucket_bytes());
+      const bool all_count = model_.optimizer_->accumulates();
+      return sum_gradients(trace, clipped, whose, model_.strategy_->bucket_bytes(), all_count);
     };
   }
   const Endpoint scaled = model_.optimizer_->scale_loss(trace, loss);

@@ -64,7 +64,7 @@ StatusOr<std::vector<int>> place_columns(Tensors given, std::span<const Loss* co
 Status check_class_numbers(const Loss* loss, const PartialShape& predictions, const Tensor& y) {
   const int64_t classes = predictions.rank() > 0 ? predictions[predictions.rank() - 1] : -1;
   if (!loss || !loss->wants_class_numbers() || classes <= 0) return absl::OkStatus();
-  return check_classes(y, classes, 0);
+  return check_classes(y, classes, 0, loss->ignored_class());
 }
 
 }  // namespace

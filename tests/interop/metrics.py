@@ -46,7 +46,7 @@ def binary(check, folder, rng):
                M.Precision(thresholds=[0.2, 0.5]), M.TruePositives(), M.FalseNegatives([0.4, 0.6]), M.SensitivityAtSpecificity(0.5), M.PrecisionAtRecall(0.7),
                M.BinaryIoU(), M.RootMeanSquaredError(), M.BinaryCrossentropy(), M.Hinge(), keras.losses.mean_absolute_error]
     model.compile(keras.optimizers.Adam(0.02), "binary_crossentropy", metrics=metrics, weighted_metrics=["AUC", "accuracy", M.Recall(0.3)])
-    x, y = rng.normal(size=(40, 6)).astype(np.float32), rng.integers(0, 2, (40, 1))
+    x, y = rng.normal(size=(40, 6)).astype(np.float32), rng.integers(0, 2, (40, 1)).astype(bool)
     judge(check, "binary", model, folder, x, y, {"x": x, "y": y})
 
 
@@ -80,6 +80,16 @@ def masked_steps(check, folder, rng):
     judge(check, "masked", model, folder, x, y, {"x": x, "y": y})
 
 
+def ignored(check, folder, rng):
+    """A class that counts nowhere in the loss, and does in the metric, as in Keras."""
+    model = keras.Sequential([keras.Input((4, 3)), layers.Dense(5, activation="softmax")])
+    loss = keras.losses.SparseCategoricalCrossentropy(ignore_class=255)
+    model.compile(keras.optimizers.SGD(0.5), loss, metrics=[M.SparseCategoricalCrossentropy(ignore_class=255, name="entropy"), M.MeanIoU(5, sparse_y_pred=False)])
+    x, y = rng.normal(size=(20, 4, 3)).astype(np.float32), rng.integers(0, 5, (20, 4))
+    y[rng.random((20, 4)) < 0.3] = 255
+    judge(check, "ignored class", model, folder, x, y, {"x": x, "y": y})
+
+
 def mirrored(check, folder, rng):
     """The states of two replicas are added up, as those of a TensorFlow strategy are."""
     x, y = rng.normal(size=(27, 6)).astype(np.float32), np.eye(3, dtype=np.float32)[rng.integers(0, 3, 27)]
@@ -102,7 +112,7 @@ def main():
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     check = Checks()
-    for case in (binary, classes, two_outputs, masked_steps, mirrored):
+    for case in (binary, classes, two_outputs, masked_steps, ignored, mirrored):
         keras.utils.set_random_seed(7)
         with tempfile.TemporaryDirectory() as folder:
             case(check, folder, np.random.default_rng(21))

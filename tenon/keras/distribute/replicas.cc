@@ -53,7 +53,8 @@ Endpoint share_of_loss(Trace& trace, Endpoint loss) {
 }
 
 std::vector<Endpoint> sum_gradients(Trace& trace, std::span<const Endpoint> gradients,
-                                    std::span<Weight* const> weights, int64_t bucket_bytes) {
+                                    std::span<Weight* const> weights, int64_t bucket_bytes,
+                                    bool all_count) {
   GraphBuilder& g = trace.build();
   struct Bucket {
     std::vector<size_t> members;
@@ -72,7 +73,8 @@ std::vector<Endpoint> sum_gradients(Trace& trace, std::span<const Endpoint> grad
     buckets[it->second].bytes += bytes;
   }
   const Replication& others = *trace.replication();
-  const Endpoint present = sums_on_device(g, others.gradients) ? Endpoint() : others.present;
+  Endpoint present = all_count ? g.scalar(true) : others.present;
+  if (sums_on_device(g, others.gradients)) present = {};
   std::vector<AllReduce> started;
   for (const Bucket& bucket : buckets) {
     std::vector<Endpoint> values;

@@ -16,9 +16,11 @@ namespace tenon::keras {
 Endpoint share_of_loss(Trace& trace, Endpoint loss);
 
 // The sums of gradients over all replicas, in buckets: those of the last weights are begun first,
-// and all are begun before the first is waited for. Invalid gradients stay so.
+// and all are begun before the first is waited for. Invalid gradients stay so. Those of a replica
+// without rows do not count, unless `all_count`.
 std::vector<Endpoint> sum_gradients(Trace& trace, std::span<const Endpoint> gradients,
-                                    std::span<Weight* const> weights, int64_t bucket_bytes);
+                                    std::span<Weight* const> weights, int64_t bucket_bytes,
+                                    bool all_count);
 
 // Of the non-trainable weights that layers have written in this step (moving statistics), the mean
 // over the replicas becomes every replica's value.

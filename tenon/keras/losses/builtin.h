@@ -31,5 +31,11 @@ LossPtr make_binary_focal();
 LossPtr make_categorical_focal();
 LossPtr make_tversky();
 LossPtr make_dice();
+LossPtr make_ctc();
+LossPtr make_circle();
+LossPtr make_generalized_crossentropy();
+
+// Class numbers, int64, without a last dimension of 1 that predictions have too.
+Endpoint class_numbers(GraphBuilder& build, Endpoint y_true, Endpoint y_pred);
 
 }  // namespace tenon::keras::losses

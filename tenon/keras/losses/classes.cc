@@ -10,7 +10,7 @@ class CategoricalHingeLoss final : public Loss {
  public:
   std::string_view class_name() const override { return "CategoricalHinge"; }
   std::string_view name() const override { return "categorical_hinge"; }
-  Endpoint values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
+  Value values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
     const auto [target, output] = losses::standardize(g, y_true, y_pred);
     if (!g.status().ok()) return {};
     const int64_t last[] = {g.shape(output).rank() - 1};
@@ -25,7 +25,7 @@ class KLDivergenceLoss final : public Loss {
  public:
   std::string_view class_name() const override { return "KLDivergence"; }
   std::string_view name() const override { return "kl_divergence"; }
-  Endpoint values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
+  Value values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
     const auto [target, output] = losses::standardize(g, y_true, y_pred);
     if (!g.status().ok()) return {};
     const auto clip = [&](Endpoint p) {
@@ -50,7 +50,7 @@ class BinaryFocalCrossentropyLoss final : public Loss {
     f.field("alpha", alpha_);
     f.field("gamma", gamma_);
   }
-  Endpoint values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
+  Value values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
     auto [target, p] = losses::standardize(g, y_true, y_pred);
     if (!g.status().ok()) return {};
     target = losses::smooth(g, target, o_.label_smoothing, 0.5);
@@ -88,7 +88,7 @@ class CategoricalFocalCrossentropyLoss final : public Loss {
     f.field("alpha", alpha_);
     f.field("gamma", gamma_);
   }
-  Endpoint values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
+  Value values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
     auto [target, output] = losses::standardize(g, y_true, y_pred);
     if (!g.status().ok()) return {};
     const int last_axis = g.shape(output).rank() - 1;
@@ -118,7 +118,7 @@ class TverskyLoss final : public Loss {
     f.field("beta", beta_);
     f.only("axis", nullptr);
   }
-  Endpoint values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
+  Value values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
     const auto [target, output] = losses::standardize(g, y_true, y_pred);
     const auto number = [&, like = output](double value) {
       return g.scalar_of(g.dtype(like), value);
@@ -140,7 +140,7 @@ class DiceLoss final : public Loss {
   std::string_view class_name() const override { return "Dice"; }
   std::string_view name() const override { return "dice"; }
   void fields(ConfigFields& f) override { f.only("axis", nullptr); }
-  Endpoint values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
+  Value values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
     const auto [target, output] = losses::standardize(g, y_true, y_pred);
     const auto number = [&, like = output](double value) {
       return g.scalar_of(g.dtype(like), value);

@@ -21,6 +21,14 @@ Pair standardize(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) {
   return pair;
 }
 
+Endpoint class_numbers(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) {
+  if (!g.status().ok()) return {};
+  const Endpoint labels = g.cast(y_true, DType::kInt64);
+  const PartialShape& shape = g.shape(labels);
+  if (shape.rank() != g.shape(y_pred).rank() || shape[shape.rank() - 1] != 1) return labels;
+  return g.op("Squeeze", {labels}, {{"squeeze_dims", std::vector<int64_t>{-1}}});
+}
+
 Endpoint sum_all(GraphBuilder& g, Endpoint x) {
   if (!g.status().ok()) return {};
   std::vector<int64_t> axes;
@@ -58,23 +66,32 @@ class SparseCategoricalCrossentropyLoss final : public Loss {
   std::string_view name() const override { return "sparse_categorical_crossentropy"; }
   void fields(ConfigFields& f) override {
     f.field("from_logits", o_.from_logits);
-    f.only("ignore_class", nullptr);
+    f.field("ignore_class", ignored_);
     f.only("axis", -1);
   }
   bool wants_class_numbers() const override { return true; }
-  Endpoint values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
+  std::optional<int64_t> ignored_class() const override { return ignored_; }
+  Value values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
+    Endpoint labels = losses::class_numbers(g, y_true, y_pred);
     if (!g.status().ok()) return {};
-    Endpoint labels = g.cast(y_true, DType::kInt64);
-    const PartialShape& shape = g.shape(labels);
-    if (shape.rank() == g.shape(y_pred).rank() && shape[shape.rank() - 1] == 1) {
-      labels = g.op("Squeeze", {labels}, {{"squeeze_dims", std::vector<int64_t>{-1}}});
-    }
     if (g.shape(labels).rank() + 1 != g.shape(y_pred).rank()) {
       g.fail(invalid_argument("labels of shape ", g.shape(y_true),
                               " are no class numbers for predictions of shape ", g.shape(y_pred)));
       return {};
     }
-    Endpoint logits = logits_of(g, y_pred, "Softmax");
+    if (!ignored_) return each(g, labels, y_pred, logits_of(g, y_pred, "Softmax"));
+    const Endpoint counts = g.op("NotEqual", {labels, g.scalar<int64_t>(*ignored_)});
+    labels = g.op("SelectV2", {counts, labels, g.scalar<int64_t>(0)});
+    const Endpoint by_class = g.op("ExpandDims", {counts, g.scalar<int32_t>(-1)});
+    y_pred = g.op("SelectV2", {by_class, y_pred, g.scalar_of(g.dtype(y_pred), 0)});
+    const Endpoint found = each(g, labels, y_pred, {});
+    const Endpoint zero = g.scalar_of(g.dtype(found), 0);
+    return Value(g.op("SelectV2", {counts, found, zero}), counts);
+  }
+
+ private:
+  Endpoint each(GraphBuilder& g, Endpoint labels, Endpoint y_pred, Endpoint logits) const {
+    if (!g.status().ok()) return {};
     if (!logits) {
       logits = o_.from_logits ? y_pred : g.op("Log", {losses::clip_probabilities(g, y_pred)});
     }
@@ -85,12 +102,12 @@ class SparseCategoricalCrossentropyLoss final : public Loss {
       labels = g.reshape(labels, g.integers({-1}));
       logits = g.reshape(logits, g.integers({-1, logits_shape[rank]}));
     }
-    const Endpoint each = g.op("SparseSoftmaxCrossEntropyWithLogits", {logits, labels});
-    return rank > 1 ? g.reshape(each, label_shape) : each;
+    const Endpoint entropy = g.op("SparseSoftmaxCrossEntropyWithLogits", {logits, labels});
+    return rank > 1 ? g.reshape(entropy, label_shape) : entropy;
   }
 
- private:
   CrossentropyOptions o_;
+  std::optional<int64_t> ignored_;
 };
 
 class CategoricalCrossentropyLoss final : public Loss {
@@ -103,7 +120,7 @@ class CategoricalCrossentropyLoss final : public Loss {
     f.field("label_smoothing", o_.label_smoothing);
     f.only("axis", -1);
   }
-  Endpoint values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
+  Value values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
     if (!g.status().ok()) return {};
     Endpoint target = g.cast(y_true, g.dtype(y_pred));
     const PartialShape shape = g.shape(y_pred);
@@ -140,7 +157,7 @@ class BinaryCrossentropyLoss final : public Loss {
     f.field("label_smoothing", o_.label_smoothing);
     f.only("axis", -1);
   }
-  Endpoint values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
+  Value values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
     Endpoint logits = logits_of(g, y_pred, "Sigmoid");
     if (!logits && o_.from_logits) logits = y_pred;
     auto [target, output] = losses::standardize(g, y_true, logits ? logits : y_pred);

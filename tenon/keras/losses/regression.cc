@@ -87,7 +87,7 @@ class ElementLoss final : public Loss {
   explicit ElementLoss(const ElementRow& row) : row_(row) {}
   std::string_view class_name() const override { return row_.class_name; }
   std::string_view name() const override { return row_.name; }
-  Endpoint values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
+  Value values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
     const auto [target, output] = losses::standardize(g, y_true, y_pred);
     return losses::mean_of_last(g, row_.each(g, target, output));
   }
@@ -102,7 +102,7 @@ class HuberLoss final : public Loss {
   std::string_view class_name() const override { return "Huber"; }
   std::string_view name() const override { return "huber"; }
   void fields(ConfigFields& f) override { f.field("delta", delta_); }
-  Endpoint values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
+  Value values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
     const auto [target, output] = losses::standardize(g, y_true, y_pred);
     const Endpoint error = g.sub(output, target), size = g.op("Abs", {error});
     const Endpoint delta = number(g, size, delta_), half = number(g, size, 0.5);
@@ -122,7 +122,7 @@ class CosineSimilarityLoss final : public Loss {
   std::string_view class_name() const override { return "CosineSimilarity"; }
   std::string_view name() const override { return "cosine_similarity"; }
   void fields(ConfigFields& f) override { f.only("axis", -1); }
-  Endpoint values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
+  Value values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
     const auto [target, output] = losses::standardize(g, y_true, y_pred);
     return g.neg(losses::cosine(g, target, output));
   }

@@ -38,6 +38,10 @@ const LossRow kLosses[] = {
      losses::make_categorical_focal},
     {"Tversky", "tversky", "", losses::make_tversky},
     {"Dice", "dice", "", losses::make_dice},
+    {"CTC", "ctc", "", losses::make_ctc},
+    {"Circle", "circle", "", losses::make_circle},
+    {"CategoricalGeneralizedCrossEntropy", "categorical_generalized_cross_entropy", "",
+     losses::make_generalized_crossentropy},
 };
 
 }  // namespace
@@ -97,8 +101,14 @@ Endpoint masked_weight(GraphBuilder& g, Endpoint sample_weight, Endpoint mask, b
 
 Endpoint Loss::operator()(GraphBuilder& g, Endpoint y_true, Endpoint y_pred, Endpoint sample_weight,
                           Endpoint mask) const {
-  Endpoint each = values(g, y_true, y_pred);
+  const Value judged = values(g, y_true, y_pred);
+  Endpoint each = judged.tensor;
   if (!g.status().ok()) return {};
+  if (mask && judged.mask) {
+    mask = g.op("LogicalAnd", {mask, judged.mask});
+  } else if (judged.mask) {
+    mask = judged.mask;
+  }
   const bool mean = reduction_ == "sum_over_batch_size" || reduction_ == "mean" ||
                     reduction_ == "mean_with_sample_weight";
   Endpoint weight =
@@ -148,7 +158,8 @@ Endpoint logits_of(GraphBuilder& g, Endpoint y_pred, std::string_view op) {
   return maker.is(op) ? maker.inputs[0] : Endpoint{};
 }
 
-Status check_classes(const Tensor& y, int64_t classes, int64_t first_row) {
+Status check_classes(const Tensor& y, int64_t classes, int64_t first_row,
+                     std::optional<int64_t> ignored) {
   if (y.rank() == 0 || y.dim(0) == 0) return absl::OkStatus();
   const int64_t each = y.num_elements() / y.dim(0);
   Status status;
@@ -157,6 +168,7 @@ Status check_classes(const Tensor& y, int64_t classes, int64_t first_row) {
     for (size_t i = 0; i < values.size() && status.ok(); ++i) {
       const auto value = static_cast<double>(values[i]);
       if (value >= 0 && value < static_cast<double>(classes)) continue;
+      if (ignored && value == static_cast<double>(*ignored)) continue;
       status = invalid_argument(
           "label ", value, " in row ", first_row + static_cast<int64_t>(i) / each + 1,
           " is no class: the model has ", classes, " classes, 0 to ", classes - 1);

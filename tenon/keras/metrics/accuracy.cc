@@ -38,7 +38,7 @@ class BinaryAccuracy final : public MeanMetric {
   void fields(ConfigFields& f) override { f.field("threshold", threshold_); }
 
  protected:
-  Endpoint values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
+  Value values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
     match_ranks(g, y_true, y_pred);
     const Endpoint above = g.op("Greater", {y_pred, g.scalar_of(g.dtype(y_pred), threshold_)});
     return g.op("Equal", {y_true, g.cast(above, g.dtype(y_true))});
@@ -61,7 +61,7 @@ class TopKAccuracy final : public MeanMetric {
   }
 
  protected:
-  Endpoint values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
+  Value values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
     if (!sparse_) y_true = most_likely(g, y_true);
     if (!g.status().ok()) return {};
     const PartialShape shape = g.shape(y_pred);

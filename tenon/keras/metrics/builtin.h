@@ -15,7 +15,7 @@ class MeanMetric : public Metric {
 
  protected:
   // One value for each sample (and position).
-  virtual Endpoint values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const = 0;
+  virtual Value values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const = 0;
   // What the mask of the predictions leaves out counts in none of Keras' metrics but those that
   // wrap a function.
   virtual bool heeds_mask() const { return true; }

@@ -34,7 +34,7 @@ class FunctionMean final : public MeanMetric {
   Direction direction() const override { return function_.direction; }
 
  protected:
-  Endpoint values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
+  Value values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
     return function_.values(g, y_true, y_pred);
   }
 
@@ -49,7 +49,7 @@ class LossValues final : public MeanMetric {
   Direction direction() const override { return Direction::kDown; }
 
  protected:
-  Endpoint values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
+  Value values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
     return loss_->values(g, y_true, y_pred);
   }
 
@@ -63,7 +63,7 @@ class LossMean final : public MeanMetric {
   Direction direction() const override { return Direction::kDown; }
 
  protected:
-  Endpoint values(GraphBuilder&, Endpoint, Endpoint y_pred) const override { return y_pred; }
+  Value values(GraphBuilder&, Endpoint, Endpoint y_pred) const override { return y_pred; }
 };
 
 }  // namespace
@@ -75,7 +75,8 @@ StatusOr<std::vector<Metric::Sum>> MeanMetric::sums(const PartialShape&,
 
 // keras/src/metrics/reduction_metrics.py, reduce_to_samplewise_values.
 std::vector<Endpoint> MeanMetric::addends(GraphBuilder& g, const Batch& batch) const {
-  Endpoint each = g.cast(values(g, batch.y_true, batch.y_pred), DType::kFloat);
+  const Value judged = values(g, batch.y_true, batch.y_pred);
+  Endpoint each = g.cast(judged.tensor, DType::kFloat);
   Endpoint weight =
       heeds_mask() ? masked_weight(g, batch.sample_weight, batch.mask, false) : batch.sample_weight;
   if (!g.status().ok()) return {};
@@ -83,7 +84,8 @@ std::vector<Endpoint> MeanMetric::addends(GraphBuilder& g, const Batch& batch) c
     each = mean_from(g, each, 1);
     return {losses::sum_all(g, each), losses::sum_all(g, g.op("OnesLike", {each}))};
   }
-  weight = g.cast(weight, DType::kFloat);
+  // What the values leave out counts all the same where nothing has a weight, as in Keras.
+  weight = g.cast(masked_weight(g, weight, judged.mask, false), DType::kFloat);
   match_ranks(g, each, weight);
   if (!g.status().ok()) return {};
   const int rank = g.shape(weight).rank();

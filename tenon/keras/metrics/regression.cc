@@ -7,7 +7,7 @@ namespace {
 
 constexpr MeanFunction kLogCoshError = {"LogCoshError",
                                         [](GraphBuilder& g, Endpoint y_true, Endpoint y_pred) {
-                                          return LogCosh()->values(g, y_true, y_pred);
+                                          return LogCosh()->values(g, y_true, y_pred).tensor;
                                         },
                                         Metric::Direction::kDown};
 
@@ -45,7 +45,7 @@ class PearsonCorrelation final : public Correlation {
   std::string_view class_name() const override { return "PearsonCorrelation"; }
 
  protected:
-  Endpoint values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
+  Value values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
     const auto [target, output] = losses::standardize(g, y_true, y_pred);
     const Spread wanted = spread(g, target), found = spread(g, output);
     const Endpoint a = g.div(wanted.around, g.op("Sqrt", {wanted.variance}));
@@ -59,7 +59,7 @@ class ConcordanceCorrelation final : public Correlation {
   std::string_view class_name() const override { return "ConcordanceCorrelation"; }
 
  protected:
-  Endpoint values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
+  Value values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
     const auto [target, output] = losses::standardize(g, y_true, y_pred);
     const Spread wanted = spread(g, target), found = spread(g, output);
     const auto scalar = [&, dtype = g.dtype(output)](double value) {
@@ -83,7 +83,7 @@ class RootMeanSquaredError final : public MeanMetric {
   }
 
  protected:
-  Endpoint values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
+  Value values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
     Endpoint target = g.cast(y_true, DType::kFloat), output = g.cast(y_pred, DType::kFloat);
     match_ranks(g, target, output);
     return g.op("Square", {g.sub(output, target)});

@@ -29,7 +29,10 @@ void Optimizer::build_loss_scale() {
 }
 
 Endpoint Optimizer::scale_loss(Trace& trace, Endpoint loss) const {
-  return loss_scale_ ? trace.build().mul(loss, trace.read(scale_state_[3])) : loss;
+  GraphBuilder& g = trace.build();
+  if (loss_scale_) return g.mul(loss, trace.read(scale_state_[3]));
+  if (!options_.loss_scale_factor) return loss;
+  return g.mul(loss, g.scalar_of(g.dtype(loss), *options_.loss_scale_factor));
 }
 
 Optimizer::Unscaled Optimizer::unscale(Trace& trace,
@@ -37,6 +40,11 @@ Optimizer::Unscaled Optimizer::unscale(Trace& trace,
   GraphBuilder& g = trace.build();
   Unscaled unscaled;
   unscaled.gradients.assign(gradients.begin(), gradients.end());
+  for (WeightGradient& gradient : unscaled.gradients) {
+    if (!options_.loss_scale_factor || !gradient) continue;
+    const Endpoint factor = g.scalar_of(g.dtype(gradient.values), *options_.loss_scale_factor);
+    gradient.values = g.div(gradient.values, factor);
+  }
   if (!loss_scale_) return unscaled;
   const Endpoint scale = trace.read(scale_state_[3]);
   Endpoint finite = g.scalar(true);
@@ -52,11 +60,7 @@ Optimizer::Unscaled Optimizer::unscale(Trace& trace,
   // Of all replicas.
   const Endpoint failed = g.cast(g.op("LogicalNot", {finite}), DType::kFloat);
   unscaled.finite = g.op("Equal", {trace.all_reduce({failed}, false)[0], g.scalar<float>(0)});
-  const auto keep = [&](const Weight& weight) {
-    unscaled.before.emplace_back(&weight, trace.read_stored(weight));
-  };
-  for (const Weight* weight : weights_) keep(*weight);
-  for (const Weight& weight : state_) keep(weight);
+  unscaled.before = values_of_all(trace);
   return unscaled;
 }
 
@@ -64,10 +68,7 @@ void Optimizer::settle(Trace& trace, const Unscaled& unscaled) const {
   if (!loss_scale_) return;
   GraphBuilder& g = trace.build();
   const Endpoint finite = unscaled.finite;
-  for (const auto& [weight, before] : unscaled.before) {
-    if (!trace.has_written(*weight)) continue;
-    trace.assign(*weight, g.op("SelectV2", {finite, trace.read_stored(*weight), before}));
-  }
+  restore_unless(trace, finite, unscaled.before);
   const Endpoint counter = trace.read(scale_state_[2]), scale = trace.read(scale_state_[3]);
   const Endpoint last = g.scalar<int64_t>(loss_scale_->dynamic_growth_steps - 1);
   const Endpoint grows = g.op("LogicalAnd", {finite, g.op("Equal", {counter, last})});

@@ -1,5 +1,7 @@
 #include "tenon/keras/optimizer.h"
 
+#include <cmath>
+
 namespace tenon::keras {
 
 void Optimizer::build(std::span<Weight* const> weights) {
@@ -23,10 +25,22 @@ void Optimizer::build(std::span<Weight* const> weights) {
     add("optimizer/learning_rate", "learning_rate", DType::kFloat, {},
         Initializer("Constant").with("value", rate_.value()));
   }
-  for (const std::vector<std::string>& group : slots()) {
+  const auto add_for_each = [&](std::string_view name) {
     for (const Weight* weight : weights_) {
+      add(cat("optimizer/", weight->path, "/", name), name, weight->dtype, weight->shape, "zeros");
+    }
+  };
+  averages_at_ = state_.size();
+  if (options_.use_ema) add_for_each("average");
+  accumulators_at_ = state_.size();
+  if (accumulates()) add_for_each("gradient_accumulator");
+  for (const std::vector<std::string>& group : slots()) {
+    for (size_t i = 0; i < weights_.size(); ++i) {
       for (const std::string& name : group) {
-        add(cat("optimizer/", weight->path, "/", name), name, weight->dtype, weight->shape,
+        const std::optional<SlotForm> form = slot_form(*weights_[i], name);
+        if (!form) continue;
+        slots_at_[{i, name}] = state_.size();
+        add(cat("optimizer/", weights_[i]->path, "/", name), name, form->dtype, form->shape,
             slot_initializer(name));
       }
     }
@@ -45,15 +59,44 @@ std::vector<Weight*> Optimizer::variables() {
   return variables;
 }
 
-const Weight& Optimizer::slot(size_t index, std::string_view name) const {
-  size_t at = rate_.is_schedule() ? 1 : 2;
-  for (const std::vector<std::string>& group : slots()) {
-    for (size_t i = 0; i < group.size(); ++i) {
-      if (group[i] == name) return state_[at + index * group.size() + i];
-    }
-    at += group.size() * weights_.size();
+Status Optimizer::check() const {
+  const auto wrong = [&](std::string_view option, auto value, std::string_view expected) {
+    return invalid_argument("optimizer ", class_name(), ": '", option, "' is ", value,
+                            ", expected ", expected);
+  };
+  const int clips = options_.clipnorm.has_value() + options_.global_clipnorm.has_value() +
+                    options_.clipvalue.has_value();
+  if (clips > 1) {
+    return invalid_argument("only one of clipnorm, clipvalue and global_clipnorm may be set");
   }
-  return state_[0];
+  if (options_.use_ema && !(options_.ema_momentum >= 0 && options_.ema_momentum <= 1)) {
+    return wrong("ema_momentum", options_.ema_momentum, "0 to 1");
+  }
+  if (options_.use_ema && options_.ema_overwrite_frequency.value_or(1) < 0) {
+    return wrong("ema_overwrite_frequency", *options_.ema_overwrite_frequency, "1 or more");
+  }
+  const int64_t steps = options_.gradient_accumulation_steps.value_or(0);
+  if (steps != 0 && steps < 2) return wrong("gradient_accumulation_steps", steps, "2 or more");
+  const double factor = options_.loss_scale_factor.value_or(1);
+  if (factor == 0 || !std::isfinite(factor)) {
+    return wrong("loss_scale_factor", factor, "a number that is not 0");
+  }
+  return absl::OkStatus();
+}
+
+Optimizer::Values Optimizer::values_of_all(Trace& trace) const {
+  Values values;
+  for (const Weight* weight : weights_) values.emplace_back(weight, trace.read_stored(*weight));
+  for (const Weight& weight : state_) values.emplace_back(&weight, trace.read_stored(weight));
+  return values;
+}
+
+void Optimizer::restore_unless(Trace& trace, Endpoint condition, const Values& before) {
+  for (const auto& [weight, value] : before) {
+    if (!trace.has_written(*weight)) continue;
+    const Endpoint now = trace.read_stored(*weight);
+    trace.assign(*weight, trace.build().op("SelectV2", {condition, now, value}));
+  }
 }
 
 // What was looked up more than once counts and is clipped each time, as in Keras.
@@ -129,29 +172,38 @@ std::vector<Optimizer::Applied> Optimizer::sum(GraphBuilder& g,
 void Optimizer::apply(Trace& trace, std::span<const WeightGradient> gradients,
                       const Combine& combine) {
   GraphBuilder& g = trace.build();
-  const int clips = options_.clipnorm.has_value() + options_.global_clipnorm.has_value() +
-                    options_.clipvalue.has_value();
-  if (clips > 1) {
-    g.fail(invalid_argument("only one of clipnorm, clipvalue and global_clipnorm may be set"));
-  }
+  g.fail(check());
   Unscaled unscaled = unscale(trace, gradients);
+  const Accumulated accumulated = accumulate(trace, unscaled.gradients);
   clip(g, unscaled.gradients);
   const std::vector<Applied> applied = sum(g, unscaled.gradients, combine);
   const Endpoint iterations = trace.read(state_[0]);
   const Endpoint rate = rate_.is_schedule() ? rate_.at(g, iterations) : trace.read(state_[1]);
-  // Counted first and read again: one op less than a sum of its own.
-  trace.assign_add(state_[0], g.scalar<int64_t>(1));
-  const Step step{trace, rate, g.cast(trace.read(state_[0]), DType::kFloat)};
+  const Endpoint one = g.scalar<int64_t>(1);
+  Endpoint updates = iterations, count;
+  if (accumulates()) {
+    updates = g.op("FloorDiv", {updates, g.scalar(*options_.gradient_accumulation_steps)});
+    count = g.add(updates, one);
+  } else {
+    // Counted first and read again: one op less than a sum of its own.
+    trace.assign_add(state_[0], one);
+    count = trace.read(state_[0]);
+  }
+  const Step step{trace, rate, g.cast(count, DType::kFloat)};
   begin(step);
   for (size_t i = 0; i < weights_.size() && g.status().ok(); ++i) {
     if (!applied[i].gradient) continue;
     const Weight& w = *weights_[i];
-    if (options_.weight_decay) {
-      const Endpoint decay = g.scalar_of(w.dtype, *options_.weight_decay);
+    if (const std::optional<double> share = decay_of(w)) {
+      const Endpoint decay = g.scalar_of(w.dtype, *share);
       trace.assign_sub(w, g.mul(g.mul(trace.read(w), decay), g.cast(rate, w.dtype)));
     }
     update(step, i, applied[i]);
   }
+  settle(trace, accumulated);
+  // Steps that only add up gradients count too.
+  if (accumulates()) trace.assign_add(state_[0], one);
+  average(trace, updates);
   for (size_t i = 0; i < weights_.size() && g.status().ok(); ++i) {
     const Weight& w = *weights_[i];
     if (applied[i].gradient && w.constraint) trace.assign(w, w.constraint(g, trace.read_stored(w)));
@@ -173,11 +225,11 @@ void Optimizer::fields(ConfigFields& f) {
   f.field("clipnorm", options_.clipnorm);
   f.field("global_clipnorm", options_.global_clipnorm);
   f.field("clipvalue", options_.clipvalue);
-  f.only("use_ema", false);
-  f.only("ema_momentum", 0.99);
-  f.only("ema_overwrite_frequency", nullptr);
-  f.only("loss_scale_factor", nullptr);
-  f.only("gradient_accumulation_steps", nullptr);
+  f.field("use_ema", options_.use_ema);
+  f.field("ema_momentum", options_.ema_momentum);
+  f.field("ema_overwrite_frequency", options_.ema_overwrite_frequency);
+  f.field("loss_scale_factor", options_.loss_scale_factor);
+  f.field("gradient_accumulation_steps", options_.gradient_accumulation_steps);
   own_fields(f);
 }
 

@@ -19,7 +19,8 @@ const OptimizerRow kOptimizers[] = {
     {"RMSprop", [] { return RMSprop(); }}, {"Adadelta", [] { return Adadelta(); }},
     {"Adamax", [] { return Adamax(); }},   {"Ftrl", [] { return Ftrl(); }},
     {"Lamb", [] { return Lamb(); }},       {"Lion", [] { return Lion(); }},
-    {"Nadam", [] { return Nadam(); }},
+    {"Nadam", [] { return Nadam(); }},     {"Adafactor", [] { return Adafactor(); }},
+    {"Muon", [] { return Muon(); }},
 };
 
 // A learning rate is a number, or a schedule of Keras'.
@@ -80,6 +81,7 @@ StatusOr<OptimizerPtr> optimizer_from_json(const Json& json) {
     if (object.config) {
       TENON_RETURN_IF_ERROR(
           read_config(*optimizer, *object.config, cat("optimizer ", row.class_name)));
+      TENON_RETURN_IF_ERROR(optimizer->check());
     }
     return optimizer;
   }
