@@ -70,6 +70,15 @@ StatusOr<Json> named_or_json(std::string_view flag, const std::string& text) {
   return json;
 }
 
+// Names, or Keras' JSON: a metric, a list of them, or either by output. Commas have parted it.
+StatusOr<std::vector<Json>> metrics_of(const std::vector<std::string>& words) {
+  std::vector<Json> metrics(words.begin(), words.end());
+  if (words.empty() || (!words[0].starts_with('{') && !words[0].starts_with('['))) return metrics;
+  StatusOr<Json> json = Json::parse(join(words, ","));
+  if (!json.ok()) return with_context(json.status(), "--metrics");
+  return json->items() ? *json->items() : std::vector<Json>{*json};
+}
+
 // {"class_name": NAME, "config": {KEY: VALUE}}.
 Json with_option(const Json& object, std::string_view key, Json value) {
   Json config = object["config"].is_object() ? object["config"] : Json::object();
@@ -82,12 +91,12 @@ Json with_option(const Json& object, std::string_view key, Json value) {
 }  // namespace
 
 StatusOr<Problem> problem_of(const data::Table& table) {
-  if (!table.y.has_value() || !is_integer(table.y.dtype())) {
-    return invalid_argument("a built-in model learns classes: integer labels are expected");
+  if (!table.y.has_value()) {
+    return invalid_argument("a built-in model learns classes: labels are expected");
   }
-  int64_t largest = 0;
-  for (int64_t label : integers_of(table.y)) largest = std::max(largest, label);
-  return problem_with(Shape(table.x.shape().dims().subspan(1)), largest, table.names);
+  const StatusOr<int64_t> largest = data::largest_label(table.y);
+  if (!largest.ok()) return with_context(largest.status(), "a built-in model learns classes");
+  return problem_with(Shape(table.x.shape().dims().subspan(1)), *largest, table.names);
 }
 
 StatusOr<Problem> problem_of(const data::RowStream& stream) {
@@ -176,7 +185,7 @@ Status compile_model(keras::Model& model, const CompileFlags& flags) {
     loss = with_option(made->describe(), "from_logits", true);
   }
   options.loss = std::move(loss);
-  for (const std::string& metric : flags.metrics) options.metrics.emplace_back(metric);
+  TENON_ASSIGN_OR_RETURN(options.metrics, metrics_of(flags.metrics));
   return model.compile(std::move(options));
 }
 

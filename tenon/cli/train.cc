@@ -150,9 +150,9 @@ class TrainRun {
   Status train() {
     TENON_RETURN_IF_ERROR(make_strategy());
     if (writes()) TENON_RETURN_IF_ERROR(check_outputs(0));
-    TENON_ASSIGN_OR_RETURN(callbacks_, parse_callbacks(flags_.callbacks, writes()));
-    if (flags_.resume) {
-      TENON_ASSIGN_OR_RETURN(from_, newest_checkpoint(flags_.checkpoint_dir));
+    TENON_RETURN_IF_ERROR(read_callbacks());
+    if (flags_.resume || backup_) {
+      TENON_ASSIGN_OR_RETURN(from_, newest_checkpoint(checkpoint_dir_));
     }
     TENON_RETURN_IF_ERROR(read_data_and_model());
     if (writes()) TENON_RETURN_IF_ERROR(check_outputs(bytes_of_model()));
@@ -174,7 +174,20 @@ class TrainRun {
     if (!flags_.export_dir.empty()) {
       TENON_RETURN_IF_ERROR(export_model(*model_, flags_.export_dir, &data_.x, false));
     }
-    return absl::OkStatus();
+    return backup_ && backup_->is_deleted ? delete_backup(backup_->folder) : absl::OkStatus();
+  }
+
+  Status read_callbacks() {
+    TENON_ASSIGN_OR_RETURN(CallbackSpecs specs, parse_callbacks(flags_.callbacks, writes()));
+    callbacks_ = std::move(specs.callbacks);
+    backup_ = std::move(specs.backup);
+    checkpoint_dir_ = flags_.checkpoint_dir;
+    if (!backup_) return absl::OkStatus();
+    if (!checkpoint_dir_.empty()) {
+      return wrong_usage("checkpoints go to --checkpoint_dir or to BackupAndRestore's folder");
+    }
+    checkpoint_dir_ = backup_->folder;
+    return check_output_folder("callbacks", checkpoint_dir_, 0);
   }
 
   // Of several workers the chief alone writes and prints.
@@ -361,8 +374,8 @@ class TrainRun {
       options.callbacks.push_back(keras::TensorBoard(flags_.log_dir));
     }
     if (flags_.json && writes()) options.callbacks.push_back(std::make_shared<JsonLines>());
-    if (!flags_.checkpoint_dir.empty()) {
-      options.callbacks.push_back(checkpoint_callback(flags_.checkpoint_dir, seed_, callbacks_,
+    if (!checkpoint_dir_.empty()) {
+      options.callbacks.push_back(checkpoint_callback(checkpoint_dir_, seed_, callbacks_,
                                                       from_ ? &*from_ : nullptr, writes()));
     }
     return absl::OkStatus();
@@ -417,6 +430,8 @@ class TrainRun {
   std::shared_ptr<const keras::MirroredStrategy> strategy_;
   std::unique_ptr<keras::Model> model_;
   std::vector<keras::CallbackPtr> callbacks_;
+  std::optional<Backup> backup_;
+  std::string checkpoint_dir_;  // --checkpoint_dir, or the backup's
   std::shared_ptr<DivergenceGuard> guard_;
   std::optional<TrainingCheckpoint> from_;
 };

@@ -20,8 +20,11 @@ struct RowStream {
 // pass that meets them.
 StatusOr<RowStream> open_rows(const std::string& path, const FileOptions& options = {});
 
-// The largest of integer labels, by a pass over them; 0 where there are none. INVALID_ARGUMENT for
-// labels that are no integers.
+// The largest class that labels, [rows] or [rows, ...], tell of; 0 where there are none. They are
+// numbers of classes, of any dtype, yes or no, or have a column for each class. INVALID_ARGUMENT
+// for numbers that are not whole.
+StatusOr<int64_t> largest_label(const Tensor& labels);
+// The same by a pass over a stream's.
 StatusOr<int64_t> largest_label(const RowStream& stream);
 
 }  // namespace tenon::data

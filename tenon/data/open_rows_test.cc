@@ -145,6 +145,17 @@ TEST_F(OpenRows, LargestLabelsAreFound) {
   EXPECT_EQ(*largest_label(*open_rows(write("n.csv", "1,2,0\n3,4,11\n5,6,7\n"))), 11);
   EXPECT_EQ(*largest_label(*open_rows(kTestdata + "examples.tfrecord", {.features = {"x"}})), 2);
   EXPECT_FALSE(largest_label(*open_rows(write("r.csv", "1,2,0.5\n3,4,11\n"))).ok());
+  EXPECT_EQ(*largest_label(Tensor::vector<float>({0, 2, 1})), 2);
+  EXPECT_EQ(*largest_label(Tensor::vector<bool>({false, true, false})), 1);
+  EXPECT_EQ(*largest_label(Tensor::vector<uint8_t>({7, 255})), 255);
+  // A column for each class.
+  EXPECT_EQ(*largest_label(Tensor::vector<float>({0, 1, 0, 1, 0, 0}).reshaped({2, 3})), 2);
+  EXPECT_EQ(*largest_label(Tensor::vector<float>({0, 4}).reshaped({2, 1})), 4);
+  for (const float wrong : {0.5f, std::nanf(""), HUGE_VALF, -HUGE_VALF}) {
+    EXPECT_EQ(largest_label(Tensor::vector<float>({1, wrong})).status().code(),
+              absl::StatusCode::kInvalidArgument)
+        << wrong;
+  }
 }
 
 }  // namespace

@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "tenon/base/files.h"
 #include "tenon/base/out_of_memory.h"
 #include "tenon/data/content.h"
@@ -132,6 +134,28 @@ StatusOr<RowStream> open_rows(const std::string& path, const FileOptions& option
   });
 }
 
+StatusOr<int64_t> largest_label(const Tensor& labels) {
+  if (labels.rank() == 2 && labels.dim(1) > 1) return labels.dim(1) - 1;
+  constexpr double kMost = 1e15;  // whole numbers of all dtypes up to there are known exactly
+  const bool yes_or_no = labels.dtype() == DType::kBool;
+  const Tensor numbers = yes_or_no ? labels.as_dtype(DType::kUint8) : labels;
+  int64_t largest = 0;
+  Status status;
+  const bool known = visit<RealTypes>(numbers.dtype(), [&]<class T>() {
+    for (const T value : numbers.span<T>()) {
+      const auto number = static_cast<double>(value);
+      if (number != std::floor(number) || std::abs(number) > kMost) {
+        status = invalid_argument("labels are numbers of classes, from 0 on; ", number, " is none");
+        return;
+      }
+      largest = std::max(largest, static_cast<int64_t>(number));
+    }
+  });
+  if (!known) return invalid_argument("labels of ", labels.dtype(), " are no numbers of classes");
+  TENON_RETURN_IF_ERROR(status);
+  return largest;
+}
+
 StatusOr<int64_t> largest_label(const RowStream& stream) {
   int64_t largest = 0;
   if (!stream.labels) return largest;
@@ -140,10 +164,10 @@ StatusOr<int64_t> largest_label(const RowStream& stream) {
   for (;;) {
     TENON_ASSIGN_OR_RETURN(const bool more, labels->next(element));
     if (!more) return largest;
-    if (!is_integer(element[0].dtype())) {
-      return invalid_argument("integer labels are expected, not ", element[0].dtype());
-    }
-    for (int64_t label : integers_of(element[0])) largest = std::max(largest, label);
+    Shape as_row{1};
+    for (const int64_t dim : element[0].shape().dims()) as_row.append(dim);
+    TENON_ASSIGN_OR_RETURN(const int64_t label, largest_label(element[0].reshaped(as_row)));
+    largest = std::max(largest, label);
   }
 }
 

@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import zipfile
 
-from common import ROOT, TENON, Checks, attempt, tenon
+from common import ROOT, TENON, Checks, attempt, tenon, train
 
 import numpy as np
 
@@ -154,10 +154,43 @@ def going_on(check, folder):
     check.that(whole[1].count("\n") > 3, "the run lasts some epochs", whole[1])
     check.that(whole[1] == parts[1], "a resumed run writes the same log", (whole[1], parts[1]))
     check.that(whole[0] == parts[0], "and ends with the same weights")
+    # BackupAndRestore goes on by itself, and leaves nothing behind.
+    backup, saved = os.path.join(folder, "backup"), os.path.join(folder, "backup.keras")
+    own = callbacks.split(",CSVLogger")[0]
+    for epochs, keeps in ((3, "False"), (12, "True")):
+        tenon(*train, "--callbacks", f"{own},BackupAndRestore({backup}, delete_checkpoint={keeps})", "--save", saved, f"--epochs={epochs}")
+        check.that(os.path.isdir(backup) == (keeps == "False"), f"a backup after {epochs} epochs", os.listdir(folder))
+    with zipfile.ZipFile(saved) as archive:
+        check.that(archive.read("model.weights.h5") == whole[0], "and from a backup with the same weights")
+    both = attempt(*train, "--callbacks", f"BackupAndRestore({backup})", "--checkpoint_dir", os.path.join(folder, "c"))
+    failed(check, both, "two folders of checkpoints", "INVALID_ARGUMENT", "BackupAndRestore", status=2)
     resumed = [*train, "--resume", "--checkpoint_dir", os.path.join(folder, "whole", "c"), "--epochs=20"]
     failed(check, attempt(*resumed, "--seed=7"), "another seed", "FAILED_PRECONDITION", "--seed=0", "7")
     failed(check, attempt(*resumed, "--optimizer=sgd"), "another optimizer", "FAILED_PRECONDITION", "optimizer", "SGD")
     failed(check, attempt(*resumed, "--learning_rate=0.5"), "another rate", "FAILED_PRECONDITION", "optimizer", "0.5")
+
+
+def kinds_of_labels(check, folder):
+    """Labels of every dtype are numbers of classes to a built-in model, and so is the place of the one in a row."""
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=(24, 4)).astype(np.float32), rng.integers(0, 3, 24)
+
+    def history(labels, loss, metrics="accuracy"):
+        data = os.path.join(folder, "labels.npz")
+        np.savez(data, x=x, y=labels)
+        return train("mlp", data, loss=loss, metrics=metrics, optimizer="sgd", epochs=2)
+
+    want = history(y, "sparse_categorical_crossentropy")
+    for dtype in (np.uint8, np.float32, np.float16, np.float64):
+        check.that(history(y.astype(dtype), "sparse_categorical_crossentropy") == want, f"labels of {np.dtype(dtype)}")
+    rows = history(np.eye(3)[y], "categorical_crossentropy")
+    check.that(all(abs(a["loss"] - b["loss"]) <= 1e-6 for a, b in zip(rows, want)), "rows with a one", (rows, want))
+    check.that(history(y == 1, "sparse_categorical_crossentropy") == history((y == 1).astype(int), "sparse_categorical_crossentropy"), "yes and no")
+    own = '[{"module": "keras.metrics", "class_name": "F1Score", "config": {"name": "f1", "average": "macro"}, "registered_name": null}, "AUC"]'
+    check.that(set(history(np.eye(3)[y], "categorical_crossentropy", own)[0]) == {"epoch", "loss", "f1", "AUC"}, "metrics as Keras' JSON")
+    np.savez(os.path.join(folder, "half.npz"), x=x, y=y + 0.5)
+    done = attempt("train", "--model=mlp", "--data", os.path.join(folder, "half.npz"), *SPARSE)
+    failed(check, done, "labels that are not whole", "INVALID_ARGUMENT", "numbers of classes")
 
 
 def divergence(check, folder):
@@ -285,7 +318,7 @@ def images_and_records(check, folder):
 def main():
     check = Checks()
     for part in (classes_belong_to_the_model, features_belong_to_the_model, outputs_are_checked_first, images_without_channels, json_alone,
-                 going_on, divergence, kinds_of_files, many_rows, shapes_that_do_not_fit, data_by_names,
+                 going_on, kinds_of_labels, divergence, kinds_of_files, many_rows, shapes_that_do_not_fit, data_by_names,
                  images_and_records):
         with tempfile.TemporaryDirectory() as folder:
             part(check, folder)

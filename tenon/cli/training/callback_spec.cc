@@ -1,5 +1,9 @@
 #include "tenon/cli/training/callback_spec.h"
 
+#include <unistd.h>
+
+#include "tenon/base/files.h"
+
 namespace tenon::cli {
 namespace {
 
@@ -66,15 +70,22 @@ class SpecArguments {
       value = static_cast<T>(integer);
     } else if (!std::is_integral_v<T> && parse_number(text, real)) {
       value = static_cast<T>(real);
-    } else if (status_.ok()) {
-      status_ = invalid_argument("--callbacks: ", callback_, ": ", name, "=", text,
-                                 " is no number of its kind");
+    } else {
+      fail(invalid_argument("--callbacks: ", callback_, ": ", name, "=", text,
+                            " is no number of its kind"));
     }
   }
   void take_watch(keras::MonitorOptions& watch) {
     take("monitor", watch.monitor);
     take("mode", watch.mode);
   }
+
+  void fail(const Status& status) {
+    if (status_.ok()) status_ = status;
+  }
+
+  // Of BackupAndRestore, which is no callback of keras/.
+  std::optional<Backup> backup = {};
 
   Status check() const {
     TENON_RETURN_IF_ERROR(status_);
@@ -156,16 +167,37 @@ CallbackPtr reduce_on_plateau(SpecArguments& args) {
   return keras::ReduceLROnPlateau(std::move(o));
 }
 
+CallbackPtr backup_and_restore(SpecArguments& args) {
+  Backup backup;
+  std::string each = "epoch";
+  bool twice = false;  // more than two are kept anyway
+  args.take("backup_dir", backup.folder, true);
+  args.take("save_freq", each);
+  args.take_number("double_checkpoint", twice);
+  args.take_number("delete_checkpoint", backup.is_deleted);
+  if (backup.folder.empty()) {
+    args.fail(invalid_argument("--callbacks: BackupAndRestore needs a folder, backup_dir"));
+  }
+  if (each != "epoch") {
+    args.fail(unimplemented("--callbacks: BackupAndRestore: save_freq=", each,
+                            " is not implemented; 'epoch' is"));
+  }
+  args.backup = std::move(backup);
+  return nullptr;
+}
+
 constexpr struct {
   std::string_view name;
   CallbackPtr (*make)(SpecArguments& args);
   bool writes_files = false;
-} kCallbacks[] = {{"EarlyStopping", early_stopping},    {"ModelCheckpoint", model_checkpoint, true},
-                  {"CSVLogger", csv_logger, true},      {"TensorBoard", tensor_board, true},
-                  {"TerminateOnNaN", terminate_on_nan}, {"ReduceLROnPlateau", reduce_on_plateau}};
+} kCallbacks[] = {
+    {"EarlyStopping", early_stopping},       {"ModelCheckpoint", model_checkpoint, true},
+    {"CSVLogger", csv_logger, true},         {"TensorBoard", tensor_board, true},
+    {"TerminateOnNaN", terminate_on_nan},    {"ReduceLROnPlateau", reduce_on_plateau},
+    {"BackupAndRestore", backup_and_restore}};
 
-// Null: one that writes files, where none is to.
-StatusOr<CallbackPtr> parse_callback(std::string_view text, bool with_files) {
+// Adds it to `specs`, unless it writes files and none is to.
+Status parse_callback(std::string_view text, bool with_files, CallbackSpecs& specs) {
   const size_t open = text.find('(');
   const std::string_view name = trim(text.substr(0, open));
   std::string_view inside;
@@ -182,21 +214,34 @@ StatusOr<CallbackPtr> parse_callback(std::string_view text, bool with_files) {
     SpecArguments args(name, inside);
     CallbackPtr callback = known.make(args);
     TENON_RETURN_IF_ERROR(args.check());
-    if (known.writes_files && !with_files) callback.reset();
-    return callback;
+    if (args.backup) specs.backup = std::move(args.backup);
+    if (callback && (with_files || !known.writes_files)) {
+      specs.callbacks.push_back(std::move(callback));
+    }
+    return absl::OkStatus();
   }
   return unimplemented("--callbacks: '", name, "' is not known; known are ", join(names, ", "));
 }
 
 }  // namespace
 
-StatusOr<std::vector<CallbackPtr>> parse_callbacks(std::string_view text, bool with_files) {
-  std::vector<CallbackPtr> callbacks;
+StatusOr<CallbackSpecs> parse_callbacks(std::string_view text, bool with_files) {
+  CallbackSpecs specs;
   for (std::string_view piece : SpecArguments::split_outside(text)) {
-    TENON_ASSIGN_OR_RETURN(CallbackPtr callback, parse_callback(piece, with_files));
-    if (callback) callbacks.push_back(std::move(callback));
+    TENON_RETURN_IF_ERROR(parse_callback(piece, with_files, specs));
   }
-  return callbacks;
+  return specs;
+}
+
+Status delete_backup(const std::string& folder) {
+  if (!is_directory(folder)) return absl::OkStatus();
+  TENON_ASSIGN_OR_RETURN(const auto names, list_directory(folder));
+  for (const std::string& name : names) {
+    if (name != "checkpoint" && !name.starts_with("ckpt-")) continue;
+    TENON_RETURN_IF_ERROR(remove_tree(join_path(folder, name)));
+  }
+  ::rmdir(folder.c_str());
+  return absl::OkStatus();
 }
 
 }  // namespace tenon::cli
