@@ -13,7 +13,8 @@ thread_local int python_calls = 0;
 class HeldObject final : public Object {
  public:
   explicit HeldObject(nb::object object) : object_(shared(std::move(object))) {}
-  std::string_view type_name() const override { return "PythonObject"; }
+  static constexpr std::string_view kTypeName = "PythonObject";
+  std::string_view type_name() const override { return kTypeName; }
   nb::object object() const { return nb::borrow(object_.get()); }
 
  private:

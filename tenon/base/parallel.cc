@@ -26,9 +26,18 @@ struct InRegion {
 // The first exception of a region's bodies. None may leave a worker, so it goes on in the caller.
 class FirstException {
  public:
-  void keep_current() {
-    std::lock_guard lock(mutex_);
-    if (!first_) first_ = std::current_exception();
+  template <class Body>
+  void keep(Body&& body) {
+#if defined(__cpp_exceptions)
+    try {
+      body();
+    } catch (...) {
+      std::lock_guard lock(mutex_);
+      if (!first_) first_ = std::current_exception();
+    }
+#else
+    body();
+#endif
   }
   void rethrow() const {
     if (first_) std::rethrow_exception(first_);
@@ -51,11 +60,7 @@ void split(int64_t count, int64_t grain, FunctionRef<void(int64_t, int64_t, int6
   FirstException thrown;
   ThreadPool::global().run(ranges, threads, [&](int worker, int64_t range) {
     const InRegion region;
-    try {
-      body(worker, count * range / ranges, count * (range + 1) / ranges);
-    } catch (...) {
-      thrown.keep_current();
-    }
+    thrown.keep([&] { body(worker, count * range / ranges, count * (range + 1) / ranges); });
   });
   thrown.rethrow();
 }

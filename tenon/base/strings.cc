@@ -2,6 +2,7 @@
 
 #include <cctype>
 #include <cstdio>
+#include <cstdlib>
 
 namespace tenon {
 
@@ -44,7 +45,16 @@ bool parse_whole(std::string_view text, T& value) {
 }  // namespace
 
 bool parse_number(std::string_view text, int64_t& value) { return parse_whole(text, value); }
-bool parse_number(std::string_view text, double& value) { return parse_whole(text, value); }
+bool parse_number(std::string_view text, double& value) {
+#if defined(__cpp_lib_to_chars)
+  return parse_whole(text, value);
+#else  // LLVM's library, up to its 20th version, reads integers alone
+  const std::string copy(text);
+  char* end = nullptr;
+  value = std::strtod(copy.c_str(), &end);
+  return !copy.empty() && end == copy.c_str() + copy.size();
+#endif
+}
 
 std::string human_bytes(uint64_t bytes) {
   constexpr const char* kUnits[] = {"B", "KB", "MB", "GB", "TB", "PB"};

@@ -5,6 +5,7 @@
 namespace tenon {
 
 StatusOr<std::thread> start_thread(std::function<void()> body) {
+#if defined(__cpp_exceptions)
   try {
     return std::thread(std::move(body));
   } catch (const std::system_error& error) {
@@ -12,6 +13,9 @@ StatusOr<std::thread> start_thread(std::function<void()> body) {
                               "; the limits on processes or memory (ulimit -u, ulimit -v, the "
                               "container's pids) leave no room for it");
   }
+#else
+  return std::thread(std::move(body));
+#endif
 }
 
 }  // namespace tenon

@@ -41,10 +41,11 @@ int within_quota(int most) {
 // Asked for once: a run makes no system call for it.
 int processors() {
   static const int count = [] {
+    int usable = static_cast<int>(std::thread::hardware_concurrency());
+#if defined(__linux__)
     cpu_set_t set;
-    const int usable = sched_getaffinity(0, sizeof(set), &set) == 0
-                           ? CPU_COUNT(&set)
-                           : static_cast<int>(std::thread::hardware_concurrency());
+    if (sched_getaffinity(0, sizeof(set), &set) == 0) usable = CPU_COUNT(&set);
+#endif
     return std::max(1, within_quota(usable));
   }();
   return count;
@@ -196,7 +197,9 @@ ThreadPool::ThreadPool(int workers) {
       break;
     }
     worker->thread = *std::move(thread);
+#if defined(__linux__)  // elsewhere a thread names itself alone
     pthread_setname_np(worker->thread.native_handle(), "tenon-compute");
+#endif
     workers_.push_back(std::move(worker));
   }
 }

@@ -1,7 +1,6 @@
 #include "tenon/core/buffer.h"
 
-#include <new>
-
+#include "tenon/base/out_of_memory.h"
 #include "tenon/core/device.h"
 #include "tenon/core/host_memory.h"
 
@@ -28,9 +27,9 @@ class LentBuffer final : public Buffer {
 
 void* allocate_elements(int64_t count, size_t size) {
   size_t bytes = 0;
-  if (__builtin_mul_overflow(count, size, &bytes)) throw std::bad_alloc();
+  if (__builtin_mul_overflow(count, size, &bytes)) throw_out_of_memory();
   void* data = allocate_host_memory(bytes);
-  if (!data) throw std::bad_alloc();
+  if (!data) throw_out_of_memory();
   return data;
 }
 

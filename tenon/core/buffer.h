@@ -21,9 +21,22 @@ inline constexpr size_t kLentAlignment = 16;  // at least, of memory that somebo
 // Derived classes say in their header what they are safe for.
 class Object : public RefCounted {
  public:
-  // "Variable", "TensorList": used in messages.
+  // "Variable", "TensorList": tells types apart, also in messages. Classes have it as kTypeName
+  // too.
   virtual std::string_view type_name() const = 0;
 };
+
+// The object as a T; null when it is something else, or none.
+template <class T>
+T* object_cast(Object* object) {
+  if constexpr (std::is_same_v<T, Object>) {
+    return object;
+  } else {
+    return object && object->type_name() == T::kTypeName ? static_cast<T*>(object) : nullptr;
+  }
+}
+
+class StringBuffer;
 
 class Buffer : public RefCounted {
  public:
@@ -40,6 +53,9 @@ class Buffer : public RefCounted {
   // Memory that somebody lent: it is read and never written, and whoever keeps a value beyond the
   // run that was given it makes a copy, for its owner may change it later.
   bool read_only() const { return read_only_; }
+
+  // This buffer where its elements are strings of their own; else null.
+  virtual const StringBuffer* as_strings() const { return nullptr; }
 
   // The holder of the only reference may write here.
   bool writable() const { return unique() && !read_only_; }
@@ -73,12 +89,13 @@ class Buffer : public RefCounted {
 };
 
 // Elements of kString (std::string_view) and the blocks that their characters live in. Throws
-// std::bad_alloc as containers do.
+// std::bad_alloc as containers do (throw_out_of_memory()).
 class StringBuffer final : public Buffer {
  public:
   explicit StringBuffer(int64_t count);
   ~StringBuffer() override;
 
+  const StringBuffer* as_strings() const override { return this; }
   std::string_view* views() const { return static_cast<std::string_view*>(data()); }
 
   // Keeps `block` alive as long as this buffer; views may point into it.

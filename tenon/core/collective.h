@@ -17,7 +17,8 @@ enum class Reduction : uint8_t { kSum, kMean };
 // takes the values back: the group has then failed.
 class PendingReduction : public Object {
  public:
-  std::string_view type_name() const override { return "PendingReduction"; }
+  static constexpr std::string_view kTypeName = "PendingReduction";
+  std::string_view type_name() const override { return kTypeName; }
 
   // Waits until all replicas have handed in theirs and the results are there: one tensor for each
   // value, with equal bits for all replicas. They are read only, and hold what they hold as long as
@@ -29,7 +30,8 @@ class PendingReduction : public Object {
 // Thread-safe.
 class Communicator : public Object {
  public:
-  std::string_view type_name() const override { return "Communicator"; }
+  static constexpr std::string_view kTypeName = "Communicator";
+  std::string_view type_name() const override { return kTypeName; }
   virtual int rank() const = 0;
   virtual int size() const = 0;
 
@@ -49,7 +51,8 @@ class Stream;
 // order, once a step. start() and finish() are for one run at a time, abort() is thread-safe.
 class DeviceCommunicator : public Object {
  public:
-  std::string_view type_name() const override { return "DeviceCommunicator"; }
+  static constexpr std::string_view kTypeName = "DeviceCommunicator";
+  std::string_view type_name() const override { return kTypeName; }
   virtual int rank() const = 0;
   virtual int size() const = 0;
   virtual Device* device() const = 0;

@@ -121,6 +121,13 @@ inline constexpr DType dtype_of<std::string_view> = DType::kString;
 // A set of dtypes, for dispatch: visit<Floating>(dtype, [&]<class T>() { ... }).
 template <class... Ts>
 struct TypeList {};
+#ifdef TENON_LITE  // TensorFlow Lite computes with these; it casts and moves the others.
+using FloatTypes = TypeList<float>;
+using IntegerTypes = TypeList<int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t>;
+using RealTypes = TypeList<float, int8_t, int16_t, int32_t, int64_t, uint8_t>;
+using NumericTypes =
+    TypeList<float, int8_t, int16_t, int32_t, int64_t, uint8_t, std::complex<float>>;
+#else
 using FloatTypes = TypeList<float, double, float16, bfloat16>;
 using IntegerTypes =
     TypeList<int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t>;
@@ -129,6 +136,7 @@ using RealTypes = TypeList<float, double, float16, bfloat16, int8_t, int16_t, in
 using NumericTypes =
     TypeList<float, double, float16, bfloat16, int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t,
              uint32_t, uint64_t, std::complex<float>, std::complex<double>>;
+#endif
 using IndexTypes = TypeList<int32_t, int64_t>;
 
 // What a lite build (cmake/TenonLite.cmake) has no code for: types that TensorFlow Lite hardly

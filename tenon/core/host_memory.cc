@@ -1,6 +1,10 @@
 #include "tenon/core/host_memory.h"
 
+#if defined(__linux__)
 #include <sys/sysinfo.h>
+#else
+#include <unistd.h>
+#endif
 
 #include <algorithm>
 #include <atomic>
@@ -17,6 +21,7 @@ namespace {
 std::atomic<size_t> counted_bytes{0};
 std::atomic<size_t> refused_bytes{0};
 
+#if defined(__linux__)
 // A number in `path`; SIZE_MAX where there is none ("max").
 size_t limit_in(const std::string& path) {
   std::ifstream file(path);
@@ -45,12 +50,17 @@ size_t cgroup_limit() {
   }
   return limit;
 }
+#endif
 
 size_t find_limit() {
+#if defined(__linux__)
   struct sysinfo info = {};
   if (sysinfo(&info) != 0) return cgroup_limit();
   const uint64_t bytes = (uint64_t{info.totalram} + info.totalswap) * info.mem_unit;
   return static_cast<size_t>(std::min<uint64_t>(bytes, cgroup_limit()));
+#else
+  return static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+#endif
 }
 
 // The limit that holds; a function's static, so that allocations before main() find it made.

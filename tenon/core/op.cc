@@ -3,15 +3,16 @@
 namespace tenon {
 namespace {
 
-// The parser below leaves by this; OpDef::parse() catches it.
-struct MalformedDeclaration {
+// What the parser below is in: the op, and the first piece that did not parse.
+struct Declaration {
+  std::string_view op;
   Status status;
-};
 
-[[noreturn]] void malformed(std::string_view op, std::string_view text) {
-  throw MalformedDeclaration{
-      invalid_argument("the declaration of op ", op, " does not parse near '", text, "'")};
-}
+  void malformed(std::string_view text) {
+    status.Update(
+        invalid_argument("the declaration of op ", op, " does not parse near '", text, "'"));
+  }
+};
 
 // Pieces of `text` at `separator`s outside braces, parentheses, brackets and quotes.
 std::vector<std::string_view> split_top(std::string_view text, char separator) {
@@ -58,7 +59,7 @@ bool add_type_group(std::string_view word, std::vector<DType>& types) {
   return false;
 }
 
-std::vector<ArgDef> parse_args(std::string_view op, std::string_view text,
+std::vector<ArgDef> parse_args(Declaration& in, std::string_view text,
                                const std::vector<AttrDef>& attrs) {
   std::vector<ArgDef> args;
   for (std::string_view piece : split_top(text, ',')) {
@@ -70,7 +71,7 @@ std::vector<ArgDef> parse_args(std::string_view op, std::string_view text,
       });
     };
     if (const auto [number, rest] = split_once(type, "*"); !rest.empty()) {
-      if (find_attr(number, AttrKind::kInt) == attrs.end()) malformed(op, piece);
+      if (find_attr(number, AttrKind::kInt) == attrs.end()) in.malformed(piece);
       arg.number_attr = std::string(number);
       type = rest;
     }
@@ -84,14 +85,14 @@ std::vector<ArgDef> parse_args(std::string_view op, std::string_view text,
     } else if (const auto dtype = parse_dtype(type)) {
       arg.dtype = *dtype;
     } else {
-      malformed(op, piece);
+      in.malformed(piece);
     }
     args.push_back(std::move(arg));
   }
   return args;
 }
 
-AttrValue parse_scalar(std::string_view op, AttrKind kind, std::string_view text) {
+AttrValue parse_scalar(Declaration& in, AttrKind kind, std::string_view text) {
   int64_t integer = 0;
   double number = 0;
   switch (kind) {
@@ -117,7 +118,7 @@ AttrValue parse_scalar(std::string_view op, AttrKind kind, std::string_view text
       if (text.size() < 2 || text.front() != '[') break;
       std::vector<int64_t> dims;
       for (std::string_view piece : split_top(text.substr(1, text.size() - 2), ',')) {
-        if (!parse_number(piece, integer)) malformed(op, text);
+        if (!parse_number(piece, integer)) in.malformed(text);
         dims.push_back(integer);
       }
       return PartialShape(std::span<const int64_t>(dims));
@@ -126,41 +127,46 @@ AttrValue parse_scalar(std::string_view op, AttrKind kind, std::string_view text
     case AttrKind::kFunc:
       break;
   }
-  malformed(op, text);
+  in.malformed(text);
+  return {};
 }
 
 template <class T>
-AttrValue parse_list_of(std::string_view op, AttrKind kind, std::string_view inside) {
+AttrValue parse_list_of(Declaration& in, AttrKind kind, std::string_view inside) {
   std::vector<T> values;
   for (std::string_view piece : split_top(inside, ',')) {
-    values.push_back(std::get<T>(parse_scalar(op, kind, piece)));
+    AttrValue value = parse_scalar(in, kind, piece);
+    if (T* element = std::get_if<T>(&value)) values.push_back(std::move(*element));
   }
   return values;
 }
 
-AttrValue parse_default(std::string_view op, const AttrDef& attr, std::string_view text) {
-  if (!attr.is_list) return parse_scalar(op, attr.kind, text);
-  if (text.size() < 2 || text.front() != '[') malformed(op, text);
+AttrValue parse_default(Declaration& in, const AttrDef& attr, std::string_view text) {
+  if (!attr.is_list) return parse_scalar(in, attr.kind, text);
+  if (text.size() < 2 || text.front() != '[') {
+    in.malformed(text);
+    return {};
+  }
   const std::string_view inside = text.substr(1, text.size() - 2);
   switch (attr.kind) {
     case AttrKind::kInt:
-      return parse_list_of<int64_t>(op, attr.kind, inside);
+      return parse_list_of<int64_t>(in, attr.kind, inside);
     case AttrKind::kFloat:
-      return parse_list_of<float>(op, attr.kind, inside);
+      return parse_list_of<float>(in, attr.kind, inside);
     case AttrKind::kBool:
-      return parse_list_of<bool>(op, attr.kind, inside);
+      return parse_list_of<bool>(in, attr.kind, inside);
     case AttrKind::kString:
-      return parse_list_of<std::string>(op, attr.kind, inside);
+      return parse_list_of<std::string>(in, attr.kind, inside);
     case AttrKind::kType:
-      return parse_list_of<DType>(op, attr.kind, inside);
+      return parse_list_of<DType>(in, attr.kind, inside);
     case AttrKind::kShape:
-      return parse_list_of<PartialShape>(op, attr.kind, inside);
+      return parse_list_of<PartialShape>(in, attr.kind, inside);
     case AttrKind::kTensor:
       return std::vector<Tensor>();
     case AttrKind::kFunc:
       return std::vector<FunctionAttr>();
   }
-  malformed(op, text);
+  return {};
 }
 
 constexpr std::pair<std::string_view, AttrKind> kKinds[] = {
@@ -170,7 +176,7 @@ constexpr std::pair<std::string_view, AttrKind> kKinds[] = {
 };
 
 // "{float, double}" or "{'NHWC', 'NCHW'}": the kind follows from the first element.
-void parse_set(std::string_view op, std::string_view inside, AttrDef& attr) {
+void parse_set(Declaration& in, std::string_view inside, AttrDef& attr) {
   for (std::string_view word : split_top(inside, ',')) {
     if (word.starts_with('\'')) {
       attr.kind = AttrKind::kString;
@@ -179,13 +185,15 @@ void parse_set(std::string_view op, std::string_view inside, AttrDef& attr) {
     }
     attr.kind = AttrKind::kType;
     if (add_type_group(word, attr.allowed_types)) continue;
-    const auto dtype = parse_dtype(word);
-    if (!dtype) malformed(op, word);
-    attr.allowed_types.push_back(*dtype);
+    if (const auto dtype = parse_dtype(word)) {
+      attr.allowed_types.push_back(*dtype);
+    } else {
+      in.malformed(word);
+    }
   }
 }
 
-AttrDef parse_attr(std::string_view op, std::string_view piece) {
+AttrDef parse_attr(Declaration& in, std::string_view piece) {
   AttrDef attr;
   const auto [name, rest] = split_once(piece, ":");
   attr.name = std::string(name);
@@ -198,7 +206,7 @@ AttrDef parse_attr(std::string_view op, std::string_view piece) {
   } else if (const size_t bound = rest.find(">="); bound != std::string_view::npos) {
     const auto [minimum, after] = split_once(rest.substr(bound + 2), "=");
     int64_t value = 0;
-    if (!parse_number(minimum, value)) malformed(op, piece);
+    if (!parse_number(minimum, value)) in.malformed(piece);
     attr.minimum = value;
     type = trim(rest.substr(0, bound));
     fallback = after;
@@ -208,14 +216,17 @@ AttrDef parse_attr(std::string_view op, std::string_view piece) {
     type = trim(type.substr(5, type.size() - 6));
   }
   if (type.starts_with('{')) {
-    parse_set(op, type.substr(1, type.size() - 2), attr);
+    parse_set(in, type.substr(1, type.size() - 2), attr);
   } else {
     const auto kind = std::find_if(std::begin(kKinds), std::end(kKinds),
                                    [&](const auto& row) { return row.first == type; });
-    if (kind == std::end(kKinds)) malformed(op, piece);
+    if (kind == std::end(kKinds)) {
+      in.malformed(piece);
+      return attr;
+    }
     attr.kind = kind->second;
   }
-  if (!fallback.empty()) attr.default_value = parse_default(op, attr, fallback);
+  if (!fallback.empty()) attr.default_value = parse_default(in, attr, fallback);
   return attr;
 }
 
@@ -267,7 +278,8 @@ void retype_empty_list(const AttrDef& attr, AttrValue& value) {
         }
       },
       value);
-  if (empty) value = parse_default("", attr, "[]");
+  Declaration in{"", absl::OkStatus()};
+  if (empty) value = parse_default(in, attr, "[]");
 }
 
 Status check_constraints(const AttrDef& attr, const AttrValue& value, int64_t length) {
@@ -306,15 +318,13 @@ Status check_constraints(const AttrDef& attr, const AttrValue& value, int64_t le
 
 StatusOr<std::unique_ptr<OpDef>> OpDef::parse(std::string_view name, const OpDecl& decl) {
   std::unique_ptr<OpDef> op(new OpDef(name, decl));
-  try {
-    for (std::string_view piece : split_top(decl.attrs.text, ';')) {
-      op->attrs_.push_back(parse_attr(name, piece));
-    }
-    op->inputs_ = parse_args(name, decl.inputs.text, op->attrs_);
-    op->outputs_ = parse_args(name, decl.outputs.text, op->attrs_);
-  } catch (const MalformedDeclaration& malformed) {
-    return malformed.status;
+  Declaration in{name, absl::OkStatus()};
+  for (std::string_view piece : split_top(decl.attrs.text, ';')) {
+    op->attrs_.push_back(parse_attr(in, piece));
   }
+  op->inputs_ = parse_args(in, decl.inputs.text, op->attrs_);
+  op->outputs_ = parse_args(in, decl.outputs.text, op->attrs_);
+  TENON_RETURN_IF_ERROR(in.status);
   return op;
 }
 
@@ -399,6 +409,13 @@ Status OpRegistry::add(std::string_view name, const OpDecl& decl) {
 const OpDef* OpRegistry::find(std::string_view name) const {
   const auto it = ops_.find(name);
   return it == ops_.end() ? nullptr : it->second.get();
+}
+
+Status OpRegistry::missing(std::string_view name) const {
+  if (!left_out_) return unimplemented("op ", name, " is not implemented");
+  return unimplemented("op ", name,
+                       " was left out of this build, which holds the kernels of certain models; "
+                       "name this model too in `./dev lite --models`");
 }
 
 std::vector<const OpDef*> OpRegistry::all() const {

@@ -18,6 +18,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <optional>
 #include <variant>
 
@@ -279,6 +280,10 @@ class OpDef {
   // what was found and what is allowed.
   Status complete_attrs(AttrMap& attrs) const;
 
+  // A node of this op was made. Thread-safe.
+  void note_use() const { used_.store(true, std::memory_order_relaxed); }
+  bool used() const { return used_.load(std::memory_order_relaxed); }
+
  private:
   OpDef(std::string_view name, const OpDecl& decl) : name_(name), decl_(&decl) {}
   static std::vector<DType> dtypes(const std::vector<ArgDef>& args, const AttrMap& attrs);
@@ -288,6 +293,7 @@ class OpDef {
   std::vector<ArgDef> inputs_;
   std::vector<ArgDef> outputs_;
   std::vector<AttrDef> attrs_;
+  mutable std::atomic<bool> used_{false};
 };
 
 // All ops of this process. Filled once by the composition root, before any thread that reads it;
@@ -303,11 +309,20 @@ class OpRegistry {
   // Null when no such op is implemented.
   const OpDef* find(std::string_view name) const;
 
+  // UNIMPLEMENTED: why there is no op of this name.
+  Status missing(std::string_view name) const;
+
+  // What is missing was left out of this build, which is for certain models (docs/lite.md, "One
+  // model's kernels"), and not forgotten.
+  void note_left_out() { left_out_ = true; }
+  bool left_out() const { return left_out_; }
+
   // Sorted by name.
   std::vector<const OpDef*> all() const;
 
  private:
   std::map<std::string, std::unique_ptr<OpDef>, std::less<>> ops_;
+  bool left_out_ = false;
 };
 
 }  // namespace tenon

@@ -1,8 +1,7 @@
 #include "tenon/core/tensor.h"
 
-#include <new>
-
 #include "tenon/base/log.h"
+#include "tenon/base/out_of_memory.h"
 
 namespace tenon {
 
@@ -16,22 +15,19 @@ Ref<Buffer> buffer_of(DType dtype, const Shape& shape) {
 
 StatusOr<Tensor> Tensor::allocate(DType dtype, Shape shape) {
   TENON_RETURN_IF_ERROR(Shape::make(shape.dims()).status());
-  Ref<Buffer> buffer;
-  try {
-    buffer = buffer_of(dtype, shape);
-  } catch (const std::bad_alloc&) {  // no buffer
-  }
-  if (!buffer) {
+  StatusOr<Ref<Buffer>> made =
+      or_out_of_memory([&]() -> StatusOr<Ref<Buffer>> { return buffer_of(dtype, shape); });
+  if (!made.ok() || !*made) {
     return resource_exhausted("out of memory: a ", dtype, " tensor of shape ", shape, " needs ",
                               shape.num_bytes(size_of(dtype)), " bytes");
   }
-  void* data = buffer->data();
-  return Tensor(dtype, std::move(shape), std::move(buffer), data);
+  void* data = (*made)->data();
+  return Tensor(dtype, std::move(shape), *std::move(made), data);
 }
 
 Tensor::Tensor(DType dtype, Shape shape) {
   StatusOr<Tensor> tensor = allocate(dtype, std::move(shape));
-  if (!tensor.ok()) throw std::bad_alloc();
+  if (!tensor.ok()) throw_out_of_memory();
   *this = *std::move(tensor);
 }
 
@@ -155,7 +151,7 @@ void StringTensorBuilder::set(int64_t index, std::string_view text) {
   if (text.empty()) return set_view(index, {});
   if (!block_ || block_->size() - used_ < text.size()) {
     block_ = Buffer::host(std::max(kBlock, text.size()));
-    if (!block_) throw std::bad_alloc();
+    if (!block_) throw_out_of_memory();
     buffer_->hold(block_);
     used_ = 0;
   }

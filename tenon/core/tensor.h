@@ -88,7 +88,7 @@ class Tensor {
   template <class T>
   T* object_as() const {
     return is_object(dtype_) && dtype_ != DType::kString && num_elements() == 1
-               ? dynamic_cast<T*>(data<Ref<Object>>()->get())
+               ? object_cast<T>(data<Ref<Object>>()->get())
                : nullptr;
   }
 

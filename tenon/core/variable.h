@@ -28,7 +28,8 @@ class Variable final : public Object {
   Variable(std::string name, DType dtype, PartialShape shape);
   ~Variable() override;
 
-  std::string_view type_name() const override { return "Variable"; }
+  static constexpr std::string_view kTypeName = "Variable";
+  std::string_view type_name() const override { return kTypeName; }
   const std::string& name() const { return name_; }
   DType dtype() const { return dtype_; }
   // What values must look like; their shape is free where it is not known.

@@ -7,7 +7,8 @@ namespace {
 class DatasetObject final : public Object {
  public:
   explicit DatasetObject(DatasetPtr dataset) : dataset_(std::move(dataset)) {}
-  std::string_view type_name() const override { return "Dataset"; }
+  static constexpr std::string_view kTypeName = "Dataset";
+  std::string_view type_name() const override { return kTypeName; }
   const DatasetPtr& dataset() const { return dataset_; }
 
  private:

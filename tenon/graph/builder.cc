@@ -35,7 +35,7 @@ NodeId GraphBuilder::node(std::string_view name, std::vector<Endpoint> inputs, A
   if (!status_.ok()) return -1;
   const OpDef* op = OpRegistry::global().find(name);
   if (!op) {
-    fail(unimplemented("op ", name, " is not implemented"));
+    fail(OpRegistry::global().missing(name));
     return -1;
   }
   std::vector<DType> dtypes;

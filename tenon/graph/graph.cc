@@ -27,7 +27,9 @@ StatusOr<NodeId> Graph::add(std::string_view op_name, std::string_view name,
                             std::vector<Endpoint> inputs, AttrMap attrs,
                             std::vector<NodeId> control_inputs) {
   const OpDef* op = OpRegistry::global().find(op_name);
-  if (!op) return unimplemented("op ", op_name, " (node '", name, "') is not implemented");
+  if (!op) {
+    return with_context(OpRegistry::global().missing(op_name), cat("node '", name, "'"));
+  }
   Node node;
   node.name = unique_name(name.empty() ? op_name : name);
   node.op = op;
@@ -58,6 +60,7 @@ StatusOr<NodeId> Graph::add(std::string_view op_name, std::string_view name,
 
 NodeId Graph::add_unchecked(Node node) {
   names_.try_emplace(node.name, 1);
+  node.op->note_use();
   if (node.outputs.empty()) {
     for (DType dtype : node.op->output_dtypes(node.attrs)) {
       node.outputs.push_back({dtype, PartialShape(), std::nullopt});

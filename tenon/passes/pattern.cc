@@ -1,7 +1,8 @@
 #include "tenon/passes/pattern.h"
 
-#include <charconv>
 #include <cmath>
+
+#include "tenon/base/strings.h"
 
 namespace tenon {
 namespace {
@@ -61,9 +62,9 @@ class PatternParser {
     Pattern::Term made;
     if (!rest_.empty() && std::isdigit(static_cast<unsigned char>(rest_[0]))) {
       double number = 0;
-      const auto [end, error] = std::from_chars(rest_.data(), rest_.data() + rest_.size(), number);
-      if (error != std::errc()) return wrong();
-      rest_.remove_prefix(static_cast<size_t>(end - rest_.data()));
+      const std::string_view digits = rest_.substr(0, rest_.find_first_not_of("0123456789.e-"));
+      if (!parse_number(digits, number)) return wrong();
+      rest_.remove_prefix(digits.size());
       made.number = number;
     } else {
       TENON_RETURN_IF_ERROR(named(made));

@@ -41,7 +41,7 @@ Status ModelState::remove(std::string_view container, std::string_view name) {
 
 Ref<Variable> ModelState::variable(std::string_view name) const {
   const Ref<Object> object = find("", name);
-  return Ref<Variable>(dynamic_cast<Variable*>(object.get()));
+  return Ref<Variable>(object_cast<Variable>(object.get()));
 }
 
 Status ModelState::set_variable(std::string_view name, Tensor value,
@@ -59,7 +59,7 @@ std::vector<std::pair<std::string, Ref<Variable>>> ModelState::variables() const
   std::shared_lock lock(mutex_);
   std::vector<std::pair<std::string, Ref<Variable>>> found;
   for (const auto& [key, object] : resources_) {
-    if (auto* variable = dynamic_cast<Variable*>(object.get())) {
+    if (auto* variable = object_cast<Variable>(object.get())) {
       found.emplace_back(key.second, Ref<Variable>(variable));
     }
   }

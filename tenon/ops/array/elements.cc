@@ -5,7 +5,7 @@ namespace {
 
 void hold_blocks(Tensor& to, const Tensor& from) {
   auto* target = static_cast<StringBuffer*>(to.buffer().get());
-  if (const auto* source = dynamic_cast<const StringBuffer*>(from.buffer().get())) {
+  if (const auto* source = from.buffer() ? from.buffer()->as_strings() : nullptr) {
     for (const Ref<Buffer>& block : source->blocks()) target->hold(block);
   } else if (from.buffer()) {
     target->hold(from.buffer());

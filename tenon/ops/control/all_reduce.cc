@@ -18,8 +18,8 @@ StatusOr<Kernel> make_communicator(Prepare& p) {
   Ref<Object> object;
   if (p.resources()) object = p.resources()->find(p.attr<std::string>("container"), name);
   const bool fits = p.attr<bool>("on_device")
-                        ? dynamic_cast<DeviceCommunicator*>(object.get()) != nullptr
-                        : dynamic_cast<Communicator*>(object.get()) != nullptr;
+                        ? object_cast<DeviceCommunicator>(object.get()) != nullptr
+                        : object_cast<Communicator>(object.get()) != nullptr;
   if (!fits) {
     return not_found("there is no group of replicas named '", name, "'");
   }

@@ -8,11 +8,13 @@ namespace {
 
 class Mutex final : public Object {
  public:
-  std::string_view type_name() const override { return "Mutex"; }
+  static constexpr std::string_view kTypeName = "Mutex";
+  std::string_view type_name() const override { return kTypeName; }
 };
 class MutexLock final : public Object {
  public:
-  std::string_view type_name() const override { return "MutexLock"; }
+  static constexpr std::string_view kTypeName = "MutexLock";
+  std::string_view type_name() const override { return kTypeName; }
 };
 
 StatusOr<Kernel> make_mutex(Prepare&) {

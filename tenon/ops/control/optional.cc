@@ -12,7 +12,8 @@ namespace {
 class OptionalValue final : public Object {
  public:
   explicit OptionalValue(std::vector<Tensor> components) : components(std::move(components)) {}
-  std::string_view type_name() const override { return "Optional"; }
+  static constexpr std::string_view kTypeName = "Optional";
+  std::string_view type_name() const override { return kTypeName; }
   const std::vector<Tensor> components;  // none: there is no value
 };
 

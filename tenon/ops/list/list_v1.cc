@@ -87,7 +87,7 @@ Status list_scatter_v1_gradient(Gradient& g) {
 
 // The list in element `index` of a tensor of lists.
 StatusOr<const TensorList*> list_in(const Tensor& lists, int64_t index, DType dtype) {
-  const auto* list = dynamic_cast<const TensorList*>(lists.data<Ref<Object>>()[index].get());
+  const auto* list = object_cast<TensorList>(lists.data<Ref<Object>>()[index].get());
   if (!list) return invalid_argument("element ", index, " of the input is not a list");
   if (list->dtype() != dtype) {
     return invalid_argument("Invalid data types; op elements ", dtype, " but list elements ",

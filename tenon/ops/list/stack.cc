@@ -15,7 +15,8 @@ constexpr size_t kMostStacked = size_t{1} << 24;
 class TensorStack final : public Object {
  public:
   TensorStack(DType dtype, int64_t capacity) : dtype_(dtype), capacity_(capacity) {}
-  std::string_view type_name() const override { return "Stack"; }
+  static constexpr std::string_view kTypeName = "Stack";
+  std::string_view type_name() const override { return kTypeName; }
 
   Status push(Tensor element) {
     std::lock_guard lock(mutex_);

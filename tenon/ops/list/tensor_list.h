@@ -23,7 +23,8 @@ class TensorList final : public Object {
   static StatusOr<Ref<TensorList>> of(DType dtype, PartialShape element_shape,
                                       std::vector<Tensor> elements);
 
-  std::string_view type_name() const override { return "TensorList"; }
+  static constexpr std::string_view kTypeName = "TensorList";
+  std::string_view type_name() const override { return kTypeName; }
   DType dtype() const { return dtype_; }
   const PartialShape& element_shape() const { return element_shape_; }
   int64_t size() const { return size_; }

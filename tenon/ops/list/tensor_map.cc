@@ -15,7 +15,8 @@ constexpr size_t kMostMapped = size_t{1} << 20;
 // Tensors by tensors. Immutable: an op that changes a map makes another, which shares the tensors.
 class TensorMap final : public Object {
  public:
-  std::string_view type_name() const override { return "TensorMap"; }
+  static constexpr std::string_view kTypeName = "TensorMap";
+  std::string_view type_name() const override { return kTypeName; }
   std::map<std::string, std::pair<Tensor, Tensor>> entries;  // key_text(key) -> key, value
 };
 

@@ -26,7 +26,8 @@ class LookupTable final : public Object {
   static StatusOr<Ref<Object>> create(TableType type);
   explicit LookupTable(TableType type);
 
-  std::string_view type_name() const override { return "LookupTable"; }
+  static constexpr std::string_view kTypeName = "LookupTable";
+  std::string_view type_name() const override { return kTypeName; }
   const TableType& type() const { return type_; }
   int64_t size() const;
 

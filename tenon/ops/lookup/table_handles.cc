@@ -38,7 +38,7 @@ StatusOr<Kernel> make_named_table(Prepare& p) {
   TENON_ASSIGN_OR_RETURN(Ref<Object> object,
                          p.resources()->find_or_create(p.attr<std::string>("container"), name,
                                                        [&] { return LookupTable::create(type); }));
-  const auto* table = dynamic_cast<const LookupTable*>(object.get());
+  const auto* table = object_cast<LookupTable>(object.get());
   if (!table) {
     return invalid_argument("resource '", name, "' is a ", object->type_name(),
                             ", a LookupTable is expected");

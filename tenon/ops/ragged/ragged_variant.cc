@@ -11,7 +11,8 @@ class RaggedObject final : public Object {
  public:
   RaggedObject(std::vector<std::vector<int64_t>> splits, Tensor values)
       : splits(std::move(splits)), values(std::move(values)) {}
-  std::string_view type_name() const override { return "RaggedTensor"; }
+  static constexpr std::string_view kTypeName = "RaggedTensor";
+  std::string_view type_name() const override { return kTypeName; }
   int64_t rows() const {
     return splits.empty() ? values.dim(0) : static_cast<int64_t>(splits[0].size()) - 1;
   }
@@ -20,7 +21,7 @@ class RaggedObject final : public Object {
 };
 
 StatusOr<const RaggedObject*> ragged_at(const Tensor& variants, int64_t index) {
-  const auto* ragged = dynamic_cast<const RaggedObject*>(variants.data<Ref<Object>>()[index].get());
+  const auto* ragged = object_cast<RaggedObject>(variants.data<Ref<Object>>()[index].get());
   if (!ragged) {
     return invalid_argument("Input Variant element at index ", index,
                             " doesn't hold a RaggedTensorVariant");
@@ -301,7 +302,7 @@ StatusOr<Kernel> make_variant_gradient(Prepare& p) {
     const size_t row_bytes =
         shape.rank() == 0 || shape[0] == 0 ? left : left / static_cast<size_t>(shape[0]);
     for (int64_t i = 0; i < variants.num_elements(); ++i) {
-      const auto* ragged = dynamic_cast<const RaggedObject*>(variants.data<Ref<Object>>()[i].get());
+      const auto* ragged = object_cast<RaggedObject>(variants.data<Ref<Object>>()[i].get());
       size_t bytes = 0;
       if (ragged) {
         bytes = ragged->values.num_bytes();

@@ -20,7 +20,7 @@ StatusOr<Ref<RandomStream>> stream_of(Prepare& p) {
   TENON_ASSIGN_OR_RETURN(
       const Ref<Object> object,
       p.streams()->find_or_create("_random", cat(p.node_name(), ":", seed, ":", seed2), make));
-  auto* stream = dynamic_cast<RandomStream*>(object.get());
+  auto* stream = object_cast<RandomStream>(object.get());
   if (!stream) return internal("the random stream of ", p.node_name(), " is something else");
   return Ref<RandomStream>(stream);
 }

@@ -19,7 +19,8 @@ class RandomStream final : public Object {
  public:
   RandomStream(uint64_t seed, uint64_t seed2, uint64_t name_hash)
       : seed_(seed), seed2_(seed2), name_hash_(name_hash) {}
-  std::string_view type_name() const override { return "RandomStream"; }
+  static constexpr std::string_view kTypeName = "RandomStream";
+  std::string_view type_name() const override { return kTypeName; }
 
   // The generator as it stands; the next call gets it `blocks` further on.
   kernels::Philox reserve(uint64_t blocks, uint64_t run_seed) {

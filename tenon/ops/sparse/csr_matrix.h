@@ -18,7 +18,8 @@ class CsrMatrix final : public Object {
 
   // `shape` of two or three dimensions; each part empty.
   CsrMatrix(DType dtype, Shape shape);
-  std::string_view type_name() const override { return "CSRSparseMatrix"; }
+  static constexpr std::string_view kTypeName = "CSRSparseMatrix";
+  std::string_view type_name() const override { return kTypeName; }
 
   int64_t rows() const { return shape[shape.rank() - 2]; }
   int64_t cols() const { return shape[shape.rank() - 1]; }

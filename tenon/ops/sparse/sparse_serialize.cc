@@ -11,7 +11,8 @@ namespace {
 class TensorObject final : public Object {
  public:
   explicit TensorObject(Tensor tensor) : tensor(std::move(tensor)) {}
-  std::string_view type_name() const override { return "Tensor"; }
+  static constexpr std::string_view kTypeName = "Tensor";
+  std::string_view type_name() const override { return kTypeName; }
   const Tensor tensor;
 };
 
@@ -118,8 +119,7 @@ StatusOr<Tensor> serialized_at(const Tensor& serialized, int64_t index) {
   if (serialized.dtype() == DType::kString) {
     return parse_tensor(serialized.data<std::string_view>()[index]);
   }
-  const auto* object =
-      dynamic_cast<const TensorObject*>(serialized.data<Ref<Object>>()[index].get());
+  const auto* object = object_cast<TensorObject>(serialized.data<Ref<Object>>()[index].get());
   if (!object) return invalid_argument("serialized_sparse has an element that holds no tensor");
   return object->tensor;
 }

@@ -31,7 +31,8 @@ class TensorQueue final : public Object {
   };
 
   explicit TensorQueue(Form form) : form_(std::move(form)) {}
-  std::string_view type_name() const override { return "Queue"; }
+  static constexpr std::string_view kTypeName = "Queue";
+  std::string_view type_name() const override { return kTypeName; }
   const Form& form() const { return form_; }
 
   Status enqueue(std::vector<QueueElement> added) {
@@ -147,7 +148,7 @@ StatusOr<Kernel> make_queue(Prepare& p) {
   TENON_ASSIGN_OR_RETURN(
       const Ref<Object> object,
       p.resources()->find_or_create(p.attr<std::string>("container"), name, create));
-  const auto* queue = dynamic_cast<const TensorQueue*>(object.get());
+  const auto* queue = object_cast<TensorQueue>(object.get());
   if (!queue || !(queue->form() == form)) {
     return invalid_argument("resource '", name, "' is no queue of these components");
   }

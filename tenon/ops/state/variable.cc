@@ -26,7 +26,7 @@ StatusOr<Kernel> make_var_handle(Prepare& p) {
                                                  [&]() -> StatusOr<Ref<Object>> {
                                                    return make_ref<Variable>(name, dtype, shape);
                                                  }));
-  const Variable* variable = dynamic_cast<const Variable*>(object.get());
+  const Variable* variable = object_cast<Variable>(object.get());
   if (!variable) {
     return invalid_argument("resource '", name, "' is a ", object->type_name(),
                             ", a Variable is expected");
