@@ -187,8 +187,8 @@ class DepthwiseFilterGradient : public ConvGradientKernel {
                                      .row = channels_};
           gather_cells(gather_, input + column, channels_, zeros_.data(), cell, sizes.cells, kCells,
                        0, gather_.taps(), table);
-          depthwise_loops().sum_cells(sizes, table, d_output + cell * channels_ + column,
-                                      cell > begin, sums + part * filter_values_ + column);
+          depthwise_sum_cells(sizes, table, d_output + cell * channels_ + column, cell > begin,
+                              sums + part * filter_values_ + column);
         }
       }
     });

@@ -120,8 +120,8 @@ class GatheredFilterGradient : public ConvGradientKernel {
                              .c_row = spec_.out_channels,
                              .add = cell > job.cells.begin};
       for (int64_t tap = job.taps.begin; tap < job.taps.end; ++tap) {
-        product_loops().product_of_terms(tile, table + (tap - job.taps.begin) * kCells, right,
-                                         to + (tap * in_ + job.rows.begin) * spec_.out_channels);
+        product_of_terms(tile, table + (tap - job.taps.begin) * kCells, right,
+                         to + (tap * in_ + job.rows.begin) * spec_.out_channels);
       }
     }
   }

@@ -133,12 +133,15 @@ TENON_BINARY_ROWS(TENON_DEFINE_BINARY)
 struct BinaryRow {
   BinaryOp op;
   BinaryKernel (*pick)(DType);
-  bool predicate;
 };
 #define TENON_LIST_BINARY(op, types, predicate, expression) \
-  {BinaryOp::op, &pick_binary<Binary_##op>, predicate},
+  {BinaryOp::op, &pick_binary<Binary_##op>},
 constexpr BinaryRow kBinaryRows[] = {TENON_BINARY_ROWS(TENON_LIST_BINARY)};
 #undef TENON_LIST_BINARY
+// Apart from the loops: who asks for no loop needs none of them linked.
+#define TENON_LIST_PREDICATE(op, types, predicate, expression) predicate,
+constexpr bool kBinaryPredicates[] = {TENON_BINARY_ROWS(TENON_LIST_PREDICATE)};
+#undef TENON_LIST_PREDICATE
 #undef TENON_BINARY_ROWS
 
 static_assert(std::size(kBinaryRows) == static_cast<size_t>(BinaryOp::kCount));
@@ -166,7 +169,7 @@ BinaryKernel find_binary(BinaryOp op, DType dtype) {
 }
 
 DType result_dtype(BinaryOp op, DType dtype) {
-  return kBinaryRows[static_cast<size_t>(op)].predicate ? DType::kBool : dtype;
+  return kBinaryPredicates[static_cast<size_t>(op)] ? DType::kBool : dtype;
 }
 
 }  // namespace tenon::kernels

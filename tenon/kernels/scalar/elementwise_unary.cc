@@ -107,12 +107,14 @@ TENON_UNARY_ROWS(TENON_DEFINE_UNARY)
 struct UnaryRow {
   UnaryOp op;
   UnaryKernel (*pick)(DType);
-  bool predicate;
 };
-#define TENON_LIST_UNARY(op, types, predicate, expression) \
-  {UnaryOp::op, &pick_unary<Unary_##op>, predicate},
+#define TENON_LIST_UNARY(op, types, predicate, expression) {UnaryOp::op, &pick_unary<Unary_##op>},
 constexpr UnaryRow kUnaryRows[] = {TENON_UNARY_ROWS(TENON_LIST_UNARY)};
 #undef TENON_LIST_UNARY
+// Apart from the loops: who asks for no loop needs none of them linked.
+#define TENON_LIST_PREDICATE(op, types, predicate, expression) predicate,
+constexpr bool kUnaryPredicates[] = {TENON_UNARY_ROWS(TENON_LIST_PREDICATE)};
+#undef TENON_LIST_PREDICATE
 #undef TENON_UNARY_ROWS
 
 static_assert(std::size(kUnaryRows) == static_cast<size_t>(UnaryOp::kCount));
@@ -136,7 +138,7 @@ UnaryKernel find_unary(UnaryOp op, DType dtype) {
 }
 
 DType result_dtype(UnaryOp op, DType dtype) {
-  return kUnaryRows[static_cast<size_t>(op)].predicate ? DType::kBool : dtype;
+  return kUnaryPredicates[static_cast<size_t>(op)] ? DType::kBool : dtype;
 }
 
 }  // namespace tenon::kernels

@@ -41,11 +41,13 @@ struct DepthwiseLoops {
   // value of the input is read once for all taps that meet it in a row.
   void (*sum_row)(const DepthwiseRow& sizes, const float* const* rows, const float* weights,
                   float* y);
-  // sums[tap, c] = sum over cells of rows[tap, cell][c] * dy[cell, c], or that added to it.
-  void (*sum_cells)(const DepthwiseSizes& sizes, const float* const* rows, const float* dy,
-                    bool add, float* sums);
 };
 
 const DepthwiseLoops& depthwise_loops();
+
+// sums[tap, c] = sum over cells of rows[tap, cell][c] * dy[cell, c], or that added to it.
+// Training's alone, so it stands apart: programs that do not train are linked without it.
+void depthwise_sum_cells(const DepthwiseSizes& sizes, const float* const* rows, const float* dy,
+                         bool add, float* sums);
 
 }  // namespace tenon::kernels

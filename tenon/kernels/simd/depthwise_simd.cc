@@ -177,7 +177,9 @@ void row_part(const DepthwiseRow& s, const RowPart& part, int64_t c, const float
 template <int kWidth, int kStep, bool kPart>
 void row_tiles(const DepthwiseRow& s, int64_t c, const float* const* rows, const float* weights,
                float* y) {
-  const int64_t tiles = (s.cells + kRowCells - 1) / kRowCells;
+  // Vectors of four are seldom parts of one: not worth tiles of their own.
+  constexpr int64_t kMost = kPart && kLanes <= 4 ? kFewRowCells : kRowCells;
+  const int64_t tiles = (s.cells + kMost - 1) / kMost;
   for (int64_t tile = 0; tile < tiles; ++tile) {
     RowPart part;
     part.cell = s.cells * tile / tiles;
@@ -186,8 +188,8 @@ void row_tiles(const DepthwiseRow& s, int64_t c, const float* const* rows, const
     part.begin = part.first < 0 ? -part.first : 0;
     const int64_t wanted = (part.count - 1) * kStep + kWidth, there = s.input_cells - part.first;
     part.end = there < wanted ? there : wanted;
-    if (kRowCells > kFewRowCells && part.count > kFewRowCells) {
-      row_part<kWidth, kStep, kRowCells, kPart>(s, part, c, rows, weights, y);
+    if (kMost > kFewRowCells && part.count > kFewRowCells) {
+      row_part<kWidth, kStep, kMost, kPart>(s, part, c, rows, weights, y);
     } else {
       row_part<kWidth, kStep, kFewRowCells, kPart>(s, part, c, rows, weights, y);
     }
@@ -275,8 +277,8 @@ void last_cells_taps(const DepthwiseSizes& s, int64_t tap, const float* const* r
   }
 }
 
-void depthwise_sum_cells(const DepthwiseSizes& s, const float* const* rows, const float* dy,
-                         bool add, float* sums) {
+void sum_cells_here(const DepthwiseSizes& s, const float* const* rows, const float* dy, bool add,
+                    float* sums) {
   int64_t tap = 0;
   for (; tap + kDepthwiseTaps <= s.taps; tap += kDepthwiseTaps) {
     cells_taps<kDepthwiseTaps>(s, tap, rows, dy, add, sums);
@@ -285,8 +287,7 @@ void depthwise_sum_cells(const DepthwiseSizes& s, const float* const* rows, cons
 }
 
 const DepthwiseLoops* depthwise_table() {
-  static constexpr DepthwiseLoops kLoops = {&depthwise_sum, &depthwise_sum_row,
-                                            &depthwise_sum_cells};
+  static constexpr DepthwiseLoops kLoops = {&depthwise_sum, &depthwise_sum_row};
   return &kLoops;
 }
 
@@ -297,5 +298,10 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace tenon::kernels {
 const DepthwiseLoops& depthwise_loops() { return *TENON_BEST(depthwise_table)(); }
+
+void depthwise_sum_cells(const DepthwiseSizes& sizes, const float* const* rows, const float* dy,
+                         bool add, float* sums) {
+  TENON_BEST(sum_cells_here)(sizes, rows, dy, add, sums);
+}
 }  // namespace tenon::kernels
 #endif

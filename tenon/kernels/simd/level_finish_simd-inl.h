@@ -73,6 +73,17 @@ HWY_INLINE V32 scaled_once(D32 d32, V32 a, V32 b, V32 total) {
   return hn::OddEven(hn::BitCast(d32, hn::ShiftLeft<32>(odd)), hn::BitCast(d32, even));
 }
 
+// Both narrowed, block by block `low` before `high`: Highway 1.0.3 has them the other way round on
+// 32-bit ARM.
+template <class D16, class V32>
+HWY_INLINE hn::Vec<D16> joined(D16 d16, V32 low, V32 high) {
+#if HWY_ARCH_ARM && !HWY_ARCH_ARM_A64
+  return hn::ReorderDemote2To(d16, high, low);
+#else
+  return hn::ReorderDemote2To(d16, low, high);
+#endif
+}
+
 // How the sums of some columns are finished; the fewest steps that a LevelFinish allows.
 enum class FinishWay { kOnce, kLeft, kPlain, kHalved };
 
@@ -100,12 +111,11 @@ class BlockFinish {
     const D16 d16;
     if constexpr (kWay == FinishWay::kHalved) {
       // One bit is left to be shifted out. What saturates here is beyond levels of 8 bits.
-      const V16 twice =
-          hn::ReorderDemote2To(d16, doubled(low, low_half_), doubled(high, high_half_));
+      const V16 twice = joined(d16, doubled(low, low_half_), doubled(high, high_half_));
       const V16 rounded = hn::ShiftRight<1>(hn::SaturatedAdd(twice, hn::Set(d16, int16_t{1})));
       return hn::Min(hn::Max(hn::SaturatedAdd(rounded, zero_16_), least_16_), most_16_);
     } else {
-      return hn::ReorderDemote2To(d16, level<kWay>(low, low_half_), level<kWay>(high, high_half_));
+      return joined(d16, level<kWay>(low, low_half_), level<kWay>(high, high_half_));
     }
   }
 

@@ -40,6 +40,16 @@ struct Pairs {
     return hn::ReorderWidenMulAccumulate(d32, hn::BitCast(d16, a), hn::BitCast(d16, b), sum,
                                          unused);
 #else
+#if HWY_ARCH_ARM
+    if constexpr (hn::MaxLanes(D32()) == 4) {
+      const int16x8_t x = vreinterpretq_s16_s32(a.raw), y = vreinterpretq_s16_s32(b.raw);
+      const int32x4_t first = vmull_s16(vget_low_s16(x), vget_low_s16(y));
+      const int32x4_t last = vmull_s16(vget_high_s16(x), vget_high_s16(y));
+      return V32(
+          vaddq_s32(sum.raw, vcombine_s32(vpadd_s32(vget_low_s32(first), vget_high_s32(first)),
+                                          vpadd_s32(vget_low_s32(last), vget_high_s32(last)))));
+    }
+#endif
     const auto low = [](V32 v) { return hn::ShiftRight<16>(hn::ShiftLeft<16>(v)); };
     (void)d32;
     sum = hn::Add(sum, hn::Mul(low(a), low(b)));
@@ -49,6 +59,7 @@ struct Pairs {
 };
 
 #if HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86
+#define TENON_NATIVE_DOTS 1
 // Highway 1.0.3 does not know AVX-512 VNNI. As text they need no compiler option of their own,
 // which the functions that they are inlined into could not have.
 struct NativePairs {
@@ -66,6 +77,29 @@ struct NativeQuads {
     return sum;
   }
 };
+#elif HWY_ARCH_ARM_A64
+#define TENON_NATIVE_DOTS 1
+using NativePairs = Pairs;
+// The instruction multiplies signed bytes: a less 128 by b, and 128 times b's sum, which depends on
+// b alone. Text without effects, so that the compiler makes it once for all rows.
+struct NativeQuads {
+  template <class V32>
+  static HWY_INLINE V32 signed_dot(V32 sum, V32 a, V32 b) {
+    __asm__(".arch armv8.2-a+dotprod\n\tsdot %0.4s, %1.16b, %2.16b"
+            : "+w"(sum.raw)
+            : "w"(a.raw), "w"(b.raw));
+    return sum;
+  }
+  template <class D32, class V32 = hn::Vec<D32>>
+  static HWY_INLINE V32 dot(D32 d32, V32 sum, V32 a, V32 b) {
+    const V32 half = hn::Set(d32, 0x40404040);
+    const V32 offset = signed_dot(signed_dot(hn::Zero(d32), half, b), half, b);
+    const V32 less = hn::Xor(a, hn::Set(d32, static_cast<int32_t>(0x80808080)));
+    return hn::Add(signed_dot(sum, less, b), offset);
+  }
+};
+#else
+#define TENON_NATIVE_DOTS 0
 #endif
 
 // sums[kRows, kVectors vectors] = bias + a * b.
@@ -250,14 +284,23 @@ struct DepthwisePairs {
   }
 };
 
-#if HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86
+#if TENON_NATIVE_DOTS
 // Highway 1.0.3 narrows no two vectors of 16 bits.
+#if HWY_ARCH_ARM
+HWY_INLINE uint8x16_t narrowed(int16x8_t a, int16x8_t b, int8_t) {
+  return vreinterpretq_u8_s8(vcombine_s8(vqmovn_s16(a), vqmovn_s16(b)));
+}
+HWY_INLINE uint8x16_t narrowed(int16x8_t a, int16x8_t b, uint8_t) {
+  return vcombine_u8(vqmovun_s16(a), vqmovun_s16(b));
+}
+#else
 HWY_INLINE __m512i narrowed(__m512i a, __m512i b, int8_t) { return _mm512_packs_epi16(a, b); }
 HWY_INLINE __m256i narrowed(__m256i a, __m256i b, int8_t) { return _mm256_packs_epi16(a, b); }
 HWY_INLINE __m128i narrowed(__m128i a, __m128i b, int8_t) { return _mm_packs_epi16(a, b); }
 HWY_INLINE __m512i narrowed(__m512i a, __m512i b, uint8_t) { return _mm512_packus_epi16(a, b); }
 HWY_INLINE __m256i narrowed(__m256i a, __m256i b, uint8_t) { return _mm256_packus_epi16(a, b); }
 HWY_INLINE __m128i narrowed(__m128i a, __m128i b, uint8_t) { return _mm_packus_epi16(a, b); }
+#endif
 
 // One block of channels, by quads of taps.
 template <class T, class Dot, int kBlock>
@@ -375,7 +418,7 @@ constexpr LevelLoops loops_by() {
   return loops;
 }
 
-#if HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86
+#if TENON_NATIVE_DOTS
 constexpr LevelLoops native_loops() {
   LevelLoops loops = loops_by<NativePairs>();
   loops.has_quads = true;
@@ -387,10 +430,11 @@ constexpr LevelLoops native_loops() {
 
 const LevelLoops* level_table(bool native) {
   static constexpr LevelLoops kLoops = loops_by<Pairs>();
-#if HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86
+#if TENON_NATIVE_DOTS
   static constexpr LevelLoops kNative = native_loops();
   if (native) return &kNative;
 #endif
+#undef TENON_NATIVE_DOTS
   (void)native;
   return &kLoops;
 }

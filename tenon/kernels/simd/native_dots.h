@@ -1,4 +1,5 @@
-// Whether this processor sums products of bytes by AVX-512's VNNI. Private to kernels/.
+// Whether this processor sums products of bytes by AVX-512's VNNI or NEON's dot products. Private
+// to kernels/.
 #pragma once
 
 namespace tenon::kernels {

@@ -1,8 +1,13 @@
 #include "tenon/kernels/processor.h"
 
+#include <cstdlib>
+
 #include "tenon/kernels/simd/dispatch.h"
 #include "tenon/kernels/simd/native_bfloat16.h"
 #include "tenon/kernels/simd/native_dots.h"
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
 #if defined(__x86_64__)
 #include <cpuid.h>
 #include <sys/syscall.h>
@@ -45,7 +50,15 @@ bool detect_dots() {
 #else
 
 NativeBfloat16 detect_bfloat16() { return {}; }
-bool detect_dots() { return false; }
+
+bool detect_dots() {
+#if defined(__aarch64__) && defined(__linux__)
+  constexpr unsigned long kDotProducts = 1 << 20;  // HWCAP_ASIMDDP
+  return (getauxval(AT_HWCAP) & kDotProducts) != 0 && !std::getenv("TENON_MAX_ISA");
+#else
+  return false;
+#endif
+}
 
 #endif
 

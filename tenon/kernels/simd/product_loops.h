@@ -43,9 +43,6 @@ struct ProductLoops {
   // Rows of a where a table says: term k of row m in run r is rows[r * a_run + m][a_column + k].
   void (*product_of_rows)(const TileProduct& sizes, const float* const* rows, const float* b,
                           float* c);
-  // Columns of a where a table says: term k of row m is terms[k][a_column + m]. One run.
-  void (*product_of_terms)(const TileProduct& sizes, const float* const* terms, const float* b,
-                           float* c);
   // to[row, column] = from[column, row] for `rows` rows that lie `to_row` values apart; columns up
   // to the next multiple of `lanes` become 0.
   void (*transpose)(int64_t rows, int64_t columns, const float* from, int64_t from_row, float* to,
@@ -53,5 +50,10 @@ struct ProductLoops {
 };
 
 const ProductLoops& product_loops();
+
+// Columns of a where a table says: term k of row m is terms[k][a_column + m]. One run. Training's
+// alone, so it stands apart: programs that do not train are linked without it.
+void product_of_terms(const TileProduct& sizes, const float* const* terms, const float* b,
+                      float* c);
 
 }  // namespace tenon::kernels

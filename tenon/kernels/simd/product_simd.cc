@@ -186,7 +186,8 @@ void product_of_rows(const TileProduct& s, const float* const* rows, const float
   product_of(s, GatheredRows{rows}, b, c);
 }
 
-void product_of_terms(const TileProduct& s, const float* const* terms, const float* b, float* c) {
+void product_of_terms_here(const TileProduct& s, const float* const* terms, const float* b,
+                           float* c) {
   product_of(s, GatheredTerms{terms}, b, c);
 }
 
@@ -227,7 +228,6 @@ const ProductLoops* product_table() {
                                           .panel = kMostVectors * kLanes,
                                           .product = &product,
                                           .product_of_rows = &product_of_rows,
-                                          .product_of_terms = &product_of_terms,
                                           .transpose = &transpose};
   return &kLoops;
 }
@@ -239,5 +239,10 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace tenon::kernels {
 const ProductLoops& product_loops() { return *TENON_BEST(product_table)(); }
+
+void product_of_terms(const TileProduct& sizes, const float* const* terms, const float* b,
+                      float* c) {
+  TENON_BEST(product_of_terms_here)(sizes, terms, b, c);
+}
 }  // namespace tenon::kernels
 #endif
