@@ -45,7 +45,11 @@ if(NOT PROJECT_IS_TOP_LEVEL)
 endif()
 # -fPIC: the archives become a part of Python's extension module too. With hidden names and the linker's
 # relaxations the program's code is the same but for a few reads of thread-local and library data.
-target_compile_options(tenon_flags INTERFACE -Wall -Wextra -Werror -fPIC -fvisibility=hidden
+option(TENON_WARNINGS_AS_ERRORS "OFF for compilers that are not tried here" ON)
+if(TENON_WARNINGS_AS_ERRORS)
+  target_compile_options(tenon_flags INTERFACE -Werror)
+endif()
+target_compile_options(tenon_flags INTERFACE -Wall -Wextra -fPIC -fvisibility=hidden
   -ffile-prefix-map=${tenon_SOURCE_DIR}=. -ffile-prefix-map=${tenon_BINARY_DIR}=build
   -fno-semantic-interposition)
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
@@ -72,7 +76,9 @@ if(TENON_FUZZ)
   set(without $<OR:$<BOOL:$<TARGET_PROPERTY:TENON_UNSANITIZED>>,$<BOOL:$<TARGET_PROPERTY:TENON_NO_COVERAGE>>>)
   target_compile_options(tenon_flags INTERFACE $<$<NOT:${without}>:-fsanitize=fuzzer-no-link>)
 endif()
-target_link_options(tenon_flags INTERFACE -Wl,--build-id=none -Wl,--as-needed)
+if(NOT APPLE)
+  target_link_options(tenon_flags INTERFACE -Wl,--build-id=none -Wl,--as-needed)
+endif()
 
 find_package(Threads REQUIRED)
 

@@ -1,6 +1,6 @@
 # Writes the table of all ops: cmake -DSOURCES=a.cc;b.cc -DOUTPUT=register_all.cc -P gen_op_table.cmake
-# Every TENON_OP(Name) in the sources becomes a row, where -DONLY=A;B names some only those. The file is only touched when it
-# changes.
+# Every TENON_OP(Name) in the sources becomes a row, where -DONLY=A;B names some only those. -DNEEDED=FILE: only those that stand
+# in its lines "op Name"; whatever else is asked for was left out. The file is only touched when it changes.
 set(names "")
 foreach(source ${SOURCES})
   file(STRINGS ${source} lines REGEX "^TENON_OP\\(")
@@ -11,6 +11,12 @@ foreach(source ${SOURCES})
 endforeach()
 if(ONLY)
   set(names ${ONLY})
+endif()
+set(left_out "")
+if(NEEDED)
+  file(STRINGS ${NEEDED} names REGEX "^op ")
+  list(TRANSFORM names REPLACE "^op " "")
+  set(left_out "  registry.note_left_out();\n")
 endif()
 list(SORT names)
 set(declarations "")
@@ -35,7 +41,7 @@ ${rows}};
 }  // namespace
 
 Status register_all_ops(OpRegistry& registry) {
-  for (const Row& row : kOps) TENON_RETURN_IF_ERROR(registry.add(row.name, *row.decl));
+${left_out}  for (const Row& row : kOps) TENON_RETURN_IF_ERROR(registry.add(row.name, *row.decl));
   return absl::OkStatus();
 }
 

@@ -113,21 +113,24 @@ Status check_copied(const char* kind, const TensorView& view, size_t bytes) {
 
 }  // namespace
 
+// In this namespace they do not have the visibility of their declarations.
 extern "C" {
 
-const char* tenon_lite_version(void) { return TENON_LITE_VERSION; }
+TENON_LITE_API const char* tenon_lite_version(void) { return TENON_LITE_VERSION; }
 
-const char* tenon_lite_error(void) { return last_error.c_str(); }
+TENON_LITE_API const char* tenon_lite_error(void) { return last_error.c_str(); }
 
-void tenon_lite_set_threads(int threads) { ThreadPool::configure(std::max(threads, 0)); }
+TENON_LITE_API void tenon_lite_set_threads(int threads) {
+  ThreadPool::configure(std::max(threads, 0));
+}
 
-TenonLiteModel* tenon_lite_model_from_file(const char* path) {
+TENON_LITE_API TenonLiteModel* tenon_lite_model_from_file(const char* path) {
   StatusOr<std::string> bytes = std::string();
   if (reported([&] { return (bytes = read_file(path)).status(); }) != TENON_LITE_OK) return nullptr;
   return model_of(*std::move(bytes));
 }
 
-TenonLiteModel* tenon_lite_model_from_memory(const void* bytes, size_t size) {
+TENON_LITE_API TenonLiteModel* tenon_lite_model_from_memory(const void* bytes, size_t size) {
   std::string copy;
   const auto status = reported([&] {
     if (size > 0) copy.assign(static_cast<const char*>(bytes), size);
@@ -136,9 +139,9 @@ TenonLiteModel* tenon_lite_model_from_memory(const void* bytes, size_t size) {
   return status == TENON_LITE_OK ? model_of(std::move(copy)) : nullptr;
 }
 
-void tenon_lite_model_free(TenonLiteModel* model) { delete model; }
+TENON_LITE_API void tenon_lite_model_free(TenonLiteModel* model) { delete model; }
 
-TenonLiteInterpreter* tenon_lite_interpreter_new(const TenonLiteModel* model) {
+TENON_LITE_API TenonLiteInterpreter* tenon_lite_interpreter_new(const TenonLiteModel* model) {
   TenonLiteInterpreter* made = nullptr;
   reported([&]() -> Status {
     TENON_RETURN_IF_ERROR(register_ops());
@@ -149,13 +152,16 @@ TenonLiteInterpreter* tenon_lite_interpreter_new(const TenonLiteModel* model) {
   return made;
 }
 
-void tenon_lite_interpreter_free(TenonLiteInterpreter* interpreter) { delete interpreter; }
+TENON_LITE_API void tenon_lite_interpreter_free(TenonLiteInterpreter* interpreter) {
+  delete interpreter;
+}
 
-int tenon_lite_signature_count(const TenonLiteInterpreter* interpreter) {
+TENON_LITE_API int tenon_lite_signature_count(const TenonLiteInterpreter* interpreter) {
   return static_cast<int>(interpreter->interpreter->signatures().size());
 }
 
-const char* tenon_lite_signature_name(const TenonLiteInterpreter* interpreter, int index) {
+TENON_LITE_API const char* tenon_lite_signature_name(const TenonLiteInterpreter* interpreter,
+                                                     int index) {
   if (index >= 0 && index < tenon_lite_signature_count(interpreter)) {
     return interpreter->interpreter->signatures()[static_cast<size_t>(index)].name.c_str();
   }
@@ -164,28 +170,31 @@ const char* tenon_lite_signature_name(const TenonLiteInterpreter* interpreter, i
   return nullptr;
 }
 
-TenonLiteStatus tenon_lite_select_signature(TenonLiteInterpreter* interpreter, const char* name) {
+TENON_LITE_API TenonLiteStatus tenon_lite_select_signature(TenonLiteInterpreter* interpreter,
+                                                           const char* name) {
   return reported([&] { return interpreter->interpreter->select(name); });
 }
 
-int tenon_lite_input_count(const TenonLiteInterpreter* interpreter) {
+TENON_LITE_API int tenon_lite_input_count(const TenonLiteInterpreter* interpreter) {
   return static_cast<int>(interpreter->interpreter->signature().inputs.size());
 }
 
-int tenon_lite_output_count(const TenonLiteInterpreter* interpreter) {
+TENON_LITE_API int tenon_lite_output_count(const TenonLiteInterpreter* interpreter) {
   return static_cast<int>(interpreter->interpreter->signature().outputs.size());
 }
 
-int tenon_lite_find_input(const TenonLiteInterpreter* interpreter, const char* name) {
+TENON_LITE_API int tenon_lite_find_input(const TenonLiteInterpreter* interpreter,
+                                         const char* name) {
   return find(interpreter->interpreter->signature().inputs, name);
 }
 
-int tenon_lite_find_output(const TenonLiteInterpreter* interpreter, const char* name) {
+TENON_LITE_API int tenon_lite_find_output(const TenonLiteInterpreter* interpreter,
+                                          const char* name) {
   return find(interpreter->interpreter->signature().outputs, name);
 }
 
-TenonLiteStatus tenon_lite_input(TenonLiteInterpreter* interpreter, int index,
-                                 TenonLiteTensor* tensor) {
+TENON_LITE_API TenonLiteStatus tenon_lite_input(TenonLiteInterpreter* interpreter, int index,
+                                                TenonLiteTensor* tensor) {
   return reported([&]() -> Status {
     TENON_RETURN_IF_ERROR(check_input(interpreter, index));
     TENON_ASSIGN_OR_RETURN(const TensorView view,
@@ -194,8 +203,8 @@ TenonLiteStatus tenon_lite_input(TenonLiteInterpreter* interpreter, int index,
   });
 }
 
-TenonLiteStatus tenon_lite_output(TenonLiteInterpreter* interpreter, int index,
-                                  TenonLiteTensor* tensor) {
+TENON_LITE_API TenonLiteStatus tenon_lite_output(TenonLiteInterpreter* interpreter, int index,
+                                                 TenonLiteTensor* tensor) {
   return reported([&]() -> Status {
     TENON_RETURN_IF_ERROR(
         check_index("output", index, interpreter->interpreter->signature().outputs));
@@ -205,8 +214,8 @@ TenonLiteStatus tenon_lite_output(TenonLiteInterpreter* interpreter, int index,
   });
 }
 
-TenonLiteStatus tenon_lite_resize_input(TenonLiteInterpreter* interpreter, int index, int rank,
-                                        const int64_t* dims) {
+TENON_LITE_API TenonLiteStatus tenon_lite_resize_input(TenonLiteInterpreter* interpreter, int index,
+                                                       int rank, const int64_t* dims) {
   return reported([&]() -> Status {
     TENON_RETURN_IF_ERROR(check_input(interpreter, index));
     const auto size = static_cast<size_t>(std::max(rank, 0));
@@ -214,8 +223,8 @@ TenonLiteStatus tenon_lite_resize_input(TenonLiteInterpreter* interpreter, int i
   });
 }
 
-TenonLiteStatus tenon_lite_set_input(TenonLiteInterpreter* interpreter, int index, const void* data,
-                                     size_t bytes) {
+TENON_LITE_API TenonLiteStatus tenon_lite_set_input(TenonLiteInterpreter* interpreter, int index,
+                                                    const void* data, size_t bytes) {
   return reported([&]() -> Status {
     TENON_RETURN_IF_ERROR(check_input(interpreter, index));
     TENON_ASSIGN_OR_RETURN(const TensorView view,
@@ -226,8 +235,8 @@ TenonLiteStatus tenon_lite_set_input(TenonLiteInterpreter* interpreter, int inde
   });
 }
 
-TenonLiteStatus tenon_lite_get_output(TenonLiteInterpreter* interpreter, int index, void* data,
-                                      size_t bytes) {
+TENON_LITE_API TenonLiteStatus tenon_lite_get_output(TenonLiteInterpreter* interpreter, int index,
+                                                     void* data, size_t bytes) {
   return reported([&]() -> Status {
     TENON_ASSIGN_OR_RETURN(const TensorView view, computed_output(interpreter, index));
     TENON_RETURN_IF_ERROR(check_copied("output", view, bytes));
@@ -236,9 +245,9 @@ TenonLiteStatus tenon_lite_get_output(TenonLiteInterpreter* interpreter, int ind
   });
 }
 
-TenonLiteStatus tenon_lite_set_strings(TenonLiteInterpreter* interpreter, int index,
-                                       const char* const* texts, const size_t* lengths,
-                                       size_t count) {
+TENON_LITE_API TenonLiteStatus tenon_lite_set_strings(TenonLiteInterpreter* interpreter, int index,
+                                                      const char* const* texts,
+                                                      const size_t* lengths, size_t count) {
   return reported([&]() -> Status {
     TENON_RETURN_IF_ERROR(check_input(interpreter, index));
     TENON_ASSIGN_OR_RETURN(const TensorView view,
@@ -255,8 +264,9 @@ TenonLiteStatus tenon_lite_set_strings(TenonLiteInterpreter* interpreter, int in
   });
 }
 
-TenonLiteStatus tenon_lite_get_string(TenonLiteInterpreter* interpreter, int index, size_t element,
-                                      const char** text, size_t* length) {
+TENON_LITE_API TenonLiteStatus tenon_lite_get_string(TenonLiteInterpreter* interpreter, int index,
+                                                     size_t element, const char** text,
+                                                     size_t* length) {
   return reported([&]() -> Status {
     TENON_ASSIGN_OR_RETURN(const TensorView view, computed_output(interpreter, index));
     const auto count = static_cast<size_t>(view.tensor->num_elements());
@@ -271,11 +281,11 @@ TenonLiteStatus tenon_lite_get_string(TenonLiteInterpreter* interpreter, int ind
   });
 }
 
-TenonLiteStatus tenon_lite_invoke(TenonLiteInterpreter* interpreter) {
+TENON_LITE_API TenonLiteStatus tenon_lite_invoke(TenonLiteInterpreter* interpreter) {
   return reported([&] { return interpreter->interpreter->invoke(); });
 }
 
-TenonLiteStatus tenon_lite_reset(TenonLiteInterpreter* interpreter) {
+TENON_LITE_API TenonLiteStatus tenon_lite_reset(TenonLiteInterpreter* interpreter) {
   return reported([&] { return interpreter->interpreter->reset(); });
 }
 

@@ -242,9 +242,18 @@ class SubgraphTranslation : public TensorTable {
       return builder_.status();
     }
     const Translation* translation = find_translation(code.builtin);
-    if (!translation) return unimplemented("this operator of TensorFlow Lite is not implemented");
+    if (!translation) return missing_operator();
     if (!translate_quantized(context)) translation->translate(context);
     return builder_.status();
+  }
+
+  static Status missing_operator() {
+    if (!OpRegistry::global().left_out()) {
+      return unimplemented("this operator of TensorFlow Lite is not implemented");
+    }
+    return unimplemented(
+        "this operator was left out of this build, which holds the kernels of certain models; name "
+        "this model too in `./dev lite --models`");
   }
 
   // An op of that name, of a plug-in say: its outputs must be what the file declares.
@@ -340,18 +349,13 @@ std::string SubgraphFunctions::function(int index, bool condition) {
 }
 
 const Translation* find_translation(int builtin) {
-  static const std::map<int, Translation>* const kTable = [] {
-    auto* table = new std::map<int, Translation>;
-    for (const auto& family :
-         {elementwise_translations(), array_translations(), index_translations(),
-          window_translations(), reduction_translations(), control_translations(),
-          recurrent_translations(), quantization_translations()}) {
-      for (const Translation& row : family) table->emplace(row.builtin, row);
-    }
+  static const std::map<int, const Translation*>* const kTable = [] {
+    auto* table = new std::map<int, const Translation*>;
+    for (const Translation* row : all_translations()) table->emplace(row->builtin, row);
     return table;
   }();
   const auto it = kTable->find(builtin);
-  return it == kTable->end() ? nullptr : &it->second;
+  return it == kTable->end() ? nullptr : it->second;
 }
 
 }  // namespace tenon::lite

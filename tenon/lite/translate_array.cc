@@ -179,41 +179,37 @@ void dilate(OperatorContext& c) {
   c.set(0, value);
 }
 
-constexpr Translation kArray[] = {
-    {op::BATCH_TO_SPACE_ND, batch_to_space},
-    {op::BROADCAST_ARGS, broadcast_args},
-    {op::BROADCAST_TO, broadcast_to},
-    {op::CONCATENATION, concatenation},
-    {op::DEPTH_TO_SPACE, depth_to_space},
-    {op::DILATE, dilate},
-    {op::EXPAND_DIMS, expand_dims},
-    {op::FILL, fill},
-    {op::MATRIX_DIAG, matrix_diag},
-    {op::MATRIX_SET_DIAG, matrix_set_diag},
-    {op::MIRROR_PAD, mirror_pad},
-    {op::PACK, pack},
-    {op::PAD, pad},
-    {op::PADV2, pad_v2},
-    {op::RANGE, range},
-    {op::RANK, rank_of},
-    {op::RESHAPE, reshape},
-    {op::REVERSE_SEQUENCE, reverse_sequence},
-    {op::REVERSE_V2, reverse},
-    {op::SHAPE, shape_of},
-    {op::SLICE, slice},
-    {op::SPACE_TO_BATCH_ND, space_to_batch},
-    {op::SPACE_TO_DEPTH, space_to_depth},
-    {op::SPLIT, split},
-    {op::SPLIT_V, split_v},
-    {op::SQUEEZE, squeeze},
-    {op::STRIDED_SLICE, strided_slice},
-    {op::TILE, tile},
-    {op::TRANSPOSE, transpose},
-    {op::UNPACK, unpack},
-};
-
 }  // namespace
 
-std::span<const Translation> array_translations() { return kArray; }
+TENON_LITE_OPERATOR(BATCH_TO_SPACE_ND, batch_to_space)
+TENON_LITE_OPERATOR(BROADCAST_ARGS, broadcast_args)
+TENON_LITE_OPERATOR(BROADCAST_TO, broadcast_to)
+TENON_LITE_OPERATOR(CONCATENATION, concatenation)
+TENON_LITE_OPERATOR(DEPTH_TO_SPACE, depth_to_space)
+TENON_LITE_OPERATOR(DILATE, dilate)
+TENON_LITE_OPERATOR(EXPAND_DIMS, expand_dims)
+TENON_LITE_OPERATOR(FILL, fill)
+TENON_LITE_OPERATOR(MATRIX_DIAG, matrix_diag)
+TENON_LITE_OPERATOR(MATRIX_SET_DIAG, matrix_set_diag)
+TENON_LITE_OPERATOR(MIRROR_PAD, mirror_pad)
+TENON_LITE_OPERATOR(PACK, pack)
+TENON_LITE_OPERATOR(PAD, pad)
+TENON_LITE_OPERATOR(PADV2, pad_v2)
+TENON_LITE_OPERATOR(RANGE, range)
+TENON_LITE_OPERATOR(RANK, rank_of)
+TENON_LITE_OPERATOR(RESHAPE, reshape)
+TENON_LITE_OPERATOR(REVERSE_SEQUENCE, reverse_sequence)
+TENON_LITE_OPERATOR(REVERSE_V2, reverse)
+TENON_LITE_OPERATOR(SHAPE, shape_of)
+TENON_LITE_OPERATOR(SLICE, slice)
+TENON_LITE_OPERATOR(SPACE_TO_BATCH_ND, space_to_batch)
+TENON_LITE_OPERATOR(SPACE_TO_DEPTH, space_to_depth)
+TENON_LITE_OPERATOR(SPLIT, split)
+TENON_LITE_OPERATOR(SPLIT_V, split_v)
+TENON_LITE_OPERATOR(SQUEEZE, squeeze)
+TENON_LITE_OPERATOR(STRIDED_SLICE, strided_slice)
+TENON_LITE_OPERATOR(TILE, tile)
+TENON_LITE_OPERATOR(TRANSPOSE, transpose)
+TENON_LITE_OPERATOR(UNPACK, unpack)
 
 }  // namespace tenon::lite

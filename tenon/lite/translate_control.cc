@@ -106,22 +106,18 @@ void multinomial(OperatorContext& c) {
                   {{"output_dtype", c.out_dtype(0)}, {"seed", o.seed()}, {"seed2", o.seed2()}}));
 }
 
-constexpr Translation kControl[] = {
-    {op::ASSIGN_VARIABLE, assign_variable},
-    {op::CALL, call_subgraph},
-    {op::CALL_ONCE, call_once},
-    {op::IF, if_then_else},
-    {op::MULTINOMIAL, multinomial},
-    {op::RANDOM_STANDARD_NORMAL, random_normal},
-    {op::RANDOM_UNIFORM, random_uniform},
-    {op::READ_VARIABLE, read_variable},
-    {op::STABLEHLO_COMPOSITE, composite},
-    {op::VAR_HANDLE, var_handle},
-    {op::WHILE, while_loop},
-};
-
 }  // namespace
 
-std::span<const Translation> control_translations() { return kControl; }
+TENON_LITE_OPERATOR(ASSIGN_VARIABLE, assign_variable)
+TENON_LITE_OPERATOR(CALL, call_subgraph)
+TENON_LITE_OPERATOR(CALL_ONCE, call_once)
+TENON_LITE_OPERATOR(IF, if_then_else)
+TENON_LITE_OPERATOR(MULTINOMIAL, multinomial)
+TENON_LITE_OPERATOR(RANDOM_STANDARD_NORMAL, random_normal)
+TENON_LITE_OPERATOR(RANDOM_UNIFORM, random_uniform)
+TENON_LITE_OPERATOR(READ_VARIABLE, read_variable)
+TENON_LITE_OPERATOR(STABLEHLO_COMPOSITE, composite)
+TENON_LITE_OPERATOR(VAR_HANDLE, var_handle)
+TENON_LITE_OPERATOR(WHILE, while_loop)
 
 }  // namespace tenon::lite

@@ -148,73 +148,69 @@ TENON_LITE_NAME(kTanh, "Tanh");
 TENON_LITE_NAME(kZerosLike, "ZerosLike");
 #undef TENON_LITE_NAME
 
-constexpr Translation kElementwise[] = {
-    {op::ABS, unary<kAbs>},
-    {op::ADD, activated_binary<kAddV2, schema::AddOptions>},
-    {op::ADD_N, add_n},
-    {op::ATAN2, binary<kAtan2>},
-    {op::BITCAST, bitcast},
-    {op::BITWISE_XOR, binary<kBitwiseXor>},
-    {op::BUCKETIZE, bucketize},
-    {op::CAST, cast},
-    {op::CEIL, unary<kCeil>},
-    {op::COMPLEX_ABS, complex_part<kComplexAbs>},
-    {op::COS, unary<kCos>},
-    {op::DIV, divide},
-    {op::ELU, unary<kElu>},
-    {op::EQUAL, binary<kEqual>},
-    {op::EXP, unary<kExp>},
-    {op::FAKE_QUANT, fake_quant},
-    {op::FLOOR, unary<kFloor>},
-    {op::FLOOR_DIV, binary<kFloorDiv>},
-    {op::FLOOR_MOD, binary<kFloorMod>},
-    {op::GELU, gelu},
-    {op::GREATER, binary<kGreater>},
-    {op::GREATER_EQUAL, binary<kGreaterEqual>},
-    {op::HARD_SWISH, hard_swish},
-    {op::IMAG, complex_part<kImag>},
-    {op::LEAKY_RELU, leaky_relu},
-    {op::LESS, binary<kLess>},
-    {op::LESS_EQUAL, binary<kLessEqual>},
-    {op::LOG, unary<kLog>},
-    {op::LOGICAL_AND, binary<kLogicalAnd>},
-    {op::LOGICAL_NOT, unary<kLogicalNot>},
-    {op::LOGICAL_OR, binary<kLogicalOr>},
-    {op::LOGISTIC, unary<kSigmoid>},
-    {op::MAXIMUM, binary<kMaximum>},
-    {op::MINIMUM, binary<kMinimum>},
-    {op::MUL, activated_binary<kMul, schema::MulOptions>},
-    {op::NEG, unary<kNeg>},
-    {op::NOT_EQUAL, binary<kNotEqual>},
-    {op::POW, binary<kPow>},
-    {op::PRELU, prelu},
-    {op::REAL, complex_part<kReal>},
-    {op::RELU, clamp_to<1>},
-    {op::RELU6, clamp_to<3>},
-    {op::RELU_0_TO_1, relu_0_to_1},
-    {op::RELU_N1_TO_1, clamp_to<2>},
-    {op::RIGHT_SHIFT, binary<kRightShift>},
-    {op::ROUND, unary<kRound>},
-    {op::RSQRT, unary<kRsqrt>},
-    {op::SELECT, select},
-    {op::SELECT_V2, select_v2},
-    {op::SIGN, unary<kSign>},
-    {op::SIN, unary<kSin>},
-    {op::SQRT, unary<kSqrt>},
-    {op::SQUARE, unary<kSquare>},
-    {op::SQUARED_DIFFERENCE, binary<kSquaredDifference>},
-    {op::STABLEHLO_ADD, binary<kAddV2>},
-    {op::STABLEHLO_MAXIMUM, binary<kMaximum>},
-    {op::STABLEHLO_MINIMUM, binary<kMinimum>},
-    {op::STABLEHLO_MULTIPLY, binary<kMul>},
-    {op::STABLEHLO_SHIFT_LEFT, binary<kLeftShift>},
-    {op::SUB, activated_binary<kSub, schema::SubOptions>},
-    {op::TANH, unary<kTanh>},
-    {op::ZEROS_LIKE, unary<kZerosLike>},
-};
-
 }  // namespace
 
-std::span<const Translation> elementwise_translations() { return kElementwise; }
+TENON_LITE_OPERATOR(ABS, unary<kAbs>)
+TENON_LITE_OPERATOR(ADD, activated_binary<kAddV2, schema::AddOptions>)
+TENON_LITE_OPERATOR(ADD_N, add_n)
+TENON_LITE_OPERATOR(ATAN2, binary<kAtan2>)
+TENON_LITE_OPERATOR(BITCAST, bitcast)
+TENON_LITE_OPERATOR(BITWISE_XOR, binary<kBitwiseXor>)
+TENON_LITE_OPERATOR(BUCKETIZE, bucketize)
+TENON_LITE_OPERATOR(CAST, cast)
+TENON_LITE_OPERATOR(CEIL, unary<kCeil>)
+TENON_LITE_OPERATOR(COMPLEX_ABS, complex_part<kComplexAbs>)
+TENON_LITE_OPERATOR(COS, unary<kCos>)
+TENON_LITE_OPERATOR(DIV, divide)
+TENON_LITE_OPERATOR(ELU, unary<kElu>)
+TENON_LITE_OPERATOR(EQUAL, binary<kEqual>)
+TENON_LITE_OPERATOR(EXP, unary<kExp>)
+TENON_LITE_OPERATOR(FAKE_QUANT, fake_quant)
+TENON_LITE_OPERATOR(FLOOR, unary<kFloor>)
+TENON_LITE_OPERATOR(FLOOR_DIV, binary<kFloorDiv>)
+TENON_LITE_OPERATOR(FLOOR_MOD, binary<kFloorMod>)
+TENON_LITE_OPERATOR(GELU, gelu)
+TENON_LITE_OPERATOR(GREATER, binary<kGreater>)
+TENON_LITE_OPERATOR(GREATER_EQUAL, binary<kGreaterEqual>)
+TENON_LITE_OPERATOR(HARD_SWISH, hard_swish)
+TENON_LITE_OPERATOR(IMAG, complex_part<kImag>)
+TENON_LITE_OPERATOR(LEAKY_RELU, leaky_relu)
+TENON_LITE_OPERATOR(LESS, binary<kLess>)
+TENON_LITE_OPERATOR(LESS_EQUAL, binary<kLessEqual>)
+TENON_LITE_OPERATOR(LOG, unary<kLog>)
+TENON_LITE_OPERATOR(LOGICAL_AND, binary<kLogicalAnd>)
+TENON_LITE_OPERATOR(LOGICAL_NOT, unary<kLogicalNot>)
+TENON_LITE_OPERATOR(LOGICAL_OR, binary<kLogicalOr>)
+TENON_LITE_OPERATOR(LOGISTIC, unary<kSigmoid>)
+TENON_LITE_OPERATOR(MAXIMUM, binary<kMaximum>)
+TENON_LITE_OPERATOR(MINIMUM, binary<kMinimum>)
+TENON_LITE_OPERATOR(MUL, activated_binary<kMul, schema::MulOptions>)
+TENON_LITE_OPERATOR(NEG, unary<kNeg>)
+TENON_LITE_OPERATOR(NOT_EQUAL, binary<kNotEqual>)
+TENON_LITE_OPERATOR(POW, binary<kPow>)
+TENON_LITE_OPERATOR(PRELU, prelu)
+TENON_LITE_OPERATOR(REAL, complex_part<kReal>)
+TENON_LITE_OPERATOR(RELU, clamp_to<1>)
+TENON_LITE_OPERATOR(RELU6, clamp_to<3>)
+TENON_LITE_OPERATOR(RELU_0_TO_1, relu_0_to_1)
+TENON_LITE_OPERATOR(RELU_N1_TO_1, clamp_to<2>)
+TENON_LITE_OPERATOR(RIGHT_SHIFT, binary<kRightShift>)
+TENON_LITE_OPERATOR(ROUND, unary<kRound>)
+TENON_LITE_OPERATOR(RSQRT, unary<kRsqrt>)
+TENON_LITE_OPERATOR(SELECT, select)
+TENON_LITE_OPERATOR(SELECT_V2, select_v2)
+TENON_LITE_OPERATOR(SIGN, unary<kSign>)
+TENON_LITE_OPERATOR(SIN, unary<kSin>)
+TENON_LITE_OPERATOR(SQRT, unary<kSqrt>)
+TENON_LITE_OPERATOR(SQUARE, unary<kSquare>)
+TENON_LITE_OPERATOR(SQUARED_DIFFERENCE, binary<kSquaredDifference>)
+TENON_LITE_OPERATOR(STABLEHLO_ADD, binary<kAddV2>)
+TENON_LITE_OPERATOR(STABLEHLO_MAXIMUM, binary<kMaximum>)
+TENON_LITE_OPERATOR(STABLEHLO_MINIMUM, binary<kMinimum>)
+TENON_LITE_OPERATOR(STABLEHLO_MULTIPLY, binary<kMul>)
+TENON_LITE_OPERATOR(STABLEHLO_SHIFT_LEFT, binary<kLeftShift>)
+TENON_LITE_OPERATOR(SUB, activated_binary<kSub, schema::SubOptions>)
+TENON_LITE_OPERATOR(TANH, unary<kTanh>)
+TENON_LITE_OPERATOR(ZEROS_LIKE, unary<kZerosLike>)
 
 }  // namespace tenon::lite

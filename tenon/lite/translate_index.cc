@@ -146,34 +146,30 @@ void hashtable_size(OperatorContext& c) {
   c.set(0, c.b.reshape(c.b.op("LookupTableSizeV2", {c.in(0)}), c.b.integers({1})));
 }
 
-constexpr Translation kIndex[] = {
-    {op::DYNAMIC_UPDATE_SLICE, dynamic_update_slice},
-    {op::EMBEDDING_LOOKUP, embedding_lookup},
-    {op::EMBEDDING_LOOKUP_SPARSE, embedding_lookup_sparse},
-    {op::GATHER, gather},
-    {op::GATHER_ND, gather_nd},
-    {op::HASHTABLE, hashtable},
-    {op::HASHTABLE_FIND, hashtable_find},
-    {op::HASHTABLE_IMPORT, hashtable_import},
-    {op::HASHTABLE_LOOKUP, hashtable_lookup},
-    {op::HASHTABLE_SIZE, hashtable_size},
-    {op::NON_MAX_SUPPRESSION_V4, non_max_suppression<false>},
-    {op::NON_MAX_SUPPRESSION_V5, non_max_suppression<true>},
-    {op::ONE_HOT, one_hot},
-    {op::SCATTER_ND, scatter_nd},
-    {op::SEGMENT_SUM, segment_sum},
-    {op::SPARSE_TO_DENSE, sparse_to_dense},
-    {op::TOPK_V2, top_k},
-    {op::UNIQUE, unique},
-    {op::UNSORTED_SEGMENT_MAX, unsorted_segment<2>},
-    {op::UNSORTED_SEGMENT_MIN, unsorted_segment<3>},
-    {op::UNSORTED_SEGMENT_PROD, unsorted_segment<1>},
-    {op::UNSORTED_SEGMENT_SUM, unsorted_segment<0>},
-    {op::WHERE, where},
-};
-
 }  // namespace
 
-std::span<const Translation> index_translations() { return kIndex; }
+TENON_LITE_OPERATOR(DYNAMIC_UPDATE_SLICE, dynamic_update_slice)
+TENON_LITE_OPERATOR(EMBEDDING_LOOKUP, embedding_lookup)
+TENON_LITE_OPERATOR(EMBEDDING_LOOKUP_SPARSE, embedding_lookup_sparse)
+TENON_LITE_OPERATOR(GATHER, gather)
+TENON_LITE_OPERATOR(GATHER_ND, gather_nd)
+TENON_LITE_OPERATOR(HASHTABLE, hashtable)
+TENON_LITE_OPERATOR(HASHTABLE_FIND, hashtable_find)
+TENON_LITE_OPERATOR(HASHTABLE_IMPORT, hashtable_import)
+TENON_LITE_OPERATOR(HASHTABLE_LOOKUP, hashtable_lookup)
+TENON_LITE_OPERATOR(HASHTABLE_SIZE, hashtable_size)
+TENON_LITE_OPERATOR(NON_MAX_SUPPRESSION_V4, non_max_suppression<false>)
+TENON_LITE_OPERATOR(NON_MAX_SUPPRESSION_V5, non_max_suppression<true>)
+TENON_LITE_OPERATOR(ONE_HOT, one_hot)
+TENON_LITE_OPERATOR(SCATTER_ND, scatter_nd)
+TENON_LITE_OPERATOR(SEGMENT_SUM, segment_sum)
+TENON_LITE_OPERATOR(SPARSE_TO_DENSE, sparse_to_dense)
+TENON_LITE_OPERATOR(TOPK_V2, top_k)
+TENON_LITE_OPERATOR(UNIQUE, unique)
+TENON_LITE_OPERATOR(UNSORTED_SEGMENT_MAX, unsorted_segment<2>)
+TENON_LITE_OPERATOR(UNSORTED_SEGMENT_MIN, unsorted_segment<3>)
+TENON_LITE_OPERATOR(UNSORTED_SEGMENT_PROD, unsorted_segment<1>)
+TENON_LITE_OPERATOR(UNSORTED_SEGMENT_SUM, unsorted_segment<0>)
+TENON_LITE_OPERATOR(WHERE, where)
 
 }  // namespace tenon::lite

@@ -2,7 +2,6 @@
 // that move elements work on the levels as they are, and the rest is computed in floats between a
 // dequantisation and a quantisation, as LiteRT's own kernels do for many of them.
 #include "tenon/lite/quantized.h"
-#include "tenon/lite/quantized_families.h"
 #include "tenon/lite/translations.h"
 
 namespace tenon::lite {
@@ -30,12 +29,6 @@ void quantize(OperatorContext& c) {
 
 // Weights that the reader has made dense already.
 void densify(OperatorContext& c) { c.set(0, c.in(0)); }
-
-constexpr Translation kQuantization[] = {
-    {op::DENSIFY, densify},
-    {op::DEQUANTIZE, dequantize},
-    {op::QUANTIZE, quantize},
-};
 
 // Operators whose levels are moved, chosen or counted, never computed with.
 constexpr int kMoving[] = {
@@ -207,7 +200,9 @@ bool has_levels(OperatorContext& c) {
 
 }  // namespace
 
-std::span<const Translation> quantization_translations() { return kQuantization; }
+TENON_LITE_OPERATOR(DENSIFY, densify)
+TENON_LITE_OPERATOR(DEQUANTIZE, dequantize)
+TENON_LITE_OPERATOR(QUANTIZE, quantize)
 
 bool translate_quantized(OperatorContext& c) {
   if (!has_levels(c)) return false;
@@ -215,10 +210,8 @@ bool translate_quantized(OperatorContext& c) {
   // A transposed convolution's first input is a shape.
   const int first = builtin == op::TRANSPOSE_CONV ? 2 : 0;
   if (c.has_input(first) && c.num_outputs() > 0 && is_levels(c.in_info(first))) {
-    for (const auto& family : {quantized_elementwise(), quantized_products(), quantized_sums()}) {
-      for (const QuantizedTranslation& row : family) {
-        if (row.builtin == builtin && row.translate(c)) return true;
-      }
+    for (const QuantizedTranslation* row : all_quantized_translations()) {
+      if (row->builtin == builtin && row->translate(c)) return true;
     }
   }
   if (std::find(std::begin(kMoving), std::end(kMoving), builtin) != std::end(kMoving)) {

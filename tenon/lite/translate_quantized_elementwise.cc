@@ -1,7 +1,6 @@
 // Element-wise operators on levels. One argument: a table of all values, filled by LiteRT's
 // arithmetic. Two: _LiteAdd, _LiteMul, _LiteCompare.
 #include "tenon/lite/quantized.h"
-#include "tenon/lite/quantized_families.h"
 #include "tenon/lite/translations.h"
 
 namespace tenon::lite {
@@ -318,36 +317,32 @@ bool compare_levels(OperatorContext& c) {
   return true;
 }
 
-constexpr QuantizedTranslation kQuantizedElementwise[] = {
-    {op::ABS, abs_levels},
-    {op::ADD, add_levels},
-    {op::ELU, looked_up_8<elu_of>},
-    {op::EQUAL, compare_levels<0>},
-    {op::EXP, looked_up<exp_of>},
-    {op::GELU, gelu_levels},
-    {op::GREATER, compare_levels<4>},
-    {op::GREATER_EQUAL, compare_levels<5>},
-    {op::HARD_SWISH, hard_swish_levels},
-    {op::LEAKY_RELU, leaky_relu_levels},
-    {op::LESS, compare_levels<2>},
-    {op::LESS_EQUAL, compare_levels<3>},
-    {op::LOG, log_levels},
-    {op::LOGISTIC, logistic_levels},
-    {op::MUL, mul_levels},
-    {op::NOT_EQUAL, compare_levels<1>},
-    {op::PRELU, prelu_levels},
-    {op::RELU, relu_levels<1>},
-    {op::RELU6, relu_levels<3>},
-    {op::RELU_N1_TO_1, relu_levels<2>},
-    {op::RSQRT, rsqrt_levels},
-    {op::SQRT, sqrt_levels},
-    {op::SQUARED_DIFFERENCE, squared_difference_levels},
-    {op::SUB, sub_levels},
-    {op::TANH, tanh_levels},
-};
-
 }  // namespace
 
-std::span<const QuantizedTranslation> quantized_elementwise() { return kQuantizedElementwise; }
+TENON_LITE_QUANTIZED(ABS, abs_levels)
+TENON_LITE_QUANTIZED(ADD, add_levels)
+TENON_LITE_QUANTIZED(ELU, looked_up_8<elu_of>)
+TENON_LITE_QUANTIZED(EQUAL, compare_levels<0>)
+TENON_LITE_QUANTIZED(EXP, looked_up<exp_of>)
+TENON_LITE_QUANTIZED(GELU, gelu_levels)
+TENON_LITE_QUANTIZED(GREATER, compare_levels<4>)
+TENON_LITE_QUANTIZED(GREATER_EQUAL, compare_levels<5>)
+TENON_LITE_QUANTIZED(HARD_SWISH, hard_swish_levels)
+TENON_LITE_QUANTIZED(LEAKY_RELU, leaky_relu_levels)
+TENON_LITE_QUANTIZED(LESS, compare_levels<2>)
+TENON_LITE_QUANTIZED(LESS_EQUAL, compare_levels<3>)
+TENON_LITE_QUANTIZED(LOG, log_levels)
+TENON_LITE_QUANTIZED(LOGISTIC, logistic_levels)
+TENON_LITE_QUANTIZED(MUL, mul_levels)
+TENON_LITE_QUANTIZED(NOT_EQUAL, compare_levels<1>)
+TENON_LITE_QUANTIZED(PRELU, prelu_levels)
+TENON_LITE_QUANTIZED(RELU, relu_levels<1>)
+TENON_LITE_QUANTIZED(RELU6, relu_levels<3>)
+TENON_LITE_QUANTIZED(RELU_N1_TO_1, relu_levels<2>)
+TENON_LITE_QUANTIZED(RSQRT, rsqrt_levels)
+TENON_LITE_QUANTIZED(SQRT, sqrt_levels)
+TENON_LITE_QUANTIZED(SQUARED_DIFFERENCE, squared_difference_levels)
+TENON_LITE_QUANTIZED(SUB, sub_levels)
+TENON_LITE_QUANTIZED(TANH, tanh_levels)
 
 }  // namespace tenon::lite

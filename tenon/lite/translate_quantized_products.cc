@@ -1,6 +1,5 @@
 // Products, windows, reductions and what else has an op on levels.
 #include "tenon/lite/quantized.h"
-#include "tenon/lite/quantized_families.h"
 #include "tenon/lite/translations.h"
 
 namespace tenon::lite {
@@ -183,23 +182,19 @@ bool space_to_batch_levels(OperatorContext& c) {
   return true;
 }
 
-constexpr QuantizedTranslation kQuantizedProducts[] = {
-    {op::AVERAGE_POOL_2D, average_pool_levels},
-    {op::CONV_2D, conv_levels},
-    {op::DEPTHWISE_CONV_2D, depthwise_levels},
-    {op::FULLY_CONNECTED, connected_levels},
-    {op::MAX_POOL_2D, max_pool_levels},
-    {op::MEAN, sum_levels<true>},
-    {op::PAD, pad_levels},
-    {op::RESIZE_BILINEAR, resize_levels},
-    {op::SOFTMAX, softmax_levels},
-    {op::SPACE_TO_BATCH_ND, space_to_batch_levels},
-    {op::SUM, sum_levels<false>},
-    {op::TRANSPOSE_CONV, transpose_levels},
-};
-
 }  // namespace
 
-std::span<const QuantizedTranslation> quantized_products() { return kQuantizedProducts; }
+TENON_LITE_QUANTIZED(AVERAGE_POOL_2D, average_pool_levels)
+TENON_LITE_QUANTIZED(CONV_2D, conv_levels)
+TENON_LITE_QUANTIZED(DEPTHWISE_CONV_2D, depthwise_levels)
+TENON_LITE_QUANTIZED(FULLY_CONNECTED, connected_levels)
+TENON_LITE_QUANTIZED(MAX_POOL_2D, max_pool_levels)
+TENON_LITE_QUANTIZED(MEAN, sum_levels<true>)
+TENON_LITE_QUANTIZED(PAD, pad_levels)
+TENON_LITE_QUANTIZED(RESIZE_BILINEAR, resize_levels)
+TENON_LITE_QUANTIZED(SOFTMAX, softmax_levels)
+TENON_LITE_QUANTIZED(SPACE_TO_BATCH_ND, space_to_batch_levels)
+TENON_LITE_QUANTIZED(SUM, sum_levels<false>)
+TENON_LITE_QUANTIZED(TRANSPOSE_CONV, transpose_levels)
 
 }  // namespace tenon::lite

@@ -1,6 +1,5 @@
 // Operators on levels as sums of 32-bit products, which are then brought to the output's levels.
 #include "tenon/lite/quantized.h"
-#include "tenon/lite/quantized_families.h"
 #include "tenon/lite/svdf.h"
 #include "tenon/lite/translations.h"
 
@@ -63,13 +62,9 @@ bool svdf_levels(OperatorContext& c) {
   return true;
 }
 
-constexpr QuantizedTranslation kQuantizedSums[] = {
-    {op::BATCH_MATMUL, batch_matmul_levels},
-    {op::SVDF, svdf_levels},
-};
-
 }  // namespace
 
-std::span<const QuantizedTranslation> quantized_sums() { return kQuantizedSums; }
+TENON_LITE_QUANTIZED(BATCH_MATMUL, batch_matmul_levels)
+TENON_LITE_QUANTIZED(SVDF, svdf_levels)
 
 }  // namespace tenon::lite

@@ -148,16 +148,6 @@ void svdf(OperatorContext& c) {
   c.set_activated(y, c.options<schema::SVDFOptions>().fused_activation_function());
 }
 
-constexpr Translation kRecurrent[] = {
-    {op::BIDIRECTIONAL_SEQUENCE_LSTM, bidirectional_lstm},
-    {op::BIDIRECTIONAL_SEQUENCE_RNN, bidirectional_rnn},
-    {op::LSTM, single_lstm},
-    {op::RNN, single_rnn},
-    {op::SVDF, svdf},
-    {op::UNIDIRECTIONAL_SEQUENCE_LSTM, sequence_lstm},
-    {op::UNIDIRECTIONAL_SEQUENCE_RNN, sequence_rnn},
-};
-
 }  // namespace
 
 SvdfForm svdf_form(OperatorContext& c) {
@@ -190,6 +180,12 @@ Endpoint svdf_sum(OperatorContext& c, const SvdfForm& form, Endpoint products) {
   return c.b.sum(c.b.reshape(c.b.sum(products, axis), units), axis);
 }
 
-std::span<const Translation> recurrent_translations() { return kRecurrent; }
+TENON_LITE_OPERATOR(BIDIRECTIONAL_SEQUENCE_LSTM, bidirectional_lstm)
+TENON_LITE_OPERATOR(BIDIRECTIONAL_SEQUENCE_RNN, bidirectional_rnn)
+TENON_LITE_OPERATOR(LSTM, single_lstm)
+TENON_LITE_OPERATOR(RNN, single_rnn)
+TENON_LITE_OPERATOR(SVDF, svdf)
+TENON_LITE_OPERATOR(UNIDIRECTIONAL_SEQUENCE_LSTM, sequence_lstm)
+TENON_LITE_OPERATOR(UNIDIRECTIONAL_SEQUENCE_RNN, sequence_rnn)
 
 }  // namespace tenon::lite

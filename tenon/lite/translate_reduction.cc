@@ -46,25 +46,21 @@ void l2_normalization(OperatorContext& c) {
 
 void rfft_2d(OperatorContext& c) { c.set(0, c.b.op("RFFT2D", {c.in(0), c.in(1)})); }
 
-constexpr Translation kReduction[] = {
-    {op::ARG_MAX, arg_extreme<true>},
-    {op::ARG_MIN, arg_extreme<false>},
-    {op::CUMSUM, cumsum},
-    {op::L2_NORMALIZATION, l2_normalization},
-    {op::LOG_SOFTMAX, log_softmax},
-    {op::MEAN, reduce<1>},
-    {op::REDUCE_ALL, reduce<6>},
-    {op::REDUCE_ANY, reduce<5>},
-    {op::REDUCE_MAX, reduce<3>},
-    {op::REDUCE_MIN, reduce<4>},
-    {op::REDUCE_PROD, reduce<2>},
-    {op::RFFT2D, rfft_2d},
-    {op::SOFTMAX, softmax},
-    {op::SUM, reduce<0>},
-};
-
 }  // namespace
 
-std::span<const Translation> reduction_translations() { return kReduction; }
+TENON_LITE_OPERATOR(ARG_MAX, arg_extreme<true>)
+TENON_LITE_OPERATOR(ARG_MIN, arg_extreme<false>)
+TENON_LITE_OPERATOR(CUMSUM, cumsum)
+TENON_LITE_OPERATOR(L2_NORMALIZATION, l2_normalization)
+TENON_LITE_OPERATOR(LOG_SOFTMAX, log_softmax)
+TENON_LITE_OPERATOR(MEAN, reduce<1>)
+TENON_LITE_OPERATOR(REDUCE_ALL, reduce<6>)
+TENON_LITE_OPERATOR(REDUCE_ANY, reduce<5>)
+TENON_LITE_OPERATOR(REDUCE_MAX, reduce<3>)
+TENON_LITE_OPERATOR(REDUCE_MIN, reduce<4>)
+TENON_LITE_OPERATOR(REDUCE_PROD, reduce<2>)
+TENON_LITE_OPERATOR(RFFT2D, rfft_2d)
+TENON_LITE_OPERATOR(SOFTMAX, softmax)
+TENON_LITE_OPERATOR(SUM, reduce<0>)
 
 }  // namespace tenon::lite

@@ -157,24 +157,20 @@ void local_response_normalization(OperatorContext& c) {
   c.set(0, c.b.mul(c.in(0), factor));
 }
 
-constexpr Translation kWindow[] = {
-    {op::AVERAGE_POOL_2D, average_pool},
-    {op::BATCH_MATMUL, batch_matmul},
-    {op::CONV_2D, conv_2d},
-    {op::CONV_3D, conv_3d},
-    {op::CONV_3D_TRANSPOSE, conv_3d_transpose},
-    {op::DEPTHWISE_CONV_2D, depthwise_conv_2d},
-    {op::FULLY_CONNECTED, fully_connected},
-    {op::L2_POOL_2D, l2_pool},
-    {op::LOCAL_RESPONSE_NORMALIZATION, local_response_normalization},
-    {op::MAX_POOL_2D, max_pool},
-    {op::RESIZE_BILINEAR, resize_bilinear},
-    {op::RESIZE_NEAREST_NEIGHBOR, resize_nearest},
-    {op::TRANSPOSE_CONV, transpose_conv},
-};
-
 }  // namespace
 
-std::span<const Translation> window_translations() { return kWindow; }
+TENON_LITE_OPERATOR(AVERAGE_POOL_2D, average_pool)
+TENON_LITE_OPERATOR(BATCH_MATMUL, batch_matmul)
+TENON_LITE_OPERATOR(CONV_2D, conv_2d)
+TENON_LITE_OPERATOR(CONV_3D, conv_3d)
+TENON_LITE_OPERATOR(CONV_3D_TRANSPOSE, conv_3d_transpose)
+TENON_LITE_OPERATOR(DEPTHWISE_CONV_2D, depthwise_conv_2d)
+TENON_LITE_OPERATOR(FULLY_CONNECTED, fully_connected)
+TENON_LITE_OPERATOR(L2_POOL_2D, l2_pool)
+TENON_LITE_OPERATOR(LOCAL_RESPONSE_NORMALIZATION, local_response_normalization)
+TENON_LITE_OPERATOR(MAX_POOL_2D, max_pool)
+TENON_LITE_OPERATOR(RESIZE_BILINEAR, resize_bilinear)
+TENON_LITE_OPERATOR(RESIZE_NEAREST_NEIGHBOR, resize_nearest)
+TENON_LITE_OPERATOR(TRANSPOSE_CONV, transpose_conv)
 
 }  // namespace tenon::lite

@@ -146,7 +146,7 @@ def write_table(path, agreed):
         for file in os.listdir(SOURCES):
             if re.fullmatch(pattern, file):
                 with open(os.path.join(SOURCES, file), encoding="utf-8") as f:
-                    names |= set(re.findall(r"^ +\{op::(\w+),", f.read(), re.M))
+                    names |= set(re.findall(r"^TENON_LITE_(?:OPERATOR|QUANTIZED)\((\w+),", f.read(), re.M))
         return names
     exact = named(r"translate_quantized_\w+\.cc")
     translated = named(r"translate_\w+\.cc") - (exact - named(r"translate_(?!quantized_)\w+\.cc"))

@@ -2,12 +2,14 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <set>
 
 #include "tenon/base/files.h"
 #include "tenon/base/out_of_memory.h"
 #include "tenon/base/thread_pool.h"
 #include "tenon/core/op.h"
 #include "tenon/io/npy.h"
+#include "tenon/lite/builtin_operators.h"
 #include "tenon/lite/interpreter.h"
 #include "tenon/ops/register_all.h"
 
@@ -23,19 +25,25 @@ constexpr const char kUsage[] =
     "                           given, and prints the results; --outdir writes OUTPUT.npy\n"
     "  bench MODEL [--signature S] [--seconds T] [--threads N]\n"
     "                           the median and the best time of a call\n"
+    "  ops MODEL ...            their operators, and the ops that running them takes, fused and\n"
+    "                           folded ones too\n"
     "  --version\n";
 
 struct Arguments {
-  std::string model;
+  std::vector<std::string> models;
   std::vector<std::pair<std::string, std::string>> inputs;
   std::string signature, outdir;
   double seconds = 1;
   int64_t threads = 0;
 };
 
+StatusOr<std::shared_ptr<const ModelFile>> parse_file(const std::string& path) {
+  TENON_ASSIGN_OR_RETURN(std::string bytes, read_file(path));
+  return ModelFile::parse(std::move(bytes));
+}
+
 StatusOr<std::unique_ptr<Interpreter>> open_model(const Arguments& arguments) {
-  TENON_ASSIGN_OR_RETURN(std::string bytes, read_file(arguments.model));
-  TENON_ASSIGN_OR_RETURN(auto file, ModelFile::parse(std::move(bytes)));
+  TENON_ASSIGN_OR_RETURN(auto file, parse_file(arguments.models[0]));
   TENON_ASSIGN_OR_RETURN(auto interpreter, Interpreter::create(std::move(file)));
   if (!arguments.signature.empty()) {
     TENON_RETURN_IF_ERROR(interpreter->select(arguments.signature));
@@ -152,6 +160,41 @@ Status bench(const Arguments& arguments) {
   return absl::OkStatus();
 }
 
+// The operators of the model's file, as its table of codes has them.
+void collect_operators(const ModelFile& file, std::set<std::string>& names) {
+  for (int i = 0; i < file.num_subgraphs(); ++i) {
+    const schema::SubGraph& graph = file.subgraph(i);
+    for (int k = 0; k < length(graph.operators()); ++k) {
+      const OperatorCode& code = file.code(*graph.operators()->Get(static_cast<uint32_t>(k)));
+      if (code.builtin != op::CUSTOM) names.insert(operator_name(code));
+    }
+  }
+}
+
+// Functions are planned by the first run that meets them, so every signature runs once, on zeros.
+// Where such a run fails, the model's ops may still be more than these.
+Status ops(const Arguments& arguments) {
+  std::set<std::string> operators;
+  for (const std::string& path : arguments.models) {
+    TENON_ASSIGN_OR_RETURN(const auto file, parse_file(path));
+    collect_operators(*file, operators);
+    TENON_ASSIGN_OR_RETURN(const auto model, Interpreter::create(file));
+    for (const LiteSignature& signature : model->signatures()) {
+      TENON_RETURN_IF_ERROR(model->select(signature.name));
+      if (!signature.outputs.empty()) TENON_RETURN_IF_ERROR(model->output(0).status());
+      const Status ran = model->invoke();
+      if (ran.ok()) continue;
+      std::fprintf(stderr, "warning: %s, '%s' does not run on zeros: %s\n", path.c_str(),
+                   signature.name.c_str(), std::string(message_of(ran)).c_str());
+    }
+  }
+  for (const std::string& name : operators) std::printf("operator %s\n", name.c_str());
+  for (const OpDef* op : OpRegistry::global().all()) {
+    if (op->used()) std::printf("op %s\n", op->name().c_str());
+  }
+  return absl::OkStatus();
+}
+
 Status set_flag(std::string_view flag, std::string_view value, Arguments& arguments) {
   if (flag == "--signature") {
     arguments.signature = value;
@@ -173,7 +216,7 @@ Status set_flag(std::string_view flag, std::string_view value, Arguments& argume
   return absl::OkStatus();
 }
 
-StatusOr<Arguments> parse(int argc, char** argv) {
+StatusOr<Arguments> parse(int argc, char** argv, bool several) {
   Arguments arguments;
   for (int k = 2; k < argc; ++k) {
     const std::string_view argument = argv[k];
@@ -183,15 +226,15 @@ StatusOr<Arguments> parse(int argc, char** argv) {
       if (!joined && k + 1 == argc) return invalid_argument(argument, " needs a value");
       const std::string_view value = joined ? argument.substr(equals + 1) : argv[++k];
       TENON_RETURN_IF_ERROR(set_flag(argument.substr(0, equals), value, arguments));
-    } else if (arguments.model.empty()) {
-      arguments.model = argument;
+    } else if (arguments.models.empty() || several) {
+      arguments.models.emplace_back(argument);
     } else if (equals != std::string_view::npos) {
       arguments.inputs.emplace_back(argument.substr(0, equals), argument.substr(equals + 1));
     } else {
       return invalid_argument("'", argument, "' is no NAME=FILE.npy");
     }
   }
-  if (arguments.model.empty()) return invalid_argument("no model was named");
+  if (arguments.models.empty()) return invalid_argument("no model was named");
   return arguments;
 }
 
@@ -202,9 +245,10 @@ int main_of(int argc, char** argv) {
   using Verb = Status (*)(const Arguments&);
   const Verb found = verb == "inspect" ? inspect
                      : verb == "run"   ? run
-                     : verb == "bench" ? Verb(bench)
+                     : verb == "bench" ? bench
+                     : verb == "ops"   ? Verb(ops)
                                        : nullptr;
-  const StatusOr<Arguments> arguments = parse(argc, argv);
+  const StatusOr<Arguments> arguments = parse(argc, argv, found == ops);
   if (!found || !arguments.ok()) {
     const std::string message(message_of(arguments.status()));
     if (found) std::fprintf(stderr, "error: %s\n", message.c_str());
