@@ -343,5 +343,24 @@ def stored(tf):
     return found
 
 
+def orders(tf):
+    """Shuffles with seeds come in TensorFlow's own orders, pass for pass."""
+    D = tf.data.Dataset
+    found = []
+    for source in (D.range(10), D.range(10).map(lambda x: x), D.from_tensor_slices(list(range(10)))):
+        for options in ({"buffer_size": 10, "seed": 1}, {"buffer_size": 4, "seed": 1}, {"buffer_size": 100, "seed": 7},
+                        {"buffer_size": 1, "seed": 7}, {"buffer_size": 4, "seed": 1, "reshuffle_each_iteration": False}):
+            shuffled = source.shuffle(**options)
+            found.append([plain(list(shuffled)) for _ in range(3)])
+            found += [plain(list(source.shuffle(**options).repeat(count))) for count in (1, 2, 3)]
+            twice = source.shuffle(**options).batch(3).repeat(2)
+            found.append([[plain(each) for each in twice] for _ in range(2)])
+        found.append(plain(list(source.shuffle(4, seed=3).repeat().take(35))))
+        found.append(plain(list(source.shuffle(7, seed=3).shuffle(4, seed=5))))
+    tf.random.set_seed(5)
+    found += [plain(list(D.range(10).shuffle(4, seed=2))), plain(list(D.range(10).shuffle(4)))]
+    return found
+
+
 CASES = [slices, ranges, batches, padded, choices, counts, maps, control_flow, flattened, grouped, grouping_errors, windows,
-         reduced, generated, files, reading, refused, stored]
+         reduced, generated, files, reading, refused, stored, orders]

@@ -153,4 +153,29 @@ def tapes_and_traces(tf):
                    lambda: tf.function(5), lambda: tf.function(lambda: tf.float32)(), lambda: tf.function(lambda: [x, None])()[0]])
 
 
-CASES = [parts_of_variables, concrete_functions, shapes_in_functions, rows_of_variables, tapes_and_traces]
+def random_numbers(tf):
+    """Each function begins its random numbers anew, eager ops go on with theirs; fit() shuffles as TensorFlow does."""
+    def numbers(seed=3):
+        return tf.concat([tf.random.uniform([2], seed=seed), tf.cast(tf.random.shuffle(tf.range(5), seed=seed), tf.float32)], 0)
+    first, second = tf.function(numbers), tf.function(numbers)
+    found = [first(), first(), second(), numbers(), numbers(), first(), tf.function(numbers)()]
+    seen = []
+
+    class Seen(tf.keras.Model):
+        def call(self, x):
+            return x
+
+        def train_step(self, data):
+            seen.append(np.ravel(data[0]).astype(int).tolist())
+            return {"loss": 0.}
+    for seed in (1, 2):
+        tf.keras.utils.set_random_seed(seed)
+        before = np.random.get_state()[2]
+        model = Seen()
+        model.compile("sgd", run_eagerly=True)
+        model.fit(np.arange(10.)[:, None], np.arange(10.), batch_size=4, epochs=2, verbose=0)
+        seen.append(np.random.get_state()[2] - before)
+    return [np.asarray(each).tolist() for each in found] + [seen]
+
+
+CASES = [parts_of_variables, concrete_functions, shapes_in_functions, rows_of_variables, tapes_and_traces, random_numbers]
