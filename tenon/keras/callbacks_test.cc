@@ -42,7 +42,7 @@ struct FedRun {
 FedRun fit_on(const std::vector<Logs>& rows, CallbackPtr callback) {
   Sequential model({Input({1}), Dense({.units = 1, .use_bias = false})});
   EXPECT_TRUE(model.status().ok()) << model.status();
-  EXPECT_EQ(model.compile({.optimizer = "sgd", .loss = "mse", .metrics = {"accuracy"}}),
+  EXPECT_EQ(model.compile({.optimizer = "sgd", .loss = "mse", .metrics = {"accuracy", "AUC"}}),
             absl::OkStatus());
   FedRun run;
   FitOptions options;
@@ -108,6 +108,8 @@ TEST(EarlyStoppingAgainstKeras, StopsAndRestoresAtTheSameEpoch) {
        4,
        ""},
       {"val_accuracy", kDown, {.patience = 1, .restore_best_weights = true}, 2, 0, ""},
+      // The metric itself says that more is better.
+      {"val_AUC", kDown, {.patience = 1, .restore_best_weights = true}, 2, 0, ""},
       {"val_loss",
        {3, kNaN, 2, kNaN, kNaN, 1},
        {.patience = 2, .restore_best_weights = true},
@@ -125,6 +127,22 @@ TEST(EarlyStoppingAgainstKeras, StopsAndRestoresAtTheSameEpoch) {
     EXPECT_EQ(run.kernel, c.kernel) << what;
     EXPECT_EQ(run.printed, c.printed) << what;
   }
+}
+
+TEST(Monitors, WantToKnowWhichWayIsBetter) {
+  Sequential model({Input({1}), Dense({.units = 1})});
+  ASSERT_EQ(model.compile({.optimizer = "sgd", .loss = "mse", .metrics = {"true_positives"}}),
+            absl::OkStatus());
+  const Tensor zero = Tensor::vector<float>({0}).reshaped({1, 1});
+  const auto fit_with = [&](std::string_view mode) {
+    FitOptions options;
+    options.verbose = 0;
+    options.callbacks = {
+        EarlyStopping({.watch = {.monitor = "true_positives", .mode = std::string(mode)}})};
+    return model.fit(zero, zero, options).status();
+  };
+  EXPECT_EQ(fit_with("auto").code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(fit_with("max"), absl::OkStatus());
 }
 
 class CallbackFiles : public testing::Test {
@@ -219,6 +237,10 @@ TEST_F(CallbackFiles, CSVLoggerWritesTheTextOfKeras) {
   fit_on({{{"loss", std::numeric_limits<double>::infinity()}}, {{"loss", 1e16}}},
          CSVLogger({.filename = file}));
   EXPECT_EQ(*read_file(file), "epoch,loss,val_loss\r\n0,inf,NA\r\n1,1e+16,NA\r\n");
+  // numpy.float32 each.
+  fit_on({{{"f1", LogValue(std::vector<double>{0.4444444179534912, 0, 1e-7f})}}},
+         CSVLogger({.filename = file}));
+  EXPECT_EQ(*read_file(file), "epoch,f1,val_f1\r\n0,\"\"\"[0.44444442, 0.0, 1e-07]\"\"\",NA\r\n");
 }
 
 TEST_F(CallbackFiles, CSVLoggerAppendsWithoutASecondHeader) {

@@ -1,3 +1,4 @@
+#include <charconv>
 #include <cmath>
 #include <cstdio>
 
@@ -15,12 +16,19 @@ std::string number_text(double value) {
   return Json(value).dump();
 }
 
-// Several numbers stand in one cell, as Keras writes them: "[0.5, 0.25]", with the quotes.
+// Several numbers are one cell, as Keras writes a list of float32: with quotes of its own, which
+// Python's csv module doubles within its own.
 std::string cell_text(const LogValue& value) {
   if (value.number()) return number_text(value);
   std::vector<std::string> texts;
-  for (const double part : value.parts()) texts.push_back(number_text(part));
-  return cat("\"[", join(texts, ", "), "]\"");
+  for (const double part : value.parts()) {
+    char digits[32];
+    const auto end = std::to_chars(digits, digits + sizeof(digits), static_cast<float>(part)).ptr;
+    double shortest = part;
+    std::from_chars(digits, end, shortest);
+    texts.push_back(number_text(shortest));
+  }
+  return cat("\"\"\"[", join(texts, ", "), "]\"\"\"");
 }
 
 class CSVLoggerCallback final : public Callback {
