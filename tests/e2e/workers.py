@@ -107,6 +107,15 @@ def same_training(check, folder, count):
     return content(os.path.join(together, "model.keras"))
 
 
+def sums_of_all_kinds(check, count):
+    """Metrics that count in integers, and gradients that are added up over steps, are those of as many replicas too."""
+    iou = '{"module": "keras.metrics", "class_name": "MeanIoU", "config": {"num_classes": 10, "sparse_y_pred": false, "name": "iou"}, "registered_name": null}'
+    more = {"metrics": f'["accuracy", {iou}]', "optimizer": '{"class_name": "Adam", "config": {"gradient_accumulation_steps": 2}}', "steps_per_epoch": 7}
+    got = epochs_of(start_and_finish(check, count, flags(None, 2, **more)))
+    printed = epochs_of(tenon(*flags(None, 2, **more), "--strategy=mirrored", f"--virtual_cpus={count}"))
+    check.that(printed == got and all(0 < epoch["iou"] < 1 for epoch in got), f"sums of {count} replicas", (printed, got))
+
+
 def killed_and_started_again(check, folder, count, rounds, seed):
     undisturbed = os.path.join(folder, "undisturbed")
     codes = [worker.finish()[0] for worker in start(count, flags(undisturbed, 4))]
@@ -347,6 +356,7 @@ def main():
             wrong_usage(check)
             manifests(check)
             same_training(check, folder, 2)
+            sums_of_all_kinds(check, 2)
             killed_and_started_again(check, folder, 2, 1, seed=7)
             hang(check, folder)
             who_does_not_belong(check, folder)

@@ -44,7 +44,7 @@ def binary(check, folder, rng):
     model = keras.Sequential([keras.Input((6,)), layers.Dense(5, activation="tanh"), layers.Dense(1, activation="sigmoid")])
     metrics = ["accuracy", "AUC", "precision", "recall", "mape", M.AUC(curve="PR", name="pr"), M.AUC(summation_method="majoring", name="major"),
                M.Precision(thresholds=[0.2, 0.5]), M.TruePositives(), M.FalseNegatives([0.4, 0.6]), M.SensitivityAtSpecificity(0.5), M.PrecisionAtRecall(0.7),
-               M.BinaryIoU(), M.RootMeanSquaredError(), M.BinaryCrossentropy(), M.Hinge(), keras.losses.mean_absolute_error]
+               M.BinaryIoU(), M.RootMeanSquaredError(), M.BinaryCrossentropy(), M.Hinge(), keras.losses.mean_absolute_error, keras.losses.MeanSquaredError()]
     model.compile(keras.optimizers.Adam(0.02), "binary_crossentropy", metrics=metrics, weighted_metrics=["AUC", "accuracy", M.Recall(0.3)])
     x, y = rng.normal(size=(40, 6)).astype(np.float32), rng.integers(0, 2, (40, 1)).astype(bool)
     judge(check, "binary", model, folder, x, y, {"x": x, "y": y})

@@ -30,6 +30,8 @@ struct MeanFunction {
 MetricPtr mean_of(const MeanFunction& function);
 // The values of a loss.
 MetricPtr mean_of(LossPtr loss);
+// The mean of a loss over batches, whatever their rows.
+MetricPtr mean_of_batches(LossPtr loss);
 
 Endpoint number(GraphBuilder& g, double value);  // float32
 Endpoint sum_axis(GraphBuilder& g, Endpoint x, int64_t axis);

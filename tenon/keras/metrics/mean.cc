@@ -57,6 +57,23 @@ class LossValues final : public MeanMetric {
   LossPtr loss_;
 };
 
+// A loss that was made as an object gives one number for a batch, each of which counts the same.
+class WholeLoss final : public MeanMetric {
+ public:
+  explicit WholeLoss(LossPtr loss) : loss_(std::move(loss)) {}
+  std::string_view class_name() const override { return loss_->class_name(); }
+  Direction direction() const override { return Direction::kDown; }
+
+ protected:
+  Value values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
+    return (*loss_)(g, y_true, y_pred, {});
+  }
+  bool heeds_mask() const override { return false; }
+
+ private:
+  LossPtr loss_;
+};
+
 class LossMean final : public MeanMetric {
  public:
   std::string_view class_name() const override { return "Mean"; }
@@ -101,6 +118,7 @@ Endpoint MeanMetric::result(GraphBuilder& g, std::span<const Endpoint> sums) con
 
 MetricPtr mean_of(const MeanFunction& function) { return std::make_shared<FunctionMean>(function); }
 MetricPtr mean_of(LossPtr loss) { return std::make_shared<LossValues>(std::move(loss)); }
+MetricPtr mean_of_batches(LossPtr loss) { return std::make_shared<WholeLoss>(std::move(loss)); }
 
 }  // namespace metrics
 

@@ -99,7 +99,9 @@ StatusOr<Json> wrapped_function(const Json& config) {
   return Json::object({{"class_name", function.name}, {"config", std::move(arguments)}});
 }
 
-StatusOr<MetricPtr> loss_metric(const std::string& wanted, bool by_name, const Json& config) {
+// `is_object`: a loss that was made as an object, which is no function of targets and predictions.
+StatusOr<MetricPtr> loss_metric(const std::string& wanted, bool by_name, const Json& config,
+                                bool is_object) {
   const Json as_loss =
       by_name ? Json(wanted)
               : Json::object({{"class_name", wanted}, {"config", own_options(config)}});
@@ -114,7 +116,8 @@ StatusOr<MetricPtr> loss_metric(const std::string& wanted, bool by_name, const J
                          " and the losses");
   }
   std::string name = by_name ? wanted : config.text("name", (*loss)->name());
-  MetricPtr metric = metrics::mean_of(*std::move(loss));
+  MetricPtr metric =
+      is_object ? metrics::mean_of_batches(*std::move(loss)) : metrics::mean_of(*std::move(loss));
   metric->rename(std::move(name));
   return metric;
 }
@@ -140,8 +143,11 @@ StatusOr<MetricPtr> metric_from_json(const Json& json, const PartialShape& y_tru
                             "' is of values alone; compile() takes metrics of targets and "
                             "predictions, as in Keras");
   }
-  const MetricRow* row = find_row(resolved, json["class_name"] == Json("function"));
-  if (!row) return loss_metric(wanted, by_name, config);
+  // Of keras.losses there are classes of the same names: CosineSimilarity is minus the metric.
+  const bool is_loss = !by_name && json.text("module").find("losses") != std::string::npos;
+  const MetricRow* row =
+      is_loss ? nullptr : find_row(resolved, json["class_name"] == Json("function"));
+  if (!row) return loss_metric(wanted, by_name, config, is_loss);
   MetricPtr metric = row->make();
   metric->rename(by_name ? wanted : config.text("name", row->name));
   metric->dtype_ = config["dtype"];
