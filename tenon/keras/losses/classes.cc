@@ -59,8 +59,8 @@ class BinaryFocalCrossentropyLoss final : public Loss {
     const Endpoint entropy = logits ? losses::binary_entropy_of_logits(g, target, logits)
                                     : losses::binary_entropy(g, target, p);
     const Endpoint one = g.scalar_of(g.dtype(p), 1);
-    const auto mix = [&](Endpoint yes, Endpoint no) {
-      return g.add(g.mul(target, yes), g.mul(g.sub(one, target), no));
+    const auto mix = [&, share = target](Endpoint yes, Endpoint no) {
+      return g.add(g.mul(share, yes), g.mul(g.sub(one, share), no));
     };
     const Endpoint hit = mix(p, g.sub(one, p));
     const Endpoint factor = g.op("Pow", {g.sub(one, hit), g.scalar_of(g.dtype(p), gamma_)});
