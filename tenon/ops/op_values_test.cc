@@ -269,8 +269,7 @@ class OpValues : public testing::Test {
     for (Feed feed : {Feed::kKnown, Feed::kUnknown, Feed::kHostConstants}) {
       const auto got = run_op(line, inputs, feed);
       const std::string how = cat(" (feed ", static_cast<int>(feed), ")");
-      if (got.status().code() == absl::StatusCode::kUnimplemented &&
-          !line.contains("error")) {
+      if (got.status().code() == absl::StatusCode::kUnimplemented && !line.contains("error")) {
         return "lacking";
       }
       if (line.contains("error")) {

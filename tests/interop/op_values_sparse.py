@@ -110,6 +110,21 @@ def sweep_crosses(sweep):
     run([a], [longs(1, 3)], [], [], "R", False)
 
 
+def sweep_hashed_crosses(sweep):
+    """Dense integers end TensorFlow's process."""
+    kinds = lambda tensors: {"types": ["string" if t.dtype == object else t.dtype.name for t in tensors]}
+    texts = (np.array([[0, 0], [0, 1], [1, 1]], np.int64), words(b"p", b"q", b"p"), longs(2, 3))
+    numbers = (np.array([[0, 0], [1, 0], [1, 1]], np.int64), longs(7, -1, 2**40 + 7), longs(2, 2))
+    dense = words(b"a", b"bc").reshape(2, 1)
+    for sparse, rest in [([], [dense]), ([], [dense, dense]), ([texts], []), ([numbers], []), ([texts, numbers], [dense])]:
+        attrs = {"N": {"i": len(sparse)}, "sparse_types": kinds([s[1] for s in sparse]), "dense_types": kinds(rest)}
+        for buckets in (0, 100, 2**40):
+            for strong in (False, True):
+                sweep.run("SparseCrossHashed", [[s[0] for s in sparse], [s[1] for s in sparse], [s[2] for s in sparse], rest, np.int64(buckets),
+                                                np.array(strong), longs(5, -9)], note={"attrs": attrs})
+    sweep.run("SparseCrossHashed", [[], [], [], [dense], np.int64(9), np.array(True), longs(1, 2, 3)], note={"attrs": attrs | {"N": {"i": 0}, "sparse_types": kinds([]), "dense_types": kinds([dense])}})
+
+
 def logits(time, batch, classes, seed=3):
     return np.random.RandomState(seed).uniform(-3, 3, (time, batch, classes))
 
@@ -192,7 +207,7 @@ def sweep_second_pooling(sweep):
 
 def main():
     sweep = Sweep(sys.argv[1])
-    for one in (sweep_counts, sweep_reductions, sweep_crosses, sweep_ctc, sweep_others, sweep_gamma,
+    for one in (sweep_counts, sweep_reductions, sweep_crosses, sweep_hashed_crosses, sweep_ctc, sweep_others, sweep_gamma,
                 sweep_second_pooling):
         one(sweep)
     sweep.file.close()

@@ -1,5 +1,5 @@
 """Cases of the ops on quantised numbers, for family_values.py."""
-from value_cases import QUANTISED, f32, i32, i64, levels, np, tf
+from value_cases import QUANTISED, f32, i32, i64, levels, np, tf, wave
 
 
 def quantisation(case):
@@ -127,3 +127,11 @@ def uniform(case):
     case("UniformQuantizedDot", [a, b] + s, dict(three, Tout=tf.qint32))
     case("UniformQuantizedDot", [a, b] + s[:2] + [f32(0.1, 1, 2, 0.5), i32(0, 1, 2, 3)] + s[4:],
          dict(three, Tout=tf.qint32, rhs_quantization_axis=1))
+    limits = {"rhs_quantization_min_val": -128, "rhs_quantization_max_val": 127, "Tout": tf.float32}
+    per = dict(limits, rhs_quantization_axis=1)
+    for x in (wave((2, 3), scale=4), np.abs(wave((2, 3))) + 1, -np.abs(wave((2, 3), scale=300)), np.zeros((2, 3), np.float32), wave((0, 3))):
+        case("UniformQuantizedDotHybrid", [x, b, f32(0.2), i32(-1)], limits)
+        case("UniformQuantizedDotHybrid", [x, b, f32(0.1, 1, 2, 0.5), i32(0, 1, 2, 3)], per)
+    case("UniformQuantizedDotHybrid", [wave((2, 3)), b, f32(0.0), i32(-1)], limits)
+    case("UniformQuantizedDotHybrid", [wave((2, 2)), b, f32(0.2), i32(-1)], limits)
+    case("UniformQuantizedDotHybrid", [wave((2, 3)), b, f32(0.1, 1, 2), i32(0, 1, 2)], per)

@@ -29,6 +29,8 @@ from value_cases import QUANTISED, text_of
 SECONDS = 10  # a case
 # They read and write files, give what memory held, or do nothing without oneDNN.
 LEFT_OUT = ("MergeV2Checkpoints", "RestoreV2", "SaveV2", "Empty") + op_dtypes.STAND_INS
+# Attributes that Python calls otherwise.
+PYTHON_NAMES = {("Squeeze", "squeeze_dims"): "axis"}
 NO_KERNEL = ("No OpKernel", "not in the list of allowed", "Could not find device", "No unary variant", "Could not find valid device")
 
 
@@ -66,6 +68,26 @@ def reference_lines(folder):
                 yield {"op": op, "attrs": op_dtypes.attr_texts(op_def, plain), "in": [text_of(t) for t in inputs]}
 
 
+def gradient_lines(path):
+    """The ops of the reference cases of gradients, whose numbers are far from kinks and poles."""
+    op = os.path.basename(path)[:-len(".json")]
+    with open(path, encoding="utf-8") as f:
+        cases = json.load(f)["cases"]
+    values = np.load(path[:-len("json")] + "npz")
+    op_def = op_def_registry.get(op)
+    for name, case in sorted(cases.items()):
+        args = case.get("args", {})
+        if case["body"] != "op" or any(arg.name not in args for arg in op_def.input_arg):
+            continue
+        fed = [one for arg in op_def.input_arg for one in (args[arg.name] if isinstance(args[arg.name], list) else [args[arg.name]])]
+        if any(f"{name}/in/{one}" not in values for one in fed):
+            continue
+        inputs = [tf.cast(values[f"{name}/in/{one}"], case["dtypes"].get(one, values[f"{name}/in/{one}"].dtype)) for one in fed]
+        attrs = {a.name: case["attrs"][a.name] for a in op_def.attr if a.name in case["attrs"] and a.type in ("int", "float", "bool", "string", "list(int)")}
+        if all(tf.size(t) <= 3000 for t in inputs):
+            yield {"op": op, "attrs": op_dtypes.attr_texts(op_def, attrs), "in": [text_of(t) for t in inputs]}
+
+
 def bases(cases, wanted):
     """op -> lines."""
     found = {}
@@ -79,6 +101,10 @@ def bases(cases, wanted):
         op = os.path.basename(folder)
         if os.path.exists(os.path.join(folder, "case.json")) and op != "gradients" and (not wanted or op in wanted):
             found.setdefault(op, []).extend(reference_lines(folder))
+    for path in sorted(glob.glob(os.path.join(cases, "gradients", "*.json"))) if cases else ():
+        op = os.path.basename(path)[:-len(".json")]
+        if not wanted or op in wanted:
+            found.setdefault(op, []).extend(gradient_lines(path))
     return found
 
 
@@ -288,6 +314,7 @@ def line_of(op, op_def, inputs, attrs, seed):
                 tape.watch(value)
         try:
             arguments = dict(zip(parameters, op_dtypes.grouped(op_def, inputs, attrs)))
+            attrs = {PYTHON_NAMES.get((op, k), k): v for k, v in attrs.items()}
             arguments.update({k: v for k, v in attrs.items() if k in parameters and k not in arguments})
             outputs = tf.nest.flatten(function(**arguments))
         except tf.errors.OpError as error:

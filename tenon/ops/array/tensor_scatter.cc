@@ -116,7 +116,7 @@ Status tensor_scatter_extremum_gradient(Gradient& g) {
       cast(apply("Equal", gather_updates(g, y), Value{b, g.input(2)}), dy.dtype());
   const Endpoint shape = b->op("Shape", {g.input(0)}, {{"out_type", b->dtype(g.input(1))}});
   const Value chosen = x_chosen + Value{b, b->op("ScatterNd", {g.input(1), update_chosen, shape})};
-  const Value shared = apply("DivNoNan", dy, chosen);
+  const Value shared = dy / chosen;  // NaN where a NaN is the extremum, as TensorFlow's
   g.set_dx(0, shared * x_chosen);
   g.set_dx(2, gather_updates(g, shared) * update_chosen);
   return absl::OkStatus();

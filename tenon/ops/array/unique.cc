@@ -21,7 +21,7 @@ Status unique_shape(ShapeContext& c) {
 
 // The axis, or -1 where none is given: then the input is a vector.
 StatusOr<int> unique_axis(const Tensor& axis, int rank) {
-  if (axis.num_elements() > 1 || axis.rank() > 1) {
+  if (axis.num_elements() > 1 || axis.rank() != 1) {
     return invalid_argument("axis expects a 1D vector of at most one element, its shape is ",
                             axis.shape());
   }

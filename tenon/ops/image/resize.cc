@@ -49,8 +49,9 @@ StatusOr<ResizeGeometry> resize_geometry(const AttrMap& attrs, const Shape& in, 
                             g.out_columns);
   }
   const auto scale = [&](int64_t from, int64_t to) {
-    return g.align_corners && to > 1 && from > 1 ? static_cast<float>(from - 1) / static_cast<float>(to - 1)
-                                     : static_cast<float>(from) / static_cast<float>(to);
+    return g.align_corners && to > 1 && from > 1
+               ? static_cast<float>(from - 1) / static_cast<float>(to - 1)
+               : static_cast<float>(from) / static_cast<float>(to);
   };
   g.row_scale = scale(g.in_rows, g.out_rows);
   g.column_scale = scale(g.in_columns, g.out_columns);

@@ -50,7 +50,9 @@ StatusOr<Kernel> make_resize_bicubic(Prepare& p) {
 
 Status resize_bicubic_gradient(Gradient& g) {
   GraphBuilder& b = g.build();
-  if (!is_floating(b.dtype(g.input(0)))) return absl::OkStatus();
+  // image_grad.py, _ResizeBicubicGrad: images of other dtypes have none.
+  const DType dtype = b.dtype(g.input(0));
+  if (dtype != DType::kFloat && dtype != DType::kDouble) return absl::OkStatus();
   g.set_dx(0, b.op("ResizeBicubicGrad", {g.dy(), g.input(0)},
                    {{"align_corners", g.attr<bool>("align_corners")},
                     {"half_pixel_centers", g.attr<bool>("half_pixel_centers")}}));

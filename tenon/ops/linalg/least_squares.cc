@@ -104,7 +104,8 @@ Status least_squares_gradient(Gradient& g) {
   if (tall) {
     const Endpoint z = cholesky_solve(m, l, g.dy());
     const Endpoint xz = m.mul(x, z, false, true);
-    const Endpoint both = m.b.add(xz, m.adjoint(xz));
+    // TensorFlow's formula transposes here without conjugating.
+    const Endpoint both = m.b.add(xz, m.transpose(xz));
     g.set_dx(0, m.b.sub(m.mul(b, z, false, true), m.mul(a, both)));
     g.set_dx(1, m.mul(a, z));
     return absl::OkStatus();

@@ -12,8 +12,7 @@ namespace {
 struct ReciprocalGradFormula {
   BinaryGradients operator()(BinaryValues v) const {
     const Value a = conj(v.a);
-    const Value ga = conj(v.dy);
-    return {(conj(v.dy) * -2.0) * v.b * v.a, apply("ReciprocalGrad", a, ga)};
+    return {(conj(v.dy) * -2.0) * v.b * a, apply("ReciprocalGrad", a, v.dy)};
   }
 };
 
@@ -39,8 +38,7 @@ TENON_OP(SqrtGrad) = gradient_op<BinaryOp::kSqrtGrad>([](BinaryValues v) {
 });
 TENON_OP(RsqrtGrad) = gradient_op<BinaryOp::kRsqrtGrad>([](BinaryValues v) {
   const Value ca = conj(v.a);
-  const Value cg = v.dy;
-  return BinaryGradients{((-1.5 * cg) * conj(v.b)) * square(ca), apply("RsqrtGrad", ca, cg)};
+  return BinaryGradients{((-1.5 * conj(v.dy)) * v.b) * square(ca), apply("RsqrtGrad", ca, v.dy)};
 });
 TENON_OP(InvGrad) = gradient_op<BinaryOp::kReciprocalGrad>(ReciprocalGradFormula{});
 TENON_OP(ReciprocalGrad) = gradient_op<BinaryOp::kReciprocalGrad>(ReciprocalGradFormula{});

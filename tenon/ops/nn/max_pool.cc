@@ -71,7 +71,7 @@ Status max_pool_gradient(Gradient& g) {
   return absl::OkStatus();
 }
 
-// nn_grad.py, _MaxPoolGradGrad: the values at the maxima; where they lie has no slope.
+// nn_grad.py, _MaxPoolGradGrad: the values at the maxima; where they lie has the slope 0.
 Status max_pool_grad_gradient(Gradient& g) {
   if (!g.has_dy(0)) return absl::OkStatus();
   AttrMap attrs = max_pool_attrs(g);
@@ -79,6 +79,7 @@ Status max_pool_grad_gradient(Gradient& g) {
     return unimplemented("TensorFlow has no second gradient of MaxPool with explicit paddings");
   }
   attrs.erase("explicit_paddings");
+  for (int i : {0, 1}) g.set_dx(i, g.build().op("ZerosLike", {g.input(i)}));
   g.set_dx(2, g.build().op(cat(g.forward().op->name(), "Grad"), {g.input(0), g.input(1), g.dy()},
                            std::move(attrs)));
   return absl::OkStatus();

@@ -35,7 +35,7 @@ StatusOr<Kernel> make_max_pool_grad_grad(Prepare& p) {
   return kernel;
 }
 
-// nn_grad.py, _MaxPoolGradGradGrad: where a maximum lies has no slope.
+// nn_grad.py, _MaxPoolGradGradGrad: where a maximum lies has the slope 0.
 Status max_pool_grad_grad_gradient(Gradient& g) {
   std::string name = g.forward().op->name();
   name.resize(name.size() - 4);
@@ -43,6 +43,7 @@ Status max_pool_grad_grad_gradient(Gradient& g) {
   for (const char* one : {"ksize", "strides", "padding", "data_format"}) {
     attrs.set(one, *g.forward().attrs.find(one));
   }
+  for (int i : {0, 1}) g.set_dx(i, g.build().op("ZerosLike", {g.input(i)}));
   g.set_dx(2, g.build().op(name, {g.input(0), g.input(1), g.dy()}, std::move(attrs)));
   return absl::OkStatus();
 }

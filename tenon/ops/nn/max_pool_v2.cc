@@ -133,6 +133,7 @@ Status max_pool_v2_gradient(Gradient& g) {
 
 // nn_grad.py, _MaxPoolGradGradV2: the values at the maxima.
 Status max_pool_grad_v2_gradient(Gradient& g) {
+  for (int i : {0, 1}) g.set_dx(i, g.build().op("ZerosLike", {g.input(i)}));
   g.set_dx(
       2, g.build().op("MaxPoolGradGradV2", {g.input(0), g.input(1), g.dy(), g.input(3), g.input(4)},
                       {{"padding", g.attr<std::string>("padding")},

@@ -1,6 +1,6 @@
 // UniformQuantize, UniformDequantize, UniformRequantize, UniformQuantizedAdd,
-// UniformQuantizedClipByValue, UniformQuantizedDot: levels of a scale and a zero point, one for the
-// whole tensor or one for each slice along an axis.
+// UniformQuantizedClipByValue, UniformQuantizedDot, UniformQuantizedDotHybrid: levels of a scale
+// and a zero point, one for the whole tensor or one for each slice along an axis.
 // tensorflow/core/util/quantization/uniform_quant_ops_params.h, tensorflow/core/kernels/
 // uniform_quant_ops/math_utils.h.
 #include "tenon/base/parallel.h"
@@ -246,8 +246,7 @@ Status uniform_clip_shape(ShapeContext& c) {
 
 StatusOr<Kernel> make_uniform_clip(Prepare& p) {
   const UniformSlices slices(p.input_shape(0), UniformRange(p.attrs(), "").axis);
-  return Kernel([=, total = p.input_shape(0).num_elements()](KernelRun& r) -> Status {
-    TENON_RETURN_IF_ERROR(check_scales(r, 3));
+  return Kernel([=, total = p.input_shape(0).num_elements()](KernelRun& r) {
     for (int64_t i = 0; i < total; ++i) {
       const int64_t slice = slices.of(i);
       r.out<int32_t>(0)[i] =
@@ -255,6 +254,15 @@ StatusOr<Kernel> make_uniform_clip(Prepare& p) {
     }
     return absl::OkStatus();
   });
+}
+
+// [rows of lhs, columns of rhs].
+StatusOr<PartialShape> uniform_product(const PartialShape& lhs, const PartialShape& rhs) {
+  if (lhs.has_rank() && rhs.has_rank() && lhs[1] >= 0 && rhs[0] >= 0 && lhs[1] != rhs[0]) {
+    return invalid_argument("lhs.dim(1) and rhs.dim(0) must be equal, they are ", lhs[1], " and ",
+                            rhs[0]);
+  }
+  return PartialShape{lhs.has_rank() ? lhs[0] : -1, rhs.has_rank() ? rhs[1] : -1};
 }
 
 Status uniform_dot_shape(ShapeContext& c) {
@@ -272,14 +280,7 @@ Status uniform_dot_shape(ShapeContext& c) {
   }
   TENON_RETURN_IF_ERROR(check_uniform(c, c.input(0), lhs, 2));
   TENON_RETURN_IF_ERROR(check_uniform(c, c.input(1), rhs, 4));
-  const PartialShape y{c.input(0).has_rank() ? c.input(0)[0] : -1,
-                       c.input(1).has_rank() ? c.input(1)[1] : -1};
-  if (c.input(0).has_rank() && c.input(1).has_rank()) {
-    const int64_t a = c.input(0)[1], b = c.input(1)[0];
-    if (a >= 0 && b >= 0 && a != b) {
-      return invalid_argument("lhs.dim(1) and rhs.dim(0) must be equal, they are ", a, " and ", b);
-    }
-  }
+  TENON_ASSIGN_OR_RETURN(const PartialShape y, uniform_product(c.input(0), c.input(1)));
   TENON_RETURN_IF_ERROR(check_uniform(c, y, out, 6));
   c.set_output(0, y);
   return absl::OkStatus();
@@ -307,6 +308,68 @@ StatusOr<Kernel> make_uniform_dot(Prepare& p) {
         }
         const int64_t level = factor.times(static_cast<int32_t>(static_cast<uint32_t>(sum)));
         r.out<int32_t>(0)[i * columns + j] = within<int32_t>(level + r.in<int32_t>(7)[o], to);
+      }
+    }
+    return absl::OkStatus();
+  });
+}
+
+Status uniform_dot_hybrid_shape(ShapeContext& c) {
+  TENON_RETURN_IF_ERROR(c.expect_rank(0, 2));
+  TENON_RETURN_IF_ERROR(c.expect_rank(1, 2));
+  const UniformRange rhs(c.attrs(), "rhs_");
+  if (rhs.axis != -1 && rhs.axis != 1) {
+    return invalid_argument("rhs_quantization_axis Attr must be 1 or -1, it is ", rhs.axis);
+  }
+  TENON_RETURN_IF_ERROR(check_uniform(c, c.input(1), rhs, 2));
+  TENON_ASSIGN_OR_RETURN(PartialShape y, uniform_product(c.input(0), c.input(1)));
+  c.set_output(0, std::move(y));
+  return absl::OkStatus();
+}
+
+// A row of floats as levels of 8 bits: the zero point is a level, the range holds 0.
+struct LevelRow {
+  float scale = 0;
+  int64_t zero = 0;
+  std::vector<int64_t> levels;
+
+  explicit LevelRow(std::span<const float> x) : levels(x.size()) {
+    double low = 0, high = 0;
+    for (float value : x) {
+      low = std::min(low, static_cast<double>(value));
+      high = std::max(high, static_cast<double>(value));
+    }
+    if (low == high) return;
+    const double step = (high - low) / 255, below = low / step, above = high / step;
+    // From the end that rounds less.
+    const double at = 128 + std::abs(below) < 127 + std::abs(above) ? -128 - below : 127 - above;
+    zero = std::clamp<int64_t>(to_int64(std::round(at)), -128, 127);
+    scale = static_cast<float>(step);
+    const float inverse = 1 / scale;
+    for (size_t i = 0; i < x.size(); ++i) {
+      const float level = std::floor(x[i] * inverse + 0.5F);
+      levels[i] = std::clamp<int64_t>(to_int64(static_cast<double>(level)), -4096, 4096) + zero;
+      levels[i] = std::clamp<int64_t>(levels[i], -128, 127) - zero;
+    }
+  }
+};
+
+StatusOr<Kernel> make_uniform_dot_hybrid(Prepare& p) {
+  const int64_t rows = p.input_shape(0)[0], inner = p.input_shape(0)[1];
+  const int64_t columns = p.input_shape(1)[1];
+  return Kernel([=](KernelRun& r) -> Status {
+    TENON_RETURN_IF_ERROR(check_scales(r, 2));
+    const bool by_column = r.input(2).num_elements() != 1;
+    for (int64_t i = 0; i < rows; ++i) {
+      const LevelRow row({r.in<float>(0) + i * inner, static_cast<size_t>(inner)});
+      for (int64_t j = 0; j < columns; ++j) {
+        const int64_t zero = r.in<int32_t>(3)[by_column ? j : 0];
+        int64_t sum = 0;
+        for (int64_t k = 0; k < inner; ++k) {
+          sum += row.levels[static_cast<size_t>(k)] * (r.in<int8_t>(1)[k * columns + j] - zero);
+        }
+        r.out<float>(0)[i * columns + j] =
+            row.scale * r.in<float>(2)[by_column ? j : 0] * static_cast<float>(sum);
       }
     }
     return absl::OkStatus();
@@ -388,6 +451,17 @@ TENON_OP(UniformQuantizedDot) = {
     .shape = uniform_dot_shape,
     .gradient = not_differentiable,
     .kernels = {make_uniform_dot},
+};
+
+TENON_OP(UniformQuantizedDotHybrid) = {
+    .inputs = "lhs: Tlhs, rhs: Trhs, rhs_scales: float, rhs_zero_points: int32",
+    .outputs = "output: Tout",
+    .attrs =
+        "Tlhs: {float}; Trhs: {qint8}; Tout: {float}; rhs_quantization_axis: int = -1; "
+        "rhs_quantization_min_val: int; rhs_quantization_max_val: int",
+    .shape = uniform_dot_hybrid_shape,
+    .gradient = not_differentiable,
+    .kernels = {make_uniform_dot_hybrid},
 };
 
 }  // namespace tenon

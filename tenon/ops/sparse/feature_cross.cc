@@ -9,6 +9,16 @@ uint64_t feature_fingerprint(const Tensor& values, int64_t index) {
   return values.dtype() == DType::kString ? farm_fingerprint(values.data<std::string_view>()[index])
                                           : static_cast<uint64_t>(integer_at(values, index));
 }
+// Of an integer TensorFlow takes the four low bytes.
+uint64_t byte_fingerprint(const Tensor& values, int64_t index, const CrossSpec& spec) {
+  const auto number =
+      values.dtype() == DType::kString ? 0 : static_cast<int32_t>(integer_at(values, index));
+  const std::string_view bytes =
+      values.dtype() == DType::kString
+          ? values.data<std::string_view>()[index]
+          : std::string_view(reinterpret_cast<const char*>(&number), sizeof(number));
+  return spec.strong ? sip_hash(spec.salt[0], spec.salt[1], bytes) : farm_fingerprint(bytes);
+}
 void append_feature(const Tensor& values, int64_t index, std::string& text) {
   if (values.dtype() == DType::kString) {
     text += values.data<std::string_view>()[index];
@@ -45,7 +55,13 @@ uint64_t cross_hash(std::span<const CrossColumn> columns, const CrossSpec& spec,
                     const std::vector<int64_t>& features) {
   uint64_t hash = spec.key;
   for (size_t i = 0; i < features.size(); ++i) {
-    hash = combine_fingerprints(hash, feature_fingerprint(*columns[i].values, features[i]));
+    const Tensor& values = *columns[i].values;
+    if (!spec.by_bytes) {
+      hash = combine_fingerprints(hash, feature_fingerprint(values, features[i]));
+      continue;
+    }
+    const uint64_t next = byte_fingerprint(values, features[i], spec);
+    hash = i == 0 ? next : combine_fingerprints(hash, next);
   }
   return hash % static_cast<uint64_t>(spec.buckets > 0 ? spec.buckets
                                                        : std::numeric_limits<int64_t>::max());

@@ -1,6 +1,8 @@
 // Crossing features: every combination of one feature of each column, row by row.
 #pragma once
 
+#include <array>
+
 #include "tenon/core/kernel.h"
 
 namespace tenon {
@@ -16,6 +18,10 @@ struct CrossSpec {
   bool hashed = false;
   int64_t buckets = 0;  // 0: what a signed number holds
   uint64_t key = 0;
+  // Each feature is hashed by its bytes, with SipHash under `salt` if `strong`, and the first
+  // one's hash takes the place of `key`.
+  bool by_bytes = false, strong = false;
+  std::array<uint64_t, 2> salt = {};
   std::string_view separator = "_X_";
 };
 

@@ -1,4 +1,5 @@
-// SparseCross and SparseCrossV2: every combination of the features of each row, one of each column.
+// SparseCross, SparseCrossV2, SparseCrossHashed: every combination of the features of each row, one
+// of each column.
 #include "tenon/ops/sparse/coordinates.h"
 #include "tenon/ops/sparse/feature_cross.h"
 
@@ -6,7 +7,8 @@ namespace tenon {
 namespace {
 
 // Inputs: indices, values and shapes of the sparse columns, then the dense columns; V2 has a
-// separator behind them.
+// separator behind them, the hashed one the number of buckets, whether the hash is strong, and
+// salt.
 struct SparseCrossSpec {
   int sparse = 0, dense = 0;
   CrossSpec how;
@@ -43,8 +45,14 @@ Status cross_shape(ShapeContext& c) {
       return invalid_argument("Expected the indices to be of rank 2, got ", indices[1]);
     }
   }
-  for (int i = 3 * spec.sparse + spec.dense; i < c.num_inputs(); ++i) {
-    TENON_RETURN_IF_ERROR(c.expect_rank(i, 0));
+  const int behind = 3 * spec.sparse + spec.dense;
+  for (int i = behind; i < c.num_inputs(); ++i) {
+    TENON_RETURN_IF_ERROR(c.expect_rank(i, i == behind + 2 ? 1 : 0));
+  }
+  if (c.num_inputs() == behind + 3 && c.input(behind + 2).is_fully_known() &&
+      c.input(behind + 2)[0] != 2) {
+    return invalid_argument("Input \"salt\" must have length 2 but has length ",
+                            c.input(behind + 2)[0]);
   }
   for (int i = 0; i < spec.dense; ++i) {
     TENON_RETURN_IF_ERROR(c.expect_rank(3 * spec.sparse + i, 2));
@@ -124,6 +132,19 @@ StatusOr<Kernel> make_sparse_cross_v2(Prepare& p) {
   });
 }
 
+StatusOr<Kernel> make_sparse_cross_hashed(Prepare& p) {
+  return Kernel([spec = cross_spec(p.attrs())](KernelRun& r) {
+    const int behind = 3 * spec.sparse + spec.dense;
+    const int64_t* salt = r.in<int64_t>(behind + 2);
+    CrossSpec how;
+    how.hashed = how.by_bytes = true;
+    how.buckets = *r.in<int64_t>(behind);
+    how.strong = *r.in<bool>(behind + 1);
+    how.salt = {static_cast<uint64_t>(salt[0]), static_cast<uint64_t>(salt[1])};
+    return run_cross(r, spec, how);
+  });
+}
+
 constexpr OpDecl crossing(ArgsText inputs, ArgsText outputs, AttrsText attrs,
                           KernelFactory factory) {
   return {
@@ -154,5 +175,13 @@ TENON_OP(SparseCrossV2) = crossing(
     "N: int >= 0; sparse_types: list({int64, string}) >= 0; "
     "dense_types: list({int64, string}) >= 0",
     make_sparse_cross_v2);
+
+TENON_OP(SparseCrossHashed) = crossing(
+    "indices: N * int64, values: sparse_types, shapes: N * int64, dense_inputs: dense_types, "
+    "num_buckets: int64, strong_hash: bool, salt: int64",
+    "output_indices: int64, output_values: int64, output_shape: int64",
+    "N: int >= 0; sparse_types: list({int64, string}) >= 0; "
+    "dense_types: list({int64, string}) >= 0",
+    make_sparse_cross_hashed);
 
 }  // namespace tenon

@@ -108,7 +108,7 @@ StatusOr<Kernel> make_with_dense(Prepare& p) {
   const DType dtype = p.input_dtype(1);
   const kernels::BinaryKernel combine = kernels::find_binary(op, dtype);
   if (!combine) return unimplemented(p.op().name(), " has no CPU kernel for dtype ", dtype);
-  return Kernel([combine, bytes = size_of(dtype)](KernelRun& r) -> Status {
+  return Kernel([combine, dtype, bytes = size_of(dtype)](KernelRun& r) -> Status {
     const Coordinates rows(r.input(0));
     TENON_ASSIGN_OR_RETURN(const Shape shape, dense_shape(r.input(2)));
     TENON_ASSIGN_OR_RETURN(const std::vector<int64_t> places,
@@ -118,6 +118,14 @@ StatusOr<Kernel> make_with_dense(Prepare& p) {
       std::memcpy(dense.data() + i * bytes, r.in<char>(3) + static_cast<size_t>(places[i]) * bytes,
                   bytes);
     }
+    bool by_zero = false;
+    if (op == kernels::BinaryOp::kDiv) {
+      visit<IntegerTypes>(dtype, [&]<class T>() {
+        const auto* numbers = reinterpret_cast<const T*>(dense.data());
+        by_zero = std::find(numbers, numbers + rows.count, T{0}) != numbers + rows.count;
+      });
+    }
+    if (by_zero) return invalid_argument("Integer division by zero");
     combine(r.in<char>(1), 1, dense.data(), 1, r.out<char>(0), rows.count);
     return absl::OkStatus();
   });
