@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Packs builds of libtenon_lite.so into an AAR with a prefab package: the same bytes from the same files.
 
-    deploy/android/aar.py --out OUT.aar --api 24 --ndk 26 ABI=libtenon_lite.so ...
+    deploy/android/aar.py --out OUT.aar --api 28 --ndk 26 ABI=libtenon_lite.so ...
 
 The format: https://google.github.io/prefab/ (schema version 2).
 """

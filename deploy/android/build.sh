@@ -4,7 +4,7 @@
 #   ANDROID_NDK_HOME=FOLDER deploy/android/build.sh OUT.aar [MODEL.tflite ...]
 #
 # With models, the library holds the kernels that these need and no others: build-lite/tenon-lite of this machine, which
-# `./dev lite` makes, says which. TENON_ABIS and TENON_API choose ABIs and the oldest Android (24: 7.0). Never tried: no NDK was
+# `./dev lite` makes, says which. TENON_ABIS and TENON_API choose ABIs and the oldest Android (28: 9, the first with aligned_alloc). Never tried: no NDK was
 # there when it was written.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -12,7 +12,7 @@ out=${1:?usage: ANDROID_NDK_HOME=FOLDER deploy/android/build.sh OUT.aar [MODEL.t
 shift
 ndk=${ANDROID_NDK_HOME:?it must name the folder of the NDK}
 abis=${TENON_ABIS:-arm64-v8a armeabi-v7a x86_64}
-api=${TENON_API:-24}
+api=${TENON_API:-28}
 ops="" target=tenon_lite_shared where=""
 if (($#)); then
   mkdir -p build-android

@@ -23,7 +23,7 @@ def pack(folder, name):
             file.write(abi.encode())
         libraries.append(f"{abi}={path}")
     out = os.path.join(folder, name)
-    subprocess.run([sys.executable, "-B", PACK, "--out", out, "--api", "24", "--ndk", "26", *libraries], check=True)
+    subprocess.run([sys.executable, "-B", PACK, "--out", out, "--api", "28", "--ndk", "26", *libraries], check=True)
     with open(out, "rb") as file:
         return out, file.read()
 
@@ -46,11 +46,11 @@ def main():
             sys.exit("the header is another")
     for abi in ABIS:
         described = json.loads(files[f"{module}/libs/android.{abi}/abi.json"])
-        if described != {"abi": abi, "api": 24, "ndk": 26, "stl": "none", "static": False}:
+        if described != {"abi": abi, "api": 28, "ndk": 26, "stl": "none", "static": False}:
             sys.exit(f"abi.json holds {described}")
         if files[f"{module}/libs/android.{abi}/libtenon_lite.so"] != abi.encode():
             sys.exit(f"the library of {abi} is another's")
-    if b'minSdkVersion="24"' not in files["AndroidManifest.xml"]:
+    if b'minSdkVersion="28"' not in files["AndroidManifest.xml"]:
         sys.exit("the manifest does not say which Android it needs")
     print(f"{len(files)} files")
 
