@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "tenon/base/files.h"
+#include "tenon/data/named_rows.h"
+#include "tenon/data/open_rows.h"
 #include "tenon/io/gzip.h"
 #include "tenon/io/npy.h"
 
@@ -41,6 +43,34 @@ TEST_F(Files, CsvTextLabelsBecomeClassesInSortedOrder) {
   EXPECT_EQ(table->names.classes, (std::vector<std::string>{"setosa", "ver\"si", "virginica"}));
   const int64_t expected[] = {0, 2, 0, 1};
   for (int i = 0; i < 4; ++i) EXPECT_EQ(table->y.data<int64_t>()[i], expected[i]);
+}
+
+// float32 has 24 bits: 16777217 would become 16777216.
+TEST_F(Files, IntegersKeepTheirBits) {
+  const std::string path =
+      write("ids.csv", "user,item,label\n16777217,9223372036854775807,0\n-3, 4.0 ,1\n");
+  const FileOptions options{.take = Features::kIntegers};
+  const std::vector<int64_t> expected = {16777217, 9223372036854775807, -3, 4};
+  const auto table = read_table(path, options);
+  ASSERT_TRUE(table.ok()) << table.status();
+  ASSERT_EQ(table->x.dtype(), DType::kInt64);
+  EXPECT_EQ(std::vector<int64_t>(table->x.data<int64_t>(), table->x.data<int64_t>() + 4), expected);
+  const auto stream = open_rows(path, options);
+  ASSERT_TRUE(stream.ok()) << stream.status();
+  const auto rows = stream->rows->iterate(0);
+  for (size_t row = 0; row < 2; ++row) {
+    Element element;
+    ASSERT_TRUE(*(*rows)->next(element));
+    EXPECT_EQ(element[0].data<int64_t>()[1], expected[2 * row + 1]);
+  }
+  const auto named = open_named_rows(
+      path, {{.name = "user", .row = PartialShape(Shape{}), .is_integer = true}}, {});
+  ASSERT_TRUE(named.ok()) << named.status();
+  EXPECT_EQ((*named->collect())[0].data<int64_t>()[0], 16777217);
+  for (const char* cell : {"2.5", "9223372036854775808", "1e30"}) {
+    const Status status = csv_error(cat("a,label\n", cell, ",0\n"), options);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << cell;
+  }
 }
 
 // Latin-1, as old spreadsheets write it: the names could not be kept as they are.
