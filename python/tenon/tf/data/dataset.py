@@ -9,6 +9,7 @@ from tenon.tensor_spec import TensorSpec
 from tenon.tf.data import iterator, structure
 from tenon.tf.data.in_graph import Elements, begin
 from tenon.tf.data.options import AUTOTUNE, Options, threads_of
+from tenon.tf.data.seeds import seeds_of
 from tenon.tf.data.traced import TracedFunction
 
 INFINITE_CARDINALITY = -1
@@ -31,19 +32,6 @@ def _known(value):
 
 def symbolic(values):
     return [value for value in values if value is not None and value.is_symbolic]
-
-
-def _seeds(seed):
-    """What TensorFlow makes of a seed: those of the graph and of the op."""
-    from tenon.tf import random
-    if seed is not None and not isinstance(seed, int):
-        seed = int(seed)
-    return [number % 2 ** 64 for number in random._seeds(seed)]
-
-
-def _draw_seed(seed):
-    first, second = _seeds(seed)
-    return (first << 31 ^ second) % 2 ** 63
 
 
 class Dataset:
@@ -359,7 +347,7 @@ class Dataset:
             buffer_size = _LARGEST
         buffer = _number(buffer_size)
         reshuffle = reshuffle_each_iteration is None or bool(reshuffle_each_iteration)
-        seeds = _seeds(seed)
+        seeds = seeds_of(seed)
         shuffled = self._then(self.pipeline.shuffle(buffer, *seeds, reshuffle), self.element_spec, self._cardinality,
                               symbols=symbolic([buffer]), kind="Shuffle")
         if reshuffle:

@@ -4,7 +4,8 @@ from tenon.tensor_shape import TensorShape
 from tenon.tensor_spec import TensorSpec
 from tenon.tf import graphs
 from tenon.tf.data import structure
-from tenon.tf.data.dataset import INFINITE_CARDINALITY, UNKNOWN_CARDINALITY, Dataset, _draw_seed, symbolic
+from tenon.tf.data.dataset import INFINITE_CARDINALITY, UNKNOWN_CARDINALITY, Dataset, symbolic
+from tenon.tf.data.seeds import one_seed_of
 from tenon.tf.data.traced import TracedFunction, converted
 
 _INT64 = TensorSpec([], "int64")
@@ -122,5 +123,5 @@ def sample(datasets, weights, seed, stop_on_empty, redraw):
         raise ValueError("Invalid `weights`: numbers of 0 or more are expected, one of them above 0.")
     if sum(weight > 0 for weight in weights) == 1:
         return next(dataset for dataset, weight in zip(datasets, weights) if weight > 0)
-    drawn = Dataset(_tenon.Pipeline.draws(weights, _draw_seed(seed), bool(redraw)), _INT64, INFINITE_CARDINALITY, kind="Draws")
+    drawn = Dataset(_tenon.Pipeline.draws(weights, one_seed_of(seed), bool(redraw)), _INT64, INFINITE_CARDINALITY, kind="Draws")
     return choose(datasets, drawn, stop_on_empty)
