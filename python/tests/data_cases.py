@@ -352,13 +352,14 @@ def orders(tf):
                         {"buffer_size": 1, "seed": 7}, {"buffer_size": 4, "seed": 1, "reshuffle_each_iteration": False}):
             shuffled = source.shuffle(**options)
             found.append([plain(list(shuffled)) for _ in range(3)])
-            found += [plain(list(source.shuffle(**options).repeat(count))) for count in (1, 2, 3)]
-            twice = source.shuffle(**options).batch(3).repeat(2)
-            found.append([[plain(each) for each in twice] for _ in range(2)])
+            for count in (1, 2, 3):
+                repeated, batches = source.shuffle(**options).repeat(count), source.shuffle(**options).batch(3).repeat(count)
+                found.append([[plain(list(repeated)), [plain(each) for each in batches]] for _ in range(2)])
         found.append(plain(list(source.shuffle(4, seed=3).repeat().take(35))))
         found.append(plain(list(source.shuffle(7, seed=3).shuffle(4, seed=5))))
     tf.random.set_seed(5)
     found += [plain(list(D.range(10).shuffle(4, seed=2))), plain(list(D.range(10).shuffle(4)))]
+    tf.random.set_seed(None)
     return found
 
 
