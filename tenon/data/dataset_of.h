@@ -28,10 +28,4 @@ inline int64_t saturated_sum(int64_t a, int64_t b) {
   return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
 }
 
-// The number of the first of `count` passes over a source in pass `epoch` over what repeats it.
-// TensorFlow's RepeatDataset makes an iterator more behind the last pass, which shuffles count.
-inline uint64_t first_pass(uint64_t epoch, int64_t count) {
-  return count > 0 ? epoch * (static_cast<uint64_t>(count) + 1) : epoch;
-}
-
 }  // namespace tenon::data

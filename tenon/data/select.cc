@@ -32,7 +32,9 @@ class RepeatIterator final : public Iterator {
   RepeatIterator(DatasetPtr source, int64_t count, uint64_t epoch)
       : source_(std::move(source)),
         count_(count),
-        epoch_(count < 0 ? epoch : epoch * static_cast<uint64_t>(count)) {}
+        // TensorFlow's RepeatDataset makes an iterator more behind its last pass, unless there is
+        // one pass and so no RepeatDataset: what shuffles counts them.
+        epoch_(count > 1 ? epoch * (static_cast<uint64_t>(count) + 1) : epoch) {}
   StatusOr<bool> next(Element& element) override {
     for (;;) {
       TENON_ASSIGN_OR_RETURN(const bool any, open());
@@ -241,7 +243,7 @@ DatasetPtr skip(DatasetPtr elements, int64_t count) {
 DatasetPtr repeat(DatasetPtr elements, int64_t count) {
   return dataset_of(
       [elements, count](uint64_t epoch) -> IteratorOr {
-        return std::make_unique<RepeatIterator>(elements, count, first_pass(epoch, count));
+        return std::make_unique<RepeatIterator>(elements, count, epoch);
       },
       [elements, count]() -> int64_t {
         const int64_t size = elements->size();

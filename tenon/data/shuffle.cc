@@ -158,7 +158,8 @@ class ShuffleDataset final : public Dataset {
     if (std::optional<Columns> rows = columns(epoch)) {
       return iterate_columns(*std::move(rows), source_);
     }
-    return std::make_unique<ShuffleIterator>(source_, o_, first_pass(epoch, o_.passes));
+    const uint64_t first = o_.passes > 0 ? epoch * static_cast<uint64_t>(o_.passes) : epoch;
+    return std::make_unique<ShuffleIterator>(source_, o_, first);
   }
   int64_t size() const override {
     const int64_t size = source_->size();
