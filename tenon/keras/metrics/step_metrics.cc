@@ -174,8 +174,11 @@ Status StepMetrics::make_result_step() {
     graph.result_names.push_back(entry.metric->name());
   }
   TENON_RETURN_IF_ERROR(g.status());
-  TENON_ASSIGN_OR_RETURN(result_step_,
-                         Executable::create(std::move(graph), std::make_shared<ModelState>()));
+  ExecutableOptions options;
+  options.device = cpu_device();  // the sums are on the host
+  TENON_ASSIGN_OR_RETURN(
+      result_step_,
+      Executable::create(std::move(graph), std::make_shared<ModelState>(), std::move(options)));
   return absl::OkStatus();
 }
 
