@@ -29,8 +29,9 @@ if ! "$tenon" image lock lite --output "$lock" 2>"$work/locking"; then
   grep -q '^error: DATA_LOSS.*security' "$work/locking" || { cat "$work/locking" >&2; fail "locking"; }
   echo "without security updates, whose index the mirror does not have: $(cut -c -200 "$work/locking")"
   declaration=$work/lite.yaml
-  mirror=$(sed -n 's/^URIs: *//p; s/^deb \(\[[^]]*\] \)\?\([^ ]*\).*/\2/p' /etc/apt/sources.list /etc/apt/sources.list.d/* \
-    2>/dev/null | sed -n 1p)
+  # Machines have the one file or the other.
+  mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null |
+    sed -n 's/^URIs: *//p; s/^deb \(\[[^]]*\] \)\?\([^ ]*\).*/\2/p' | sed -n 1p) || true
   version=$("$tenon" --version | sed -n '1s/^[^0-9]*\([0-9.]*\).*/\1/p')
   sed -e "s/@VERSION@/$version/" -e 's|^packages:|archive: [{uri: "'"$mirror"'", suites: [bookworm, bookworm-updates], components: [main], keyring: /usr/share/keyrings/debian-archive-keyring.gpg}]\npackages:|' \
     "$root/tenon/image/declarations/lite.yaml" >"$declaration"
