@@ -18,21 +18,10 @@ import sys
 import op_dtypes
 from op_values import code_of, np, tf
 from tensorflow.python.framework import op_def_registry
-from value_cases import QUANTISED, text_of
+from value_cases import QUANTISED, reshaped, text_of
 
 CASES = os.environ.get("TENON_CASES", os.path.join(op_dtypes.HERE, "..", "..", "..", "shared", "cases", "ops"))
 SECONDS = 60  # an op
-
-
-def reshaped(value, dims):
-    """The elements of `value`, over and over, under another shape; None where there are none to take."""
-    plain = tf.bitcast(value, QUANTISED[value.dtype]) if value.dtype in QUANTISED else value
-    flat = tf.reshape(plain, [-1]).numpy()
-    count = int(np.prod(dims))
-    if count and not flat.size:
-        return None
-    made = tf.constant(np.resize(flat, dims) if count else np.zeros(dims, flat.dtype), plain.dtype)
-    return tf.bitcast(made, value.dtype) if value.dtype in QUANTISED else made
 
 
 def shapes_like(shape):

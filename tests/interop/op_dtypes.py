@@ -81,16 +81,20 @@ def kept_cases():
     return {op: ([value_of(t) for t in line["in"]], {k: attr_value(v) for k, v in line["attrs"].items()}) for op, (_, line) in best.items()}
 
 
-def reference_case(folder):
-    """(inputs, attributes) of the op in the first reference case that has it with plain tensors, or None."""
-    op = os.path.basename(folder)
+def reference_files(folder):
+    """The cases of a folder of reference cases, their arrays, and the functions of its SavedModel by name."""
     with open(os.path.join(folder, "case.json"), encoding="utf-8") as f:
         cases = json.load(f)["cases"]
     proto = saved_model_pb2.SavedModel()
     with open(os.path.join(folder, "1", "saved_model.pb"), "rb") as f:
         proto.ParseFromString(f.read())
-    golden = np.load(os.path.join(folder, "golden.npz"))
-    library = {f.signature.name: f for f in proto.meta_graphs[0].graph_def.library.function}
+    return cases, np.load(os.path.join(folder, "golden.npz")), {f.signature.name: f for f in proto.meta_graphs[0].graph_def.library.function}
+
+
+def reference_case(folder):
+    """(inputs, attributes) of the op in the first reference case that has it with plain tensors, or None."""
+    op = os.path.basename(folder)
+    cases, golden, library = reference_files(folder)
     for name, case in sorted(cases.items()):
         functions = [f for key, f in library.items() if re.search(rf"_{name}_\d+$", key) and any(n.op == op for n in f.node_def)]
         if case["error"] or not functions:

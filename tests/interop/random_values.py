@@ -22,9 +22,8 @@ import sys
 import op_dtypes
 from op_values import code_of, np, tf
 from tensorflow.core.framework import tensor_shape_pb2
-from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.framework import function_def_to_graph, op_def_registry, ops
-from value_cases import QUANTISED, text_of
+from value_cases import QUANTISED, reshaped, text_of
 
 SECONDS = 10  # a case
 # They read and write files, give what memory held, or do nothing without oneDNN.
@@ -37,13 +36,7 @@ NO_KERNEL = ("No OpKernel", "not in the list of allowed", "Could not find device
 def reference_lines(folder):
     """The op of every reference case that has it with plain tensors, as a line with inputs and attributes."""
     op = os.path.basename(folder)
-    with open(os.path.join(folder, "case.json"), encoding="utf-8") as f:
-        cases = json.load(f)["cases"]
-    proto = saved_model_pb2.SavedModel()
-    with open(os.path.join(folder, "1", "saved_model.pb"), "rb") as f:
-        proto.ParseFromString(f.read())
-    golden = np.load(os.path.join(folder, "golden.npz"))
-    library = {f.signature.name: f for f in proto.meta_graphs[0].graph_def.library.function}
+    cases, golden, library = op_dtypes.reference_files(folder)
     op_def = op_def_registry.get(op)
     for name in sorted(cases):
         for function in [f for key, f in library.items() if re.search(rf"_{name}_\d+$", key) and any(n.op == op for n in f.node_def)]:
@@ -257,16 +250,6 @@ class Change:
             change = self.draw.choices([self.dtype, self.attr, self.shape, self.numbers], [3, 3, 3, 3])[0]
             inputs, attrs = change(inputs, attrs)
         return inputs, attrs
-
-
-def reshaped(value, dims):
-    plain = tf.bitcast(value, QUANTISED[value.dtype]) if value.dtype in QUANTISED else value
-    flat = tf.reshape(plain, [-1]).numpy()
-    count = int(np.prod(dims))
-    if count and not flat.size:
-        return None
-    made = tf.constant(np.resize(flat, dims) if count else np.zeros(dims, flat.dtype), plain.dtype)
-    return tf.bitcast(made, value.dtype) if value.dtype in QUANTISED else made
 
 
 def number_text(value):

@@ -15,6 +15,17 @@ def levels(dtype, values, shape=None):
     return tf.bitcast(tf.constant(plain if shape is None else np.resize(plain, shape)), dtype)
 
 
+def reshaped(value, dims):
+    """The elements of `value`, over and over, under another shape; None where there are none to take."""
+    plain = tf.bitcast(value, QUANTISED[value.dtype]) if value.dtype in QUANTISED else value
+    flat = tf.reshape(plain, [-1]).numpy()
+    count = int(np.prod(dims))
+    if count and not flat.size:
+        return None
+    made = tf.constant(np.resize(flat, dims) if count else np.zeros(dims, flat.dtype), plain.dtype)
+    return tf.bitcast(made, value.dtype) if value.dtype in QUANTISED else made
+
+
 def f32(*values):
     return np.array(values if len(values) != 1 else values[0], np.float32)
 
