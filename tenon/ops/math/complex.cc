@@ -62,6 +62,13 @@ struct AngleOf {
   }
 };
 
+// TensorFlow registers the kernel for the input's dtype alone; it refuses the other output itself.
+StatusOr<Kernel> make_complex_abs(Prepare& p) {
+  StatusOr<Kernel> kernel = make_of_complex<SizeOf>(p);
+  if (!absl::IsUnimplemented(kernel.status())) return kernel;
+  return invalid_argument("Signature mismatch: ", message_of(kernel.status()));
+}
+
 StatusOr<Kernel> make_complex(Prepare& p) {
   const Shape shapes[] = {p.input_shape(0), p.input_shape(1)};
   TENON_ASSIGN_OR_RETURN(const kernels::BroadcastPlan plan, kernels::plan_broadcast(shapes));
@@ -163,7 +170,7 @@ TENON_OP(ComplexAbs) = {
     .shape = same_as_input<0>,
     .rows = Rows::kIndependent,
     .gradient = complex_abs_gradient,
-    .kernels = {make_of_complex<SizeOf>},
+    .kernels = {make_complex_abs},
 };
 TENON_OP(Complex) = {
     .inputs = "real: T, imag: T",

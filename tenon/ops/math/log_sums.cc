@@ -63,12 +63,12 @@ Status log_sum_shape(ShapeContext& c) {
   return absl::OkStatus();
 }
 
-// log(exp(a) + exp(b)), -inf being nothing.
+// log(exp(a) + exp(b)), -inf being nothing. Next to a number a NaN counts as that number once more,
+// which is what TensorFlow's reducer comes to (scan_ops.h, LogSumExp).
 template <class T>
 T log_sum(T a, T b) {
-  const T high = std::max(a, b), low = std::min(a, b);
-  if (std::isnan(a) || std::isnan(b)) return a + b;
-  if (low == -std::numeric_limits<T>::infinity() || std::isinf(high)) return high;
+  const T low = b < a ? b : a, high = a < b ? b : a;
+  if (high == -std::numeric_limits<T>::infinity()) return high;
   return high + std::log1p(std::exp(low - high));
 }
 
@@ -87,14 +87,12 @@ StatusOr<Kernel> make_cumulative_log_sum(Prepare& p) {
         for (int64_t i = begin; i < end; ++i) {
           const int64_t first = i / inner * size * inner + i % inner;
           Wide sum = -std::numeric_limits<Wide>::infinity();
-          bool any = false;
           for (int64_t k = 0; k < size; ++k) {
             const int64_t at = first + (reverse ? size - 1 - k : k) * inner;
             const auto x = static_cast<Wide>(r.in<T>(0)[at]);
-            const Wide next = any ? log_sum(sum, x) : x;
+            const Wide next = log_sum(sum, x);
             r.out<T>(0)[at] = static_cast<T>(exclusive ? sum : next);
             sum = next;
-            any = true;
           }
         }
       });
