@@ -172,6 +172,7 @@ constexpr NodeWriter kArrayWriters[] = {
     {"BroadcastTo", moved_by_int32<op::BROADCAST_TO>},
     {"ConcatV2", write_concat},
     {"DepthToSpace", write_blocks<op::DEPTH_TO_SPACE, schema::DepthToSpaceOptionsT>},
+    {"EnsureShape", write_identity},
     {"ExpandDims", moved_by_int32<op::EXPAND_DIMS>},
     {"Fill", write_fill},
     {"Gather", write_gather},
