@@ -16,6 +16,7 @@ import signal
 import sys
 
 import op_dtypes
+from children import run_in_children
 from op_values import code_of, np, tf
 from tensorflow.python.framework import op_def_registry
 from value_cases import QUANTISED, reshaped, text_of
@@ -156,21 +157,7 @@ def main():
     kernels = op_dtypes.kernels_of_tensorflow()
     ops = sorted(op for op in names if op in kernels and not op_dtypes.LEFT_OUT.search(op) and (not wanted or op in wanted))
     open(path, "w", encoding="utf-8").close()
-    first = 0
-    while ops:
-        pid = os.fork()
-        if pid == 0:
-            child(path, ops, first)
-            os._exit(0)
-        if os.waitpid(pid, 0)[1] == 0:
-            break
-        with open(path + ".place", encoding="utf-8") as f:
-            op, number = f.read().split()
-        print("died at", op, number, flush=True)
-        ops = ops[ops.index(op):]
-        first = int(number) + 1
-        if first == 0:
-            ops = ops[1:]
+    run_in_children(path, ops, lambda ops, first: child(path, ops, first))
 
 
 if __name__ == "__main__":

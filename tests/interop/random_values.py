@@ -20,6 +20,7 @@ import signal
 import sys
 
 import op_dtypes
+from children import run_in_children
 from op_values import code_of, np, tf
 from tensorflow.core.framework import tensor_shape_pb2
 from tensorflow.python.framework import function_def_to_graph, op_def_registry, ops
@@ -373,7 +374,7 @@ def main():
     parser.add_argument("--cases", help="folder of reference cases")
     parser.add_argument("--bases", help="file that keeps the bases from run to run")
     parser.add_argument("--verbose", action="store_true")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     if options.bases and os.path.exists(options.bases):
         with open(options.bases, encoding="utf-8") as f:
             lines = json.load(f)
@@ -392,21 +393,7 @@ def main():
     kernels = op_dtypes.kernels_of_tensorflow()
     names = sorted(op for op in lines if op in kernels and op not in LEFT_OUT and not op_dtypes.LEFT_OUT.search(op) and lines[op] and (not options.ops or op in options.ops))
     open(options.path, "w", encoding="utf-8").close()
-    first = 0
-    while names:
-        pid = os.fork()
-        if pid == 0:
-            child(options.path, names, lines, options, first, kernels)
-            os._exit(0)
-        if os.waitpid(pid, 0)[1] == 0:
-            break
-        with open(options.path + ".place", encoding="utf-8") as f:
-            op, number = f.read().split()
-        print("died at", op, number, flush=True)
-        names = names[names.index(op):]
-        first = int(number) + 1
-        if first == 0:
-            names = names[1:]
+    run_in_children(options.path, names, lambda names, first: child(options.path, names, lines, options, first, kernels))
 
 
 if __name__ == "__main__":
