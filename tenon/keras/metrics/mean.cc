@@ -42,36 +42,39 @@ class FunctionMean final : public MeanMetric {
   const MeanFunction& function_;
 };
 
-class LossValues final : public MeanMetric {
+class LossMetric : public MeanMetric {
  public:
-  explicit LossValues(LossPtr loss) : loss_(std::move(loss)) {}
+  explicit LossMetric(LossPtr loss) : loss_(std::move(loss)) {}
   std::string_view class_name() const override { return loss_->class_name(); }
   Direction direction() const override { return Direction::kDown; }
 
  protected:
-  Value values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
-    return loss_->values(g, y_true, y_pred);
-  }
+  const Loss& loss() const { return *loss_; }
 
  private:
   LossPtr loss_;
 };
 
-// A loss that was made as an object gives one number for a batch, each of which counts the same.
-class WholeLoss final : public MeanMetric {
+class LossValues final : public LossMetric {
  public:
-  explicit WholeLoss(LossPtr loss) : loss_(std::move(loss)) {}
-  std::string_view class_name() const override { return loss_->class_name(); }
-  Direction direction() const override { return Direction::kDown; }
+  using LossMetric::LossMetric;
 
  protected:
   Value values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
-    return (*loss_)(g, y_true, y_pred, {});
+    return loss().values(g, y_true, y_pred);
+  }
+};
+
+// A loss that was made as an object gives one number for a batch, each of which counts the same.
+class WholeLoss final : public LossMetric {
+ public:
+  using LossMetric::LossMetric;
+
+ protected:
+  Value values(GraphBuilder& g, Endpoint y_true, Endpoint y_pred) const override {
+    return loss()(g, y_true, y_pred, {});
   }
   bool heeds_mask() const override { return false; }
-
- private:
-  LossPtr loss_;
 };
 
 class LossMean final : public MeanMetric {
